@@ -1,0 +1,29 @@
+"""Lazy package roots: a package is imported through its root, and pays only for what is used.
+
+A root lists its public names by module; the module is loaded when a name is first asked for
+(PEP 562). The same names stand in an ``if TYPE_CHECKING`` block for the type checkers;
+``tests/house/test_exports.py`` proves that both lists agree.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from typing import Any
+
+
+def lazy(package: str, exports: Mapping[str, Iterable[str]]) -> tuple[Callable[[str], Any], list[str]]:
+    """Return ``(__getattr__, __all__)`` for `package`, whose `exports` map module → public names."""
+    home = {name: module for module, names in exports.items() for name in names}
+
+    def __getattr__(name: str) -> Any:  # noqa: N807 - PEP 562 fixes this name
+        if name not in home:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{package}.{home[name]}"), name)
+        globals_of(package)[name] = value
+        return value
+
+    return __getattr__, sorted(home)
+
+
+def globals_of(package: str) -> dict[str, Any]:
+    """The namespace of an imported package, so that a resolved name is looked up only once."""
+    return vars(import_module(package))

@@ -1,0 +1,91 @@
+"""Mail addresses as RFC 5321 4.1.2 spells them, and the one canonical form they are compared in."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from postbearer.errors import UsageError
+
+# C0, DEL, C1 and the Unicode line ends: never in an address, an EHLO name or a header value.
+_UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~\-\u00a0-\U0010ffff]"
+_DOT_STRING = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*\Z")
+_QUOTED = re.compile(r'"(?:[ !#-\[\]-~\u00a0-\U0010ffff]|\\[ -~])*"\Z')
+_LABEL = r"[A-Za-z0-9\u00a0-\U0010ffff](?:[A-Za-z0-9\-\u00a0-\U0010ffff]*[A-Za-z0-9\u00a0-\U0010ffff])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?\Z")
+_LITERAL = re.compile(r"\[(?:\d{1,3}(?:\.\d{1,3}){3}|IPv6:[0-9A-Fa-f:.]+)\]\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A mailbox, ``local@domain``, as it was written."""
+
+    local: str
+    domain: str
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Read one bare address (no display name, no angle brackets).
+
+        Raises `UsageError` naming what is wrong: a control character, a missing domain, a bad label.
+        """
+        refuse_controls(text, "the address")
+        local, at, domain = text.rpartition("@")
+        if not at or not domain:
+            raise UsageError(f"{text!r} is not a mail address: the domain is missing.")
+        if not (_DOT_STRING.match(local) or _QUOTED.match(local)):
+            raise UsageError(f"{text!r} is not a mail address: the part before the @ is not valid.")
+        if not (_DOMAIN.match(domain) or _LITERAL.match(domain)):
+            raise UsageError(f"{text!r} is not a mail address: the domain is not valid.")
+        if len(local.encode()) > 64 or len(domain.encode()) > 255:  # RFC 5321 4.5.3.1.1, .2
+            raise UsageError(f"{text[:40]!r}… is too long for a mail address.")
+        return cls(local, domain)
+
+    def __str__(self) -> str:
+        return f"{self.local}@{self.domain}"
+
+    @property
+    def ascii_only(self) -> bool:
+        return self.local.isascii() and self.domain.isascii()
+
+    def with_ascii_domain(self) -> Address:
+        """The same mailbox with its domain in A-labels (RFC 5891), for servers without SMTPUTF8."""
+        return Address(self.local, ascii_domain(self.domain))
+
+    @property
+    def canonical(self) -> str:
+        """The form in which addresses are compared, for rights and for finding an account alike.
+
+        The local part is compared without case, as every provider here does, although RFC 5321 2.4
+        would let it matter: telling ``Alice@`` from ``alice@`` would only open a gap between the
+        two comparisons.
+        """
+        local = self.local
+        if local.startswith('"') and _DOT_STRING.match(plain := re.sub(r"\\(.)", r"\1", local[1:-1])):
+            local = plain
+        return f"{local.casefold()}@{ascii_domain(self.domain)}"
+
+
+def ascii_domain(domain: str) -> str:
+    """A domain in lower case A-labels without a trailing dot. Raises `UsageError` if it has none."""
+    domain = domain.rstrip(".").lower()
+    if domain.isascii():
+        return domain
+    import idna
+
+    try:
+        return idna.encode(domain, uts46=True).decode("ascii")
+    except idna.IDNAError as error:
+        raise UsageError(f"{domain!r} is not a valid domain: {error}.") from None
+
+
+def canonical(text: str) -> str:
+    """`Address.canonical` of an address given as text."""
+    return Address.parse(text).canonical
+
+
+def refuse_controls(text: str, what: str) -> None:
+    """Raise `UsageError` if `text` holds CR, LF, NUL, another control character or a lone surrogate."""
+    if found := _UNSAFE.search(text):
+        raise UsageError(f"{what} holds a control character (U+{ord(found[0]):04X}): {text[:80]!r}.")

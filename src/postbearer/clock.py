@@ -1,0 +1,37 @@
+"""Time, as something that is passed in: tests turn the hands themselves."""
+
+from __future__ import annotations
+
+import time
+from typing import Protocol
+
+
+class Clock(Protocol):
+    """What time it is, and how to wait."""
+
+    def now(self) -> float:
+        """Wall clock, Unix seconds: only for what is written to disk or shown to people. It may jump."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds that only grow: for lifetimes and timeouts within one process."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait `seconds`."""
+        ...
+
+
+class SystemClock:
+    """The machine's own clocks."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        import asyncio  # `postbearer token` with a cached token must not pay for asyncio
+
+        await asyncio.sleep(seconds)

@@ -1,0 +1,208 @@
+"""Every error postbearer raises, in one drawn tree.
+
+::
+
+    PostbearerError
+    ├─ UsageError                 the caller asked for something impossible
+    ├─ ConfigError                a key, its place, what to write instead          → operator
+    ├─ ProtocolError
+    │  ├─ LocalProtocolError      we would have broken SMTP                        → a defect, or bad input
+    │  └─ RemoteProtocolError     the peer broke it
+    ├─ NetworkError
+    │  ├─ ConnectFailed           DNS, TCP, proxy
+    │  ├─ TlsFailed               no TLS where it is owed, or a certificate that does not hold
+    │  ├─ TimedOut                with the stage that took too long
+    │  └─ Disconnected            with the stage it happened in
+    ├─ CredentialError
+    │  ├─ TokenUnavailable        transient: ask again later                       → nobody
+    │  ├─ GrantRefused            a person must act: consent, secret, permission   → person
+    │  └─ CredentialRefused       the mail server refused a fresh token            → person
+    ├─ SecretError                which reference could not be read, and why (never the value)
+    ├─ Rejected                   no recipient was accepted; one outcome each
+    ├─ BudgetSpent                the account may send again at `retry_at`
+    └─ StoreError
+       ├─ StoreFull
+       ├─ LeaseLost
+       ├─ SchemaMismatch
+       └─ OutcomeUnknown          a commit whose fate is not known
+
+A refusal by a server is a `Reply`, a value; only `postbearer.verdict` turns one into a meaning.
+Every message says what happened and where; `hint` says what to do next. Neither ever holds a secret.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from postbearer.outcome import Receipt
+    from postbearer.reply import Reply
+
+
+class PostbearerError(Exception):
+    """Base of all errors raised on purpose.
+
+    `hint` is the next thing a person can do, in one sentence; it may be empty.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class UsageError(PostbearerError, ValueError):
+    """The caller asked for something impossible: an address with a newline, no recipients, …"""
+
+
+class ConfigError(PostbearerError):
+    """The configuration is wrong. `file`, `line` and `key` say where, as far as they are known."""
+
+    def __init__(
+        self, message: str, *, key: str = "", file: str = "", line: int | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.key = key
+        self.file = file
+        self.line = line
+
+    def __str__(self) -> str:
+        where = self.file + (f":{self.line}" if self.line else "")
+        parts = [part for part in (where, self.key) if part]
+        return ": ".join([*parts, super().__str__()])
+
+
+class ProtocolError(PostbearerError):
+    """The SMTP conversation cannot go on."""
+
+
+class LocalProtocolError(ProtocolError):
+    """We would have broken SMTP: a command out of turn, a bare CR or LF, an unsafe argument."""
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer broke SMTP: an unreadable reply, a reply to nothing, bytes in front of TLS."""
+
+
+class NetworkError(PostbearerError):
+    """The way to the peer failed. `host` names the peer as configured (``host:port``)."""
+
+    def __init__(self, message: str, *, host: str = "", stage: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.host = host
+        self.stage = stage
+
+
+class ConnectFailed(NetworkError):
+    """DNS, TCP or a proxy did not let us through."""
+
+
+class TlsFailed(NetworkError):
+    """TLS is owed and was not offered, did not start, or the certificate does not hold for the host."""
+
+
+class TimedOut(NetworkError):
+    """Nothing came in time; `stage` says what was awaited, and RFC 5321 4.5.3.2 how long."""
+
+
+class Disconnected(NetworkError):
+    """The peer closed the connection; `stage` says what was awaited."""
+
+
+class CredentialError(PostbearerError):
+    """Something about proving who we are. `account` names whose; `code` is the server's own word for it."""
+
+    def __init__(self, message: str, *, account: str = "", code: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.account = account
+        self.code = code
+
+
+class TokenUnavailable(CredentialError):
+    """No token now, perhaps later: network, 5xx, 429. `retry_after` is in seconds, if the server said so."""
+
+    def __init__(
+        self, message: str, *, account: str = "", code: str = "", hint: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, account=account, code=code, hint=hint)
+        self.retry_after = retry_after
+
+
+class GrantRefused(CredentialError):
+    """The authorization server refused for good; a person must act.
+
+    `who` is who can cure it (``mailbox user``, ``tenant admin``, ``app owner``, ``host operator``);
+    `configuration` is true when what was asked is wrong rather than withdrawn.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        account: str = "",
+        code: str = "",
+        hint: str = "",
+        who: str = "",
+        configuration: bool = False,
+    ) -> None:
+        super().__init__(message, account=account, code=code, hint=hint)
+        self.who = who
+        self.configuration = configuration
+
+
+class CredentialRefused(CredentialError):
+    """The mail server refused the credential, also after one renewal. `reply` is its last word."""
+
+    def __init__(
+        self, message: str, *, account: str = "", reply: Reply | None = None, code: str = "", hint: str = ""
+    ) -> None:
+        super().__init__(message, account=account, code=code, hint=hint)
+        self.reply = reply
+
+
+class SecretError(PostbearerError):
+    """A secret reference could not be read. `reference` names it; the value is never shown."""
+
+    def __init__(self, message: str, *, reference: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reference = reference
+
+
+class Rejected(PostbearerError):
+    """No recipient was accepted. `receipt` holds one outcome for each."""
+
+    def __init__(self, message: str, *, receipt: Receipt, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.receipt = receipt
+
+
+class BudgetSpent(PostbearerError):
+    """The account has sent all it may for now; `retry_at` is the wall-clock time (Unix seconds) of the next slot."""
+
+    def __init__(self, message: str, *, account: str = "", retry_at: float, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.account = account
+        self.retry_at = retry_at
+
+
+class StoreError(PostbearerError):
+    """Durable state could not be read or written."""
+
+
+class StoreFull(StoreError):
+    """No room on the disk."""
+
+
+class LeaseLost(StoreError):
+    """Another worker owns this delivery now."""
+
+
+class SchemaMismatch(StoreError):
+    """The data was written by another version."""
+
+
+class OutcomeUnknown(StoreError):
+    """A commit failed in a way that leaves its fate open; never simply repeat it."""

@@ -1,0 +1,70 @@
+"""What a mail server answered, as a value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class EnhancedStatus(NamedTuple):
+    """An enhanced status code, ``class.subject.detail`` (RFC 3463)."""
+
+    kind: int
+    subject: int
+    detail: int
+
+    def __str__(self) -> str:
+        return f"{self.kind}.{self.subject}.{self.detail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One SMTP reply (RFC 5321 4.2), possibly of several lines.
+
+    `lines` are the texts behind code and separator, as the bytes that came, with any enhanced
+    status code still in place. They may hold anything: use `text` to show them.
+    """
+
+    code: int
+    lines: tuple[bytes, ...] = (b"",)
+    enhanced: EnhancedStatus | None = None
+
+    @property
+    def kind(self) -> int:
+        """2, 3, 4 or 5: what to do depends on this, never on a list of codes (RFC 5321 4.2.1)."""
+        return self.code // 100
+
+    @property
+    def positive(self) -> bool:
+        return self.kind == 2
+
+    @property
+    def intermediate(self) -> bool:
+        return self.kind == 3
+
+    @property
+    def transient(self) -> bool:
+        return self.kind == 4
+
+    @property
+    def permanent(self) -> bool:
+        return self.kind == 5
+
+    @property
+    def closing(self) -> bool:
+        """421 always means that the server closes the connection (RFC 5321 3.8)."""
+        return self.code == 421
+
+    @property
+    def text(self) -> str:
+        """All lines as one printable string: invalid UTF-8 and control characters escaped."""
+        return " ".join(printable(line) for line in self.lines).strip()
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.text}".rstrip()
+
+
+def printable(data: bytes) -> str:
+    """Bytes from the wire as text that can do nothing to a terminal or a log."""
+    text = data.decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
