@@ -125,7 +125,13 @@ class TokenUnavailable(CredentialError):
     """No token now, perhaps later: network, 5xx, 429. `retry_after` is in seconds, if the server said so."""
 
     def __init__(
-        self, message: str, *, account: str = "", code: str = "", hint: str = "", retry_after: float | None = None
+        self,
+        message: str,
+        *,
+        account: str = "",
+        code: str = "",
+        hint: str = "",
+        retry_after: float | None = None,
     ) -> None:
         super().__init__(message, account=account, code=code, hint=hint)
         self.retry_after = retry_after
@@ -180,7 +186,7 @@ class Rejected(PostbearerError):
 
 
 class BudgetSpent(PostbearerError):
-    """The account has sent all it may for now; `retry_at` is the wall-clock time (Unix seconds) of the next slot."""
+    """The account has sent all it may for now; the next slot is at `retry_at` (wall clock, Unix seconds)."""
 
     def __init__(self, message: str, *, account: str = "", retry_at: float, hint: str = "") -> None:
         super().__init__(message, hint=hint)

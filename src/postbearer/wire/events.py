@@ -1,4 +1,4 @@
-"""What is said in an SMTP conversation: the same classes for the side that says it and the side that hears it.
+"""What is said in an SMTP conversation: the same classes for the side that says and the side that hears.
 
 A client sends commands and receives `Answer`\\ s; a server receives commands and sends `Reply`\\ s.
 """
@@ -56,7 +56,7 @@ class StartTls:
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """RFC 4954. `initial` is the decoded initial response: None for none, ``b""`` for an empty one (``=``)."""
+    """RFC 4954. `initial` is the decoded initial response: None for none, ``b""`` for an empty one."""
 
     mechanism: str
     initial: bytes | None = field(default=None, repr=False)
