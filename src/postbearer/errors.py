@@ -4,6 +4,7 @@
 
     PostbearerError
     ├─ UsageError                 the caller asked for something impossible
+    │  └─ SenderNotAllowed        the account may not send as that address
     ├─ ConfigError                a key, its place, what to write instead          → operator
     ├─ ProtocolError
     │  ├─ LocalProtocolError      we would have broken SMTP                        → a defect, or bad input
@@ -16,7 +17,8 @@
     ├─ CredentialError
     │  ├─ TokenUnavailable        transient: ask again later                       → nobody
     │  ├─ GrantRefused            a person must act: consent, secret, permission   → person
-    │  └─ CredentialRefused       the mail server refused a fresh token            → person
+    │  ├─ CredentialRefused       the mail server refused a fresh token            → person
+    │  └─ MechanismMissing        the mail server offers no way to give a token    → person
     ├─ SecretError                which reference could not be read, and why (never the value)
     ├─ Rejected                   no recipient was accepted; one outcome each
     ├─ BudgetSpent                the account may send again at `retry_at`
@@ -56,6 +58,10 @@ class PostbearerError(Exception):
 
 class UsageError(PostbearerError, ValueError):
     """The caller asked for something impossible: an address with a newline, no recipients, …"""
+
+
+class SenderNotAllowed(UsageError):
+    """The account may not send as that address."""
 
 
 class ConfigError(PostbearerError):
@@ -167,6 +173,14 @@ class CredentialRefused(CredentialError):
     ) -> None:
         super().__init__(message, account=account, code=code, hint=hint)
         self.reply = reply
+
+
+class MechanismMissing(CredentialError):
+    """The mail server offers no mechanism this credential can use. `offered` is what it does offer."""
+
+    def __init__(self, message: str, *, account: str = "", offered: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__(message, account=account, hint=hint)
+        self.offered = offered
 
 
 class SecretError(PostbearerError):

@@ -1,0 +1,1 @@
+"""pytest fixtures: loaded by pytest wherever postbearer is installed."""
