@@ -1,0 +1,32 @@
+"""Messages: their content as bytes that stream, their header as whole lines, and how new ones are built."""
+
+from typing import TYPE_CHECKING
+
+from postbearer._lazy import lazy
+
+if TYPE_CHECKING:
+    from postbearer.message.compose import Draft as Draft
+    from postbearer.message.compose import author_of as author_of
+    from postbearer.message.compose import complete as complete
+    from postbearer.message.compose import envelope_of as envelope_of
+    from postbearer.message.compose import to_bytes as to_bytes
+    from postbearer.message.content import BytesContent as BytesContent
+    from postbearer.message.content import Content as Content
+    from postbearer.message.content import FileContent as FileContent
+    from postbearer.message.edited import edit as edit
+    from postbearer.message.edited import read_header as read_header
+    from postbearer.message.fields import Header as Header
+    from postbearer.message.mailboxes import Mailbox as Mailbox
+    from postbearer.message.mailboxes import parse_mailboxes as parse_mailboxes
+    from postbearer.message.sender import SenderRule as SenderRule
+
+_EXPORTS = {
+    "compose": ["Draft", "author_of", "complete", "envelope_of", "to_bytes"],
+    "content": ["BytesContent", "Content", "FileContent"],
+    "edited": ["edit", "read_header"],
+    "fields": ["Header"],
+    "mailboxes": ["Mailbox", "parse_mailboxes"],
+    "sender": ["SenderRule"],
+}
+
+__getattr__, __all__ = lazy(__name__, _EXPORTS)

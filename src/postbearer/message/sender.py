@@ -1,0 +1,73 @@
+"""The sender rule: as whom mail may leave an account, and what is done to the header about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from postbearer.address import canonical
+from postbearer.errors import SenderNotAllowed, UsageError
+from postbearer.message.fields import Header
+from postbearer.message.mailboxes import Mailbox, parse_mailboxes
+
+Rule = Literal["force", "check", "allow"]
+
+_AUTHORS = ("from", "sender")
+
+
+@dataclass(frozen=True, slots=True)
+class SenderRule:
+    """As whom mail leaves.
+
+    ``force``: everything leaves as `address`; the display name is kept, and the original author
+    becomes the Reply-To unless there is one. ``check``: another sender is refused. ``allow``: others
+    may be used, or only `aliases` where some are given.
+    """
+
+    address: str
+    rule: Rule = "force"
+    aliases: tuple[str, ...] = ()
+
+    def permits(self, address: str) -> bool:
+        """Whether mail may leave as `address` without being changed."""
+        if self.rule == "allow" and not self.aliases:
+            return True
+        allowed = (self.address, *self.aliases) if self.rule == "allow" else (self.address,)
+        return canonical(address) in {canonical(each) for each in allowed}
+
+    def require(self, addresses: Iterable[str]) -> None:
+        """Raise `SenderNotAllowed` for the first of `addresses` that the account may not use."""
+        for address in addresses:
+            if not self.permits(address):
+                raise SenderNotAllowed(
+                    f"Mail may not leave this account as {address}: the account is {self.address}.",
+                    hint='Send as the account, or say sender = "allow" if the provider permits others.',
+                )
+
+    def check(self, header: Header) -> None:
+        """Raise `SenderNotAllowed` if an author in `header` is not permitted; nothing is changed."""
+        for name in _AUTHORS:
+            for field in header.all(name):
+                self.require(mailbox.address for mailbox in parse_mailboxes(field.value))
+
+    def apply(self, header: Header) -> Header:
+        """The header as it leaves: changed under ``force``, checked under the other two."""
+        if self.rule != "force":
+            self.check(header)
+            return header
+        authors = _authors(header)
+        if authors and all(self.permits(author.address) for author in authors):
+            return header.without("sender") if header.get("sender") else header
+        if authors and header.get("reply-to") is None:
+            header = header.add("Reply-To", ", ".join(map(str, authors)))
+        display = authors[0].display if authors else ""
+        return header.without("sender").set("From", str(Mailbox(display, self.address)))
+
+
+def _authors(header: Header) -> tuple[Mailbox, ...]:
+    """Who the message says it is from; an unreadable From is about to be replaced, so it counts as none."""
+    try:
+        return tuple(box for field in header.all("from") for box in parse_mailboxes(field.value))
+    except UsageError:
+        return ()
