@@ -178,7 +178,9 @@ class CredentialRefused(CredentialError):
 class MechanismMissing(CredentialError):
     """The mail server offers no mechanism this credential can use. `offered` is what it does offer."""
 
-    def __init__(self, message: str, *, account: str = "", offered: tuple[str, ...] = (), hint: str = "") -> None:
+    def __init__(
+        self, message: str, *, account: str = "", offered: tuple[str, ...] = (), hint: str = ""
+    ) -> None:
         super().__init__(message, account=account, hint=hint)
         self.offered = offered
 
