@@ -1,0 +1,93 @@
+"""A bounded buffer between what arrives in pieces and what is read as lines or counted octets."""
+
+from __future__ import annotations
+
+
+class LineTooLong(ValueError):
+    """A line went over its limit. It is dropped up to its end; the next line can be read."""
+
+
+class BareLineFeed(ValueError):
+    """An LF without its CR: two readers could disagree about where this line ends (RFC 5321 2.3.8)."""
+
+
+class LineBuffer:
+    """Bytes in, lines out.
+
+    A line ends at CRLF only. Each octet is searched once, however the bytes were cut.
+    """
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+        self._searched = 0  # no LF before this place
+        self._dropping = False  # inside the rest of a line that was too long
+        self._last_dropped_cr = False
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def feed(self, data: bytes) -> None:
+        """Append what arrived."""
+        self._data += data
+        if self._dropping:
+            self._drop()
+
+    def next_line(self, limit: int) -> bytes | None:
+        """The next whole line without its CRLF, or None until more arrives.
+
+        `limit` is in octets and counts the CRLF. Raises `LineTooLong` once per long line, as soon as it
+        is known to be one, and `BareLineFeed`, behind which nothing should be read.
+        """
+        end = self._data.find(b"\n", self._searched)
+        if end < 0:
+            self._searched = len(self._data)
+            if self._dropping or self._searched < limit:
+                return None
+            self._dropping = True
+            self._drop()
+            raise LineTooLong(f"a line is longer than {limit} octets")
+        if self._dropping or end == 0 or self._data[end - 1] != 0x0D:
+            raise BareLineFeed("a line feed stands without its carriage return")
+        line = bytes(self._data[: end - 1])
+        self._cut(end + 1)
+        if end + 1 > limit:
+            raise LineTooLong(f"a line is longer than {limit} octets")
+        return line
+
+    def take(self, most: int = -1) -> bytes:
+        """Up to `most` octets as they came; all of them without `most`."""
+        if most < 0 or most >= len(self._data):
+            piece = bytes(self._data)
+            self._cut(len(self._data))
+        else:
+            piece = bytes(self._data[:most])
+            self._cut(most)
+        return piece
+
+    def put_back(self, data: bytes) -> None:
+        """Return octets that were taken and belong to the next line."""
+        self._data[:0] = data
+        self._searched = 0
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._cut(len(self._data))
+        self._dropping = self._last_dropped_cr = False
+
+    def _cut(self, end: int) -> None:
+        del self._data[:end]
+        self._searched = 0
+
+    def _drop(self) -> None:
+        """Let go of the rest of a long line, through its CRLF if that is here."""
+        end = self._data.find(b"\n")
+        if end < 0:
+            if self._data:
+                self._last_dropped_cr = self._data[-1] == 0x0D
+            self._cut(len(self._data))
+            return
+        before = self._data[end - 1] == 0x0D if end else self._last_dropped_cr
+        if not before:
+            return  # the LF stays: `next_line` reports it
+        self._cut(end + 1)
+        self._dropping = False

@@ -1,0 +1,142 @@
+"""Message content on the wire: dot-stuffing, the one true end of data, and what must not be inside.
+
+All three classes work on whole pieces at the speed of `bytes.find` and `bytes.replace`; what they
+say depends on the bytes alone, never on how these were cut.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+END_OF_DATA = b"\r\n.\r\n"
+
+
+class LineCheck:
+    """Looks over content as it passes: line ends, NUL, longest line, eight bits."""
+
+    def __init__(self) -> None:
+        self._pending_cr = False  # the last octet was a CR; its LF may still come
+        self._open_line = 0  # octets of the last, unfinished line
+        self._longest = 0
+        self._bare = False
+        self._nul = False
+        self.eight_bit = False
+
+    def feed(self, data: bytes) -> None:
+        """Look at the next piece."""
+        if not data:
+            return
+        pairs = data.count(b"\r\n")
+        lone_cr = data.count(b"\r") - pairs
+        lone_lf = data.count(b"\n") - pairs
+        if self._pending_cr:
+            if data[0] == 0x0A:
+                lone_lf -= 1
+            else:
+                self._bare = True
+        self._pending_cr = data[-1] == 0x0D
+        if self._pending_cr:
+            lone_cr -= 1
+        self._bare = self._bare or lone_cr > 0 or lone_lf > 0
+        self._nul = self._nul or b"\0" in data
+        self.eight_bit = self.eight_bit or not data.isascii()
+        self._measure(data)
+
+    def _measure(self, data: bytes) -> None:
+        first_end = data.find(b"\n")
+        if first_end < 0:
+            self._open_line += len(data)
+            return
+        last_end = data.rfind(b"\n")
+        longest = self._open_line + first_end - 1  # without its CR
+        if first_end != last_end:
+            longest = max(longest, max(map(len, data[first_end + 1 : last_end].split(b"\n"))) - 1)
+        self._longest = max(self._longest, longest)
+        self._open_line = len(data) - last_end - 1
+
+    def end(self) -> None:
+        """No more comes: a CR that still waits for its LF was a bare one."""
+        self._bare = self._bare or self._pending_cr
+
+    @property
+    def defect(self) -> Literal["", "line-ending", "nul"]:
+        """What is wrong so far. A bad line end is named before a NUL, in whatever order they came."""
+        return "line-ending" if self._bare else "nul" if self._nul else ""
+
+    @property
+    def longest_line(self) -> int:
+        """Octets of the longest line without its CRLF (RFC 5321 4.5.3.1.6 allows 998)."""
+        return max(self._longest, self._open_line - self._pending_cr)
+
+
+class DotStuffer:
+    """Content → the octets that follow a 354 (RFC 5321 4.5.2). Expects CRLF lines: see `LineCheck`."""
+
+    def __init__(self) -> None:
+        self._tail = b"\r\n"  # the line of DATA itself: content begins at the start of a line
+
+    def feed(self, data: bytes) -> bytes:
+        """The next piece, with a dot doubled wherever it begins a line."""
+        stuffed = data.replace(b"\r\n.", b"\r\n..")
+        if self._tail == b"\r\n" and data[:1] == b".":
+            stuffed = b"." + stuffed
+        elif self._tail[-1:] == b"\r" and data[:2] == b"\n.":
+            stuffed = b"\n.." + stuffed[2:]
+        self._tail = (self._tail + data[-2:])[-2:]
+        return stuffed
+
+    def end(self) -> bytes:
+        """The end of data; a last line without CRLF is completed first."""
+        return b".\r\n" if self._tail == b"\r\n" else END_OF_DATA
+
+
+class DotUnstuffer:
+    """The octets that follow a 354 → content, up to the first ``CRLF . CRLF`` and no other end.
+
+    Bare CR, bare LF and NUL are remembered as `defect` while the true end is still looked for: a
+    server that ends the data anywhere else takes the rest of a message for commands.
+    """
+
+    def __init__(self) -> None:
+        self._held = b"\r\n"  # what may be the beginning of the end; at first the line of DATA itself
+        self._virtual = 2  # octets of it that were never content
+        self._check = LineCheck()
+        self.done = False
+        self.rest = b""  # what came behind the end: commands
+
+    def feed(self, data: bytes) -> bytes:
+        """The content in the next piece; may be empty. Sets `done` and `rest` at the end of data."""
+        if self.done:
+            raise ValueError("the end of data was already found")
+        pending = self._held + data
+        end = pending.find(END_OF_DATA)
+        if end >= 0:
+            self.done, self.rest = True, pending[end + len(END_OF_DATA) :]
+            keep = end + 2
+            self._held = b""
+        else:
+            keep = len(pending) - _beginning_of_end(pending)
+            self._held = pending[keep:]
+        content = pending[:keep].replace(b"\r\n.", b"\r\n")
+        if content and self._virtual:
+            content, self._virtual = content[2:], 0
+        self._check.feed(content)
+        return content
+
+    @property
+    def defect(self) -> Literal["", "line-ending", "nul"]:
+        """Why the content must be refused; complete once `done`."""
+        return self._check.defect
+
+    @property
+    def longest_line(self) -> int:
+        return self._check.longest_line
+
+    @property
+    def eight_bit(self) -> bool:
+        return self._check.eight_bit
+
+
+def _beginning_of_end(data: bytes) -> int:
+    """How many octets at the end of `data` may be the beginning of the end of data."""
+    return next((n for n in (4, 3, 2, 1) if data.endswith(END_OF_DATA[:n])), 0)

@@ -1,0 +1,110 @@
+"""What EHLO offers (RFC 5321 4.1.1.1), the same value for the side that offers and the side that reads."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from postbearer.wire.grammar import ESMTP_KEYWORD
+
+_NUMBER = re.compile(r"[0-9]{1,20}")
+_LIMIT = re.compile(r"([A-Z0-9]+)=([1-9][0-9]{0,5})")  # RFC 9422 3
+
+
+@dataclass(frozen=True, slots=True)
+class Extensions:
+    """The service extensions of one server: upper-case keyword → its parameters."""
+
+    keywords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        upper = {keyword.upper(): tuple(values) for keyword, values in self.keywords.items()}
+        object.__setattr__(self, "keywords", MappingProxyType(upper))
+
+    def __contains__(self, keyword: str) -> bool:
+        return keyword.upper() in self.keywords
+
+    @classmethod
+    def parse(cls, lines: Sequence[bytes]) -> Extensions:
+        """Read the lines behind the first one of an EHLO reply.
+
+        A line that is no keyword is left out: what was not understood is not offered. Some servers
+        still write ``AUTH=`` (a draft older than RFC 2554) beside or instead of ``AUTH``; both count.
+        """
+        keywords: dict[str, tuple[str, ...]] = {}
+        for line in lines:
+            keyword, *values = line.decode("ascii", "replace").split() or [""]
+            if keyword[:5].upper() == "AUTH=":
+                keyword, values = "AUTH", [keyword[5:], *values]
+            keyword = keyword.upper()
+            if not ESMTP_KEYWORD.fullmatch(keyword):
+                continue
+            if keyword == "AUTH":
+                known = keywords.get("AUTH", ())
+                keywords["AUTH"] = tuple(dict.fromkeys((*known, *(v.upper() for v in values if v))))
+            else:
+                keywords.setdefault(keyword, tuple(values))
+        return cls(keywords)
+
+    def render(self) -> list[str]:
+        """The lines of an EHLO reply behind the first one."""
+        return [" ".join((keyword, *values)) for keyword, values in self.keywords.items()]
+
+    @property
+    def size(self) -> int | None:
+        """The largest message in octets; None when no fixed maximum is known (RFC 1870 4)."""
+        first = next(iter(self.keywords.get("SIZE", ())), "")
+        return (int(first) or None) if _NUMBER.fullmatch(first) else None
+
+    @property
+    def mechanisms(self) -> tuple[str, ...]:
+        """SASL mechanisms in the order offered (RFC 4954 3)."""
+        return self.keywords.get("AUTH", ())
+
+    @property
+    def limits(self) -> Mapping[str, int]:
+        """RFC 9422: MAILMAX, RCPTMAX, RCPTDOMAINMAX and whatever else was named."""
+        matches = (_LIMIT.fullmatch(item.upper()) for item in self.keywords.get("LIMITS", ()))
+        return {match[1]: int(match[2]) for match in matches if match}
+
+    @property
+    def pipelining(self) -> bool:
+        return "PIPELINING" in self.keywords  # RFC 2920
+
+    @property
+    def chunking(self) -> bool:
+        return "CHUNKING" in self.keywords  # RFC 3030
+
+    @property
+    def binarymime(self) -> bool:
+        return "BINARYMIME" in self.keywords  # RFC 3030
+
+    @property
+    def starttls(self) -> bool:
+        return "STARTTLS" in self.keywords  # RFC 3207
+
+    @property
+    def eightbitmime(self) -> bool:
+        return "8BITMIME" in self.keywords  # RFC 6152
+
+    @property
+    def smtputf8(self) -> bool:
+        return "SMTPUTF8" in self.keywords  # RFC 6531
+
+    @property
+    def dsn(self) -> bool:
+        return "DSN" in self.keywords  # RFC 3461
+
+    @property
+    def requiretls(self) -> bool:
+        return "REQUIRETLS" in self.keywords  # RFC 8689
+
+    @property
+    def mt_priority(self) -> bool:
+        return "MT-PRIORITY" in self.keywords  # RFC 6710
+
+    @property
+    def enhanced(self) -> bool:
+        return "ENHANCEDSTATUSCODES" in self.keywords  # RFC 2034
