@@ -1,0 +1,56 @@
+"""Public names: what a lazy root promises, type checkers see and users can import are the same."""
+
+from __future__ import annotations
+
+import ast
+from importlib import import_module
+
+import pytest
+
+from house.tree import sources
+
+PUBLIC = """
+    Account AsyncMailer Mailer
+    Envelope Outcome Receipt Reply Secret Token TokenSource
+    ClientCredentials CommandToken Password RefreshToken StaticToken
+    PostbearerError UsageError ConfigError ProtocolError LocalProtocolError RemoteProtocolError
+    NetworkError ConnectFailed TlsFailed TimedOut Disconnected
+    CredentialError TokenUnavailable GrantRefused CredentialRefused SecretError Rejected BudgetSpent
+"""
+
+
+def declared(tree: ast.Module) -> dict[str, str]:
+    """Name → module of the imports under ``if TYPE_CHECKING`` at the top of a package root."""
+    blocks = [
+        node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+    ]
+    return {
+        alias.asname or alias.name: node.module or ""
+        for block in blocks
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+
+
+LAZY = [
+    name for name, tree in sources().items() if "_EXPORTS" in {ast.unparse(node) for node in ast.walk(tree)}
+]
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_a_lazy_root_keeps_its_promise(package: str) -> None:
+    root = import_module(package)
+    exports = {name: f"{package}.{module}" for module, names in root._EXPORTS.items() for name in names}
+    assert declared(sources()[package]) == exports
+    assert sorted(root.__all__) == sorted(exports)
+    assert [name for name in exports if getattr(root, name, None) is None] == []
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="Nothing"):
+        _ = import_module("postbearer").Nothing
+
+
+def test_the_library_offers_exactly_these_names() -> None:
+    assert sorted(import_module("postbearer").__all__) == sorted(PUBLIC.split())
