@@ -1,0 +1,220 @@
+"""The HTTP door: where it goes, what it refuses, how it names trouble."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import threading
+from pathlib import Path
+
+import pytest
+import trustme
+
+from postbearer.errors import (
+    ConnectFailed,
+    NetworkError,
+    RemoteProtocolError,
+    TimedOut,
+    TlsFailed,
+    UsageError,
+)
+from postbearer.http import HttpResponse, check_url, fetch, post_form
+from postbearer.secret import Secret
+from support.tokenserver import Answer, TokenServer, serving
+
+
+async def test_a_form_is_posted_and_the_answer_read(server: TokenServer) -> None:
+    response = await post_form(
+        server.url, {"a": "ü &=", "b": Secret("canary")}, headers={"X-One": Secret("1")}
+    )
+    assert response.ok
+    assert response.json() == {"access_token": "access-1", "token_type": "Bearer", "expires_in": 3600}
+    [asked] = server.asked
+    assert asked.form == {"a": "ü &=", "b": "canary"}
+    assert asked.headers["content-type"] == "application/x-www-form-urlencoded"
+    assert asked.headers["x-one"] == "1"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://login.example.org/token",
+        "http://10.0.0.1/token",
+        "http://2130706433/token",
+        "http://127.0.0.1.example.org/",
+        "https://login.example.org@evil.example.org/",
+        "https://user:canary-password@login.example.org/",
+        "https://169.254.169.254/token",
+        "https://[::ffff:169.254.169.254]/token",
+        "https://[fe80::1%25eth0]/token",
+        "file:///etc/passwd",
+        "ftp://login.example.org/",
+        "//login.example.org/",
+        "https:///token",
+        "https://exa mple.org/",
+        "https://example.org/\r\nX: y",
+        "https://example.org\\@evil.example.org/",
+        "https://[::1/",
+        "https://example.org:port/",
+        "",
+    ],
+)
+async def test_o4_urls_that_secrets_must_not_go_to(url: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        await post_form(url, {"client_secret": Secret("s")})
+    assert "canary-password" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://login.example.org/token",
+        "https://10.1.2.3:8443/token",
+        "https://127.0.0.1/token",
+        "http://127.0.0.1:8080/token",
+        "http://[::1]:8080/token",
+        "http://localhost:8080/token",
+    ],
+)
+def test_o4_urls_an_operator_may_write(url: str) -> None:
+    assert check_url(url).hostname
+
+
+def test_o4_link_local_is_for_the_metadata_service_only() -> None:
+    assert check_url("http://169.254.169.254/metadata", link_local=True)
+
+
+async def test_o4_a_redirect_is_not_followed(server: TokenServer) -> None:
+    with serving() as other:
+        server.script.append(Answer(302, headers={"Location": f"{other.url}?code=1"}))
+        response = await post_form(server.url, {})
+        assert (response.status, response.redirect) == (302, other.url)
+        assert other.asked == []
+
+
+async def test_o4_a_body_over_64_kib_is_refused(server: TokenServer) -> None:
+    server.script.append(Answer(body=b"x" * (64 * 1024)))
+    server.script.append(Answer(body=b"x" * (64 * 1024 + 1)))
+    assert len((await post_form(server.url, {})).body) == 64 * 1024
+    with pytest.raises(RemoteProtocolError, match="64 KiB"):
+        await post_form(server.url, {})
+
+
+async def test_o4_a_compressed_body_is_not_unfolded(server: TokenServer) -> None:
+    server.script.append(Answer(body=b"\x1f\x8b\x08 pretended", headers={"Content-Encoding": "gzip"}))
+    assert (await post_form(server.url, {})).json() is None
+
+
+async def test_the_timeout_is_for_the_whole_exchange(server: TokenServer) -> None:
+    over = threading.Event()
+    server.script.append(Answer(before=over.wait))
+    try:
+        with pytest.raises(TimedOut, match=r"within 0\.05 s"):
+            await post_form(server.url, {}, timeout=0.05)
+    finally:
+        over.set()
+
+
+async def test_nobody_listening() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{free.getsockname()[1]}"
+        with pytest.raises(ConnectFailed) as caught:
+            await post_form(f"http://{host}/token", {})
+    assert caught.value.host == host
+
+
+async def test_hung_up(server: TokenServer) -> None:
+    server.script.append(Answer(hang_up=True))
+    with pytest.raises((NetworkError, RemoteProtocolError)):
+        await post_form(server.url, {})
+
+
+@pytest.fixture
+def authority(tmp_path: Path) -> tuple[trustme.CA, str]:
+    ca = trustme.CA()
+    path = tmp_path / "ca.pem"
+    ca.cert_pem.write_to_path(str(path))
+    return ca, str(path)
+
+
+async def test_tls_is_verified(authority: tuple[trustme.CA, str]) -> None:
+    ca, ca_file = authority
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("127.0.0.1").configure_cert(context)
+    with serving(context) as server:
+        with pytest.raises(TlsFailed) as caught:
+            await post_form(server.url, {"client_secret": Secret("s")})
+        assert "ca-file" in caught.value.hint
+        assert server.asked == []
+        assert (await post_form(server.url, {}, ca_file=ca_file)).ok
+
+
+async def test_the_certificate_must_be_for_the_host(authority: tuple[trustme.CA, str]) -> None:
+    ca, ca_file = authority
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ca.issue_cert("login.example.org").configure_cert(context)
+    with serving(context) as server:
+        with pytest.raises(TlsFailed):
+            await post_form(server.url, {}, ca_file=ca_file)
+        assert server.asked == []
+
+
+async def test_a_missing_ca_file_is_named_as_the_cause() -> None:
+    with pytest.raises(ConnectFailed, match="No such file"):
+        await post_form("https://127.0.0.1:1/token", {}, ca_file="/nonexistent/ca.pem")
+
+
+async def test_https_proxy_is_asked_for_outside_hosts(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy, _, _ = server.url.rpartition("/")
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    monkeypatch.delenv("no_proxy", raising=False)
+    with pytest.raises(ConnectFailed):  # this proxy knows no CONNECT, but it was asked
+        await post_form("https://login.example.org/token", {})
+
+
+async def test_loopback_never_goes_through_a_proxy(
+    server: TokenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.setenv(name, "http://127.0.0.1:1")
+    assert (await fetch("GET", server.url)).ok
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"Too Many Requests", b"<html>", b"\xff\xfe", b"[" * 60_000, b"1" * 6000, b"{"]
+)
+def test_json_survives_anything(body: bytes) -> None:
+    assert HttpResponse(200, body=body).json() is None
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [
+        ("60", 60.0),
+        ("0", 0.0),
+        ("99999999999999", 3600.0),
+        ("Fri, 15 Jan 2027 08:00:30 GMT", 30.0),
+        ("Fri, 15 Jan 2027 07:00:00 GMT", 0.0),
+        ("Fri, 15 Jan 2094 07:00:00 GMT", 3600.0),
+        ("soon", None),
+        ("-5", None),
+        ("1.5", None),
+        ("", None),
+    ],
+)
+def test_retry_after(value: str, seconds: float | None) -> None:
+    assert HttpResponse(429, {"retry-after": value}).retry_after(1_800_000_000.0) == seconds
+
+
+def test_the_clock_skew_is_read_off_the_date_header() -> None:
+    response = HttpResponse(200, {"date": "Fri, 15 Jan 2027 08:00:00 GMT"})
+    assert response.clock_skew(1_800_000_300.0) == 300.0
+    assert HttpResponse(200).clock_skew(0.0) is None
+
+
+def test_o9_an_answer_does_not_show_its_body() -> None:
+    assert "canary" not in repr(HttpResponse(200, {"x": "canary"}, b"canary"))
