@@ -1,0 +1,118 @@
+"""What README.md and docs/ show happens, when a reader types it; and every link leads somewhere."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from house.reader import Reader, flat, matches
+from house.tree import ROOT
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PROSE = [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"))]
+
+
+def named(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+@pytest.fixture
+def reader(tmp_path: Path) -> Reader:
+    home = tmp_path / "home"
+    home.mkdir()
+    return Reader(home)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_the_page_does_what_it_shows(page: Path, reader: Reader) -> None:
+    with reader:
+        reader.follow(page.read_text())
+
+
+@pytest.mark.parametrize("page", PROSE, ids=named)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"^ *```.*?^ *```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text)
+    assert [target for target in targets if not (page.parent / target).exists()] == []
+
+
+GOOD = """
+<!-- file: hello.txt -->
+```text
+hello
+```
+
+```console
+$ cat hello.txt
+hello
+$ export NAME=world; mkdir here; cd here
+$ echo "one
+> two" | cat
+```
+
+```console
+$ echo "$NAME in $(basename $PWD)"; date; echo end
+world in here
+...
+end
+```
+
+1. In a list:
+
+   ```python
+   import os
+   open("../made", "w").write(os.environ["NAME"])
+   ```
+
+```sh
+test "$(cat ../made)" = world
+sleep 60 &
+```
+
+<!-- not run: needs a tenant -->
+```console
+$ false
+```
+
+<!-- exits: 3 -->
+```console
+$ exit 3
+```
+"""
+
+
+def test_a_reader_keeps_variables_folder_and_files(reader: Reader) -> None:
+    with reader:
+        reader.follow(GOOD.replace('$ echo "one\n> two" | cat', "$ echo one \\\n> two\none two"))
+    assert (reader.home / "made").read_text() == "world"
+
+
+@pytest.mark.parametrize(
+    ("page", "complaint"),
+    [
+        ("```console\n$ false\n```\n", "exit code 1, not 0"),
+        ("```console\n$ echo yes\nno\n```\n", "other output"),
+        ("```sh\nfalse\ntrue\n```\n", "exit code 1"),
+        ("```python\nraise SystemExit(4)\n```\n", "exit code 4"),
+        ("```console\necho\n```\n", "without a `\\$ ` command"),
+    ],
+)
+def test_a_reader_complains(page: str, complaint: str, reader: Reader) -> None:
+    with reader, pytest.raises(AssertionError, match=complaint):
+        reader.follow(page)
+
+
+def test_dots_stand_for_anything() -> None:
+    assert matches("a ... c\n...\nend", "a b c\nx\ny\nend\n")
+    assert not matches("a ... c", "a b d")
+
+
+def test_values_of_a_fixture_become_variables() -> None:
+    values = {"smtp": {"port": 587, "tls": True}, "clients": [{"client-id": "a"}]}
+    assert flat("SANDBOX", values) == {
+        "SANDBOX_SMTP_PORT": "587",
+        "SANDBOX_SMTP_TLS": "true",
+        "SANDBOX_CLIENTS_0_CLIENT_ID": "a",
+    }
