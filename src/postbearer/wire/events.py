@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from postbearer.envelope import Body, Notify, Ret
-from postbearer.reply import Reply
+from postbearer.reply import Reply as Reply
 
 
 @dataclass(frozen=True, slots=True)

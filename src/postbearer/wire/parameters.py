@@ -108,10 +108,10 @@ def _auth(value: str) -> str:
 
 
 def _notify(value: str) -> tuple[Notify, ...]:
-    wishes = tuple(cast(Notify, _one_of("NOTIFY", wish, get_args(Notify))) for wish in value.split(","))
+    wishes = [_one_of("NOTIFY", wish, get_args(Notify)) for wish in value.split(",")]
     if len(set(wishes)) != len(wishes) or ("NEVER" in wishes and len(wishes) > 1):
         raise BadSyntax("NOTIFY holds values that exclude each other")  # RFC 3461 4.1
-    return wishes
+    return tuple(cast(list[Notify], wishes))
 
 
 def _orcpt(value: str) -> str:

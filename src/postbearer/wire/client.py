@@ -1,0 +1,225 @@
+"""The client's half of an SMTP conversation, without I/O: events in, bytes out, and back."""
+
+from __future__ import annotations
+
+from postbearer.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
+from postbearer.wire.content import DotStuffer, LineCheck
+from postbearer.wire.events import (
+    Answer,
+    Auth,
+    AuthResponse,
+    Bdat,
+    Command,
+    Data,
+    Ehlo,
+    EndOfContent,
+    Mail,
+    Rset,
+    StartTls,
+)
+from postbearer.wire.extensions import Extensions
+from postbearer.wire.render import render
+from postbearer.wire.replies import ReplyLimits, ReplyReader
+from postbearer.wire.state import ClientMachine, ClientState
+
+_DEFECTS = {
+    "line-ending": "a line that does not end with CRLF",
+    "nul": "a NUL",
+}
+
+
+class Client:
+    """One connection, from the greeting to QUIT.
+
+    `send` returns the bytes to write; `receive` takes what was read and returns the answers that are
+    complete, each paired with its command. The first answer is the one to `Greeting`.
+
+    When the peer breaks SMTP, answers that were complete before are still returned; the error is
+    raised by the same call if there are none, else by the next call of any method.
+    """
+
+    def __init__(self, *, limits: ReplyLimits | None = None) -> None:
+        self.extensions = Extensions()
+        self._machine = ClientMachine()
+        self._reader = ReplyReader(limits or ReplyLimits())
+        self._failure: ProtocolError | None = None
+        self._chunk_left = 0
+        self._open_transaction(Mail(""))
+
+    def __repr__(self) -> str:
+        return f"<Client {self.state.name}, {self.awaiting} replies owed>"
+
+    @property
+    def state(self) -> ClientState:
+        """Where the replies that came have led."""
+        return self._machine.state
+
+    @property
+    def authenticated(self) -> bool:
+        """True after a 235."""
+        return self._machine.authenticated
+
+    @property
+    def awaiting(self) -> int:
+        """How many replies are owed."""
+        return len(self._machine.owed)
+
+    @property
+    def has_buffered(self) -> bool:
+        """True if a part of a reply is here whose end is not."""
+        return self._reader.pending
+
+    def send(self, command: Command) -> bytes:
+        """The line to write for `command`.
+
+        For `EndOfContent` behind a 354 it is the end of data; behind BDAT nothing is to be written, as
+        the chunk's own reply is the answer to `Bdat`.
+
+        Raises `LocalProtocolError` if the command may not be sent now, is not offered, or holds what
+        could break its line. The connection is as good as before.
+        """
+        self._raise_failure()
+        if self._chunk_left:
+            raise LocalProtocolError(f"{self._chunk_left} octets of the BDAT chunk are still missing.")
+        if isinstance(command, EndOfContent):
+            return self._end_content(command)
+        utf8 = command.parameters.smtputf8 if isinstance(command, Mail) else self._utf8
+        line = render(command, self.extensions, utf8=utf8)
+        self._refuse_binary_by_dot(command)
+        self._machine.send(_without_secret(command), pipelining=self.extensions.pipelining)
+        if isinstance(command, Mail):
+            self._open_transaction(command)
+        elif isinstance(command, Rset):
+            self._open_transaction(Mail(""))
+        elif isinstance(command, Bdat):
+            self._chunk_left, self._last_chunk = command.size, command.last
+            self._in_chunks = True
+        return line
+
+    def send_content(self, data: bytes) -> bytes:
+        """The octets to write for the next piece of content: dot-stuffed behind a 354, plain behind BDAT.
+
+        Raises `LocalProtocolError` for a bare CR or LF or a NUL (unless BODY=BINARYMIME), and for more
+        than the chunk was announced to hold. Then the connection must be closed: only half of the
+        content was sent, and no end of it would be true.
+        """
+        self._raise_failure()
+        if not self._in_chunks and self.state is not ClientState.CONTENT:
+            raise LocalProtocolError(f"No content can be sent now: {self.state.value}.")
+        if self._in_chunks:
+            if len(data) > self._chunk_left:
+                raise self._fail(LocalProtocolError("There is more content than BDAT announced."))
+            self._chunk_left -= len(data)
+        if not self._binary:
+            self._check.feed(data)
+            if self._in_chunks and self._last_chunk and not self._chunk_left:
+                self._check.end()
+            self._refuse_defect()
+        return data if self._in_chunks else self._stuffer.feed(data)
+
+    def _end_content(self, command: EndOfContent) -> bytes:
+        if self._in_chunks:
+            return b""
+        if self.state is ClientState.CONTENT:
+            self._check.end()
+            self._refuse_defect()
+        self._machine.send(command, pipelining=self.extensions.pipelining)
+        return self._stuffer.end()
+
+    def abort_content(self) -> bytes:
+        """The lone dot for a server that asks for content although it accepted no recipient (RFC 2920 3.1).
+
+        Raises `LocalProtocolError` in any other state: there the dot would send an empty message.
+        """
+        self._raise_failure()
+        if self.state is not ClientState.UNWANTED:
+            raise LocalProtocolError(f"There is no content to abort: {self.state.value}.")
+        self._machine.owe(EndOfContent(), pipelining=self.extensions.pipelining)
+        return b".\r\n"
+
+    def receive(self, data: bytes) -> list[Answer]:
+        """Every answer that `data` completes.
+
+        Raises `RemoteProtocolError` if the peer broke SMTP: a reply that cannot be read, is too long,
+        makes no sense where it stands, or answers nothing; or bytes behind the answer to STARTTLS.
+        """
+        self._raise_failure()
+        answers: list[Answer] = []
+        try:
+            self._reader.feed(data)
+            while self._machine.owed and (reply := self._reader.next_reply()) is not None:
+                answer = Answer(self._machine.answer(reply), reply)
+                self._learn(answer)
+                answers.append(answer)
+            if self._reader.pending and not self._machine.owed:
+                answers += self._unasked()
+        except RemoteProtocolError as error:
+            self._fail(error)
+            # The answer to STARTTLS is not handed out with plain text behind it: somebody could
+            # go on to TLS, and take the injected bytes for the server's (CVE-2011-0411).
+            if not answers or isinstance(answers[-1].command, StartTls):
+                raise
+        return answers
+
+    def _learn(self, answer: Answer) -> None:
+        if isinstance(answer.command, Ehlo) and answer.reply.positive:
+            self.extensions = Extensions.parse(answer.reply.lines[1:])
+
+    def _unasked(self) -> list[Answer]:
+        """Judge bytes that came while no reply was owed."""
+        if self.state is ClientState.TLS:
+            raise RemoteProtocolError("The server sent plain text behind its answer to STARTTLS.")
+        reply = self._reader.next_reply()
+        if reply is None and self.state is ClientState.CONTENT:
+            return []  # the beginning of an early answer to the content
+        if reply is not None and (command := self._machine.answer_early(reply)) is not None:
+            return [Answer(command, reply)]
+        said = f": {reply}" if reply is not None else ""
+        raise RemoteProtocolError(f"The server spoke without being asked{said}.")
+
+    def tls_started(self) -> None:
+        """TLS is up. What the server said before is forgotten; EHLO comes next (RFC 3207 4.2).
+
+        Raises `LocalProtocolError` unless STARTTLS was answered positively.
+        """
+        self._raise_failure()
+        self._machine.tls_started()
+        self.extensions = Extensions()
+
+    def _open_transaction(self, mail: Mail) -> None:
+        self._utf8 = mail.parameters.smtputf8
+        self._binary = mail.parameters.body == "BINARYMIME"
+        self._in_chunks = self._last_chunk = False
+        self._chunk_left = 0
+        self._check = LineCheck()
+        self._stuffer = DotStuffer()
+
+    def _refuse_binary_by_dot(self, command: Command) -> None:
+        if isinstance(command, Data) and self._binary:
+            raise LocalProtocolError("BODY=BINARYMIME content is sent with BDAT only (RFC 3030 3).")
+
+    def _refuse_defect(self) -> None:
+        if self._check.defect:
+            defect = _DEFECTS[self._check.defect]
+            raise self._fail(LocalProtocolError(f"The content holds {defect}."))
+
+    def _fail(self, error: ProtocolError) -> ProtocolError:
+        """From now on every call raises `error`."""
+        self._machine.fail()
+        self._failure = error
+        return error
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+
+def _without_secret(command: Command) -> Command:
+    """What is remembered of a command until it is answered: never a credential."""
+    match command:
+        case Auth(mechanism, initial):
+            return Auth(mechanism, None if initial is None else b"")
+        case AuthResponse(data):
+            return AuthResponse(None if data is None else b"")
+        case _:
+            return command

@@ -1,0 +1,104 @@
+"""Replies as bytes, both ways. A server's reply is hostile input: small grammar, hard limits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from postbearer.errors import RemoteProtocolError
+from postbearer.reply import Reply, printable
+from postbearer.wire.buffer import BareLineFeed, LineBuffer, LineTooLong
+from postbearer.wire.grammar import CRLF, REPLY_LINE, BadSyntax, base64_decode
+from postbearer.wire.status import parse_enhanced
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyLimits:
+    """How much one reply may take. RFC 5321 4.5.3.1.5 needs 512 octets a line; SASL needs more.
+
+    The defaults hold a challenge of 32 KiB in one line (44 KiB as base64), and an EHLO list ten times
+    longer than any seen. A server that goes beyond costs at most about one MiB before it is left.
+    """
+
+    line: int = 65_536  # octets with CRLF
+    lines: int = 4_096
+    total: int = 1_048_576  # octets of all lines of one reply
+
+
+class ReplyReader:
+    """Bytes in, replies out."""
+
+    def __init__(self, limits: ReplyLimits) -> None:
+        self._limits = limits
+        self._buffer = LineBuffer()
+        self._code = b""
+        self._lines: list[bytes] = []
+        self._total = 0
+
+    def feed(self, data: bytes) -> None:
+        """Append what arrived."""
+        self._buffer.feed(data)
+
+    @property
+    def pending(self) -> bool:
+        """True if anything is buffered, be it only a part of a reply."""
+        return bool(self._lines) or len(self._buffer) > 0
+
+    def next_reply(self) -> Reply | None:
+        """The next whole reply, or None until more arrives.
+
+        Raises `RemoteProtocolError` for what is no reply: a bare CR or LF, a code that is not three
+        ASCII digits from 200 to 599, two codes in one reply, too much of it.
+        """
+        while (line := self._next_line()) is not None:
+            match = REPLY_LINE.fullmatch(line)
+            if match is None:
+                raise RemoteProtocolError(f"The server sent what is no SMTP reply: {_shown(line)}.")
+            code, separator, text = match.groups(b"")
+            if self._lines and code != self._code:
+                raise RemoteProtocolError(f"The server changed the code inside a reply: {_shown(line)}.")
+            self._code = code
+            self._lines.append(text)
+            self._total += len(line)
+            if separator != b"-":
+                return self._finish()
+            if len(self._lines) >= self._limits.lines or self._total > self._limits.total:
+                raise RemoteProtocolError("The server sent a reply without end.")
+        return None
+
+    def _next_line(self) -> bytes | None:
+        try:
+            return self._buffer.next_line(self._limits.line)
+        except LineTooLong:
+            limit = self._limits.line
+            raise RemoteProtocolError(f"The server sent a reply line longer than {limit} octets.") from None
+        except BareLineFeed:
+            raise RemoteProtocolError("The server sent a line feed without carriage return.") from None
+
+    def _finish(self) -> Reply:
+        code, lines = int(self._code), tuple(self._lines)
+        self._lines, self._total = [], 0
+        return Reply(code, lines, parse_enhanced(lines[0], code))
+
+
+def _shown(line: bytes) -> str:
+    return repr(printable(line[:80])) + ("…" if len(line) > 80 else "")
+
+
+def render_reply(reply: Reply) -> bytes:
+    """A reply as it goes out. Raises `ValueError` for a line that holds CR or LF."""
+    if any(b"\r" in line or b"\n" in line for line in reply.lines):
+        raise ValueError("a line of a reply holds a line end")
+    *first, last = reply.lines or (b"",)
+    lines = [b"%d-%s\r\n" % (reply.code, line) for line in first]
+    return b"".join(lines) + (b"%d %s" % (reply.code, last)) + CRLF
+
+
+def decode_challenge(reply: Reply) -> bytes:
+    """What a 334 carries, decoded (RFC 4954 4); ``b""`` for a mere prompt.
+
+    Raises `RemoteProtocolError` if it is not base64.
+    """
+    try:
+        return base64_decode(b"".join(line.strip() for line in reply.lines))
+    except BadSyntax:
+        raise RemoteProtocolError("The server sent an AUTH challenge that is not base64.") from None
