@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from postbearer.sasl.exchange import Claim as Claim
     from postbearer.sasl.exchange import ClientExchange as ClientExchange
     from postbearer.sasl.exchange import ServerExchange as ServerExchange
-    from postbearer.sasl.negotiate import negotiate as negotiate
+    from postbearer.sasl.negotiation import Preference as Preference
+    from postbearer.sasl.negotiation import negotiate as negotiate
     from postbearer.sasl.serve import MECHANISMS as MECHANISMS
     from postbearer.sasl.serve import refusal as refusal
     from postbearer.sasl.serve import server_exchange as server_exchange
@@ -28,7 +29,7 @@ _EXPORTS = {
         "check_token",
     ],
     "exchange": ["Challenge", "Claim", "ClientExchange", "ServerExchange"],
-    "negotiate": ["negotiate"],
+    "negotiation": ["Preference", "negotiate"],
     "serve": ["MECHANISMS", "refusal", "server_exchange"],
 }
 __getattr__, __all__ = lazy(__name__, _EXPORTS)
