@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
+    from postbearer.wire.answers import challenge as challenge
     from postbearer.wire.client import Client as Client
     from postbearer.wire.content import DotStuffer as DotStuffer
     from postbearer.wire.content import DotUnstuffer as DotUnstuffer
@@ -35,16 +36,20 @@ if TYPE_CHECKING:
     from postbearer.wire.events import Vrfy as Vrfy
     from postbearer.wire.extensions import Extensions as Extensions
     from postbearer.wire.grammar import BadSyntax as BadSyntax
+    from postbearer.wire.offer import Limits as Limits
+    from postbearer.wire.offer import Offer as Offer
     from postbearer.wire.render import auth_fits as auth_fits
     from postbearer.wire.replies import ReplyLimits as ReplyLimits
     from postbearer.wire.replies import ReplyReader as ReplyReader
     from postbearer.wire.replies import decode_challenge as decode_challenge
     from postbearer.wire.replies import render_reply as render_reply
+    from postbearer.wire.server import Server as Server
     from postbearer.wire.state import ClientState as ClientState
     from postbearer.wire.status import Code as Code
     from postbearer.wire.status import compose as compose
 
 _EXPORTS = {
+    "answers": ["challenge"],
     "client": ["Client"],
     "content": ["DotStuffer", "DotUnstuffer", "LineCheck"],
     "events": [
@@ -75,8 +80,10 @@ _EXPORTS = {
     ],
     "extensions": ["Extensions"],
     "grammar": ["BadSyntax"],
+    "offer": ["Limits", "Offer"],
     "render": ["auth_fits"],
     "replies": ["ReplyLimits", "ReplyReader", "decode_challenge", "render_reply"],
+    "server": ["Server"],
     "state": ["ClientState"],
     "status": ["Code", "compose"],
 }

@@ -38,21 +38,28 @@ class LineBuffer:
         `limit` is in octets and counts the CRLF. Raises `LineTooLong` once per long line, as soon as it
         is known to be one, and `BareLineFeed`, behind which nothing should be read.
         """
-        end = self._data.find(b"\n", self._searched)
+        if self._dropping:
+            if self._data:  # all else was let go of on its arrival
+                raise BareLineFeed("a line feed stands without its carriage return")
+            return None
+        end = self._data.find(b"\n", self._searched, limit)
         if end < 0:
-            self._searched = len(self._data)
-            if self._dropping or self._searched < limit:
+            self._searched = min(len(self._data), limit)
+            if self._searched < limit:
                 return None
+            # Also when its end is here already: what is said must not depend on how the bytes were cut.
             self._dropping = True
             self._drop()
             raise LineTooLong(f"a line is longer than {limit} octets")
-        if self._dropping or end == 0 or self._data[end - 1] != 0x0D:
+        if end == 0 or self._data[end - 1] != 0x0D:
             raise BareLineFeed("a line feed stands without its carriage return")
         line = bytes(self._data[: end - 1])
         self._cut(end + 1)
-        if end + 1 > limit:
-            raise LineTooLong(f"a line is longer than {limit} octets")
         return line
+
+    def peek(self, most: int) -> bytes:
+        """Up to `most` of the next octets, which stay where they are."""
+        return bytes(self._data[:most])
 
     def take(self, most: int = -1) -> bytes:
         """Up to `most` octets as they came; all of them without `most`."""

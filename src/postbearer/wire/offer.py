@@ -1,0 +1,71 @@
+"""What a server offers on one connection, and how much of it one client may use."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from postbearer.wire.extensions import Extensions
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one connection. Sizes are octets; 0 means unlimited where it says so."""
+
+    max_line: int = 2048  # a command with its CRLF; RFC 5321 4.5.3.1.4 asks for 512
+    max_auth_line: int = 49_152  # an AUTH command or response with its CRLF: tokens are long (RFC 4954 4)
+    max_auth_blob: int = 32_768  # the same, decoded
+    max_size: int = 25 * 1024 * 1024  # content of one message; 0: unlimited
+    max_text_line: int = 0  # one line of content without its CRLF (RFC 5321 allows 998); 0: unlimited
+    max_recipients: int = 1000  # RFC 5321 4.5.3.1.8 asks for 100
+    max_messages: int = 0  # transactions of one connection; 0: unlimited
+    soft_errors: int = 10  # from here on `Server.slow` asks for a delay before each reply
+    max_errors: int = 20  # 500, 501, 502, 504, 555 … by the core itself; then 421
+    max_junk: int = 100  # commands that bring no message nearer, since the last message; then 421
+    max_auth_failures: int = 6  # then 421
+
+    def advertised(self) -> tuple[str, ...]:
+        """The parameters of the LIMITS keyword (RFC 9422)."""
+        mailmax = (f"MAILMAX={self.max_messages}",) if self.max_messages else ()
+        return (*mailmax, f"RCPTMAX={self.max_recipients}")
+
+
+def _usual() -> Extensions:
+    names = ("PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN", "CHUNKING")
+    return Extensions(dict.fromkeys(names, ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a server is willing to do.
+
+    `extensions` are the keywords that do not depend on the state of the connection; STARTTLS, AUTH,
+    SIZE, LIMITS and REQUIRETLS are added when they apply, so that nothing is offered that would be
+    refused. `mechanisms` are offered under TLS; without TLS only if `auth_in_clear` says so.
+    """
+
+    hostname: str
+    extensions: Extensions = field(default_factory=_usual)
+    limits: Limits = Limits()
+    starttls: bool = False
+    mechanisms: tuple[str, ...] = ()
+    auth_in_clear: bool = False
+    require_tls: bool = False  # no AUTH and no MAIL without TLS (RFC 3207 4)
+    require_auth: bool = False  # no MAIL without AUTH (RFC 4954 6)
+    allow_helo: bool = True
+    refuse_early: bool = True  # a client that speaks before the greeting is turned away
+
+    def offered(self, *, tls: bool) -> Extensions:
+        """What EHLO lists in this state of the connection."""
+        keywords = {"SIZE": (str(self.limits.max_size),), **self.extensions.keywords}
+        keywords["LIMITS"] = self.limits.advertised()
+        if not tls:
+            keywords.pop("REQUIRETLS", None)  # RFC 8689 2: offered only once TLS is on
+            if self.starttls:
+                keywords["STARTTLS"] = ()
+        if self.mechanisms and self.auth_allowed(tls=tls):
+            keywords["AUTH"] = self.mechanisms
+        return Extensions(keywords)
+
+    def auth_allowed(self, *, tls: bool) -> bool:
+        """Whether a credential may be shown now at all."""
+        return tls or (self.auth_in_clear and not self.require_tls)

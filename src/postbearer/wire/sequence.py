@@ -1,0 +1,225 @@
+"""Which command a server takes in which state: one table, read from top to bottom.
+
+What a session remembers lies in `Session`; `TABLE` lists for each verb what must not be the case,
+with the refusal that it earns. The first that applies is the answer.
+
+::
+
+    start ──EHLO/HELO──▶ greeted ──MAIL──▶ open ──RCPT──▶ addressed ──DATA──▶ content ──▶ greeted
+      ▲                    │  ▲                              │
+      │ STARTTLS, then TLS │  │ AUTH (once)                  └──BDAT──▶ chunked ──BDAT LAST──▶ greeted
+      └────────────────────┘  └───── RSET, EHLO, HELO: from open, addressed, chunked, spoilt
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from postbearer.reply import Reply
+from postbearer.wire import answers
+from postbearer.wire.answers import Defect
+from postbearer.wire.content import DotUnstuffer, LineCheck
+from postbearer.wire.events import Mail
+from postbearer.wire.extensions import Extensions
+from postbearer.wire.offer import Limits, Offer
+
+
+class Mode(Enum):
+    """What the next octets from the client are."""
+
+    GREETING = "nothing yet: the server speaks first"
+    COMMAND = "a command line"
+    RESPONSE = "a line inside AUTH"
+    DATA = "content up to the lone dot"
+    CHUNK = "content, counted"
+    TLS = "nothing: TLS comes first"
+
+
+@dataclass(slots=True)
+class Transaction:
+    """One mail transaction, from the accepted MAIL to the end of its content."""
+
+    mail: Mail
+    recipients: int = 0  # accepted
+    size: int = 0  # octets of content that came
+    chunked: bool = False  # BDAT has begun
+    spoilt: bool = False  # a chunk was refused or skipped: the content can never be whole
+
+    check: DotUnstuffer | LineCheck | None = None  # what has looked at the content
+
+    def defect(self, limits: Limits) -> Defect:
+        """Why the content that came so far must be refused; ``""`` if nothing is wrong with it."""
+        if self.check is not None and self.check.defect:
+            return self.check.defect
+        if 0 < limits.max_size < self.size:
+            return "size"
+        if self.check is not None and 0 < limits.max_text_line < self.check.longest_line:
+            return "line-length"
+        return ""
+
+    @property
+    def binary(self) -> bool:
+        return self.mail.parameters.body == "BINARYMIME"
+
+
+@dataclass(slots=True)
+class Session:
+    """What a server remembers of one connection between two commands."""
+
+    offer: Offer
+    tls: bool = False
+    authenticated: bool = False
+    greeted: bool = False
+    extensions: Extensions = field(
+        default_factory=lambda: Extensions({})
+    )  # as listed by EHLO; none after HELO
+    transaction: Transaction | None = None
+    messages: int = 0  # transactions opened
+
+    @property
+    def utf8(self) -> bool:
+        """Whether the transaction was opened with SMTPUTF8 (RFC 6531 3.4)."""
+        return self.transaction is not None and self.transaction.mail.parameters.smtputf8
+
+    def greet(self, *, extended: bool) -> None:
+        """EHLO or HELO was accepted: like RSET, and a new list of extensions (RFC 5321 4.1.4)."""
+        self.greeted = True
+        self.transaction = None
+        offered = self.offer.offered(tls=self.tls)
+        self.extensions = offered if extended else Extensions({})
+
+    def tls_started(self) -> None:
+        """Forget everything that was said in clear text (RFC 3207 4.2)."""
+        self.tls = True
+        self.authenticated = self.greeted = False
+        self.extensions = Extensions({})
+        self.transaction = None
+
+    def refusal(self, verb: str) -> Reply | None:
+        """Why `verb` cannot be taken now; None when it can."""
+        return next((reply for applies, reply in TABLE.get(verb, ()) if applies(self)), None)
+
+
+def _not_greeted(session: Session) -> bool:
+    return not session.greeted
+
+
+def _no_extensions(session: Session) -> bool:
+    return not session.extensions.keywords
+
+
+def _idle(session: Session) -> bool:
+    return session.transaction is None
+
+
+def _busy(session: Session) -> bool:
+    return session.transaction is not None
+
+
+def _spoilt(session: Session) -> bool:
+    return session.transaction is not None and session.transaction.spoilt
+
+
+def _chunked(session: Session) -> bool:
+    return session.transaction is not None and session.transaction.chunked
+
+
+def _binary(session: Session) -> bool:
+    return session.transaction is not None and session.transaction.binary
+
+
+def _no_recipient(session: Session) -> bool:
+    return session.transaction is not None and not session.transaction.recipients
+
+
+def _recipients_spent(session: Session) -> bool:
+    most = session.offer.limits.max_recipients
+    return session.transaction is not None and session.transaction.recipients >= most
+
+
+def _messages_spent(session: Session) -> bool:
+    return 0 < session.offer.limits.max_messages <= session.messages
+
+
+def _tls(session: Session) -> bool:
+    return session.tls
+
+
+def _authenticated(session: Session) -> bool:
+    return session.authenticated
+
+
+def _tls_owed(session: Session) -> bool:
+    return session.offer.require_tls and not session.tls
+
+
+def _auth_owed(session: Session) -> bool:
+    return session.offer.require_auth and not session.authenticated
+
+
+def _no_helo(session: Session) -> bool:
+    return not session.offer.allow_helo
+
+
+def _no_starttls(session: Session) -> bool:
+    return not session.offer.starttls
+
+
+def _no_auth(session: Session) -> bool:
+    return not session.offer.mechanisms
+
+
+def _auth_in_clear(session: Session) -> bool:
+    return not session.offer.auth_allowed(tls=session.tls)
+
+
+Row = tuple[Callable[[Session], bool], Reply]
+
+TABLE: Final[Mapping[str, tuple[Row, ...]]] = {
+    "HELO": ((_no_helo, answers.NOT_IMPLEMENTED),),
+    "STARTTLS": (
+        (_no_starttls, answers.NOT_IMPLEMENTED),
+        (_tls, answers.TLS_ALREADY),
+        (_not_greeted, answers.HELLO_FIRST),
+        (_authenticated, answers.AUTH_ALREADY),
+        (_busy, answers.NESTED),
+    ),
+    "AUTH": (
+        (_no_auth, answers.NOT_IMPLEMENTED),
+        (_authenticated, answers.AUTH_ALREADY),
+        (_auth_in_clear, answers.AUTH_NEEDS_TLS),
+        (_no_extensions, answers.HELLO_FIRST),
+        (_busy, answers.NESTED),
+    ),
+    "MAIL": (
+        (_not_greeted, answers.HELLO_FIRST),
+        (_tls_owed, answers.TLS_FIRST),
+        (_auth_owed, answers.AUTH_FIRST),
+        (_spoilt, answers.RSET_FIRST),
+        (_busy, answers.NESTED),
+        (_messages_spent, answers.TOO_MANY_MESSAGES),
+    ),
+    "RCPT": (
+        (_tls_owed, answers.TLS_FIRST),
+        (_auth_owed, answers.AUTH_FIRST),
+        (_idle, answers.MAIL_FIRST),
+        (_spoilt, answers.RSET_FIRST),
+        (_chunked, answers.MIXED),
+        (_recipients_spent, answers.TOO_MANY_RECIPIENTS),
+    ),
+    "DATA": (
+        (_idle, answers.MAIL_FIRST),
+        (_spoilt, answers.RSET_FIRST),
+        (_chunked, answers.MIXED),
+        (_binary, answers.NEEDS_BDAT),
+        (_no_recipient, answers.RCPT_FIRST),
+    ),
+    "BDAT": (
+        (_idle, answers.MAIL_FIRST),
+        (_spoilt, answers.RSET_FIRST),
+        (_no_recipient, answers.RCPT_FIRST),
+    ),
+}
