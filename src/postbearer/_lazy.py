@@ -5,9 +5,14 @@ A root lists its public names by module; the module is loaded when a name is fir
 ``tests/house/test_exports.py`` proves that both lists agree.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from __future__ import annotations
+
 from importlib import import_module
-from typing import Any
+
+TYPE_CHECKING = False  # importing `typing` costs more than all that a short command imports itself
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from typing import Any
 
 
 def lazy(package: str, exports: Mapping[str, Iterable[str]]) -> tuple[Callable[[str], Any], list[str]]:
