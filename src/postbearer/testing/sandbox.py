@@ -1,0 +1,228 @@
+"""A whole OAuth mail provider on loopback: authorization server, mail server, inbox, and their faults."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import socket
+import tempfile
+import threading
+from collections.abc import AsyncIterator, Iterator
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from postbearer.clock import Clock, SystemClock
+from postbearer.errors import UsageError
+from postbearer.testing.authorization import AuthorizationServer
+from postbearer.testing.certificates import Authority
+from postbearer.testing.faults import Faults
+from postbearer.testing.inbox import Inbox
+from postbearer.testing.mail import MailServer
+from postbearer.testing.personality import PERSONALITIES, Personality
+from postbearer.testing.tokens import TokenRegister
+
+HOST = "127.0.0.1"
+NAME = "localhost"
+CLIENT_ID = "sandbox-app"
+ADDRESS = "alerts@example.org"
+OTHER_ADDRESS = "other@example.org"
+
+
+class Sandbox:
+    """One provider; ``async with Sandbox() as sandbox`` starts and stops it.
+
+    `provider` is ``microsoft``, ``google`` or ``generic``; tokens live `lifetime` seconds, and are JWTs
+    unless `opaque`. Everything is made anew at each start: certificates, client secret, passwords.
+    Its files (``ca.pem``, ``client-secret``, ``postbearer.toml``) are in `folder` while it runs.
+    """
+
+    def __init__(
+        self,
+        provider: str = "generic",
+        *,
+        clock: Clock | None = None,
+        lifetime: float = 3600,
+        opaque: bool = False,
+    ) -> None:
+        if provider not in PERSONALITIES:
+            raise UsageError(
+                f"There is no sandbox for {provider!r}.", hint=f"One of {', '.join(sorted(PERSONALITIES))}."
+            )
+        self.personality: Personality = PERSONALITIES[provider]
+        self.faults = Faults()
+        self.client_secret = secrets.token_urlsafe(24)
+        self.users = {address: secrets.token_urlsafe(12) for address in (ADDRESS, OTHER_ADDRESS)}
+        self.authority = Authority()
+        self.inbox = Inbox()
+        self.url = ""
+        self.starttls_port = 0
+        self.implicit_port = 0
+        self._clock = clock or SystemClock()
+        self._lifetime = lifetime
+        self._opaque = opaque
+        self._stack = contextlib.AsyncExitStack()
+
+    @property
+    def token_url(self) -> str:
+        return f"{self.url}/token"
+
+    @property
+    def token_requests(self) -> int:
+        """How many token requests came, also those that were refused."""
+        return self.authorization.requests
+
+    async def __aenter__(self) -> Self:
+        async with contextlib.AsyncExitStack() as stack:
+            self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="postbearer-")))
+            listener = socket.create_server((HOST, 0))
+            self.url = f"http://{HOST}:{listener.getsockname()[1]}"
+            self.register = TokenRegister(
+                self._clock,
+                issuer=self.url,
+                audience=self.personality.audience,
+                lifetime=self._lifetime,
+                opaque=self._opaque,
+            )
+            self.authorization = AuthorizationServer(
+                clients={CLIENT_ID: self.client_secret},
+                users=self.users,
+                scopes=self.personality.scopes,
+                register=self.register,
+                faults=self.faults,
+                clock=self._clock,
+            )
+            await stack.enter_async_context(_serving(self, listener))
+            self.mail = MailServer(
+                self.personality,
+                users=frozenset(self.users),
+                register=self.register,
+                faults=self.faults,
+                inbox=self.inbox,
+                context=self.authority.server_context(),
+                clock=self._clock,
+            )
+            self.starttls_port, self.implicit_port = await self.mail.start(HOST)
+            stack.push_async_callback(self.mail.stop)
+            self._write_files()
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.aclose()
+
+    def sign_in(self, user: str = ADDRESS) -> str:
+        """A refresh token, as a person would get it for the sandbox's client by consenting."""
+        return self.register.sign_in(CLIENT_ID, user, self.personality.scopes[0])
+
+    def set_faults(self, faults: Faults) -> None:
+        """Put other faults in force, for the requests and commands from now on."""
+        self.faults = self.authorization.faults = self.mail.faults = faults
+
+    def describe(self) -> dict[str, Any]:
+        """Every address, client and secret, for a program or a person."""
+        return {
+            "provider": self.personality.name,
+            "inbox": self.url,
+            "token_url": self.token_url,
+            "authorize_url": f"{self.url}/authorize",
+            "device_url": f"{self.url}/device_authorization",
+            "smtp": {"host": NAME, "starttls_port": self.starttls_port, "implicit_port": self.implicit_port},
+            "mechanisms": list(self.personality.mechanisms),
+            "scopes": list(self.personality.scopes),
+            "ca_file": str(self.folder / "ca.pem"),
+            "client_id": CLIENT_ID,
+            "client_secret": self.client_secret,
+            "users": self.users,
+            "configuration": str(self.folder / "postbearer.toml"),
+        }
+
+    def configuration(self, name: str = "sandbox") -> str:
+        """A configuration file (TOML) with one account that sends through this sandbox."""
+        provider = "smtp" if self.personality.name == "generic" else self.personality.name
+        tenant = 'tenant = "example.org"\n' if provider == "microsoft" else ""
+        return (
+            f"[accounts.{name}]\n"
+            f'provider = "{provider}"\n'
+            f'address = "{ADDRESS}"\n'
+            f"{tenant}"
+            f'servers = ["{NAME}:{self.starttls_port}"]\n'
+            'tls = "starttls"\n'
+            f'ca-file = "{self.folder / "ca.pem"}"\n'
+            'grant = "client-credentials"\n'
+            f'token-url = "{self.token_url}"\n'
+            f'client-id = "{CLIENT_ID}"\n'
+            f'client-secret = "file:{self.folder / "client-secret"}"\n'
+            f'scopes = ["{self.personality.scopes[0]}"]\n'
+        )
+
+    def _write_files(self) -> None:
+        self.authority.write(self.folder / "ca.pem")
+        (self.folder / "client-secret").write_text(self.client_secret + "\n")
+        (self.folder / "client-secret").chmod(0o600)
+        (self.folder / "postbearer.toml").write_text(self.configuration())
+        (self.folder / "postbearer.toml").chmod(0o600)
+
+
+@contextlib.asynccontextmanager
+async def _serving(sandbox: Sandbox, listener: socket.socket) -> AsyncIterator[None]:
+    """Run the HTTP side in this loop, without uvicorn's own signal handling."""
+    import uvicorn
+
+    from postbearer.testing.web import Web
+
+    class Server(uvicorn.Server):
+        @contextlib.contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            yield
+
+    config = uvicorn.Config(Web(sandbox).app, log_config=None, lifespan="off", access_log=False)
+    server = Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+class BackgroundSandbox:
+    """A sandbox for programs without an event loop: it runs in a thread of its own."""
+
+    def __init__(self, provider: str = "generic", *, lifetime: float = 3600, opaque: bool = False) -> None:
+        self._make = partial(Sandbox, provider, lifetime=lifetime, opaque=opaque)
+        self._ready = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="sandbox", daemon=True)
+
+    def __enter__(self) -> Sandbox:
+        self._thread.start()
+        self._ready.wait()
+        if self._failure is not None:
+            raise self._failure
+        return self._sandbox
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join()
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:  # handed to the thread that waits for the start
+            self._failure = error
+        finally:
+            self._ready.set()
+
+    async def _main(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        async with self._make() as self._sandbox:
+            self._ready.set()
+            await self._stop.wait()

@@ -1,0 +1,100 @@
+"""What the sandbox has issued: access tokens, refresh tokens, codes, and who may have them."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+from postbearer.clock import Clock
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """An access token the sandbox stands by. `subject` is None for an app-only token."""
+
+    client_id: str
+    subject: str | None
+    scope: str
+    expires_at: float  # wall clock
+
+
+@dataclass(slots=True)
+class Family:
+    """All refresh tokens of one sign-in; reuse of an old one ends them all (RFC 9700 4.14.2)."""
+
+    client_id: str
+    subject: str
+    scope: str
+    current: str = ""
+    used: set[str] = field(default_factory=set)
+    revoked: bool = False
+
+
+class TokenRegister:
+    """Issues tokens and knows them again."""
+
+    def __init__(self, clock: Clock, *, issuer: str, audience: str, lifetime: float, opaque: bool) -> None:
+        self.lifetime = lifetime
+        self._clock = clock
+        self._issuer = issuer
+        self._audience = audience
+        self._opaque = opaque
+        self._access: dict[str, Issued] = {}
+        self._families: list[Family] = []
+        self._key: Any = None
+
+    def issue(self, client_id: str, subject: str | None, scope: str) -> str:
+        """A new access token."""
+        issued = Issued(client_id, subject, scope, self._clock.now() + self.lifetime)
+        token = "opaque-" + secrets.token_urlsafe(48) if self._opaque else self._jwt(issued)
+        self._access[token] = issued
+        return token
+
+    def known(self, token: str) -> Issued | None:
+        """Who an access token speaks for, while it is good."""
+        issued = self._access.get(token)
+        return issued if issued is not None and issued.expires_at > self._clock.now() else None
+
+    def sign_in(self, client_id: str, subject: str, scope: str) -> str:
+        """A first refresh token, as after a person's consent."""
+        family = Family(client_id, subject, scope)
+        self._families.append(family)
+        return self._rotate(family)
+
+    def redeem(self, refresh_token: str, client_id: str) -> tuple[Family, str] | None:
+        """Exchange a refresh token for its successor; None when it is not, or no longer, good."""
+        for family in self._families:
+            if family.client_id != client_id or family.revoked:
+                continue
+            if secrets.compare_digest(refresh_token, family.current):
+                return family, self._rotate(family)
+            if refresh_token in family.used:
+                family.revoked = True
+        return None
+
+    def _rotate(self, family: Family) -> str:
+        if family.current:
+            family.used.add(family.current)
+        family.current = "refresh-" + secrets.token_urlsafe(48)
+        return family.current
+
+    def _jwt(self, issued: Issued) -> str:
+        from joserfc import jwt
+        from joserfc.jwk import ECKey
+
+        if self._key is None:
+            self._key = ECKey.generate_key("P-256")
+        claims: dict[str, Any] = {
+            "iss": self._issuer,
+            "aud": self._audience,
+            "iat": int(self._clock.now()),
+            "exp": int(issued.expires_at),
+            "jti": secrets.token_hex(16),
+            "appid": issued.client_id,
+        }
+        if issued.subject is None:
+            claims |= {"sub": issued.client_id, "roles": ["SMTP.SendAsApp"]}
+        else:
+            claims |= {"sub": issued.subject, "upn": issued.subject, "scp": issued.scope}
+        return jwt.encode({"alg": "ES256", "typ": "JWT"}, claims, self._key)

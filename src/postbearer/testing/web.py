@@ -1,0 +1,158 @@
+"""The sandbox over HTTP: token endpoint, sign-in pages, faults, and the inbox for a browser."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+import msgspec
+from jinja2 import Environment, PackageLoader
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from postbearer.testing.authorization import Answer, Refusal
+from postbearer.testing.faults import Faults
+
+if TYPE_CHECKING:
+    from postbearer.testing.sandbox import Sandbox
+
+_POLICY = {
+    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+}
+
+_pages = Environment(loader=PackageLoader("postbearer.testing", "pages"), autoescape=True)
+_pages.filters["clock"] = lambda at: time.strftime("%H:%M:%S", time.localtime(at))
+
+
+def page(template: str, status: int = 200, **values: object) -> HTMLResponse:
+    """A page for a browser; jinja2 escapes everything foreign in it."""
+    return HTMLResponse(_pages.get_template(template).render(values), status, _POLICY)
+
+
+class Web:
+    """The routes of one sandbox."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        token = "/oauth2/v2.0"  # noqa: S105 - a path
+        self.app = Starlette(
+            routes=[
+                Route("/", self.inbox_page),
+                Route("/inbox", self.inbox, methods=["GET", "DELETE"]),
+                Route("/inbox/{id}", self.message),
+                Route("/inbox/{id}/raw", self.raw),
+                Route("/faults", self.faults, methods=["GET", "PUT"]),
+                Route("/describe", self.describe),
+                Route("/.well-known/openid-configuration", self.metadata),
+                Route("/token", self.token, methods=["POST"]),
+                Route("/{tenant}" + token + "/token", self.token, methods=["POST"]),
+                Route("/authorize", self.authorize),
+                Route("/{tenant}" + token + "/authorize", self.authorize),
+                Route("/approve", self.approve, methods=["POST"]),
+                Route("/device", self.device_page),
+                Route("/device_authorization", self.device, methods=["POST"]),
+                Route("/{tenant}" + token + "/devicecode", self.device, methods=["POST"]),
+            ],
+            exception_handlers={Refusal: _refused},
+        )
+
+    # OAuth ----------------------------------------------------------------------------------
+
+    async def token(self, request: Request) -> Response:
+        answer = await self._sandbox.authorization.token(
+            await request.body(), request.headers.get("authorization", "")
+        )
+        return _response(answer)
+
+    async def metadata(self, request: Request) -> Response:
+        base = self._sandbox.url
+        return JSONResponse(
+            {
+                "issuer": base,
+                "token_endpoint": f"{base}/token",
+                "authorization_endpoint": f"{base}/authorize",
+                "device_authorization_endpoint": f"{base}/device_authorization",
+                "code_challenge_methods_supported": ["S256"],
+                "response_types_supported": ["code"],
+                "scopes_supported": list(self._sandbox.personality.scopes),
+            }
+        )
+
+    async def authorize(self, request: Request) -> Response:
+        code = self._sandbox.authorization.begin(dict(request.query_params))
+        return self._approval(code, request.query_params.get("state", ""))
+
+    async def device(self, request: Request) -> Response:
+        form = await _form(request)
+        return JSONResponse(self._sandbox.authorization.begin_device(form, self._sandbox.url))
+
+    async def device_page(self, request: Request) -> Response:
+        code = request.query_params.get("user_code", "")
+        return self._approval(code, "")
+
+    def _approval(self, code: str, state: str) -> Response:
+        return page("approve.html", code=code, state=state, users=list(self._sandbox.users))
+
+    async def approve(self, request: Request) -> Response:
+        form = await _form(request)
+        target = self._sandbox.authorization.approve(
+            form.get("code", ""), form.get("user", ""), form.get("state", "")
+        )
+        return RedirectResponse(target, 303) if target else page("notice.html", notice="Approved")
+
+    # Faults and facts -----------------------------------------------------------------------
+
+    async def faults(self, request: Request) -> Response:
+        if request.method == "PUT":
+            try:
+                self._sandbox.set_faults(msgspec.json.decode(await request.body(), type=Faults))
+            except msgspec.MsgspecError as error:
+                return JSONResponse({"error": f"Not a set of faults: {error}"}, 400)
+        return Response(msgspec.json.encode(self._sandbox.faults), media_type="application/json")
+
+    async def describe(self, request: Request) -> Response:
+        return JSONResponse(self._sandbox.describe())
+
+    # The inbox ------------------------------------------------------------------------------
+
+    async def inbox(self, request: Request) -> Response:
+        if request.method == "DELETE":
+            self._sandbox.inbox.clear()
+        return JSONResponse([each.summary() for each in self._sandbox.inbox.messages])
+
+    async def inbox_page(self, request: Request) -> Response:
+        messages = [each.summary() for each in reversed(self._sandbox.inbox.messages)]
+        return page("inbox.html", messages=messages, personality=self._sandbox.personality.name)
+
+    async def message(self, request: Request) -> Response:
+        found = self._sandbox.inbox.find(request.path_params["id"])
+        if found is None:
+            return page("notice.html", 404, notice="No such message")
+        text = found.content[:200_000].decode("utf-8", "replace")
+        return page("message.html", message=found.summary(), text=text)
+
+    async def raw(self, request: Request) -> Response:
+        found = self._sandbox.inbox.find(request.path_params["id"])
+        if found is None:
+            return Response(status_code=404)
+        return Response(found.content, media_type="message/rfc822", headers=_POLICY)
+
+
+def _response(answer: Answer) -> Response:
+    if isinstance(answer.body, bytes):
+        return Response(answer.body, answer.status or 502, dict(answer.headers))
+    return JSONResponse(answer.body, answer.status, dict(answer.headers) | {"cache-control": "no-store"})
+
+
+async def _refused(request: Request, refusal: Exception) -> Response:
+    assert isinstance(refusal, Refusal)
+    return JSONResponse({"error": refusal.error, "error_description": refusal.description}, refusal.status)
+
+
+async def _form(request: Request) -> dict[str, str]:
+    return dict(parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True))

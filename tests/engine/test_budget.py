@@ -1,0 +1,88 @@
+"""The budget: never over the provider's limit in any window, and no slot wasted."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postbearer.engine import Limits, next_slot
+from postbearer.store import Charge
+
+MICROSOFT = Limits(messages_per_minute=30, recipients_per_day=10_000)
+
+
+def send_all(count: int, limits: Limits, *, start: float = 0.0, recipients: int = 1) -> list[float]:
+    """When `count` waiting messages leave, one after the other, as early as they may."""
+    past: list[Charge] = []
+    now = start
+    for _ in range(count):
+        while (slot := next_slot(past, limits, now=now, recipients=recipients)) > now:
+            now = slot
+        past.append(Charge(now, recipients))
+    return [charge.at for charge in past]
+
+
+def most_in_any(window: float, times: list[float]) -> int:
+    return max(sum(1 for other in times if at <= other < at + window) for at in times)
+
+
+def test_an_account_without_limits_never_waits() -> None:
+    assert not Limits()
+    assert next_slot([Charge(0, 1)] * 1000, Limits(), now=0, recipients=500) == 0
+
+
+def test_half_a_minutes_messages_go_at_once_and_the_rest_is_paced() -> None:
+    times = send_all(20, MICROSOFT)
+    assert times[:15] == [0.0] * 15
+    steps = [later - earlier for earlier, later in pairwise(times[14:])]
+    assert steps == pytest.approx([60.5 / 30] * 5)
+
+
+def test_never_more_than_the_limit_in_any_minute() -> None:
+    assert most_in_any(60.0, send_all(500, MICROSOFT)) <= 30
+
+
+def test_a_backlog_uses_nearly_all_of_the_limit() -> None:
+    times = send_all(1800, MICROSOFT)
+    sent_in_an_hour = sum(1 for at in times if at < 3600)
+    assert sent_in_an_hour >= 0.99 * 1800
+
+
+def test_recipients_are_counted_over_a_day() -> None:
+    past = [Charge(100.0, 6000), Charge(200.0, 3900)]
+    assert next_slot(past, MICROSOFT, now=1000.0, recipients=100) == 1000.0
+    assert next_slot(past, MICROSOFT, now=1000.0, recipients=101) == 100.0 + 86_400
+
+
+def test_a_message_for_more_than_a_whole_day_goes_when_the_day_is_empty() -> None:
+    limits = Limits(recipients_per_day=100)
+    assert next_slot([], limits, now=0.0, recipients=500) == 0.0
+    assert next_slot([Charge(10.0, 1)], limits, now=20.0, recipients=500) == 10.0 + 86_400
+
+
+def test_messages_per_day() -> None:
+    past = [Charge(float(at), 1) for at in range(500)]
+    assert next_slot(past, Limits(messages_per_day=500), now=1000.0, recipients=1) == 86_400.0
+
+
+def test_a_clock_set_back_costs_one_window_at_most() -> None:
+    past = [Charge(1e9 + at, 1) for at in range(30)]
+    slot = next_slot(past, MICROSOFT, now=1000.0, recipients=1)
+    assert 1000.0 < slot <= 1000.0 + 60.5
+
+
+@given(
+    st.integers(1, 40),
+    st.lists(st.floats(0, 120), min_size=1, max_size=60).map(sorted),
+)
+def test_whenever_messages_come_no_window_is_ever_exceeded(limit: int, arrivals: list[float]) -> None:
+    limits = Limits(messages_per_minute=limit)
+    past: list[Charge] = []
+    now = 0.0
+    for arrival in arrivals:
+        now = max(now, arrival)
+        while (slot := next_slot(past, limits, now=now, recipients=1)) > now:
+            now = slot
+        past.append(Charge(now, 1))
+    assert most_in_any(60.0, [charge.at for charge in past]) <= limit
