@@ -6,6 +6,7 @@
     ├─ UsageError                 the caller asked for something impossible
     │  └─ SenderNotAllowed        the account may not send as that address
     ├─ ConfigError                a key, its place, what to write instead          → operator
+    │  └─ ConfigErrors            several at once, each in `problems`
     ├─ ProtocolError
     │  ├─ LocalProtocolError      we would have broken SMTP                        → a defect, or bad input
     │  └─ RemoteProtocolError     the peer broke it
@@ -37,6 +38,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from postbearer.outcome import Receipt
     from postbearer.reply import Reply
 
@@ -79,6 +82,26 @@ class ConfigError(PostbearerError):
         where = self.file + (f":{self.line}" if self.line else "")
         parts = [part for part in (where, self.key) if part]
         return ": ".join([*parts, super().__str__()])
+
+    @property
+    def problems(self) -> tuple[ConfigError, ...]:
+        """Everything that is wrong; more than one only for `ConfigErrors`."""
+        return (self,)
+
+
+class ConfigErrors(ConfigError):
+    """Several things are wrong with the configuration; `problems` holds one `ConfigError` for each."""
+
+    def __init__(self, problems: Sequence[ConfigError]) -> None:
+        super().__init__(f"The configuration has {len(problems)} problems.", file=problems[0].file)
+        self._problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return "\n".join(str(problem) for problem in self._problems)
+
+    @property
+    def problems(self) -> tuple[ConfigError, ...]:
+        return self._problems
 
 
 class ProtocolError(PostbearerError):

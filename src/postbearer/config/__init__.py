@@ -1,0 +1,31 @@
+"""Configuration: one TOML file, overridden by the environment, checked as a whole before anything runs."""
+
+from postbearer._lazy import lazy
+
+TYPE_CHECKING = False  # `typing` alone would double the time that a cached token takes
+if TYPE_CHECKING:
+    from postbearer.config.edit import key_path as key_path
+    from postbearer.config.edit import set_key as set_key
+    from postbearer.config.edit import unset_key as unset_key
+    from postbearer.config.jsonschema import json_schema as json_schema
+    from postbearer.config.loading import Configuration as Configuration
+    from postbearer.config.loading import load as load
+    from postbearer.config.loading import parse as parse
+    from postbearer.config.schema import AccountSettings as AccountSettings
+    from postbearer.config.schema import LimitSettings as LimitSettings
+    from postbearer.config.schema import Settings as Settings
+    from postbearer.config.search import find as find
+    from postbearer.config.search import read as read
+    from postbearer.config.units import parse_duration as parse_duration
+    from postbearer.config.units import parse_size as parse_size
+
+_EXPORTS = {
+    "edit": ["key_path", "set_key", "unset_key"],
+    "jsonschema": ["json_schema"],
+    "loading": ["Configuration", "load", "parse"],
+    "schema": ["AccountSettings", "LimitSettings", "Settings"],
+    "search": ["find", "read"],
+    "units": ["parse_duration", "parse_size"],
+}
+
+__getattr__, __all__ = lazy(__name__, _EXPORTS)

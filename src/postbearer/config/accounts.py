@@ -1,0 +1,193 @@
+"""Checks of an account as a whole: what its grant needs, what fits together, what it refers to."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from postbearer.config.locate import Path
+from postbearer.config.values import account_name, is_loopback
+from postbearer.config.walk import Problem, did_you_mean
+from postbearer.providers import Preset, names, preset
+
+# Per grant: groups of keys, of each of which one must be there.
+_NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
+    "client-credentials": (
+        ("client-id",),
+        ("client-secret", "certificate", "private-key", "assertion"),
+    ),
+    "password": (("client-id",), ("password",)),
+    "authorization-code": (("client-id",),),
+    "device-code": (("client-id",),),
+    "refresh-token": (("client-id",), ("refresh-token",)),
+    "jwt-bearer": (("service-account", "private-key", "assertion"),),
+    "managed-identity": (),
+    "workload-identity": (("client-id",), ("assertion",)),
+    "static": (("token",),),
+    "command": (("command",),),
+}
+_ENDPOINTS: dict[str, tuple[str, ...]] = {
+    "client-credentials": ("token-url",),
+    "password": ("token-url",),
+    "authorization-code": ("token-url", "authorize-url"),
+    "device-code": ("token-url", "device-url"),
+    "refresh-token": ("token-url",),
+    "jwt-bearer": ("token-url",),
+    "workload-identity": ("token-url",),
+}
+# Set by the platform for pods with a federated identity; it stands for the key.
+_PLATFORM = {
+    "client-id": "AZURE_CLIENT_ID",
+    "assertion": "AZURE_FEDERATED_TOKEN_FILE",
+    "tenant": "AZURE_TENANT_ID",
+}
+_WHERE = {
+    "client-id": 'Add client-id = "…", the id of the application registered at the provider.',
+    "tenant": 'Add tenant = "example.org", the domain or id of your organisation.',
+    "servers": 'Add servers = ["mail.example.org:587"].',
+    "token-url": 'Add token-url = "https://…", or issuer = "https://…" to have it discovered.',
+    "authorize-url": 'Add authorize-url = "https://…", or issuer = "https://…" to have it discovered.',
+    "device-url": 'Add device-url = "https://…", or issuer = "https://…" to have it discovered.',
+    "command": 'Add command = "program that prints a token".',
+    "tls-certificate": 'Add tls-certificate = "/path/to/certificate-and-key.pem".',
+}
+
+
+def check_account(name: str, given: Mapping[str, Any], others: Collection[str]) -> Iterator[Problem]:
+    """Problems of `accounts.NAME`. `given` holds what stands in the file, perhaps with wrong values."""
+    base: Path = ("accounts", name)
+    if wrong := account_name(name):
+        yield Problem(base, *wrong)
+    provider, known = given.get("provider"), names()
+    if isinstance(provider, str) and provider in known:
+        chosen = preset(provider)
+        yield from _login(base, given)
+        yield from _provider(base, given, chosen)
+    elif isinstance(provider, str):
+        yield Problem((*base, "provider"), f"cannot be {provider!r}", did_you_mean(provider, known))
+    yield from _tls(base, given)
+    yield from _neighbours(base, name, given, others)
+
+
+def _login(base: Path, given: Mapping[str, Any]) -> Iterator[Problem]:
+    match given.get("authentication", "oauth"):
+        case "oauth":
+            yield from _grant(base, given)
+        case "password" if "password" not in given:
+            yield _missing(base, ("password",), "for authentication = password")
+        case "certificate" if "tls-certificate" not in given:
+            yield _missing(base, ("tls-certificate",), "for authentication = certificate")
+        case _:
+            pass
+
+
+def _grant(base: Path, given: Mapping[str, Any]) -> Iterator[Problem]:
+    grant = given.get("grant")
+    if grant is None:
+        yield Problem((*base, "grant"), "is missing", f'Add grant = "…": one of {", ".join(_NEEDS)}.')
+        return
+    public = given.get("client-authentication") == "none"
+    for group in _NEEDS.get(grant, ()) if isinstance(grant, str) else ():
+        if any(_has(given, key, grant) for key in group) or (public and "client-secret" in group):
+            continue
+        yield _missing(base, group, f"for the grant {grant}")
+    if grant == "jwt-bearer" and "private-key" in given and "client-id" not in given:
+        yield _missing(base, ("client-id",), "for a jwt-bearer grant with a private key")
+    if given.get("client-authentication") == "private-key-jwt" and not (
+        "private-key" in given or "certificate" in given
+    ):
+        yield _missing(base, ("private-key", "certificate"), "for client-authentication = private-key-jwt")
+
+
+def _provider(base: Path, given: Mapping[str, Any], chosen: Preset) -> Iterator[Problem]:
+    if "servers" not in given and not chosen.servers:
+        yield _missing(base, ("servers",), f"for provider {chosen.name}")
+    cloud = given.get("cloud", "global")
+    if isinstance(cloud, str) and cloud != "global" and cloud not in chosen.clouds:
+        listed = ", ".join(chosen.clouds) or "none: leave the key out"
+        yield Problem((*base, "cloud"), f"is not one of {chosen.title}", f"It has {listed}.")
+    grant = given.get("grant")
+    offered = chosen.grants.get(grant) if isinstance(grant, str) else None  # type: ignore[call-overload]
+    if offered is not None and offered.works == "no":
+        others = [name for name, each in chosen.grants.items() if each.works != "no"]
+        yield Problem(
+            (*base, "grant"),
+            f"cannot be {grant!r} with {chosen.title}. {offered.note}".rstrip(),
+            f"Choose one of {', '.join(others)}." if others else "",
+        )
+    else:
+        yield from _endpoints(base, given, chosen)
+
+
+def _endpoints(base: Path, given: Mapping[str, Any], chosen: Preset) -> Iterator[Problem]:
+    grant = given.get("grant")
+    if given.get("authentication", "oauth") != "oauth" or not isinstance(grant, str):
+        return
+    preset_urls = {
+        "token-url": chosen.token_url,
+        "authorize-url": chosen.authorize_url,
+        "device-url": chosen.device_url,
+    }
+    used = [key for key in _ENDPOINTS.get(grant, ()) if key not in given]
+    if "issuer" in given or not used:
+        return
+    for key in used:
+        if not preset_urls[key] and not chosen.issuer:
+            yield _missing(base, (key,), f"for the grant {grant} with {chosen.title}")
+    owed = grant in chosen.tenant_required_by or not chosen.default_tenant
+    if owed and any("{tenant}" in preset_urls[key] for key in used) and not _has(given, "tenant", grant):
+        yield _missing(base, ("tenant",), f"for the grant {grant} with {chosen.title}")
+
+
+def _has(given: Mapping[str, Any], key: str, grant: str) -> bool:
+    """Whether a key is there, or the platform gives its value to pods with a federated identity."""
+    return key in given or (grant == "workload-identity" and bool(os.environ.get(_PLATFORM.get(key, ""))))
+
+
+def _tls(base: Path, given: Mapping[str, Any]) -> Iterator[Problem]:
+    servers = given.get("servers")
+    if given.get("tls") == "none-loopback":
+        listed = servers if isinstance(servers, list) else []
+        far = [text for text in listed if isinstance(text, str) and not is_loopback(text.rpartition(":")[0])]
+        if far or not listed:
+            yield Problem(
+                (*base, "tls"),
+                f"cannot be 'none-loopback' for {far[0] if far else 'a server off loopback'}: "
+                "a token never leaves the machine without TLS",
+                "Use starttls or implicit.",
+            )
+    if servers == []:
+        yield Problem((*base, "servers"), "is empty", _WHERE["servers"])
+
+
+def _neighbours(
+    base: Path, name: str, given: Mapping[str, Any], others: Collection[str]
+) -> Iterator[Problem]:
+    for key in ("fallback", "overflow"):
+        other = given.get(key)
+        if other == name:
+            yield Problem((*base, key), "is the account itself", "Name another account.")
+        elif isinstance(other, str) and account_name(other) is None and other not in others:
+            yield unknown_account((*base, key), other, others)
+    if "overflow-after" in given and "overflow" not in given:
+        yield Problem((*base, "overflow-after"), "has no effect without overflow", "Add overflow = …")
+    if given.get("aliases") and given.get("sender", "force") == "force":
+        yield Problem(
+            (*base, "aliases"),
+            "has no effect while sender is force: everything leaves as the address",
+            'Add sender = "allow".',
+        )
+
+
+def unknown_account(path: Path, name: str, accounts: Collection[str]) -> Problem:
+    """A reference to an account that is not there."""
+    hint = did_you_mean(name, sorted(accounts)) or f"Add a table [accounts.{name}]."
+    return Problem(path, f"names the account {name!r}, which does not exist", hint)
+
+
+def _missing(base: Path, keys: tuple[str, ...], reason: str) -> Problem:
+    first, *others = keys
+    hint = _WHERE.get(first, f'Add {first} = "env:NAME" or another secret reference.')
+    instead = f" (or {', '.join(others)})" if others else ""
+    return Problem((*base, first), f"is missing{instead} {reason}", hint)

@@ -1,0 +1,28 @@
+"""What a value means beyond its type, as marks on the types of the configuration."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+Kind = Literal["duration", "size", "secret", "address", "host-port", "url", "account"]
+
+
+def _kind(kind: Kind, *examples: str) -> Meta:
+    return Meta(extra={"kind": kind}, extra_json_schema={"examples": list(examples)})
+
+
+def Prose(text: str) -> Meta:  # noqa: N802 - stands where a class name would, in annotations
+    """A description, shown by ``config schema``."""
+    return Meta(description=text)
+
+
+Seconds = Annotated[float, _kind("duration", "90 s", "1h 30m")]
+Size = Annotated[int, _kind("size", "25 MB", "10 MiB")]
+Reference = Annotated[str, _kind("secret", "env:NAME", "file:/run/secrets/name", "command:pass show mail")]
+AddressText = Annotated[str, _kind("address", "alerts@example.org")]
+HostPort = Annotated[str, _kind("host-port", "mail.example.org:587")]
+Url = Annotated[str, _kind("url", "https://login.example.org/oauth2/token")]
+AccountName = Annotated[str, _kind("account", "alerts")]
+Count = Annotated[int, Meta(ge=1)]

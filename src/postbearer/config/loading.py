@@ -1,0 +1,182 @@
+"""Read the configuration: the file, what the environment overrides, and every check at once."""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import msgspec
+from msgspec import inspect as types
+
+from postbearer.config.accounts import check_account, unknown_account
+from postbearer.config.environment import override, relevant
+from postbearer.config.locate import Lines, Path, dotted
+from postbearer.config.schema import AccountSettings, Settings
+from postbearer.config.search import find, read
+from postbearer.config.units import DURATION_HINT, parse_duration
+from postbearer.config.values import SCHEMES, checks
+from postbearer.config.walk import Problem, Walk, did_you_mean
+from postbearer.errors import ConfigError, ConfigErrors
+
+SCHEMA: types.Type = types.type_info(Settings)
+_PLACE = re.compile(r" \(at line (\d+), column \d+\)| \(at end of document\)")
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A configuration that passed every check, and where each of its keys stands."""
+
+    settings: Settings
+    path: str
+    text: str = field(repr=False)
+    data: Mapping[str, Any] = field(repr=False)  # as written, with the environment's values put in
+    origins: Mapping[Path, str] = field(default_factory=dict)  # path → environment variable
+
+    def account(self, name: str) -> AccountSettings:
+        """The account called `name`. Raises `ConfigError` that lists the others."""
+        try:
+            return self.settings.accounts[name]
+        except KeyError:
+            known = sorted(self.settings.accounts)
+            hint = did_you_mean(name, known) or f"Add a table [accounts.{name}]."
+            raise ConfigError(f"There is no account {name!r}.", file=self.path, hint=hint) from None
+
+    def error(self, key: str | Path, message: str, *, hint: str = "") -> ConfigError:
+        """A `ConfigError` about a key, with its place: for what only turns out when the key is used."""
+        path: Path = tuple(key.split(".")) if isinstance(key, str) else key
+        return _Places(self.path, self.text, self.origins).error(Problem(path, message, hint))
+
+
+def load(
+    path: str | os.PathLike[str] | None = None, environ: Mapping[str, str] | None = None
+) -> Configuration:
+    """The configuration in the file named, or in the first that is found.
+
+    Raises `ConfigError`; `ConfigErrors` when there is more than one thing wrong.
+    """
+    environ = os.environ if environ is None else environ
+    place = find(os.fspath(path) if path is not None else None, environ)
+    return parse(read(place), place, environ)
+
+
+def parse(content: bytes, path: str, environ: Mapping[str, str] | None = None) -> Configuration:
+    """The configuration in `content`; `path` is what errors call it."""
+    text, data = _toml(content, path)
+    origins, errors = override(data, SCHEMA, relevant(environ or {}))
+    stores = data.get("secret-stores")
+    walk = Walk(checks(stores if isinstance(stores, dict) else ()))
+    clean = walk.value(data, SCHEMA, ())
+    walk.problems.extend(_whole(data, clean))
+    places = _Places(path, text, origins)
+    errors += [places.error(problem) for problem in _once(walk.problems)]
+    if len(errors) > 1:
+        raise ConfigErrors(sorted(errors, key=lambda error: (error.file, error.line or 0)))
+    if errors:
+        raise errors[0]
+    return Configuration(msgspec.convert(clean, Settings), path, text, data, origins)
+
+
+def _toml(content: bytes, path: str) -> tuple[str, dict[str, Any]]:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError("The file is not UTF-8.", file=path, line=line, hint="Save it as UTF-8.") from None
+    try:
+        return text, tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        said = str(error)
+        found = _PLACE.search(said)
+        line = int(found[1]) if found and found[1] else text.count("\n") + 1
+        raise ConfigError(
+            f"This is not TOML: {_PLACE.sub('', said)}.",
+            file=path,
+            line=line,
+            hint='Texts stand in quotes: key = "value".',
+        ) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Places:
+    """Turns problems, which know a path, into errors, which know a place."""
+
+    file: str
+    text: str
+    origins: Mapping[Path, str]
+
+    def error(self, problem: Problem) -> ConfigError:
+        for length in range(len(problem.path), 0, -1):
+            if variable := self.origins.get(problem.path[:length]):
+                file, line = f"environment variable {variable}", None
+                break
+        else:
+            file, line = self.file, Lines(self.text).of(problem.path)
+        message = problem.message if problem.message.endswith(".") else f"{problem.message}."
+        return ConfigError(message, key=dotted(problem.path), file=file, line=line, hint=problem.hint)
+
+
+def _whole(data: Mapping[str, Any], clean: Mapping[str, Any]) -> Iterator[Problem]:
+    """Checks across keys; where a table is no table, the walk has said so already."""
+    accounts = data.get("accounts", {})
+    accounts = accounts if isinstance(accounts, dict) else {}
+    for name, account in accounts.items():
+        if isinstance(account, dict):
+            yield from check_account(name, _with_meant(account), accounts)
+    stores = data.get("secret-stores", {})
+    for name, store in stores.items() if isinstance(stores, dict) else ():
+        if isinstance(store, dict):
+            yield from _store(name, store)
+    for path, named in _account_references(clean):
+        if isinstance(named, str) and named not in accounts:
+            yield unknown_account(path, named, accounts)
+
+
+def _with_meant(account: Mapping[str, Any]) -> dict[str, Any]:
+    """The account with misspelt keys under the names that were meant: one slip is reported once."""
+    info = types.type_info(AccountSettings)
+    assert isinstance(info, types.StructType)
+    known = [each.encode_name for each in info.fields]
+    meant = {f"Did you mean {name}?": name for name in known}
+    return {
+        key if key in known else meant.get(did_you_mean(key, known), key): account[key] for key in account
+    }
+
+
+def _store(name: str, store: Mapping[str, Any]) -> Iterator[Problem]:
+    path: Path = ("secret-stores", name)
+    if name in SCHEMES:
+        yield Problem(path, "has the name of a built-in secret store", "Choose another name.")
+    kind = store.get("type")
+    if kind is None:
+        yield Problem((*path, "type"), "is missing", f"Known are: {', '.join(SCHEMES)}.")
+    elif not isinstance(kind, str):
+        yield Problem((*path, "type"), "must be a text")
+    if "cache" in store:
+        try:
+            parse_duration(store["cache"])
+        except ValueError as error:
+            yield Problem((*path, "cache"), str(error), DURATION_HINT)
+
+
+def _account_references(clean: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
+    relay, notify = clean.get("relay"), clean.get("notify")
+    for section, table in (("relay", relay), ("notify", notify)):
+        if isinstance(table, dict) and "account" in table:
+            yield (section, "account"), table["account"]
+    for section in ("clients", "routes"):
+        entries = relay.get(section) if isinstance(relay, dict) else None
+        for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+            if isinstance(entry, dict) and "account" in entry:
+                yield ("relay", section, index, "account"), entry["account"]
+
+
+def _once(problems: list[Problem]) -> list[Problem]:
+    """One problem a key: the first, which is the nearest to what was written."""
+    first: dict[Path, Problem] = {}
+    for problem in problems:
+        first.setdefault(problem.path, problem)
+    return list(first.values())

@@ -1,0 +1,99 @@
+"""The keys that are read by the relay only; their types are checked for every command."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct
+
+from postbearer.config.kinds import AccountName, AddressText, Count, Prose, Reference, Seconds, Size
+
+Priority = Literal["urgent", "normal", "bulk"]
+
+
+class ListenerSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """One place the relay listens on: the long form of `relay.listen`."""
+
+    address: Annotated[str, Prose("host:port, or unix:/path.")]
+    tls: Annotated[Literal["none", "starttls", "implicit"], Prose("Protection of the connection.")] = "none"
+    certificate: Annotated[str | None, Prose("Certificate chain (PEM file).")] = None
+    key: Annotated[str | None, Prose("Private key (PEM file).")] = None
+    legacy: Annotated[bool, Prose("For devices: HELO, no login, lenient line ends.")] = False
+
+
+class ClientSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """Who may submit, from where, as whom."""
+
+    name: Annotated[str, Prose("Name shown in logs and reports.")]
+    networks: Annotated[tuple[str, ...], Prose("Networks the client connects from.")] = ()
+    username: Annotated[str | None, Prose("Login of the client.")] = None
+    password_hash: Annotated[str | None, Prose("argon2id hash of its password.")] = None
+    senders: Annotated[tuple[str, ...], Prose("Reverse-paths and authors the client may use.")] = ()
+    account: Annotated[AccountName | None, Prose("Account its mail leaves from.")] = None
+    priority: Annotated[Priority, Prose("Lane of its mail.")] = "normal"
+    messages_per_minute: Annotated[Count | None, Prose("What it may submit.")] = None
+    legacy: Annotated[bool, Prose("A device that speaks old SMTP.")] = False
+
+
+class RouteSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """Patterns that choose an account, a lane and a lifetime."""
+
+    from_: Annotated[str | None, Prose("Pattern of the reverse-path.")] = None
+    to: Annotated[str | None, Prose("Pattern of a forward-path.")] = None
+    client: Annotated[str | None, Prose("Name of the client that submitted.")] = None
+    header: Annotated[str | dict[str, str] | None, Prose("Pattern of a header line.")] = None
+    account: Annotated[AccountName | None, Prose("Account the mail leaves from.")] = None
+    priority: Annotated[Priority | None, Prose("Lane.")] = None
+    expire_after: Annotated[Seconds | None, Prose("Stop trying after this time.")] = None
+
+
+class RetrySettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """When a deferred delivery is tried again (RFC 5321 4.5.4)."""
+
+    first: Annotated[Seconds | None, Prose("Wait before the second attempt.")] = None
+    factor: Annotated[Annotated[float, Meta(ge=1)] | None, Prose("Growth of the wait.")] = None
+    maximum: Annotated[Seconds | None, Prose("Longest wait.")] = None
+    expire_after: Annotated[Seconds | None, Prose("Give up after this time.")] = None
+    warn_after: Annotated[Seconds | None, Prose("Tell the sender about the delay after this time.")] = None
+
+
+class RelaySettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """The relay: where it listens, where it keeps mail, where mail goes."""
+
+    listen: Annotated[tuple[str, ...], Prose("host:port, or unix:/path.")] = ()
+    listeners: Annotated[tuple[ListenerSettings, ...], Prose("Long form of listen.")] = ()
+    spool: Annotated[str | None, Prose("sqlite:/path or postgresql://…")] = None
+    account: Annotated[AccountName | None, Prose("Account used when no client or route names one.")] = None
+    clients: Annotated[tuple[ClientSettings, ...], Prose("Who may submit.")] = ()
+    routes: Annotated[tuple[RouteSettings, ...], Prose("The first that matches decides.")] = ()
+    bounces_to: Annotated[AddressText | None, Prose("Who gets reports that have no other address.")] = None
+    retry: Annotated[RetrySettings, Prose("When deferred mail is tried again.")] = RetrySettings()
+    size: Annotated[Size | None, Prose("Largest message accepted, in octets.")] = None
+    allow_ephemeral: Annotated[
+        bool, Prose("Accept a spool on a file system that does not survive a restart.")
+    ] = False
+
+
+class HttpSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """HTTP API and console."""
+
+    listen: Annotated[tuple[str, ...], Prose("host:port; loopback unless TLS is set up.")] = ()
+    health_listen: Annotated[tuple[str, ...], Prose("host:port for health probes only.")] = ()
+    tokens: Annotated[tuple[Reference, ...], Prose("Tokens that may use the API.")] = ()
+    allowed_hosts: Annotated[tuple[str, ...], Prose("Host names the console answers to.")] = ()
+    certificate: Annotated[str | None, Prose("Certificate chain (PEM file).")] = None
+    key: Annotated[str | None, Prose("Private key (PEM file).")] = None
+
+
+class NotifySettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """Who is told when an account pauses, a secret expires, mail fails."""
+
+    webhooks: Annotated[tuple[str, ...], Prose("URLs that are called.")] = ()
+    mail_to: Annotated[tuple[AddressText, ...], Prose("Addresses that get a message.")] = ()
+    account: Annotated[AccountName | None, Prose("Account those messages leave from.")] = None
+
+
+class VaultSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """The key that seals tokens; a key file in the state folder unless set."""
+
+    key: Annotated[Reference | None, Prose("Key, shared by all nodes that share a PostgreSQL spool.")] = None

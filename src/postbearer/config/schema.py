@@ -1,0 +1,141 @@
+"""The keys of an account and of the whole file, with their types, meanings and defaults.
+
+The types carry a *kind* where a plain type says too little: a duration, a size, a secret
+reference, a mail address. `postbearer.config.walk` checks values against them;
+`postbearer.config.jsonschema` publishes them.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from msgspec import Struct
+
+from postbearer.config.kinds import (
+    AccountName,
+    AddressText,
+    Count,
+    HostPort,
+    Prose,
+    Reference,
+    Seconds,
+    Size,
+    Url,
+)
+from postbearer.config.relay import HttpSettings, NotifySettings, RelaySettings, VaultSettings
+
+Grant = Literal[
+    "client-credentials",
+    "password",
+    "authorization-code",
+    "device-code",
+    "refresh-token",
+    "jwt-bearer",
+    "managed-identity",
+    "workload-identity",
+    "static",
+    "command",
+]
+
+
+class LimitSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """What an account may send; the provider's own limits unless set."""
+
+    messages_per_minute: Annotated[Count | None, Prose("Messages in any 60 seconds.")] = None
+    recipients_per_day: Annotated[Count | None, Prose("Recipients in any 24 hours.")] = None
+    messages_per_day: Annotated[Count | None, Prose("Messages in any 24 hours.")] = None
+    connections: Annotated[Count | None, Prose("Connections open at one time.")] = None
+    recipients_per_message: Annotated[Count | None, Prose("Recipients of one message.")] = None
+    size: Annotated[Size | None, Prose("Octets of one message.")] = None
+
+
+class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """One mailbox that mail leaves from."""
+
+    provider: Annotated[str, Prose('Preset of a mail provider, or "smtp" for any other server.')]
+    address: Annotated[AddressText, Prose("SMTP user name, token user and default sender.")]
+    username: Annotated[str | None, Prose("SMTP login, if it is not the address.")] = None
+    token_user: Annotated[str | None, Prose("Who consents or is asked for, if not the address.")] = None
+
+    # How a token is had.
+    authentication: Annotated[
+        Literal["oauth", "password", "certificate", "none"], Prose("How the account proves who it is.")
+    ] = "oauth"
+    grant: Annotated[Grant | None, Prose("How an access token is obtained.")] = None
+    tenant: Annotated[str | None, Prose("Microsoft tenant: domain or id.")] = None
+    cloud: Annotated[Literal["global", "gcc-high", "dod", "china"], Prose("Microsoft's national clouds.")] = (
+        "global"
+    )
+    client_id: Annotated[str | None, Prose("Id of the registered application.")] = None
+    client_secret: Annotated[Reference | None, Prose("Secret of the registered application.")] = None
+    client_authentication: Annotated[
+        Literal["basic", "post", "private-key-jwt", "none"] | None,
+        Prose("How the application proves itself at the token endpoint."),
+    ] = None
+    certificate: Annotated[Reference | None, Prose("Certificate that signs client assertions (PEM).")] = None
+    private_key: Annotated[Reference | None, Prose("Key that signs assertions (PEM).")] = None
+    key_id: Annotated[str | None, Prose("Key id (`kid`) named in signed assertions.")] = None
+    password: Annotated[Reference | None, Prose("Password, for the grant or the login of that name.")] = None
+    refresh_token: Annotated[Reference | None, Prose("Refresh token obtained elsewhere.")] = None
+    service_account: Annotated[Reference | None, Prose("Service account key file (JSON).")] = None
+    token: Annotated[Reference | None, Prose("Fixed access token: tests and troubleshooting only.")] = None
+    assertion: Annotated[Reference | None, Prose("Assertion made by another identity provider.")] = None
+    command: Annotated[
+        str | tuple[str, ...] | None,
+        Prose("Program that prints an access token, or JSON with access_token and expires_in."),
+    ] = None
+    issuer: Annotated[Url | None, Prose("Issuer whose metadata names the endpoints.")] = None
+    token_url: Annotated[Url | None, Prose("Token endpoint.")] = None
+    authorize_url: Annotated[Url | None, Prose("Authorization endpoint.")] = None
+    device_url: Annotated[Url | None, Prose("Device authorization endpoint.")] = None
+    scopes: Annotated[tuple[str, ...] | None, Prose("Scopes to ask for.")] = None
+    audience: Annotated[str | None, Prose("Audience or resource to ask for.")] = None
+    extra_token_parameters: Annotated[dict[str, str], Prose("Further fields of the token request.")] = {}
+    maximum_token_lifetime: Annotated[
+        Seconds | None, Prose("Longest time a token and its connection are used.")
+    ] = None
+    refresh_margin: Annotated[Seconds | None, Prose("Renew a token this long before it expires.")] = None
+
+    # Where mail goes.
+    servers: Annotated[
+        tuple[HostPort, ...] | None, Prose("Servers in order; a lower one is used when those above fail.")
+    ] = None
+    tls: Annotated[
+        Literal["implicit", "starttls", "none-loopback"] | None, Prose("How the connection is protected.")
+    ] = None
+    ca_file: Annotated[str | None, Prose("Certificates to trust instead of the system's (PEM).")] = None
+    tls_certificate: Annotated[str | None, Prose("Certificate and key for the TLS handshake (PEM).")] = None
+    proxy: Annotated[str | None, Prose("Proxy for the SMTP connection.")] = None
+    mechanism: Annotated[Literal["auto", "xoauth2", "oauthbearer"], Prose("SASL mechanism.")] = "auto"
+    timeout: Annotated[Seconds | None, Prose("Overall limit for one attempt.")] = None
+    ehlo_name: Annotated[str | None, Prose("Name said in EHLO.")] = None
+
+    # What leaves, and how much.
+    sender: Annotated[
+        Literal["force", "check", "allow"],
+        Prose("force: everything leaves as the address. check: others are refused. allow: send-as."),
+    ] = "force"
+    aliases: Annotated[tuple[AddressText, ...], Prose("Further senders the mailbox may use.")] = ()
+    limits: Annotated[LimitSettings, Prose("What the account may send.")] = LimitSettings()
+    fallback: Annotated[AccountName | None, Prose("Account used while this one is paused.")] = None
+    overflow: Annotated[AccountName | None, Prose("Account used when the budget is spent.")] = None
+    overflow_after: Annotated[Seconds | None, Prose("Wait for budget before overflow is used.")] = None
+    on_unknown: Annotated[
+        Literal["retry", "hold"], Prose("What to do after a connection lost past the end of content.")
+    ] = "retry"
+
+
+class Settings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """The whole configuration file."""
+
+    accounts: Annotated[dict[str, AccountSettings], Prose("Mailboxes that mail leaves from.")] = {}
+    secret_stores: Annotated[
+        dict[str, dict[str, Any]], Prose("Named secret stores: `type`, its settings, `cache`.")
+    ] = {}
+    vault: Annotated[VaultSettings, Prose("The key that seals tokens.")] = VaultSettings()
+    allow_ephemeral: Annotated[
+        bool, Prose("Accept a spool on a file system that does not survive a restart.")
+    ] = False
+    relay: Annotated[RelaySettings | None, Prose("The relay.")] = None
+    http: Annotated[HttpSettings, Prose("HTTP API and console.")] = HttpSettings()
+    notify: Annotated[NotifySettings, Prose("Who is told when a person must act.")] = NotifySettings()

@@ -1,0 +1,140 @@
+"""Checks of single values that a type does not say: references, addresses, hosts, URLs.
+
+Each returns None, or what is wrong and what to do. A secret reference is never echoed: what stands
+there may be the secret itself.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection
+from urllib.parse import urlsplit
+
+from postbearer.address import Address, ascii_domain
+from postbearer.config.kinds import Kind
+from postbearer.errors import UsageError
+
+SCHEMES = (
+    "env",
+    "file",
+    "command",
+    "systemd",
+    "keyring",
+    "sealed",
+    "hashicorp-vault",
+    "aws-secrets-manager",
+    "azure-key-vault",
+    "gcp-secret-manager",
+    "conjur",
+)
+Wrong = tuple[str, str] | None
+
+_REFERENCE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*):(.+)", re.DOTALL)
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]@]+):([0-9]{1,5})")
+_ACCOUNT = re.compile(r"[a-z0-9][a-z0-9_-]*")
+
+REFERENCE_HINT = (
+    "Write where it is kept, never the secret itself: env:NAME, file:/path, command:…, "
+    "or seal it with: postbearer secret seal"
+)
+
+
+def checks(stores: Collection[str]) -> dict[Kind, Callable[[str], Wrong]]:
+    """The check of every kind; `stores` are the names of the configured secret stores."""
+    return {
+        "secret": lambda text: reference(text, stores),
+        "address": address,
+        "host-port": host_port,
+        "url": url,
+        "account": account_name,
+    }
+
+
+def reference(text: str, stores: Collection[str] = ()) -> Wrong:
+    """A secret reference (``env:NAME``, ``file:/path``, …) and not a secret."""
+    match = _REFERENCE.fullmatch(text)
+    if match is None:
+        return "holds something that is not a secret reference", REFERENCE_HINT
+    scheme, rest = match[1], match[2]
+    if scheme not in SCHEMES and scheme not in stores and scheme not in _plugins():
+        return "does not begin with a secret store that is known", REFERENCE_HINT
+    if scheme == "env" and not _VARIABLE.fullmatch(rest):
+        return "does not name an environment variable after env:", "Write env:NAME."
+    if not rest.strip():
+        return f"has nothing after {scheme}:", REFERENCE_HINT
+    return None
+
+
+def address(text: str) -> Wrong:
+    """One bare mail address."""
+    try:
+        Address.parse(text).with_ascii_domain()
+    except UsageError as error:
+        return f"is no mail address: {error.message}", "Write it as user@example.org."
+    return None
+
+
+def host_port(text: str) -> Wrong:
+    """``host:port``, with IPv6 literals in brackets."""
+    match = _HOST_PORT.fullmatch(text)
+    if match is None:
+        return f"cannot be {text!r}", "Write host:port, such as mail.example.org:587."
+    if not 1 <= int(match[2]) <= 65535:
+        return f"has the port {match[2]}, which does not exist", "Ports go from 1 to 65535."
+    if not match[1].startswith("["):
+        try:
+            ascii_domain(match[1])
+        except UsageError as error:
+            return f"has a host name that is not valid: {error.message}", ""
+    return None
+
+
+def url(text: str) -> Wrong:
+    """``https://…``, or ``http://`` on loopback. The rest of the URL is not echoed."""
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        return "is not a URL", "Write https://host/path."
+    if parts.scheme not in ("https", "http") or not host:
+        return "is not a web URL", "Write https://host/path."
+    if parts.username is not None or parts.password is not None:
+        return "holds a user name or password", "Use the keys for the client's credentials."
+    if parts.fragment or any(character.isspace() for character in text):
+        return "holds a fragment or a blank", "Write https://host/path."
+    if parts.scheme == "http" and not is_loopback(host):
+        return (
+            f"uses http:// for {host}: secrets would travel in the clear",
+            "Write https://; plain http is for loopback only.",
+        )
+    return None
+
+
+def account_name(text: str) -> Wrong:
+    """``[a-z0-9][a-z0-9_-]*``."""
+    if not _ACCOUNT.fullmatch(text):
+        return (
+            f"cannot be {text!r} as the name of an account",
+            "Use lower case letters, digits, - and _; begin with a letter or digit.",
+        )
+    return None
+
+
+def is_loopback(host: str) -> bool:
+    """True for 127.0.0.0/8, ::1 and localhost."""
+    host = host.strip("[]").lower()
+    if host == "localhost":
+        return True
+    from ipaddress import ip_address
+
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _plugins() -> Collection[str]:
+    from importlib.metadata import entry_points
+
+    return entry_points(group="postbearer.secret_stores").names

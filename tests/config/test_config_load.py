@@ -1,0 +1,313 @@
+"""A good file loads; every way to get it wrong is told with file, line, key and what to write instead."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from postbearer.config import load
+from postbearer.errors import ConfigError
+from support.configuration import COMPLETE
+
+Write = Callable[[str], Path]
+CANARY = "canary-Zy8~Q.1+abc"
+
+
+def problems(path: Path, environ: dict[str, str] | None = None) -> tuple[ConfigError, ...]:
+    with pytest.raises(ConfigError) as caught:
+        load(path, environ or {})
+    return caught.value.problems
+
+
+def only(path: Path, environ: dict[str, str] | None = None) -> ConfigError:
+    (problem,) = problems(path, environ)
+    return problem
+
+
+def test_a_complete_file_loads_with_all_defaults(written: Write) -> None:
+    configuration = load(written(COMPLETE), {})
+    account = configuration.account("alerts")
+    assert account.address == "alerts@example.org"
+    assert account.client_secret == "env:ALERTS_SECRET"
+    assert account.sender == "force"
+    assert account.authentication == "oauth"
+    assert account.mechanism == "auto"
+    assert account.maximum_token_lifetime is None
+    assert configuration.settings.relay is None
+
+
+def test_words_become_seconds_and_octets(written: Write) -> None:
+    more = 'maximum-token-lifetime = "1h 30m"\nrefresh-margin = 90\n'
+    more += 'limits = { size = "10 MiB", connections = 2 }\n'
+    account = load(written(COMPLETE + more), {}).account("alerts")
+    assert account.maximum_token_lifetime == 5400
+    assert account.refresh_margin == 90
+    assert account.limits.size == 10_485_760
+    assert account.limits.connections == 2
+
+
+def test_the_keys_of_the_relay_are_read_too(written: Write) -> None:
+    text = (
+        COMPLETE
+        + """
+[relay]
+listen = ["127.0.0.1:2525"]
+account = "alerts"
+retry = { first = "1m", factor = 2, maximum = "1h" }
+[[relay.clients]]
+name = "printer"
+networks = ["192.0.2.0/24"]
+legacy = true
+[[relay.routes]]
+from = "*@example.org"
+header = { X-Priority = "1*" }
+account = "alerts"
+priority = "urgent"
+expire-after = "10m"
+[http]
+listen = ["127.0.0.1:8025"]
+[notify]
+mail-to = ["ops@example.org"]
+[vault]
+key = "file:key"
+[secret-stores.safe]
+type = "hashicorp-vault"
+url = "https://vault.example.org"
+cache = "5m"
+"""
+    )
+    settings = load(written(text), {}).settings
+    assert settings.relay is not None
+    assert settings.relay.routes[0].from_ == "*@example.org"
+    assert settings.relay.routes[0].expire_after == 600
+    assert settings.relay.retry.first == 60
+    assert settings.secret_stores["safe"]["type"] == "hashicorp-vault"
+    assert settings.vault.key == "file:key"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "key", "says", "hint"),
+    [
+        ("client-id ", "clientid ", 8, "clientid", "not a known key", "client-id?"),
+        ('grant = "client-credentials"', 'grant = "client-credential"', 6, "grant",
+         "cannot be 'client-credential'", "client-credentials?"),
+        ('grant = "client-credentials"', "", 2, "grant", "is missing", "client-credentials"),
+        ('grant = "client-credentials"', "grant = 1", 6, "grant", "not a number", ""),
+        ('provider = "smtp"', 'provider = "smpt"', 3, "provider", "cannot be 'smpt'", "smtp?"),
+        ('address = "alerts@example.org"', "", 2, "address", "is missing", "address ="),
+        ("alerts@example.org", "alerts", 5, "address", "no mail address", "user@example.org"),
+        ("alerts@example.org", r"a\n@example.org", 5, "address", "control character", ""),
+        ('client-secret = "env:ALERTS_SECRET"', "", 2, "client-secret",
+         "is missing (or certificate", "secret reference"),
+        ('client-id = "shop" ', "# ", 2, "client-id", "is missing", "client-id ="),
+        ('"shop" ', "12 ", 8, "client-id", "must be a text, not a number", "quotes"),
+        ('token-url = "https://login.example.org/token"', "", 2, "token-url", "is missing",
+         "issuer"),
+        ("https://login.example.org", "http://login.example.org", 7, "token-url",
+         "in the clear", "loopback"),
+        ("https://login", "ldap://login", 7, "token-url", "not a web URL", "https://"),
+        ("https://login", "https://me:pw@login", 7, "token-url", "user name", ""),
+        ('["mail.example.org:587"]', '"mail.example.org:587"', 4, "servers", "must be a list",
+         "brackets"),
+        ("mail.example.org:587", "mail.example.org", 4, "servers.0", "cannot be", "host:port"),
+        ("mail.example.org:587", "mail.example.org:70000", 4, "servers.0", "70000", "65535"),
+        ('["mail.example.org:587"]', "[]", 4, "servers", "is empty", "servers ="),
+        ('servers = ["mail.example.org:587"]', "", 2, "servers", "is missing", "servers ="),
+        ("# as registered", '\ntls = "none-loopback"', 9, "tls", "without TLS", "starttls"),
+        ("# as registered", '\ntls = "startls"', 9, "tls", "cannot be", "starttls?"),
+        ("# as registered", '\nfallback = "other"', 9, "fallback", "does not exist", "alerts"),
+        ("# as registered", '\noverflow = "alerts"', 9, "overflow", "itself", "another"),
+        ("# as registered", '\ntimeout = "soon"', 9, "timeout", "not a duration", "1h 30m"),
+        ("# as registered", "\nlimits = { size = true }", 9, "limits.size", "not a size", "MiB"),
+        ("# as registered", "\nlimits = { connections = 0 }", 9, "limits.connections",
+         "at least 1", ""),
+        ("# as registered", "\nlimits = { conections = 1 }", 9, "limits.conections",
+         "not a known key", "connections?"),
+        ("# as registered", "\nlimits = 3", 9, "limits", "must be a table", ""),
+        ("# as registered", '\nscopes = "smtp.send"', 9, "scopes", "must be a list", "brackets"),
+        ("# as registered", '\nehlo-name = ""', 9, "ehlo-name", "is empty", "leave"),
+        ("# as registered", "\ncommand = 5", 9, "command", "a text or a list", ""),
+        ("# as registered", '\nauthentication = "password"', 2, "password", "is missing", "env:"),
+        ("# as registered", '\ncloud = "dod"', 9, "cloud", "", ""),
+        ("# as registered", '\nrefresh-token = 2026-01-01', 9, "refresh-token", "a date", ""),
+    ],
+)  # fmt: skip
+def test_a_mistake_is_told_with_its_place_and_its_cure(
+    written: Write, old: str, new: str, line: int, key: str, says: str, hint: str
+) -> None:
+    assert old in COMPLETE
+    path = written(COMPLETE.replace(old, new, 1))
+    problem = only(path)
+    assert (problem.file, problem.line, problem.key) == (str(path), line, f"accounts.alerts.{key}")
+    assert says in problem.message
+    assert hint in problem.hint
+    assert str(problem).startswith(f"{path}:{line}: accounts.alerts.{key}: ")
+
+
+def test_a_misspelt_table_is_told_by_the_line_of_its_head(written: Write) -> None:
+    problem = only(written(COMPLETE.replace("[accounts.", "[acounts.")))
+    assert (problem.line, problem.key, problem.hint) == (2, "acounts", "Did you mean accounts?")
+
+
+def test_an_account_has_a_name_that_the_environment_can_spell(written: Write) -> None:
+    problem = only(written(COMPLETE.replace("[accounts.alerts]", "[accounts.Alerts]")))
+    assert (problem.line, problem.key) == (2, "accounts.Alerts")
+    assert "lower case" in problem.hint
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("client-secret", CANARY),
+        ("client-secret", f"env:{CANARY}"),
+        ("client-secret", f"canary:{CANARY}"),
+        ("password", f"{CANARY}\n{CANARY}"),
+        ("refresh-token", CANARY),
+        ("certificate", "-----BEGIN CERTIFICATE-----" + CANARY),
+        ("private-key", CANARY),
+        ("service-account", '{"private_key": "' + CANARY),
+        ("token", CANARY),
+        ("assertion", ""),
+    ],
+)
+def test_a_literal_secret_is_refused_and_not_repeated(written: Write, key: str, value: str) -> None:
+    kept = [row for row in COMPLETE.splitlines() if not row.startswith(f"{key} ")]
+    text = "\n".join([*kept, f"{key} = {json.dumps(value)}\n"])
+    problem = only(written(text))
+    assert problem.key == f"accounts.alerts.{key}"
+    assert problem.line == len(text.splitlines())
+    assert "env:NAME" in problem.hint
+    assert "canary" not in str(problem).lower()
+
+
+def test_a_named_store_makes_its_prefix_a_reference(written: Write) -> None:
+    text = COMPLETE.replace("env:ALERTS_SECRET", "safe:mail#secret")
+    assert only(written(text)).key == "accounts.alerts.client-secret"
+    load(written(text + '[secret-stores.safe]\ntype = "hashicorp-vault"\n'), {})
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "says"),
+    [
+        ("[secret-stores.safe]\n", "secret-stores.safe.type", "is missing"),
+        (
+            '[secret-stores.safe]\ntype = "conjur"\ncache = "x"\n',
+            "secret-stores.safe.cache",
+            "not a duration",
+        ),
+        ('[secret-stores.env]\ntype = "conjur"\n', "secret-stores.env", "built-in"),
+        ('[relay]\naccount = "alert"\n', "relay.account", "does not exist"),
+        ('[[relay.clients]]\nname = "x"\naccount = "no"\n', "relay.clients.0.account", "does not exist"),
+        ('[[relay.routes]]\naccount = "no"\n', "relay.routes.0.account", "does not exist"),
+        ("[[relay.clients]]\nlegacy = true\n", "relay.clients.0.name", "is missing"),
+        ('[relay]\nlisten = "127.0.0.1:25"\n', "relay.listen", "must be a list"),
+        ('[http]\ntokens = ["abc"]\n', "http.tokens.0", "not a secret reference"),
+        ('[notify]\naccount = "no"\n', "notify.account", "does not exist"),
+        ('[vault]\nkey = "abcdef"\n', "vault.key", "not a secret reference"),
+    ],
+)
+def test_tables_beside_the_accounts_are_checked_too(written: Write, table: str, key: str, says: str) -> None:
+    problem = only(written(COMPLETE + table))
+    assert problem.key == key
+    assert says in problem.message
+    assert problem.line
+    assert problem.line > len(COMPLETE.splitlines())
+
+
+def test_everything_that_is_wrong_is_told_at_once(written: Write) -> None:
+    text = COMPLETE.replace("shop", "").replace("env:ALERTS_SECRET", CANARY).replace(":587", "")
+    found = problems(written(text + 'tls = 5\nfallback = "x"\n'))
+    assert [problem.key.removeprefix("accounts.alerts.") for problem in found] == [
+        "servers.0",
+        "client-id",
+        "client-secret",
+        "tls",
+        "fallback",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("grant", "missing"),
+    [
+        ("password", ["password"]),
+        ("authorization-code", ["authorize-url"]),
+        ("device-code", ["device-url"]),
+        ("refresh-token", ["refresh-token"]),
+        ("jwt-bearer", ["service-account"]),
+        ("workload-identity", ["assertion"]),
+        ("static", ["token"]),
+        ("command", ["command"]),
+        ("managed-identity", []),
+    ],
+)
+def test_the_key_that_a_grant_misses_is_named(written: Write, grant: str, missing: list[str]) -> None:
+    path = written(COMPLETE.replace("client-credentials", grant))
+    if not missing:
+        load(path, {})
+        return
+    found = problems(path)
+    assert [problem.key for problem in found] == [f"accounts.alerts.{key}" for key in missing]
+    assert all(grant in problem.message for problem in found)
+
+
+@pytest.mark.parametrize(
+    ("account", "missing"),
+    [
+        ('provider = "microsoft"\ngrant = "client-credentials"\ntenant = "example.org"', []),
+        ('provider = "microsoft"\ngrant = "client-credentials"', ["tenant"]),
+        ('provider = "microsoft"\ngrant = "authorization-code"', []),
+        ('provider = "google"\ngrant = "jwt-bearer"\nservice-account = "file:/k"', []),
+        ('provider = "google"\ngrant = "device-code"', ["grant"]),
+    ],
+)
+def test_a_preset_brings_along_what_the_provider_fixes(
+    written: Write, account: str, missing: list[str]
+) -> None:
+    text = f'[accounts.a]\naddress = "a@example.org"\nclient-id = "x"\nclient-secret = "env:X"\n{account}\n'
+    if not missing:
+        load(written(text), {})
+        return
+    assert [problem.key for problem in problems(written(text))] == [f"accounts.a.{key}" for key in missing]
+
+
+def test_plain_http_and_no_tls_are_for_loopback_only(written: Write) -> None:
+    text = COMPLETE.replace("https://login.example.org", "http://127.0.0.1:8080")
+    text = text.replace("mail.example.org:587", "[::1]:2525") + 'tls = "none-loopback"\n'
+    assert load(written(text), {}).account("alerts").tls == "none-loopback"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "says"),
+    [
+        ('[accounts.a]\naddress = alerts@example.org\n', 2, "not TOML"),
+        ("[accounts.a]\n[accounts.a]\n", 2, "not TOML"),
+        ('[accounts.a]\naddress = "x', 2, "not TOML"),
+    ],
+)  # fmt: skip
+def test_a_file_that_is_no_toml_is_told_by_line(written: Write, text: str, line: int, says: str) -> None:
+    problem = only(written(text))
+    assert problem.line == line
+    assert says in problem.message
+
+
+def test_a_file_that_is_no_text_is_told_by_line(tmp_path: Path) -> None:
+    path = tmp_path / "postbearer.toml"
+    path.write_bytes(b"# one\n# t\xfco\n")
+    path.chmod(0o600)
+    assert only(path).line == 2
+
+
+def test_asking_for_an_account_that_is_not_there_names_the_others(written: Write) -> None:
+    configuration = load(written(COMPLETE), {})
+    with pytest.raises(ConfigError) as caught:
+        configuration.account("alert")
+    assert caught.value.hint == "Did you mean alerts?"
+
+
+def test_an_error_found_later_still_knows_its_line(written: Write) -> None:
+    error = load(written(COMPLETE), {}).error("accounts.alerts.client-secret", "is empty", hint="Set it.")
+    assert error.line == 9
+    assert error.key == "accounts.alerts.client-secret"
