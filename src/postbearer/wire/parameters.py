@@ -161,8 +161,10 @@ def _render(pairs: Iterator[tuple[str, str | None]], offered: Extensions, table:
     written = ""
     for keyword, value in pairs:
         _, _, reader = _known(keyword, value or "", offered, table)
-        if reader is not None:
-            reader(value or "")  # what we would not take we do not send
+        if reader is not None:  # what we would not take we do not send
+            if not grammar.ESMTP_VALUE.fullmatch(value or ""):
+                raise BadSyntax(f"{keyword} has no valid value")
+            reader(value or "")
         written += f" {keyword}" if value is None else f" {keyword}={value}"
     return written
 
