@@ -1,0 +1,1 @@
+"""Real mail and authorization servers for the tests, each started on free loopback ports: see README.md."""
