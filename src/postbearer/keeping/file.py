@@ -1,0 +1,56 @@
+"""``file:/path``: a secret in a file; a relative path starts at the folder of the configuration."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from postbearer.errors import SecretError
+from postbearer.keeping.reference import Place
+from postbearer.secret import Secret
+
+SIZE_LIMIT = 256 * 1024  # octets
+
+
+class FileSecret:
+    """The text of a file, without one newline at its end."""
+
+    def __init__(self, path: Path, reference: str) -> None:
+        self._path = path
+        self.reference = reference
+
+    def __repr__(self) -> str:
+        return f"FileSecret({str(self._path)!r})"
+
+    async def read(self) -> Secret:
+        # In a thread: the file may be a pipe, or on a network that hangs.
+        return text_secret(await asyncio.to_thread(self._octets), self.reference)
+
+    def _octets(self) -> bytes:
+        try:
+            with self._path.open("rb") as file:
+                return file.read(SIZE_LIMIT + 1)
+        except OSError as error:
+            raise SecretError(
+                f"{self._path} cannot be read: {error.strerror}.",
+                reference=self.reference,
+                hint="It must exist and be readable by the user that sends mail.",
+            ) from error
+
+
+def open_file(rest: str, place: Place) -> FileSecret:
+    """The source for ``file:rest``."""
+    return FileSecret((place.base or Path()) / rest, f"file:{rest}")
+
+
+def text_secret(octets: bytes, reference: str) -> Secret:
+    """`octets` as a secret, less one newline. Raises `SecretError` if that is empty, huge or no text."""
+    # The error of a failed decoding carries what it could not decode, so it must not be chained.
+    text = octets.decode("utf-8", "surrogateescape").removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise SecretError(f"{reference} is empty.", reference=reference)
+    if len(octets) > SIZE_LIMIT:
+        raise SecretError(f"{reference} is larger than {SIZE_LIMIT // 1024} KiB.", reference=reference)
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise SecretError(f"{reference} is not UTF-8 text.", reference=reference)
+    return Secret(text)

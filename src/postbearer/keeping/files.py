@@ -1,0 +1,64 @@
+"""Small private files that are either old or new, never half of each."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from postbearer.errors import StoreError, StoreFull
+
+SIZE_LIMIT = 1024 * 1024  # octets; nothing kept here is near that
+
+
+def read_private(path: str) -> bytes | None:
+    """The octets of `path`, or None if there is no such file. Raises `StoreError`."""
+    try:
+        with open(path, "rb") as file:
+            return file.read(SIZE_LIMIT)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise trouble(error, path, "read") from error
+
+
+def write_private(path: str, data: bytes) -> None:
+    """Replace `path` by `data`, durably: written, synced, renamed, and the folder synced.
+
+    After a crash the file holds the old octets or the new ones. Raises `StoreError`. Only one writer
+    at a time: the caller holds the lock.
+    """
+    temporary = f"{path}.tmp"
+    try:
+        write_synced(temporary, data, os.O_TRUNC)
+        os.replace(temporary, path)
+        sync_folder(os.path.dirname(path))
+    except OSError as error:
+        raise trouble(error, path, "written") from error
+
+
+def write_synced(path: str, data: bytes, flags: int) -> None:
+    """Write `data` to `path`, for the owner alone, and sync it."""
+    flags |= os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    with open(os.open(path, flags, 0o600), "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_folder(folder: str) -> None:
+    """Make the names in `folder` durable, where folders can be synced."""
+    flag = getattr(os, "O_DIRECTORY", None)
+    if flag is None:
+        return
+    descriptor = os.open(folder, os.O_RDONLY | flag)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def trouble(error: OSError, path: str, verb: str) -> StoreError:
+    """`error` as what it means: no room, or a file that cannot be `verb`."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFull(f"No room to write {path}.", hint="Free some disk space.")
+    return StoreError(f"{path} cannot be {verb}: {error.strerror}.")

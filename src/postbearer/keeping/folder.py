@@ -1,0 +1,111 @@
+"""The state folder: where it is, and that it is ours alone."""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Mapping
+
+from postbearer.errors import ConfigError, UsageError
+from postbearer.keeping.files import trouble
+
+SYSTEM_FOLDER = "/var/lib/postbearer"
+_ACCOUNT = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
+
+
+def default_state_folder(environment: Mapping[str, str] | None = None) -> str:
+    """The path of the state folder.
+
+    ``POSTBEARER_STATE``; else ``STATE_DIRECTORY`` of systemd; else ``/var/lib/postbearer`` for root and
+    for the user who owns it; else ``postbearer`` in ``XDG_STATE_HOME`` (``~/.local/state``).
+    """
+    environment = os.environ if environment is None else environment
+    if given := environment.get("POSTBEARER_STATE"):
+        return given
+    if given := environment.get("STATE_DIRECTORY"):
+        return given.split(":")[0]  # systemd lists several with colons (systemd.exec(5))
+    user = _user()
+    if user == 0 or (user is not None and _owner(SYSTEM_FOLDER) == user):
+        return SYSTEM_FOLDER
+    # The XDG specification has relative paths ignored.
+    home = environment.get("XDG_STATE_HOME", "")
+    return os.path.join(home if os.path.isabs(home) else os.path.expanduser("~/.local/state"), "postbearer")
+
+
+class StateFolder:
+    """The folder that holds the key, tokens, locks and the spool of one user.
+
+    `ensure` makes it (mode 0700) or refuses one that belongs to, or may be written by, somebody else.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        self.path = os.path.abspath(os.fspath(path) if path is not None else default_state_folder())
+
+    def __repr__(self) -> str:
+        return f"StateFolder({self.path!r})"
+
+    @property
+    def key(self) -> str:
+        """The path of the key file."""
+        return os.path.join(self.path, "key")
+
+    @property
+    def tokens(self) -> str:
+        """The path of the folder of token files."""
+        return os.path.join(self.path, "tokens")
+
+    def token(self, account: str) -> str:
+        """The path of an account's token file. Raises `UsageError` for what is no account name."""
+        if not _ACCOUNT.match(account):
+            raise UsageError(
+                f"{account!r} is no account name.", hint="Use small letters, digits, hyphen and underscore."
+            )
+        return os.path.join(self.tokens, account)
+
+    def accounts(self) -> list[str]:
+        """The accounts of which a token file is kept."""
+        try:
+            names = os.listdir(self.tokens)
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise trouble(error, self.tokens, "read") from error
+        return sorted(name for name in names if _ACCOUNT.match(name))
+
+    def ensure(self) -> StateFolder:
+        """Make the folder and its own if need be. Raises `ConfigError` or `StoreError`."""
+        for path in (self.path, self.tokens):
+            try:
+                os.makedirs(path, mode=0o700, exist_ok=True)
+            except OSError as error:
+                raise trouble(error, path, "made") from error
+            self._check(path)
+        return self
+
+    def _check(self, path: str) -> None:
+        user = _user()
+        if user is None:
+            return  # no such owners and modes here
+        found = os.stat(path)
+        if found.st_uid != user:
+            raise ConfigError(
+                f"The state folder {path} belongs to another user (uid {found.st_uid}, we are {user}).",
+                hint="Run as that user, or name a folder of your own by POSTBEARER_STATE.",
+            )
+        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+            raise ConfigError(
+                f"The state folder {path} may be written by others.", hint=f"Run: chmod go-w {path}"
+            )
+
+
+def _user() -> int | None:
+    geteuid = getattr(os, "geteuid", None)
+    return None if geteuid is None else int(geteuid())
+
+
+def _owner(path: str) -> int | None:
+    try:
+        return os.stat(path).st_uid
+    except OSError:
+        return None

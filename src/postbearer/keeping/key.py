@@ -1,0 +1,107 @@
+"""The local key: made once, at first use, and never made anew while anything is sealed under it.
+
+The file lists keys, one a line. The first seals; all open. Rotation puts a new one on top, seals the
+token files again, and keeps the old ones, because sealed references in a configuration need them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from postbearer.errors import StoreError
+from postbearer.keeping.files import read_private, sync_folder, trouble, write_private, write_synced
+from postbearer.keeping.folder import StateFolder
+from postbearer.keeping.lock import FileLock
+from postbearer.keeping.sealing import Key, SealedBox, parse_keys
+
+_HEADER = (
+    "# Keys of postbearer. Whoever has this file can read the tokens beside it; without it they are lost.\n"
+)
+
+
+class KeyFile:
+    """The key file of a state folder. It is read at each use, so that a rotation is seen at once."""
+
+    def __init__(self, folder: StateFolder) -> None:
+        self._folder = folder
+
+    def keys(self) -> list[Key]:
+        """The keys, the sealing one first. Raises `StoreError` if there are none."""
+        text = read_private(self._folder.key)
+        if text is None:
+            raise self._lost()
+        try:
+            return parse_keys(text.decode("ascii", "replace"))
+        except StoreError:
+            raise StoreError(
+                f"The key file {self._folder.key} is damaged.",
+                hint=f"Restore it from a backup. {self._consequence()}",
+            ) from None
+
+    def existing(self) -> SealedBox:
+        """A box for opening what was sealed before; never makes a key. Raises `StoreError`."""
+        return SealedBox(self.keys())
+
+    def box(self) -> SealedBox:
+        """A box to seal and open with. The first key is made here, unless something is sealed already."""
+        self._folder.ensure()
+        if not os.path.exists(self._folder.key):
+            if self._folder.accounts():
+                raise self._lost()
+            self._make()
+        return self.existing()
+
+    def _make(self) -> None:
+        # Written aside and linked: the name appears with all of its content or not at all, and of two
+        # processes that get here together one makes the key and both use it.
+        path, aside = self._folder.key, f"{self._folder.key}.{os.urandom(4).hex()}.tmp"
+        text = (_HEADER + Key.generate().line()).encode()
+        try:
+            write_synced(aside, text, os.O_EXCL)
+            try:
+                os.link(aside, path)
+            except FileExistsError:
+                pass
+            except OSError:  # a file system without links
+                write_synced(path, text, os.O_EXCL)
+            finally:
+                os.unlink(aside)
+            sync_folder(self._folder.path)
+        except OSError as error:
+            raise trouble(error, path, "made") from error
+
+    def add(self) -> None:
+        """Put a new key on top; what was sealed under the old ones stays readable."""
+        with FileLock(f"{self._folder.key}.lock"):
+            lines = "".join(key.line() for key in [Key.generate(), *self.keys()])
+            write_private(self._folder.key, (_HEADER + lines).encode())
+
+    def _lost(self) -> StoreError:
+        return StoreError(
+            f"The key file {self._folder.key} is missing.",
+            hint=f"Restore it from a backup. {self._consequence()}",
+        )
+
+    def _consequence(self) -> str:
+        accounts = self._folder.accounts()
+        if not accounts:
+            return "Without it, seal the secrets of the configuration again: postbearer secret seal"
+        logins = ", ".join(f"postbearer login {account}" for account in accounts)
+        return f"Without it, remove {self._folder.tokens} and sign in again: {logins}"
+
+
+def rotate_key(folder: StateFolder) -> list[str]:
+    """Seal everything in `folder` under a new key; returns the accounts that were sealed again.
+
+    It may be interrupted anywhere: until a file is sealed again the old key opens it, and old keys
+    stay. Run it again to finish. Raises `StoreError`.
+    """
+    from postbearer.keeping.tokenfile import TokenFile
+
+    key = KeyFile(folder)
+    key.box()
+    key.add()
+    accounts = folder.accounts()
+    for account in accounts:
+        TokenFile(folder, account, binding="", box=key.existing).reseal()
+    return accounts

@@ -1,0 +1,124 @@
+"""Secret references: ``env:NAME``, ``file:/path``, … → a `SecretSource`.
+
+Each kind of store is a function from what stands behind the colon to a source. Further kinds come
+from the entry-point group ``postbearer.secret_stores``, and from the named tables of a configuration.
+What is no reference may be a secret written in the wrong place, so it is never repeated in an error.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib import import_module
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Protocol, cast
+
+from postbearer.clock import Clock, SystemClock
+from postbearer.errors import SecretError
+from postbearer.keeping.folder import StateFolder
+from postbearer.secret import SecretSource
+
+GROUP = "postbearer.secret_stores"
+
+_BUILT_IN = {  # scheme -> module and function; loaded when a reference of that scheme is met
+    "env": "postbearer.keeping.env:EnvironmentSecret",
+    "file": "postbearer.keeping.file:open_file",
+    "systemd": "postbearer.keeping.systemd:open_credential",
+    "command": "postbearer.keeping.command:CommandSecret",
+    "sealed": "postbearer.keeping.sealed:open_sealed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """What a store may know beside the reference."""
+
+    base: Path | None = None  # relative paths start here: the folder of the configuration
+    state: StateFolder | None = None  # where the local key is
+    settings: Mapping[str, object] = field(default_factory=dict)  # of its [secret-stores.NAME] table
+    clock: Clock = field(default_factory=SystemClock)
+
+
+class SecretStore(Protocol):
+    """A kind of store: ``(what stands behind the colon, place)`` → source. Raises `SecretError`."""
+
+    def __call__(self, rest: str, place: Place, /) -> SecretSource: ...
+
+
+def source(
+    reference: str,
+    *,
+    base: Path | None = None,
+    state: StateFolder | None = None,
+    cache: float = 0.0,
+    named: Mapping[str, SecretStore] | None = None,
+    clock: Clock | None = None,
+) -> SecretSource:
+    """The source that `reference` names.
+
+    `cache` is how many seconds a value may be kept (0: read each time); `named` holds stores of the
+    configuration, which go before all others. Raises `SecretError` for what is no reference, or names
+    a store nobody knows.
+    """
+    scheme, colon, rest = reference.partition(":")
+    store = _find(scheme, named or {}) if colon else None
+    if store is None:
+        raise _unknown(scheme if colon else "", named or {})
+    if not rest:
+        raise SecretError(f"{scheme}: names nothing.", reference=reference, hint=f"Write {scheme}:…")
+    place = Place(base=base, state=state, clock=clock or SystemClock())
+    found = store(rest, place)
+    if cache <= 0:
+        return found
+    from postbearer.keeping.cached import CachedSecret
+
+    return CachedSecret(found, cache, place.clock)
+
+
+def is_reference(text: str, named: Mapping[str, SecretStore] | None = None) -> bool:
+    """Whether `text` names a secret in a store we know."""
+    scheme, colon, rest = text.partition(":")
+    return bool(colon and rest) and _find(scheme, named or {}) is not None
+
+
+def schemes(named: Mapping[str, SecretStore] | None = None) -> list[str]:
+    """Every scheme there is: built in, plugged in, named."""
+    return sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=GROUP)), *(named or {})})
+
+
+def _find(scheme: str, named: Mapping[str, SecretStore]) -> SecretStore | None:
+    if scheme in named:
+        return named[scheme]
+    if scheme in _BUILT_IN:
+        module, _, name = _BUILT_IN[scheme].partition(":")
+        return cast(SecretStore, getattr(import_module(module), name))
+    for entry in entry_points(group=GROUP, name=scheme):
+        return _plugged(entry.load, scheme)
+    return None
+
+
+def _plugged(load: object, scheme: str) -> SecretStore:
+    try:
+        return cast(SecretStore, load())  # type: ignore[operator]  # EntryPoint.load is untyped
+    except Exception as error:  # a plug-in may fail in any way when it is imported
+        raise SecretError(
+            f"The secret store {scheme}: could not be loaded: {type(error).__name__}: {error}",
+            reference=f"{scheme}:…",
+            hint="Install what it needs, or remove it.",
+        ) from error
+
+
+def _unknown(scheme: str, named: Mapping[str, SecretStore]) -> SecretError:
+    known = schemes(named)
+    close = difflib.get_close_matches(scheme, known, n=1) if scheme else []
+    hint = (
+        f"Did you mean {close[0]}:…?"
+        if close
+        else "Known are " + ", ".join(f"{one}:…" for one in known) + "."
+    )
+    return SecretError(
+        "This is not a reference to a secret (it is not shown: it may be the secret itself).",
+        hint=f"Put the secret somewhere and write where, for instance env:NAME or file:/path. {hint}",
+    )

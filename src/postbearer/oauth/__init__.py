@@ -1,0 +1,46 @@
+"""Tokens: the grants that get them, and the source that keeps one fresh for everybody."""
+
+from typing import TYPE_CHECKING
+
+from postbearer._lazy import lazy
+
+if TYPE_CHECKING:
+    from postbearer.oauth.endpoint import Endpoint as Endpoint
+    from postbearer.oauth.endpoint import TokenRequest as TokenRequest
+    from postbearer.oauth.endpoint import read_answer as read_answer
+    from postbearer.oauth.endpoint import scrub as scrub
+    from postbearer.oauth.grants import ClientCredentials as ClientCredentials
+    from postbearer.oauth.grants import CommandToken as CommandToken
+    from postbearer.oauth.grants import Grant as Grant
+    from postbearer.oauth.grants import GrantContext as GrantContext
+    from postbearer.oauth.grants import Password as Password
+    from postbearer.oauth.grants import RefreshToken as RefreshToken
+    from postbearer.oauth.grants import StaticToken as StaticToken
+    from postbearer.oauth.grants import resolved as resolved
+    from postbearer.oauth.source import CachedSource as CachedSource
+    from postbearer.oauth.source import TokenSource as TokenSource
+    from postbearer.oauth.source import token_blocking as token_blocking
+    from postbearer.oauth.store import GrantStore as GrantStore
+    from postbearer.oauth.store import Kept as Kept
+    from postbearer.oauth.store import binding as binding
+    from postbearer.oauth.token import Token as Token
+    from postbearer.oauth.token import TokenAnswer as TokenAnswer
+
+_EXPORTS = {
+    "endpoint": ["Endpoint", "TokenRequest", "read_answer", "scrub"],
+    "grants": [
+        "ClientCredentials",
+        "CommandToken",
+        "Grant",
+        "GrantContext",
+        "Password",
+        "RefreshToken",
+        "StaticToken",
+        "resolved",
+    ],
+    "source": ["CachedSource", "TokenSource", "token_blocking"],
+    "store": ["GrantStore", "Kept", "binding"],
+    "token": ["Token", "TokenAnswer"],
+}
+
+__getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -1,0 +1,231 @@
+"""The token endpoint: how it is asked, and what its answers mean (RFC 6749 5.1, 5.2).
+
+Answers are judged by the ``error`` word and the HTTP status, never by a vendor's numbers or prose.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote, quote_plus, urlsplit
+
+from postbearer.errors import (
+    CredentialError,
+    GrantRefused,
+    NetworkError,
+    RemoteProtocolError,
+    TokenUnavailable,
+)
+from postbearer.http import TIMEOUT, HttpResponse, check_url, fetch
+from postbearer.oauth.token import TokenAnswer, Unfit, read_token
+from postbearer.secret import Secret
+
+NOT_JSON = "not_json"  # code of the error for a 200 that is no token answer: a proxy or captive portal
+UNFIT = "unfit_token"  # code of the error for a token that must not be used
+
+_TRANSIENT_STATUS = {408, 425, 429}
+_TRANSIENT = {"temporarily_unavailable", "server_error", "slow_down", "rate_limit_exceeded"}
+_PERSON = {  # error word -> who can cure it
+    "invalid_grant": "mailbox user",
+    "interaction_required": "mailbox user",
+    "login_required": "mailbox user",
+    "access_denied": "mailbox user",
+    "expired_token": "mailbox user",
+    "authorization_declined": "mailbox user",
+    "consent_required": "tenant admin",
+}
+_CONFIGURATION = {
+    "invalid_client": ("app owner", "Check client-id and client-secret: wrong, expired, or of another app."),
+    "unauthorized_client": ("app owner", "Check that this client may use this grant, in this tenant."),
+    "invalid_scope": ("app owner", "Check scopes."),
+    "invalid_resource": ("app owner", "Check scopes: the resource is unknown to this tenant."),
+    "unsupported_grant_type": ("host operator", "Choose a grant that this server supports."),
+    "invalid_request": ("host operator", "Check token-url, client-id and scopes."),
+    "redirect_uri_mismatch": ("app owner", "Register the redirect URI at the provider."),
+    "deleted_client": ("app owner", "Create a new client at the provider."),
+    "disabled_client": ("app owner", "Enable the client at the provider."),
+    "admin_policy_enforced": ("tenant admin", "Have the administrator trust the app."),
+    "org_internal": ("app owner", "Use an account of the organisation that owns the app."),
+}
+_NOTABLE_SKEW = 60.0  # seconds
+_WORD = re.compile(r"[\x20-\x7e]{1,64}\Z")
+_TRACES = ("trace_id", "correlation_id")
+_LONG_RUN = re.compile(r"[A-Za-z0-9\-._~+/=%]{80,}")  # longer than any id: a token or an assertion
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRequest:
+    """A request a grant wants made; secrets stay `Secret` until they leave."""
+
+    url: str
+    form: Mapping[str, str | Secret] = field(default_factory=dict)
+    headers: Mapping[str, str | Secret] = field(default_factory=dict)
+    method: str = "POST"
+    link_local: bool = False  # for the metadata service of a cloud only
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where tokens come from. Raises `UsageError` for a URL that secrets must not go to."""
+
+    url: str
+    timeout: float = TIMEOUT  # seconds for a whole exchange
+    ca_file: str = ""
+    proxy: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.url:
+            check_url(self.url)
+
+    async def send(self, request: TokenRequest, account: str = "") -> HttpResponse:
+        """The answer, whatever it says. Raises `TokenUnavailable` when there is none."""
+        try:
+            return await fetch(
+                request.method,
+                request.url,
+                form=request.form if request.method == "POST" else None,
+                headers=request.headers,
+                timeout=self.timeout,
+                ca_file=self.ca_file,
+                proxy=self.proxy,
+                link_local=request.link_local,
+            )
+        except (NetworkError, RemoteProtocolError) as error:
+            raise TokenUnavailable(
+                f"No token for {account or 'the account'}: {error.message}", account=account, hint=error.hint
+            ) from error
+
+
+def read_answer(
+    response: HttpResponse, url: str, *, account: str = "", secrets: Iterable[Secret] = (), now: float = 0.0
+) -> TokenAnswer:
+    """The token in `response` of the endpoint `url`.
+
+    Raises `TokenUnavailable` when asking again later can help, and `GrantRefused` when a person must
+    act. `secrets` are those that were sent: a server that echoes one does not get it into our message.
+    `now` is Unix time, for Retry-After and for the skew of our clock.
+    """
+    # As in http.fetch, the verdict is raised from here, where no answer lies open in a local variable.
+    verdict = _Reading(response, urlsplit(url).hostname or "", account, tuple(secrets), now).judge()
+    if isinstance(verdict, CredentialError):
+        raise verdict
+    return verdict
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    response: HttpResponse
+    host: str
+    account: str
+    secrets: tuple[Secret, ...]
+    now: float
+
+    def judge(self) -> TokenAnswer | CredentialError:
+        fields = self.response.json()
+        if not isinstance(fields, dict):
+            return self._not_json()
+        if fields.get("error"):
+            return self._refusal(fields)
+        if not self.response.ok:
+            return self._wrong_status()
+        try:
+            return read_token(fields)
+        except Unfit as unfit:
+            return self._refused(
+                f"{self.host} gave a token that cannot be used: {unfit}.",
+                code=UNFIT,
+                hint="Check that token-url is the token endpoint of the right server.",
+            )
+
+    def _refusal(self, fields: Mapping[str, object]) -> CredentialError:
+        word = fields["error"]
+        code = word if isinstance(word, str) and _WORD.match(word) else "unreadable error"
+        code = scrub(code, self.secrets)
+        said = fields.get("error_description")
+        text = f"{self.host} refused: {code}"
+        if isinstance(said, str) and said.strip():
+            text += f": {scrub(said, self.secrets).strip().rstrip('.')}"
+        for name in _TRACES:
+            value = fields.get(name)
+            if isinstance(value, str) and _WORD.match(value):
+                text += f" ({name} {scrub(value, self.secrets)})"
+        text += "."
+        if code in _PERSON:
+            hint = "" if self._skew() else f"Sign in again: postbearer login {self.account}".rstrip()
+            return self._refused(text, code=code, who=_PERSON[code], hint=hint, configuration=False)
+        if code in _CONFIGURATION:
+            who, hint = _CONFIGURATION[code]
+            return self._refused(text, code=code, who=who, hint=hint)
+        if code in _TRANSIENT or self._transient_status():
+            return self._later(text, code)
+        return self._refused(text, code=code)
+
+    def _not_json(self) -> CredentialError:
+        if self.response.redirect:
+            return self._wrong_status()
+        if self._transient_status():
+            return self._later(f"{self.host} answered HTTP {self.response.status}.", "")
+        if self.response.ok:
+            return self._later(
+                f"{self.host} answered HTTP {self.response.status} with something that is not JSON: "
+                "a proxy or captive portal may stand in between.",
+                NOT_JSON,
+            )
+        return self._wrong_status()
+
+    def _wrong_status(self) -> CredentialError:
+        status, target = self.response.status, self.response.redirect
+        if target:
+            return self._refused(
+                f"{self.host} answered with a redirect (HTTP {status}) to {scrub(target, self.secrets)}; "
+                "redirects are not followed with secrets.",
+                code="redirect",
+                hint="Check token-url.",
+            )
+        if self._transient_status():
+            return self._later(f"{self.host} answered HTTP {status}.", "")
+        return self._refused(
+            f"{self.host} answered HTTP {status} and no OAuth error.",
+            code=f"http_{status}",
+            hint="Check token-url.",
+        )
+
+    def _transient_status(self) -> bool:
+        return self.response.status in _TRANSIENT_STATUS or self.response.status >= 500
+
+    def _later(self, text: str, code: str) -> TokenUnavailable:
+        return TokenUnavailable(
+            text, account=self.account, code=code, retry_after=self.response.retry_after(self.now)
+        )
+
+    def _refused(
+        self, text: str, *, code: str, who: str = "host operator", hint: str = "", configuration: bool = True
+    ) -> GrantRefused:
+        return GrantRefused(
+            text,
+            account=self.account,
+            code=code,
+            who=who,
+            hint=f"{hint} {self._skew()}".strip(),
+            configuration=configuration,
+        )
+
+    def _skew(self) -> str:
+        skew = self.response.clock_skew(self.now)
+        if skew is None or abs(skew) < _NOTABLE_SKEW:
+            return ""
+        return (
+            f"This machine's clock is {abs(skew):.0f} s {'ahead of' if skew > 0 else 'behind'} the server's."
+        )
+
+
+def scrub(text: str, secrets: Iterable[Secret]) -> str:
+    """`text` of a server, made safe to show: no secret of ours, nothing token-like, no control characters."""
+    for secret in secrets:
+        value = secret.reveal()
+        for form in {value, quote(value, safe=""), quote_plus(value)} - {""}:
+            text = text.replace(form, "***")
+    text = _LONG_RUN.sub("***", text)
+    text = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(text.split())[:400]

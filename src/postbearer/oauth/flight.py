@@ -1,0 +1,84 @@
+"""Single flight: many ask at once, the work is done once, and everybody gets its result.
+
+The callers may live on different event loops in different threads, and loops come and go: the
+synchronous library runs one of its own. So nothing here is bound to a loop until work begins.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+T = TypeVar("T")
+
+_LOOK_AGAIN = 1.0  # seconds until a waiter checks that the loop which does the work still runs
+
+
+class _Lost:
+    """The result of work whose event loop went away."""
+
+
+class _Running(Generic[T]):
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.process = os.getpid()
+        self.result: Future[T | Exception | _Lost] = Future()
+        self.result.set_running_or_notify_cancel()  # from here on a waiter cannot cancel it
+        self.task: asyncio.Task[None] | None = None
+
+    def lost(self) -> bool:
+        """Whether nobody will ever finish this: the loop stopped, or we are a forked child."""
+        return not self.result.done() and (self.process != os.getpid() or not self.loop.is_running())
+
+
+class Flight(Generic[T]):
+    """At most one piece of work at a time."""
+
+    def __init__(self) -> None:
+        self._mutex = threading.Lock()
+        self._running: _Running[T] | None = None
+
+    async def join(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """The result of the work under way, or else of `work`, begun now.
+
+        A caller that is cancelled leaves; the work goes on for the others.
+        """
+        while True:
+            running = self._board(work)
+            waiting = asyncio.wrap_future(running.result)
+            while not waiting.done() and not running.lost():
+                await asyncio.wait([waiting], timeout=_LOOK_AGAIN)
+            if not waiting.done():
+                self._forget(running)
+                continue
+            outcome = waiting.result()
+            if isinstance(outcome, Exception):
+                raise outcome
+            if not isinstance(outcome, _Lost):
+                return outcome
+
+    def _board(self, work: Callable[[], Coroutine[Any, Any, T]]) -> _Running[T]:
+        with self._mutex:
+            if self._running is None or self._running.lost():
+                self._running = _Running()
+                self._running.task = self._running.loop.create_task(self._fly(self._running, work()))
+            return self._running
+
+    async def _fly(self, running: _Running[T], work: Coroutine[Any, Any, T]) -> None:
+        outcome: T | Exception | _Lost = _Lost()
+        try:
+            outcome = await work
+        except Exception as error:
+            outcome = error
+        finally:
+            self._forget(running)
+            running.result.set_result(outcome)
+
+    def _forget(self, running: _Running[T]) -> None:
+        with self._mutex:
+            if self._running is running:
+                self._running = None

@@ -1,0 +1,255 @@
+"""The grants: each a generator, request out and response in, without I/O of its own (RFC 6749 4).
+
+    ClientCredentials("relay", "env:SECRET", scopes=["smtp.send"])
+
+Secrets are given as a `Secret`, a `SecretSource`, or the text of a reference; `resolved` turns
+references into sources. They are read again at each request, so that a rotated secret is picked up.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Literal, Protocol, TypeVar, cast
+from urllib.parse import quote_plus
+
+from postbearer.errors import GrantRefused, UsageError
+from postbearer.http import HttpResponse
+from postbearer.oauth.endpoint import UNFIT, TokenRequest, read_answer
+from postbearer.oauth.token import TokenAnswer, Unfit, access_token, read_token
+from postbearer.secret import Given, Secret, SecretSource
+
+SecretInput = str | Secret | SecretSource
+Authentication = Literal["post", "basic", "none"]
+Exchange = Generator[TokenRequest, HttpResponse, TokenAnswer]
+
+
+@dataclass(frozen=True, slots=True)
+class GrantContext:
+    """What a grant may use for one request, read just before it."""
+
+    token_url: str = ""
+    account: str = ""
+    secrets: Mapping[str, Secret] = field(default_factory=dict)  # by field of the grant
+    refresh_token: Secret | None = None  # the kept one, if there is one
+    now: float = 0.0  # Unix seconds
+
+
+class Grant(Protocol):
+    """A way to get an access token."""
+
+    name: ClassVar[str]
+    keeps_refresh_token: ClassVar[bool]  # whether its refresh token must outlive the process
+
+    def sources(self) -> Mapping[str, SecretSource]:
+        """The secrets to read before `request`, by field."""
+        ...
+
+    def request(self, context: GrantContext) -> Exchange:
+        """Yield each request, take its response, return the token. Raises `CredentialError`."""
+        ...
+
+
+class _SecretFields:
+    """What all grants share: fields that hold secrets."""
+
+    __slots__ = ()
+    SECRETS: ClassVar[tuple[str, ...]] = ()
+    keeps_refresh_token: ClassVar[bool] = False
+
+    def sources(self) -> Mapping[str, SecretSource]:
+        given = {name: getattr(self, name) for name in self.SECRETS}
+        return {name: _source(name, value) for name, value in given.items() if value is not None}
+
+
+AnyGrant = TypeVar("AnyGrant")
+
+
+def resolved(grant: AnyGrant, resolve: Callable[[str], SecretSource]) -> AnyGrant:
+    """`grant` with every secret reference turned into a source by `resolve`."""
+    given = {name: getattr(grant, name) for name in getattr(grant, "SECRETS", ())}
+    changes = {name: resolve(value) for name, value in given.items() if isinstance(value, str)}
+    if isinstance(grant, CommandToken) and not _is_source(grant.command):
+        changes = {"command": resolve(grant.reference)}
+    return cast(AnyGrant, replace(cast(Any, grant), **changes)) if changes else grant
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCredentials(_SecretFields):
+    """The client acts as itself (RFC 6749 4.4); for a public client choose ``authentication="none"``."""
+
+    name: ClassVar[str] = "client-credentials"
+    SECRETS: ClassVar[tuple[str, ...]] = ("client_secret",)
+
+    client_id: str
+    client_secret: SecretInput | None = field(default=None, repr=False)
+    authentication: Authentication = "post"
+    scopes: Sequence[str] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    def request(self, context: GrantContext) -> Exchange:
+        return _ask(self, {"grant_type": "client_credentials"}, context)
+
+
+@dataclass(frozen=True, slots=True)
+class Password(_SecretFields):
+    """The mailbox password for a token (RFC 6749 4.3): legacy only (RFC 9700 2.4)."""
+
+    name: ClassVar[str] = "password"
+    SECRETS: ClassVar[tuple[str, ...]] = ("password", "client_secret")
+
+    client_id: str
+    username: str
+    password: SecretInput = field(repr=False)
+    client_secret: SecretInput | None = field(default=None, repr=False)
+    authentication: Authentication = "post"
+    scopes: Sequence[str] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    def request(self, context: GrantContext) -> Exchange:
+        person: dict[str, str | Secret] = {
+            "grant_type": "password",
+            "username": self.username,
+            "password": context.secrets["password"],
+        }
+        return _ask(self, person, context)
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshToken(_SecretFields):
+    """A refresh token (RFC 6749 6): one given by configuration, or the kept one of a sign-in.
+
+    The server may give a new one with each use; that is committed before the access token is used.
+    """
+
+    name: ClassVar[str] = "refresh-token"
+    SECRETS: ClassVar[tuple[str, ...]] = ("refresh_token", "client_secret")
+    keeps_refresh_token: ClassVar[bool] = True
+
+    client_id: str
+    refresh_token: SecretInput | None = field(default=None, repr=False)
+    client_secret: SecretInput | None = field(default=None, repr=False)
+    authentication: Authentication = "post"
+    scopes: Sequence[str] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    def request(self, context: GrantContext) -> Exchange:
+        token = context.refresh_token or context.secrets.get("refresh_token")
+        if not token:
+            raise GrantRefused(
+                f"No refresh token is kept for {context.account or 'the account'}.",
+                account=context.account,
+                code="no_refresh_token",
+                who="mailbox user",
+                hint=f"Sign in: postbearer login {context.account}".rstrip(),
+            )
+        return _ask(self, {"grant_type": "refresh_token", "refresh_token": token}, context)
+
+
+@dataclass(frozen=True, slots=True)
+class StaticToken(_SecretFields):
+    """A fixed access token, for tests and troubleshooting: it is read again, but never renewed."""
+
+    name: ClassVar[str] = "static"
+    SECRETS: ClassVar[tuple[str, ...]] = ("token",)
+
+    token: SecretInput = field(repr=False)
+
+    def request(self, context: GrantContext) -> Exchange:
+        return _printed(context.secrets["token"], context, "The static token")
+
+
+@dataclass(frozen=True, slots=True)
+class CommandToken(_SecretFields):
+    """A program that prints the token, or JSON with ``access_token`` and ``expires_in``.
+
+    `command` is a command line (split as a shell would), an argument list, or a source of the output.
+    """
+
+    name: ClassVar[str] = "command"
+    SECRETS: ClassVar[tuple[str, ...]] = ("command",)
+
+    command: str | Sequence[str] | SecretSource
+
+    @property
+    def reference(self) -> str:
+        """The command as a secret reference."""
+        if isinstance(self.command, str):
+            return self.command if self.command.startswith("command:") else f"command:{self.command}"
+        if isinstance(self.command, Sequence):
+            return f"command:{shlex.join(self.command)}"
+        return self.command.reference
+
+    def request(self, context: GrantContext) -> Exchange:
+        return _printed(context.secrets["command"], context, "What the command printed")
+
+
+AnyClient = ClientCredentials | Password | RefreshToken
+
+
+def _ask(grant: AnyClient, form: dict[str, str | Secret], context: GrantContext) -> Exchange:
+    headers: dict[str, str | Secret] = {}
+    if grant.scopes:
+        form["scope"] = " ".join(grant.scopes)
+    form |= grant.extra
+    secret = context.secrets.get("client_secret")
+    if grant.authentication == "basic":
+        headers["Authorization"] = basic(grant.client_id, secret or Secret(""))
+    else:
+        form["client_id"] = grant.client_id
+        if grant.authentication == "post" and secret:
+            form["client_secret"] = secret
+    response = yield TokenRequest(context.token_url, form, headers)
+    sent = [*context.secrets.values(), *([context.refresh_token] if context.refresh_token else [])]
+    return read_answer(response, context.token_url, account=context.account, secrets=sent, now=context.now)
+
+
+def basic(client_id: str, secret: Secret) -> Secret:
+    """The header value of client_secret_basic: both parts form-urlencoded first (RFC 6749 2.3.1)."""
+    pair = f"{quote_plus(client_id)}:{quote_plus(secret.reveal())}"
+    return Secret("Basic " + base64.b64encode(pair.encode()).decode())
+
+
+def _printed(output: Secret, context: GrantContext, what: str) -> Exchange:
+    yield from ()  # nothing to ask
+    answer = _read_printed(output)
+    if isinstance(answer, Unfit):
+        raise GrantRefused(
+            f"{what} is no token that can be used: {answer}.",
+            account=context.account,
+            code=UNFIT,
+            who="host operator",
+            configuration=True,
+        )
+    return answer
+
+
+def _read_printed(output: Secret) -> TokenAnswer | Unfit:
+    text = output.reveal().strip()
+    try:
+        if not text.startswith("{"):
+            return TokenAnswer(access_token(text))
+        fields = json.loads(text)
+        return read_token(fields)
+    except Unfit as unfit:
+        return unfit
+    except (ValueError, RecursionError):
+        return Unfit("it begins like JSON and is none")
+
+
+def _is_source(value: object) -> bool:
+    return callable(getattr(value, "read", None))
+
+
+def _source(name: str, value: object) -> SecretSource:
+    if isinstance(value, Secret):
+        return Given(value, f"the given {name.replace('_', '-')}")
+    if _is_source(value):
+        return cast(SecretSource, value)
+    raise UsageError(
+        f"{name.replace('_', '-')} is a secret reference that nobody resolved.",
+        hint='Give Secret("…") or a secret source.',
+    )

@@ -1,0 +1,307 @@
+"""The token source: one fresh token for everybody, asked for as seldom as possible.
+
+Fresh beyond the margin → handed out. Otherwise one flight: in this process by `Flight`, among
+processes by the lock of the `GrantStore`, whose state is looked at again once the lock is held.
+Lifetimes run on the monotonic clock from *before* the request; the wall clock is only for what is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import Protocol
+
+from postbearer.clock import Clock, SystemClock
+from postbearer.errors import (
+    CredentialError,
+    GrantRefused,
+    SecretError,
+    StoreError,
+    TokenUnavailable,
+    UsageError,
+)
+from postbearer.oauth.endpoint import NOT_JSON, Endpoint
+from postbearer.oauth.flight import Flight
+from postbearer.oauth.grants import Grant, GrantContext
+from postbearer.oauth.store import GrantStore, Kept, MemoryStore, digest
+from postbearer.oauth.token import Token, TokenAnswer
+from postbearer.observer import Observer, Silent, TokenFetched, Warned
+from postbearer.secret import Secret
+
+MARGIN = 60.0  # seconds of life left at which a token is renewed
+_PORTAL_PATIENCE = 5  # answers in a row that are no token answers, before a person is asked to look
+_BREATHER = 10.0  # seconds between tries to renew a token that is still good
+_CLOCK_SLACK = 60.0  # seconds by which a kept token may seem to come from the future
+
+
+class TokenSource(Protocol):
+    """Where access tokens come from."""
+
+    async def token(self) -> Token:
+        """A token that may be used now. Raises `CredentialError`, `SecretError` or `StoreError`."""
+        ...
+
+    async def invalidate(self, token: Token) -> None:
+        """The mail server refused exactly this token: never hand it out again."""
+        ...
+
+
+class CachedSource:
+    """A `TokenSource` that asks `grant` at `endpoint` only when it must.
+
+    `margin` and `maximum_lifetime` are in seconds. `store` keeps tokens between runs and shares them
+    between processes; without one they live and die with this object. May be used from any number of
+    event loops and threads.
+    """
+
+    def __init__(
+        self,
+        grant: Grant,
+        endpoint: Endpoint,
+        *,
+        account: str = "",
+        store: GrantStore | None = None,
+        clock: Clock | None = None,
+        margin: float = MARGIN,
+        maximum_lifetime: float | None = None,
+        observer: Observer | None = None,
+    ) -> None:
+        self._grant = grant
+        self._endpoint = endpoint
+        self._account = account
+        self._store = store or MemoryStore()
+        self._clock = clock or SystemClock()
+        self._margin = margin
+        self._cap = maximum_lifetime if maximum_lifetime is not None else float("inf")
+        self._observer = observer or Silent()
+        self._flight: Flight[Token] = Flight()
+        self._token: Token | None = None
+        self._refused: Secret | None = None  # the last token that a mail server refused
+        self._unsaved: Kept | None = None  # a rotated refresh token that could not be committed yet
+        self._not_before = 0.0  # monotonic: the endpoint asked for peace until then
+        self._breathe_until = 0.0  # monotonic: a good token is not renewed again before
+        self._not_json = 0
+
+    def __repr__(self) -> str:
+        return f"CachedSource({self._account!r}, grant={self._grant.name!r}, endpoint={self._endpoint.url!r})"
+
+    async def token(self) -> Token:
+        """A token that may be used now.
+
+        Raises `TokenUnavailable` when it may work later, `GrantRefused` when a person must act,
+        `SecretError` and `StoreError` when what is needed for asking cannot be read.
+        """
+        token, now = self._token, self._clock.monotonic()
+        if token is not None:
+            breathing = token.usable(now) and now < self._breathe_until
+            if breathing or token.usable(now, self._margin):
+                return token
+        return await self._flight.join(self._renew)
+
+    def token_blocking(self) -> Token:
+        """`token` for a thread without an event loop."""
+        return token_blocking(self)
+
+    async def invalidate(self, token: Token) -> None:
+        """Drop exactly this token, here and in the store; nothing happens if a newer one is there."""
+        current = self._token
+        if (current is None and self._refused == token.access) or (
+            current is not None and current.access != token.access
+        ):
+            return
+        self._token, self._refused = None, token.access
+        try:
+            async with self._store.lock():
+                kept = await self._store.load()
+                if kept.access == token.access:
+                    await self._store.save(replace(kept, access=None))
+        except (CredentialError, StoreError):
+            pass  # it stays in the store, and `_adopt` knows that it was refused
+
+    async def _renew(self) -> Token:
+        try:
+            token = await self._obtain()
+        except (TokenUnavailable, SecretError, StoreError) as error:
+            return self._outlive(error)
+        self._not_json = 0
+        self._token, self._refused = token, None
+        return token
+
+    def _outlive(self, error: TokenUnavailable | SecretError | StoreError) -> Token:
+        """Refresh early, fail late: a token that still lives is good enough while renewal fails."""
+        now = self._clock.monotonic()
+        if isinstance(error, TokenUnavailable):
+            if error.retry_after is not None:
+                self._not_before = max(self._not_before, now + error.retry_after)
+            self._not_json = self._not_json + 1 if error.code == NOT_JSON else 0
+        if self._token is not None and self._token.usable(now):
+            self._breathe_until = now + _BREATHER
+            return self._token
+        if self._not_json >= _PORTAL_PATIENCE:
+            raise GrantRefused(
+                error.message,
+                account=self._account,
+                code=NOT_JSON,
+                who="host operator",
+                configuration=True,
+                hint="Check token-url and the network: this was answered several times in a row.",
+            ) from error
+        raise error
+
+    async def _obtain(self) -> Token:
+        token = self._adopt(await self._store.load())
+        if token is not None:
+            return token
+        self._keep_peace()
+        async with self._store.lock():
+            await self._settle()
+            kept = await self._store.load()
+            token = self._adopt(kept)
+            return token if token is not None else await self._fetch(kept)
+
+    def _adopt(self, kept: Kept) -> Token | None:
+        """The kept token, if another process or an earlier run left a fresh one."""
+        if kept.access is None or kept.access == self._refused:
+            return None
+        wall, now = self._clock.now(), self._clock.monotonic()
+        life = min(kept.expires - kept.obtained, self._cap)
+        age = wall - kept.obtained
+        if age < -_CLOCK_SLACK:  # the wall clock was set back: its remaining life cannot be told
+            return None
+        token = Token(kept.access, now + life - max(age, 0.0), now - max(age, 0.0), kept.scope)
+        return token if token.usable(now, self._margin) else None
+
+    def _keep_peace(self) -> None:
+        left = self._not_before - self._clock.monotonic()
+        if left > 0:
+            raise TokenUnavailable(
+                f"The authorization server of {self._account or 'the account'} asked to wait; "
+                f"{left:.0f} s are left.",
+                account=self._account,
+                code="throttled",
+                retry_after=left,
+            )
+
+    async def _fetch(self, kept: Kept) -> Token:
+        context = await self._context(kept)
+        try:
+            return await self._ask(context, kept)
+        except GrantRefused as refused:
+            if refused.code != "invalid_grant" or not context.refresh_token:
+                raise
+            # Somebody who does not hold our lock may have renewed or signed in meanwhile.
+            kept = await self._store.load()
+            context = await self._context(kept, tried=context.refresh_token)
+            if not context.refresh_token:
+                raise
+        return await self._ask(context, kept)
+
+    async def _context(self, kept: Kept, tried: Secret | None = None) -> GrantContext:
+        secrets = {name: await source.read() for name, source in self._grant.sources().items()}
+        refresh = None
+        if self._grant.keeps_refresh_token:
+            if kept.damage:
+                raise GrantRefused(
+                    f"The kept sign-in of {self._account} cannot be read: {kept.damage}.",
+                    account=self._account,
+                    code="damaged_state",
+                    who="host operator",
+                    hint=f"Restore it from a backup, or sign in again: postbearer login {self._account}",
+                )
+            configured = secrets.get("refresh_token")
+            # A configured token is where a chain of rotated ones began; another one begins a new chain.
+            descended = not configured or kept.origin in ("", digest(configured))
+            refresh = kept.refresh if kept.refresh and descended else configured
+        return GrantContext(
+            token_url=self._endpoint.url,
+            account=self._account,
+            secrets=secrets,
+            refresh_token=None if refresh == tried else refresh,
+            now=self._clock.now(),
+        )
+
+    async def _ask(self, context: GrantContext, kept: Kept) -> Token:
+        asked = (self._clock.monotonic(), self._clock.now())
+        exchange = self._grant.request(context)
+        try:
+            request = next(exchange)
+            while True:
+                asked = (self._clock.monotonic(), self._clock.now())
+                request = exchange.send(await self._endpoint.send(request, self._account))
+        except StopIteration as done:
+            answer: TokenAnswer = done.value
+        finally:
+            exchange.close()
+        return await self._accept(answer, context, kept, asked)
+
+    async def _accept(
+        self, answer: TokenAnswer, context: GrantContext, kept: Kept, asked: tuple[float, float]
+    ) -> Token:
+        before, wall = asked
+        life = min(answer.lifetime, self._cap)
+        scope = answer.scope if answer.scope is not None else " ".join(getattr(self._grant, "scopes", ()))
+        token = Token(answer.access, before + life, before, scope)
+        inherited = context.refresh_token is not None and context.refresh_token == kept.refresh
+        await self._commit(
+            replace(
+                kept,
+                access=answer.access,
+                obtained=wall,
+                expires=wall + answer.lifetime,
+                fresh_until=wall + life - min(self._margin, life / 2),
+                scope=scope,
+                refresh=answer.refresh or context.refresh_token,
+                origin=kept.origin if inherited else digest(context.secrets.get("refresh_token")),
+                damage="",
+            ),
+            rotated=answer.refresh is not None and answer.refresh != context.refresh_token,
+        )
+        if answer.access == self._refused:
+            self._refused = None  # the next one who asks may try it again
+            raise GrantRefused(
+                f"The mail server refused the token of {self._account or 'the account'}, and the grant "
+                f"{self._grant.name} gave the same one again.",
+                account=self._account,
+                code="same_token",
+                who="host operator",
+                hint="A static token cannot be renewed: choose another grant."
+                if self._grant.name == "static"
+                else "",
+            )
+        self._observer.notice(TokenFetched(self._account, self._grant.name, life, scope))
+        return token
+
+    async def _commit(self, kept: Kept, *, rotated: bool) -> None:
+        """Keep the new state, durably, before anybody uses the new token.
+
+        The server may have revoked the old refresh token already, so a rotated one that could not be
+        written stays in memory and is written first thing at the next try.
+        """
+        keep = kept if self._grant.keeps_refresh_token else replace(kept, refresh=None, origin="")
+        try:
+            await self._store.save(keep)  # False: newer state stands, and stays
+        except StoreError as error:
+            if self._grant.keeps_refresh_token and rotated:
+                self._unsaved = keep
+                raise
+            self._observer.notice(Warned(self._account, f"The new token could not be kept: {error}"))
+
+    async def _settle(self) -> None:
+        if self._unsaved is not None:
+            await self._store.save(self._unsaved)
+            self._unsaved = None
+
+
+def token_blocking(source: TokenSource) -> Token:
+    """A token for a thread without an event loop. Raises `UsageError` in a thread that runs one."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(_token(source))
+    raise UsageError(
+        "token_blocking() would stop the event loop of this thread.", hint="Write: await source.token()"
+    )
+
+
+async def _token(source: TokenSource) -> Token:
+    return await source.token()

@@ -1,0 +1,88 @@
+"""What `postbearer.oauth` asks of whoever keeps tokens between runs and between processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from postbearer.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The kept state of one account. Times are wall clock, Unix seconds: they outlive a process."""
+
+    version: int = 0  # grows with each save; 0 means that nothing is kept
+    access: Secret | None = None
+    obtained: float = 0.0
+    expires: float = 0.0
+    fresh_until: float = 0.0  # when to renew: `expires` less the margin
+    scope: str = ""
+    refresh: Secret | None = None
+    origin: str = ""  # digest of the configured refresh token `refresh` descends from; empty after a sign-in
+    damage: str = ""  # why kept state could not be read, if it could not: a sign-in may be lost in it
+
+
+class GrantStore(Protocol):
+    """The sealed state of one account's grant.
+
+    Whoever renews holds `lock` around load and save, so that among all processes one refreshes.
+    """
+
+    async def load(self) -> Kept:
+        """What is kept. Raises `StoreError` when it cannot be told whether anything is."""
+        ...
+
+    async def save(self, kept: Kept) -> bool:
+        """Commit `kept` durably as version ``kept.version + 1``.
+
+        False, and nothing changed, if another version than ``kept.version`` stands: newer state is
+        never overwritten by older. Raises `StoreError`.
+        """
+        ...
+
+    def lock(self) -> AbstractAsyncContextManager[None]:
+        """One holder among all processes. Raises `TokenUnavailable` if it cannot be had in time."""
+        ...
+
+
+class MemoryStore:
+    """A `GrantStore` for one process: what it keeps ends with it."""
+
+    def __init__(self) -> None:
+        self._kept = Kept()
+
+    async def load(self) -> Kept:
+        return self._kept
+
+    async def save(self, kept: Kept) -> bool:
+        if kept.version != self._kept.version:
+            return False
+        self._kept = replace(kept, version=kept.version + 1)
+        return True
+
+    def lock(self) -> AbstractAsyncContextManager[None]:
+        return nullcontext()  # the one source that uses it makes one flight at a time
+
+
+def binding(
+    *,
+    token_url: str,
+    client_id: str,
+    grant: str = "",
+    scopes: Sequence[str] = (),
+    login: str = "",
+    servers: Sequence[str] = (),
+) -> str:
+    """A digest of what a token was got for: state kept under another binding is never used."""
+    parts = [token_url, client_id, grant, sorted(scopes), login, list(servers)]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def digest(secret: Secret | None) -> str:
+    """What tells two secrets apart without keeping either; empty for none."""
+    return hashlib.sha256(b"refresh token\0" + secret.reveal().encode()).hexdigest() if secret else ""
