@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
 from postbearer.wire import Answer, Client, Command, Ehlo, Reply
@@ -32,7 +32,8 @@ def bytewise(data: bytes) -> Iterator[bytes]:
         yield data[place : place + 1]
 
 
-CUTS = (whole, bytewise)
+Cut = Callable[[bytes], Iterator[bytes]]
+CUTS: tuple[Cut, ...] = (whole, bytewise)
 
 
 def cut_at(data: bytes, places: Iterable[int]) -> list[bytes]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 
 from postbearer.errors import RemoteProtocolError
 from postbearer.wire import Reply, ReplyLimits, ReplyReader, compose, decode_challenge, render_reply
-from wire.helpers import CUTS, cut_at, read_one
-
-Cut = Callable[[bytes], Iterator[bytes]]
+from wire.helpers import CUTS, Cut, cut_at, read_one
 
 READABLE = {
     b"250 OK\r\n": Reply(250, (b"OK",)),

@@ -30,12 +30,16 @@ class Extensions:
     def parse(cls, lines: Sequence[bytes]) -> Extensions:
         """Read the lines behind the first one of an EHLO reply.
 
-        A line that is no keyword is left out: what was not understood is not offered. Some servers
-        still write ``AUTH=`` (a draft older than RFC 2554) beside or instead of ``AUTH``; both count.
+        A line that does not follow the grammar is left out: what was not understood is not offered.
+        Some servers still write ``AUTH=`` (a draft older than RFC 2554) beside or instead of
+        ``AUTH``; both count.
         """
         keywords: dict[str, tuple[str, ...]] = {}
         for line in lines:
-            keyword, *values = line.decode("ascii", "replace").split() or [""]
+            text = line.decode("latin-1").replace("\t", " ").strip(" ")
+            if not (text.isascii() and text.isprintable()):
+                continue
+            keyword, *values = text.split() or [""]
             if keyword[:5].upper() == "AUTH=":
                 keyword, values = "AUTH", [keyword[5:], *values]
             keyword = keyword.upper()
