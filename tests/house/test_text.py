@@ -11,7 +11,9 @@ from house.tree import PACKAGE, ROOT, tracked
 REGISTRIES = re.compile(
     "|".join(("pypi" + r"\.org", "python" + r"hosted\.org", "npm" + r"js\.org", "deb\\." + r"debian\.org"))
 )
-SOMEONES_PATH = re.compile(r"(?<![\w.*~-])/(?:" + "home|root|Users|work" + r")/[\w.-]+")
+SOMEONES_PATH = re.compile(
+    r"(?<![\w.*~-])/(?:" + "home|root|Users|work" + r")/(?!(?:u|alice)\b)[\w.-]+"
+)  # u and alice are made up
 LEFT_TO_DO = re.compile(r"\b(?:TO" + "DO|FIX" + "ME|XX" + "X)\\b")
 
 
