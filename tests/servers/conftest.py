@@ -11,6 +11,7 @@ import pytest
 
 from .authorization import AuthorizationServer
 from .certificates import Certificates, issue
+from .clients import Submission
 from .dovecot import Dovecot
 from .postfix import Postfix
 from .processes import Log
@@ -87,6 +88,14 @@ def mail_servers(
     _LOGS["Postfix"] = server.log
     yield server
     server.stop()
+
+
+@pytest.fixture(params=["postfix", "dovecot"])
+def server(request: pytest.FixtureRequest) -> Submission:
+    """Either mail server: a test that asks for it runs against both."""
+    name = {"postfix": "mail_servers", "dovecot": "dovecot_submission"}[request.param]
+    found: Submission = request.getfixturevalue(name)
+    return found
 
 
 @pytest.hookimpl(wrapper=True)

