@@ -1,0 +1,155 @@
+"""Content as it is carried: bytes that can be read more than once, in blocks, and what they are made of."""
+
+from __future__ import annotations
+
+import os
+import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import BinaryIO, Protocol
+
+from postbearer.errors import UsageError
+
+BLOCK = 65536
+LONGEST_LINE = 998  # octets without CRLF, RFC 5321 4.5.3.1.6 and RFC 5322 2.1.1
+
+
+class Content(Protocol):
+    """One message as RFC 5322 text: CRLF line ends, no dot-stuffing.
+
+    `size` is in octets. `eight_bit`: some octet is above 127. `binary`: it is not made of lines SMTP's
+    DATA could carry (a bare CR or LF, a NUL, a line of more than 998 octets).
+    """
+
+    @property
+    def size(self) -> int: ...
+    @property
+    def eight_bit(self) -> bool: ...
+    @property
+    def binary(self) -> bool: ...
+
+    def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
+        """All octets from the start, in pieces of `size` (the last may be smaller)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What `scan` found."""
+
+    size: int
+    eight_bit: bool
+    binary: bool
+    checksum: int  # CRC-32: tells an accidental change, not a forgery
+
+
+class Scanner:
+    """Finds the `Traits` of content that comes in pieces."""
+
+    def __init__(self) -> None:
+        self._size = 0
+        self._eight_bit = False
+        self._binary = False
+        self._checksum = 0
+        self._tail = b""  # the line begun in the last piece; never more than one over-long line
+
+    def feed(self, data: bytes) -> None:
+        self._size += len(data)
+        self._checksum = zlib.crc32(data, self._checksum)
+        self._eight_bit = self._eight_bit or not data.isascii()
+        if not self._binary:
+            self._check_lines(data)
+
+    def finish(self) -> Traits:
+        """The traits of everything fed. A line that has no end is a line; a CR that has no LF is bare."""
+        if b"\r" in self._tail or len(self._tail) > LONGEST_LINE:
+            self._binary = True
+        return Traits(self._size, self._eight_bit, self._binary, self._checksum)
+
+    def _check_lines(self, data: bytes) -> None:
+        lines = (self._tail + data).split(b"\r\n")
+        self._tail = lines.pop()
+        whole = b"".join(lines)
+        tail = self._tail.removesuffix(b"\r")  # its LF may be in the next piece
+        self._binary = (
+            any(octet in part for octet in (b"\r", b"\n", b"\0") for part in (whole, tail))
+            or max(map(len, lines), default=0) > LONGEST_LINE
+            or len(tail) > LONGEST_LINE
+        )
+
+
+def scan(blocks: Iterable[bytes]) -> Traits:
+    """What content consists of, in one pass that keeps at most one block in memory."""
+    scanner = Scanner()
+    for block in blocks:
+        scanner.feed(block)
+    return scanner.finish()
+
+
+class BytesContent:
+    """Content held in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        traits = scan((data,))
+        self.size = traits.size
+        self.eight_bit = traits.eight_bit
+        self.binary = traits.binary
+
+    def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
+        for start in range(0, len(self._data), size):
+            yield self._data[start : start + size]
+
+
+class FileContent:
+    """Content in a file, read again for each pass and never held whole.
+
+    `file` is a path, or an open binary file that can seek; an open file is read from where it stands.
+    A path is scanned now and opened anew by `blocks`. If the file changes between the scan and the
+    end of a pass, `blocks` raises `UsageError` *before* it hands out the last block, so that a message
+    half old and half new is never completed.
+    """
+
+    def __init__(self, file: str | os.PathLike[str] | BinaryIO) -> None:
+        self._file = file
+        self._start = file.tell() if not isinstance(file, str | os.PathLike) else 0
+        self._traits = scan(self._read(BLOCK))
+        self.size = self._traits.size
+        self.eight_bit = self._traits.eight_bit
+        self.binary = self._traits.binary
+
+    def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
+        held = b""
+        total = checksum = 0
+        for block in self._read(size):
+            if held:
+                yield held
+            held = block
+            total += len(block)
+            checksum = zlib.crc32(block, checksum)
+        if (total, checksum) != (self._traits.size, self._traits.checksum):
+            raise UsageError(f"{self._name} changed while it was being sent.", hint="Send it again.")
+        if held:
+            yield held
+
+    @property
+    def _name(self) -> str:
+        file = self._file
+        return (
+            os.fspath(file) if isinstance(file, str | os.PathLike) else str(getattr(file, "name", "The file"))
+        )
+
+    def _read(self, size: int) -> Iterator[bytes]:
+        with self._opened() as file:
+            while block := file.read(size):
+                yield block
+
+    @contextmanager
+    def _opened(self) -> Iterator[BinaryIO]:
+        if isinstance(self._file, str | os.PathLike):
+            with open(self._file, "rb") as file:
+                yield file
+        else:
+            self._file.seek(self._start)
+            yield self._file

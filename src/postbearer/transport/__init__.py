@@ -1,0 +1,45 @@
+"""How a message reaches the next hop: verified connections, few of them, and one outcome per recipient."""
+
+from typing import TYPE_CHECKING
+
+from postbearer._lazy import lazy
+
+if TYPE_CHECKING:
+    from postbearer.transport.capture import Capture as Capture
+    from postbearer.transport.capture import Transcript as Transcript
+    from postbearer.transport.conversation import Conversation as Conversation
+    from postbearer.transport.login import Login as Login
+    from postbearer.transport.login import Source as Source
+    from postbearer.transport.opening import Dial as Dial
+    from postbearer.transport.opening import Opener as Opener
+    from postbearer.transport.opening import dial as dial
+    from postbearer.transport.pool import PoolLimits as PoolLimits
+    from postbearer.transport.proxy import Proxy as Proxy
+    from postbearer.transport.session import Job as Job
+    from postbearer.transport.session import Session as Session
+    from postbearer.transport.smarthost import Server as Server
+    from postbearer.transport.smarthost import Smarthost as Smarthost
+    from postbearer.transport.smtp import SmtpTransport as SmtpTransport
+    from postbearer.transport.stream import Stream as Stream
+    from postbearer.transport.stream import TlsInfo as TlsInfo
+    from postbearer.transport.stream import connect as connect
+    from postbearer.transport.timeouts import Deadline as Deadline
+    from postbearer.transport.timeouts import Timeouts as Timeouts
+    from postbearer.transport.tls import ClientCertificate as ClientCertificate
+    from postbearer.transport.tls import tls_context as tls_context
+
+_EXPORTS = {
+    "capture": ["Capture", "Transcript"],
+    "conversation": ["Conversation"],
+    "login": ["Login", "Source"],
+    "opening": ["Dial", "Opener", "dial"],
+    "pool": ["PoolLimits"],
+    "proxy": ["Proxy"],
+    "session": ["Job", "Session"],
+    "smarthost": ["Server", "Smarthost"],
+    "smtp": ["SmtpTransport"],
+    "stream": ["Stream", "TlsInfo", "connect"],
+    "timeouts": ["Deadline", "Timeouts"],
+    "tls": ["ClientCertificate", "tls_context"],
+}
+__getattr__, __all__ = lazy(__name__, _EXPORTS)

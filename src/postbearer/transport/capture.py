@@ -1,0 +1,91 @@
+"""The conversation as text for people, with nothing in it that proves who we are."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import Protocol
+
+from postbearer.reply import Reply, printable
+from postbearer.secret import MASK
+from postbearer.wire import Auth, AuthResponse, Command, EndOfContent
+
+CRLF = b"\r\n"
+_PIECE = 12  # so many octets of a secret in a row are no accident
+
+
+class Capture(Protocol):
+    """Sees every command and reply of a connection as they pass."""
+
+    def sent(self, command: Command, line: bytes) -> None: ...
+    def content(self, octets: int) -> None: ...
+    def received(self, command: Command, reply: Reply) -> None: ...
+
+
+class Transcript:
+    """A `Capture` that keeps lines as people read them (``C:`` client, ``S:`` server)."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def sent(self, command: Command, line: bytes) -> None:
+        if isinstance(command, AuthResponse):
+            self.lines.append(f"C: {MASK}")
+        elif isinstance(command, Auth):
+            self.lines.append(
+                f"C: AUTH {command.mechanism}" + (f" {MASK}" if command.initial is not None else "")
+            )
+        elif not isinstance(command, EndOfContent):
+            self.lines.append("C: " + printable(line.removesuffix(CRLF)))
+
+    def content(self, octets: int) -> None:
+        self.lines.append(f"C: [{octets} octets of content]")
+
+    def received(self, command: Command, reply: Reply) -> None:
+        # A 334 may hold a refusal made of our own words; what it said is told decoded, elsewhere.
+        hidden = reply.code == 334 and isinstance(command, Auth | AuthResponse) and any(reply.lines)
+        lines = (MASK.encode(),) if hidden else reply.lines
+        for number, line in enumerate(lines, 1):
+            separator = " " if number == len(lines) else "-"
+            self.lines.append(f"S: {reply.code}{separator}{printable(line)}")
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines)
+
+
+class NoCapture:
+    """The capture that forgets everything."""
+
+    def sent(self, command: Command, line: bytes) -> None:
+        """Forget `command`."""
+
+    def content(self, octets: int) -> None:
+        """Forget the content."""
+
+    def received(self, command: Command, reply: Reply) -> None:
+        """Forget `reply`."""
+
+
+def scrubbed(reply: Reply, secrets: Iterable[bytes]) -> Reply:
+    """`reply` with every piece of `secrets` masked, plain or in base64, whole or cut.
+
+    Some servers repeat the command they refuse, and replies go to logs and to people.
+    """
+    pieces: set[bytes] = set()
+    for secret in secrets:
+        for form in (secret, b64encode(secret)):
+            pieces.update(form[start : start + _PIECE] for start in range(len(form) - _PIECE + 1))
+    lines = tuple(_masked(line, pieces) for line in reply.lines)
+    return reply if lines == reply.lines else replace(reply, lines=lines)
+
+
+def _masked(line: bytes, pieces: set[bytes]) -> bytes:
+    out = bytearray()
+    end = 0  # octets before it are written or masked
+    for start in range(len(line) - _PIECE + 1):
+        if line[start : start + _PIECE] in pieces:
+            if start >= end:
+                out += line[end:start] + MASK.encode()
+            end = start + _PIECE
+    return bytes(out + line[end:])

@@ -1,0 +1,138 @@
+"""The pool at work: messages wait in line for its connections, and spent ones are closed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import deque
+from collections.abc import Hashable
+
+from postbearer.clock import Clock
+from postbearer.transport.pool import Decision, Pool, Pooled, PoolLimits
+from postbearer.transport.session import Session
+
+
+class Connections:
+    """The sessions of one account. Whoever takes one gives it back by `release` or `discard`."""
+
+    def __init__(self, limits: PoolLimits, clock: Clock) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._pool: Pool[Session] = Pool(limits)
+        self._waiting: deque[asyncio.Future[Decision[Session]]] = deque()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._home: Hashable = None
+
+    async def take(self) -> Pooled[Session] | None:
+        """A warm connection, or None: then there is room to open one, and `opened` or `failed` follows.
+
+        First come, first served.
+        """
+        self._settle_in()
+        if not self._waiting:
+            decision = self._request()
+            if decision.use is not None or decision.open:
+                return decision.use
+        turn: asyncio.Future[Decision[Session]] = asyncio.get_running_loop().create_future()
+        self._waiting.append(turn)
+        try:
+            return (await turn).use
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._give_back(turn.result())
+            elif turn in self._waiting:
+                self._waiting.remove(turn)
+            raise
+
+    def opened(self, session: Session, rank: int, token_obtained: float | None) -> Pooled[Session]:
+        """The place that `take` reserved is taken by a new connection."""
+        retire_at = self._limits.retire_at(self._clock.monotonic(), rank, token_obtained)
+        entry = Pooled(session, retire_at)
+        self._pool.opened(entry)
+        return entry
+
+    def failed(self) -> None:
+        """The place that `take` reserved is free again."""
+        self._pool.failed()
+        self._serve()
+
+    def release(self, entry: Pooled[Session]) -> None:
+        """`entry` has done its work; it is kept while that makes sense."""
+        if not entry.connection.usable:
+            self._pool.discard(entry)
+            self._close(entry)
+        elif not self._pool.release(entry, self._clock.monotonic()):
+            self._close(entry)
+        self._serve()
+        self._wind()
+
+    def swap(self, entry: Pooled[Session]) -> None:
+        """Close `entry` and keep its place for another connection: `opened` or `failed` follows."""
+        self._pool.exchange(entry)
+        self._close(entry)
+
+    async def close(self) -> None:
+        """Close what is idle, and wait until everything that was to be closed is."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for entry in self._pool.drain():
+            self._close(entry)
+        while self._closing:
+            await asyncio.gather(*self._closing)
+
+    def _settle_in(self) -> None:
+        """After a fork, or in another event loop, nothing of before is ours (see `Pool.request`)."""
+        home = (os.getpid(), asyncio.get_running_loop())
+        if home != self._home:
+            self._home = home
+            self._waiting.clear()
+            self._closing.clear()
+            self._timer = None
+
+    def _request(self) -> Decision[Session]:
+        while True:
+            decision = self._pool.request(self._clock.monotonic(), self._home)
+            for entry in decision.close:
+                self._close(entry)
+            if decision.use is None or decision.use.connection.usable:
+                return decision
+            self._pool.discard(decision.use)  # the server hung up meanwhile
+            self._close(decision.use)
+
+    def _serve(self) -> None:
+        """Let those in line have what is free."""
+        while self._waiting:
+            if self._waiting[0].done():  # cancelled
+                self._waiting.popleft()
+                continue
+            decision = self._request()
+            if decision.use is None and not decision.open:
+                return
+            self._waiting.popleft().set_result(decision)
+
+    def _give_back(self, decision: Decision[Session]) -> None:
+        if decision.use is not None:
+            self.release(decision.use)
+        else:
+            self.failed()
+
+    def _close(self, entry: Pooled[Session]) -> None:
+        task = asyncio.get_running_loop().create_task(entry.connection.close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    def _wind(self) -> None:
+        """Wake up when the next idle connection is due; the decision is still the pool's."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        expiry = self._pool.next_expiry()
+        if expiry is not None:
+            delay = max(expiry - self._clock.monotonic(), 0.0) + 0.01
+            self._timer = asyncio.get_running_loop().call_later(delay, self._sweep)
+
+    def _sweep(self) -> None:
+        for entry in self._pool.sweep(self._clock.monotonic()):
+            self._close(entry)
+        self._wind()

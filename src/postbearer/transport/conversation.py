@@ -1,0 +1,152 @@
+"""The SMTP core and a stream, tied together: commands go out, answers come back paired and in time."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from postbearer.errors import Disconnected
+from postbearer.reply import Reply
+from postbearer.transport.capture import Capture, NoCapture, scrubbed
+from postbearer.transport.stream import Stream
+from postbearer.transport.timeouts import Deadline, Timeouts
+from postbearer.wire import (
+    Answer,
+    Auth,
+    AuthResponse,
+    Bdat,
+    Client,
+    Command,
+    Data,
+    Ehlo,
+    EndOfContent,
+    Greeting,
+    Mail,
+    Quit,
+    Rcpt,
+    StartTls,
+)
+
+
+@dataclass(slots=True)
+class Conversation:
+    """One connection's worth of SMTP. After any error it is of no further use: close it.
+
+    A reply that comes too late is therefore never taken for the answer to something else.
+    """
+
+    stream: Stream
+    peer: str
+    timeouts: Timeouts
+    deadline: Deadline
+    capture: Capture = field(default_factory=NoCapture)
+    core: Client = field(default_factory=Client)
+    secrets: tuple[bytes, ...] = field(default=(), repr=False)  # masked in replies: servers may echo them
+    _owed: deque[Command] = field(default_factory=deque)
+    _answers: deque[Answer] = field(default_factory=deque)
+    _lost: Disconnected | None = None  # writing failed; what the peer said before is still to be read
+
+    async def greeting(self) -> Reply:
+        """What the server says first (RFC 5321 3.1)."""
+        self._owed.append(Greeting())
+        return (await self.answer()).reply
+
+    async def ask(self, command: Command) -> Reply:
+        """Send one command and wait for its answer."""
+        await self.send(command)
+        return (await self.answer()).reply
+
+    async def send(self, *commands: Command) -> None:
+        """Send commands in one write; `answer` must be called once for each."""
+        await self.write(b"".join(self.prepare(command) for command in commands), commands[-1])
+
+    def prepare(self, command: Command) -> bytes:
+        """The octets of `command`, to be written in this order; an answer is owed from now on."""
+        line = self.core.send(command)
+        self.capture.sent(command, line)
+        self._owed.append(command)
+        return line
+
+    async def write(self, data: bytes, command: Command) -> None:
+        """Write what `prepare` made.
+
+        Raises `TimedOut`. A peer that has closed is not an error yet: its last words, such as a 421,
+        are read first, and `answer` raises `Disconnected` when there are no more.
+        """
+        if self._lost is not None:
+            return
+        stage, _ = _stage(command, self.timeouts)
+        stage = "data" if stage == "eod" else stage  # until all of it is gone, nothing can have arrived
+        try:
+            await self.stream.write(data, stage, self._in_time(stage, self.timeouts.block))
+        except Disconnected as error:
+            self._lost = error
+
+    @property
+    def writable(self) -> bool:
+        """False once the peer was found to have closed; what was written last did not leave whole."""
+        return self._lost is None
+
+    async def answer(self) -> Answer:
+        """The next answer. Raises `TimedOut`, `Disconnected` or `RemoteProtocolError`."""
+        self._note(b"")  # what broke behind the answers of the last read is raised before waiting
+        while not self._answers:
+            stage, timeout = _stage(self._owed[0], self.timeouts)
+            if self._lost is not None and stage == "eod":
+                stage = "data"
+            self._note(await self.stream.read(stage, self._in_time(stage, timeout)))
+        self._owed.popleft()
+        return self._answers.popleft()
+
+    def content(self, data: bytes) -> bytes:
+        """The octets to write for a piece of content."""
+        self.capture.content(len(data))
+        return self.core.send_content(data)
+
+    async def abort_content(self) -> None:
+        """Send the lone dot; `answer` must follow."""
+        end = EndOfContent()
+        self._owed.append(end)
+        await self.write(self.core.abort_content(), end)
+
+    def _note(self, data: bytes) -> None:
+        if not self._answers:
+            for answer in self.core.receive(data):
+                reply = scrubbed(answer.reply, self.secrets) if self.secrets else answer.reply
+                self.capture.received(answer.command, reply)
+                self._answers.append(Answer(answer.command, reply))
+
+    @property
+    def owed(self) -> int:
+        """How many answers are still to be taken."""
+        return len(self._owed)
+
+    def _in_time(self, stage: str, timeout: float) -> float:
+        return self.deadline.cut(timeout, stage, self.peer)
+
+
+def _stage(command: Command, timeouts: Timeouts) -> tuple[str, float]:
+    """The phase of the wait for the answer to `command`, as the verdicts name it, and how long it may be."""
+    match command:
+        case Greeting():
+            return "conn", timeouts.greeting
+        case Mail():
+            return "mail", timeouts.mail
+        case Rcpt():
+            return "rcpt", timeouts.rcpt
+        case Data():
+            return "data", timeouts.data
+        case Bdat(last=False):
+            return "data", timeouts.block
+        case EndOfContent() | Bdat():
+            return "eod", timeouts.final
+        case Auth() | AuthResponse():
+            return "auth", timeouts.auth
+        case StartTls():
+            return "tls", timeouts.command
+        case Ehlo():
+            return "ehlo", timeouts.command
+        case Quit():
+            return "conn", timeouts.quit
+        case _:
+            return "conn", timeouts.command

@@ -1,0 +1,157 @@
+"""Proving who we are: which credential, by which mechanism, and what a refusal leads to."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from postbearer.errors import CredentialRefused, LocalProtocolError, RemoteProtocolError, ServerRefused
+from postbearer.oauth import Token, TokenSource
+from postbearer.observer import Authenticated, Observer
+from postbearer.providers import First, Klass, Phase
+from postbearer.reply import Reply
+from postbearer.sasl import (
+    BearerCredential,
+    ClientExchange,
+    Credential,
+    ExternalCredential,
+    PasswordCredential,
+    negotiate,
+)
+from postbearer.secret import SecretSource
+from postbearer.transport.conversation import Conversation
+from postbearer.transport.smarthost import Server, Smarthost
+from postbearer.verdict import judge
+from postbearer.wire import Auth, AuthResponse, auth_fits, decode_challenge
+
+ROUNDS = 8  # a server that asks for more is not authenticating
+
+Source = TokenSource | SecretSource
+
+
+class Turned(CredentialRefused):
+    """A credential that was refused; `token` is what a renewal could replace."""
+
+    token: Token | None = None
+
+
+class Login:
+    """How one account logs in while one message looks for a server.
+
+    A token that is refused is renewed once, whatever the number of servers: they all know the same
+    authorization server. `source` must fit ``smarthost.authentication``.
+    """
+
+    def __init__(self, smarthost: Smarthost, source: Source | None, observer: Observer, account: str) -> None:
+        self._smarthost = smarthost
+        self._source = source
+        self._observer = observer
+        self._account = account
+        self._renewed = False
+
+    async def run(self, talk: Conversation, server: Server) -> float | None:
+        """Authenticate; returns when the token that was used was obtained, if one was.
+
+        Raises `Turned` when the credential is refused, `ServerRefused` when the server cannot
+        tell now, `MechanismMissing`, and whatever the source of the credential raises.
+        """
+        if self._skipped(talk):
+            return None
+        self._refuse_strangers(talk, server)
+        credential, token = await self._credential(server)
+        protected = talk.stream.tls is not None or self._smarthost.tls == "none-loopback"
+        exchange = negotiate(
+            talk.core.extensions.mechanisms, credential, tls=protected, prefer=self._smarthost.mechanism
+        )
+        reply = await converse(talk, exchange, _secrets(credential, exchange))
+        if not reply.positive:
+            raise self._refused(server, exchange, reply, token)
+        self._observer.notice(Authenticated(self._account, str(server), exchange.mechanism, reply))
+        return token.obtained_at if token is not None else None
+
+    async def renew(self, refusal: Turned) -> bool:
+        """Get another token if that can help: not twice, and not if the same one comes again."""
+        token = refusal.token
+        if self._renewed or token is None:
+            return False
+        self._renewed = True
+        source = self._tokens()
+        await source.invalidate(token)
+        return (await source.token()).access != token.access
+
+    def _skipped(self, talk: Conversation) -> bool:
+        """A certificate proves its holder within TLS; EXTERNAL is only for servers that want it said."""
+        kind = self._smarthost.authentication
+        return kind == "none" or (kind == "certificate" and "EXTERNAL" not in talk.core.extensions.mechanisms)
+
+    def _refuse_strangers(self, talk: Conversation, server: Server) -> None:
+        """The last gate in front of every credential: this account's servers, under their own names."""
+        tls = talk.stream.tls
+        verified = self._smarthost.tls == "none-loopback" if tls is None else tls.name == server.host
+        if server not in self._smarthost.servers or not verified:
+            raise LocalProtocolError(f"{server} is not verified to be a server of {self._account}.")
+
+    async def _credential(self, server: Server) -> tuple[Credential, Token | None]:
+        name = self._smarthost.username
+        if self._smarthost.authentication == "oauth":
+            token = await self._tokens().token()
+            return BearerCredential(name, token.access, server.host, server.port), token
+        if self._smarthost.authentication == "password":
+            return PasswordCredential(name, await cast(SecretSource, self._source).read()), None
+        return ExternalCredential(), None
+
+    def _tokens(self) -> TokenSource:
+        return cast(TokenSource, self._source)
+
+    def _refused(
+        self, server: Server, exchange: ClientExchange, reply: Reply, token: Token | None
+    ) -> Turned | ServerRefused:
+        verdict = judge(reply, Phase.AUTH, self._smarthost.rules)
+        if verdict.klass is not Klass.HOLD and First.RENEW not in verdict.first:
+            return ServerRefused(
+                f"{server} does not authenticate now: {reply}.",
+                host=str(server),
+                stage="auth",
+                reply=reply,
+                hint=verdict.remedy,
+            )
+        error = Turned(
+            f"{server} refused {self._smarthost.username or 'the certificate'}: {reply}.",
+            account=self._account,
+            reply=reply,
+            code=exchange.failure.status if exchange.failure is not None else "",
+            hint=verdict.remedy,
+        )
+        error.token = token if First.RENEW in verdict.first else None
+        return error
+
+
+async def converse(talk: Conversation, exchange: ClientExchange, secrets: tuple[bytes, ...] = ()) -> Reply:
+    """Carry out a SASL exchange (RFC 4954 4) and return its last reply, with `secrets` masked.
+
+    The initial response goes with AUTH only if the whole line keeps to 512 octets; servers refuse or
+    cut longer ones, and with them the connection.
+    """
+    talk.secrets = secrets
+    initial = exchange.initial
+    at_once = initial is not None and auth_fits(exchange.mechanism, initial)
+    reply = await talk.ask(Auth(exchange.mechanism, initial if at_once else None))
+    if initial is not None and not at_once and reply.intermediate:
+        reply = await talk.ask(AuthResponse(initial))
+    for _ in range(ROUNDS):
+        if not reply.intermediate:
+            break
+        reply = await talk.ask(AuthResponse(exchange.respond(decode_challenge(reply))))
+    else:
+        raise RemoteProtocolError(f"{talk.peer} asks without end for more in {exchange.mechanism}.")
+    talk.secrets = ()
+    return reply
+
+
+def _secrets(credential: Credential, exchange: ClientExchange) -> tuple[bytes, ...]:
+    """What must not come back in a reply."""
+    own: list[bytes] = [exchange.initial] if exchange.initial else []
+    if isinstance(credential, BearerCredential):
+        own.append(credential.token.reveal().encode())
+    if isinstance(credential, PasswordCredential):
+        own.append(credential.password.reveal().encode())
+    return tuple(own)

@@ -1,0 +1,113 @@
+"""From a configured server to a session: TCP or proxy, TLS, greeting, EHLO, login."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from postbearer.clock import Clock
+from postbearer.errors import ServerRefused, TlsFailed
+from postbearer.observer import Connected, Observer, TlsStarted
+from postbearer.reply import Reply
+from postbearer.transport.capture import Capture, NoCapture
+from postbearer.transport.conversation import Conversation
+from postbearer.transport.login import Login
+from postbearer.transport.proxy import tunnel
+from postbearer.transport.smarthost import Server, Smarthost
+from postbearer.transport.stream import Stream, connect
+from postbearer.transport.timeouts import Deadline
+from postbearer.wire import Ehlo, StartTls
+
+Dial = Callable[[Smarthost, Server, float], Awaitable[Stream]]
+
+
+async def dial(smarthost: Smarthost, server: Server, timeout: float) -> Stream:
+    """A plain connection to `server`, through the proxy if there is one. Raises `NetworkError`."""
+    proxy = smarthost.proxy
+    if proxy is None:
+        loopback_only = smarthost.tls == "none-loopback"
+        return await connect(server.host, server.port, timeout=timeout, loopback_only=loopback_only)
+    stream = await connect(proxy.host, proxy.port, timeout=timeout)
+    try:
+        await tunnel(stream, proxy, server.host, server.port, timeout)
+    except BaseException:
+        await stream.close()
+        raise
+    return stream
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opener:
+    """Opens conversations with the servers of one smarthost, up to the login."""
+
+    smarthost: Smarthost
+    context: Callable[[], ssl.SSLContext]
+    clock: Clock
+    observer: Observer
+    account: str
+    dial: Dial = dial
+    capture: Callable[[], Capture] = field(default=NoCapture)
+
+    async def open(
+        self, server: Server, login: Login, deadline: Deadline
+    ) -> tuple[Conversation, float | None]:
+        """An authenticated conversation, and when its token was obtained.
+
+        Nothing that proves who we are is sent before TLS stands and the certificate holds: there is no
+        other order in which this function can run. Raises `NetworkError`, `CredentialError`,
+        `RemoteProtocolError`.
+        """
+        timeout = deadline.cut(self.smarthost.timeouts.connect, "conn", str(server))
+        stream = await self.dial(self.smarthost, server, timeout)
+        try:
+            self.observer.notice(Connected(self.account, str(server)))
+            talk = Conversation(stream, str(server), self.smarthost.timeouts, deadline, self.capture())
+            await self._greet(talk, server)
+            return talk, await login.run(talk, server)
+        except BaseException:
+            await stream.close()
+            raise
+
+    async def _greet(self, talk: Conversation, server: Server) -> None:
+        if self.smarthost.tls == "implicit":
+            await self._start_tls(talk, server)
+        greeting = await talk.greeting()
+        if not greeting.positive:
+            raise _turned_away(server, "conn", "the connection", greeting)
+        await self._ehlo(talk, server)
+        if self.smarthost.tls == "starttls":
+            await self._upgrade(talk, server)
+            await self._ehlo(talk, server)  # what was said in clear text counts for nothing (RFC 3207 4.2)
+
+    async def _ehlo(self, talk: Conversation, server: Server) -> None:
+        """There is no HELO for a server that refuses EHLO: it could neither do TLS nor AUTH."""
+        reply = await talk.ask(Ehlo(self.smarthost.ehlo_name))
+        if not reply.positive:
+            raise _turned_away(server, "ehlo", "EHLO", reply)
+
+    async def _upgrade(self, talk: Conversation, server: Server) -> None:
+        if not talk.core.extensions.starttls:
+            raise TlsFailed(
+                f"{server} does not offer STARTTLS, and nothing is sent without TLS.",
+                host=str(server),
+                stage="tls",
+                hint='Is the port 465, use tls = "implicit"; else something on the way may be removing it.',
+            )
+        reply = await talk.ask(StartTls())
+        if not reply.positive:
+            raise TlsFailed(f"{server} refused STARTTLS: {reply}.", host=str(server), stage="tls")
+        await self._start_tls(talk, server)
+        talk.core.tls_started()
+
+    async def _start_tls(self, talk: Conversation, server: Server) -> None:
+        timeout = talk.deadline.cut(self.smarthost.timeouts.tls, "tls", str(server))
+        await talk.stream.start_tls(self.context(), server.host, timeout)
+        tls = talk.stream.tls
+        if tls is None or tls.name != server.host:
+            raise TlsFailed(f"{server}: no TLS stands after its handshake.", host=str(server), stage="tls")
+        self.observer.notice(TlsStarted(self.account, str(server), tls.version, tls.cipher))
+
+
+def _turned_away(server: Server, stage: str, what: str, reply: Reply) -> ServerRefused:
+    return ServerRefused(f"{server} refused {what}: {reply}.", host=str(server), stage=stage, reply=reply)

@@ -1,0 +1,177 @@
+"""One open connection to one server: messages go through it one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from postbearer.clock import Clock
+from postbearer.envelope import Envelope
+from postbearer.errors import Disconnected, PostbearerError, RemoteProtocolError
+from postbearer.message import Content
+from postbearer.observer import Attempted, Observer
+from postbearer.outcome import Outcome
+from postbearer.providers import First, Phase
+from postbearer.reply import Reply
+from postbearer.transport.conversation import Conversation
+from postbearer.transport.outcomes import Replies, judged, settle
+from postbearer.transport.planning import groups, make_plan
+from postbearer.transport.smarthost import Server, Smarthost
+from postbearer.transport.timeouts import Deadline
+from postbearer.transport.transaction import transact
+from postbearer.verdict import judge
+from postbearer.wire import ClientState, Mail, Quit, Rcpt, Rset
+
+
+@dataclass(slots=True)
+class Job:
+    """A message on its way, and what is known of each recipient; it may need several connections."""
+
+    envelope: Envelope
+    content: Content
+    outcomes: list[Outcome | None] = field(init=False)
+    server: str = ""  # that last answered
+    reconnected: bool = False  # a verdict asked for a new connection, which is granted once
+
+    def __post_init__(self) -> None:
+        self.outcomes = [None] * len(self.envelope.recipients)
+
+    @property
+    def pending(self) -> list[int]:
+        """The places of the recipients whose fate is open."""
+        return [place for place, outcome in enumerate(self.outcomes) if outcome is None]
+
+    def refuse_pending(self, reply: Reply, phase: Phase, smarthost: Smarthost) -> None:
+        """Whatever is still open shares the fate of the message."""
+        for place in self.pending:
+            address = self.envelope.recipients[place].address
+            self.outcomes[place] = judged(address, reply, phase, smarthost.rules)
+
+
+class Stale(Disconnected):
+    """This connection is of no more use, which says nothing about the message: open another."""
+
+
+class Session:
+    """An authenticated connection. Use it for one `Job` at a time; once `usable` is False, close it."""
+
+    def __init__(
+        self,
+        talk: Conversation,
+        smarthost: Smarthost,
+        server: Server,
+        *,
+        clock: Clock,
+        observer: Observer,
+        account: str,
+    ) -> None:
+        self.server = server
+        self._talk = talk
+        self._smarthost = smarthost
+        self._clock = clock
+        self._observer = observer
+        self._account = account
+        self._intact = True
+        self._messages = 0
+        self._warm = False
+        self._used_at = clock.monotonic()
+
+    @property
+    def usable(self) -> bool:
+        """True while the connection can carry another message, as far as one can tell without asking."""
+        over = self._talk.core.state in (ClientState.CLOSING, ClientState.ERROR)
+        return self._intact and self._talk.stream.quiet and not over and not self._exhausted
+
+    async def deliver(self, job: Job, deadline: Deadline) -> None:
+        """Offer the message to every pending recipient, in as many transactions as that takes.
+
+        What is settled is noted in `job`. Raises `NetworkError` or `RemoteProtocolError` when the
+        connection broke; recipients then still pending were neither accepted nor refused, and may be
+        offered elsewhere. Any other error comes from the content itself.
+        """
+        self._talk.deadline = deadline
+        self._intact = False  # until the end is reached: also when this task is cancelled
+        await self._reset()
+        await self._offer(job)
+        self._used_at = self._clock.monotonic()
+        self._intact = True
+
+    async def close(self) -> None:
+        """Say QUIT if there is anybody to say it to, and close. Never raises."""
+        if self._intact and self._talk.stream.quiet:
+            with suppress(PostbearerError):
+                self._talk.deadline = Deadline(self._clock, None)
+                await self._talk.ask(Quit())
+        await self._talk.stream.close()
+
+    async def _reset(self) -> None:
+        """Leave a transaction that did not end well (RFC 3030 2: RSET before anything else)."""
+        if self._talk.core.state is not ClientState.READY:
+            reply = await self._talk.ask(Rset())
+            if not reply.positive:
+                raise RemoteProtocolError(f"{self.server} answered RSET with {reply}.")
+
+    async def _offer(self, job: Job) -> None:
+        stream, offered = self._talk.stream, self._talk.core.extensions
+        plan = make_plan(job.envelope, job.content, offered, tls=stream.tls is not None)
+        job.server = str(self.server)
+        for place, reply in plan.refused:
+            address = job.envelope.recipients[place].address
+            job.outcomes[place] = judged(address, reply, Phase.RCPT, self._smarthost.rules)
+        if plan.refusal is not None:
+            job.refuse_pending(plan.refusal, Phase.MAIL, self._smarthost)
+            return
+        most = self._smarthost.recipients_per_message
+        while waiting := [(place, rcpt) for place, rcpt in plan.rcpts if job.outcomes[place] is None]:
+            if self._exhausted:
+                raise Stale(
+                    f"{self.server} takes no more messages on this connection.", host=str(self.server)
+                )
+            await self._reset()
+            group = next(groups(waiting, offered, most))
+            accepted = await self._transact(job, plan.mail, group)
+            if job.outcomes[group[-1][0]] is None:  # too many at a time: as many as went well
+                most = accepted
+
+    async def _transact(self, job: Job, mail: Mail, group: Sequence[tuple[int, Rcpt]]) -> int:
+        """One transaction for `group`; how many recipients it took."""
+        warm, self._warm = self._warm, True
+        began = self._clock.monotonic()
+        hurry = began - self._used_at <= self._smarthost.limits.fresh
+        self._messages += 1
+        replies = await transact(self._talk, mail, [rcpt for _, rcpt in group], job.content, hurry=hurry)
+        self._used_at = self._clock.monotonic()
+        self._ask_for_another(job, replies, warm=warm)
+        addresses = [job.envelope.recipients[place].address for place, _ in group]
+        outcomes = settle(replies, addresses, self._smarthost.rules)
+        for (place, _), outcome in zip(group, outcomes, strict=True):
+            job.outcomes[place] = outcome
+        settled = tuple(outcome for outcome in outcomes if outcome is not None)
+        self._observer.notice(Attempted(self._account, str(self.server), settled, self._used_at - began))
+        if replies.refusal is not None:
+            job.refuse_pending(*replies.refusal, self._smarthost)
+        if replies.error is not None:
+            raise replies.error
+        return replies.accepted
+
+    def _ask_for_another(self, job: Job, replies: Replies, *, warm: bool) -> None:
+        """Raise `Stale` if MAIL was refused for what this connection is, not for what was asked."""
+        reply = replies.mail
+        if reply is None or reply.positive:
+            return
+        if reply.closing:
+            again = warm  # it grew old; a new one that is turned away is another matter
+        else:
+            again = (
+                not job.reconnected
+                and First.RECONNECT in judge(reply, Phase.MAIL, self._smarthost.rules).first
+            )
+            job.reconnected = job.reconnected or again
+        if again:
+            raise Stale(f"{self.server} wants another connection: {reply}.", host=str(self.server))
+
+    @property
+    def _exhausted(self) -> bool:
+        most = self._talk.core.extensions.limits.get("MAILMAX")  # RFC 9422
+        return most is not None and self._messages >= most

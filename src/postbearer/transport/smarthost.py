@@ -1,0 +1,115 @@
+"""Where mail leaves to, and on which terms: plain data, checked once."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from postbearer.address import refuse_controls
+from postbearer.errors import ConfigError
+from postbearer.transport.pool import PoolLimits
+from postbearer.transport.proxy import Proxy
+from postbearer.transport.timeouts import Timeouts
+from postbearer.transport.tls import ClientCertificate
+
+if TYPE_CHECKING:
+    from postbearer.providers import Rule
+
+TlsMode = Literal["implicit", "starttls", "none-loopback"]
+Authentication = Literal["oauth", "password", "certificate", "none"]
+Prefer = Literal["auto", "xoauth2", "oauthbearer"]
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """One mail server, as configured. This name is the one its certificate must hold."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> Server:
+        """Read ``host:port`` or ``[::1]:port``. Raises `ConfigError`."""
+        host, colon, port = text.rpartition(":")
+        bracketed = host.startswith("[") and host.endswith("]")
+        host = host[1:-1] if bracketed else host
+        refuse_controls(host, "the server's name")
+        plain = not any(char.isspace() or char in "/@[]" for char in host) and (bracketed or ":" not in host)
+        if (
+            not colon
+            or not host
+            or not plain
+            or not (port.isascii() and port.isdigit() and 0 < int(port) < 65536)
+        ):
+            raise ConfigError(
+                f"{text!r} is not a server.",
+                key="servers",
+                hint="Write host:port, such as mail.example.org:587.",
+            )
+        return cls(host, int(port))
+
+    @property
+    def loopback(self) -> bool:
+        """True for ``localhost`` and for addresses that cannot leave this machine."""
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host.lower().rstrip(".") == "localhost"
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def default_ehlo_name() -> str:
+    """This machine's name if it looks like one of the world's, else an address literal.
+
+    `socket.getfqdn` would ask DNS, which can take seconds; the name is only shown in trace headers.
+    """
+    name = socket.gethostname()
+    return name if "." in name and name.isascii() else "[127.0.0.1]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Smarthost:
+    """The next hop of one account.
+
+    `servers` are tried in their order. `recipients_per_message` splits larger envelopes. `timeout` is
+    the overall limit for one `deliver`, in seconds. `rules` are the provider's known replies.
+    Raises `ConfigError` for what could not be used safely.
+    """
+
+    servers: tuple[Server, ...]
+    tls: TlsMode = "implicit"
+    ca_file: str = ""
+    certificate: ClientCertificate | None = None
+    proxy: Proxy | None = None
+    authentication: Authentication = "oauth"
+    username: str = ""
+    mechanism: Prefer = "auto"
+    ehlo_name: str = field(default_factory=default_ehlo_name)
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    timeout: float | None = None
+    limits: PoolLimits = field(default_factory=PoolLimits)
+    recipients_per_message: int | None = None
+    rules: tuple[Rule, ...] | None = None  # None: those that hold everywhere
+
+    def __post_init__(self) -> None:
+        if not self.servers:
+            raise ConfigError("An account needs at least one server.", key="servers")
+        if self.authentication in ("oauth", "password") and not self.username:
+            raise ConfigError("There is no user name to log in with.", key="username")
+        if self.authentication == "certificate" and self.certificate is None:
+            raise ConfigError("There is no certificate to log in with.", key="tls-certificate")
+        if self.tls == "none-loopback":
+            self._require_loopback()
+
+    def _require_loopback(self) -> None:
+        for server in self.servers:
+            if not server.loopback or self.proxy is not None:
+                raise ConfigError(
+                    f"{server} would be reached without TLS.",
+                    key="tls",
+                    hint='Use "implicit" or "starttls"; "none-loopback" is for this machine only.',
+                )

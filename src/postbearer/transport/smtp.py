@@ -1,0 +1,210 @@
+"""The SMTP transport: one account's way to its mail provider."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+
+from postbearer.clock import Clock, SystemClock
+from postbearer.envelope import Envelope
+from postbearer.errors import (
+    CredentialRefused,
+    MechanismMissing,
+    NetworkError,
+    PostbearerError,
+    RemoteProtocolError,
+    UsageError,
+)
+from postbearer.message import Content
+from postbearer.observer import Observer, ServerFailed, Silent, TokenRefused
+from postbearer.outcome import Outcome, Receipt, State
+from postbearer.providers import Phase
+from postbearer.transport.capture import Capture, NoCapture
+from postbearer.transport.connections import Connections
+from postbearer.transport.login import Login, Source, Turned
+from postbearer.transport.opening import Dial, Opener, dial
+from postbearer.transport.pool import Pooled
+from postbearer.transport.session import Job, Session, Stale
+from postbearer.transport.smarthost import Server, Smarthost
+from postbearer.transport.timeouts import Deadline
+from postbearer.transport.tls import tls_context
+from postbearer.verdict import judge
+
+# What one server's failure leaves to the next one. A token that cannot be had is none of these.
+NEXT_SERVER = (NetworkError, RemoteProtocolError, CredentialRefused, MechanismMissing)
+
+
+class SmtpTransport:
+    """Delivers messages through the servers of one smarthost, on as few connections as make sense.
+
+    `source` is a `TokenSource` for OAuth, a `SecretSource` for a password, None otherwise. Safe to share
+    between tasks of one event loop; after a fork, or in another loop, it starts anew.
+    """
+
+    def __init__(
+        self,
+        smarthost: Smarthost,
+        source: Source | None = None,
+        *,
+        account: str = "",
+        clock: Clock | None = None,
+        observer: Observer | None = None,
+        dial: Dial = dial,
+        capture: Callable[[], Capture] = NoCapture,
+    ) -> None:
+        if (smarthost.authentication in ("oauth", "password")) != (source is not None):
+            raise UsageError(f"authentication = {smarthost.authentication!r} does not go with this source.")
+        self._smarthost = smarthost
+        self._source = source
+        self._account = account
+        self._clock = clock or SystemClock()
+        self._observer = observer or Silent()
+        self._context: ssl.SSLContext | None = None
+        self._connections = Connections(smarthost.limits, self._clock)
+        self._opener = Opener(
+            smarthost=smarthost,
+            context=self._tls,
+            clock=self._clock,
+            observer=self._observer,
+            account=account,
+            dial=dial,
+            capture=capture,
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"SmtpTransport({self._account!r}, servers={[str(server) for server in self._smarthost.servers]})"
+        )
+
+    async def deliver(self, envelope: Envelope, content: Content) -> Receipt:
+        """Send one message; one outcome per recipient, refusals included.
+
+        Never sends twice: once the content may have arrived, its recipients are ``unknown``. Raises
+        `NetworkError`, `RemoteProtocolError` or `CredentialError` only when no server let us in, so that
+        nothing was attempted; the cause of the last server that could not be reached goes before that of
+        one that refused us. An error in reading `content` is raised as it is.
+        """
+        job = Job(envelope, content)
+        deadline = Deadline(self._clock, self._smarthost.timeout)
+        login = Login(self._smarthost, self._source, self._observer, self._account)
+        await _Delivery(self._opener, self._connections, login, job, deadline).run()
+        return Receipt(tuple(outcome for outcome in job.outcomes if outcome is not None), server=job.server)
+
+    async def close(self) -> None:
+        """Close all idle connections; to be called when nothing is under way."""
+        await self._connections.close()
+
+    def _tls(self) -> ssl.SSLContext:
+        """Made once, and late: reading the system's authorities takes a while."""
+        if self._context is None:
+            self._context = tls_context(self._smarthost.ca_file, self._smarthost.certificate)
+        return self._context
+
+
+class _Delivery:
+    """One message on its way through the servers, from the top of the list downward.
+
+    It holds one place in the pool all the time: a connection, or the right to open one.
+    """
+
+    def __init__(
+        self, opener: Opener, connections: Connections, login: Login, job: Job, deadline: Deadline
+    ) -> None:
+        self._opener = opener
+        self._connections = connections
+        self._login = login
+        self._job = job
+        self._deadline = deadline
+        self._rank = 0  # of the next server to try
+        self._errors: list[PostbearerError] = []
+        self._attempted = False
+        self._may_open = False
+
+    async def run(self) -> None:
+        entry = await self._connections.take()
+        self._may_open = entry is None
+        try:
+            done = entry is not None and await self._use(entry, warm=True)
+            while not done and self._job.pending:
+                done = await self._use(await self._open(), warm=False)
+        except NEXT_SERVER as error:
+            if not self._attempted:
+                raise
+            self._defer(error)
+        finally:
+            if self._may_open:
+                self._connections.failed()
+
+    async def _use(self, entry: Pooled[Session], *, warm: bool) -> bool:
+        """Offer the message on this connection; False if the connection broke."""
+        before = len(self._job.pending)
+        try:
+            await entry.connection.deliver(self._job, self._deadline)
+        except (NetworkError, RemoteProtocolError) as error:
+            self._connections.swap(entry)
+            self._may_open = True
+            self._attempted = self._attempted or not warm or len(self._job.pending) < before
+            if warm or isinstance(error, Stale):
+                self._rank = 0  # a new connection starts at the top
+            else:
+                self._note(entry.connection.server, error)
+            return False
+        except BaseException:
+            self._connections.release(entry)  # which closes it, as it was interrupted
+            raise
+        self._connections.release(entry)
+        return True
+
+    async def _open(self) -> Pooled[Session]:
+        """A new connection to the first server that lets us in.
+
+        Raises the error of a server that could not be used, before that of one that refused us: as
+        long as one may still take us, nobody needs to look after the account.
+        """
+        servers = self._opener.smarthost.servers
+        while self._rank < len(servers):
+            rank, self._rank = self._rank, self._rank + 1
+            try:
+                session, token_obtained = await self._open_on(servers[rank])
+            except NEXT_SERVER as error:
+                self._note(servers[rank], error)
+                continue
+            self._may_open = False
+            return self._connections.opened(session, rank, token_obtained)
+        unusable = [e for e in self._errors if not isinstance(e, CredentialRefused | MechanismMissing)]
+        raise (unusable or self._errors)[0]
+
+    async def _open_on(self, server: Server) -> tuple[Session, float | None]:
+        """A session with `server`; a token that is refused is renewed once, for a new connection."""
+        opener = self._opener
+        while True:
+            try:
+                talk, token_obtained = await opener.open(server, self._login, self._deadline)
+            except Turned as refusal:
+                if opener.smarthost.authentication == "oauth" and refusal.reply is not None:
+                    opener.observer.notice(TokenRefused(opener.account, str(server), refusal.reply))
+                if not await self._login.renew(refusal):
+                    raise
+            else:
+                session = Session(
+                    talk,
+                    opener.smarthost,
+                    server,
+                    clock=opener.clock,
+                    observer=opener.observer,
+                    account=opener.account,
+                )
+                return session, token_obtained
+
+    def _note(self, server: Server, error: PostbearerError) -> None:
+        self._errors.append(error)
+        self._opener.observer.notice(ServerFailed(self._opener.account, str(server), error))
+
+    def _defer(self, error: PostbearerError) -> None:
+        """What no server took and no server refused is to be tried again."""
+        verdict = judge(error, Phase.ANY, self._opener.smarthost.rules)
+        for place in self._job.pending:
+            address = self._job.envelope.recipients[place].address
+            self._job.outcomes[place] = Outcome(
+                address, State.DEFERRED, error=error, cause=verdict.cause, remedy=verdict.remedy
+            )

@@ -1,0 +1,86 @@
+"""Verified TLS, and nothing else: there is no switch that turns verification off."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+
+from postbearer.errors import ConfigError, TlsFailed
+from postbearer.secret import Secret
+
+
+@dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """A certificate that proves who we are: PEM files; the key may be in the first one."""
+
+    file: str
+    key_file: str = ""
+    password: Secret | None = None
+
+
+def tls_context(ca_file: str = "", certificate: ClientCertificate | None = None) -> ssl.SSLContext:
+    """A context that verifies chain and name, TLS 1.2 or later (RFC 8314 4, RFC 9325).
+
+    With `ca_file` only that authority is trusted, else those of the system.
+    Raises `ConfigError` if a file cannot be read or holds no certificate.
+    """
+    try:
+        context = ssl.create_default_context(cafile=ca_file or None)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"{ca_file} cannot be used: {error}.",
+            key="ca-file",
+            hint="It must hold certificates in PEM form.",
+        ) from None
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.hostname_checks_common_name = False  # RFC 9525 2: the subject's CN names nothing
+    if certificate is not None:
+        _load(context, certificate)
+    return context
+
+
+def _load(context: ssl.SSLContext, certificate: ClientCertificate) -> None:
+    # Always given, even empty: without it OpenSSL would ask the terminal for the password of a key.
+    password = certificate.password.reveal() if certificate.password is not None else ""
+    try:
+        context.load_cert_chain(certificate.file, certificate.key_file or None, lambda: password)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigError(
+            f"{certificate.file} cannot be used: {error}.",
+            key="tls-certificate",
+            hint="It must hold certificate and key in PEM form, and the key must belong to the certificate.",
+        ) from None
+
+
+_CERTIFICATE_HINTS = {  # OpenSSL's X509_V_ERR_… → what to do
+    9: "Check the clock of this machine.",
+    10: "The server's operator must renew it; check the clock of this machine too.",
+    18: "If this server is yours, name its certificate with ca-file.",
+    19: "If this server is yours, name its authority with ca-file.",
+    20: "If this server is yours, name its authority with ca-file.",
+    21: "If this server is yours, name its authority with ca-file.",
+    62: "Use the name the certificate was made for, or have one made for this name.",
+    64: "Use the name the certificate was made for instead of an address.",
+}
+_HANDSHAKE_HINTS = {  # OpenSSL's reason → what to do
+    "WRONG_VERSION_NUMBER": 'This port speaks plain SMTP first: use tls = "starttls", or port 465.',
+    "UNSUPPORTED_PROTOCOL": "The server speaks only TLS versions that are no longer safe.",
+    "TLSV1_ALERT_PROTOCOL_VERSION": "The server speaks only TLS versions that are no longer safe.",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "The server wants a client certificate: set tls-certificate.",
+}
+
+
+def tls_failure(error: Exception, peer: str, name: str) -> TlsFailed:
+    """What a failed handshake means: which host, why, and what to do."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = error.verify_message.rstrip(".") or "it does not hold"
+        return TlsFailed(
+            f"{peer}: the certificate was refused for {name}: {reason}.",
+            host=peer,
+            stage="tls",
+            hint=_CERTIFICATE_HINTS.get(error.verify_code, ""),
+        )
+    reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
+    hint = _HANDSHAKE_HINTS.get(str(reason), "")
+    said = str(reason or "the connection was closed").replace("_", " ").lower()
+    return TlsFailed(f"{peer}: no TLS: {said}.", host=peer, stage="tls", hint=hint)
