@@ -14,7 +14,8 @@
     │  ├─ ConnectFailed           DNS, TCP, proxy
     │  ├─ TlsFailed               no TLS where it is owed, or a certificate that does not hold
     │  ├─ TimedOut                with the stage that took too long
-    │  └─ Disconnected            with the stage it happened in
+    │  ├─ Disconnected            with the stage it happened in
+    │  └─ ServerRefused           turned away before any message; with the server's reply
     ├─ CredentialError
     │  ├─ TokenUnavailable        transient: ask again later                       → nobody
     │  ├─ GrantRefused            a person must act: consent, secret, permission   → person
@@ -139,6 +140,16 @@ class TimedOut(NetworkError):
 
 class Disconnected(NetworkError):
     """The peer closed the connection; `stage` says what was awaited."""
+
+
+class ServerRefused(NetworkError):
+    """The server turned us away before any message: at the greeting, EHLO, or for now at AUTH."""
+
+    def __init__(
+        self, message: str, *, host: str = "", stage: str = "", reply: Reply | None = None, hint: str = ""
+    ) -> None:
+        super().__init__(message, host=host, stage=stage, hint=hint)
+        self.reply = reply
 
 
 class CredentialError(PostbearerError):

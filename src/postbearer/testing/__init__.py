@@ -12,11 +12,35 @@ if TYPE_CHECKING:
     from postbearer.testing.inbox import Received as Received
     from postbearer.testing.sandbox import BackgroundSandbox as BackgroundSandbox
     from postbearer.testing.sandbox import Sandbox as Sandbox
+    from postbearer.testing.stream import Close as Close
+    from postbearer.testing.stream import Delay as Delay
+    from postbearer.testing.stream import Expect as Expect
+    from postbearer.testing.stream import ExpectContent as ExpectContent
+    from postbearer.testing.stream import ExpectOctets as ExpectOctets
+    from postbearer.testing.stream import ScriptedStream as ScriptedStream
+    from postbearer.testing.stream import Send as Send
+    from postbearer.testing.stream import StartTls as StartTls
+    from postbearer.testing.stream import Tap as Tap
+    from postbearer.testing.stream import conversation as conversation
+    from postbearer.testing.stream import lines as lines
 
 _EXPORTS = {
     "clock": ["ManualClock"],
     "faults": ["Faults", "SmtpFault", "TokenFault"],
     "inbox": ["Received"],
+    "stream": [
+        "Close",
+        "Delay",
+        "Expect",
+        "ExpectContent",
+        "ExpectOctets",
+        "ScriptedStream",
+        "Send",
+        "StartTls",
+        "Tap",
+        "conversation",
+        "lines",
+    ],
     "sandbox": ["BackgroundSandbox", "Sandbox"],
 }
 
