@@ -22,12 +22,11 @@ _MAX_TEXT = 506  # RFC 5321 4.5.3.1.5: 512 octets with code, separator and CRLF
 
 
 class Refused(Exception):
-    """A command cannot be taken; `reply` says why. `close`: nor can anything behind it."""
+    """A command cannot be taken; `reply` says why."""
 
-    def __init__(self, reply: Reply, *, close: bool = False) -> None:
+    def __init__(self, reply: Reply) -> None:
         super().__init__(str(reply))
         self.reply = reply
-        self.close = close
 
 
 def challenge(data: bytes) -> Reply:

@@ -149,10 +149,8 @@ def _rcpt(argument: str, session: Session) -> Command:
 
 
 def _bdat(argument: str, session: Session) -> Command:
-    # How many octets follow is not known when the size cannot be read, and they must never be
-    # taken for commands: nothing is left but to close.
     if not (found := _BDAT.fullmatch(argument)):
-        raise Refused(answers.BAD_CHUNK_SIZE, close=True)
+        raise Refused(answers.BAD_CHUNK_SIZE)
     return Bdat(int(found[1]), found[2] is not None)
 
 

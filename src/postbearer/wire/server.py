@@ -218,7 +218,7 @@ class Server:
         try:
             line = self._input.next_line(limit)
         except LineTooLong:
-            self._refuse(answers.LINE_TOO_LONG)
+            self._refuse_line(start, answers.LINE_TOO_LONG)
             return None
         if line is None:
             raise _Starved
@@ -228,10 +228,14 @@ class Server:
         try:
             return self._take(*commands.split(line))
         except Refused as refused:
-            self._refuse(refused.reply)
-            if refused.close:
-                self._close(str(refused))
+            self._refuse_line(start, refused.reply)
             return None
+
+    def _refuse_line(self, start: bytes, reply: Reply) -> None:
+        self._refuse(reply)
+        if start[:4].upper() == b"BDAT":
+            # Nobody knows how many octets of content follow, and they must never be taken for commands.
+            self._close("a chunk whose size cannot be read, or that was not offered")
 
     def _take(self, verb: str, argument: str) -> Event | None:
         """Act on a command that could be read. Raises `Refused`."""
@@ -299,9 +303,9 @@ class Server:
         return self._content(transaction, content)
 
     def _open_chunk(self, argument: str, refusal: Reply | None) -> Event | None:
-        """BDAT. What follows is read as content whatever is said about it, never as commands."""
+        """BDAT. Out of turn its octets are read all the same: as content, never as commands."""
         if not self.extensions.chunking:
-            raise Refused(answers.NOT_IMPLEMENTED, close=True)
+            raise Refused(answers.NOT_IMPLEMENTED)
         command = commands.parse("BDAT", argument, self._session)
         assert isinstance(command, Bdat)
         self._chunk, self._left, self._chunk_refusal = command, command.size, refusal
