@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import json
+import logging
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -161,6 +162,10 @@ async def fetch(
     return outcome
 
 
+class _TooMuch(Exception):
+    """The body goes beyond `BODY_LIMIT`."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Call:
     method: str
@@ -180,6 +185,10 @@ class _Call:
     async def run(self) -> HttpResponse | PostbearerError:
         import httpx2
 
+        # At DEBUG it logs the headers of answers, which may hold a code or an echo of a secret.
+        chatter = logging.getLogger("httpcore2")
+        if chatter.level == logging.NOTSET:
+            chatter.setLevel(logging.INFO)
         try:
             async with asyncio.timeout(self.timeout):
                 return await self._exchange()
@@ -191,8 +200,8 @@ class _Call:
             return self._explain(error)
         except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
             return self._unusable(error)
-        except RemoteProtocolError as error:
-            return error
+        except _TooMuch:
+            return RemoteProtocolError(f"{self.host} answered with more than 64 KiB.")
 
     async def _exchange(self) -> HttpResponse:
         import httpx2
@@ -230,7 +239,7 @@ class _Call:
         async for chunk in response.aiter_raw():
             received += chunk
             if len(received) > BODY_LIMIT:
-                raise RemoteProtocolError(f"{self.host} answered with more than 64 KiB.")
+                raise _TooMuch
         return bytes(received)
 
     def _late(self) -> NetworkError:

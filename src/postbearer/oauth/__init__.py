@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from postbearer.oauth.source import token_blocking as token_blocking
     from postbearer.oauth.store import GrantStore as GrantStore
     from postbearer.oauth.store import Kept as Kept
+    from postbearer.oauth.store import MemoryStore as MemoryStore
     from postbearer.oauth.store import binding as binding
     from postbearer.oauth.token import Token as Token
     from postbearer.oauth.token import TokenAnswer as TokenAnswer
@@ -39,7 +40,7 @@ _EXPORTS = {
         "resolved",
     ],
     "source": ["CachedSource", "TokenSource", "token_blocking"],
-    "store": ["GrantStore", "Kept", "binding"],
+    "store": ["GrantStore", "Kept", "MemoryStore", "binding"],
     "token": ["Token", "TokenAnswer"],
 }
 

@@ -71,9 +71,9 @@ AnyGrant = TypeVar("AnyGrant")
 def resolved(grant: AnyGrant, resolve: Callable[[str], SecretSource]) -> AnyGrant:
     """`grant` with every secret reference turned into a source by `resolve`."""
     given = {name: getattr(grant, name) for name in getattr(grant, "SECRETS", ())}
-    changes = {name: resolve(value) for name, value in given.items() if isinstance(value, str)}
     if isinstance(grant, CommandToken) and not _is_source(grant.command):
-        changes = {"command": resolve(grant.reference)}
+        given["command"] = grant.reference
+    changes = {name: resolve(value) for name, value in given.items() if isinstance(value, str)}
     return cast(AnyGrant, replace(cast(Any, grant), **changes)) if changes else grant
 
 
