@@ -1,1 +1,99 @@
-"""Send mail through servers that accept OAuth 2.0 and nothing else."""
+"""Send mail through servers that accept OAuth 2.0 and nothing else.
+
+::
+
+    from postbearer import Account, ClientCredentials, Mailer
+
+    account = Account.microsoft("alerts@example.org", tenant="example.org",
+                                grant=ClientCredentials("client-id", "env:ALERTS_SECRET"))
+    with Mailer(account) as mailer:
+        mailer.send(message)
+"""
+
+from postbearer._lazy import lazy
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from postbearer._version import __version__ as __version__
+    from postbearer.account import Account as Account
+    from postbearer.envelope import Envelope as Envelope
+    from postbearer.envelope import Recipient as Recipient
+    from postbearer.errors import BudgetSpent as BudgetSpent
+    from postbearer.errors import ConfigError as ConfigError
+    from postbearer.errors import ConnectFailed as ConnectFailed
+    from postbearer.errors import CredentialError as CredentialError
+    from postbearer.errors import CredentialRefused as CredentialRefused
+    from postbearer.errors import Disconnected as Disconnected
+    from postbearer.errors import GrantRefused as GrantRefused
+    from postbearer.errors import LocalProtocolError as LocalProtocolError
+    from postbearer.errors import NetworkError as NetworkError
+    from postbearer.errors import PostbearerError as PostbearerError
+    from postbearer.errors import ProtocolError as ProtocolError
+    from postbearer.errors import Rejected as Rejected
+    from postbearer.errors import RemoteProtocolError as RemoteProtocolError
+    from postbearer.errors import SecretError as SecretError
+    from postbearer.errors import SenderNotAllowed as SenderNotAllowed
+    from postbearer.errors import StoreError as StoreError
+    from postbearer.errors import TimedOut as TimedOut
+    from postbearer.errors import TlsFailed as TlsFailed
+    from postbearer.errors import TokenUnavailable as TokenUnavailable
+    from postbearer.errors import UsageError as UsageError
+    from postbearer.mailer import AsyncMailer as AsyncMailer
+    from postbearer.mailer import Mailer as Mailer
+    from postbearer.oauth import CachedSource as CachedSource
+    from postbearer.oauth import ClientCredentials as ClientCredentials
+    from postbearer.oauth import CommandToken as CommandToken
+    from postbearer.oauth import Password as Password
+    from postbearer.oauth import RefreshToken as RefreshToken
+    from postbearer.oauth import StaticToken as StaticToken
+    from postbearer.oauth import Token as Token
+    from postbearer.oauth import TokenSource as TokenSource
+    from postbearer.outcome import Outcome as Outcome
+    from postbearer.outcome import Receipt as Receipt
+    from postbearer.outcome import State as State
+    from postbearer.reply import Reply as Reply
+    from postbearer.secret import Secret as Secret
+
+_EXPORTS = {
+    "_version": ["__version__"],
+    "account": ["Account"],
+    "envelope": ["Envelope", "Recipient"],
+    "errors": [
+        "BudgetSpent",
+        "ConfigError",
+        "ConnectFailed",
+        "CredentialError",
+        "CredentialRefused",
+        "Disconnected",
+        "GrantRefused",
+        "LocalProtocolError",
+        "NetworkError",
+        "PostbearerError",
+        "ProtocolError",
+        "Rejected",
+        "RemoteProtocolError",
+        "SecretError",
+        "SenderNotAllowed",
+        "StoreError",
+        "TimedOut",
+        "TlsFailed",
+        "TokenUnavailable",
+        "UsageError",
+    ],
+    "mailer": ["AsyncMailer", "Mailer"],
+    "oauth": [
+        "CachedSource",
+        "ClientCredentials",
+        "CommandToken",
+        "Password",
+        "RefreshToken",
+        "StaticToken",
+        "Token",
+        "TokenSource",
+    ],
+    "outcome": ["Outcome", "Receipt", "State"],
+    "reply": ["Reply"],
+    "secret": ["Secret"],
+}
+
+__getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -10,12 +10,14 @@ import pytest
 from house.tree import sources
 
 PUBLIC = """
-    Account AsyncMailer Mailer
-    Envelope Outcome Receipt Reply Secret Token TokenSource
-    ClientCredentials CommandToken Password RefreshToken StaticToken
-    PostbearerError UsageError ConfigError ProtocolError LocalProtocolError RemoteProtocolError
+    Account AsyncMailer Mailer __version__
+    Envelope Recipient Outcome Receipt State Reply Secret
+    CachedSource Token TokenSource ClientCredentials CommandToken Password RefreshToken StaticToken
+    PostbearerError UsageError SenderNotAllowed ConfigError
+    ProtocolError LocalProtocolError RemoteProtocolError
     NetworkError ConnectFailed TlsFailed TimedOut Disconnected
-    CredentialError TokenUnavailable GrantRefused CredentialRefused SecretError Rejected BudgetSpent
+    CredentialError TokenUnavailable GrantRefused CredentialRefused SecretError
+    Rejected BudgetSpent StoreError
 """
 
 

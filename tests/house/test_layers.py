@@ -13,9 +13,8 @@ from house.tree import PACKAGE, ROOT, sources
 
 LAYERS: dict[int, tuple[str, ...]] = {
     7: ("cli", "testing"),
-    6: ("integrations",),
-    5: ("config", "assembly"),
-    4: ("engine", "mailer", "operations", "diagnosis"),
+    5: ("config", "assembly", "mailer"),
+    4: ("engine", "account", "diagnosis"),
     3: ("transport", "store"),
     2: ("sasl", "oauth", "keeping", "verdict"),
     1: ("wire", "message", "providers", "http"),
@@ -25,7 +24,10 @@ LAYER = {unit: layer for layer, units in LAYERS.items() for unit in units}
 
 SIBLINGS = {  # who may import a unit of the same layer; layer 0 is one vocabulary
     "keeping": {"oauth"},  # a cloud vault wants a token
+    "account": {"engine"},  # has a budget
+    "diagnosis": {"account"},  # looks at one
     "assembly": {"config"},  # turns it into objects
+    "mailer": {"assembly"},  # can be had from a configuration
     "cli": {"testing"},  # demo and sandbox
     "console": {"api"},
 }
@@ -48,6 +50,7 @@ IO_ALLOWED = {  # a module, or a package with all that is in it: why
     "oauth.source": "a token is asked for once, however many want it",
     "oauth.flight": "the waiting that this takes, over threads and event loops",
     "providers.loading": "presets are data files",
+    "message.content": "content too large for memory is read while it is sent",
 }
 
 

@@ -17,9 +17,8 @@ from email.headerregistry import Address as HeaderAddress
 from email.message import EmailMessage, Message
 from email.utils import formatdate, make_msgid
 from io import BytesIO
-from pathlib import Path
 
-from postbearer.address import Address
+from postbearer.address import Address, refuse_controls
 from postbearer.envelope import Envelope
 from postbearer.errors import UsageError
 from postbearer.message.fields import check_field
@@ -40,14 +39,13 @@ class Draft:
     subject: str = ""
     text: str | None = None
     html: str | None = None
-    attachments: Sequence[Path] = ()
+    attachments: Sequence[tuple[str, bytes]] = ()  # file name and content
     headers: Sequence[tuple[str, str]] = ()
 
     def build(self) -> EmailMessage:
         """The message, with Date and Message-ID, without Bcc.
 
-        Raises `UsageError` for anything that could not stand in the header as it is, `OSError` for an
-        attachment that cannot be read.
+        Raises `UsageError` for anything that could not stand in the header as it is.
         """
         message = EmailMessage(policy=policy.SMTP.clone(cte_type="7bit"))
         _put_mailboxes(message, "From", [self.sender])
@@ -77,10 +75,11 @@ class Draft:
                 message.set_content(self.html, subtype="html")
             else:
                 message.add_alternative(self.html, subtype="html")
-        for path in self.attachments:
-            kind, encoding = mimetypes.guess_type(path.name)
+        for name, content in self.attachments:
+            refuse_controls(name, "the name of an attachment")
+            kind, encoding = mimetypes.guess_type(name)
             main, _, sub = (kind if kind and not encoding else "application/octet-stream").partition("/")
-            message.add_attachment(path.read_bytes(), maintype=main, subtype=sub, filename=path.name)
+            message.add_attachment(content, maintype=main, subtype=sub, filename=name)
 
 
 def _put_mailboxes(message: EmailMessage, name: str, values: Iterable[str]) -> None:

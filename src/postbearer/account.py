@@ -1,0 +1,226 @@
+"""An account: one mailbox mail leaves from, as plain values and the parts made of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, Self, TypedDict, Unpack, cast
+
+from postbearer.address import Address
+from postbearer.clock import Clock
+from postbearer.engine import Limits
+from postbearer.errors import ConfigError
+from postbearer.keeping import KeyFile, StateFolder, TokenFile, source
+from postbearer.message import SenderRule
+from postbearer.oauth import CachedSource, Endpoint, Grant, binding, resolved
+from postbearer.observer import Observer
+from postbearer.providers import Limits as ProviderLimits
+from postbearer.providers import Preset, preset
+from postbearer.secret import Given, Secret, SecretSource
+from postbearer.transport import ClientCertificate, PoolLimits, Proxy, Server, Smarthost
+
+Rule = Literal["force", "check", "allow"]
+TlsMode = Literal["implicit", "starttls", "none-loopback"]
+
+
+class Options(TypedDict, total=False):
+    """What may be said about an account beyond its provider, address and grant. Times are in seconds."""
+
+    name: str  # in messages and in the state folder; made from the address when missing
+    servers: Sequence[str]  # host:port, tried in this order
+    tls: TlsMode
+    ca_file: str
+    certificate: ClientCertificate
+    proxy: str
+    token_url: str
+    token_ca_file: str
+    username: str  # SMTP login, when it is not the address
+    authentication: Literal["oauth", "password", "certificate", "none"]
+    password: str | Secret | SecretSource  # for ``authentication="password"``
+    mechanism: Literal["auto", "xoauth2", "oauthbearer"]
+    sender: Rule
+    aliases: Sequence[str]
+    limits: ProviderLimits
+    ehlo_name: str
+    timeout: float
+    maximum_token_lifetime: float
+    refresh_margin: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """One mailbox: who it is, where its mail goes, how it proves itself, what it may send."""
+
+    name: str
+    address: str
+    provider: str
+    smarthost: Smarthost
+    sender: SenderRule
+    grant: Grant | None = None
+    endpoint: Endpoint = field(default_factory=lambda: Endpoint(""))
+    password: SecretSource | None = None
+    limits: Limits = field(default_factory=Limits)
+    largest: int | None = None  # octets one message may have
+    refresh_margin: float = 60.0
+    maximum_token_lifetime: float | None = None
+
+    @classmethod
+    def microsoft(
+        cls, address: str, *, tenant: str, grant: Grant, cloud: str = "", **options: Unpack[Options]
+    ) -> Self:
+        """A Microsoft 365 mailbox. `tenant` is the organisation's domain or directory id."""
+        return cls.of(preset("microsoft").in_cloud(cloud), address, grant, tenant=tenant, **options)
+
+    @classmethod
+    def google(cls, address: str, *, grant: Grant, **options: Unpack[Options]) -> Self:
+        """A Gmail or Google Workspace mailbox."""
+        return cls.of(preset("google"), address, grant, **options)
+
+    @classmethod
+    def smtp(cls, address: str, *, grant: Grant | None = None, **options: Unpack[Options]) -> Self:
+        """A mailbox at any other server: `servers` are needed, and for OAuth `token_url`."""
+        return cls.of(preset("smtp"), address, grant, **options)
+
+    @classmethod
+    def of(
+        cls,
+        preset: Preset,
+        address: str,
+        grant: Grant | None = None,
+        *,
+        tenant: str = "",
+        **options: Unpack[Options],
+    ) -> Self:
+        """An account of the provider `preset` describes; `options` override what the preset says.
+
+        Raises `ConfigError` or `UsageError` for what cannot work.
+        """
+        Address.parse(address)
+        limits = _merged(preset.limits, options.get("limits") or ProviderLimits())
+        password = options.get("password")
+        return cls(
+            name=options.get("name") or name_for(address),
+            address=address,
+            provider=preset.name,
+            smarthost=_smarthost(preset, address, limits, options),
+            sender=SenderRule(address, options.get("sender", "force"), tuple(options.get("aliases", ()))),
+            grant=resolved(_scoped(grant, preset), source) if grant is not None else None,
+            endpoint=_endpoint(preset, grant, tenant, options),
+            password=_secret_source(password) if password is not None else None,
+            limits=Limits(limits.messages_per_minute, limits.messages_per_day, limits.recipients_per_day),
+            largest=limits.size,
+            refresh_margin=options.get("refresh_margin", preset.refresh_margin),
+            maximum_token_lifetime=options.get("maximum_token_lifetime"),
+        )
+
+    @property
+    def binding(self) -> str:
+        """What its tokens are bound to: a token got for this is never used for anything else."""
+        return binding(
+            token_url=self.endpoint.url,
+            client_id=str(getattr(self.grant, "client_id", "")),
+            grant=self.grant.name if self.grant else "",
+            scopes=tuple(getattr(self.grant, "scopes", ())),
+            login=self.smarthost.username,
+            servers=tuple(map(str, self.smarthost.servers)),
+        )
+
+    def token_source(
+        self, state: StateFolder | None, *, clock: Clock, observer: Observer, shortcut: str = ""
+    ) -> CachedSource:
+        """Where its access tokens come from; kept in `state`, or only in memory without one.
+
+        Raises `ConfigError` when the account does not use tokens.
+        """
+        if self.grant is None:
+            raise ConfigError(
+                f"The account {self.name} does not use OAuth tokens.",
+                key="grant",
+                hint='Set authentication = "oauth" and a grant, if it should.',
+            )
+        store = None
+        if state is not None:
+            state.ensure()
+            keys = KeyFile(state)
+            store = TokenFile(
+                state, self.name, binding=self.binding, box=keys.box, shortcut=shortcut, clock=clock
+            )
+        return CachedSource(
+            self.grant,
+            self.endpoint,
+            account=self.name,
+            store=store,
+            clock=clock,
+            margin=self.refresh_margin,
+            maximum_lifetime=self.maximum_token_lifetime,
+            observer=observer,
+        )
+
+
+def name_for(address: str) -> str:
+    """An account name made of an address: ``alerts@example.org`` → ``alerts-example-org``."""
+    return re.sub(r"[^a-z0-9]+", "-", address.casefold()).strip("-") or "account"
+
+
+def _smarthost(preset: Preset, address: str, limits: ProviderLimits, options: Options) -> Smarthost:
+    servers = options.get("servers") or preset.servers
+    if not servers:
+        raise ConfigError(
+            f"The account {address} has no servers.",
+            key="servers",
+            hint='Add servers = ["mail.example.org:587"].',
+        )
+    pool = PoolLimits(
+        connections=limits.connections or PoolLimits().connections,
+        age=min(PoolLimits().age, preset.connection_age),
+        token_lifetime=options.get("maximum_token_lifetime"),
+    )
+    optional = {key: options[key] for key in ("ehlo_name", "timeout", "certificate") if key in options}
+    proxy = options.get("proxy")
+    return Smarthost(
+        servers=tuple(map(Server.parse, servers)),
+        tls=options.get("tls") or preset.tls,
+        ca_file=options.get("ca_file", ""),
+        proxy=Proxy.parse(proxy) if proxy else None,
+        authentication=options.get("authentication", "oauth"),
+        username=options.get("username") or address,
+        mechanism=options.get("mechanism", "auto"),
+        limits=pool,
+        recipients_per_message=limits.recipients_per_message,
+        rules=preset.rules,
+        **cast(dict[str, Any], optional),
+    )
+
+
+def _endpoint(preset: Preset, grant: Grant | None, tenant: str, options: Options) -> Endpoint:
+    if grant is None or not hasattr(grant, "client_id"):
+        return Endpoint("")
+    url = options.get("token_url") or preset.endpoint(preset.token_url, tenant)
+    if not url:
+        raise ConfigError(
+            f"The grant {grant.name} needs a token endpoint.",
+            key="token-url",
+            hint='Add token-url = "https://…".',
+        )
+    return Endpoint(url, ca_file=options.get("token_ca_file", ""))
+
+
+def _scoped(grant: Grant, preset: Preset) -> Grant:
+    """The grant with the provider's scopes, unless it names its own."""
+    if getattr(grant, "scopes", None) != ():
+        return grant
+    scopes = preset.scopes.get(cast(Any, grant.name), ())
+    return cast(Grant, replace(cast(Any, grant), scopes=tuple(scopes))) if scopes else grant
+
+
+def _merged(ours: ProviderLimits, given: ProviderLimits) -> ProviderLimits:
+    """The provider's limits, with those that were given in their place."""
+    values = {name: getattr(given, name) or getattr(ours, name) for name in ours.__struct_fields__}
+    return ProviderLimits(**values)
+
+
+def _secret_source(value: str | Secret | SecretSource) -> SecretSource:
+    if isinstance(value, str):
+        return source(value)
+    return Given(value, "the given password") if isinstance(value, Secret) else value

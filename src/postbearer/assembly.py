@@ -1,0 +1,170 @@
+"""From configuration to objects: the one place that knows every class."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+from postbearer._version import __version__
+from postbearer.account import Account, Options
+from postbearer.clock import Clock, SystemClock
+from postbearer.config import AccountSettings, Configuration, load, parse_duration
+from postbearer.errors import ConfigError
+from postbearer.keeping import Place, SecretStore, StateFolder, shortcut, source
+from postbearer.oauth import (
+    CachedSource,
+    ClientCredentials,
+    CommandToken,
+    Grant,
+    Password,
+    RefreshToken,
+    StaticToken,
+    resolved,
+)
+from postbearer.observer import Observer, Silent
+from postbearer.providers import Limits, preset
+from postbearer.secret import SecretSource
+from postbearer.transport import ClientCertificate
+
+
+class Assembly:
+    """A configuration, and the accounts it describes. `state` is where tokens and budgets are kept."""
+
+    def __init__(self, configuration: Configuration, state: StateFolder, environ: Mapping[str, str]) -> None:
+        self.configuration = configuration
+        self.state = state
+        self._environ = environ
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str] | None = None, environ: Mapping[str, str] | None = None
+    ) -> Assembly:
+        """Read the configuration file at `path`, or the first that is found. Raises `ConfigError`."""
+        environ = os.environ if environ is None else environ
+        return cls(load(path, environ), StateFolder(), environ)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.configuration.settings.accounts)
+
+    def account(self, name: str) -> Account:
+        """The account `name`. Raises `ConfigError` with the place of what is wrong."""
+        settings = self.configuration.account(name)
+        try:
+            chosen = preset(settings.provider).in_cloud(settings.cloud)
+            grant = self._grant(settings)
+            return Account.of(
+                chosen, settings.address, grant, tenant=settings.tenant or "", **self._options(name, settings)
+            )
+        except ConfigError as error:
+            if error.file:
+                raise
+            key = f"accounts.{name}.{error.key}" if error.key else f"accounts.{name}"
+            raise self.configuration.error(key, error.message, hint=error.hint) from None
+
+    def token_source(
+        self, name: str, *, clock: Clock | None = None, observer: Observer | None = None
+    ) -> CachedSource:
+        """Where the access tokens of the account `name` come from."""
+        return self.account(name).token_source(
+            self.state,
+            clock=clock or SystemClock(),
+            observer=observer or Silent(),
+            shortcut=shortcut(self.configuration.text.encode(), self._environ, __version__),
+        )
+
+    def _options(self, name: str, settings: AccountSettings) -> Options:
+        given = {key: getattr(settings, key) for key in Options.__optional_keys__ if hasattr(settings, key)}
+        options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
+        limits = settings.limits
+        options |= {
+            "name": name,
+            "limits": Limits(**{key: getattr(limits, key) for key in Limits.__struct_fields__}),
+        }
+        options.pop("certificate", None)  # the one that signs assertions; TLS has its own key
+        if settings.tls_certificate:
+            options["certificate"] = ClientCertificate(settings.tls_certificate)
+        if settings.password and settings.authentication == "password":
+            options["password"] = self._source(settings.password)
+        else:
+            options.pop("password", None)
+        return cast(Options, options)
+
+    def _source(self, reference: str) -> SecretSource:
+        """The source behind a reference; relative paths are relative to the configuration."""
+        folder = Path(self.configuration.path).absolute().parent
+        stores = self.configuration.settings.secret_stores
+        named = {name: _named_store(settings) for name, settings in stores.items()}
+        return source(reference, base=folder, state=self.state, named=named)
+
+    def _grant(self, settings: AccountSettings) -> Grant | None:
+        if settings.authentication != "oauth" or settings.grant is None:
+            return None
+        make = _GRANTS.get(settings.grant)
+        if make is None:
+            raise ConfigError(
+                f"The grant {settings.grant} is not supported yet.",
+                key="grant",
+                hint=f"Choose one of {', '.join(_GRANTS)}.",
+            )
+        return resolved(make(settings), self._source)
+
+
+def _named_store(settings: Mapping[str, Any]) -> SecretStore:
+    """A ``[secret-stores.NAME]`` table: a store of its type, whose values are kept for `cache`."""
+    cache = parse_duration(settings["cache"]) if "cache" in settings else 0.0
+
+    def store(rest: str, place: Place) -> SecretSource:
+        return source(f"{settings['type']}:{rest}", base=place.base, state=place.state, cache=cache)
+
+    return store
+
+
+def _client(settings: AccountSettings) -> dict[str, Any]:
+    """The fields all grants of a registered client share."""
+    extra = dict(settings.extra_token_parameters)
+    if settings.audience:
+        extra["audience"] = settings.audience
+    authentication = settings.client_authentication or ("post" if settings.client_secret else "none")
+    return {
+        "client_id": settings.client_id,
+        "client_secret": settings.client_secret,
+        "authentication": authentication,
+        "scopes": settings.scopes or (),
+        "extra": extra,
+    }
+
+
+def _client_credentials(settings: AccountSettings) -> Grant:
+    return ClientCredentials(**_client(settings))
+
+
+def _password(settings: AccountSettings) -> Grant:
+    assert settings.password is not None  # the configuration was checked for it
+    user = settings.token_user or settings.address
+    return Password(username=user, password=settings.password, **_client(settings))
+
+
+def _refresh_token(settings: AccountSettings) -> Grant:
+    return RefreshToken(refresh_token=settings.refresh_token, **_client(settings))
+
+
+def _static(settings: AccountSettings) -> Grant:
+    assert settings.token is not None
+    return StaticToken(settings.token)
+
+
+def _command(settings: AccountSettings) -> Grant:
+    assert settings.command is not None
+    return CommandToken(settings.command)
+
+
+_GRANTS: dict[str, Callable[[AccountSettings], Grant]] = {
+    "client-credentials": _client_credentials,
+    "password": _password,
+    "refresh-token": _refresh_token,
+    "static": _static,
+    "command": _command,
+}
