@@ -53,6 +53,7 @@ class Session:
         self.server = Server(self.offer, tls=self.tls)
         self.events: list[Event] = []
         self.messages: list[Message] = []
+        self.open = Message("", [], b"")
         self.transcript: list[str] = []
         if self.greet:
             self.server.greet()
@@ -90,7 +91,7 @@ class Session:
             case EndOfContent(last=True, defect="") if EndOfContent not in self.refuse:
                 self.messages.append(self.open)
             case Rset():
-                del self.open
+                self.open = Message("", [], b"")
             case _:
                 pass
 

@@ -40,11 +40,15 @@ COMMANDS = [
         b".\r\n",
         b"..\r\n",
     ),
+]
+JUNK = [
     *(b"\r", b"\n", b"\r\n", b"\0", b".", b"\xff", b"\x16\x03", b"GET / HTTP/1.1\r\n", b"x" * 99, b"A" * 250),
 ]
 WAITS = (b"DATA\r\n", b"STARTTLS\r\n")  # behind these the server looks at what came too early
 
-flights = st.lists(st.sampled_from(COMMANDS) | st.binary(max_size=8), max_size=14).map(
+commands = st.sampled_from([*COMMANDS, OPEN])
+anything = commands | st.sampled_from(JUNK) | st.binary(max_size=8)
+flights = (st.lists(commands, max_size=14) | st.lists(anything, max_size=14)).map(
     lambda said: _flights([OPEN, *said])
 )
 
