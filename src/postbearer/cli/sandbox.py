@@ -1,0 +1,87 @@
+"""``postbearer sandbox``: a mail provider with OAuth on loopback, until it is stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import click
+
+from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.output import print_json, style
+
+if TYPE_CHECKING:
+    from postbearer.testing import Sandbox
+
+
+@click.command("sandbox")
+@click.option(
+    "--provider",
+    type=click.Choice(["microsoft", "google", "generic"]),
+    default="generic",
+    show_default=True,
+    help="Whose habits it has: what EHLO offers, how it refuses, what it limits.",
+)
+@click.option("--lifetime", default=3600.0, metavar="SECONDS", help="How long access tokens live.  [3600]")
+@click.option("--opaque", is_flag=True, help="Give opaque access tokens instead of JWTs.")
+@json_option
+@common_options
+@pass_common
+def command(common: Common, provider: str, lifetime: float, opaque: bool) -> None:
+    """Run a mail provider with OAuth on this machine, for your own tests.
+
+    It has an authorization server, a mail server that takes nothing but bearer tokens, and an inbox to
+    look at in a browser. It listens on loopback only, keeps nothing, and runs until you press Ctrl-C.
+    Faults are switched by HTTP while it runs: see the documentation of PUT /faults.
+    """
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_run(common, provider, lifetime, opaque))
+
+
+async def _run(common: Common, provider: str, lifetime: float, opaque: bool) -> None:
+    from postbearer.testing import Sandbox
+
+    async with Sandbox(provider, lifetime=lifetime, opaque=opaque) as sandbox:
+        if common.as_json:
+            print_json(sandbox.describe())
+        else:
+            _tell(sandbox)
+        sys.stdout.flush()
+        await stopped()
+
+
+async def stopped() -> None:
+    """Wait for Ctrl-C or SIGTERM."""
+    stop = asyncio.Event()
+    with suppress(NotImplementedError):  # Windows; there Ctrl-C raises KeyboardInterrupt
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await stop.wait()
+
+
+def _tell(sandbox: Sandbox) -> None:
+    about = sandbox.describe()
+    smtp = about["smtp"]
+    rows = {
+        "inbox": about["inbox"],
+        "token endpoint": about["token_url"],
+        "mail server": f"{smtp['host']}:{smtp['starttls_port']} (STARTTLS), "
+        f"{smtp['host']}:{smtp['implicit_port']} (implicit TLS)",
+        "authority": about["ca_file"],
+        "client": f"{about['client_id']}, secret {about['client_secret']}",
+        **{f"user {user}": f"password {password}" for user, password in about["users"].items()},
+        "scopes": ", ".join(about["scopes"]),
+    }
+    print(style(f"A {about['provider']} mail provider runs on this machine.", "bold", sys.stdout))
+    for name, value in rows.items():
+        print(f"  {name:<26} {value}")
+    configuration = shlex.quote(os.fspath(about["configuration"]))
+    print("Try it from another terminal:")
+    print(f"  export POSTBEARER_CONFIG={configuration}")
+    print("  postbearer send --account sandbox --to you@example.org --subject Hello --text 'It works.'")
+    print("Ctrl-C stops it.")
