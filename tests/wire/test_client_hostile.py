@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from postbearer.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
 from postbearer.wire import (
+    Answer,
     Auth,
     AuthResponse,
     Bdat,
@@ -22,7 +27,7 @@ from postbearer.wire import (
     Rset,
     StartTls,
 )
-from wire.helpers import CUTS, Cut, ehlo_reply, ready, say
+from wire.helpers import CUTS, Cut, cut_at, ehlo_reply, ready, say
 
 NAME = "client.example.org"
 CODES = (220, 221, 250, 354, 421, 454, 500, 501, 502, 503, 554)
@@ -169,6 +174,41 @@ def test_c7_data_is_not_accepted_without_354(reply: bytes) -> None:
     else:
         client.receive(reply)  # an odd 3yz still asks for the content (RFC 5321 4.2.1)
         assert client.state is ClientState.CONTENT
+
+
+WORDS = [
+    b"250",
+    b"354",
+    b"421",
+    b"550",
+    b"-",
+    b" ",
+    b"ok",
+    b"\r\n",
+    b"\n",
+    b"\r",
+    b"\xff",
+    b"250 ok\r\n",
+    b"550 no\r\n",
+]
+
+
+def outcome(pieces: list[bytes]) -> tuple[list[Answer], ClientState]:
+    """All answers to one flight, whether or not the server breaks SMTP behind them."""
+    client = ready()
+    for command in (Mail("a@example.org"), Rcpt("b@example.org"), Data()):
+        client.send(command)
+    answers: list[Answer] = []
+    with suppress(RemoteProtocolError):
+        for piece in pieces:
+            answers += client.receive(piece)
+        client.receive(b"")
+    return answers, client.state
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=14).map(b"".join), st.lists(st.integers(0, 80), max_size=5))
+def test_s21_c5_hostile_answers_mean_the_same_however_they_are_cut(data: bytes, places: list[int]) -> None:
+    assert outcome([data]) == outcome(cut_at(data, places))
 
 
 def in_content() -> Client:

@@ -26,6 +26,7 @@ and 421 have a meaning of their own, in every state: the server closes (RFC 5321
                                                                               ▲────── RSET ─────┘
     any ── 221, 421, QUIT answered ──▶ CLOSING          any ── the peer broke SMTP ──▶ ERROR
 
+A 354 for which no recipient was accepted leads to UNWANTED instead of CONTENT: a lone dot, then READY.
 What does not fit the tables, and therefore stands in `ClientMachine`: one successful AUTH a
 connection (RFC 4954 4), and which commands must be the last of a flight (RFC 2920 3.1).
 """
