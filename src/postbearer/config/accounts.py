@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from postbearer.config.locate import Path
+from postbearer.config.schema import AccountSettings
 from postbearer.config.values import account_name, is_loopback
 from postbearer.config.walk import Problem, did_you_mean
 from postbearer.providers import Preset, names, preset
@@ -36,6 +37,7 @@ _ENDPOINTS: dict[str, tuple[str, ...]] = {
     "jwt-bearer": ("token-url",),
     "workload-identity": ("token-url",),
 }
+_SHORT = 300.0  # seconds
 # Set by the platform for pods with a federated identity; it stands for the key.
 _PLATFORM = {
     "client-id": "AZURE_CLIENT_ID",
@@ -177,6 +179,30 @@ def _neighbours(
             (*base, "aliases"),
             "has no effect while sender is force: everything leaves as the address",
             'Add sender = "allow".',
+        )
+
+
+def doubts(name: str, account: AccountSettings) -> Iterator[Problem]:
+    """What works but should be looked at."""
+    base: Path = ("accounts", name)
+    if account.authentication == "oauth" and account.grant == "static":
+        yield Problem(
+            (*base, "grant"),
+            "static is for tests and troubleshooting only: the token is not renewed",
+            "Choose a grant that fetches tokens.",
+        )
+    if account.authentication == "oauth" and account.grant == "password":
+        yield Problem(
+            (*base, "grant"),
+            "password hands the mailbox password to the application (RFC 9700 2.4)",
+            "Choose another grant if the provider offers one.",
+        )
+    lifetime = account.maximum_token_lifetime
+    if lifetime is not None and lifetime < _SHORT:
+        yield Problem(
+            (*base, "maximum-token-lifetime"),
+            f"of {lifetime:g} s means a new token for nearly every message: it is a setting for tests",
+            "Take it away, or make it longer than five minutes.",
         )
 
 

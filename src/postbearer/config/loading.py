@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import inspect as types
 
-from postbearer.config.accounts import check_account, unknown_account
+from postbearer.config.accounts import check_account, doubts, unknown_account
 from postbearer.config.environment import override, relevant
 from postbearer.config.locate import Lines, Path, dotted
 from postbearer.config.schema import AccountSettings, Settings
@@ -44,6 +44,12 @@ class Configuration:
             known = sorted(self.settings.accounts)
             hint = did_you_mean(name, known) or f"Add a table [accounts.{name}]."
             raise ConfigError(f"There is no account {name!r}.", file=self.path, hint=hint) from None
+
+    def warnings(self) -> tuple[ConfigError, ...]:
+        """What works but should be looked at, with its place."""
+        accounts = self.settings.accounts.items()
+        found = [problem for name, account in accounts for problem in doubts(name, account)]
+        return tuple(self.error(problem.path, problem.message, hint=problem.hint) for problem in found)
 
     def error(self, key: str | Path, message: str, *, hint: str = "") -> ConfigError:
         """A `ConfigError` about a key, with its place: for what only turns out when the key is used."""

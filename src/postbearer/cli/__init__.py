@@ -1,0 +1,35 @@
+"""The command ``postbearer``. What is asked most often is answered before anything heavy is imported."""
+
+from __future__ import annotations
+
+import sys
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command; return its exit code (``sysexits.h``)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if (quick := _quick(arguments)) is not None:
+        try:
+            sys.stdout.write(f"{quick}\n")
+            sys.stdout.flush()
+        except OSError:
+            from postbearer.cli.output import silence
+
+            return silence()
+        return 0
+    from postbearer.cli.root import run
+
+    return run(arguments)
+
+
+def _quick(arguments: list[str]) -> str | None:
+    """The answer to ``--version`` and to ``token ACCOUNT`` with a cached token; None for all else."""
+    if arguments == ["--version"]:
+        from postbearer._version import __version__
+
+        return f"postbearer {__version__}"
+    if arguments[:1] == ["token"]:
+        from postbearer.cli.quick import cached_token
+
+        return cached_token(arguments[1:])
+    return None

@@ -1,0 +1,130 @@
+"""From what the command line says to a message and its envelope."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, cast, get_args
+
+from postbearer.address import refuse_controls
+from postbearer.cli.exits import Unreadable, UnusableMessage
+from postbearer.envelope import Envelope, Notify, Ret
+from postbearer.errors import UsageError
+from postbearer.message import Draft, parse_mailboxes
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
+
+    from postbearer.account import Account
+
+_LONE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
+_RETURN: dict[str | None, Ret] = {"full": "FULL", "headers": "HDRS"}
+_BUILDING = ("subject", "text", "html", "attach", "headers")
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A message as the command line describes it; everything is read and checked here."""
+
+    given: Mapping[str, Any]
+    notify: tuple[Notify, ...] = ()
+    raw: bytes | None = None
+    text: str | None = None
+    html: str | None = None
+    attachments: tuple[tuple[str, bytes], ...] = ()
+
+    @classmethod
+    def read(cls, given: Mapping[str, Any]) -> Order:
+        """Raises `UsageError`, `Unreadable` or `UnusableMessage`."""
+        if not (given["to"] or given["cc"] or given["bcc"]):
+            raise UsageError("A message needs at least one recipient.", hint="Add --to ADDRESS.")
+        refuse_controls(given["subject"], "the subject")
+        notify = _notify(given["dsn_notify"])
+        if given["raw"] is not None:
+            if mixed := [name for name in _BUILDING if given[name]]:
+                option = f"--{mixed[0].removesuffix('s')}"
+                raise UsageError(f"--raw sends a message as it is; {option} cannot change it.")
+            return cls(given, notify, raw=crlf(_bytes(given["raw"])))
+        if [given["text"], given["html"]].count("-") > 1:
+            raise UsageError("Standard input can be read only once: give - to --text or to --html.")
+        attachments = tuple((os.path.basename(path), _bytes(path)) for path in given["attach"])
+        return cls(given, notify, None, _text(given["text"]), _text(given["html"]), attachments)
+
+    def build(self, account: Account) -> tuple[bytes | EmailMessage, Envelope]:
+        """The message and its envelope, for `account`. Raises `UnusableMessage`."""
+        author = self.given["sender"] or account.address
+        to, cc, bcc = (self.given[name] for name in ("to", "cc", "bcc"))
+        (box,) = parse_mailboxes(author)
+        leaves_as = box.address if account.sender.permits(box.address) else account.address
+        everyone = [each.address for value in (*to, *cc, *bcc) for each in parse_mailboxes(value)]
+        envelope = self._reports(Envelope.of(leaves_as, everyone))
+        if self.raw is not None:
+            return self.raw, envelope
+        draft = Draft(
+            author,
+            to,
+            cc,
+            subject=self.given["subject"],
+            text=self.text,
+            html=self.html,
+            attachments=self.attachments,
+            headers=self.given["headers"],
+        )
+        try:
+            return draft.build(), envelope
+        except UsageError as error:
+            raise UnusableMessage(error.message, hint=error.hint) from error
+
+    def _reports(self, envelope: Envelope) -> Envelope:
+        recipients = tuple(replace(each, notify=self.notify) for each in envelope.recipients)
+        ret = _RETURN.get(self.given["dsn_return"])
+        return replace(envelope, recipients=recipients, ret=ret, envid=self.given["dsn_id"])
+
+
+def crlf(content: bytes) -> bytes:
+    """Content whose lines all end with LF gets CRLF; mixed or bare CR is refused (RFC 5321 2.3.8)."""
+    if b"\r" not in content:
+        return content.replace(b"\n", b"\r\n")
+    if found := _LONE.search(content):
+        line = content.count(b"\n", 0, found.start()) + 1
+        raise UnusableMessage(
+            f"The line ends are mixed: line {line} does not end with CRLF, others do.",
+            hint="End every line in the same way, with LF or with CRLF.",
+        )
+    return content
+
+
+def _notify(listed: str | None) -> tuple[Notify, ...]:
+    words = [word.strip().upper() for word in listed.split(",")] if listed else []
+    for word in words:
+        if word not in get_args(Notify):
+            raise UsageError(
+                f"{word.lower()!r} is no kind of report.", hint="Use success,failure,delay or never."
+            )
+    if "NEVER" in words and len(words) > 1:
+        raise UsageError("never excludes all other reports (RFC 3461 4.1).")
+    return cast(tuple[Notify, ...], tuple(dict.fromkeys(words)))
+
+
+def _text(value: str | None) -> str | None:
+    if value != "-":
+        return value
+    try:
+        return _bytes("-").decode()
+    except UnicodeDecodeError:
+        raise UnusableMessage(
+            "Standard input is not UTF-8.", hint="Convert it, or attach it as a file."
+        ) from None
+
+
+def _bytes(name: str) -> bytes:
+    try:
+        if name == "-":
+            return sys.stdin.buffer.read()
+        with open(name, "rb") as file:
+            return file.read()
+    except OSError as error:
+        raise Unreadable(f"{name} cannot be read: {error.strerror or error}.") from None

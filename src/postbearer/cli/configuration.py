@@ -1,0 +1,158 @@
+"""``postbearer config``: show, change and check the configuration."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
+
+import click
+
+from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.output import print_json, warn
+from postbearer.errors import ConfigError
+
+_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]*@")
+
+
+@click.group("config")
+def command() -> None:
+    """Show, change and check the configuration.
+
+    Keys are named with dots: accounts.alerts.client-id
+    """
+
+
+@command.command("show")
+@click.argument("name", required=False)
+@click.option("--all", "everything", is_flag=True, help="Also the defaults.")
+@json_option
+@common_options
+@pass_common
+def show(common: Common, name: str | None, everything: bool) -> None:
+    """Print what holds: the file with what the environment overrides.
+
+    Secrets are shown as the references that the file holds. NAME restricts it to one table.
+    """
+    configuration = common.configuration()
+    values = _defaults(configuration.settings) if everything else configuration.data
+    shown = masked(_at(values, name, configuration.path) if name else values)
+    if common.as_json:
+        print_json(shown)
+        return
+    click.echo(f"# {configuration.path}")
+    for path, variable in configuration.origins.items():
+        click.echo(f"# {'.'.join(map(str, path))} comes from {variable}")
+    click.echo(_toml(shown), nl=False)
+
+
+@command.command("get")
+@click.argument("name")
+@json_option
+@common_options
+@pass_common
+def get(common: Common, name: str) -> None:
+    """Print the value of one key, also if it is a default."""
+    configuration = common.configuration()
+    try:
+        value = masked(_at(configuration.data, name, configuration.path))
+    except ConfigError:
+        value = masked(_at(_defaults(configuration.settings), name, configuration.path))
+    if common.as_json:
+        print_json(value)
+    else:
+        click.echo(value if isinstance(value, str) else _toml(value).rstrip("\n"))
+
+
+@command.command("set")
+@click.argument("name")
+@click.argument("value")
+@common_options
+@pass_common
+def set_(common: Common, name: str, value: str) -> None:
+    """Set one key, and leave all else in the file as it is.
+
+    VALUE is read as TOML, and as a text if it is none. Nothing is written unless the whole file
+    is right afterwards.
+    """
+    from postbearer.config import set_key
+
+    path = set_key(common.config, name, value, os.environ)
+    click.echo(f"{path}: {name} is set.", err=True)
+
+
+@command.command("unset")
+@click.argument("name")
+@common_options
+@pass_common
+def unset(common: Common, name: str) -> None:
+    """Take one key away, so that its default holds again."""
+    from postbearer.config import unset_key
+
+    path = unset_key(common.config, name, os.environ)
+    click.echo(f"{path}: {name} is gone.", err=True)
+
+
+@command.command("validate")
+@json_option
+@common_options
+@pass_common
+def validate(common: Common) -> None:
+    """Check the whole configuration, and name everything that is wrong."""
+    configuration = common.configuration()
+    warnings = configuration.warnings()
+    accounts = sorted(configuration.settings.accounts)
+    if common.as_json:
+        told = [{"key": each.key, "line": each.line, "message": each.message} for each in warnings]
+        print_json({"valid": True, "file": configuration.path, "accounts": accounts, "warnings": told})
+        return
+    for each in warnings:
+        warn(f"{each.file}:{each.line}: {each.key}: {each.message}", each.hint)
+    count = f"{len(accounts)} account{'' if len(accounts) == 1 else 's'}"
+    click.echo(f"{configuration.path} is right: {count}.")
+
+
+@command.command("schema")
+@common_options
+def schema() -> None:
+    """Print the JSON Schema of the configuration, for editors."""
+    from postbearer.config import json_schema
+
+    print_json(json_schema())
+
+
+def masked(value: Any) -> Any:
+    """`value` without the passwords that URLs in it hold."""
+    if isinstance(value, dict):
+        return {key: masked(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked(each) for each in value]
+    return _PASSWORD.sub(r"\1:***@", value) if isinstance(value, str) else value
+
+
+def _at(values: Any, name: str, file: str) -> Any:
+    from postbearer.config import key_path
+
+    for part in key_path(name):
+        try:
+            values = values[part]
+        except (KeyError, IndexError, TypeError):
+            raise ConfigError("This key is not set.", key=name, file=file) from None
+    return values
+
+
+def _defaults(settings: Any) -> Any:
+    import msgspec
+
+    def without_none(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: without_none(each) for key, each in value.items() if each is not None}
+        return [without_none(each) for each in value] if isinstance(value, list) else value
+
+    return without_none(msgspec.to_builtins(settings))
+
+
+def _toml(value: Any) -> str:
+    import tomlkit
+
+    return tomlkit.dumps(value) if isinstance(value, dict) else tomlkit.item(value).as_string()

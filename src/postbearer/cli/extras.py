@@ -1,0 +1,17 @@
+"""What needs more than the plain installation."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+from postbearer.errors import UsageError
+
+_NEEDED = ("starlette", "uvicorn", "jinja2", "trustme", "joserfc")
+
+
+def need_sandbox() -> None:
+    """Raise `UsageError` naming what to install, if the sandbox cannot run."""
+    if missing := [name for name in _NEEDED if find_spec(name) is None]:
+        raise UsageError(
+            f"The sandbox needs {', '.join(missing)}.", hint="Install it: pip install 'postbearer[sandbox]'"
+        )

@@ -1,0 +1,65 @@
+"""Options that every command has, and what they say."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from postbearer.config import Configuration
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(slots=True)
+class Common:
+    """What the shared options said, before or behind the name of the command."""
+
+    config: str | None = None
+    verbose: bool = False
+    as_json: bool = False
+
+    def configuration(self) -> Configuration:
+        """The configuration that ``--config`` or the search order names. Raises `ConfigError`."""
+        from postbearer.config import load
+
+        return load(self.config)
+
+
+pass_common = click.make_pass_decorator(Common, ensure=True)
+
+
+def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    if value and parameter.name:
+        setattr(context.ensure_object(Common), parameter.name, value)
+    return value
+
+
+def common_options(function: F) -> F:
+    """Add ``--config`` and ``--verbose``; their values are in `Common`."""
+    function = click.option(
+        "-v", "--verbose", is_flag=True, expose_value=False, callback=_keep, help="Say more; show tracebacks."
+    )(function)
+    return click.option(
+        "--config",
+        metavar="FILE",
+        type=click.Path(),
+        expose_value=False,
+        callback=_keep,
+        help="Configuration to use instead of the one that is found.",
+    )(function)
+
+
+def json_option(function: F) -> F:
+    """Add ``--json``; its value is in `Common.as_json`."""
+    return click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        expose_value=False,
+        callback=_keep,
+        help="Print one JSON object, for programs.",
+    )(function)

@@ -1,0 +1,124 @@
+"""What people and programs read: errors, colour where a terminal shows it, JSON where it is asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from typing import Any, TextIO
+
+from postbearer.cli.exits import Exit, exit_code
+from postbearer.errors import ConfigError, PostbearerError, SecretError
+
+_STYLES = {"error": "31;1", "warning": "33;1", "good": "32", "dim": "2", "bold": "1"}
+
+
+def style(text: str, name: str, stream: TextIO) -> str:
+    """`text` in a colour, if `stream` is a terminal and nobody asked for none."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():
+        return text
+    return f"\x1b[{_STYLES[name]}m{text}\x1b[0m"
+
+
+def printable(text: str) -> str:
+    """`text` with everything that could act on a terminal made visible."""
+    return "".join(
+        char if char.isprintable() or char in "\n\t" else char.encode("unicode_escape").decode()
+        for char in text
+    )
+
+
+def print_json(value: Any) -> None:
+    """One JSON object on one line of standard output."""
+    print(json.dumps(value, ensure_ascii=False, default=str))
+
+
+def warn(message: str, hint: str = "") -> None:
+    """A warning on standard error."""
+    _line("warning", message, hint)
+
+
+def report(error: BaseException, *, as_json: bool, verbose: bool) -> Exit:
+    """Tell what went wrong: what, where, what next; return the exit code."""
+    code = exit_code(error)
+    if isinstance(error, KeyboardInterrupt):
+        print(file=sys.stderr)
+        return code
+    if code is Exit.BUG:
+        return _defect(error, as_json=as_json, verbose=verbose)
+    if as_json:
+        print_json({"error": describe(error)})
+    elif isinstance(error, PostbearerError):
+        for problem in error.problems if isinstance(error, ConfigError) else (error,):
+            _line("error", *_what_and_next(problem))
+    if verbose:
+        _show_traceback(error)
+    return code
+
+
+def describe(error: BaseException) -> dict[str, Any]:
+    """An error as JSON."""
+    told: dict[str, Any] = {
+        "type": type(error).__name__,
+        "message": getattr(error, "message", str(error)),
+        "hint": getattr(error, "hint", ""),
+        "exit": int(exit_code(error)),
+    }
+    for name in ("file", "line", "key", "host", "stage", "account", "code", "reference", "retry_at"):
+        if value := getattr(error, name, None):
+            told[name] = value
+    if isinstance(error, ConfigError) and len(error.problems) > 1:
+        told["problems"] = [describe(problem) for problem in error.problems]
+    return told
+
+
+def usage(message: str, hint: str, *, as_json: bool, code: Exit = Exit.USAGE) -> Exit:
+    """Tell that the command line cannot be understood."""
+    if as_json:
+        print_json({"error": {"type": "UsageError", "message": message, "hint": hint, "exit": int(code)}})
+    else:
+        _line("error", message, hint)
+    return code
+
+
+def silence() -> Exit:
+    """Nobody reads any more: leave without another error when the interpreter flushes."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    return Exit.BROKEN_PIPE
+
+
+def _what_and_next(error: PostbearerError) -> tuple[str, str]:
+    where = ""
+    if isinstance(error, ConfigError):
+        place = error.file + (f":{error.line}" if error.line else "")
+        where = "".join(f"{part}: " for part in (place, error.key) if part)
+    elif isinstance(error, SecretError) and error.reference and error.reference not in error.message:
+        where = f"{error.reference}: "
+    return where + error.message, error.hint
+
+
+def _line(name: str, message: str, hint: str) -> None:
+    head = style(f"{name}:", name, sys.stderr)
+    print(f"{head} {printable(message)}", file=sys.stderr)
+    if hint:
+        print(f"  {style('→', 'dim', sys.stderr)} {printable(hint)}", file=sys.stderr)
+
+
+def _defect(error: BaseException, *, as_json: bool, verbose: bool) -> Exit:
+    message = f"This is a defect in postbearer ({type(error).__name__})."
+    hint = "" if verbose else "Run the same with -v to see the traceback, and report it."
+    if as_json:
+        print_json({"error": {"type": "Defect", "message": message, "hint": hint, "exit": int(Exit.BUG)}})
+    else:
+        _line("error", message, hint)
+    if verbose:
+        _show_traceback(error)
+    return Exit.BUG
+
+
+def _show_traceback(error: BaseException) -> None:
+    # Source lines only: the values of variables may be secrets.
+    shown = traceback.TracebackException.from_exception(error, capture_locals=False)
+    print(printable("".join(shown.format())), end="", file=sys.stderr)

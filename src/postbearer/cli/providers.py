@@ -1,0 +1,102 @@
+"""``postbearer providers``: what is known about mail providers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.output import print_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from postbearer.providers import Preset
+
+
+def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
+    from postbearer.providers import names
+
+    return [name for name in names() if name.startswith(incomplete)]
+
+
+@click.command("providers")
+@click.argument("name", required=False, shell_complete=_complete)
+@click.option("--cloud", default="", help="One of the provider's separate clouds.")
+@json_option
+@common_options
+@pass_common
+def command(common: Common, name: str | None, cloud: str) -> None:
+    """List the mail providers that are known; with NAME, what one of them needs.
+
+    Any other server works too: provider = "smtp", with servers, token-url and scopes.
+    """
+    from postbearer.providers import names, preset
+
+    if name is None:
+        presets = [preset(each) for each in names()]
+        if common.as_json:
+            print_json(
+                [{"name": each.name, "title": each.title, "servers": each.servers} for each in presets]
+            )
+            return
+        width = max(len(each.name) for each in presets)
+        for each in presets:
+            click.echo(f"{each.name:{width}}  {each.title}")
+        return
+    chosen = preset(name, cloud)
+    if common.as_json:
+        print_json(_json(chosen))
+    else:
+        for line in _lines(chosen):
+            click.echo(line)
+
+
+def _json(chosen: Preset) -> dict[str, Any]:
+    import msgspec
+
+    told: dict[str, Any] = msgspec.to_builtins(chosen)
+    told.pop("rule", None)
+    told.pop("replies", None)
+    return told
+
+
+def _lines(chosen: Preset) -> Iterator[str]:
+    yield chosen.title
+    yield ""
+    facts = {
+        "servers": ", ".join(chosen.servers),
+        "tls": chosen.tls,
+        "mechanisms": ", ".join(chosen.mechanisms) or "whatever the server offers",
+        "token-url": chosen.token_url or chosen.issuer,
+        "cloud": chosen.cloud and f"{chosen.cloud} (of {', '.join(chosen.clouds)})",
+        "limits": ", ".join(_limits(chosen)),
+    }
+    for name, value in facts.items():
+        if value:
+            yield f"{name:11} {value}"
+    if chosen.grants:
+        yield ""
+        yield "Grants"
+    for grant, each in chosen.grants.items():
+        works = {"yes": "✓", "no": "✗", "unsure": "?"}[each.works]
+        yield f"  {works} {grant}{': ' + each.note if each.note else ''}"
+    if chosen.setup:
+        yield ""
+        yield "Set up at the provider"
+    for number, step in enumerate(chosen.setup, 1):
+        only = f" ({', '.join(step.grants)})" if step.grants else ""
+        yield f"  {number}. {step.do}{only}"
+        if step.where:
+            yield f"     {step.where}"
+        if step.command:
+            yield from (f"     {line}" for line in step.command.splitlines())
+    for note in chosen.quirks:
+        yield f"  · {note.text}"
+
+
+def _limits(chosen: Preset) -> Iterator[str]:
+    for field in chosen.limits.__struct_fields__:
+        if value := getattr(chosen.limits, field):
+            yield f"{field.replace('_', ' ')} {value:,}"

@@ -1,0 +1,116 @@
+"""The command and its subcommands, each in a file of its own that is imported when it is called."""
+
+from __future__ import annotations
+
+import io
+import sys
+from difflib import get_close_matches
+from importlib import import_module
+from typing import Any
+
+import click
+
+from postbearer._version import __version__
+from postbearer.cli.exits import Exit
+from postbearer.cli.options import Common, common_options
+from postbearer.cli.output import report, silence, usage
+
+# name → module, and the line that --help shows without importing it
+COMMANDS: dict[str, tuple[str, str]] = {
+    "config": ("configuration", "Show, change and check the configuration."),
+    "providers": ("providers", "List the mail providers that are known, and what each needs."),
+    "sandbox": ("sandbox", "Run a mail provider with OAuth on loopback, for tests."),
+    "secret": ("secret", "Seal, test and look after secrets."),
+    "send": ("send", "Build a message, or take one, and send it."),
+    "token": ("token", "Print a valid access token, for other programs."),
+}
+EPILOG = """\b
+Completion of commands and options in the shell:
+  bash  eval "$(_POSTBEARER_COMPLETE=bash_source postbearer)"
+  zsh   eval "$(_POSTBEARER_COMPLETE=zsh_source postbearer)"
+  fish  _POSTBEARER_COMPLETE=fish_source postbearer | source
+
+\b
+Exit codes: 0 done, 64 usage, 65 unusable message, 66 unreadable file,
+69 refused for good, 70 defect, 75 try again, 77 no permission, 78 configuration.
+"""
+
+
+class LazyGroup(click.Group):
+    """A group that knows the names and purposes of its commands without importing them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"postbearer.cli.{COMMANDS[cmd_name][0]}").command
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
+            near = get_close_matches(args[0], COMMANDS, n=1)
+            ctx.fail(f"There is no command {args[0]!r}." + (f" Did you mean {near[0]}?" if near else ""))
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
+        from click.shell_completion import CompletionItem
+
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        own = click.Command.shell_complete(self, ctx, incomplete)
+        return [*(CompletionItem(name, help=COMMANDS[name][1]) for name in names), *own]
+
+
+@click.command(
+    "postbearer",
+    cls=LazyGroup,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@common_options
+@click.version_option(__version__, prog_name="postbearer", message="%(prog)s %(version)s")
+def postbearer() -> None:
+    """Send mail through servers that accept OAuth 2.0 and nothing else."""
+
+
+def run(arguments: list[str]) -> int:
+    """Run the command line; print what went wrong, if anything; return the exit code."""
+    common = Common()
+    common.as_json = "--json" in arguments[: arguments.index("--") if "--" in arguments else None]
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # whatever the terminal can show
+    try:
+        code = _invoke(arguments, common)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return silence()
+    except (Exception, KeyboardInterrupt) as error:
+        return report(error, as_json=common.as_json, verbose=common.verbose)
+    return code
+
+
+def _invoke(arguments: list[str], common: Common) -> int:
+    try:
+        result = postbearer.main(arguments, prog_name="postbearer", standalone_mode=False, obj=common)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return Exit.USAGE
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else "postbearer"
+        return usage(error.format_message(), f"See: {path} --help", as_json=common.as_json)
+    except click.FileError as error:
+        hint = "Check the path and the permissions."
+        return usage(error.format_message(), hint, as_json=common.as_json, code=Exit.NO_INPUT)
+    except click.ClickException as error:
+        return usage(error.format_message(), "", as_json=common.as_json)
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    return int(result) if isinstance(result, int) else Exit.OK

@@ -1,0 +1,115 @@
+"""``postbearer secret``: seal, test and look after secrets."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.output import print_json
+from postbearer.errors import ConfigError, SecretError, UsageError
+from postbearer.secret import Secret
+
+if TYPE_CHECKING:
+    from postbearer.secret import SecretSource
+
+_LARGEST = 1 << 20
+
+
+@click.group("secret")
+def command() -> None:
+    """Seal, test and look after secrets."""
+
+
+@command.command("seal")
+@json_option
+@common_options
+@pass_common
+def seal(common: Common) -> None:
+    """Seal a secret for the configuration of this machine.
+
+    The secret is asked for, or read from standard input when that is no terminal; one line end
+    behind it is left away. It is never taken from the command line, where others could see it.
+    """
+    from postbearer.keeping import KeyFile, StateFolder, seal_reference
+
+    reference = seal_reference(KeyFile(StateFolder()).box(), _given())
+    if common.as_json:
+        print_json({"reference": reference})
+    else:
+        click.echo(reference)
+
+
+@command.command("test")
+@click.argument("reference")
+@json_option
+@common_options
+@pass_common
+def test(common: Common, reference: str) -> None:
+    """Read the secret that REFERENCE names, and say only that it works.
+
+    REFERENCE may also be the name of a key: accounts.alerts.client-secret
+    """
+    import asyncio
+
+    source = _source(common, reference)
+    secret = asyncio.run(source.read())
+    if not secret:
+        raise SecretError(f"{source.reference} is empty.", reference=source.reference)
+    if common.as_json:
+        print_json({"readable": True, "reference": source.reference})
+    else:
+        click.echo(f"{source.reference} can be read.")
+
+
+@command.command("rotate-key")
+@json_option
+@common_options
+@pass_common
+def rotate_key(common: Common) -> None:
+    """Make a new local key, and seal the kept tokens under it.
+
+    Old keys stay in the key file: references in a configuration that were sealed under them still open.
+    """
+    from postbearer.keeping import StateFolder
+    from postbearer.keeping import rotate_key as rotate
+
+    folder = StateFolder()
+    accounts = rotate(folder)
+    if common.as_json:
+        print_json({"key": folder.key, "resealed": accounts})
+    else:
+        click.echo(f"{folder.key} has a new key; sealed again: {', '.join(accounts) or 'nothing was kept'}.")
+
+
+def _given() -> Secret:
+    if sys.stdin.isatty():
+        text = click.prompt("Secret", hide_input=True, err=True)
+    else:
+        text = sys.stdin.buffer.read(_LARGEST + 1).decode("utf-8", "strict")
+        text = text.removesuffix("\n").removesuffix("\r")
+    if not text:
+        raise UsageError("No secret was given.", hint="Pipe it in: pass show mail | postbearer secret seal")
+    if len(text) > _LARGEST:
+        raise UsageError("That is too long for a secret.")
+    return Secret(text)
+
+
+def _source(common: Common, reference: str) -> SecretSource:
+    """The source for a reference, or for the reference that a key of the configuration holds."""
+    from postbearer.keeping import StateFolder, source
+
+    if ":" in reference:
+        return source(reference, base=Path.cwd(), state=StateFolder())
+    from postbearer.config import key_path
+
+    configuration = common.configuration()
+    value: Any = configuration.data
+    for part in key_path(reference):
+        value = value.get(part) if isinstance(value, dict) else None
+    if not isinstance(value, str):
+        raise ConfigError("This key is not set.", key=reference, file=configuration.path)
+    return source(value, base=Path(configuration.path).parent, state=StateFolder())
