@@ -1,0 +1,33 @@
+"""Mail providers as data: one TOML file each, with endpoints, limits, set-up and known replies."""
+
+from typing import TYPE_CHECKING
+
+from postbearer._lazy import lazy
+
+if TYPE_CHECKING:
+    from postbearer.providers.loading import generic_rules as generic_rules
+    from postbearer.providers.loading import load as load
+    from postbearer.providers.loading import names as names
+    from postbearer.providers.loading import parse as parse
+    from postbearer.providers.loading import preset as preset
+    from postbearer.providers.model import Cloud as Cloud
+    from postbearer.providers.model import Ehlo as Ehlo
+    from postbearer.providers.model import Grant as Grant
+    from postbearer.providers.model import Limits as Limits
+    from postbearer.providers.model import Note as Note
+    from postbearer.providers.model import Preset as Preset
+    from postbearer.providers.model import Step as Step
+    from postbearer.providers.rules import First as First
+    from postbearer.providers.rules import Klass as Klass
+    from postbearer.providers.rules import Mark as Mark
+    from postbearer.providers.rules import Phase as Phase
+    from postbearer.providers.rules import Rule as Rule
+    from postbearer.providers.rules import Scope as Scope
+    from postbearer.providers.rules import Who as Who
+
+_EXPORTS = {
+    "loading": ["generic_rules", "load", "names", "parse", "preset"],
+    "model": ["Cloud", "Ehlo", "Grant", "Limits", "Note", "Preset", "Step"],
+    "rules": ["First", "Klass", "Mark", "Phase", "Rule", "Scope", "Who"],
+}
+__getattr__, __all__ = lazy(__name__, _EXPORTS)

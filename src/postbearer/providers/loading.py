@@ -1,0 +1,126 @@
+"""Reading presets: those that come with postbearer, and a user's own files, by the same rules."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from postbearer.errors import ConfigError
+from postbearer.providers.model import Preset
+from postbearer.providers.rules import Rule
+
+T = TypeVar("T")
+LARGEST = 1 << 20
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_LINE = re.compile(r"at line (\d+)")
+_PLACE = re.compile(r"`\$\.?([^`]*)`")  # msgspec's way to say where
+_REPLIES = "-replies.toml"
+
+
+class _Catalogue(Struct, frozen=True, forbid_unknown_fields=True):
+    rules: tuple[Rule, ...] = msgspec.field(name="rule")
+
+
+@cache
+def names() -> tuple[str, ...]:
+    """The providers that come with postbearer."""
+    found = (entry.name for entry in files("postbearer.providers").iterdir())
+    return tuple(
+        sorted(name.removesuffix(".toml") for name in found if name.endswith(".toml") and not _special(name))
+    )
+
+
+@cache
+def preset(name: str, cloud: str = "") -> Preset:
+    """The preset called `name`, complete with its rules and the generic ones, for `cloud` if it has some.
+
+    Raises `ConfigError` for an unknown name.
+    """
+    if name not in names():
+        raise ConfigError(
+            f"There is no provider {name!r:.60}.",
+            key="provider",
+            hint=f"One of {', '.join(names())}; smtp for any server without a preset.",
+        )
+    return parse(_shipped(f"{name}.toml"), file=f"{name}.toml").in_cloud(cloud)
+
+
+def load(path: Path) -> Preset:
+    """A user's own provider file; it holds for its default cloud. Raises `ConfigError`."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"The provider file cannot be read: {error}.", file=str(path)) from None
+    return parse(text, file=str(path)).in_cloud()
+
+
+def parse(text: str, *, file: str) -> Preset:
+    """The preset in `text`, with its rules and the generic ones; `file` is what errors call it.
+
+    Raises `ConfigError` naming file, and key or line.
+    """
+    own = _convert(text, Preset, file)
+    if not _NAME.fullmatch(own.name):
+        raise ConfigError(f"{own.name!r:.60} is no name for a provider.", file=file, key="name")
+    rules = [_owned(rule, own.name) for rule in own.rules]
+    for catalogue in own.replies:
+        try:
+            rules += [_owned(rule, catalogue) for rule in _catalogue(f"{catalogue}{_REPLIES}")]
+        except FileNotFoundError:
+            raise ConfigError(
+                f"There is no catalogue of replies called {catalogue!r:.60}.", file=file, key="replies"
+            ) from None
+    return msgspec.structs.replace(own, rules=(*rules, *generic_rules()))
+
+
+@cache
+def generic_rules() -> tuple[Rule, ...]:
+    """The rules that hold for every server."""
+    return _catalogue("generic.toml")
+
+
+@cache
+def _catalogue(file: str) -> tuple[Rule, ...]:
+    return _convert(_shipped(file), _Catalogue, file).rules
+
+
+def _special(name: str) -> bool:
+    return name == "generic.toml" or name.endswith(_REPLIES)
+
+
+def _shipped(file: str) -> str:
+    if not _NAME.fullmatch(file.removesuffix(".toml")):
+        raise FileNotFoundError(file)
+    return files("postbearer.providers").joinpath(file).read_text("utf-8")
+
+
+def _owned(rule: Rule, provider: str) -> Rule:
+    return msgspec.structs.replace(rule, provider=provider)
+
+
+def _convert(text: str, type_: type[T], file: str) -> T:
+    if len(text) > LARGEST:
+        raise ConfigError("The provider file is larger than 1 MiB.", file=file)
+    try:
+        return msgspec.convert(tomllib.loads(text), type_)
+    except tomllib.TOMLDecodeError as error:
+        line = _LINE.search(str(error))
+        raise ConfigError(
+            f"This is not TOML: {error}.", file=file, line=int(line[1]) if line else None
+        ) from None
+    except msgspec.ValidationError as error:
+        what, _, where = str(error).partition(" - at ")
+        key = _PLACE.search(where)
+        raise ConfigError(
+            f"{what}.",
+            file=file,
+            key=key[1] if key else "",
+            hint="The provider files that come with postbearer show every key.",
+        ) from None

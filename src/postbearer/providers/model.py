@@ -1,0 +1,210 @@
+"""What is known about a mail provider."""
+
+from __future__ import annotations
+
+import re
+from typing import Literal
+
+import msgspec
+from msgspec import Struct
+
+from postbearer.errors import ConfigError
+from postbearer.providers.rules import Mark, Rule, Who
+
+GrantName = Literal[
+    "client-credentials",
+    "password",
+    "authorization-code",
+    "device-code",
+    "refresh-token",
+    "jwt-bearer",
+    "managed-identity",
+    "workload-identity",
+    "static",
+    "command",
+]
+_SERVER = re.compile(r"[A-Za-z0-9._-]+:[0-9]{1,5}")
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
+_URL = re.compile(r"https://[^\s@]+")
+
+
+class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """What one mailbox may send. None: no limit is known. `size` is in octets."""
+
+    messages_per_minute: int | None = None
+    messages_per_day: int | None = None
+    recipients_per_day: int | None = None
+    connections: int | None = None
+    recipients_per_message: int | None = None
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        for key in self.__struct_fields__:
+            if getattr(self, key) is not None and getattr(self, key) < 1:
+                raise ValueError(f"{key.replace('_', '-')} must be at least 1")
+
+
+class Grant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """Whether a grant yields a token that SMTP takes, and with which scopes."""
+
+    works: Literal["yes", "no", "unsure"] = "yes"
+    scopes: tuple[str, ...] = ()
+    note: str = ""
+    mark: Mark = "documented"
+
+
+class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """One step of the set-up at the provider. An empty `grants` means that every grant needs it.
+
+    `command` is what to type, with words in angle brackets to fill in; `where` is where.
+    """
+
+    do: str
+    who: Who = Who.TENANT_ADMIN
+    grants: tuple[GrantName, ...] = ()
+    where: str = ""
+    command: str = ""
+    mark: Mark
+
+
+class Note(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """Something worth knowing."""
+
+    text: str
+    mark: Mark
+
+
+class Ehlo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """Lines that the server was seen to answer EHLO with; never relied upon."""
+
+    before_tls: tuple[str, ...] = ()
+    after_tls: tuple[str, ...] = ()
+    seen: str = ""
+    mark: Mark = "reported"
+
+
+class Cloud(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """One of a provider's separate installations: its servers, and the words its addresses differ in."""
+
+    servers: tuple[str, ...] = ()
+    words: dict[str, str] = {}
+    note: str = ""
+    mark: Mark = "documented"
+
+    def __post_init__(self) -> None:
+        check_servers(self.servers)
+
+
+class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """A provider. Times are in seconds. URLs may hold ``{tenant}``: see `endpoint`."""
+
+    name: str
+    title: str
+    servers: tuple[str, ...] = ()  # host:port, in the order to try them
+    tls: Literal["starttls", "implicit"] = "starttls"
+    mechanisms: tuple[Literal["XOAUTH2", "OAUTHBEARER"], ...] = ()  # empty: whatever is offered
+    issuer: str = ""  # where discovery begins, RFC 8414
+    token_url: str = ""
+    authorize_url: str = ""
+    device_url: str = ""
+    default_tenant: str = ""
+    tenant_required_by: tuple[GrantName, ...] = ()
+    authorize_parameters: dict[str, str] = {}
+    client_authentication: Literal["basic", "post", "private-key-jwt", "none"] = "post"
+    assertion_audience: str = ""  # RFC 7523 3; empty: the token URL
+    grants: dict[GrantName, Grant] = {}
+    limits: Limits = Limits()
+    refresh_margin: float = 60
+    connection_age: float = 600
+    error_challenge: bool = True  # a refused token is told by a 334 with JSON before the 535
+    null_sender: bool = True  # MAIL FROM:<> is taken
+    ehlo: Ehlo = Ehlo()
+    setup: tuple[Step, ...] = ()
+    quirks: tuple[Note, ...] = ()
+    clouds: dict[str, Cloud] = {}
+    cloud: str = ""  # which of them this preset stands for
+    replies: tuple[str, ...] = ()  # names of catalogues that come with postbearer
+    rules: tuple[Rule, ...] = msgspec.field(name="rule", default=())
+
+    def __post_init__(self) -> None:
+        check_servers(self.servers)
+        for key in ("issuer", "token_url", "authorize_url", "device_url"):
+            url = getattr(self, key)
+            if url and not _URL.fullmatch(url):
+                raise ValueError(f"{key.replace('_', '-')} must be an https address, not {url!r}")
+        seen: set[str] = set()
+        for rule in self.rules:
+            if rule.name in seen:
+                raise ValueError(f"two rules have the id {rule.id!r}")
+            seen.add(rule.name)
+
+    @property
+    def scopes(self) -> dict[GrantName, tuple[str, ...]]:
+        """The scopes to ask for, by grant, for those grants that may work."""
+        return {name: grant.scopes for name, grant in self.grants.items() if grant.works != "no"}
+
+    def endpoint(self, url: str, tenant: str = "") -> str:
+        """`url`, one of this preset's, with the tenant in its place.
+
+        Raises `ConfigError` if the address needs a tenant and there is none, or it is no tenant.
+        """
+        if "{tenant}" not in url:
+            return url
+        tenant = tenant or self.default_tenant
+        if not _TENANT.fullmatch(tenant):
+            raise ConfigError(
+                f"{self.title} needs a tenant." if not tenant else f"{tenant!r:.80} is no tenant.",
+                key="tenant",
+                hint="Write the organisation's domain or its directory id.",
+            )
+        return url.replace("{tenant}", tenant)
+
+    def steps(self, grant: GrantName) -> tuple[Step, ...]:
+        """What has to be set up at the provider before `grant` yields mail."""
+        return tuple(step for step in self.setup if not step.grants or grant in step.grants)
+
+    def in_cloud(self, name: str = "") -> Preset:
+        """The preset for one of the provider's clouds; the first one without a name.
+
+        Raises `ConfigError` for a cloud the provider does not have.
+        """
+        if not self.clouds:
+            if name in ("", "global"):
+                return self
+            raise ConfigError(f"{self.title} has no clouds to choose from.", key="cloud")
+        name = name or next(iter(self.clouds))
+        if name not in self.clouds:
+            raise ConfigError(
+                f"{self.title} has no cloud {name!r:.40}.",
+                key="cloud",
+                hint=f"One of {', '.join(self.clouds)}.",
+            )
+        cloud = self.clouds[name]
+        filled = fill(msgspec.to_builtins(msgspec.structs.replace(self, clouds={}, rules=())), cloud.words)
+        preset = msgspec.convert(filled, Preset)
+        return msgspec.structs.replace(
+            preset,
+            servers=cloud.servers or self.servers,
+            clouds=self.clouds,
+            rules=self.rules,
+            cloud=name,
+        )
+
+
+def fill(value: object, words: dict[str, str]) -> object:
+    """`value` with every ``{word}`` of `words` replaced in all its strings."""
+    if isinstance(value, str):
+        for word, meant in words.items():
+            value = value.replace("{" + word + "}", meant)
+        return value
+    if isinstance(value, dict):
+        return {key: fill(item, words) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [fill(item, words) for item in value]
+    return value
+
+
+def check_servers(servers: tuple[str, ...]) -> None:
+    for server in servers:
+        if not _SERVER.fullmatch(server):
+            raise ValueError(f"server {server!r} is not of the form host:port")

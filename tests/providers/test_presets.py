@@ -1,0 +1,225 @@
+"""The presets that come with postbearer are complete; a user's own file counts the same, or says why not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from postbearer.errors import ConfigError
+from postbearer.providers import Klass, Phase, load, names, parse, preset
+
+OWN = """
+name = "example"
+title = "Example Mail"
+servers = ["mail.example.org:465", "backup.example.org:465"]
+tls = "implicit"
+token-url = "https://login.example.org/token"
+replies = ["google"]
+
+[limits]
+messages-per-minute = 10
+
+[grants.client-credentials]
+scopes = ["smtp.send"]
+
+[[rule]]
+id = "moon"
+phase = ["eod"]
+code = ["550-559"]
+enhanced = ["5.7.100-120"]
+text = ["full moon"]
+klass = "window"
+wait = 3600
+cause = "The moon is full."
+mark = "reported"
+sample = "550 5.7.110 It is full moon"
+"""
+
+
+def test_names_are_those_that_accounts_refer_to() -> None:
+    assert {"microsoft", "google", "smtp"} <= set(names())
+
+
+@pytest.mark.parametrize("name", names())
+def test_every_preset_is_complete(name: str) -> None:
+    known = preset(name)
+    assert known.name == name
+    assert known.title
+    assert known.setup
+    assert known.rules
+    assert known.grants
+    assert all(step.do.endswith(".") for step in known.setup)
+    if name == "smtp":
+        return
+    assert known.servers
+    assert known.mechanisms
+    assert known.token_url
+    assert known.refresh_margin >= 60
+    for grant, scopes in known.scopes.items():
+        assert scopes or grant in ("static", "command")
+
+
+def test_microsoft() -> None:
+    known = preset("microsoft")
+    assert known.servers == ("smtp.office365.com:587",)
+    assert known.tls == "starttls"
+    assert known.mechanisms == ("XOAUTH2",)
+    assert known.scopes["client-credentials"] == ("https://outlook.office365.com/.default",)
+    assert known.scopes["device-code"] == ("https://outlook.office.com/SMTP.Send", "offline_access")
+    assert known.limits.messages_per_minute == 30
+    assert known.limits.recipients_per_day == 10_000
+    assert known.limits.connections == 2
+    assert known.endpoint(known.token_url, "contoso.com") == (
+        "https://login.microsoftonline.com/contoso.com/oauth2/v2.0/token"
+    )
+    assert any("New-ServicePrincipal" in step.command for step in known.steps("client-credentials"))
+    assert not any("New-ServicePrincipal" in step.command for step in known.steps("device-code"))
+    assert any("SmtpClientAuthenticationDisabled" in step.command for step in known.steps("device-code"))
+
+
+@pytest.mark.parametrize(
+    ("cloud", "server", "authority", "scope"),
+    [
+        (
+            "gcc-high",
+            "smtp.office365.us:587",
+            "login.microsoftonline.us",
+            "https://outlook.office365.us/.default",
+        ),
+        (
+            "dod",
+            "outlook-dod.office365.us:587",
+            "login.microsoftonline.us",
+            "https://outlook.office365.us/.default",
+        ),
+        (
+            "china",
+            "smtp.partner.outlook.cn:587",
+            "login.partner.microsoftonline.cn",
+            "https://partner.outlook.cn/.default",
+        ),
+    ],
+)
+def test_national_clouds_have_their_own_addresses(
+    cloud: str, server: str, authority: str, scope: str
+) -> None:
+    known = preset("microsoft", cloud)
+    assert known.cloud == cloud
+    assert known.servers == (server,)
+    assert known.device_url.startswith(f"https://{authority}/")
+    assert known.scopes["client-credentials"] == (scope,)
+    assert known.rules == preset("microsoft").rules
+
+
+@pytest.mark.parametrize("tenant", ["../common", "a/b", "a b", "@evil", "contoso.com#", "{tenant}"])
+def test_a_tenant_cannot_lead_elsewhere(tenant: str) -> None:
+    known = preset("microsoft")
+    with pytest.raises(ConfigError, match="no tenant") as caught:
+        known.endpoint(known.token_url, tenant)
+    assert caught.value.key == "tenant"
+
+
+def test_google() -> None:
+    known = preset("google")
+    assert known.servers == ("smtp.gmail.com:465",)
+    assert known.tls == "implicit"
+    assert known.authorize_parameters == {"access_type": "offline", "prompt": "consent"}
+    assert known.grants["device-code"].works == "no"
+    assert "device-code" not in known.scopes
+    assert known.scopes["jwt-bearer"] == ("https://mail.google.com/",)
+    assert known.limits.recipients_per_message == 100
+
+
+def test_an_unknown_provider_or_cloud_names_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match="google, microsoft"):
+        preset("hotmial")
+    with pytest.raises(ConfigError, match="gcc-high"):
+        preset("microsoft", "moon")
+    with pytest.raises(ConfigError, match="no clouds"):
+        preset("google", "china")
+    with pytest.raises(ConfigError):
+        preset("generic")
+    assert preset("google", "global") == preset("google")
+
+
+def test_a_file_of_ones_own_counts_the_same(tmp_path: Path) -> None:
+    file = tmp_path / "example.toml"
+    file.write_text(OWN)
+    known = load(file)
+    assert known.servers[1] == "backup.example.org:465"
+    moon = known.rules[0]
+    assert (moon.name, moon.phase, moon.klass, moon.wait) == (
+        "example/moon",
+        (Phase.EOD,),
+        Klass.WINDOW,
+        3600,
+    )
+    assert any(rule.name == "google/token-refused" for rule in known.rules)
+    assert any(rule.name == "generic/closing" for rule in known.rules)
+
+
+@pytest.mark.parametrize(
+    ("was", "written", "key", "says"),
+    [
+        ('title = "Example Mail"', "", "", "title"),
+        ("tls =", "tsl =", "", "tsl"),
+        ('tls = "implicit"', 'tls = "maybe"', "tls", "maybe"),
+        ("messages-per-minute = 10", 'messages-per-minute = "ten"', "limits.messages-per-minute", "int"),
+        ("messages-per-minute = 10", "messages-per-minute = 0", "limits", "at least 1"),
+        ("messages-per-minute", "messages_per_minute", "limits", "messages_per_minute"),
+        ("mail.example.org:465", "mail.example.org", "", "host:port"),
+        ("https://login.example.org", "http://login.example.org", "", "https"),
+        ("https://login.example.org", "https://login.example.org@evil.example", "", "https"),
+        ("[grants.client-credentials]", "[grants.telepathy]", "grants", "telepathy"),
+        ('klass = "window"', 'klass = "never"', "rule[0].klass", "never"),
+        ('phase = ["eod"]', 'phase = ["never"]', "rule[0].phase[0]", "never"),
+        ('"550-559"', '"55x"', "rule[0]", "neither a number nor a range"),
+        ('"5.7.100-120"', '"5.7"', "rule[0]", "neither a number nor a range"),
+        ('text = ["full moon"]', 'pattern = ["("]', "rule[0]", "regular expression"),
+        ('id = "moon"', 'id = "Full Moon"', "rule[0].id", "regex"),
+        ('replies = ["google"]', 'replies = ["../secrets"]', "replies", "no catalogue"),
+        ('replies = ["google"]', 'replies = ["nothing"]', "replies", "no catalogue"),
+        ('name = "example"', 'name = "../x"', "name", "no name"),
+    ],
+)
+def test_a_mistake_is_named_with_file_and_key(was: str, written: str, key: str, says: str) -> None:
+    assert was in OWN
+    with pytest.raises(ConfigError) as caught:
+        parse(OWN.replace(was, written), file="example.toml")
+    assert caught.value.file == "example.toml"
+    assert caught.value.key == key
+    assert says in str(caught.value)
+
+
+def test_a_rule_that_would_match_everything_is_refused() -> None:
+    text = OWN.replace('code = ["550-559"]\nenhanced = ["5.7.100-120"]\ntext = ["full moon"]\n', "")
+    with pytest.raises(ConfigError, match="match everything"):
+        parse(text, file="example.toml")
+
+
+def test_two_rules_of_one_name_are_refused() -> None:
+    rule = OWN[OWN.index("[[rule]]") :]
+    with pytest.raises(ConfigError, match="two rules"):
+        parse(OWN + rule, file="example.toml")
+
+
+def test_a_file_that_is_no_toml_is_named_with_its_line(tmp_path: Path) -> None:
+    file = tmp_path / "example.toml"
+    file.write_text("name = 'x'\ntitle = \n")
+    with pytest.raises(ConfigError) as caught:
+        load(file)
+    assert (caught.value.file, caught.value.line) == (str(file), 2)
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"#" * (2 << 20)], ids=["binary", "huge"])
+def test_a_file_that_cannot_be_a_preset_is_refused(tmp_path: Path, content: bytes) -> None:
+    file = tmp_path / "example.toml"
+    file.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"example\.toml"):
+        load(file)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere\.toml"):
+        load(tmp_path / "nowhere.toml")
