@@ -1,0 +1,26 @@
+"""What a reply or an error means: how far it reaches, what to do, and who can cure it. Pure."""
+
+from typing import TYPE_CHECKING
+
+from postbearer._lazy import lazy
+
+if TYPE_CHECKING:
+    from postbearer.verdict.explaining import explain as explain
+    from postbearer.verdict.judging import judge as judge
+    from postbearer.verdict.queue_id import provider_queue_id as provider_queue_id
+    from postbearer.verdict.token import judge_token_error as judge_token_error
+    from postbearer.verdict.verdict import First as First
+    from postbearer.verdict.verdict import Klass as Klass
+    from postbearer.verdict.verdict import Phase as Phase
+    from postbearer.verdict.verdict import Scope as Scope
+    from postbearer.verdict.verdict import Verdict as Verdict
+    from postbearer.verdict.verdict import Who as Who
+
+_EXPORTS = {
+    "explaining": ["explain"],
+    "judging": ["judge"],
+    "queue_id": ["provider_queue_id"],
+    "token": ["judge_token_error"],
+    "verdict": ["First", "Klass", "Phase", "Scope", "Verdict", "Who"],
+}
+__getattr__, __all__ = lazy(__name__, _EXPORTS)

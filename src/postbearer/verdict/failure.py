@@ -1,0 +1,113 @@
+"""What an error means: what happened instead of a reply."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from postbearer import errors
+from postbearer.errors import PostbearerError
+from postbearer.outcome import State
+from postbearer.providers import First, Klass, Phase, Rule, Scope, Who
+from postbearer.reply import Reply
+from postbearer.verdict.match import Subject, best
+from postbearer.verdict.token import judge_token_error, numbers_in
+from postbearer.verdict.verdict import Verdict, by_rule, of, scope_of
+
+JudgeReply = Callable[[Reply, Phase, Sequence[Rule]], Verdict]
+
+# The nearest class in the error's ancestry names the finding.
+FINDINGS: dict[type[PostbearerError], str] = {
+    errors.ConnectFailed: "connect-failed",
+    errors.TlsFailed: "tls-failed",
+    errors.TimedOut: "timed-out",
+    errors.Disconnected: "disconnected",
+    errors.RemoteProtocolError: "protocol-broken",
+    errors.LocalProtocolError: "unsafe-input",
+    errors.MechanismMissing: "mechanism-missing",
+    errors.TokenUnavailable: "token-unavailable",
+    errors.GrantRefused: "grant-refused",
+    errors.CredentialRefused: "credential-refused",
+    errors.SecretError: "secret-unreadable",
+    errors.ConfigError: "configuration",
+    errors.UsageError: "usage",
+    errors.BudgetSpent: "budget-spent",
+    errors.StoreFull: "store-full",
+    errors.SchemaMismatch: "schema-mismatch",
+    errors.StoreError: "store",
+}
+_MAY_HAVE_ARRIVED = (errors.NetworkError, errors.RemoteProtocolError)
+
+
+def judge_error(error: PostbearerError, phase: Phase, rules: Sequence[Rule], reply: JudgeReply) -> Verdict:
+    """The meaning of `error`; `reply` judges the replies that some errors carry."""
+    if isinstance(error, errors.Rejected):
+        return _rejected(error, phase, rules, reply)
+    if isinstance(error, errors.CredentialRefused) and error.reply is not None:
+        return _refused(reply(error.reply, Phase.AUTH, rules))
+    if isinstance(error, errors.GrantRefused):
+        return _grant(error, rules)
+    phase = _stage(error, phase)
+    if phase is Phase.EOD and isinstance(error, _MAY_HAVE_ARRIVED):
+        return replace(_found("lost-after-content", error, phase, rules), state=State.UNKNOWN)
+    verdict = _found(_finding(error), error, phase, rules)
+    if isinstance(error, errors.TokenUnavailable) and error.retry_after:
+        return replace(verdict, klass=Klass.WINDOW, wait=error.retry_after)
+    if isinstance(error, errors.LocalProtocolError) and phase in (
+        Phase.MAIL,
+        Phase.RCPT,
+        Phase.DATA,
+        Phase.EOD,
+    ):
+        # The message, or this recipient, is what cannot be said; anything earlier is the account's own.
+        return replace(verdict, state=State.FAILED, klass=Klass.PERMANENT, scope=scope_of(phase))
+    return verdict
+
+
+def _finding(error: PostbearerError) -> str:
+    return next((FINDINGS[kind] for kind in type(error).__mro__ if kind in FINDINGS), "unexpected")
+
+
+def _found(finding: str, error: PostbearerError, phase: Phase, rules: Sequence[Rule]) -> Verdict:
+    rule = best(Subject(phase, error.message, finding=finding), rules)
+    if rule is None:
+        return of(Klass.SOON, scope_of(phase), error.message, error.hint)
+    verdict = by_rule(rule, phase)
+    return replace(verdict, remedy=error.hint) if error.hint else verdict
+
+
+def _stage(error: PostbearerError, phase: Phase) -> Phase:
+    """The phase, or the error's own stage where the caller did not know better."""
+    stage = getattr(error, "stage", "")
+    return Phase(stage) if phase is Phase.ANY and stage in set(Phase) else phase
+
+
+def _refused(verdict: Verdict) -> Verdict:
+    """A credential refused twice: renewing was tried, and what reads like bad luck needs a person."""
+    first = tuple(step for step in verdict.first if step is not First.RENEW)
+    if verdict.klass is not Klass.HOLD:
+        verdict = replace(verdict, klass=Klass.HOLD, state=State.DEFERRED, scope=Scope.ACCOUNT)
+    return replace(verdict, first=first)
+
+
+def _grant(error: errors.GrantRefused, rules: Sequence[Rule]) -> Verdict:
+    """A grant that was refused is held, whatever the catalogue says about its name."""
+    verdict = judge_token_error(400, error.code, error.message, numbers_in(error.message), rules)
+    who = Who(error.who) if error.who in set(Who) else verdict.who
+    if not verdict.rule:
+        verdict = replace(verdict, cause=error.message, remedy=error.hint or verdict.remedy, who=who)
+    return replace(
+        verdict,
+        klass=Klass.HOLD,
+        state=State.DEFERRED,
+        configuration=verdict.configuration or error.configuration,
+    )
+
+
+def _rejected(error: errors.Rejected, phase: Phase, rules: Sequence[Rule], reply: JudgeReply) -> Verdict:
+    for outcome in error.receipt.refused:
+        if outcome.reply is not None:
+            return reply(outcome.reply, phase, rules)
+        if outcome.error is not None:
+            return judge_error(outcome.error, phase, rules, reply)
+    return of(Klass.PERMANENT, Scope.MESSAGE, error.message, error.hint)

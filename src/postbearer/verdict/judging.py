@@ -1,0 +1,83 @@
+"""From a reply or an error to its meaning."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64decode
+from binascii import Error as NotBase64
+from collections.abc import Sequence
+
+from postbearer.errors import PostbearerError
+from postbearer.providers import First, Klass, Phase, Rule, Scope, generic_rules
+from postbearer.reply import Reply, printable
+from postbearer.verdict.failure import judge_error
+from postbearer.verdict.match import Subject, best
+from postbearer.verdict.verdict import Verdict, by_rule, of, scope_of
+
+_STATUS = re.compile(rb"^[245]\.[0-9]{1,3}\.[0-9]{1,3}(?:[ :]+|$)")
+_AUTH_CODES = frozenset({530, 534, 535, 538})
+
+
+def judge(
+    what: Reply | PostbearerError, phase: Phase | str = Phase.ANY, rules: Sequence[Rule] | None = None
+) -> Verdict:
+    """What `what` means that came in `phase`, by `rules` (a preset's; the generic ones by default).
+
+    A connection lost in phase ``eod``, which begins when the content is complete, leaves the outcome
+    unknown (RFC 1047); one lost while the content still goes out belongs to phase ``data``.
+    """
+    known = generic_rules() if rules is None else rules
+    if isinstance(what, Reply):
+        return judge_reply(what, Phase(phase), known)
+    return judge_error(what, Phase(phase), known, judge_reply)
+
+
+def judge_reply(reply: Reply, phase: Phase, rules: Sequence[Rule]) -> Verdict:
+    if reply.positive:
+        return of(Klass.DONE, scope_of(phase), "The server took it.")
+    text = _challenge(reply) if reply.code == 334 else plain_text(reply.lines)
+    rule = best(Subject(phase, text, code=reply.code, enhanced=reply.enhanced), rules)
+    return by_rule(rule, phase) if rule is not None else _unlisted(reply, phase)
+
+
+def plain_text(lines: Sequence[bytes]) -> str:
+    """All lines as one, without the enhanced status codes that servers repeat on each."""
+    return " ".join(" ".join(printable(_STATUS.sub(b"", line)).split()) for line in lines)
+
+
+def _challenge(reply: Reply) -> str:
+    """A 334's text, decoded: an error challenge is known by being a JSON object (RFC 7628 3.2.2)."""
+    try:
+        return printable(b64decode(reply.lines[0], validate=True)).strip()
+    except (NotBase64, ValueError):
+        return ""
+
+
+def _unlisted(reply: Reply, phase: Phase) -> Verdict:
+    """What a reply means that no rule knows: its class decides, and what it answered."""
+    if reply.closing:
+        return of(Klass.SOON, Scope.HOST, "The server closes the connection.", "", First.RECONNECT, First.CUT)
+    if reply.transient:
+        return of(Klass.SOON, scope_of(phase), "The server refuses for now.")
+    if not reply.permanent:
+        return of(Klass.DONE, scope_of(phase), "The server waits for more.")
+    if phase is Phase.AUTH or (phase is Phase.ANY and reply.code in _AUTH_CODES):
+        return of(
+            Klass.HOLD,
+            Scope.ACCOUNT,
+            "The server refuses to authenticate this account.",
+            "Read the server's words; check user name, grant and permissions.",
+        )
+    if phase in (Phase.CONN, Phase.EHLO, Phase.TLS):
+        return of(
+            Klass.HOLD,
+            Scope.HOST,
+            "The server does not want to talk to this host.",
+            "Read the server's words; check host, port and EHLO name.",
+        )
+    return of(
+        Klass.PERMANENT,
+        scope_of(phase),
+        "The server refuses for good.",
+        "Read the server's words and correct it.",
+    )

@@ -1,0 +1,35 @@
+"""The id under which a server filed a message, as its 250 tells."""
+
+from __future__ import annotations
+
+import re
+
+from postbearer.reply import Reply
+
+LONGEST = 200
+_ID = r"(<?[A-Za-z0-9][A-Za-z0-9._@+=/-]*>?)"
+_FORMS = tuple(
+    re.compile(form, re.IGNORECASE)
+    for form in (
+        r"(<[^<>\s]+>) \[(?:InternalId|Hostname)=",  # Exchange: its own name for it is the Message-ID
+        rf"\bqueued (?:as|under|with id) {_ID}",  # Postfix and most others
+        rf"\bqueued on \S+ (?:as )?{_ID}",  # Yandex
+        rf"^(?:OK )?\d+ {_ID} - gsmtp",  # Gmail: time, session, host
+        rf"\bid[=:] ?{_ID}",  # Exim, Dovecot
+        rf"^{_ID} Message accepted for delivery",  # Sendmail, OpenSMTPD
+        rf"^ok \d+ qp {_ID}",  # qmail
+        r"\b(?:message|accepted|received)\b.*?(<[^<>\s]+@[^<>\s]+>)",  # Apache James
+        rf"^ok:? {_ID}$",  # Amazon SES
+    )
+)
+
+
+def provider_queue_id(reply: Reply) -> str:
+    """The id in `reply`, at most 200 characters; empty if it is not positive or names none."""
+    from postbearer.verdict.judging import plain_text  # a cheap call must not load the catalogue
+
+    if not reply.positive:
+        return ""
+    text = plain_text(reply.lines)
+    found = next((match for form in _FORMS if (match := form.search(text))), None)
+    return found[1].rstrip(".,;")[:LONGEST] if found else ""
