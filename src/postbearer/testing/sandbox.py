@@ -14,8 +14,12 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from postbearer.account import Account
 from postbearer.clock import Clock, SystemClock
 from postbearer.errors import UsageError
+from postbearer.oauth import ClientCredentials
+from postbearer.providers import preset
+from postbearer.secret import Secret
 from postbearer.testing.authorization import AuthorizationServer
 from postbearer.testing.certificates import Authority
 from postbearer.testing.faults import Faults
@@ -118,6 +122,24 @@ class Sandbox:
     def sign_in(self, user: str = ADDRESS) -> str:
         """A refresh token, as a person would get it for the sandbox's client by consenting."""
         return self.register.sign_in(CLIENT_ID, user, self.personality.scopes[0])
+
+    def account(self, name: str = "sandbox") -> Account:
+        """The account of `configuration`, for the library."""
+        return Account.of(
+            preset("smtp" if self.personality.name == "generic" else self.personality.name),
+            ADDRESS,
+            ClientCredentials(CLIENT_ID, Secret(self.client_secret), scopes=self.personality.scopes[:1]),
+            name=name,
+            servers=[f"{NAME}:{self.starttls_port}"],
+            tls="starttls",
+            ca_file=str(self.folder / "ca.pem"),
+            token_url=self.token_url,
+        )
+
+    def reset(self) -> None:
+        """Empty the inbox and switch all faults off."""
+        self.inbox.clear()
+        self.set_faults(Faults())
 
     def set_faults(self, faults: Faults) -> None:
         """Put other faults in force, for the requests and commands from now on."""

@@ -1,0 +1,256 @@
+"""The sandbox behaves as the providers do; here a client of Python's own library asks it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import smtplib
+import ssl
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from postbearer.testing import BackgroundSandbox, Faults, Sandbox, SmtpFault, TokenFault
+from postbearer.testing.sandbox import ADDRESS, CLIENT_ID, OTHER_ADDRESS
+
+MESSAGE = b"From: alerts@example.org\r\nSubject: hello\r\n\r\n.dots\r\n..\r\nbody\r\n"
+
+
+@pytest.fixture(params=["generic", "google", "microsoft"])
+def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    with BackgroundSandbox(request.param) as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def microsoft() -> Iterator[Sandbox]:
+    with BackgroundSandbox("microsoft") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def generic() -> Iterator[Sandbox]:
+    with BackgroundSandbox() as sandbox:
+        yield sandbox
+
+
+def post(url: str, **form: str) -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(url, urllib.parse.urlencode(form).encode()) as answer:
+            return answer.status, json.load(answer)
+    except urllib.error.HTTPError as error:
+        with error:
+            body = error.read()
+            return error.code, json.loads(body) if body.startswith(b"{") else body
+
+
+def get_token(sandbox: Sandbox, **form: str) -> str:
+    form = {"grant_type": "client_credentials", "client_secret": sandbox.client_secret} | form
+    status, answer = post(sandbox.token_url, client_id=CLIENT_ID, **form)
+    assert status == 200, answer
+    return str(answer["access_token"])
+
+
+def log_in(sandbox: Sandbox, token: str, user: str = ADDRESS, *, answer: str = "") -> smtplib.SMTP:
+    context = ssl.create_default_context(cafile=str(sandbox.folder / "ca.pem"))
+    smtp = smtplib.SMTP_SSL("localhost", sandbox.implicit_port, context=context)
+    smtp.ehlo("client.example.org")
+    blob = base64.b64encode(f"user={user}\1auth=Bearer {token}\1\1".encode()).decode()
+    assert smtp.docmd("AUTH", "XOAUTH2")[0] == 334
+    code, text = smtp.docmd(blob)
+    if code == 334:
+        code, text = smtp.docmd(answer)
+    if code != 235:
+        smtp.close()
+        raise smtplib.SMTPAuthenticationError(code, text)
+    return smtp
+
+
+def send(smtp: smtplib.SMTP, sender: str = ADDRESS, content: bytes = MESSAGE) -> Any:
+    return smtp.sendmail(sender, ["you@example.org"], content)
+
+
+def test_a_token_lets_a_message_in_and_every_byte_arrives(sandbox: Sandbox) -> None:
+    with log_in(sandbox, get_token(sandbox)) as smtp:
+        send(smtp)
+    (received,) = sandbox.inbox.messages
+    assert received.content == MESSAGE
+    assert received.recipients == ("you@example.org",)
+    assert received.mechanism == "XOAUTH2"
+    assert sandbox.token_requests == 1
+
+
+@pytest.mark.parametrize("user", [ADDRESS, "nobody@example.org"])
+def test_a_wrong_token_or_user_is_refused_as_the_provider_does(sandbox: Sandbox, user: str) -> None:
+    token = "wrong" if user == ADDRESS else get_token(sandbox)
+    with pytest.raises(smtplib.SMTPAuthenticationError) as refused:
+        log_in(sandbox, token, user)
+    assert refused.value.smtp_code == 535
+    assert (b"5.7.3" in refused.value.smtp_error) is (sandbox.personality.name == "microsoft")
+
+
+def test_a_persons_token_is_for_that_person_only(generic: Sandbox) -> None:
+    token = get_token(
+        generic, grant_type="password", username=OTHER_ADDRESS, password=generic.users[OTHER_ADDRESS]
+    )
+    log_in(generic, token, OTHER_ADDRESS).quit()
+    with pytest.raises(smtplib.SMTPAuthenticationError):
+        log_in(generic, token, ADDRESS)
+
+
+def test_an_expired_token_is_refused() -> None:
+    with BackgroundSandbox(lifetime=-1) as sandbox, pytest.raises(smtplib.SMTPAuthenticationError):
+        log_in(sandbox, get_token(sandbox))
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "error"),
+    [
+        ({"client_secret": "wrong"}, 401, "invalid_client"),
+        ({"grant_type": "magic"}, 400, "unsupported_grant_type"),
+        ({"scope": "everything"}, 400, "invalid_scope"),
+        ({"grant_type": "password", "username": ADDRESS, "password": "x"}, 400, "invalid_grant"),
+        ({"grant_type": "refresh_token", "refresh_token": "x"}, 400, "invalid_grant"),
+    ],
+)
+def test_token_errors_have_the_words_of_rfc_6749(
+    generic: Sandbox, change: dict[str, str], status: int, error: str
+) -> None:
+    form = {"grant_type": "client_credentials", "client_secret": generic.client_secret} | change
+    got, answer = post(generic.token_url, client_id=CLIENT_ID, **form)
+    assert (got, answer["error"]) == (status, error)
+
+
+def refresh(sandbox: Sandbox, token: str) -> tuple[int, Any]:
+    return post(sandbox.token_url, client_id=CLIENT_ID, grant_type="refresh_token", refresh_token=token)
+
+
+def test_refresh_tokens_rotate_and_reuse_ends_the_family(generic: Sandbox) -> None:
+    first = generic.sign_in()
+    status, answer = refresh(generic, first)
+    assert status == 200
+    second = answer["refresh_token"]
+    assert second != first
+    assert refresh(generic, first)[0] == 400
+    assert refresh(generic, second)[0] == 400
+
+
+def test_a_device_is_signed_in_once_a_person_approves(generic: Sandbox) -> None:
+    _, begun = post(f"{generic.url}/device_authorization", client_id=CLIENT_ID)
+    poll = {
+        "client_id": CLIENT_ID,
+        "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
+        "device_code": begun["device_code"],
+    }
+    assert post(generic.token_url, **poll)[1]["error"] == "authorization_pending"
+    with urllib.request.urlopen(begun["verification_uri"]) as page:
+        assert b"Approve" in page.read()
+    form = urllib.parse.urlencode({"code": begun["user_code"], "user": ADDRESS}).encode()
+    urllib.request.urlopen(f"{generic.url}/approve", form).close()
+    status, answer = post(generic.token_url, **poll)
+    assert status == 200
+    log_in(generic, answer["access_token"]).quit()
+
+
+@pytest.mark.parametrize(
+    ("fault", "status"),
+    [
+        (TokenFault(kind="down"), 503),
+        (TokenFault(kind="throttled", retry_after="7"), 429),
+        (TokenFault(kind="redirect"), 302),
+        (TokenFault(kind="lost-rotation"), 502),
+    ],
+)
+def test_token_faults_strike_as_often_as_they_say(generic: Sandbox, fault: TokenFault, status: int) -> None:
+    fault.times = 1
+    generic.set_faults(Faults(token=[fault]))
+    opener = urllib.request.build_opener(_NoRedirect)
+    form = f"grant_type=client_credentials&client_id={CLIENT_ID}&client_secret={generic.client_secret}"
+    with pytest.raises(urllib.error.HTTPError) as failed:
+        opener.open(generic.token_url, form.encode())
+    with failed.value:
+        assert failed.value.code == status
+    get_token(generic)
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
+def test_faults_are_switched_by_http(generic: Sandbox) -> None:
+    faults = {"smtp": [{"at": "rcpt", "reply": "550 5.1.1 no such user", "match": "you@"}]}
+    request = urllib.request.Request(f"{generic.url}/faults", json.dumps(faults).encode(), method="PUT")
+    urllib.request.urlopen(request).close()
+    with log_in(generic, get_token(generic)) as smtp, pytest.raises(smtplib.SMTPRecipientsRefused):
+        send(smtp)
+
+
+def test_a_fault_that_does_not_exist_is_refused(generic: Sandbox) -> None:
+    request = urllib.request.Request(f"{generic.url}/faults", b'{"smtp": [{"at": "lunch"}]}', method="PUT")
+    with pytest.raises(urllib.error.HTTPError) as failed:
+        urllib.request.urlopen(request)
+    with failed.value:
+        assert b"lunch" in failed.value.read()
+
+
+def test_a_silent_fault_hangs_up(generic: Sandbox) -> None:
+    smtp = log_in(generic, get_token(generic))
+    generic.set_faults(Faults(smtp=[SmtpFault(at="mail")]))
+    with pytest.raises(smtplib.SMTPServerDisconnected):
+        send(smtp)
+    smtp.close()
+
+
+def test_the_fourth_connection_of_a_mailbox_is_told_after_the_content(microsoft: Sandbox) -> None:
+    token = get_token(microsoft)
+    connections = [log_in(microsoft, token) for _ in range(4)]
+    for smtp in connections[:3]:
+        send(smtp)
+    with pytest.raises(smtplib.SMTPDataError, match=r"4\.3\.2"):
+        send(connections[3])
+    for smtp in connections:
+        smtp.close()
+    assert len(microsoft.inbox.messages) == 3
+
+
+def test_a_foreign_sender_is_told_after_the_content(microsoft: Sandbox) -> None:
+    with log_in(microsoft, get_token(microsoft)) as smtp:
+        with pytest.raises(smtplib.SMTPDataError, match=r"5\.2\.252 SendAsDenied"):
+            send(smtp, sender=OTHER_ADDRESS)
+        with pytest.raises(smtplib.SMTPDataError, match="SendAsDenied"):
+            send(smtp, content=MESSAGE.replace(b"alerts@", b"boss@"))
+
+
+def test_the_thirty_first_message_of_a_minute_can_be_refused(microsoft: Sandbox) -> None:
+    microsoft.set_faults(Faults(excess_is_refused=True))
+    with log_in(microsoft, get_token(microsoft)) as smtp:
+        for _ in range(30):
+            send(smtp)
+        with pytest.raises(smtplib.SMTPResponseException, match=r"4\.4\.2"):
+            send(smtp)
+
+
+def test_the_inbox_is_shown_to_a_browser_and_escaped(generic: Sandbox) -> None:
+    with log_in(generic, get_token(generic)) as smtp:
+        send(smtp, content=b"From: alerts@example.org\r\nSubject: <script>alert(1)</script>\r\n\r\nx\r\n")
+    with urllib.request.urlopen(generic.url) as page:
+        text = page.read().decode()
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert "&lt;script&gt;" in text
+    assert "<script>" not in text
+    identifier = generic.inbox.messages[0].id
+    with urllib.request.urlopen(f"{generic.url}/inbox/{identifier}/raw") as raw:
+        assert raw.read() == generic.inbox.messages[0].content
+
+
+def test_its_description_names_everything(sandbox: Sandbox) -> None:
+    with urllib.request.urlopen(f"{sandbox.url}/describe") as page:
+        about = json.load(page)
+    assert about["client_secret"] == sandbox.client_secret
+    assert set(about["users"]) == {ADDRESS, OTHER_ADDRESS}
+    assert about["smtp"]["starttls_port"] == sandbox.starttls_port
