@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from postbearer.keeping.key import KeyFile as KeyFile
     from postbearer.keeping.key import rotate_key as rotate_key
     from postbearer.keeping.lock import FileLock as FileLock
-    from postbearer.keeping.peek import peek as peek
-    from postbearer.keeping.peek import shortcut as shortcut
+    from postbearer.keeping.quick import peek as peek
+    from postbearer.keeping.quick import shortcut as shortcut
     from postbearer.keeping.reference import Place as Place
     from postbearer.keeping.reference import SecretStore as SecretStore
     from postbearer.keeping.reference import is_reference as is_reference
@@ -28,7 +28,7 @@ _EXPORTS = {
     "folder": ["StateFolder", "default_state_folder"],
     "key": ["KeyFile", "rotate_key"],
     "lock": ["FileLock"],
-    "peek": ["peek", "shortcut"],
+    "quick": ["peek", "shortcut"],
     "reference": ["Place", "SecretStore", "is_reference", "source"],
     "sealed": ["seal_reference"],
     "sealing": ["Key", "SealedBox", "parse_keys"],

@@ -19,7 +19,7 @@ from postbearer.errors import StoreError, TokenUnavailable
 from postbearer.keeping.files import read_private, trouble, write_private
 from postbearer.keeping.folder import StateFolder
 from postbearer.keeping.lock import WAIT, FileLock
-from postbearer.keeping.peek import FORMAT, opened, parse, place
+from postbearer.keeping.quick import FORMAT, opened, parse, place
 from postbearer.keeping.sealing import SealedBox
 from postbearer.oauth import Kept
 from postbearer.secret import Secret

@@ -65,7 +65,7 @@ def parse(data: bytes) -> dict[str, Any]:
 
 def opened(box: SealedBox, entry: Mapping[str, Any], account: str, field: str) -> dict[str, Any]:
     """What is sealed in `field` of `entry`. Raises `StoreError`, `ValueError` or `KeyError`."""
-    plain = json.loads(box.unseal(entry[field], place(account, entry["binding"], field)))
+    plain = json.loads(box.unseal(str(entry[field]), place(account, entry["binding"], field)))
     if not isinstance(plain, dict):
         raise ValueError("not a sealed record")  # noqa: TRY004 - one error for all that is unreadable
     return plain
