@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -70,6 +71,7 @@ class Tokens:
         self.error = error
 
     async def token(self) -> Token:
+        await asyncio.sleep(0)  # others may run meanwhile, as with a real source
         if self.error is not None:
             raise self.error
         return Token(Secret(self.values[0]), expires_at=1e9, obtained_at=1000.0)

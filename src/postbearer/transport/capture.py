@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
@@ -68,24 +67,26 @@ class NoCapture:
 
 
 def scrubbed(reply: Reply, secrets: Iterable[bytes]) -> Reply:
-    """`reply` with every piece of `secrets` masked, plain or in base64, whole or cut.
+    """`reply` with every piece of `secrets` masked, also where one was cut.
 
     Some servers repeat the command they refuse, and replies go to logs and to people.
     """
     pieces: set[bytes] = set()
     for secret in secrets:
-        for form in (secret, b64encode(secret)):
-            pieces.update(form[start : start + _PIECE] for start in range(len(form) - _PIECE + 1))
-    lines = tuple(_masked(line, pieces) for line in reply.lines)
+        length = min(_PIECE, len(secret))
+        pieces.update(secret[start : start + length] for start in range(len(secret) - length + 1))
+    lines = tuple(_masked(line, pieces - {b""}) for line in reply.lines)
     return reply if lines == reply.lines else replace(reply, lines=lines)
 
 
 def _masked(line: bytes, pieces: set[bytes]) -> bytes:
     out = bytearray()
     end = 0  # octets before it are written or masked
-    for start in range(len(line) - _PIECE + 1):
-        if line[start : start + _PIECE] in pieces:
+    lengths = {len(piece) for piece in pieces}
+    for start in range(len(line)):
+        hit = max((length for length in lengths if line[start : start + length] in pieces), default=0)
+        if hit:
             if start >= end:
                 out += line[end:start] + MASK.encode()
-            end = start + _PIECE
+            end = max(end, start + hit)
     return bytes(out + line[end:])

@@ -88,15 +88,23 @@ class Conversation:
         return self._lost is None
 
     async def answer(self) -> Answer:
-        """The next answer. Raises `TimedOut`, `Disconnected` or `RemoteProtocolError`."""
+        """The next answer.
+
+        Raises `TimedOut`, `RemoteProtocolError`, or `Disconnected`, also when the server says goodbye
+        (221) where nobody did: that is not the success its first digit promises.
+        """
         self._note(b"")  # what broke behind the answers of the last read is raised before waiting
         while not self._answers:
             stage, timeout = _stage(self._owed[0], self.timeouts)
             if self._lost is not None and stage == "eod":
                 stage = "data"
             self._note(await self.stream.read(stage, self._in_time(stage, timeout)))
-        self._owed.popleft()
-        return self._answers.popleft()
+        command = self._owed.popleft()
+        answer = self._answers.popleft()
+        if answer.reply.code == 221 and not isinstance(command, Quit):
+            stage, _ = _stage(command, self.timeouts)
+            raise Disconnected(f"{self.peer} said goodbye: {answer.reply}.", host=self.peer, stage=stage)
+        return answer
 
     def content(self, data: bytes) -> bytes:
         """The octets to write for a piece of content."""
@@ -112,7 +120,9 @@ class Conversation:
     def _note(self, data: bytes) -> None:
         if not self._answers:
             for answer in self.core.receive(data):
-                reply = scrubbed(answer.reply, self.secrets) if self.secrets else answer.reply
+                reply = answer.reply
+                if self.secrets and not reply.intermediate:  # a challenge is still to be decoded
+                    reply = scrubbed(reply, self.secrets)
                 self.capture.received(answer.command, reply)
                 self._answers.append(Answer(answer.command, reply))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import cast
 
 from postbearer.errors import CredentialRefused, LocalProtocolError, RemoteProtocolError, ServerRefused
@@ -148,10 +149,11 @@ async def converse(talk: Conversation, exchange: ClientExchange, secrets: tuple[
 
 
 def _secrets(credential: Credential, exchange: ClientExchange) -> tuple[bytes, ...]:
-    """What must not come back in a reply."""
-    own: list[bytes] = [exchange.initial] if exchange.initial else []
+    """What must not come back in a reply: the secret itself, and the line that carries it."""
+    own: list[bytes] = [b64encode(exchange.initial)] if exchange.initial else []
     if isinstance(credential, BearerCredential):
         own.append(credential.token.reveal().encode())
     if isinstance(credential, PasswordCredential):
-        own.append(credential.password.reveal().encode())
+        password = credential.password.reveal().encode()
+        own += [password, b64encode(password)]
     return tuple(own)

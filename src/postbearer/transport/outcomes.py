@@ -88,6 +88,6 @@ def _one_too_many(replies: Replies, place: int, rules: Sequence[Rule] | None) ->
     reply = replies.rcpts[place]
     if reply is None or not any(other is not None and other.positive for other in replies.rcpts[:place]):
         return False
-    if First.SPLIT in judge(reply, Phase.RCPT, rules).first:
-        return True
-    return reply.code in (452, 552) and (reply.enhanced is None or reply.enhanced[1:] == (5, 3))
+    if reply.code in (452, 552) and reply.enhanced is not None:
+        return reply.enhanced[1:] == (5, 3)
+    return reply.code in (452, 552) or First.SPLIT in judge(reply, Phase.RCPT, rules).first

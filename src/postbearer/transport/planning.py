@@ -73,10 +73,10 @@ def _refusal(envelope: Envelope, content: Content, offered: Extensions, *, tls: 
         return refuse(552, "5.3.4", text)
     if envelope.require_tls and not (tls and offered.requiretls):  # RFC 8689 4.2.1
         return refuse(550, "5.7.30", "The server does not offer REQUIRETLS")
-    if content.binary and not (offered.binarymime and offered.chunking):
+    if content.binary and not (offered.binarymime and offered.chunking and offered.eightbitmime):
         what = "bare CR or LF, NUL, or lines longer than 998 octets"
         return refuse(554, "5.6.3", f"The message has {what}, and the server does not offer BINARYMIME")
-    if content.eight_bit and not (offered.eightbitmime or content.binary):
+    if content.eight_bit and not offered.eightbitmime:
         return refuse(554, "5.6.3", "The message is 8-bit and the server does not offer 8BITMIME")
     if envelope.smtputf8 and not offered.smtputf8 and content.eight_bit and _header_eight_bit(content):
         return refuse(554, "5.6.9", "The header is in UTF-8 and the server does not offer SMTPUTF8")
