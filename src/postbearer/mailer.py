@@ -19,6 +19,7 @@ from concurrent.futures import CancelledError
 from dataclasses import replace
 from email.message import Message
 from email.utils import formatdate, make_msgid
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
@@ -239,7 +240,7 @@ class Mailer:
         observer: Observer | None = None,
     ) -> None:
         self.account = account
-        self._make = lambda: AsyncMailer(account, state=state, clock=clock, observer=observer)
+        self._make = partial(AsyncMailer, account, state=state, clock=clock, observer=observer)
         self._lock = threading.Lock()
         self._loop: _LoopThread | None = None
         self._mailer = self._make()  # what is wrong with account or state shows here

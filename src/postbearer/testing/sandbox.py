@@ -17,7 +17,7 @@ from typing import Any, Self
 from postbearer.account import Account
 from postbearer.clock import Clock, SystemClock
 from postbearer.errors import UsageError
-from postbearer.oauth import ClientCredentials
+from postbearer.oauth import ClientCredentials, Grant, RefreshToken
 from postbearer.providers import preset
 from postbearer.secret import Secret
 from postbearer.testing.authorization import AuthorizationServer
@@ -125,10 +125,14 @@ class Sandbox:
 
     def account(self, name: str = "sandbox") -> Account:
         """The account of `configuration`, for the library."""
+        secret, scopes = Secret(self.client_secret), self.personality.scopes[:1]
+        grant: Grant = ClientCredentials(CLIENT_ID, secret, scopes=scopes)
+        if self._person:
+            grant = RefreshToken(CLIENT_ID, Secret(self.sign_in()), secret, scopes=scopes)
         return Account.of(
             preset("smtp" if self.personality.name == "generic" else self.personality.name),
             ADDRESS,
-            ClientCredentials(CLIENT_ID, Secret(self.client_secret), scopes=self.personality.scopes[:1]),
+            grant,
             name=name,
             servers=[f"{NAME}:{self.starttls_port}"],
             tls="starttls",
@@ -175,19 +179,32 @@ class Sandbox:
             f'servers = ["{NAME}:{self.starttls_port}"]\n'
             'tls = "starttls"\n'
             f'ca-file = "{self.folder / "ca.pem"}"\n'
-            'grant = "client-credentials"\n'
+            f'grant = "{self._grant}"\n'
             f'token-url = "{self.token_url}"\n'
             f'client-id = "{CLIENT_ID}"\n'
             f'client-secret = "file:{self.folder / "client-secret"}"\n'
             f'scopes = ["{self.personality.scopes[0]}"]\n'
+            + (f'refresh-token = "file:{self.folder / "refresh-token"}"\n' if self._person else "")
         )
+
+    @property
+    def _person(self) -> bool:
+        """Google knows no app-only tokens without a service account: there a person has signed in."""
+        return self.personality.name == "google"
+
+    @property
+    def _grant(self) -> str:
+        return RefreshToken.name if self._person else ClientCredentials.name
 
     def _write_files(self) -> None:
         self.authority.write(self.folder / "ca.pem")
-        (self.folder / "client-secret").write_text(self.client_secret + "\n")
-        (self.folder / "client-secret").chmod(0o600)
-        (self.folder / "postbearer.toml").write_text(self.configuration())
-        (self.folder / "postbearer.toml").chmod(0o600)
+        files = {"client-secret": self.client_secret + "\n", "postbearer.toml": self.configuration()}
+        if self._person:
+            files["refresh-token"] = self.sign_in() + "\n"
+        for name, text in files.items():
+            path = self.folder / name
+            path.touch(mode=0o600)
+            path.write_text(text)
 
 
 @contextlib.asynccontextmanager
