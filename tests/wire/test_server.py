@@ -364,6 +364,35 @@ def test_after_some_errors_the_driver_is_asked_to_be_slow() -> None:
     assert session.server.slow
 
 
+def test_line_ends_are_repaired_for_those_who_ask_but_the_end_of_data_is_not() -> None:
+    session = addressed(Offer("mx", fix_line_ends=True))
+    session.say("DATA")
+    assert session.say(b"a\nb\rc\r\n.\nd\n.\n", pieces=None) == []
+    assert session.say(b"e\r", pieces=None) == []
+    assert session.say(b"\r\n.\r\n") == ["250 2.1.0 OK"]
+    assert session.messages[0].content == b"a\r\nb\r\nc\r\n\r\nd\r\n.\r\ne\r\n\r\n"
+    session.say("MAIL FROM:<a@example.org>\nRCPT TO:<b@example.org>\nDATA")
+    assert session.say(b"a\n\0\r\n.\r\n")[0].startswith("521")
+
+
+def test_the_driver_is_told_when_to_shake_hands() -> None:
+    session = ready(LOGIN)
+    assert not session.server.starting_tls
+    session.say("STARTTLS")
+    assert session.server.starting_tls
+    session.server.tls_started()
+    assert not session.server.starting_tls
+
+
+def test_what_is_buffered_can_be_seen() -> None:
+    server = Server(OFFER)
+    server.greet()
+    server.receive(b"EHLO x\r\nNOOP\r\n")
+    server.next_event()
+    assert server.buffered == len(b"NOOP\r\n")
+    assert repr(server) == "<Server COMMAND, Ehlo owed a reply>"
+
+
 def test_nothing_secret_in_a_repr() -> None:
     session = ready(LOGIN, tls=True)
     session.say(f"AUTH PLAIN {BLOB}")

@@ -6,7 +6,10 @@ say depends on the bytes alone, never on how these were cut.
 
 from __future__ import annotations
 
+import re
 from typing import Literal
+
+_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 END_OF_DATA = b"\r\n.\r\n"
 
@@ -67,6 +70,19 @@ class LineCheck:
     def longest_line(self) -> int:
         """Octets of the longest line without its CRLF (RFC 5321 4.5.3.1.6 allows 998)."""
         return max(self._longest, self._open_line - self._pending_cr)
+
+
+class LineEndFixer:
+    """Content → the same with every bare CR and bare LF made a CRLF; NUL stays for others to refuse."""
+
+    def __init__(self) -> None:
+        self._held = b""  # a CR whose LF may still come
+
+    def feed(self, data: bytes) -> bytes:
+        """The next piece. A CR at its very end comes with the next one."""
+        data = self._held + data
+        self._held = b"\r" if data.endswith(b"\r") else b""
+        return _LINE_END.sub(b"\r\n", data[: len(data) - len(self._held)])
 
 
 class DotStuffer:

@@ -52,6 +52,7 @@ class Offer:
     require_tls: bool = False  # no AUTH and no MAIL without TLS (RFC 3207 4)
     require_auth: bool = False  # no MAIL without AUTH (RFC 4954 6)
     allow_helo: bool = True
+    fix_line_ends: bool = False  # bare CR and LF inside DATA become CRLF; the end of data stays CRLF . CRLF
     refuse_early: bool = True  # a client that speaks before the greeting is turned away
 
     def offered(self, *, tls: bool) -> Extensions:

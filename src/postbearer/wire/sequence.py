@@ -21,7 +21,7 @@ from typing import Final
 from postbearer.reply import Reply
 from postbearer.wire import answers
 from postbearer.wire.answers import Defect
-from postbearer.wire.content import DotUnstuffer, LineCheck
+from postbearer.wire.content import DotUnstuffer, LineCheck, LineEndFixer
 from postbearer.wire.events import Mail
 from postbearer.wire.extensions import Extensions
 from postbearer.wire.offer import Limits, Offer
@@ -48,7 +48,34 @@ class Transaction:
     chunked: bool = False  # BDAT has begun
     spoilt: bool = False  # a chunk was refused or skipped: the content can never be whole
 
+    unstuffer: DotUnstuffer | None = None  # DATA has begun
+    fixer: LineEndFixer | None = None
     check: DotUnstuffer | LineCheck | None = None  # what has looked at the content
+
+    def begin_data(self, *, fix_line_ends: bool) -> None:
+        """The 354 was sent."""
+        self.unstuffer = self.check = DotUnstuffer()
+        if fix_line_ends:
+            self.fixer, self.check = LineEndFixer(), LineCheck()
+
+    @property
+    def data_ended(self) -> bool:
+        """Whether the end of data was found."""
+        return self.unstuffer is not None and self.unstuffer.done
+
+    def read_data(self, octets: bytes) -> tuple[bytes, bytes]:
+        """Octets behind the 354 → content, and what came behind the end of data."""
+        assert self.unstuffer is not None, "content follows a 354"
+        content = self.unstuffer.feed(octets)
+        if self.fixer is not None and isinstance(self.check, LineCheck):
+            content = self.fixer.feed(content)
+            self.check.feed(content)
+        return content, self.unstuffer.rest
+
+    def begin_chunks(self) -> None:
+        """The first BDAT came. Binary content is not made of lines (RFC 3030 3)."""
+        self.chunked = True
+        self.check = None if self.binary else LineCheck()
 
     def defect(self, limits: Limits) -> Defect:
         """Why the content that came so far must be refused; ``""`` if nothing is wrong with it."""
@@ -100,7 +127,10 @@ class Session:
 
     def refusal(self, verb: str) -> Reply | None:
         """Why `verb` cannot be taken now; None when it can."""
-        return next((reply for applies, reply in TABLE.get(verb, ()) if applies(self)), None)
+        for applies, reply in TABLE.get(verb, ()):
+            if applies(self):
+                return reply
+        return None
 
 
 def _not_greeted(session: Session) -> bool:

@@ -35,7 +35,7 @@ from postbearer.reply import Reply
 from postbearer.wire import answers, commands
 from postbearer.wire.answers import Refused
 from postbearer.wire.buffer import BareLineFeed, LineBuffer, LineTooLong
-from postbearer.wire.content import DotUnstuffer, LineCheck
+from postbearer.wire.content import LineCheck
 from postbearer.wire.events import (
     Auth,
     AuthResponse,
@@ -88,9 +88,23 @@ class Server:
         self._left = 0  # octets of the chunk still to come
         self._chunk_refusal: Reply | None = None
 
+    def __repr__(self) -> str:
+        owed = f", {type(self.owed).__name__} owed a reply" if self.owed is not None else ""
+        return f"<Server {self._mode.name}{owed}{', closing' if self.closing else ''}>"
+
     @property
     def tls(self) -> bool:
         return self._session.tls
+
+    @property
+    def starting_tls(self) -> bool:
+        """True from the 220 to STARTTLS on: write it out, shake hands, then call `tls_started`."""
+        return self._mode is Mode.TLS and not self.closing
+
+    @property
+    def buffered(self) -> int:
+        """Octets that came and were not looked at yet: while a reply is owed, they only grow."""
+        return len(self._input)
 
     @property
     def authenticated(self) -> bool:
@@ -290,16 +304,13 @@ class Server:
 
     def _read_data(self) -> Event | None:
         transaction = self._transaction()
-        unstuffer = transaction.check
-        assert isinstance(unstuffer, DotUnstuffer)
-        if unstuffer.done:
+        if transaction.data_ended:
             return self._end_content(last=True)
-        piece = self._input.take()
-        if not piece:
+        if not (octets := self._input.take()):
             raise _Starved
-        content = unstuffer.feed(piece)
-        if unstuffer.rest:  # commands
-            self._input.put_back(unstuffer.rest)
+        content, rest = transaction.read_data(octets)
+        if rest:  # commands
+            self._input.put_back(rest)
         return self._content(transaction, content)
 
     def _open_chunk(self, argument: str, refusal: Reply | None) -> Event | None:
@@ -314,8 +325,7 @@ class Server:
             return None
         transaction = self._transaction()
         if not transaction.chunked:
-            transaction.chunked = True
-            transaction.check = None if transaction.binary else LineCheck()
+            transaction.begin_chunks()
         return command
 
     def _read_chunk(self) -> Event | None:
@@ -457,7 +467,7 @@ class Server:
         if len(self._input):  # DATA is the last of its group (RFC 2920 3.1)
             self.close(answers.EARLY, "sent content before the 354")
             return False
-        self._transaction().check = DotUnstuffer()
+        self._transaction().begin_data(fix_line_ends=self.offer.fix_line_ends)
         self._mode = Mode.DATA
         return True
 
