@@ -169,3 +169,18 @@ def test_the_lock_of_a_dead_process_is_free(tmp_path: Path) -> None:
         child.wait()
         with FileLock(path, timeout=0):
             pass
+
+
+def test_a_forked_child_does_not_keep_the_lock(tmp_path: Path) -> None:
+    code = (
+        "import os, sys; from postbearer.keeping import FileLock; lock = FileLock(sys.argv[1])\n"
+        "with lock:\n"
+        "    child = os.fork()\n"
+        "    if not child:\n"
+        "        sys.stdin.read(); os._exit(0)\n"
+        "print(FileLock(sys.argv[1]).acquire())"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "lock")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        assert parent.stdout.readline() == "True\n"

@@ -80,8 +80,8 @@ def test_o6_ten_processes_cost_one_request(server: TokenServer, state: Path) -> 
     children = [start(server, state) for _ in range(10)]
     with ThreadPoolExecutor(10) as pool:
         ends = list(pool.map(lambda child: (*child.communicate(timeout=60), child.returncode), children))
-    assert [end[1:] for end in ends] == [("", 0)] * 10
-    assert {end[0] for end in ends} == {"access-1\n"}
+    assert [status for _, _, status in ends] == [0] * 10, ends
+    assert {output for output, _, _ in ends} == {"access-1\n"}
     assert len(server.asked) == 1
 
 

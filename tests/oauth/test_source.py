@@ -3,66 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
-import traceback
-from collections.abc import AsyncIterator, Callable
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
-from postbearer.errors import GrantRefused, StoreError, TokenUnavailable, UsageError
-from postbearer.keeping import KeyFile, StateFolder, TokenFile
+from postbearer.errors import GrantRefused, TokenUnavailable, UsageError
 from postbearer.oauth import (
     CachedSource,
     ClientCredentials,
     Endpoint,
     GrantStore,
-    Kept,
-    MemoryStore,
-    RefreshToken,
+    Password,
     StaticToken,
     token_blocking,
 )
 from postbearer.observer import Event, TokenFetched
 from postbearer.secret import Given, Secret
 from postbearer.testing import ManualClock
-from support.canary import assert_absent
 from support.tokenserver import Answer, TokenServer, said
 
 Make = Callable[..., CachedSource]
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock()
-
-
-@pytest.fixture(params=["memory", "file"])
-async def store(
-    request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock
-) -> AsyncIterator[GrantStore]:
-    if request.param == "memory":
-        yield MemoryStore()
-    else:
-        folder = StateFolder(tmp_path / "state")
-        yield TokenFile(folder, "alerts", binding="b", box=KeyFile(folder).box, clock=clock)
-
-
-@pytest.fixture
-def make(server: TokenServer, clock: ManualClock, store: GrantStore) -> Make:
-    """A source for `server`, on the manual clock."""
-
-    def build(grant: object = None, **changes: object) -> CachedSource:
-        grant = grant or ClientCredentials("relay", Secret("client-secret"), scopes=["smtp.send"])
-        options = {"account": "alerts", "clock": clock, "store": store, **changes}
-        return CachedSource(grant, Endpoint(server.url), **options)  # type: ignore[arg-type]
-
-    return build
-
-
-def refresh_grant(token: str = "refresh-0") -> RefreshToken:
-    return RefreshToken("relay", Secret(token), Secret("client-secret"))
 
 
 async def test_one_token_serves_until_the_margin(make: Make, server: TokenServer, clock: ManualClock) -> None:
@@ -347,193 +308,19 @@ async def test_token_blocking_refuses_to_stop_a_loop(make: Make) -> None:
         make().token_blocking()
 
 
-# -- refresh tokens
-
-
-async def test_o6_a_rotated_refresh_token_is_committed_before_the_access_token_is_used(
-    make: Make, server: TokenServer, store: GrantStore
+async def test_a_refused_password_is_never_tried_again(
+    make: Make, server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.family("refresh-0")
-    source = make(refresh_grant())
+    from postbearer.keeping import source as secret
+
+    monkeypatch.setenv("PASSWORD", "wrong")
+    source = make(Password("relay", "alerts@example.org", secret("env:PASSWORD")))
+    server.script.append(said(400, error="invalid_grant", error_description="AADSTS50126"))
+    with pytest.raises(GrantRefused, match="AADSTS50126"):
+        await source.token()
     for _ in range(3):
-        token = await source.token()
-        kept = await store.load()
-        assert kept.refresh == Secret(server.good_refresh_token or "")
-        assert kept.access == token.access
-        await source.invalidate(token)
-    assert server.good_refresh_token == "refresh-3"
-
-
-async def test_o6_the_kept_refresh_token_goes_before_the_configured_one_it_descends_from(
-    make: Make, server: TokenServer, clock: ManualClock
-) -> None:
-    server.family("refresh-0")
-    await make(refresh_grant()).token()
-    clock.advance(4000)
-    await make(refresh_grant()).token()
-    assert [asked.form["refresh_token"] for asked in server.asked] == ["refresh-0", "refresh-1"]
-
-
-async def test_a_newly_configured_refresh_token_goes_before_the_kept_one(
-    make: Make, server: TokenServer, clock: ManualClock
-) -> None:
-    server.family("refresh-0")
-    await make(refresh_grant()).token()
-    clock.advance(4000)
-    server.family("pasted-anew")
-    await make(refresh_grant("pasted-anew")).token()
-    assert server.asked[-1].form["refresh_token"] == "pasted-anew"
-    clock.advance(4000)
-    await make(refresh_grant("pasted-anew")).token()
-    assert server.asked[-1].form["refresh_token"] == "refresh-2"
-
-
-async def test_o6_invalid_grant_takes_the_refresh_token_that_came_meanwhile(
-    make: Make, server: TokenServer, store: GrantStore
-) -> None:
-    def sign_in() -> None:
-        asyncio.run(store.save(Kept(refresh=Secret("signed-in"))))
-
-    server.script.append(said(400, error="invalid_grant"))
-    server.script[0].before = sign_in
-    token = await make(RefreshToken("relay", Secret("dead"), Secret("s"))).token()
-    assert [asked.form["refresh_token"] for asked in server.asked] == ["dead", "signed-in"]
-    assert token.access == Secret("access-1")
-    assert (await store.load()).refresh == Secret("signed-in")
-
-
-async def test_o6_no_error_deletes_a_refresh_token(
-    make: Make, server: TokenServer, store: GrantStore, clock: ManualClock
-) -> None:
-    server.family("refresh-0")
-    source = make(refresh_grant())
-    await source.token()
-    clock.advance(4000)
-    for answer in (
-        said(400, error="invalid_grant"),
-        said(401, error="invalid_client"),
-        Answer(500),
-        Answer(200, b"<html>"),
-        said(access_token="bad token", token_type="Bearer", refresh_token="never"),
-        Answer(hang_up=True),
-    ):
-        server.script.append(answer)
-        with pytest.raises((GrantRefused, TokenUnavailable)):
+        with pytest.raises(GrantRefused, match="not tried again"):
             await source.token()
-        assert (await store.load()).refresh == Secret("refresh-1")
-    assert (await source.token()).access == Secret("access-2")
-
-
-async def test_a_server_that_does_not_rotate_keeps_its_refresh_token(
-    make: Make, server: TokenServer, clock: ManualClock, store: GrantStore
-) -> None:
-    source = make(refresh_grant())
-    await source.token()
-    clock.advance(4000)
-    await source.token()
-    assert {asked.form["refresh_token"] for asked in server.asked} == {"refresh-0"}
-    assert (await store.load()).refresh == Secret("refresh-0")
-
-
-class Stubborn(MemoryStore):
-    """A store whose disk is full for a while."""
-
-    full = True
-
-    async def save(self, kept: Kept) -> bool:
-        if self.full:
-            raise StoreError("No room.")
-        return await super().save(kept)
-
-
-async def test_o6_a_rotated_token_that_could_not_be_written_is_written_at_the_next_try(
-    make: Make, server: TokenServer
-) -> None:
-    server.family("refresh-0")
-    store = Stubborn()
-    source = make(refresh_grant(), store=store)
-    for _ in range(2):
-        with pytest.raises(StoreError):
-            await source.token()
-    store.full = False
-    assert (await source.token()).access == Secret("access-1")
-    assert (await store.load()).refresh == Secret("refresh-1")
     assert len(server.asked) == 1
-
-
-async def test_without_rotation_a_full_disk_does_not_stop_the_mail(make: Make) -> None:
-    assert (await make(store=Stubborn()).token()).access == Secret("access-1")
-
-
-# -- NO-CANARY
-
-
-CANARIES = {
-    "client": "0.AAACANARY-client+secret/~x",
-    "access": "ya29.CANARY-access-token",
-    "refresh": "1//CANARY-refresh-token",
-}
-
-
-@pytest.mark.parametrize("authentication", ["post", "basic"])
-@pytest.mark.parametrize(
-    "answer",
-    [
-        said(access_token=CANARIES["access"], token_type="Bearer", refresh_token=CANARIES["refresh"]),
-        said(access_token=CANARIES["access"] + "\x01", token_type="Bearer"),
-        said(access_token=CANARIES["access"], token_type="mac", refresh_token=CANARIES["refresh"]),
-        said(access_token=CANARIES["access"], token_type="Bearer", expires_in=-1),
-        said(401, error="invalid_client", error_description=f"no {CANARIES['client']} {CANARIES['refresh']}"),
-        Answer(500, CANARIES["client"].encode()),
-        Answer(302, headers={"Location": f"https://x.example.org/?s={CANARIES['client']}"}),
-        Answer(200, b"x" * 70_000 + CANARIES["access"].encode()),
-        Answer(hang_up=True),
-    ],
-)
-async def test_o9_no_canary_in_logs_reprs_and_tracebacks_with_local_variables(
-    make: Make,
-    server: TokenServer,
-    caplog: pytest.LogCaptureFixture,
-    answer: Answer,
-    authentication: str,
-) -> None:
-    caplog.set_level(logging.DEBUG)
-    grant = RefreshToken(
-        "relay",
-        Secret(CANARIES["refresh"]),
-        Secret(CANARIES["client"]),
-        authentication=authentication,  # type: ignore[arg-type]
-    )
-    source = make(grant)
-    server.script.append(answer)
-    written = [repr(source), repr(grant)]
-    try:
-        written.append(repr(await source.token()))
-    except Exception as error:
-        logging.getLogger("test").exception("failed")
-        report = traceback.TracebackException.from_exception(error, capture_locals=True)
-        for one in (report, report.__cause__, report.__context__):
-            # Only frames of ours and of libraries: the test itself holds the canaries.
-            stack = one.stack if one is not None else []
-            written += [repr(frame.locals) for frame in stack if frame.filename != __file__]
-        written += [str(error), repr(error), repr(error.args)]
-    for canary in CANARIES.values():
-        assert_absent(canary, caplog.text, *written)
-
-
-async def test_o8_the_state_on_disk_shows_no_secret(
-    server: TokenServer, tmp_path: Path, clock: ManualClock
-) -> None:
-    server.script.append(
-        said(access_token=CANARIES["access"], token_type="Bearer", refresh_token=CANARIES["refresh"])
-    )
-    folder = StateFolder(tmp_path / "state")
-    store = TokenFile(folder, "alerts", binding="b", box=KeyFile(folder).box, clock=clock)
-    grant = RefreshToken("relay", Secret("1//another-CANARY"), Secret(CANARIES["client"]))
-    await CachedSource(grant, Endpoint(server.url), account="alerts", store=store, clock=clock).token()
-    files = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
-    assert {path.name for path in files} == {"key", "alerts", "alerts.lock"}
-    for path in files:
-        assert path.stat().st_mode & 0o777 == 0o600
-        for canary in (*CANARIES.values(), "1//another-CANARY"):
-            assert_absent(canary, path.read_bytes())
+    monkeypatch.setenv("PASSWORD", "right")
+    assert (await source.token()).access == Secret("access-1")

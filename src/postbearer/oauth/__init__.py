@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from postbearer.oauth.store import Kept as Kept
     from postbearer.oauth.store import MemoryStore as MemoryStore
     from postbearer.oauth.store import binding as binding
+    from postbearer.oauth.store import keep_sign_in as keep_sign_in
     from postbearer.oauth.token import Token as Token
     from postbearer.oauth.token import TokenAnswer as TokenAnswer
 
@@ -40,7 +41,7 @@ _EXPORTS = {
         "resolved",
     ],
     "source": ["CachedSource", "TokenSource", "token_blocking"],
-    "store": ["GrantStore", "Kept", "MemoryStore", "binding"],
+    "store": ["GrantStore", "Kept", "MemoryStore", "binding", "keep_sign_in"],
     "token": ["Token", "TokenAnswer"],
 }
 

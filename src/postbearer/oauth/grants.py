@@ -43,6 +43,7 @@ class Grant(Protocol):
 
     name: ClassVar[str]
     keeps_refresh_token: ClassVar[bool]  # whether its refresh token must outlive the process
+    locks_out: ClassVar[bool]  # whether asking again with a refused secret may lock the mailbox
 
     def sources(self) -> Mapping[str, SecretSource]:
         """The secrets to read before `request`, by field."""
@@ -59,6 +60,7 @@ class _SecretFields:
     __slots__ = ()
     SECRETS: ClassVar[tuple[str, ...]] = ()
     keeps_refresh_token: ClassVar[bool] = False
+    locks_out: ClassVar[bool] = False
 
     def sources(self) -> Mapping[str, SecretSource]:
         given = {name: getattr(self, name) for name in self.SECRETS}
@@ -100,6 +102,7 @@ class Password(_SecretFields):
 
     name: ClassVar[str] = "password"
     SECRETS: ClassVar[tuple[str, ...]] = ("password", "client_secret")
+    locks_out: ClassVar[bool] = True
 
     client_id: str
     username: str

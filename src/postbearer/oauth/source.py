@@ -8,6 +8,7 @@ Lifetimes run on the monotonic clock from *before* the request; the wall clock i
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
 
@@ -81,6 +82,7 @@ class CachedSource:
         self._not_before = 0.0  # monotonic: the endpoint asked for peace until then
         self._breathe_until = 0.0  # monotonic: a good token is not renewed again before
         self._not_json = 0
+        self._locked_out: Mapping[str, Secret] | None = None  # secrets that must not be tried again
 
     def __repr__(self) -> str:
         return f"CachedSource({self._account!r}, grant={self._grant.name!r}, endpoint={self._endpoint.url!r})"
@@ -184,9 +186,12 @@ class CachedSource:
 
     async def _fetch(self, kept: Kept) -> Token:
         context = await self._context(kept)
+        self._spare(context)
         try:
             return await self._ask(context, kept)
         except GrantRefused as refused:
+            if self._grant.locks_out and not refused.configuration:
+                self._locked_out = context.secrets
             if refused.code != "invalid_grant" or not context.refresh_token:
                 raise
             # Somebody who does not hold our lock may have renewed or signed in meanwhile.
@@ -195,6 +200,17 @@ class CachedSource:
             if not context.refresh_token:
                 raise
         return await self._ask(context, kept)
+
+    def _spare(self, context: GrantContext) -> None:
+        """A refused password is not sent again: a few times more would lock the mailbox."""
+        if self._locked_out is not None and self._locked_out == context.secrets:
+            raise GrantRefused(
+                f"The password of {self._account or 'the account'} was refused and is not tried again.",
+                account=self._account,
+                code="invalid_grant",
+                who="mailbox user",
+                hint="Correct the password where its reference points; the new one is taken at once.",
+            )
 
     async def _context(self, kept: Kept, tried: Secret | None = None) -> GrantContext:
         secrets = {name: await source.read() for name, source in self._grant.sources().items()}

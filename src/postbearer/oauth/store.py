@@ -9,6 +9,7 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from postbearer.oauth.token import TokenAnswer
 from postbearer.secret import Secret
 
 
@@ -48,6 +49,26 @@ class GrantStore(Protocol):
     def lock(self) -> AbstractAsyncContextManager[None]:
         """One holder among all processes. Raises `TokenUnavailable` if it cannot be had in time."""
         ...
+
+
+async def keep_sign_in(store: GrantStore, answer: TokenAnswer, *, now: float, margin: float = 60.0) -> None:
+    """Keep what a sign-in at `now` (Unix seconds) brought, in place of whatever stood there, damaged or not.
+
+    Raises `TokenUnavailable` if the lock cannot be had and `StoreError` if nothing can be written.
+    """
+    async with store.lock():
+        kept = await store.load()
+        await store.save(
+            Kept(
+                version=kept.version,
+                access=answer.access,
+                obtained=now,
+                expires=now + answer.lifetime,
+                fresh_until=now + answer.lifetime - min(margin, answer.lifetime / 2),
+                scope=answer.scope or "",
+                refresh=answer.refresh,
+            )
+        )
 
 
 class MemoryStore:
