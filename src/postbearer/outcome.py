@@ -29,6 +29,7 @@ class Outcome:
     queue_id: str = ""  # the provider's own id for the message, when its reply names one
     cause: str = ""  # in plain words
     remedy: str = ""  # what a person can do about it
+    phase: str = ""  # what the reply answered: ``rcpt``, ``eod`` …; the same code means different things
 
     def __str__(self) -> str:
         said = str(self.reply) if self.reply is not None else str(self.error or "")

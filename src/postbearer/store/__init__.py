@@ -1,4 +1,4 @@
-"""Durable state. So far: the ledger of what accounts have sent."""
+"""Durable state: the spool, and the ledger of what accounts have sent."""
 
 from typing import TYPE_CHECKING
 
@@ -9,7 +9,48 @@ if TYPE_CHECKING:
     from postbearer.store.ledger import FileLedger as FileLedger
     from postbearer.store.ledger import Ledger as Ledger
     from postbearer.store.ledger import MemoryLedger as MemoryLedger
+    from postbearer.store.records import Attempt as Attempt
+    from postbearer.store.records import Claimed as Claimed
+    from postbearer.store.records import Entry as Entry
+    from postbearer.store.records import Found as Found
+    from postbearer.store.records import Lane as Lane
+    from postbearer.store.records import Message as Message
+    from postbearer.store.records import NewDelivery as NewDelivery
+    from postbearer.store.records import Pause as Pause
+    from postbearer.store.records import Priority as Priority
+    from postbearer.store.records import Query as Query
+    from postbearer.store.records import Report as Report
+    from postbearer.store.records import Result as Result
+    from postbearer.store.records import Row as Row
+    from postbearer.store.records import Settlement as Settlement
+    from postbearer.store.records import Statistics as Statistics
+    from postbearer.store.records import Status as Status
+    from postbearer.store.records import Target as Target
+    from postbearer.store.spool import Spool as Spool
+    from postbearer.store.spool import Staging as Staging
 
-_EXPORTS = {"ledger": ["Charge", "FileLedger", "Ledger", "MemoryLedger"]}
+_EXPORTS = {
+    "ledger": ["Charge", "FileLedger", "Ledger", "MemoryLedger"],
+    "records": [
+        "Attempt",
+        "Claimed",
+        "Entry",
+        "Found",
+        "Lane",
+        "Message",
+        "NewDelivery",
+        "Pause",
+        "Priority",
+        "Query",
+        "Report",
+        "Result",
+        "Row",
+        "Settlement",
+        "Statistics",
+        "Status",
+        "Target",
+    ],
+    "spool": ["Spool", "Staging"],
+}
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

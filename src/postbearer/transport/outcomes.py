@@ -68,7 +68,12 @@ def _outcome(replies: Replies, place: int, address: str, rules: Sequence[Rule] |
     if replies.complete and replies.error is not None:  # RFC 1047: it may have arrived
         verdict = judge(replies.error, Phase.EOD, rules)
         return Outcome(
-            address, State.UNKNOWN, error=replies.error, cause=verdict.cause, remedy=verdict.remedy
+            address,
+            State.UNKNOWN,
+            error=replies.error,
+            cause=verdict.cause,
+            remedy=verdict.remedy,
+            phase=Phase.EOD,
         )
     return None
 
@@ -76,7 +81,7 @@ def _outcome(replies: Replies, place: int, address: str, rules: Sequence[Rule] |
 def judged(address: str, reply: Reply, phase: Phase, rules: Sequence[Rule] | None) -> Outcome:
     """The outcome of a refusal, by what the catalogue says it means."""
     verdict = judge(reply, phase, rules)
-    return Outcome(address, verdict.state, reply, cause=verdict.cause, remedy=verdict.remedy)
+    return Outcome(address, verdict.state, reply, cause=verdict.cause, remedy=verdict.remedy, phase=phase)
 
 
 def _one_too_many(replies: Replies, place: int, rules: Sequence[Rule] | None) -> bool:

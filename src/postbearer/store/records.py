@@ -1,0 +1,225 @@
+"""What the spool keeps, as values. Times are wall clock, Unix seconds; sizes are octets.
+
+What is leased, paced and attempted is a *delivery*: one message, one account, at most as many
+recipients as one transaction carries. Outcomes are kept per *recipient*.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+
+from postbearer.envelope import Envelope, Recipient
+
+
+class Priority(IntEnum):
+    """Lanes, the most urgent first."""
+
+    URGENT = 0
+    NORMAL = 1
+    BULK = 2
+
+
+class Status(StrEnum):
+    """Where a recipient stands in the queue."""
+
+    READY = "ready"  # waits for its turn
+    LEASED = "leased"  # an attempt is under way
+    DEFERRED = "deferred"  # refused for now, or of unknown fate; due again later
+    HELD = "held"  # waits for a person
+    DELIVERED = "delivered"  # accepted by the provider
+    FAILED = "failed"  # refused for good
+    EXPIRED = "expired"  # tried for as long as it was worth
+    CANCELLED = "cancelled"  # by a person
+
+    @property
+    def final(self) -> bool:
+        return self in (Status.DELIVERED, Status.FAILED, Status.EXPIRED, Status.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """An accepted message without its content."""
+
+    id: str  # made by us before the transaction; also in our Received line and in every log line
+    accepted: float
+    client: str  # who submitted it
+    envelope: Envelope
+    received: str  # value of our Received field, added at delivery
+    size: int
+    sha256: str  # hex, of the accepted octets
+    eight_bit: bool = False
+    binary: bool = False
+    expires: float  # when to stop trying
+    message_id: str = ""  # header fields, for search and for people
+    author: str = ""
+    subject: str = ""
+    report_of: str = ""  # id of the message this one is a delivery report about: no report about a report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewDelivery:
+    """A delivery to be made: which recipients go through which account, in which lane, from when on."""
+
+    account: str
+    recipients: tuple[Recipient, ...]
+    priority: Priority = Priority.NORMAL
+    client: str = ""  # the other half of the lane: clients take turns
+    due: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lane:
+    """A queue within the queue, and when its first delivery is due."""
+
+    account: str
+    priority: Priority
+    client: str
+    due: float
+    waiting: int = 0  # open deliveries in it, if counted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One recipient row of a claimed delivery."""
+
+    row: int
+    recipient: Recipient
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A delivery leased to us, its attempt open since the same commit."""
+
+    delivery: int
+    lease: int  # every later write carries it; when it has changed, the work is not ours any more
+    attempt: int  # counts from 1, over all attempts of this delivery
+    account: str
+    priority: Priority
+    client: str
+    message: Message
+    targets: tuple[Target, ...]  # the recipients still open
+    warned: bool = False  # the sender was told about the delay
+    first_tried: float = 0.0  # when its first attempt began
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What became of one recipient row in an attempt. `status` is a final one, DEFERRED or HELD."""
+
+    row: int
+    status: Status
+    reply: str = ""  # the server's words, escaped and without secrets
+    cause: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """A delivery report (RFC 3464) that comes into being together with the marks it reports."""
+
+    message: Message
+    content: bytes
+    delivery: NewDelivery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settlement:
+    """The end of an attempt. One transaction: attempt, recipients, due time, reports."""
+
+    results: tuple[Result, ...]
+    ended: float
+    due: float | None = None  # for the recipients that stay open
+    unknown: bool = False  # the content may have arrived: a copy is possible (window DUP-REPLY)
+    server: str = ""
+    queue_id: str = ""  # the provider's
+    error: str = ""
+    reports: tuple[Report, ...] = ()
+    warned: bool = False
+    account: str = ""  # move what stays open to this account (fallback, overflow)
+    counted: bool = True  # False: nothing was tried (no token, account paused); the attempt does not count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pause:
+    """Why an account does not send, since when, and when it is probed again (None: by a person only)."""
+
+    account: str
+    since: float
+    reason: str
+    remedy: str = ""
+    probe: float | None = None
+    probes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try, for people."""
+
+    number: int
+    began: float
+    ended: float | None = None
+    server: str = ""
+    queue_id: str = ""
+    error: str = ""
+    unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """One recipient, for people."""
+
+    address: str
+    status: Status
+    account: str
+    priority: Priority
+    due: float | None
+    attempts: int
+    reply: str = ""
+    cause: str = ""
+    remedy: str = ""
+    unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A message with all that is known about it."""
+
+    message: Message
+    rows: tuple[Row, ...]
+    attempts: tuple[Attempt, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What to look for. Empty fields ask for nothing; texts match anywhere, without case."""
+
+    id: str = ""
+    account: str = ""
+    client: str = ""
+    statuses: tuple[Status, ...] = ()
+    address: str = ""  # sender, author or recipient
+    message_id: str = ""
+    older_than: float | None = None  # accepted before
+    newer_than: float | None = None
+    limit: int = 100
+    after: str = ""  # id to go on behind
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a spool found when it was opened."""
+
+    clean: bool  # the last run ended properly
+    released: int = 0  # leased, attempt not begun: ready again
+    unknown: int = 0  # leased, attempt open: deferred, and a copy is possible (window DUP-MARK)
+    orphans: int = 0  # contents nobody names, removed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """Counts of recipients by status, and the age of the oldest open message."""
+
+    counts: dict[Status, int] = field(default_factory=dict)
+    oldest: float | None = None
+    by_account: dict[str, dict[Status, int]] = field(default_factory=dict)

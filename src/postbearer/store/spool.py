@@ -1,0 +1,118 @@
+"""The durable queue, as everything above it sees it. One contract suite runs against every implementation."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+
+from postbearer.message import Content
+from postbearer.store.records import (
+    Claimed,
+    Entry,
+    Found,
+    Lane,
+    Message,
+    NewDelivery,
+    Pause,
+    Query,
+    Settlement,
+    Statistics,
+    Status,
+)
+
+
+class Staging(Protocol):
+    """Content on its way in: kept, hashed and measured as it comes, invisible until it is accepted."""
+
+    async def write(self, data: bytes) -> None:
+        """Append octets. Raises `StoreFull` or another `StoreError`."""
+        ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def sha256(self) -> str:
+        """Hex digest of all that was written."""
+        ...
+
+    async def discard(self) -> None:
+        """Forget it. Does nothing once it was accepted."""
+        ...
+
+
+class Spool(Protocol):
+    """Accept, claim, settle, retire: each one transaction, synced before it returns.
+
+    All methods raise `StoreError`: `StoreFull` when there is no room (nothing changed), `OutcomeUnknown`
+    when a commit may or may not stand, `LeaseLost` for work that is not ours any more.
+    """
+
+    async def open(self) -> Found:
+        """Open, migrate, and put in order what an earlier run left (durability: restart)."""
+        ...
+
+    async def close(self) -> None:
+        """Close after all marks are written, and note that the end was clean."""
+        ...
+
+    def stage(self, message: str) -> Staging:
+        """Begin to take the content of the message with the id `message`."""
+        ...
+
+    async def accept(self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]) -> None:
+        """Make the message and its deliveries durable, in one synced transaction. After it: 250."""
+        ...
+
+    async def room(self, size: int) -> bool:
+        """Whether a message of `size` octets can be taken with the reserve kept free."""
+        ...
+
+    async def lanes(self, now: float) -> Sequence[Lane]:
+        """All lanes that hold an open delivery which is not held, with when their first one is due."""
+        ...
+
+    async def claim(self, lane: Lane, most: int, now: float) -> Sequence[Claimed]:
+        """Lease up to `most` due deliveries of `lane`, and open an attempt for each, in one transaction."""
+        ...
+
+    async def settle(self, claimed: Claimed, settlement: Settlement) -> None:
+        """End the attempt. Raises `LeaseLost` when the lease is not the one claimed; then nothing changed."""
+        ...
+
+    def content(self, message: Message) -> Content:
+        """The accepted octets, streamed; reading raises `StoreError` when their hash does not fit."""
+        ...
+
+    async def pause(self, pause: Pause) -> None:
+        """Stop an account: one row, whatever the number of its messages."""
+        ...
+
+    async def resume(self, account: str) -> bool:
+        """Let an account send again; False when it was not paused."""
+        ...
+
+    async def pauses(self) -> Sequence[Pause]: ...
+
+    async def search(self, query: Query) -> Sequence[Entry]:
+        """Messages that fit, oldest first, without their attempts."""
+        ...
+
+    async def show(self, message: str) -> Entry | None: ...
+
+    async def change(self, message: str, status: Status, now: float, address: str = "") -> int:
+        """Hold (HELD), release or retry now (READY) or cancel (CANCELLED) the open recipients of a message.
+
+        Only `address`, if given. Returns how many rows changed; leased ones are never touched.
+        """
+        ...
+
+    async def statistics(self) -> Statistics: ...
+
+    async def retire(self, before: float) -> int:
+        """Remove messages all of whose recipients reached a final state before `before`; returns how many."""
+        ...
+
+    def export(self) -> AsyncIterator[tuple[Entry, Content]]:
+        """Every open message, for another store."""
+        ...
