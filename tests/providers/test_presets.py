@@ -110,6 +110,9 @@ def test_national_clouds_have_their_own_addresses(
     assert known.device_url.startswith(f"https://{authority}/")
     assert known.scopes["client-credentials"] == (scope,)
     assert known.rules == preset("microsoft").rules
+    assert preset("microsoft").in_cloud(cloud) == known
+    assert known.in_cloud() == known
+    assert known.in_cloud("global") == preset("microsoft")
 
 
 @pytest.mark.parametrize("tenant", ["../common", "a/b", "a b", "@evil", "contoso.com#", "{tenant}"])

@@ -69,6 +69,8 @@ def parse(text: str, *, file: str) -> Preset:
     own = _convert(text, Preset, file)
     if not _NAME.fullmatch(own.name):
         raise ConfigError(f"{own.name!r:.60} is no name for a provider.", file=file, key="name")
+    if own.written is not None or own.cloud:
+        raise ConfigError("A provider file describes all clouds at once.", file=file, key="cloud")
     rules = [_owned(rule, own.name) for rule in own.rules]
     for catalogue in own.replies:
         try:

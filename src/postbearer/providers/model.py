@@ -125,6 +125,7 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     cloud: str = ""  # which of them this preset stands for
     replies: tuple[str, ...] = ()  # names of catalogues that come with postbearer
     rules: tuple[Rule, ...] = msgspec.field(name="rule", default=())
+    written: Preset | None = None  # what this preset was before a cloud was chosen; never in a file
 
     def __post_init__(self) -> None:
         check_servers(self.servers)
@@ -164,31 +165,35 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
         return tuple(step for step in self.setup if not step.grants or grant in step.grants)
 
     def in_cloud(self, name: str = "") -> Preset:
-        """The preset for one of the provider's clouds; the first one without a name.
+        """The preset for one of the provider's clouds; the first one if none was chosen yet.
 
         Raises `ConfigError` for a cloud the provider does not have.
         """
-        if not self.clouds:
-            if name in ("", "global"):
-                return self
+        if not self.clouds and name not in ("", "global"):
             raise ConfigError(f"{self.title} has no clouds to choose from.", key="cloud")
+        if not self.clouds or (self.cloud and name in ("", self.cloud)):
+            return self
         name = name or next(iter(self.clouds))
         if name not in self.clouds:
+            known = ", ".join(self.clouds)
             raise ConfigError(
-                f"{self.title} has no cloud {name!r:.40}.",
-                key="cloud",
-                hint=f"One of {', '.join(self.clouds)}.",
+                f"{self.title} has no cloud {name!r:.40}.", key="cloud", hint=f"One of {known}."
             )
-        cloud = self.clouds[name]
-        filled = fill(msgspec.to_builtins(msgspec.structs.replace(self, clouds={}, rules=())), cloud.words)
-        preset = msgspec.convert(filled, Preset)
-        return msgspec.structs.replace(
-            preset,
-            servers=cloud.servers or self.servers,
-            clouds=self.clouds,
-            rules=self.rules,
-            cloud=name,
-        )
+        return _filled(self.written or self, name)
+
+
+def _filled(written: Preset, name: str) -> Preset:
+    """`written` with the words of the cloud `name` in place."""
+    cloud = written.clouds[name]
+    plain = msgspec.to_builtins(msgspec.structs.replace(written, clouds={}, rules=()))
+    return msgspec.structs.replace(
+        msgspec.convert(fill(plain, cloud.words), Preset),
+        servers=cloud.servers or written.servers,
+        clouds=written.clouds,
+        rules=written.rules,
+        cloud=name,
+        written=written,
+    )
 
 
 def fill(value: object, words: dict[str, str]) -> object:

@@ -22,6 +22,7 @@ FINDINGS: dict[type[PostbearerError], str] = {
     errors.TlsFailed: "tls-failed",
     errors.TimedOut: "timed-out",
     errors.Disconnected: "disconnected",
+    errors.ServerRefused: "turned-away",
     errors.RemoteProtocolError: "protocol-broken",
     errors.LocalProtocolError: "unsafe-input",
     errors.MechanismMissing: "mechanism-missing",
@@ -48,6 +49,8 @@ def judge_error(error: PostbearerError, phase: Phase, rules: Sequence[Rule], rep
     if isinstance(error, errors.GrantRefused):
         return _grant(error, rules)
     phase = _stage(error, phase)
+    if isinstance(error, errors.ServerRefused) and error.reply is not None:
+        return reply(error.reply, phase, rules)
     if phase is Phase.EOD and isinstance(error, _MAY_HAVE_ARRIVED):
         return replace(_found("lost-after-content", error, phase, rules), state=State.UNKNOWN)
     verdict = _found(_finding(error), error, phase, rules)
