@@ -98,6 +98,7 @@ def run(arguments: list[str]) -> int:
 
 
 def _invoke(arguments: list[str], common: Common) -> int:
+    stdout = sys.stdout
     try:
         result = postbearer.main(arguments, prog_name="postbearer", standalone_mode=False, obj=common)
     except click.exceptions.NoArgsIsHelpError as error:
@@ -113,4 +114,9 @@ def _invoke(arguments: list[str], common: Common) -> int:
         return usage(error.format_message(), "", as_json=common.as_json)
     except click.Abort:
         raise KeyboardInterrupt from None
+    except SystemExit as error:  # shell completion ends so, and click when nobody reads any more
+        if sys.stdout is stdout:
+            return int(error.code or 0)
+        sys.stdout = stdout
+        raise BrokenPipeError from None
     return int(result) if isinstance(result, int) else Exit.OK

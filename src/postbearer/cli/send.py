@@ -43,7 +43,7 @@ def _duration(context: click.Context, parameter: click.Parameter, value: str | N
 
 
 def _fields(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> Any:
-    from postbearer.message import check_field
+    from postbearer.message import Header
 
     fields = []
     for value in given:
@@ -51,7 +51,7 @@ def _fields(context: click.Context, parameter: click.Parameter, given: tuple[str
         try:
             if not colon:
                 raise UsageError('Write "Name: value".')
-            check_field(name, text.strip(" "))
+            Header.parse(b"").add(name, text.strip(" "))
         except UsageError as error:
             raise click.BadParameter(printable(error.message)) from None
         fields.append((name, text.strip(" ")))

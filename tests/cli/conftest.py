@@ -1,0 +1,77 @@
+"""The command as people run it: a process of its own, in an empty home folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from support.configuration import COMPLETE
+
+
+@dataclass(slots=True)
+class Ran:
+    """What came of a command."""
+
+    code: int
+    out: str
+    err: str
+
+
+@dataclass(slots=True)
+class Home:
+    """An empty home folder with a configuration in it."""
+
+    folder: Path
+    environ: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def config(self) -> Path:
+        return self.folder / ".config" / "postbearer" / "postbearer.toml"
+
+    def write(self, text: str) -> Path:
+        self.config.parent.mkdir(parents=True, exist_ok=True)
+        self.config.write_text(text)
+        self.config.chmod(0o600)
+        return self.config
+
+    def run(self, *arguments: str, stdin: str | bytes = b"", environ: Mapping[str, str] | None = None) -> Ran:
+        """Run ``postbearer`` with `arguments`, to its end."""
+        done = subprocess.run(
+            [sys.executable, "-m", "postbearer", *arguments],
+            input=stdin.encode() if isinstance(stdin, str) else stdin,
+            capture_output=True,
+            cwd=self.folder,
+            env={**self.environ, **(environ or {})},
+            timeout=60,
+            check=False,
+        )
+        return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "LANG")}
+    state = tmp_path / "state"
+    made = Home(tmp_path, {**kept, "HOME": str(tmp_path), "POSTBEARER_STATE": str(state)})
+    made.write(COMPLETE)
+    return made
+
+
+Edit = Callable[[str, str], Path]
+
+
+@pytest.fixture
+def edited(home: Home) -> Edit:
+    """Write the complete configuration with one text in it replaced."""
+
+    def edit(old: str, new: str) -> Path:
+        assert old in COMPLETE
+        return home.write(COMPLETE.replace(old, new, 1))
+
+    return edit
