@@ -334,7 +334,8 @@ class Conversation:
         self._core.reply(reply)
 
     def _text(self, text: str, identifier: str = "") -> Reply:
-        return parse_reply(text.replace("{id}", identifier or secrets.token_hex(8)))
+        now = str(int(self._mail.clock.now()))
+        return parse_reply(text.replace("{time}", now).replace("{id}", identifier or secrets.token_hex(8)))
 
     async def _fault(self, at: str, text: str = "", *, after_commit: bool = False) -> Reply | None:
         """The reply a fault gives in place of the usual one. Raises `_HangUp` for one that says nothing."""

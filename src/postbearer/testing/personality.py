@@ -57,7 +57,7 @@ PERSONALITIES = {
         challenge=True,
         auth_line=1024,
         inline_limit_closes=True,
-        queued="250 2.0.0 OK  {id} - gsmtp",
+        queued="250 2.0.0 OK  {time} {id} - gsmtp",
     ),
     "generic": Personality(
         name="generic",
