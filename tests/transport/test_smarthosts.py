@@ -1,0 +1,94 @@
+"""What can be configured, and what is refused because it could not be safe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from postbearer.errors import ConfigError, UsageError
+from postbearer.transport import Proxy, Server, Smarthost, SmtpTransport
+from postbearer.transport.smarthost import default_ehlo_name
+
+MAIL = Server("mail.example.org", 587)
+
+
+@pytest.mark.parametrize(
+    ("text", "server"),
+    [
+        ("mail.example.org:587", MAIL),
+        ("127.0.0.1:25", Server("127.0.0.1", 25)),
+        ("[::1]:465", Server("::1", 465)),
+        ("bücher.example:465", Server("bücher.example", 465)),
+    ],
+)
+def test_a_server_as_text(text: str, server: Server) -> None:
+    assert Server.parse(text) == server
+    assert str(server) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "mail.example.org",
+        "mail.example.org:",
+        ":25",
+        "host:0",
+        "host:65536",
+        "host:２５",
+        "::1:25",
+        "a b:25",
+        "a/b:1",
+        "u@h:1",
+    ],
+)
+def test_what_is_no_server(text: str) -> None:
+    with pytest.raises(ConfigError, match="servers"):
+        Server.parse(text)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost", "LOCALHOST"])
+def test_this_machine_may_go_without_tls(host: str) -> None:
+    assert Smarthost(servers=(Server(host, 25),), tls="none-loopback", authentication="none")
+
+
+@pytest.mark.parametrize(
+    ("fields", "key"),
+    [
+        ({"servers": ()}, "servers"),
+        ({"username": ""}, "username"),
+        ({"authentication": "password", "username": ""}, "username"),
+        ({"authentication": "certificate"}, "tls-certificate"),
+        ({"tls": "none-loopback"}, "tls"),
+        ({"tls": "none-loopback", "servers": (Server("127.0.0.1", 25), MAIL)}, "tls"),
+        ({"tls": "none-loopback", "servers": (Server("localhost.example.org", 25),)}, "tls"),
+        ({"tls": "none-loopback", "servers": (Server("0.0.0.0", 25),)}, "tls"),
+        (
+            {
+                "tls": "none-loopback",
+                "servers": (Server("127.0.0.1", 25),),
+                "proxy": Proxy("http", "p.example.org", 1),
+            },
+            "tls",
+        ),
+    ],
+)
+def test_what_could_not_be_safe_is_refused(fields: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Smarthost(**{"servers": (MAIL,), "username": "alerts@example.org"} | fields)
+    assert caught.value.key == key
+
+
+def test_a_source_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(UsageError):
+        SmtpTransport(Smarthost(servers=(MAIL,), username="alerts@example.org"))
+
+
+@pytest.mark.parametrize(
+    ("machine", "name"),
+    [("relay.example.org", "relay.example.org"), ("laptop", "[127.0.0.1]"), ("größe.example", "[127.0.0.1]")],
+)
+def test_the_name_we_say(machine: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: machine)
+    assert default_ehlo_name() == name
