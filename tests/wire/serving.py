@@ -124,7 +124,8 @@ class Session:
     def closed(self) -> bool:
         """Whether it is over: closing, and nothing that comes later is answered or executed."""
         events = list(self.events)
-        return self.server.closing and self.say(OPEN) == [] and self.events == events
+        silent = self.say(OPEN) == [] and self.events == events
+        return self.server.closing and silent and self.server.buffered == 0
 
 
 def ready(offer: Offer = OFFER, *, tls: bool = False) -> Session:

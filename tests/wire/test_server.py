@@ -112,6 +112,8 @@ def test_ehlo_lists_only_what_would_be_taken() -> None:
     assert "250 AUTH PLAIN XOAUTH2" in lines
     lines = ready(Offer("mx", mechanisms=("PLAIN",), auth_in_clear=True)).transcript
     assert "250 AUTH PLAIN" in lines
+    strict = Offer("mx", mechanisms=("PLAIN",), auth_in_clear=True, require_tls=True)
+    assert "AUTH" not in ready(strict).server.extensions
 
 
 def test_size_and_limits_are_advertised() -> None:
@@ -203,6 +205,11 @@ def test_utf8_in_replies_only_with_smtputf8() -> None:
     assert session.say("RCPT TO:<b@example.org>") == ["550 F\\xfcr \\xfc gibt es keinen Platz"]
     session.say("RSET\nMAIL FROM:<a@example.org> SMTPUTF8")
     assert session.say("RCPT TO:<b@example.org>") == ["550 Für ü gibt es keinen Platz"]
+    session.refuse = {EndOfContent: compose(250, "Für später")}
+    session.say("RCPT TO:<b@example.org>")
+    assert session.say(b"BDAT 0 LAST\r\n") == ["250 Für später"]
+    session.refuse = {Ehlo: compose(550, "Für")}
+    assert session.say("EHLO x") == ["550 F\\xfcr"]
 
 
 def test_replies_stay_one_line_each_whatever_the_face_says() -> None:
@@ -377,11 +384,12 @@ def test_line_ends_are_repaired_for_those_who_ask_but_the_end_of_data_is_not() -
 
 def test_the_driver_is_told_when_to_shake_hands() -> None:
     session = ready(LOGIN)
-    assert not session.server.starting_tls
+    moments = [session.server.starting_tls]
     session.say("STARTTLS")
-    assert session.server.starting_tls
+    moments.append(session.server.starting_tls)
     session.server.tls_started()
-    assert not session.server.starting_tls
+    moments.append(session.server.starting_tls)
+    assert moments == [False, True, False]
 
 
 def test_what_is_buffered_can_be_seen() -> None:

@@ -81,15 +81,13 @@ def test_s3_starttls_in_content_is_text() -> None:
     assert session.messages[0].content == b"STARTTLS\r\n"
 
 
-def test_s3_a_login_before_tls_is_forgotten() -> None:
-    session = ready(Offer("mx", mechanisms=("PLAIN",), starttls=True, require_auth=True))
-    session.say("STARTTLS")
+def test_s3_the_client_of_before_tls_is_not_the_client_behind_it() -> None:
+    session = ready(Offer("mx", mechanisms=("PLAIN",), starttls=True, require_auth=True, auth_in_clear=True))
+    assert session.say("AUTH PLAIN\n*\nSTARTTLS")[-1].startswith("220")
     session.server.tls_started()
+    assert session.say("MAIL FROM:<a@example.org>")[0].startswith("503")
     session.say("EHLO x")
-    session.say(f"AUTH PLAIN {BLOB}")
-    assert session.server.authenticated
-    session.server._session.tls_started()
-    assert not session.server.authenticated
+    assert session.say("MAIL FROM:<a@example.org>")[0].startswith("530")
 
 
 # S6: what the core can do against an open relay

@@ -83,7 +83,6 @@ class Server:
         self._reason = ""
         self._junk = 0
         self._failed_logins = 0
-        self._utf8 = False  # replies may hold UTF-8 (RFC 6531 3.7.4.2)
         self._chunk = Bdat(0, False)
         self._left = 0  # octets of the chunk still to come
         self._chunk_refusal: Reply | None = None
@@ -200,9 +199,10 @@ class Server:
             raise LocalProtocolError("There is nothing to answer.")
         if not 200 <= reply.code <= 599:
             raise LocalProtocolError(f"{reply.code} is no reply code.")
+        utf8 = self._session.utf8
         handle = _ANSWERED.get(type(event))
         if handle is None or handle(self, event, reply):
-            self._queue(reply)
+            self._queue(reply, utf8=utf8)
         if reply.closing:
             self._close("turned away with 421")
 
@@ -265,14 +265,11 @@ class Server:
                 return None
             case Rset():
                 self._session.transaction = None
-                self._utf8 = False
                 self._idle(answers.OK)
             case Quit():
                 self._queue(answers.BYE)
-                self.closing = self._ended = True
-            case Mail():
-                self._utf8 = command.parameters.smtputf8
-                self.owed = command
+                self._close("the client said QUIT")
+                self._ended = True
             case _:
                 self.owed = command
         return command
@@ -388,8 +385,9 @@ class Server:
 
     # Answering.
 
-    def _queue(self, reply: Reply) -> None:
-        self._output += answers.render(reply, utf8=self._utf8)
+    def _queue(self, reply: Reply, *, utf8: bool = False) -> None:
+        # UTF-8 only inside a transaction that asked for it (RFC 6531 3.7.4.2), its ends included.
+        self._output += answers.render(reply, utf8=utf8 or self._session.utf8)
 
     def _idle(self, reply: Reply) -> None:
         """Answer what brings no message nearer."""
@@ -430,7 +428,6 @@ class Server:
 
     def _answered_hello(self, event: Event, reply: Reply) -> bool:
         if reply.positive:
-            self._utf8 = False
             self._session.greet(extended=isinstance(event, Ehlo))
         return True
 
