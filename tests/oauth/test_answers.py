@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 
 from postbearer.errors import GrantRefused, TokenUnavailable
 from postbearer.http import HttpResponse
@@ -229,3 +233,25 @@ def test_o11_a_clock_that_is_off_is_reported() -> None:
     with pytest.raises(GrantRefused) as caught:
         read(400, {"error": "invalid_grant"}, {"date": "Fri, 15 Jan 2027 08:00:05 GMT"})
     assert "clock" not in caught.value.hint
+
+
+JSON = some.recursive(
+    some.none() | some.booleans() | some.integers() | some.floats() | some.text(),
+    lambda inner: some.lists(inner, max_size=4) | some.dictionaries(some.text(), inner, max_size=4),
+    max_leaves=8,
+)
+FIELDS = ["access_token", "token_type", "expires_in", "refresh_token", "scope", "error", "error_description"]
+
+
+@given(
+    some.integers(200, 599),
+    some.binary(max_size=300) | some.dictionaries(some.sampled_from([*FIELDS, "trace_id"]), JSON),
+    some.dictionaries(some.sampled_from(["retry-after", "date", "location"]), some.text(max_size=40)),
+)
+def test_o5_whatever_a_server_says_ends_in_a_fit_token_or_a_credential_error(
+    status: int, body: object, headers: dict[str, str]
+) -> None:
+    with suppress(GrantRefused, TokenUnavailable):
+        answer = read(status, body, headers)
+        assert re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", answer.access.reveal())
+        assert 0 < answer.lifetime <= 10 * 366 * 86400

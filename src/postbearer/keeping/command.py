@@ -6,6 +6,7 @@ import asyncio
 import os
 import shlex
 import signal
+import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import suppress
 
@@ -72,11 +73,11 @@ async def _bounded(stream: asyncio.StreamReader | None) -> bytes:
 async def _end(process: Process) -> None:
     """Leave nothing running: neither the program nor what it started."""
     if process.returncode is None:
-        if hasattr(os, "killpg"):
+        if sys.platform == "win32":
+            process.kill()
+        else:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-        else:
-            process.kill()
         await process.wait()
 
 
