@@ -203,7 +203,7 @@ def test_a_rule_that_would_match_everything_is_refused() -> None:
 
 def test_two_rules_of_one_name_are_refused() -> None:
     rule = OWN[OWN.index("[[rule]]") :]
-    with pytest.raises(ConfigError, match="two rules"):
+    with pytest.raises(ConfigError, match="same id"):
         parse(OWN + rule, file="example.toml")
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import TypeVar
 
@@ -13,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from postbearer.errors import ConfigError
+from postbearer.providers.catalogue import Catalogue
 from postbearer.providers.model import Preset
 from postbearer.providers.rules import Rule
 
@@ -22,9 +25,10 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _LINE = re.compile(r"at line (\d+)")
 _PLACE = re.compile(r"`\$\.?([^`]*)`")  # msgspec's way to say where
 _REPLIES = "-replies.toml"
+GENERIC = "generic"
 
 
-class _Catalogue(Struct, frozen=True, forbid_unknown_fields=True):
+class _Replies(Struct, frozen=True, forbid_unknown_fields=True):
     rules: tuple[Rule, ...] = msgspec.field(name="rule")
 
 
@@ -49,7 +53,8 @@ def preset(name: str, cloud: str = "") -> Preset:
             key="provider",
             hint=f"One of {', '.join(names())}; smtp for any server without a preset.",
         )
-    return parse(_shipped(f"{name}.toml"), file=f"{name}.toml").in_cloud(cloud)
+    text = files("postbearer.providers").joinpath(f"{name}.toml").read_text("utf-8")
+    return parse(text, file=f"{name}.toml").in_cloud(cloud)
 
 
 def load(path: Path) -> Preset:
@@ -71,40 +76,38 @@ def parse(text: str, *, file: str) -> Preset:
         raise ConfigError(f"{own.name!r:.60} is no name for a provider.", file=file, key="name")
     if own.written is not None or own.cloud:
         raise ConfigError("A provider file describes all clouds at once.", file=file, key="cloud")
-    rules = [_owned(rule, own.name) for rule in own.rules]
-    for catalogue in own.replies:
-        try:
-            rules += [_owned(rule, catalogue) for rule in _catalogue(f"{catalogue}{_REPLIES}")]
-        except FileNotFoundError:
+    rules = [msgspec.structs.replace(rule, provider=own.name) for rule in own.rules]
+    if len({rule.id for rule in rules}) < len(rules):
+        raise ConfigError("Two rules have the same id.", file=file, key="rule")
+    for name in own.replies:
+        if not _NAME.fullmatch(name) or not _place(name).is_file():
             raise ConfigError(
-                f"There is no catalogue of replies called {catalogue!r:.60}.", file=file, key="replies"
-            ) from None
-    return msgspec.structs.replace(own, rules=(*rules, *generic_rules()))
+                f"There is no catalogue of replies called {name!r:.60}.", file=file, key="replies"
+            )
+    return msgspec.structs.replace(own, rules=Catalogue(rules, own.replies, _catalogue))
 
 
 @cache
-def generic_rules() -> tuple[Rule, ...]:
+def generic_rules() -> Sequence[Rule]:
     """The rules that hold for every server."""
-    return _catalogue("generic.toml")
+    return Catalogue((), (), _catalogue)
 
 
 @cache
-def _catalogue(file: str) -> tuple[Rule, ...]:
-    return _convert(_shipped(file), _Catalogue, file).rules
+def _catalogue(name: str) -> tuple[Rule, ...]:
+    """The rules of one shipped file; those of ``generic`` belong to no provider."""
+    place = _place(name)
+    rules = _convert(place.read_text("utf-8"), _Replies, place.name).rules
+    owner = "" if name == GENERIC else name
+    return tuple(msgspec.structs.replace(rule, provider=owner) for rule in rules)
+
+
+def _place(name: str) -> Traversable:
+    return files("postbearer.providers").joinpath(f"{name}.toml" if name == GENERIC else f"{name}{_REPLIES}")
 
 
 def _special(name: str) -> bool:
-    return name == "generic.toml" or name.endswith(_REPLIES)
-
-
-def _shipped(file: str) -> str:
-    if not _NAME.fullmatch(file.removesuffix(".toml")):
-        raise FileNotFoundError(file)
-    return files("postbearer.providers").joinpath(file).read_text("utf-8")
-
-
-def _owned(rule: Rule, provider: str) -> Rule:
-    return msgspec.structs.replace(rule, provider=provider)
+    return name == f"{GENERIC}.toml" or name.endswith(_REPLIES)
 
 
 def _convert(text: str, type_: type[T], file: str) -> T:

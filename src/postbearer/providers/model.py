@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -124,7 +125,7 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     clouds: dict[str, Cloud] = {}
     cloud: str = ""  # which of them this preset stands for
     replies: tuple[str, ...] = ()  # names of catalogues that come with postbearer
-    rules: tuple[Rule, ...] = msgspec.field(name="rule", default=())
+    rules: Sequence[Rule] = msgspec.field(name="rule", default=())
     written: Preset | None = None  # what this preset was before a cloud was chosen; never in a file
 
     def __post_init__(self) -> None:
@@ -133,11 +134,6 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
             url = getattr(self, key)
             if url and not _URL.fullmatch(url):
                 raise ValueError(f"{key.replace('_', '-')} must be an https address, not {url!r}")
-        seen: set[str] = set()
-        for rule in self.rules:
-            if rule.name in seen:
-                raise ValueError(f"two rules have the id {rule.id!r}")
-            seen.add(rule.name)
 
     @property
     def scopes(self) -> dict[GrantName, tuple[str, ...]]:

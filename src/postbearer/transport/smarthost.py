@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -93,7 +94,7 @@ class Smarthost:
     timeout: float | None = None
     limits: PoolLimits = field(default_factory=PoolLimits)
     recipients_per_message: int | None = None
-    rules: tuple[Rule, ...] | None = None  # None: those that hold everywhere
+    rules: Sequence[Rule] | None = None  # None: those that hold everywhere
 
     def __post_init__(self) -> None:
         if not self.servers:
