@@ -23,7 +23,7 @@ class Phase(StrEnum):
     RCPT = "rcpt"
     DATA = "data"  # the command; what comes after the content is `EOD`
     EOD = "eod"
-    NDR = "ndr"  # comes later, as a bounce message
+    NDR = "ndr"  # a report that arrives afterwards, by mail
     TOKEN = "token"  # noqa: S105 - the token endpoint
     ANY = "any"
 
@@ -44,7 +44,7 @@ class Klass(StrEnum):
     DONE = "done"  # nothing: it went well
     SOON = "soon"  # try again with back-off
     WINDOW = "window"  # pause the scope for a while, then go on; never bounce
-    HOLD = "hold"  # pause the scope, tell a person, keep the queue; never bounce
+    HOLD = "hold"  # pause the scope until somebody has acted; the queue stays
     PERMANENT = "permanent"  # bounce this recipient or message
 
 
@@ -52,7 +52,7 @@ class First(StrEnum):
     """What is done at once and by itself, before the class applies."""
 
     RENEW = "renew"  # drop the token, get another, connect again, AUTH once
-    RECONNECT = "reconnect"  # close, open a new connection, once
+    RECONNECT = "reconnect"  # once, and in place of this connection
     CUT = "cut"  # fewer connections to this account
     SPLIT = "split"  # send to the accepted recipients, the rest in smaller transactions
     TWO_STEP = "two-step"  # AUTH without initial response

@@ -1,4 +1,4 @@
-"""Choosing a mechanism by what the server offers, what the account can do, and whether TLS is on."""
+"""Choosing a mechanism: the server offers some, the credential fits some, and none goes without TLS."""
 
 from __future__ import annotations
 
