@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+__all__ = ["main"]
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code (``sysexits.h``)."""

@@ -1,111 +1,126 @@
-"""``postbearer demo``: one message from here to a mail provider that lives on this machine only."""
+"""``postbearer demo``: a message through a mail provider that lives on this machine only."""
 
 from __future__ import annotations
 
-import asyncio
-import sys
+import os
 import tempfile
 import time
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from postbearer.cli.extras import need_sandbox
+from postbearer.cli.listening import sentence
 from postbearer.cli.options import Common, common_options, json_option, pass_common
-from postbearer.cli.output import print_json, style
-from postbearer.cli.sandbox import stopped
-from postbearer.observer import Attempted, Authenticated, Connected, Event, TlsStarted, TokenFetched
+from postbearer.cli.output import print_json, printable, style
+from postbearer.observer import Authenticated, Event
 
 if TYPE_CHECKING:
-    from postbearer.testing import Received, Sandbox
-
-
-@click.command("demo")
-@click.option("--keep", is_flag=True, help="Leave the provider running, with its inbox for your browser.")
-@json_option
-@common_options
-@pass_common
-def command(common: Common, keep: bool) -> None:
-    """Show the main job in one go, with nothing configured.
-
-    Starts a mail provider on loopback that takes only bearer tokens, gets a token from it, proves who
-    it is over verified TLS, and sends one message; then shows the message as the provider received it.
-    """
-    with suppress(KeyboardInterrupt):
-        asyncio.run(_run(common, keep))
-
-
-async def _run(common: Common, keep: bool) -> None:
+    from postbearer.outcome import Receipt
     from postbearer.testing import Sandbox
 
-    async with Sandbox("microsoft") as sandbox:
-        steps = Steps(talk=not common.as_json)
-        began = time.monotonic()
-        await _send(sandbox, steps)
-        (received,) = sandbox.inbox.messages
-        if common.as_json:
-            elapsed = round((time.monotonic() - began) * 1000, 1)
-            print_json({**steps.counted, "token_requests": sandbox.token_requests, "elapsed_ms": elapsed})
-        else:
-            _show(received, sandbox)
-        if keep:
-            print(f"\nThe inbox: {sandbox.url} (Ctrl-C stops it)", file=sys.stderr)
-            sys.stderr.flush()
-            await stopped()
-
-
-async def _send(sandbox: Sandbox, steps: Steps) -> None:
-    from postbearer.assembly import Assembly
-    from postbearer.keeping import StateFolder
-    from postbearer.mailer import AsyncMailer
-    from postbearer.message import Draft
-
-    draft = Draft(
-        sender="Backup <backup@build.example.org>",
-        to=["ops@example.org"],
-        subject="Backup finished",
-        text="All 1,204 files are safe.\n\n-- \nA program that knows nothing of OAuth\n",
-    )
-    account = Assembly.load(sandbox.folder / "postbearer.toml", {}).account("sandbox")
-    with tempfile.TemporaryDirectory(prefix="postbearer-demo-") as folder:
-        async with AsyncMailer(account, state=StateFolder(folder), observer=steps) as mailer:
-            steps.say("accepted", "a message from a program that knows nothing of OAuth")
-            steps.counted["accepted"] = 1
-            receipt = await mailer.send(draft.build())
-            steps.counted["delivered"] = len(receipt.delivered)
+RECIPIENT = "you@example.org"
 
 
 class Steps:
-    """Tells each step as it happens."""
+    """An observer that shows every step as it happens, and remembers the mechanism."""
 
-    def __init__(self, *, talk: bool) -> None:
-        self.counted: dict[str, Any] = {"accepted": 0, "mechanism": "", "delivered": 0}
-        self._talk = talk
-
-    def say(self, step: str, text: str) -> None:
-        if self._talk:
-            print(f"  {style('✓', 'good', sys.stdout)} {step:<14} {text}")
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self.mechanism = ""
 
     def notice(self, event: Event) -> None:
-        match event:
-            case Connected(server=server):
-                self.say("connected", server)
-            case TlsStarted(version=version, cipher=cipher):
-                self.say("TLS", f"{version}, {cipher}, certificate verified")
-            case TokenFetched(grant=grant, lifetime=lifetime):
-                self.say("token fetched", f"by {grant}, good for {lifetime:.0f} s")
-            case Authenticated(mechanism=mechanism, reply=reply):
-                self.counted["mechanism"] = mechanism
-                self.say(f"AUTH {mechanism}", str(reply))
-            case Attempted(outcomes=outcomes):
-                for outcome in outcomes:
-                    self.say(str(outcome.state), f"{outcome.recipient}: {outcome.reply}")
-            case _:
-                pass
+        """Show `event`."""
+        if isinstance(event, Authenticated):
+            self.mechanism = event.mechanism
+        self.show(sentence(event))
+
+    def show(self, text: str) -> None:
+        """One step."""
+        if not self._quiet:
+            import sys
+
+            click.echo(f"{style('✓', 'good', sys.stdout)} {printable(text)}")
 
 
-def _show(received: Received, sandbox: Sandbox) -> None:
-    requests = f"{sandbox.token_requests} token request" + ("s" if sandbox.token_requests != 1 else "")
-    print(f"\nAs {received.username}, with {requests}; as the provider received it:\n")
-    for line in received.content.decode().splitlines():
-        print(f"  {style('│', 'dim', sys.stdout)} {line}")
+@click.command("demo")
+@click.option(
+    "--provider",
+    type=click.Choice(["microsoft", "google", "generic"]),
+    default="generic",
+    help="Whose manners the provider has.",
+)
+@click.option("--keep", is_flag=True, help="Leave it running, with its inbox, until interrupted.")
+@json_option
+@common_options
+@pass_common
+def command(common: Common, provider: str, keep: bool) -> None:
+    """Send a message through a mail provider that lives on this machine only.
+
+    Nothing is configured and nothing is left behind: a sandbox starts on free loopback ports, a
+    token is fetched, a message goes out over TLS and is shown as the sandbox received it.
+    """
+    need_sandbox()
+    from postbearer.testing import BackgroundSandbox
+
+    began = time.monotonic()
+    steps = Steps(quiet=common.as_json)
+    with BackgroundSandbox(provider) as sandbox:
+        steps.show(
+            f"a mail provider listens on localhost:{sandbox.starttls_port}, its inbox on {sandbox.url}"
+        )
+        receipt = _send(sandbox, steps)
+        told = _told(sandbox, steps, receipt, time.monotonic() - began)
+        if common.as_json:
+            print_json(told)
+        else:
+            _show(sandbox, told)
+        if keep:
+            click.echo(f"The inbox stays at {sandbox.url} until you press Ctrl-C.", err=True)
+            _until_interrupted()
+
+
+def _send(sandbox: Sandbox, steps: Steps) -> Receipt:
+    from postbearer.assembly import Assembly
+    from postbearer.keeping import StateFolder
+    from postbearer.mailer import Mailer
+    from postbearer.message import Draft
+
+    assembly = Assembly.load(sandbox.folder / "postbearer.toml", {})
+    account = assembly.account("sandbox")
+    draft = Draft(
+        account.address,
+        [RECIPIENT],
+        subject="Hello from postbearer",
+        text="This message left with a bearer token and without a password.\n",
+    )
+    with tempfile.TemporaryDirectory(prefix="postbearer-") as folder:
+        state = StateFolder(os.path.join(folder, "state"))
+        with Mailer(account, state=state, observer=steps) as mailer:
+            return mailer.send(draft.build())
+
+
+def _told(sandbox: Sandbox, steps: Steps, receipt: Receipt, elapsed: float) -> dict[str, Any]:
+    return {
+        "accepted": len(receipt.outcomes),
+        "token_requests": sandbox.token_requests,
+        "mechanism": steps.mechanism,
+        "delivered": len(sandbox.inbox.messages),
+        "elapsed_ms": round(elapsed * 1000),
+    }
+
+
+def _show(sandbox: Sandbox, told: dict[str, Any]) -> None:
+    content = sandbox.inbox.messages[-1].content.decode("utf-8", "replace").replace("\r\n", "\n")
+    click.echo("\nAs it was received:\n")
+    click.echo("\n".join(f"  {printable(line)}".rstrip() for line in content.splitlines()))
+    click.echo(f"\nAll of it took {told['elapsed_ms']} ms.")
+
+
+def _until_interrupted() -> None:
+    import threading
+
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        click.echo("Closed.", err=True)

@@ -11,6 +11,7 @@ from typing import Any, TextIO
 from postbearer.cli.exits import Exit, exit_code
 from postbearer.errors import ConfigError, PostbearerError, SecretError
 
+_NEXT = {Exit.TRY_AGAIN: "This may pass: try again later."}
 _STYLES = {"error": "31;1", "warning": "33;1", "good": "32", "dim": "2", "bold": "1"}
 
 
@@ -51,7 +52,8 @@ def report(error: BaseException, *, as_json: bool, verbose: bool) -> Exit:
         print_json({"error": describe(error)})
     elif isinstance(error, PostbearerError):
         for problem in error.problems if isinstance(error, ConfigError) else (error,):
-            _line("error", *_what_and_next(problem))
+            what, following = _what_and_next(problem)
+            _line("error", what, following or _NEXT.get(code, ""))
     if verbose:
         _show_traceback(error)
     return code

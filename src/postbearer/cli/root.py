@@ -18,6 +18,7 @@ from postbearer.cli.output import report, silence, usage
 # name → module, and the line that --help shows without importing it
 COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("configuration", "Show, change and check the configuration."),
+    "demo": ("demo", "Send a message through a mail provider that lives on this machine only."),
     "providers": ("providers", "List the mail providers that are known, and what each needs."),
     "sandbox": ("sandbox", "Run a mail provider with OAuth on loopback, for tests."),
     "secret": ("secret", "Seal, test and look after secrets."),

@@ -1,0 +1,167 @@
+"""token and send, run for real against the sandbox."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from cli.conftest import Home
+from postbearer.testing import BackgroundSandbox, Faults, Sandbox, SmtpFault
+
+SEND = ("send", "--account", "sandbox", "--to", "you@example.org")
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[Sandbox]:
+    with BackgroundSandbox() as running:
+        yield running
+
+
+@pytest.fixture
+def ready(home: Home, sandbox: Sandbox) -> Home:
+    home.write(sandbox.configuration())
+    return home
+
+
+def test_ten_callers_cost_one_token_request(ready: Home, sandbox: Sandbox) -> None:
+    before = sandbox.token_requests
+    tokens = {ready.run("token", "sandbox").out for _ in range(3)}
+    told = json.loads(ready.run("token", "sandbox", "--json").out)
+    assert len(tokens) == 1
+    assert tokens == {told["access_token"] + "\n"}
+    assert 3000 < told["expires_in"] <= 3600
+    assert sandbox.token_requests == before + 1
+
+
+def test_a_changed_configuration_never_gets_the_token_of_another(ready: Home, sandbox: Sandbox) -> None:
+    assert ready.run("token", "sandbox").code == 0
+    ready.write(sandbox.configuration().replace("file:", "env:NOT_SET_"))
+    text = ready.config.read_text().replace(str(sandbox.folder), "").replace("/client-secret", "")
+    ready.write(text.replace('client-id = "sandbox-app"', 'client-id = "other"'))
+    ran = ready.run("token", "sandbox")
+    assert ran.code == 78
+    assert ran.out == ""
+
+
+def test_a_message_is_built_and_sent(ready: Home, sandbox: Sandbox) -> None:
+    report = ready.folder / "report.csv"
+    report.write_text("a,b\n")
+    ran = ready.run(
+        *SEND, "--bcc", "boss@example.org", "--subject", "Größe", "--text", "-", "--html", "<p>x</p>",
+        "--attach", str(report), "--header", "X-Test: yes", stdin="Grüße\n",
+    )  # fmt: skip
+    assert (ran.code, ran.err) == (0, "")
+    assert "queue id " in ran.out
+    received = sandbox.inbox.messages[-1]
+    assert set(received.recipients) == {"you@example.org", "boss@example.org"}
+    content = received.content.decode()
+    assert "X-Test: yes" in content
+    assert "report.csv" in content
+    assert "boss@" not in content
+
+
+def test_what_became_of_it_is_told_as_json(ready: Home) -> None:
+    told = json.loads(ready.run(*SEND, "--text", "x", "--json").out)
+    assert (told["delivered"], told["refused"]) == (1, 0)
+    assert told["queue_id"]
+    assert told["recipients"][0]["address"] == "you@example.org"
+
+
+def test_raw_content_leaves_as_it_is(ready: Home, sandbox: Sandbox) -> None:
+    content = b"From: alerts@example.org\r\nSubject:  two  blanks\r\n\r\n.dot\r\n"
+    ran = ready.run(*SEND, "--raw", "-", stdin=content)
+    assert ran.code == 0
+    assert "no Date" in ran.err
+    assert sandbox.inbox.messages[-1].content.endswith(content)
+
+
+def test_a_foreign_sender_in_raw_content_is_77(ready: Home) -> None:
+    ran = ready.run(*SEND, "--raw", "-", stdin=b"From: else@example.org\n\nx\n")
+    assert ran.code == 77
+    assert "else@example.org" in ran.err
+
+
+def test_binary_raw_content_is_65(ready: Home) -> None:
+    ran = ready.run(*SEND, "--raw", "-", stdin=b"From: alerts@example.org\n\n\x00\n")
+    assert ran.code == 65
+
+
+def test_verbose_tells_every_step_and_no_secret(ready: Home, sandbox: Sandbox) -> None:
+    ran = ready.run("-v", *SEND, "--text", "x")
+    assert "token fetched" in ran.err
+    assert "TLSv1" in ran.err
+    assert "AUTH " in ran.err
+    assert sandbox.client_secret not in ran.err
+    assert "eyJ" not in ran.err
+
+
+def test_a_token_endpoint_that_is_down_is_75(ready: Home, sandbox: Sandbox) -> None:
+    ready.write(sandbox.configuration().replace(sandbox.token_url, "http://127.0.0.1:9/token"))
+    ran = ready.run("token", "sandbox")
+    assert ran.code == 75
+    assert "try again later" in ran.err
+
+
+def test_a_server_that_is_down_is_75(ready: Home, sandbox: Sandbox) -> None:
+    ready.write(sandbox.configuration().replace(f":{sandbox.starttls_port}", ":9"))
+    assert ready.run(*SEND, "--text", "x").code == 75
+
+
+def test_a_wrong_client_secret_is_77_or_78(ready: Home, sandbox: Sandbox) -> None:
+    text = sandbox.configuration().replace(f"file:{sandbox.folder / 'client-secret'}", "env:WRONG")
+    ready.write(text)
+    ran = ready.run("token", "sandbox", environ={"WRONG": "canary-wrong"})
+    assert ran.code in (77, 78)
+    assert "canary-wrong" not in ran.err
+
+
+@pytest.mark.parametrize(
+    ("reply", "code"),
+    [("550 5.1.1 No such user", 69), ("451 4.3.0 Later", 75), ("554 5.2.252 SendAsDenied", 77)],
+)
+def test_a_refused_recipient_is_told_with_the_reply(
+    ready: Home, sandbox: Sandbox, reply: str, code: int
+) -> None:
+    sandbox.set_faults(Faults(smtp=[SmtpFault(at="rcpt", reply=reply, match="nobody")]))
+    try:
+        ran = ready.run(*SEND, "--to", "nobody@example.org", "--text", "x")
+        alone = ready.run(
+            "send", "--account", "sandbox", "--to", "nobody@example.org", "--text", "x", "--json"
+        )
+    finally:
+        sandbox.set_faults(Faults())
+    assert ran.code == code
+    assert "you@example.org: delivered" in ran.out
+    assert f"nobody@example.org: {'deferred' if code == 75 else 'failed'} ({reply})" in ran.out
+    told = json.loads(alone.out)
+    assert alone.code == code
+    assert told["refused"] == 1
+    assert told["error"]["type"] == "Rejected"
+    assert told["error"]["exit"] == code
+
+
+@pytest.mark.parametrize("provider", ["generic", "microsoft", "google"])
+def test_the_demo_sends_one_message_with_nothing_configured(home: Home, provider: str) -> None:
+    home.config.unlink()
+    told = json.loads(home.run("demo", "--json", "--provider", provider).out)
+    assert (told["accepted"], told["delivered"], told["token_requests"]) == (1, 1, 1)
+    assert told["mechanism"] == ("XOAUTH2" if provider == "microsoft" else "OAUTHBEARER")
+    assert told["elapsed_ms"] > 0
+    assert not (home.folder / "state").exists()
+
+
+def test_the_demo_shows_every_step(home: Home) -> None:
+    ran = home.run("demo")
+    assert (ran.code, ran.err) == (0, "")
+    steps = [
+        "listens on",
+        "TLSv1",
+        "token fetched",
+        "AUTH OAUTHBEARER 235",
+        "delivered",
+        "As it was received",
+    ]
+    places = [ran.out.index(step) for step in steps]
+    assert places == sorted(places)
