@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import ssl
 import warnings
 from asyncio import StreamReader, StreamWriter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -189,6 +192,29 @@ async def test_a_client_certificate_is_shown(tmp_path: Path) -> None:
     AUTHORITY.cert_pem.write_to_path(str(ca_file))
     AUTHORITY.issue_cert("client.example.org").private_key_and_cert_chain_pem.write_to_path(str(own))
     await _handshake(theirs, tls_context(str(ca_file), ClientCertificate(str(own))))
+
+
+async def test_a_client_certificate_that_is_missing_is_asked_for(tmp_path: Path) -> None:
+    """With TLS 1.3 the server says so after the handshake."""
+    theirs = serving(AUTHORITY.issue_cert("localhost"))
+    theirs.verify_mode = ssl.CERT_REQUIRED
+    AUTHORITY.configure_trust(theirs)
+    AUTHORITY.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
+
+    def refuse(listener: socket.socket) -> None:  # asyncio's server would not send the reason
+        connection, _ = listener.accept()
+        with connection, suppress(ssl.SSLError):
+            theirs.wrap_socket(connection, server_side=True)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = asyncio.get_running_loop().run_in_executor(None, refuse, listener)
+        stream = await connect("127.0.0.1", listener.getsockname()[1], timeout=5)
+        await stream.start_tls(tls_context(str(tmp_path / "ca.pem")), "localhost", 5)
+        with pytest.raises(TlsFailed) as caught:
+            await stream.read("conn", 5)
+        await stream.close()
+        await server
+    assert "tls-certificate" in caught.value.hint
 
 
 @pytest.mark.parametrize("content", [None, "not a certificate"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from support.provider import CANARY, CONTENT, envelope, one_flight, opened, with_provider
 
 from postbearer.clock import SystemClock
 from postbearer.errors import TimedOut
@@ -11,6 +10,7 @@ from postbearer.reply import Reply
 from postbearer.testing import ManualClock, conversation
 from postbearer.transport import Deadline
 from postbearer.transport.capture import scrubbed
+from support.provider import CANARY, CONTENT, envelope, one_flight, opened, with_provider
 
 
 async def test_a_transcript_reads_like_smtp() -> None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from postbearer.transport.timeouts import Timeouts as Timeouts
     from postbearer.transport.tls import ClientCertificate as ClientCertificate
     from postbearer.transport.tls import tls_context as tls_context
+    from postbearer.transport.transport import Transport as Transport
 
 _EXPORTS = {
     "capture": ["Capture", "Transcript"],
@@ -41,5 +42,6 @@ _EXPORTS = {
     "stream": ["Stream", "TlsInfo", "connect"],
     "timeouts": ["Deadline", "Timeouts"],
     "tls": ["ClientCertificate", "tls_context"],
+    "transport": ["Transport"],
 }
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

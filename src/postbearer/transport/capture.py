@@ -86,7 +86,7 @@ def _masked(line: bytes, pieces: set[bytes]) -> bytes:
     for start in range(len(line)):
         hit = max((length for length in lengths if line[start : start + length] in pieces), default=0)
         if hit:
-            if start >= end:
+            if start > end or not end:  # else it goes on from the last one
                 out += line[end:start] + MASK.encode()
             end = max(end, start + hit)
     return bytes(out + line[end:])

@@ -22,6 +22,7 @@ class Connections:
         self._waiting: deque[asyncio.Future[Decision[Session]]] = deque()
         self._closing: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
+        self._wake_at = 0.0  # when it is due, on the clock
         self._home: Hashable = None
 
     async def take(self) -> Pooled[Session] | None:
@@ -76,6 +77,7 @@ class Connections:
         """Close what is idle, and wait until everything that was to be closed is."""
         if self._timer is not None:
             self._timer.cancel()
+            self._timer = None
         for entry in self._pool.drain():
             self._close(entry)
         while self._closing:
@@ -124,15 +126,16 @@ class Connections:
 
     def _wind(self) -> None:
         """Wake up when the next idle connection is due; the decision is still the pool's."""
+        expiry = self._pool.next_expiry()
+        if expiry is None or (self._timer is not None and self._wake_at <= expiry):
+            return  # a connection in use only gets later; whoever wakes up early looks again
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        expiry = self._pool.next_expiry()
-        if expiry is not None:
-            delay = max(expiry - self._clock.monotonic(), 0.0) + 0.01
-            self._timer = asyncio.get_running_loop().call_later(delay, self._sweep)
+        delay = max(expiry - self._clock.monotonic(), 0.0) + 0.01
+        self._timer, self._wake_at = asyncio.get_running_loop().call_later(delay, self._sweep), expiry
 
     def _sweep(self) -> None:
+        self._timer = None
         for entry in self._pool.sweep(self._clock.monotonic()):
             self._close(entry)
         self._wind()

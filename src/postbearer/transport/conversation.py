@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
-from postbearer.errors import Disconnected
+from postbearer.errors import Disconnected, NetworkError, TlsFailed
 from postbearer.reply import Reply
 from postbearer.transport.capture import Capture, NoCapture, scrubbed
 from postbearer.transport.stream import Stream
@@ -44,7 +44,7 @@ class Conversation:
     secrets: tuple[bytes, ...] = field(default=(), repr=False)  # masked in replies: servers may echo them
     _owed: deque[Command] = field(default_factory=deque)
     _answers: deque[Answer] = field(default_factory=deque)
-    _lost: Disconnected | None = None  # writing failed; what the peer said before is still to be read
+    _lost: NetworkError | None = None  # writing failed; what the peer said before is still to be read
 
     async def greeting(self) -> Reply:
         """What the server says first (RFC 5321 3.1)."""
@@ -79,7 +79,7 @@ class Conversation:
         stage = "data" if stage == "eod" else stage  # until all of it is gone, nothing can have arrived
         try:
             await self.stream.write(data, stage, self._in_time(stage, self.timeouts.block))
-        except Disconnected as error:
+        except (Disconnected, TlsFailed) as error:
             self._lost = error
 
     @property

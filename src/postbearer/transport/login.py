@@ -5,11 +5,17 @@ from __future__ import annotations
 from base64 import b64encode
 from typing import cast
 
-from postbearer.errors import CredentialRefused, LocalProtocolError, RemoteProtocolError, ServerRefused
+from postbearer.errors import (
+    CredentialRefused,
+    GrantRefused,
+    LocalProtocolError,
+    RemoteProtocolError,
+    ServerRefused,
+)
 from postbearer.oauth import Token, TokenSource
 from postbearer.observer import Authenticated, Observer
 from postbearer.providers import First, Klass, Phase
-from postbearer.reply import Reply
+from postbearer.reply import EnhancedStatus, Reply
 from postbearer.sasl import (
     BearerCredential,
     ClientExchange,
@@ -25,6 +31,8 @@ from postbearer.verdict import judge
 from postbearer.wire import Auth, AuthResponse, auth_fits, decode_challenge
 
 ROUNDS = 8  # a server that asks for more is not authenticating
+# RFC 4954 4: what a server should say to a response that is too long for it.
+_TOO_LONG = Reply(500, (b"5.5.6 Authentication exchange line is too long",), EnhancedStatus(5, 5, 6))
 
 Source = TokenSource | SecretSource
 
@@ -77,7 +85,13 @@ class Login:
         self._renewed = True
         source = self._tokens()
         await source.invalidate(token)
-        return (await source.token()).access != token.access
+        try:
+            return (await source.token()).access != token.access
+        except GrantRefused as error:
+            if error.code != "same_token":
+                raise
+            refusal.hint = error.hint or refusal.hint  # what the server said tells more than this error
+            return False
 
     def _skipped(self, talk: Conversation) -> bool:
         """A certificate proves its holder within TLS; EXTERNAL is only for servers that want it said."""
@@ -107,6 +121,9 @@ class Login:
         self, server: Server, exchange: ClientExchange, reply: Reply, token: Token | None
     ) -> Turned | ServerRefused:
         verdict = judge(reply, Phase.AUTH, self._smarthost.rules)
+        if First.TWO_STEP in verdict.first and not _at_once(exchange):
+            # It was two steps already: not the command was too long but the credential.
+            verdict = judge(_TOO_LONG, Phase.AUTH, self._smarthost.rules)
         if verdict.klass is not Klass.HOLD and First.RENEW not in verdict.first:
             return ServerRefused(
                 f"{server} does not authenticate now: {reply}.",
@@ -133,8 +150,7 @@ async def converse(talk: Conversation, exchange: ClientExchange, secrets: tuple[
     cut longer ones, and with them the connection.
     """
     talk.secrets = secrets
-    initial = exchange.initial
-    at_once = initial is not None and auth_fits(exchange.mechanism, initial)
+    initial, at_once = exchange.initial, _at_once(exchange)
     reply = await talk.ask(Auth(exchange.mechanism, initial if at_once else None))
     if initial is not None and not at_once and reply.intermediate:
         reply = await talk.ask(AuthResponse(initial))
@@ -146,6 +162,10 @@ async def converse(talk: Conversation, exchange: ClientExchange, secrets: tuple[
         raise RemoteProtocolError(f"{talk.peer} asks without end for more in {exchange.mechanism}.")
     talk.secrets = ()
     return reply
+
+
+def _at_once(exchange: ClientExchange) -> bool:
+    return exchange.initial is not None and auth_fits(exchange.mechanism, exchange.initial)
 
 
 def _secrets(credential: Credential, exchange: ClientExchange) -> tuple[bytes, ...]:

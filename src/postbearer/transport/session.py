@@ -148,7 +148,8 @@ class Session:
         for (place, _), outcome in zip(group, outcomes, strict=True):
             job.outcomes[place] = outcome
         settled = tuple(outcome for outcome in outcomes if outcome is not None)
-        self._observer.notice(Attempted(self._account, str(self.server), settled, self._used_at - began))
+        if settled:
+            self._observer.notice(Attempted(self._account, str(self.server), settled, self._used_at - began))
         if replies.refusal is not None:
             job.refuse_pending(*replies.refusal, self._smarthost)
         if replies.error is not None:

@@ -85,9 +85,8 @@ class SmtpTransport:
         one that refused us. An error in reading `content` is raised as it is.
         """
         job = Job(envelope, content)
-        deadline = Deadline(self._clock, self._smarthost.timeout)
         login = Login(self._smarthost, self._source, self._observer, self._account)
-        await _Delivery(self._opener, self._connections, login, job, deadline).run()
+        await _Delivery(self._opener, self._connections, login, job).run()
         return Receipt(tuple(outcome for outcome in job.outcomes if outcome is not None), server=job.server)
 
     async def close(self) -> None:
@@ -107,14 +106,12 @@ class _Delivery:
     It holds one place in the pool all the time: a connection, or the right to open one.
     """
 
-    def __init__(
-        self, opener: Opener, connections: Connections, login: Login, job: Job, deadline: Deadline
-    ) -> None:
+    def __init__(self, opener: Opener, connections: Connections, login: Login, job: Job) -> None:
         self._opener = opener
         self._connections = connections
         self._login = login
         self._job = job
-        self._deadline = deadline
+        self._deadline = Deadline(opener.clock, None)
         self._rank = 0  # of the next server to try
         self._errors: list[PostbearerError] = []
         self._attempted = False
@@ -122,6 +119,7 @@ class _Delivery:
 
     async def run(self) -> None:
         entry = await self._connections.take()
+        self._deadline = Deadline(self._opener.clock, self._opener.smarthost.timeout)  # not while in line
         self._may_open = entry is None
         try:
             done = entry is not None and await self._use(entry, warm=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol, cast
 
 from postbearer.address import ascii_domain
-from postbearer.errors import ConnectFailed, Disconnected, RemoteProtocolError, TimedOut
+from postbearer.errors import ConnectFailed, Disconnected, NetworkError, RemoteProtocolError, TimedOut
 from postbearer.transport.tls import tls_failure
 
 READ = 65536
@@ -95,6 +95,7 @@ class _Receiver(asyncio.Protocol):
         self.writable.set()
         self.readable = asyncio.Event()
         self.transport: asyncio.Transport | None = None
+        self.error: Exception | None = None  # why the connection ended, if the system knows
         self._paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -112,6 +113,7 @@ class _Receiver(asyncio.Protocol):
         self._end()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.error = exc
         self._end()
         self.writable.set()
         if not self.closed.done():
@@ -252,7 +254,10 @@ class TcpStream:
             f"{self._peer} let us wait {timeout:g} s {WAITING[stage]}.", host=self._peer, stage=stage
         )
 
-    def _disconnected(self, stage: str) -> Disconnected:
+    def _disconnected(self, stage: str) -> NetworkError:
+        error = self._receiver.error
+        if isinstance(error, ssl.SSLError):  # TLS 1.3: the peer judges our certificate after the handshake
+            return tls_failure(error, self._peer, self._tls.name if self._tls else "")
         return Disconnected(
             f"{self._peer} closed the connection while we waited {WAITING[stage]}.",
             host=self._peer,
