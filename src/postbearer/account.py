@@ -64,6 +64,7 @@ class Account:
     largest: int | None = None  # octets one message may have
     refresh_margin: float = 60.0
     maximum_token_lifetime: float | None = None
+    shortcut: str = ""  # under which `postbearer token` may take a kept token without reading more
 
     @classmethod
     def microsoft(
@@ -126,9 +127,7 @@ class Account:
             servers=tuple(map(str, self.smarthost.servers)),
         )
 
-    def token_source(
-        self, state: StateFolder | None, *, clock: Clock, observer: Observer, shortcut: str = ""
-    ) -> CachedSource:
+    def token_source(self, state: StateFolder | None, *, clock: Clock, observer: Observer) -> CachedSource:
         """Where its access tokens come from; kept in `state`, or only in memory without one.
 
         Raises `ConfigError` when the account does not use tokens.
@@ -140,11 +139,11 @@ class Account:
                 hint='Set authentication = "oauth" and a grant, if it should.',
             )
         store = None
-        if state is not None:
+        if state is not None and self.endpoint.url:  # a fixed token or a command's output is not kept
             state.ensure()
             keys = KeyFile(state)
             store = TokenFile(
-                state, self.name, binding=self.binding, box=keys.box, shortcut=shortcut, clock=clock
+                state, self.name, binding=self.binding, box=keys.box, shortcut=self.shortcut, clock=clock
             )
         return CachedSource(
             self.grant,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -55,9 +56,9 @@ class Assembly:
         try:
             chosen = preset(settings.provider).in_cloud(settings.cloud)
             grant = self._grant(settings)
-            return Account.of(
-                chosen, settings.address, grant, tenant=settings.tenant or "", **self._options(name, settings)
-            )
+            options = self._options(name, settings)
+            account = Account.of(chosen, settings.address, grant, tenant=settings.tenant or "", **options)
+            return replace(account, shortcut=self._shortcut)
         except ConfigError as error:
             if error.file:
                 raise
@@ -72,8 +73,11 @@ class Assembly:
             self.state,
             clock=clock or SystemClock(),
             observer=observer or Silent(),
-            shortcut=shortcut(self.configuration.text.encode(), self._environ, __version__),
         )
+
+    @property
+    def _shortcut(self) -> str:
+        return shortcut(self.configuration.text.encode(), self._environ, __version__)
 
     def _options(self, name: str, settings: AccountSettings) -> Options:
         given = {key: getattr(settings, key) for key in Options.__optional_keys__ if hasattr(settings, key)}

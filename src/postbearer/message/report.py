@@ -1,0 +1,152 @@
+"""Delivery reports: what a submitter is told about the fate of a message (RFC 3461, RFC 3464)."""
+
+from __future__ import annotations
+
+import re
+from base64 import encodebytes
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime, make_msgid
+from typing import Literal
+
+from postbearer.message.fields import Header
+
+Action = Literal["failed", "delayed", "delivered", "relayed"]
+"""RFC 3464 2.3.3. ``relayed`` stands for "accepted by the provider": further reports may follow."""
+
+_LONG = re.compile(r"[^\x20-\x7e]")
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """One recipient of the report."""
+
+    address: str
+    action: Action
+    status: str  # enhanced status code, RFC 3463
+    diagnostic: str = ""  # the provider's words
+    explanation: str = ""  # in plain words
+    remedy: str = ""
+    orcpt: str = ""
+    server: str = ""
+    will_retry_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryReport:
+    """A report, before it is bytes. Times are Unix seconds."""
+
+    sender: str  # in From: the account it leaves from
+    to: str
+    reporting: str  # our host name
+    queue_id: str
+    arrived: float
+    now: float
+    recipients: Sequence[About]
+    header: bytes  # header section of the message reported on
+    envid: str = ""
+
+    def render(self) -> bytes:
+        """The report as 7-bit CRLF content: text for people, fields for programs, the original header.
+
+        `Auto-Submitted` keeps responders quiet and marks it for our own loop check (RFC 3834 5).
+        """
+        boundary = f"report-{self.queue_id}"
+        fields = Header(())
+        for name, value in reversed(self._fields(boundary)):
+            fields = fields.add(name, value)
+        words = self._words()
+        encoding = "7bit" if words.isascii() else "base64"
+        if not words.isascii():
+            words = encodebytes(words.encode()).decode().replace("\n", "\r\n")
+        parts = [
+            ("text/plain; charset=utf-8", encoding, words),
+            ("message/delivery-status", "7bit", self._status()),
+        ]
+        body = "".join(
+            f"--{boundary}\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{text}\r\n"
+            for kind, encoding, text in parts
+        ).encode()
+        original = _seven_bit(self.header)
+        body += f"--{boundary}\r\nContent-Type: text/rfc822-headers\r\n\r\n".encode() + original
+        return bytes(fields) + b"\r\n" + body + f"\r\n--{boundary}--\r\n".encode()
+
+    def _fields(self, boundary: str) -> list[tuple[str, str]]:
+        failed = any(about.action == "failed" for about in self.recipients)
+        subject = "Mail was not delivered" if failed else "Mail is delayed"
+        if all(about.action in ("delivered", "relayed") for about in self.recipients):
+            subject = "Mail was accepted by the provider"
+        return [
+            ("From", f"Mail delivery <{self.sender}>"),
+            ("To", self.to),
+            ("Subject", subject),
+            ("Date", _date(self.now)),
+            ("Message-ID", make_msgid(domain=self.reporting.strip("[]") or "localhost")),
+            ("Auto-Submitted", "auto-replied"),
+            ("MIME-Version", "1.0"),
+            ("Content-Type", f'multipart/report; report-type=delivery-status; boundary="{boundary}"'),
+        ]
+
+    def _words(self) -> str:
+        lines = [f"This is the mail relay {self.reporting}, about the message {self.queue_id}.", ""]
+        for about in self.recipients:
+            lines.append(f"{about.address}: {_SAID[about.action]}")
+            lines += [f"  {text}" for text in (about.explanation, about.remedy) if text]
+            if about.diagnostic:
+                lines.append(f"  The server said: {about.diagnostic}")
+            if about.will_retry_until is not None:
+                lines.append(f"  It is tried until {_date(about.will_retry_until)}; do not send it again.")
+            lines.append("")
+        return "\r\n".join(lines)
+
+    def _status(self) -> str:
+        first = [f"Reporting-MTA: dns; {self.reporting}", f"Arrival-Date: {_date(self.arrived)}"]
+        if self.envid:
+            first.insert(0, f"Original-Envelope-Id: {_plain(self.envid)}")
+        return (
+            "\r\n\r\n".join("\r\n".join(group) for group in [first, *map(self._group, self.recipients)])
+            + "\r\n"
+        )
+
+    def _group(self, about: About) -> list[str]:
+        kind = "rfc822" if about.address.isascii() else "utf-8"  # RFC 6533 3
+        group = [f"Original-Recipient: {_plain(about.orcpt)}"] if about.orcpt else []
+        group += [
+            f"Final-Recipient: {kind}; {_xtext(about.address)}",
+            f"Action: {about.action}",
+            f"Status: {about.status}",
+        ]
+        if about.server:
+            group.append(f"Remote-MTA: dns; {about.server}")
+        if about.diagnostic:
+            group.append(f"Diagnostic-Code: smtp; {_plain(about.diagnostic)[:900]}")
+        if about.will_retry_until is not None:
+            group.append(f"Will-Retry-Until: {_date(about.will_retry_until)}")
+        return group
+
+
+_SAID = {
+    "failed": "was not delivered.",
+    "delayed": "has not been delivered yet.",
+    "delivered": "was delivered.",
+    "relayed": "was accepted by the mail provider.",
+}
+
+
+def _date(at: float) -> str:
+    return format_datetime(datetime.fromtimestamp(at, UTC))
+
+
+def _xtext(address: str) -> str:
+    """Printable ASCII; other characters as RFC 6533 3 writes them in ``utf-8-addr-xtext``."""
+    return _LONG.sub(lambda found: f"\\x{{{ord(found[0]):X}}}", address)
+
+
+def _plain(text: str) -> str:
+    return _LONG.sub("?", text)
+
+
+def _seven_bit(section: bytes) -> bytes:
+    """The original header, harmless inside our message: its lines are quoted by nothing but their place."""
+    return bytes(octet if octet < 0x80 else 0x3F for octet in section)
