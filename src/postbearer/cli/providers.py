@@ -56,10 +56,8 @@ def command(common: Common, name: str | None, cloud: str) -> None:
 def _json(chosen: Preset) -> dict[str, Any]:
     import msgspec
 
-    told: dict[str, Any] = msgspec.to_builtins(chosen)
-    told.pop("rule", None)
-    told.pop("replies", None)
-    return told
+    shown = (name for name in chosen.__struct_fields__ if name not in ("rules", "replies"))
+    return {name.replace("_", "-"): msgspec.to_builtins(getattr(chosen, name)) for name in shown}
 
 
 def _lines(chosen: Preset) -> Iterator[str]:
