@@ -9,12 +9,15 @@ from pathlib import Path
 
 import pytest
 
+from postbearer.keeping import StateFolder
+
 from .authorization import AuthorizationServer
 from .certificates import Certificates, issue
 from .clients import Submission
 from .dovecot import Dovecot
 from .postfix import Postfix
 from .processes import Log
+from .sending import Recorder
 from .sink import Sink
 
 _LOGS: dict[str, Log] = {}
@@ -96,6 +99,18 @@ def server(request: pytest.FixtureRequest) -> Submission:
     name = {"postfix": "mail_servers", "dovecot": "dovecot_submission"}[request.param]
     found: Submission = request.getfixturevalue(name)
     return found
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> StateFolder:
+    """Where postbearer keeps tokens in this test."""
+    return StateFolder(tmp_path / "state")
+
+
+@pytest.fixture
+def seen() -> Recorder:
+    """What postbearer told about its work."""
+    return Recorder()
 
 
 @pytest.hookimpl(wrapper=True)
