@@ -89,7 +89,7 @@ class Provider:
     scripts: Iterable[Iterable[Step] | PostbearerError]
     servers: tuple[str, ...] = ("mail.example.org:465",)
     tokens: Tokens = field(default_factory=Tokens)
-    clock: ManualClock = field(default_factory=ManualClock)
+    clock: Any = field(default_factory=ManualClock)
     options: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -120,7 +120,8 @@ class Provider:
         script = self._left.pop(0)
         if isinstance(script, PostbearerError):
             raise script
-        stream = ScriptedStream(*script, clock=self.clock, tap=self.tap)
+        manual = self.clock if isinstance(self.clock, ManualClock) else None
+        stream = ScriptedStream(*script, clock=manual, tap=self.tap)
         self.streams.append(stream)
         return stream
 

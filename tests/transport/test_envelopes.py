@@ -10,7 +10,7 @@ from postbearer.envelope import Envelope, Recipient
 from postbearer.message import BytesContent
 from postbearer.observer import Attempted
 from postbearer.outcome import State
-from postbearer.testing import Expect, conversation, lines
+from postbearer.testing import Close, Expect, conversation, lines
 from postbearer.transport.planning import groups, make_plan
 from postbearer.wire import Extensions, Rcpt
 from support.provider import CONTENT, envelope, one_flight, opened, with_provider
@@ -160,6 +160,20 @@ async def test_a_connection_carries_no_more_messages_than_the_server_allows() ->
     assert len(receipt.delivered) == 2
     await provider.deliver(envelope(), CONTENT)
     assert len(provider.dialled) == 3
+
+
+async def test_a_promise_behind_a_421_counts_and_the_rest_goes_elsewhere() -> None:
+    provider = with_provider(
+        conversation(opened(), one_flight("250 ok", "421 4.3.2 closing"), Close()),
+        conversation(opened(), one_flight()),
+        recipients_per_message=2,
+    )
+    receipt = await provider.deliver(envelope("a@example.net", "b@example.net", "c@example.net"), CONTENT)
+    assert [outcome.state for outcome in receipt.outcomes] == [
+        State.DELIVERED,
+        State.DEFERRED,
+        State.DELIVERED,
+    ]
 
 
 async def test_binary_content_goes_as_it_is() -> None:

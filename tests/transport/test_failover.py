@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from pathlib import Path
 
 import pytest
 
+from postbearer.clock import SystemClock
 from postbearer.errors import (
     ConnectFailed,
     CredentialRefused,
@@ -247,3 +249,37 @@ async def test_idle_connections_say_goodbye() -> None:
     assert provider.streams[0].finished
     assert provider.streams[0].closed
     assert not provider.tap.leaked(RENEWED)
+
+
+async def test_idle_connections_are_closed_in_time_without_any_traffic() -> None:
+    provider = with_provider(
+        conversation(GOOD, Expect("QUIT"), lines("221 bye")),
+        clock=SystemClock(),
+        limits=PoolLimits(idle=0.01),
+    )
+    gone = asyncio.Event()
+    await provider.deliver(envelope(), CONTENT)
+    stream = provider.streams[0]
+    close = stream.close
+
+    async def closing() -> None:
+        await close()
+        gone.set()
+
+    stream.close = closing  # type: ignore[method-assign]
+    await asyncio.wait_for(gone.wait(), 5)
+    assert stream.finished
+
+
+async def test_a_forked_child_never_speaks_on_its_parents_connections(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    provider = with_provider(
+        conversation(opened(), one_flight(), one_flight()), conversation(opened(), one_flight())
+    )
+    await provider.deliver(envelope(), CONTENT)
+    monkeypatch.setattr(os, "getpid", lambda: -1)  # as a child would see itself
+    child = await provider.deliver(envelope(), CONTENT)
+    assert child.delivered
+    assert len(provider.streams) == 2
+    assert not provider.streams[0].closed

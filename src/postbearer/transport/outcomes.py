@@ -44,8 +44,8 @@ class Replies:
             return self.mail, Phase.MAIL
         if self.accepted and self.data is not None:
             return self.data, Phase.DATA
-        if self.accepted and self.final is not None and not self.final.positive:
-            return self.final, Phase.EOD
+        if self.accepted and self.final is not None:  # a promise counts, also behind a 421
+            return None if self.final.positive else (self.final, Phase.EOD)
         if self.closing is not None:
             return self.closing, Phase.ANY
         return None

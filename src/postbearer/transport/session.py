@@ -80,8 +80,7 @@ class Session:
     @property
     def usable(self) -> bool:
         """True while the connection can carry another message, as far as one can tell without asking."""
-        over = self._talk.core.state in (ClientState.CLOSING, ClientState.ERROR)
-        return self._intact and self._talk.stream.quiet and not over and not self._exhausted
+        return self._intact and self._talk.stream.quiet and not self._over
 
     async def deliver(self, job: Job, deadline: Deadline) -> None:
         """Offer the message to every pending recipient, in as many transactions as that takes.
@@ -124,7 +123,7 @@ class Session:
             return
         most = self._smarthost.recipients_per_message
         while waiting := [(place, rcpt) for place, rcpt in plan.rcpts if job.outcomes[place] is None]:
-            if self._exhausted:
+            if self._over:
                 raise Stale(
                     f"{self.server} takes no more messages on this connection.", host=str(self.server)
                 )
@@ -173,6 +172,8 @@ class Session:
             raise Stale(f"{self.server} wants another connection: {reply}.", host=str(self.server))
 
     @property
-    def _exhausted(self) -> bool:
-        most = self._talk.core.extensions.limits.get("MAILMAX")  # RFC 9422
-        return most is not None and self._messages >= most
+    def _over(self) -> bool:
+        """True once the server will take no further message here: it said so, or its LIMITS do (RFC 9422)."""
+        most = self._talk.core.extensions.limits.get("MAILMAX")
+        closing = self._talk.core.state in (ClientState.CLOSING, ClientState.ERROR)
+        return closing or (most is not None and self._messages >= most)
