@@ -159,7 +159,7 @@ def test_the_demo_shows_every_step(home: Home) -> None:
         "listens on",
         "TLSv1",
         "token fetched",
-        "AUTH OAUTHBEARER 235",
+        "AUTH XOAUTH2 235",
         "delivered",
         "As it was received",
     ]

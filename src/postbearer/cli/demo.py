@@ -47,7 +47,8 @@ class Steps:
 @click.option(
     "--provider",
     type=click.Choice(["microsoft", "google", "generic"]),
-    default="generic",
+    default="microsoft",
+    show_default=True,
     help="Whose manners the provider has.",
 )
 @click.option("--keep", is_flag=True, help="Leave it running, with its inbox, until interrupted.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from postbearer import Account
+    from postbearer.account import Account
     from postbearer.testing import ManualClock, Sandbox
 
 
