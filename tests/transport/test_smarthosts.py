@@ -40,6 +40,8 @@ def test_a_server_as_text(text: str, server: Server) -> None:
         "::1:25",
         "a b:25",
         "a/b:1",
+        "a\x00b:1",
+        "a\r\nb:1",
         "u@h:1",
     ],
 )

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from postbearer.address import refuse_controls
 from postbearer.errors import ConfigError
 from postbearer.transport.pool import PoolLimits
 from postbearer.transport.proxy import Proxy
@@ -36,8 +35,7 @@ class Server:
         host, colon, port = text.rpartition(":")
         bracketed = host.startswith("[") and host.endswith("]")
         host = host[1:-1] if bracketed else host
-        refuse_controls(host, "the server's name")
-        plain = not any(char.isspace() or char in "/@[]" for char in host) and (bracketed or ":" not in host)
+            plain = host.isprintable() and not any(char.isspace() or char in "/@[]" for char in host) and (bracketed or ":" not in host)
         if (
             not colon
             or not host
