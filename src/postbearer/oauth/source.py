@@ -100,6 +100,13 @@ class CachedSource:
                 return token
         return await self._flight.join(self._renew)
 
+    async def fresh(self) -> Token:
+        """A token got now, though a good one may be kept; that one stays if this fails.
+
+        It proves that the grant still works. Raises what `token` raises.
+        """
+        return await self._flight.join(self._renew_now)
+
     def token_blocking(self) -> Token:
         """`token` for a thread without an event loop."""
         return token_blocking(self)
@@ -126,6 +133,14 @@ class CachedSource:
         except (TokenUnavailable, SecretError, StoreError) as error:
             return self._outlive(error)
         self._not_json = 0
+        self._token, self._refused = token, None
+        return token
+
+    async def _renew_now(self) -> Token:
+        self._keep_peace()
+        async with self._store.lock():
+            await self._settle()
+            token = await self._fetch(await self._store.load())
         self._token, self._refused = token, None
         return token
 

@@ -6,6 +6,7 @@ from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
     from postbearer.transport.capture import Capture as Capture
+    from postbearer.transport.capture import NoCapture as NoCapture
     from postbearer.transport.capture import Transcript as Transcript
     from postbearer.transport.conversation import Conversation as Conversation
     from postbearer.transport.login import Login as Login
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
     from postbearer.transport.stream import connect as connect
     from postbearer.transport.timeouts import Deadline as Deadline
     from postbearer.transport.timeouts import Timeouts as Timeouts
+    from postbearer.transport.tls import Certificate as Certificate
     from postbearer.transport.tls import ClientCertificate as ClientCertificate
     from postbearer.transport.tls import tls_context as tls_context
     from postbearer.transport.transport import Transport as Transport
 
 _EXPORTS = {
-    "capture": ["Capture", "Transcript"],
+    "capture": ["Capture", "NoCapture", "Transcript"],
     "conversation": ["Conversation"],
     "login": ["Login", "Source"],
     "opening": ["Dial", "Opener", "dial"],
@@ -41,7 +43,7 @@ _EXPORTS = {
     "smtp": ["SmtpTransport"],
     "stream": ["Stream", "TlsInfo", "connect"],
     "timeouts": ["Deadline", "Timeouts"],
-    "tls": ["ClientCertificate", "tls_context"],
+    "tls": ["Certificate", "ClientCertificate", "tls_context"],
     "transport": ["Transport"],
 }
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

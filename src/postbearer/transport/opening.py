@@ -58,16 +58,28 @@ class Opener:
         other order in which this function can run. Raises `NetworkError`, `CredentialError`,
         `RemoteProtocolError`.
         """
+        talk = await self.reach(server, deadline)
+        try:
+            return talk, await login.run(talk, server)
+        except BaseException:
+            await talk.stream.close()
+            raise
+
+    async def reach(self, server: Server, deadline: Deadline) -> Conversation:
+        """A conversation behind TLS and EHLO, in which nobody has logged in.
+
+        Raises `NetworkError` or `RemoteProtocolError`.
+        """
         timeout = deadline.cut(self.smarthost.timeouts.connect, "conn", str(server))
         stream = await self.dial(self.smarthost, server, timeout)
         try:
             self.observer.notice(Connected(self.account, str(server)))
             talk = Conversation(stream, str(server), self.smarthost.timeouts, deadline, self.capture())
             await self._greet(talk, server)
-            return talk, await login.run(talk, server)
         except BaseException:
             await stream.close()
             raise
+        return talk
 
     async def _greet(self, talk: Conversation, server: Server) -> None:
         if self.smarthost.tls == "implicit":

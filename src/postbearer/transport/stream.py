@@ -17,7 +17,7 @@ from typing import Protocol, cast
 
 from postbearer.address import ascii_domain
 from postbearer.errors import ConnectFailed, Disconnected, NetworkError, RemoteProtocolError, TimedOut
-from postbearer.transport.tls import tls_failure
+from postbearer.transport.tls import Certificate, tls_failure
 
 READ = 65536
 RECEIVE_HIGH = 65536  # above it the peer must wait for us to read …
@@ -43,6 +43,7 @@ class TlsInfo:
     version: str
     cipher: str
     name: str
+    certificate: Certificate | None = None
 
 
 class Stream(Protocol):
@@ -303,7 +304,9 @@ def server_name(host: str) -> str:
 def _describe(transport: asyncio.Transport, name: str) -> TlsInfo:
     tls: ssl.SSLObject = transport.get_extra_info("ssl_object")
     cipher = tls.cipher()
-    return TlsInfo(tls.version() or "", cipher[0] if cipher else "", name)
+    fields = tls.getpeercert()
+    certificate = Certificate.read(fields) if fields else None
+    return TlsInfo(tls.version() or "", cipher[0] if cipher else "", name, certificate)
 
 
 def _plain(error: Exception) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from postbearer.errors import ConfigError, TlsFailed
 from postbearer.secret import Secret
@@ -16,6 +18,33 @@ class ClientCertificate:
     file: str
     key_file: str = ""
     password: Secret | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What a verified certificate says of itself; `expires` is Unix time."""
+
+    subject: str
+    issuer: str
+    names: tuple[str, ...]
+    expires: float
+
+    @classmethod
+    def read(cls, fields: Mapping[str, Any]) -> Certificate:
+        """From what `ssl.SSLObject.getpeercert` gives."""
+        return cls(
+            _common_name(fields.get("subject", ())),
+            _common_name(fields.get("issuer", ())),
+            tuple(name for _, name in fields.get("subjectAltName", ())),
+            float(ssl.cert_time_to_seconds(fields["notAfter"])),
+        )
+
+
+def _common_name(name: Iterable[Iterable[tuple[str, str]]]) -> str:
+    """What people call it: the common name, else the organisation, else all there is."""
+    parts = {key: value for group in name for key, value in group}
+    known = next((parts[key] for key in ("commonName", "organizationName") if key in parts), None)
+    return known if known is not None else ", ".join(parts.values())
 
 
 def tls_context(ca_file: str = "", certificate: ClientCertificate | None = None) -> ssl.SSLContext:
