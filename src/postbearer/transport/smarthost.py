@@ -35,7 +35,8 @@ class Server:
         host, colon, port = text.rpartition(":")
         bracketed = host.startswith("[") and host.endswith("]")
         host = host[1:-1] if bracketed else host
-            plain = host.isprintable() and not any(char.isspace() or char in "/@[]" for char in host) and (bracketed or ":" not in host)
+        odd = not host.isprintable() or any(char.isspace() or char in "/@[]" for char in host)
+        plain = not odd and (bracketed or ":" not in host)
         if (
             not colon
             or not host
