@@ -69,6 +69,10 @@ smtpd_client_connection_count_limit = 0
 MASTER = """
 127.0.0.1:{submission_port} inet n - n - - smtpd -o smtpd_tls_security_level=encrypt
 127.0.0.1:{submissions_port} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
+127.0.0.1:{data_port} inet n - n - - smtpd -o smtpd_tls_security_level=encrypt
+  -o smtpd_discard_ehlo_keywords=chunking,silent-discard
+127.0.0.1:{lockstep_port} inet n - n - - smtpd -o smtpd_tls_security_level=encrypt
+  -o smtpd_discard_ehlo_keywords=chunking,pipelining,silent-discard
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
@@ -90,7 +94,10 @@ postlog unix-dgram n - n - 1 postlogd
 
 
 class Postfix:
-    """A submission server with DSN, CHUNKING, SMTPUTF8 and PIPELINING; refuses the recipients in REFUSED."""
+    """A submission server with DSN, CHUNKING, SMTPUTF8 and PIPELINING; refuses the recipients in REFUSED.
+
+    On `data_port` it is the same without CHUNKING, on `lockstep_port` without PIPELINING too.
+    """
 
     host = HOST
     refused = REFUSED
@@ -99,7 +106,7 @@ class Postfix:
         require_root()
         postfix = program("postfix", "postfix")
         self.ca_file = certificates.ca_file
-        self.submission_port, self.submissions_port = free_ports(2)
+        self.submission_port, self.submissions_port, self.data_port, self.lockstep_port = free_ports(4)
         self.log = Log(folder / "postfix.log")
         settings, data = folder / "etc", folder / "data"
         for place in (settings, data, folder / "queue"):
@@ -115,8 +122,13 @@ class Postfix:
             refused=", ".join(f"{{ {address} = {reply} }}" for address, reply in REFUSED.items()),
         )
         (settings / "main.cf").write_text(main)
-        ports = {"submission_port": self.submission_port, "submissions_port": self.submissions_port}
-        (settings / "master.cf").write_text(MASTER.format(**ports))
+        master = MASTER.format(
+            submission_port=self.submission_port,
+            submissions_port=self.submissions_port,
+            data_port=self.data_port,
+            lockstep_port=self.lockstep_port,
+        )
+        (settings / "master.cf").write_text(master)
         argv = [postfix, "-c", str(settings), "start-fg"]
         self._process = Process("Postfix", argv, self.log, pid_file=folder / "queue/pid/master.pid")
         self._process.wait_for_port(self.submission_port)

@@ -65,7 +65,8 @@ def account(
         "token_url": authorization.token_url,
         "ehlo_name": "client.example.org",
     }
-    return Account.smtp(address, grant=grant or client_credentials(authorization), **{**usual, **options})
+    usual.update(options)
+    return Account.smtp(address, grant=grant or client_credentials(authorization), **usual)
 
 
 @dataclass(slots=True)

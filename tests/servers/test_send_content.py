@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from postbearer import AsyncMailer, Envelope, Recipient, Rejected, State, UsageError
+from postbearer import Account, AsyncMailer, Envelope, Recipient, Rejected, State, UsageError
 from postbearer.keeping import StateFolder
 from postbearer.message import FileContent
 
@@ -54,6 +54,31 @@ async def test_content_arrives_byte_for_byte(
     # Postfix completes the last line (RFC 5321 2.3.8 knows no other), Dovecot leaves chunks alone.
     completed = isinstance(server, Postfix) and not content.endswith(b"\r\n")
     assert from_first_header(message.content, content) == content + (b"\r\n" if completed else b"")
+
+
+@pytest.mark.parametrize("port", ["data_port", "lockstep_port"])
+@pytest.mark.parametrize("kind", CONTENTS)
+async def test_content_arrives_byte_for_byte_by_data(
+    mail_servers: Postfix,
+    authorization_server: AuthorizationServer,
+    sink: Sink,
+    state: StateFolder,
+    kind: str,
+    port: str,
+) -> None:
+    content = CONTENTS[kind]
+    async with AsyncMailer(modest(mail_servers, authorization_server, port), state=state) as mailer:
+        await mailer.send(content, ENVELOPE)
+    [message] = sink.wait_for(1)
+    ended = content if content.endswith(b"\r\n") else content + b"\r\n"
+    assert from_first_header(message.content, content) == ended
+    assert visits(mail_servers, 1) == [Visit(logged_in=1, messages=1)]
+    assert " data=1 " in mail_servers.log.text()
+
+
+def modest(mail_servers: Postfix, authorization: AuthorizationServer, port: str) -> Account:
+    """An account at a port of Postfix that offers less."""
+    return account(mail_servers, authorization, servers=[f"localhost:{getattr(mail_servers, port)}"])
 
 
 async def test_many_messages_over_one_connection_do_not_mix(
@@ -193,11 +218,16 @@ async def test_200_recipients_in_one_message(
     assert visits(server, 1) == [Visit(logged_in=1, messages=1)]
 
 
+@pytest.mark.parametrize("port", ["submission_port", "data_port", "lockstep_port"])
 async def test_one_outcome_for_each_recipient(
-    mail_servers: Postfix, authorization_server: AuthorizationServer, sink: Sink, state: StateFolder
+    mail_servers: Postfix,
+    authorization_server: AuthorizationServer,
+    sink: Sink,
+    state: StateFolder,
+    port: str,
 ) -> None:
     everyone = ["b@example.org", "unknown@example.org", RECIPIENT, "later@example.org"]
-    async with AsyncMailer(account(mail_servers, authorization_server), state=state) as mailer:
+    async with AsyncMailer(modest(mail_servers, authorization_server, port), state=state) as mailer:
         receipt = await mailer.send(MESSAGE, Envelope.of(SENDER, everyone))
     told = [(each.recipient, each.state, each.reply.code if each.reply else 0) for each in receipt.outcomes]
     assert told == [
@@ -211,10 +241,15 @@ async def test_one_outcome_for_each_recipient(
     assert sorted(message.addresses) == [RECIPIENT, "b@example.org"]
 
 
+@pytest.mark.parametrize("port", ["submission_port", "data_port", "lockstep_port"])
 async def test_when_nobody_is_accepted_nothing_is_sent(
-    mail_servers: Postfix, authorization_server: AuthorizationServer, sink: Sink, state: StateFolder
+    mail_servers: Postfix,
+    authorization_server: AuthorizationServer,
+    sink: Sink,
+    state: StateFolder,
+    port: str,
 ) -> None:
-    async with AsyncMailer(account(mail_servers, authorization_server), state=state) as mailer:
+    async with AsyncMailer(modest(mail_servers, authorization_server, port), state=state) as mailer:
         with pytest.raises(Rejected, match=r"unknown@example\.org") as rejected:
             await mailer.send(MESSAGE, Envelope.of(SENDER, list(mail_servers.refused)))
         await mailer.send(MESSAGE, ENVELOPE)  # and the connection is as good as before
