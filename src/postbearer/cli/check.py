@@ -4,36 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from postbearer.cli.exits import Exit
 from postbearer.cli.options import Common, common_options, json_option, pass_common
 from postbearer.cli.output import print_json, printable, style
+from postbearer.errors import ConfigError, SecretError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import Iterable
 
-    from postbearer.providers import Rule
-    from postbearer.verdict import Verdict
+    from postbearer.assembly import Assembly
+    from postbearer.diagnosis import Explanation, Finding
 
-_MARKS = {"ok": ("✓", "good"), "warning": ("!", "warning"), "failed": ("✗", "error"), "skipped": ("-", "dim")}
-_WORST = (Exit.CONFIG, Exit.NO_PERMISSION, Exit.UNAVAILABLE, Exit.TRY_AGAIN)
-
-
-class Step(Protocol):
-    """One step of the examination, as `postbearer.diagnosis` reports it."""
-
-    account: str
-    name: str
-    state: str  # ok, warning, failed, skipped
-    text: str
-    cause: str
-    remedy: str
-    command: str  # what an administrator can type
-    exit: int
+_MARKS = {True: ("✓", "good"), False: ("✗", "error"), None: ("-", "dim")}
 
 
 @click.command("check")
@@ -50,67 +36,88 @@ def command(common: Common, accounts: tuple[str, ...], send_to: str | None, expl
     code 0 means that all is good, 78 configuration, 77 refused, 75 that trying again is right.
     """
     if explain is not None:
-        from postbearer.verdict import explain as meaning
-
-        verdict = meaning(explain, _all_rules())
-        if common.as_json:
-            print_json(_verdict(verdict))
-        else:
-            _show_verdict(verdict)
-        return Exit.OK if verdict.cause else Exit.DATA
-    steps = asyncio.run(_examine(common, accounts, send_to))
-    if common.as_json:
-        print_json({"steps": [_step(step) for step in steps]})
-    codes = {step.exit for step in steps if step.state == "failed"}
-    return next((code for code in _WORST if code in codes), Exit.OK)
-
-
-def _all_rules() -> list[Rule]:
-    """What every provider is known to say; what anybody may say comes last."""
-    from postbearer.providers import generic_rules, names, preset
-
-    generic = list(generic_rules())
-    rules = {rule.id: rule for name in names() for rule in preset(name).rules if rule not in generic}
-    return [*rules.values(), *generic]
-
-
-async def _examine(common: Common, accounts: tuple[str, ...], send_to: str | None) -> list[Step]:
+        return _explain(common, explain)
     from postbearer.assembly import Assembly
 
-    diagnosis = import_module("postbearer.diagnosis")
     assembly = Assembly.load(common.config)
-    examined: AsyncIterator[Step] = diagnosis.diagnose(assembly, accounts or assembly.names, send_to=send_to)
-    steps = []
-    async for step in examined:
-        steps.append(step)
-        if not common.as_json:
-            _show(step)
-    return steps
+    findings: list[tuple[str, Finding]] = []
+    for name in accounts or assembly.names:
+        findings += [(name, each) for each in asyncio.run(_examine(common, assembly, name, send_to))]
+    if common.as_json:
+        print_json({"findings": [{"account": name, **_finding(each)} for name, each in findings]})
+    return _exit(each for _, each in findings)
 
 
-def _show(step: Step) -> None:
-    mark, name = _MARKS[step.state]
-    click.echo(f"{style(mark, name, sys.stdout)} {step.account} {step.name}: {printable(step.text)}")
-    for text in (step.cause, step.remedy, step.command):
+async def _examine(common: Common, assembly: Assembly, name: str, send_to: str | None) -> list[Finding]:
+    from postbearer.diagnosis import Diagnosis, not_configured
+
+    findings: list[Finding] = []
+    try:
+        account = assembly.account(name)
+    except (ConfigError, SecretError) as error:
+        findings.extend(not_configured(error))
+        for finding in findings:
+            _show(common, name, finding)
+        return findings
+    async for finding in Diagnosis(account, state=assembly.state).run(send_to=send_to):
+        findings.append(finding)
+        _show(common, name, finding)
+    return findings
+
+
+def _exit(findings: Iterable[Finding]) -> Exit:
+    from postbearer.diagnosis import Failure, worst
+
+    codes = {
+        None: Exit.OK,
+        Failure.CONFIGURATION: Exit.CONFIG,
+        Failure.REFUSED: Exit.NO_PERMISSION,
+        Failure.TRANSIENT: Exit.TRY_AGAIN,
+    }
+    return codes[worst(findings)]
+
+
+def _show(common: Common, account: str, finding: Finding) -> None:
+    if common.as_json:
+        return
+    mark, name = _MARKS[finding.ok]
+    place = f" {finding.server}" if finding.server else ""
+    head = f"{account} {finding.step}{place}: {finding.text}"
+    click.echo(f"{style(mark, name, sys.stdout)} {printable(head)}")
+    who = f"To be done by: {finding.who}." if finding.who and finding.fix else ""
+    for text in (finding.cause, finding.fix, who, *finding.notes):
         if text:
             click.echo(f"    {printable(text)}")
+    for command in finding.commands:
+        click.echo(f"    {style(printable(command.line), 'bold', sys.stdout)}")
+        for hint in command.unknown:
+            click.echo(f"      {printable(hint)}")
 
 
-def _step(step: Step) -> dict[str, Any]:
-    names = ("account", "name", "state", "text", "cause", "remedy", "command")
-    return {name: value for name in names if (value := getattr(step, name))}
+def _finding(finding: Finding) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return {name: value for name, value in asdict(finding).items() if name == "ok" or value}
 
 
-def _show_verdict(verdict: Verdict) -> None:
-    if not verdict.cause:
+def _explain(common: Common, text: str) -> Exit:
+    from postbearer.diagnosis import explain
+
+    explanations = explain(text)
+    if common.as_json:
+        print_json({"explanations": [_explanation(each) for each in explanations]})
+    elif not explanations:
         click.echo("Nothing in it is known.")
-        return
-    click.echo(printable(verdict.cause))
-    if verdict.remedy:
-        click.echo(f"  {style('→', 'dim', sys.stdout)} {printable(verdict.remedy)}")
-    click.echo(f"  {verdict.state}, concerns the {verdict.scope}; to be cured by: {verdict.who}")
+    for each in () if common.as_json else explanations:
+        verdict = each.verdict
+        click.echo(printable(f"{each.title}: {verdict.cause}" if each.title else verdict.cause))
+        if verdict.remedy:
+            click.echo(f"  {style('→', 'dim', sys.stdout)} {printable(verdict.remedy)}")
+        click.echo(f"  {verdict.state}, concerns the {verdict.scope}; to be cured by: {verdict.who}")
+    return Exit.OK if explanations else Exit.DATA
 
 
-def _verdict(verdict: Verdict) -> dict[str, Any]:
+def _explanation(explanation: Explanation) -> dict[str, Any]:
     names = ("state", "scope", "klass", "cause", "remedy", "who", "rule")
-    return {name: str(getattr(verdict, name)) for name in names} | {"wait": verdict.wait}
+    told = {name: str(getattr(explanation.verdict, name)) for name in names}
+    return {"provider": explanation.title, **told, "wait": explanation.verdict.wait}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from enum import IntEnum
+from errno import EDQUOT, EIO, ENOSPC
 
 from postbearer.errors import (
     BudgetSpent,
@@ -81,6 +82,8 @@ def exit_code(error: BaseException) -> Exit:
             return Exit.INTERRUPTED
         case BrokenPipeError():
             return Exit.BROKEN_PIPE
+        case OSError() if error.filename is not None or error.errno in (ENOSPC, EIO, EDQUOT):
+            return Exit.IO  # a file or a full disk; any other is a defect of ours
         case _:
             return next((code for kind, code in _BY_KIND if isinstance(error, kind)), Exit.BUG)
 

@@ -54,6 +54,8 @@ def report(error: BaseException, *, as_json: bool, verbose: bool) -> Exit:
         for problem in error.problems if isinstance(error, ConfigError) else (error,):
             what, following = _what_and_next(problem)
             _line("error", what, following or _NEXT.get(code, ""))
+    else:
+        _line("error", f"{error}.", "Check the disk and the permissions.")
     if verbose:
         _show_traceback(error)
     return code
