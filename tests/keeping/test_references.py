@@ -207,9 +207,7 @@ async def test_plug_ins_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
             EntryPoint("broken", "no_such_module:thing", group),
         ]
     )
-    monkeypatch.setattr(
-        "postbearer.keeping.reference.entry_points", lambda **wanted: plugged.select(**wanted)
-    )
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda **wanted: plugged.select(**wanted))
     assert await reveal("plugged:abc") == "ABC"
     with pytest.raises(SecretError, match=r"broken: could not be loaded: ModuleNotFoundError"):
         source("broken:abc")

@@ -11,14 +11,16 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import import_module
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from postbearer.clock import Clock, SystemClock
 from postbearer.errors import SecretError
 from postbearer.keeping.folder import StateFolder
 from postbearer.secret import SecretSource
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoints
 
 GROUP = "postbearer.secret_stores"
 
@@ -85,7 +87,7 @@ def is_reference(text: str, named: Mapping[str, SecretStore] | None = None) -> b
 
 def schemes(named: Mapping[str, SecretStore] | None = None) -> list[str]:
     """Every scheme there is: built in, plugged in, named."""
-    return sorted({*_BUILT_IN, *(entry.name for entry in entry_points(group=GROUP)), *(named or {})})
+    return sorted({*_BUILT_IN, *_plug_ins().names, *(named or {})})
 
 
 def _find(scheme: str, named: Mapping[str, SecretStore]) -> SecretStore | None:
@@ -94,9 +96,15 @@ def _find(scheme: str, named: Mapping[str, SecretStore]) -> SecretStore | None:
     if scheme in _BUILT_IN:
         module, _, name = _BUILT_IN[scheme].partition(":")
         return cast(SecretStore, getattr(import_module(module), name))
-    for entry in entry_points(group=GROUP, name=scheme):
+    for entry in _plug_ins().select(name=scheme):
         return _plugged(entry.load, scheme)
     return None
+
+
+def _plug_ins() -> EntryPoints:
+    from importlib.metadata import entry_points  # slow to import, and most references need no plug-in
+
+    return entry_points(group=GROUP)
 
 
 def _plugged(load: object, scheme: str) -> SecretStore:

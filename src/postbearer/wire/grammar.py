@@ -20,7 +20,7 @@ MAX_PATH_COMMAND_LINE = 2048
 
 # RFC 5321 4.1.2
 ESMTP_KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
-ESMTP_VALUE = re.compile("[!-<>-~\u00a0-\U0010ffff]+")  # RFC 6531 3.3 adds UTF8-non-ascii
+ESMTP_VALUE = re.compile(r"[^\x00-\x20=\x7f-\x9f]+")  # RFC 6531 3.3 adds UTF8-non-ascii
 # RFC 5321 4.2, but any octet may stand in the text: what it says is shown escaped, never obeyed.
 # `[0-9]` and not `\d`: over text, `\d` and `int()` would take the digits of every script.
 REPLY_LINE = re.compile(rb"([2-5][0-9]{2})(?:([ -])([^\r\n]*))?", re.DOTALL)
@@ -36,7 +36,7 @@ _HEXCHAR = re.compile(r"\+([0-9A-F]{2})")
 # RFC 6533 3: EmbeddedUnicodeChar, and what may stand for itself beside it.
 _EMBEDDED = re.compile(r"\\x\{([0-9A-F]{2,6})\}")
 _NOT_QCHAR = re.compile(r"[^!-*,-<>-\[\]-~]")
-_UTF8_ADDRESS = re.compile(r"(?:[!-*,-<>-\[\]-~\u00a0-\U0010ffff]|\\x\{[0-9A-F]{2,6}\})+")
+_UTF8_ADDRESS = re.compile(r"(?:[^\x00-\x20+=\\\x7f-\x9f]|\\x\{[0-9A-F]{2,6}\})+")
 _ADDRESS_TYPE = re.compile(r"[A-Za-z0-9-]+")
 # The path up to its closing bracket; inside a quoted local part ">" is an ordinary character.
 _BRACKETED = re.compile(r'<((?:"(?:\\[ -~]|[^"\\])*"|[^"<>])*)>(?: +(.*)|)')
