@@ -72,4 +72,4 @@ class Envelope:
     def needs_smtputf8(self) -> bool:
         """True when a local part is not ASCII: no encoding exists for it (RFC 6531 3.2)."""
         everyone = (self.reverse_path, *self.addresses) if self.reverse_path else self.addresses
-        return self.smtputf8 or any(not Address.parse(address).local.isascii() for address in everyone)
+        return self.smtputf8 or any(not address.rpartition("@")[0].isascii() for address in everyone)

@@ -14,8 +14,8 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Coroutine, Iterator
-from concurrent.futures import CancelledError
+from collections.abc import Callable, Coroutine, Iterator
+from concurrent.futures import CancelledError, Future
 from dataclasses import replace
 from email.message import Message
 from email.utils import formatdate, make_msgid
@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
+from weakref import WeakSet
 
 from postbearer.account import Account
 from postbearer.address import Address
@@ -30,7 +31,7 @@ from postbearer.assembly import Assembly
 from postbearer.clock import Clock, SystemClock
 from postbearer.engine import next_slot
 from postbearer.envelope import Envelope
-from postbearer.errors import BudgetSpent, UsageError
+from postbearer.errors import BudgetSpent, PostbearerError, UsageError
 from postbearer.keeping import StateFolder
 from postbearer.message import (
     BytesContent,
@@ -43,9 +44,11 @@ from postbearer.message import (
     to_bytes,
 )
 from postbearer.observer import Observer, Silent, Warned
-from postbearer.outcome import Receipt
+from postbearer.outcome import Outcome, Receipt
+from postbearer.providers import Phase
 from postbearer.store import FileLedger, Ledger, MemoryLedger
-from postbearer.transport import SmtpTransport
+from postbearer.transport import Capture, NoCapture, SmtpTransport
+from postbearer.verdict import judge
 
 T = TypeVar("T")
 State = StateFolder | Literal["memory"]
@@ -56,7 +59,8 @@ class AsyncMailer:
     """Sends mail for one account. Use it in one event loop, by any number of tasks.
 
     `state` is where tokens and the budget are kept between processes; ``"memory"`` keeps them in this
-    object alone. Raises `ConfigError` or `StoreError` if the state folder cannot be used.
+    object alone. `capture` makes what sees the conversation of each new connection, with secrets masked.
+    Raises `ConfigError` or `StoreError` if the state folder cannot be used.
     """
 
     def __init__(
@@ -66,6 +70,7 @@ class AsyncMailer:
         state: State | None = None,
         clock: Clock | None = None,
         observer: Observer | None = None,
+        capture: Callable[[], Capture] = NoCapture,
     ) -> None:
         self.account = account
         self._clock = clock or SystemClock()
@@ -81,6 +86,7 @@ class AsyncMailer:
             account=account.name,
             clock=self._clock,
             observer=self._observer,
+            capture=capture,
         )
 
     @classmethod
@@ -121,33 +127,40 @@ class AsyncMailer:
 
         Raises `UsageError` for what must not be sent, `SenderNotAllowed`, `BudgetSpent`, `Rejected` when
         no recipient was accepted, and `NetworkError`, `CredentialError`, `SecretError` or `StoreError`
-        when it could not be offered to any server.
+        when it could not be offered to any server. A message for more recipients than one may have goes
+        in parts; once one of them went, such an error is told in the outcomes of the rest.
         """
-        envelope, content, message_id = self._prepare(message, envelope, binary=binary)
+        envelope, content, header = self._prepare(message, envelope, binary=binary)
         deadline = None if timeout is None else self._clock.monotonic() + timeout
-        receipts = []
+        receipt = Receipt((), message_id=header.get("message-id") or "")
         for part in self._parts(envelope):
-            await self._afford(len(part.recipients), deadline if wait else self._clock.monotonic())
-            receipts.append(await self._transport.deliver(part, content))
-        outcomes = tuple(outcome for receipt in receipts for outcome in receipt.outcomes)
-        receipt = Receipt(outcomes, server=receipts[-1].server, message_id=message_id)
+            try:
+                await self._afford(len(part.recipients), deadline if wait else self._clock.monotonic())
+                answer = await self._transport.deliver(part, content)
+            except PostbearerError as error:
+                if not receipt.outcomes:
+                    raise
+                receipt = self._stopped(receipt, envelope, error)
+                break
+            receipt = replace(receipt, outcomes=receipt.outcomes + answer.outcomes, server=answer.server)
         if not receipt.delivered:
             raise receipt.rejection()
         return receipt
 
     def _prepare(
         self, message: Sendable, envelope: Envelope | None, *, binary: bool
-    ) -> tuple[Envelope, Content, str]:
+    ) -> tuple[Envelope, Content, Header]:
         if isinstance(message, Message):
             envelope = envelope or envelope_of(message, self._reverse_path(author_of(message)))
             content = edit(BytesContent(to_bytes(message)), self._complete)
+            header = read_header(content)
         else:
             if envelope is None:
                 raise UsageError(
                     "Bytes need an envelope.", hint="Give Envelope.of(sender, recipients) beside them."
                 )
             content = BytesContent(message) if isinstance(message, bytes) else message
-            self._check_raw(content, binary=binary)
+            header = self._check_raw(content, binary=binary)
         if envelope.reverse_path:
             self.account.sender.require([envelope.reverse_path])
         largest = self.account.largest
@@ -156,7 +169,7 @@ class AsyncMailer:
                 f"The message has {content.size} octets; the account {self.account.name} may send {largest}.",
                 hint="Make it smaller, or raise limits.size if the provider allows more.",
             )
-        return envelope, content, read_header(content).get("message-id") or ""
+        return envelope, content, header
 
     def _reverse_path(self, author: str) -> str:
         """Mail leaves as its author where the sender rule lets it, else as the account."""
@@ -169,7 +182,7 @@ class AsyncMailer:
             header = header.add("Message-ID", make_msgid(domain=Address.parse(self.account.address).domain))
         return header if header.get("date") is not None else header.add("Date", formatdate(localtime=True))
 
-    def _check_raw(self, content: Content, *, binary: bool) -> None:
+    def _check_raw(self, content: Content, *, binary: bool) -> Header:
         if content.binary and not binary:
             raise UsageError(
                 "The content holds a bare CR or LF, a NUL, or a line of more than 998 octets.",
@@ -184,12 +197,26 @@ class AsyncMailer:
                     self.account.name, f"The message has no {' and no '.join(missing)}; it is sent as it is."
                 )
             )
+        return header
 
     def _parts(self, envelope: Envelope) -> Iterator[Envelope]:
         """The envelope in pieces of as many recipients as one message of this account may have."""
         most = self.account.smarthost.recipients_per_message or len(envelope.recipients)
+        if len(envelope.recipients) <= most:
+            yield envelope
+            return
         for start in range(0, len(envelope.recipients), most):
             yield replace(envelope, recipients=envelope.recipients[start : start + most])
+
+    def _stopped(self, receipt: Receipt, envelope: Envelope, error: PostbearerError) -> Receipt:
+        """The receipt of a message in parts of which some went and the rest could not be offered."""
+        verdict = judge(error, Phase.ANY, self.account.smarthost.rules)
+        left = envelope.addresses[len(receipt.outcomes) :]
+        waiting = tuple(
+            Outcome(each, verdict.state, error=error, cause=verdict.cause, remedy=verdict.remedy)
+            for each in left
+        )
+        return replace(receipt, outcomes=receipt.outcomes + waiting)
 
     async def _afford(self, recipients: int, deadline: float | None) -> None:
         """Wait until the account's budget has room, and take it. `deadline` is on the monotonic clock."""
@@ -243,7 +270,9 @@ class Mailer:
         self._make = partial(AsyncMailer, account, state=state, clock=clock, observer=observer)
         self._lock = threading.Lock()
         self._loop: _LoopThread | None = None
-        self._mailer = self._make()  # what is wrong with account or state shows here
+        self._mailer: AsyncMailer | None = self._make()  # what is wrong with account or state shows here
+        self._parents: list[object] = []
+        _FORKED.add(self)
 
     @classmethod
     def from_config(
@@ -271,48 +300,73 @@ class Mailer:
         timeout: float | None = None,
     ) -> Receipt:
         """See `AsyncMailer.send`."""
-        loop = self._running()
-        return loop.run(self._mailer.send(message, envelope, binary=binary, wait=wait, timeout=timeout))
+        with self._lock:  # `close` waits for whatever was begun before it
+            self._loop = self._loop or _LoopThread()
+            self._mailer = self._mailer or self._make()
+            sending = self._loop.begin(
+                self._mailer.send(message, envelope, binary=binary, wait=wait, timeout=timeout)
+            )
+        return _result(sending)
 
     def close(self) -> None:
-        """Say goodbye on all connections and end the thread."""
+        """Wait for what other threads are sending, say goodbye on all connections, and end the thread."""
         with self._lock:
-            loop, self._loop = self._loop, None
-        if loop is not None and loop.pid == os.getpid():
-            loop.run(self._mailer.close())
-            loop.stop()
+            if self._loop is not None and self._mailer is not None:
+                self._loop.finish(self._mailer.close)
+                self._loop = None
 
-    def _running(self) -> _LoopThread:
-        with self._lock:
-            if self._loop is None:
-                self._loop = _LoopThread()
-            elif self._loop.pid != os.getpid():
-                # A forked child has neither the thread nor a right to the parent's connections.
-                self._loop, self._mailer = _LoopThread(), self._make()
-            return self._loop
+    def forked(self) -> None:
+        """In a child just forked: the thread and the lock's holder are not here, the connections not ours.
+
+        What the parent made is kept and never touched again: even ending it would speak on its sockets.
+        """
+        self._parents += [self._loop, self._mailer]
+        self._lock, self._loop, self._mailer = threading.Lock(), None, None
+
+
+_FORKED: WeakSet[Mailer] = WeakSet()
+
+
+def _after_fork() -> None:
+    for mailer in tuple(_FORKED):
+        mailer.forked()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which knows no fork
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class _LoopThread:
-    """An event loop in a daemon thread, for one process."""
+    """An event loop in a daemon thread."""
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="postbearer", daemon=True)
         self._thread.start()
 
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        """Wait for `work`; an interrupt cancels it."""
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except (KeyboardInterrupt, SystemExit):
-            future.cancel()
-            raise
-        except CancelledError:
-            raise asyncio.CancelledError from None
+    def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
-    def stop(self) -> None:
+    def finish(self, goodbye: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Wait for all that was begun, then for `goodbye`, and end the thread."""
+        _result(self.begin(_finish(goodbye)))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()
+
+
+async def _finish(goodbye: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    while others := asyncio.all_tasks() - {asyncio.current_task()}:
+        await asyncio.wait(others)
+    await goodbye()
+
+
+def _result(future: Future[T]) -> T:
+    """Wait for what was begun; an interrupt cancels it."""
+    try:
+        return future.result()
+    except (KeyboardInterrupt, SystemExit):
+        future.cancel()
+        raise
+    except CancelledError:
+        raise asyncio.CancelledError from None

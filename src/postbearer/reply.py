@@ -67,4 +67,6 @@ class Reply:
 def printable(data: bytes) -> str:
     """Bytes from the wire as text that can do nothing to a terminal or a log."""
     text = data.decode("utf-8", "backslashreplace")
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

@@ -55,11 +55,13 @@ class Header:
         return b"".join(field.raw for field in self.fields)
 
     def all(self, name: str) -> tuple[Field, ...]:
-        return tuple(field for field in self.fields if field.name == name.lower())
+        name = name.lower()
+        return tuple(field for field in self.fields if field.name == name)
 
     def get(self, name: str) -> str | None:
         """Value of the first field of that name."""
-        return next((field.value for field in self.all(name)), None)
+        name = name.lower()
+        return next((field.value for field in self.fields if field.name == name), None)
 
     def set(self, name: str, value: str) -> Header:
         """Put one field of that name where the first stood, or at the top; any others of it go."""

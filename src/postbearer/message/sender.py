@@ -34,7 +34,7 @@ class SenderRule:
         if self.rule == "allow" and not self.aliases:
             return True
         allowed = (self.address, *self.aliases) if self.rule == "allow" else (self.address,)
-        return canonical(address) in {canonical(each) for each in allowed}
+        return address in allowed or canonical(address) in map(canonical, allowed)
 
     def require(self, addresses: Iterable[str]) -> None:
         """Raise `SenderNotAllowed` for the first of `addresses` that the account may not use."""

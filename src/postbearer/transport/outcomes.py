@@ -53,16 +53,22 @@ class Replies:
 
 def settle(replies: Replies, recipients: Sequence[str], rules: Sequence[Rule] | None) -> list[Outcome | None]:
     """One outcome per recipient; None for those that may be offered again, now and without harm."""
-    return [_outcome(replies, place, address, rules) for place, address in enumerate(recipients)]
+    refusal = replies.refusal
+    return [_outcome(replies, refusal, place, address, rules) for place, address in enumerate(recipients)]
 
 
-def _outcome(replies: Replies, place: int, address: str, rules: Sequence[Rule] | None) -> Outcome | None:
+def _outcome(
+    replies: Replies,
+    refusal: tuple[Reply, Phase] | None,
+    place: int,
+    address: str,
+    rules: Sequence[Rule] | None,
+) -> Outcome | None:
     own = replies.rcpts[place]
     if own is not None and not own.positive and not (replies.mail and not replies.mail.positive):
         return None if _one_too_many(replies, place, rules) else judged(address, own, Phase.RCPT, rules)
-    if replies.refusal is not None:
-        reply, phase = replies.refusal
-        return judged(address, reply, phase, rules)
+    if refusal is not None:
+        return judged(address, *refusal, rules)
     if replies.final is not None and replies.final.positive:
         return Outcome(address, State.DELIVERED, replies.final, queue_id=provider_queue_id(replies.final))
     if replies.complete and replies.error is not None:  # RFC 1047: it may have arrived
