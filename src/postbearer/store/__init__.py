@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from postbearer.store.ledger import FileLedger as FileLedger
     from postbearer.store.ledger import Ledger as Ledger
     from postbearer.store.ledger import MemoryLedger as MemoryLedger
+    from postbearer.store.memory import MemorySpool as MemorySpool
     from postbearer.store.records import Attempt as Attempt
     from postbearer.store.records import Claimed as Claimed
     from postbearer.store.records import Entry as Entry
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "ledger": ["Charge", "FileLedger", "Ledger", "MemoryLedger"],
+    "memory": ["MemorySpool"],
     "records": [
         "Attempt",
         "Claimed",

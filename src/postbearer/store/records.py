@@ -192,7 +192,10 @@ class Entry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """What to look for. Empty fields ask for nothing; texts match anywhere, without case."""
+    """What to look for. Empty fields ask for nothing.
+
+    `address` and `message_id` match anywhere, without case; the names of things match whole.
+    """
 
     id: str = ""
     account: str = ""
@@ -214,6 +217,7 @@ class Found:
     released: int = 0  # leased, attempt not begun: ready again
     unknown: int = 0  # leased, attempt open: deferred, and a copy is possible (window DUP-MARK)
     orphans: int = 0  # contents nobody names, removed
+    doubtful: tuple[str, ...] = ()  # ids of the messages behind `unknown`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -77,7 +77,11 @@ class Spool(Protocol):
         ...
 
     async def settle(self, claimed: Claimed, settlement: Settlement) -> None:
-        """End the attempt. Raises `LeaseLost` when the lease is not the one claimed; then nothing changed."""
+        """End the attempt. Raises `LeaseLost` when the lease is not the one claimed; then nothing changed.
+
+        After `OutcomeUnknown` it may be called again: the mark is made now, or `LeaseLost` says that
+        it had been made.
+        """
         ...
 
     def content(self, message: Message) -> Content:

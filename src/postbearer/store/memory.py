@@ -1,0 +1,330 @@
+"""A spool that lives as long as its process: for tests, and for trying things out."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import count
+
+from postbearer.address import Address
+from postbearer.clock import Clock
+from postbearer.envelope import Recipient
+from postbearer.errors import LeaseLost, StoreError
+from postbearer.message import BytesContent, Content
+from postbearer.store.records import (
+    Attempt,
+    Claimed,
+    Entry,
+    Found,
+    Lane,
+    Message,
+    NewDelivery,
+    Pause,
+    Priority,
+    Query,
+    Report,
+    Row,
+    Settlement,
+    Statistics,
+    Status,
+    Target,
+)
+from postbearer.store.spool import Staging
+
+_WAITING = (Status.READY, Status.DEFERRED)
+
+
+@dataclass(slots=True)
+class _Recipient:
+    row: int
+    recipient: Recipient
+    status: Status = Status.READY
+    reply: str = ""
+    cause: str = ""
+    remedy: str = ""
+    unknown: bool = False
+
+
+@dataclass(slots=True)
+class _Delivery:
+    id: int
+    account: str
+    priority: Priority
+    client: str
+    due: float
+    recipients: list[_Recipient]
+    lease: int = 0
+    attempts: list[Attempt] = field(default_factory=list)
+    warned: bool = False
+    ended: float | None = None
+
+    @property
+    def waiting(self) -> list[_Recipient]:
+        return [each for each in self.recipients if each.status in _WAITING]
+
+    @property
+    def open(self) -> bool:
+        return any(not each.status.final for each in self.recipients)
+
+    def rows(self) -> Iterator[Row]:
+        for each in self.recipients:
+            waits = each.status in _WAITING
+            yield Row(
+                address=each.recipient.address,
+                status=Status.LEASED if waits and self.lease else each.status,
+                account=self.account,
+                priority=self.priority,
+                due=self.due if waits else None,
+                attempts=len(self.attempts),
+                reply=each.reply,
+                cause=each.cause,
+                remedy=each.remedy,
+                unknown=each.unknown,
+            )
+
+
+@dataclass(slots=True)
+class _Kept:
+    message: Message
+    content: bytes
+    deliveries: list[_Delivery]
+
+    def entry(self, *, attempts: bool = False) -> Entry:
+        tries = [each for delivery in self.deliveries for each in delivery.attempts] if attempts else []
+        rows = tuple(row for delivery in self.deliveries for row in delivery.rows())
+        return Entry(
+            message=self.message, rows=rows, attempts=tuple(sorted(tries, key=lambda each: each.began))
+        )
+
+
+class MemoryStaging:
+    """Content that is collected in memory."""
+
+    def __init__(self) -> None:
+        self._data = bytearray()
+
+    async def write(self, data: bytes) -> None:
+        self._data += data
+
+    @property
+    def size(self) -> int:
+        return len(self._data)
+
+    @property
+    def sha256(self) -> str:
+        return hashlib.sha256(self._data).hexdigest()
+
+    @property
+    def octets(self) -> bytes:
+        return bytes(self._data)
+
+    async def discard(self) -> None:
+        self._data.clear()
+
+
+class MemorySpool:
+    """`Spool` without a disk: nothing survives `close`, all else is as promised there."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._kept: dict[str, _Kept] = {}
+        self._deliveries: dict[int, tuple[_Kept, _Delivery]] = {}
+        self._pauses: dict[str, Pause] = {}
+        self._numbers = count(1)
+
+    async def open(self) -> Found:
+        return Found(clean=True)
+
+    async def close(self) -> None:
+        pass
+
+    def stage(self, message: str) -> Staging:
+        return MemoryStaging()
+
+    async def accept(self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]) -> None:
+        if not isinstance(content, MemoryStaging):
+            raise StoreError("This content was staged in another spool.")
+        self._keep(message, content.octets, deliveries)
+
+    def _keep(self, message: Message, octets: bytes, deliveries: Iterable[NewDelivery]) -> None:
+        if message.id in self._kept:
+            raise StoreError(f"There is a message {message.id} already.")
+        kept = _Kept(message, octets, [])
+        for new in deliveries:
+            recipients = [_Recipient(next(self._numbers), each) for each in new.recipients]
+            number = next(self._numbers)
+            made = _Delivery(number, new.account, new.priority, new.client, new.due, recipients)
+            kept.deliveries.append(made)
+            self._deliveries[made.id] = kept, made
+        self._kept[message.id] = kept
+
+    async def room(self, size: int) -> bool:
+        return True
+
+    async def lanes(self, now: float) -> Sequence[Lane]:
+        lanes: dict[tuple[str, Priority, str], list[float]] = {}
+        for _, each in self._deliveries.values():
+            if each.waiting and not each.lease:
+                lanes.setdefault((each.account, each.priority, each.client), []).append(each.due)
+        return [
+            Lane(account=account, priority=priority, client=client, due=min(due), waiting=len(due))
+            for (account, priority, client), due in sorted(lanes.items())
+        ]
+
+    async def claim(self, lane: Lane, most: int, now: float) -> Sequence[Claimed]:
+        wanted = (lane.account, lane.priority, lane.client)
+        due = [
+            (each.due, each.id, kept, each)
+            for kept, each in self._deliveries.values()
+            if (each.account, each.priority, each.client) == wanted
+            and each.waiting
+            and not each.lease
+            and each.due <= now
+        ]
+        return [
+            self._lease(kept, each, now) for _, _, kept, each in sorted(due, key=lambda row: row[:2])[:most]
+        ]
+
+    def _lease(self, kept: _Kept, delivery: _Delivery, now: float) -> Claimed:
+        delivery.lease = next(self._numbers)
+        delivery.attempts.append(Attempt(number=len(delivery.attempts) + 1, began=now))
+        return Claimed(
+            delivery=delivery.id,
+            lease=delivery.lease,
+            attempt=len(delivery.attempts),
+            account=delivery.account,
+            priority=delivery.priority,
+            client=delivery.client,
+            message=kept.message,
+            targets=tuple(Target(row=each.row, recipient=each.recipient) for each in delivery.waiting),
+            warned=delivery.warned,
+            first_tried=delivery.attempts[0].began,
+        )
+
+    async def settle(self, claimed: Claimed, settlement: Settlement) -> None:
+        _, delivery = self._deliveries.get(claimed.delivery, (None, None))
+        if delivery is None or delivery.lease != claimed.lease:
+            raise LeaseLost(f"The delivery of {claimed.message.id} is not ours any more.")
+        for report in settlement.reports:
+            self._report(report)
+        delivery.lease = 0
+        self._mark(delivery, settlement)
+        delivery.warned = delivery.warned or settlement.warned
+        if not settlement.counted:
+            delivery.attempts.pop()
+        else:
+            delivery.attempts[-1] = replace(
+                delivery.attempts[-1],
+                ended=settlement.ended,
+                server=settlement.server,
+                queue_id=settlement.queue_id,
+                error=settlement.error,
+                unknown=settlement.unknown,
+            )
+        if delivery.waiting:
+            delivery.due = settlement.ended if settlement.due is None else settlement.due
+            delivery.account = settlement.account or delivery.account
+        delivery.ended = None if delivery.open else settlement.ended
+
+    def _mark(self, delivery: _Delivery, settlement: Settlement) -> None:
+        rows = {each.row: each for each in delivery.recipients}
+        for result in settlement.results:
+            each = rows[result.row]
+            each.status, each.reply = result.status, result.reply
+            each.cause, each.remedy = result.cause, result.remedy
+            each.unknown = each.unknown or settlement.unknown
+
+    def _report(self, report: Report) -> None:
+        self._keep(report.message, report.content, [report.delivery])
+
+    def content(self, message: Message) -> Content:
+        if message.id not in self._kept:
+            raise StoreError(f"There is no message {message.id}.")
+        return BytesContent(self._kept[message.id].content)
+
+    async def pause(self, pause: Pause) -> None:
+        self._pauses[pause.account] = pause
+
+    async def resume(self, account: str) -> bool:
+        return self._pauses.pop(account, None) is not None
+
+    async def pauses(self) -> Sequence[Pause]:
+        return list(self._pauses.values())
+
+    async def search(self, query: Query) -> Sequence[Entry]:
+        entries = sorted(
+            (kept.entry() for kept in self._kept.values()), key=lambda each: each.message.accepted
+        )
+        if query.after:
+            place = (
+                [each.message.id for each in entries].index(query.after) if query.after in self._kept else -1
+            )
+            entries = entries[place + 1 :] if place >= 0 else []
+        return [each for each in entries if _fits(each, query)][: query.limit]
+
+    async def show(self, message: str) -> Entry | None:
+        kept = self._kept.get(message)
+        return kept.entry(attempts=True) if kept else None
+
+    async def change(self, message: str, status: Status, now: float, address: str = "") -> int:
+        if status not in (Status.HELD, Status.READY, Status.CANCELLED):
+            raise StoreError(f"A recipient cannot be made {status} by hand.")
+        wanted = Address.parse(address).canonical if address else ""
+        changed = 0
+        for delivery in self._kept[message].deliveries if message in self._kept else ():
+            if delivery.lease:
+                continue
+            for each in delivery.recipients:
+                if each.status.final or (each.status is Status.HELD and status is Status.HELD):
+                    continue
+                if wanted and Address.parse(each.recipient.address).canonical != wanted:
+                    continue
+                each.status = status
+                changed += 1
+                delivery.due = now if status is Status.READY else delivery.due
+                delivery.ended = None if delivery.open else now
+        return changed
+
+    async def statistics(self) -> Statistics:
+        result = Statistics()
+        open_since = []
+        for kept in self._kept.values():
+            for row in kept.entry().rows:
+                account = result.by_account.setdefault(row.account, {})
+                for counts in (result.counts, account):
+                    counts[row.status] = counts.get(row.status, 0) + 1
+            if any(delivery.open for delivery in kept.deliveries):
+                open_since.append(kept.message.accepted)
+        return replace(result, oldest=min(open_since, default=None))
+
+    async def retire(self, before: float) -> int:
+        done = [
+            name
+            for name, kept in self._kept.items()
+            if all(each.ended is not None and each.ended < before for each in kept.deliveries)
+        ]
+        for name in done:
+            for delivery in self._kept.pop(name).deliveries:
+                del self._deliveries[delivery.id]
+        return len(done)
+
+    async def export(self) -> AsyncIterator[tuple[Entry, Content]]:
+        for kept in list(self._kept.values()):
+            if any(delivery.open for delivery in kept.deliveries):
+                yield kept.entry(attempts=True), BytesContent(kept.content)
+
+
+def _fits(entry: Entry, query: Query) -> bool:
+    message, rows = entry.message, entry.rows
+    people = (message.envelope.reverse_path, message.author, *(row.address for row in rows))
+    return (
+        query.id in ("", message.id)
+        and query.client in ("", message.client)
+        and (not query.account or any(row.account == query.account for row in rows))
+        and (not query.statuses or any(row.status in query.statuses for row in rows))
+        and any(query.address.lower() in each.lower() for each in people)
+        and query.message_id.lower() in message.message_id.lower()
+        and (query.older_than is None or message.accepted < query.older_than)
+        and (query.newer_than is None or message.accepted > query.newer_than)
+    )
