@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from postbearer import AsyncMailer, RefreshToken, Secret
-from postbearer.keeping import StateFolder
+from postbearer.keeping import FileLock, StateFolder
 from postbearer.observer import Connected, TokenFetched
 from postbearer.testing import ManualClock
 
 from .authorization import AuthorizationServer
 from .dovecot import Dovecot
+from .postfix import Postfix
 from .sending import (
     ENVELOPE,
     MESSAGE,
@@ -46,10 +48,19 @@ def refresh_grant(authorization: AuthorizationServer) -> RefreshToken:
     return RefreshToken("post", Secret(authorization.refresh_token(SENDER)), secret)
 
 
-def send_at_once(command: Command, count: int) -> None:
-    """Send by that many processes that run at the same time; each must succeed."""
+def send_at_once(
+    command: Command, server: Postfix, count: int, ready: str = "TLS connection established"
+) -> None:
+    """Send by that many processes, each of which wants the token file at the same time; all must succeed.
+
+    Nobody gets at the file before the server's log has said `ready` for each of them.
+    """
     (command.folder / "message").write_bytes(MESSAGE)
-    processes = [command.start(*SEND) for _ in range(count)]
+    with FileLock(command.state.ensure().token("alerts") + ".lock"):
+        processes = [command.start(*SEND) for _ in range(count)]
+        deadline = time.monotonic() + 30
+        while server.log.text().count(ready) < count and time.monotonic() < deadline:
+            time.sleep(0.05)
     results = [ended(process) for process in processes]
     assert [(result.returncode, result.stderr) for result in results] == [(0, b"")] * count
 
@@ -90,13 +101,13 @@ async def test_a_token_outlives_its_mailer(
 
 
 def test_ten_processes_at_once_one_token(
-    tmp_path: Path, dovecot_submission: Dovecot, authorization_server: AuthorizationServer, sink: Sink
+    tmp_path: Path, mail_servers: Postfix, authorization_server: AuthorizationServer, sink: Sink
 ) -> None:
     before = authorization_server.token_requests()
-    send_at_once(command(tmp_path, dovecot_submission, authorization_server), 10)
-    assert len(sink.messages()) == 10
+    send_at_once(command(tmp_path, mail_servers, authorization_server), mail_servers, 10)
+    assert len(sink.wait_for(10)) == 10
     assert authorization_server.token_requests() - before == 1
-    assert visits(dovecot_submission, 10) == [Visit(logged_in=1, messages=1)] * 10
+    assert visits(mail_servers, 10) == [Visit(logged_in=1, messages=1)] * 10
 
 
 # --- rotating refresh tokens ----------------------------------------------------------------------
@@ -158,27 +169,28 @@ async def forget_access_token(postbearer: Command) -> None:
 
 
 def test_processes_at_once_do_not_use_a_refresh_token_twice(
-    tmp_path: Path, dovecot_submission: Dovecot, authorization_server: AuthorizationServer, sink: Sink
+    tmp_path: Path, mail_servers: Postfix, authorization_server: AuthorizationServer, sink: Sink
 ) -> None:
     before = authorization_server.token_requests()
-    send_at_once(refreshing_command(tmp_path, dovecot_submission, authorization_server), 6)
-    assert len(sink.messages()) == 6
+    postbearer = refreshing_command(tmp_path, mail_servers, authorization_server)
+    send_at_once(postbearer, mail_servers, 6)
+    assert len(sink.wait_for(6)) == 6
     assert authorization_server.token_requests() - before == 1
     assert "grant refused" not in authorization_server.log.text()
 
 
 async def test_processes_that_find_the_same_dead_token_renew_it_once(
-    tmp_path: Path, dovecot_submission: Dovecot, authorization_server: AuthorizationServer, sink: Sink
+    tmp_path: Path, mail_servers: Postfix, authorization_server: AuthorizationServer, sink: Sink
 ) -> None:
     from postbearer.assembly import Assembly
 
-    postbearer = command(tmp_path, dovecot_submission, authorization_server)
+    postbearer = command(tmp_path, mail_servers, authorization_server)
     environment = {"POSTBEARER_STATE": postbearer.state.path, **postbearer.secrets}
     alerts = Assembly.load(tmp_path / "config.toml", environment).account("alerts")
     await keep(alerts, postbearer.state, authorization_server.access_token(SENDER, lifetime=-60))
     before = authorization_server.token_requests()
-    await asyncio.to_thread(send_at_once, postbearer, 5)
-    assert len(sink.messages()) == 5
+    await asyncio.to_thread(send_at_once, postbearer, mail_servers, 5, "authentication failed")
+    assert len(sink.wait_for(5)) == 5
     assert authorization_server.token_requests() - before == 1
 
 
