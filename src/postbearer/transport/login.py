@@ -43,25 +43,39 @@ class Turned(CredentialRefused):
     token: Token | None = None
 
 
+class OneStep(ServerRefused):
+    """The server took no initial response with AUTH: on another connection it is said in two steps."""
+
+
 class Login:
     """How one account logs in while one message looks for a server.
 
     A token that is refused is renewed once, whatever the number of servers: they all know the same
-    authorization server. `source` must fit ``smarthost.authentication``.
+    authorization server. `source` must fit ``smarthost.authentication``. `two_steps` remembers the
+    servers that take no initial response.
     """
 
-    def __init__(self, smarthost: Smarthost, source: Source | None, observer: Observer, account: str) -> None:
+    def __init__(
+        self,
+        smarthost: Smarthost,
+        source: Source | None,
+        observer: Observer,
+        account: str,
+        two_steps: set[Server] | None = None,
+    ) -> None:
         self._smarthost = smarthost
         self._source = source
         self._observer = observer
         self._account = account
+        self._two_steps = set() if two_steps is None else two_steps
         self._renewed = False
 
     async def run(self, talk: Conversation, server: Server) -> float | None:
         """Authenticate; returns when the token that was used was obtained, if one was.
 
-        Raises `Turned` when the credential is refused, `ServerRefused` when the server cannot
-        tell now, `MechanismMissing`, and whatever the source of the credential raises.
+        Raises `Turned` when the credential is refused, `OneStep` when only the form was, `ServerRefused`
+        when the server cannot tell now, `MechanismMissing`, and whatever the source of the credential
+        raises.
         """
         if self._skipped(talk):
             return None
@@ -71,9 +85,10 @@ class Login:
         exchange = negotiate(
             talk.core.extensions.mechanisms, credential, tls=protected, prefer=self._smarthost.mechanism
         )
-        reply = await converse(talk, exchange, _secrets(credential, exchange))
+        at_once = _fits(exchange) and server not in self._two_steps
+        reply = await converse(talk, exchange, _secrets(credential, exchange), at_once=at_once)
         if not reply.positive:
-            raise self._refused(server, exchange, reply, token)
+            raise self._refused(server, exchange, reply, token, at_once=at_once)
         self._observer.notice(Authenticated(self._account, str(server), exchange.mechanism, reply))
         return token.obtained_at if token is not None else None
 
@@ -118,14 +133,18 @@ class Login:
         return cast(TokenSource, self._source)
 
     def _refused(
-        self, server: Server, exchange: ClientExchange, reply: Reply, token: Token | None
+        self, server: Server, exchange: ClientExchange, reply: Reply, token: Token | None, *, at_once: bool
     ) -> Turned | ServerRefused:
         verdict = judge(reply, Phase.AUTH, self._smarthost.rules)
-        if First.TWO_STEP in verdict.first and not _at_once(exchange):
+        one_step = First.TWO_STEP in verdict.first and at_once
+        if one_step:
+            self._two_steps.add(server)
+        elif First.TWO_STEP in verdict.first:
             # It was two steps already: not the command was too long but the credential.
             verdict = judge(_TOO_LONG, Phase.AUTH, self._smarthost.rules)
-        if verdict.klass is not Klass.HOLD and First.RENEW not in verdict.first:
-            return ServerRefused(
+        if one_step or (verdict.klass is not Klass.HOLD and First.RENEW not in verdict.first):
+            kind = OneStep if one_step else ServerRefused
+            return kind(
                 f"{server} does not authenticate now: {reply}.",
                 host=str(server),
                 stage="auth",
@@ -143,14 +162,15 @@ class Login:
         return error
 
 
-async def converse(talk: Conversation, exchange: ClientExchange, secrets: tuple[bytes, ...] = ()) -> Reply:
+async def converse(
+    talk: Conversation, exchange: ClientExchange, secrets: tuple[bytes, ...] = (), *, at_once: bool
+) -> Reply:
     """Carry out a SASL exchange (RFC 4954 4) and return its last reply, with `secrets` masked.
 
-    The initial response goes with AUTH only if the whole line keeps to 512 octets; servers refuse or
-    cut longer ones, and with them the connection.
+    With `at_once` the initial response goes with AUTH.
     """
     talk.secrets = secrets
-    initial, at_once = exchange.initial, _at_once(exchange)
+    initial = exchange.initial
     reply = await talk.ask(Auth(exchange.mechanism, initial if at_once else None))
     if initial is not None and not at_once and reply.intermediate:
         reply = await talk.ask(AuthResponse(initial))
@@ -164,7 +184,8 @@ async def converse(talk: Conversation, exchange: ClientExchange, secrets: tuple[
     return reply
 
 
-def _at_once(exchange: ClientExchange) -> bool:
+def _fits(exchange: ClientExchange) -> bool:
+    """Whether the whole line keeps to 512 octets: servers refuse or cut longer ones, and the connection."""
     return exchange.initial is not None and auth_fits(exchange.mechanism, exchange.initial)
 
 

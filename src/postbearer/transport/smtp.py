@@ -21,7 +21,7 @@ from postbearer.outcome import Outcome, Receipt, State
 from postbearer.providers import Phase
 from postbearer.transport.capture import Capture, NoCapture
 from postbearer.transport.connections import Connections
-from postbearer.transport.login import Login, Source, Turned
+from postbearer.transport.login import Login, OneStep, Source, Turned
 from postbearer.transport.opening import Dial, Opener, dial
 from postbearer.transport.pool import Pooled
 from postbearer.transport.session import Job, Session, Stale
@@ -60,6 +60,7 @@ class SmtpTransport:
         self._clock = clock or SystemClock()
         self._observer = observer or Silent()
         self._context: ssl.SSLContext | None = None
+        self._two_steps: set[Server] = set()
         self._connections = Connections(smarthost.limits, self._clock)
         self._opener = Opener(
             smarthost=smarthost,
@@ -85,7 +86,7 @@ class SmtpTransport:
         one that refused us. An error in reading `content` is raised as it is.
         """
         job = Job(envelope, content)
-        login = Login(self._smarthost, self._source, self._observer, self._account)
+        login = Login(self._smarthost, self._source, self._observer, self._account, self._two_steps)
         await _Delivery(self._opener, self._connections, login, job).run()
         return Receipt(tuple(outcome for outcome in job.outcomes if outcome is not None), server=job.server)
 
@@ -178,6 +179,8 @@ class _Delivery:
         while True:
             try:
                 talk, token_obtained = await opener.open(server, self._login, self._deadline)
+            except OneStep:
+                continue  # once a server: the login knows better now
             except Turned as refusal:
                 if opener.smarthost.authentication == "oauth" and refusal.reply is not None:
                     opener.observer.notice(TokenRefused(opener.account, str(server), refusal.reply))
