@@ -16,7 +16,7 @@ from postbearer.reply import Reply
 from postbearer.sasl import Claim, ServerExchange, refusal, server_exchange
 from postbearer.testing.faults import Faults, SmtpFault
 from postbearer.testing.inbox import Inbox, Received
-from postbearer.testing.link import Link
+from postbearer.submission import Link
 from postbearer.testing.personality import Personality
 from postbearer.testing.tokens import TokenRegister
 from postbearer.wire import (

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import secrets
+import shlex
 import socket
 import tempfile
 import threading
@@ -40,7 +42,8 @@ class Sandbox:
 
     `provider` is ``microsoft``, ``google`` or ``generic``; tokens live `lifetime` seconds, and are JWTs
     unless `opaque`. Everything is made anew at each start: certificates, client secret, passwords.
-    Its files (``ca.pem``, ``client-secret``, ``postbearer.toml``) are in `folder` while it runs.
+    Its files are in `folder` while it runs: ``ca.pem``, ``client-secret``, ``postbearer.toml``, and
+    ``environment``, which gives a shell all of `describe` as variables.
     """
 
     def __init__(
@@ -165,7 +168,12 @@ class Sandbox:
             "client_secret": self.client_secret,
             "users": self.users,
             "configuration": str(self.folder / "postbearer.toml"),
+            "environment": str(self.folder / "environment"),
         }
+
+    def environment(self) -> dict[str, str]:
+        """`describe` as variables (``SANDBOX_SMTP_HOST``), and ``POSTBEARER_CONFIG``."""
+        return {"POSTBEARER_CONFIG": str(self.folder / "postbearer.toml"), **_flat("SANDBOX", self.describe())}
 
     def configuration(self, name: str = "sandbox") -> str:
         """A configuration file (TOML) with one account that sends through this sandbox."""
@@ -198,13 +206,27 @@ class Sandbox:
 
     def _write_files(self) -> None:
         self.authority.write(self.folder / "ca.pem")
-        files = {"client-secret": self.client_secret + "\n", "postbearer.toml": self.configuration()}
+        shell = (f"export {name}={shlex.quote(value)}\n" for name, value in self.environment().items())
+        files = {
+            "client-secret": self.client_secret + "\n",
+            "postbearer.toml": self.configuration(),
+            "environment": "".join(shell),
+        }
         if self._person:
             files["refresh-token"] = self.sign_in() + "\n"
         for name, text in files.items():
             path = self.folder / name
             path.touch(mode=0o600)
             path.write_text(text)
+
+
+def _flat(name: str, value: Any) -> dict[str, str]:
+    """``{"smtp": {"port": 1}}`` → ``{"SANDBOX_SMTP_PORT": "1"}``."""
+    if not isinstance(value, dict | list):
+        return {name: str(value)}
+    pairs = value.items() if isinstance(value, dict) else enumerate(value)
+    inner = (_flat(f"{name}_{re.sub('[^A-Za-z0-9]', '_', str(key)).upper()}", each) for key, each in pairs)
+    return {key: text for each in inner for key, text in each.items()}
 
 
 @contextlib.asynccontextmanager

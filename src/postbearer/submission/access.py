@@ -1,0 +1,105 @@
+"""Who may submit: what a network or a login makes of a stranger. Pure.
+
+Open by default is one thing only: this machine itself, without a login. Everybody else has to be named
+by ``[[relay.clients]]``, by network, by login, or by both.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from postbearer.engine import Client
+from postbearer.errors import ConfigError
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+LOCAL = Client(name="local")
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """One ``[[relay.clients]]`` table: who somebody is, and how that is known."""
+
+    client: Client
+    networks: tuple[Network, ...] = ()
+    username: str = ""
+    password_hash: str = field(default="", repr=False)  # argon2id, as a PHC string
+
+    def covers(self, address: str) -> bool:
+        """Whether `address` may be this client at all; without networks, any address may."""
+        return not self.networks or _within(address, self.networks)
+
+
+class Access:
+    """The clients of one relay."""
+
+    def __init__(self, admissions: Sequence[Admission] = ()) -> None:
+        self._admissions = tuple(admissions)
+        for admission in self._admissions:
+            if not admission.networks and not admission.username:
+                raise ConfigError(
+                    f"The client {admission.client.name} could be anybody.",
+                    key="relay.clients",
+                    hint="Name its networks, or give it a username and a password-hash.",
+                )
+
+    @property
+    def has_logins(self) -> bool:
+        return any(admission.username for admission in self._admissions)
+
+    def by_network(self, address: str, *, legacy: bool = False) -> Client | None:
+        """Who a connection from `address` is without a login; ``""`` is a Unix socket.
+
+        A table that names the network goes before the rule that this machine is trusted. On a legacy
+        listener only legacy clients are known.
+        """
+        for admission in self._admissions:
+            named = admission.networks and not admission.username
+            if named and admission.client.legacy is legacy and _within(address, admission.networks):
+                return admission.client
+        if legacy or any(_within(address, admission.networks) for admission in self._admissions):
+            return None
+        return LOCAL if _loopback(address) else None
+
+    def by_login(self, username: str, address: str) -> Admission | None:
+        """The client that logs in as `username`, if it may from `address`."""
+        for admission in self._admissions:
+            if admission.username == username and admission.covers(address):
+                return admission
+        return None
+
+
+def networks(texts: Sequence[str]) -> tuple[Network, ...]:
+    """Read networks as ``192.0.2.0/24`` or single addresses. Raises `ConfigError`."""
+    found = []
+    for text in texts:
+        try:
+            found.append(ipaddress.ip_network(text))
+        except ValueError as error:
+            raise ConfigError(
+                f"{text!r} is not a network: {error}.",
+                key="networks",
+                hint="Write 192.0.2.0/24 or 2001:db8::/32.",
+            ) from None
+    return tuple(found)
+
+
+def _within(address: str, networks: Sequence[Network]) -> bool:
+    parsed = _parse(address)
+    return parsed is not None and any(parsed in network for network in networks)
+
+
+def _loopback(address: str) -> bool:
+    parsed = _parse(address)
+    return address == "" or (parsed is not None and parsed.is_loopback)
+
+
+def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An address as the kernel gives it; IPv4 seen through an IPv6 socket is IPv4."""
+    try:
+        parsed = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    return mapped if mapped is not None else parsed
