@@ -14,9 +14,9 @@ from postbearer.errors import UsageError
 from postbearer.message import BytesContent, SenderRule, read_header
 from postbearer.reply import Reply
 from postbearer.sasl import Claim, ServerExchange, refusal, server_exchange
+from postbearer.submission import Link
 from postbearer.testing.faults import Faults, SmtpFault
 from postbearer.testing.inbox import Inbox, Received
-from postbearer.submission import Link
 from postbearer.testing.personality import Personality
 from postbearer.testing.tokens import TokenRegister
 from postbearer.wire import (
