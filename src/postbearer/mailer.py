@@ -27,7 +27,6 @@ from weakref import WeakSet
 
 from postbearer.account import Account
 from postbearer.address import Address
-from postbearer.assembly import Assembly
 from postbearer.clock import Clock, SystemClock
 from postbearer.engine import next_slot
 from postbearer.envelope import Envelope
@@ -94,6 +93,8 @@ class AsyncMailer:
         cls, name: str, *, config: str | os.PathLike[str] | None = None, observer: Observer | None = None
     ) -> Self:
         """A mailer for the account `name` of a configuration file. Raises `ConfigError`."""
+        from postbearer.assembly import Assembly  # who has no configuration need not load what reads it
+
         assembly = Assembly.load(config)
         return cls(assembly.account(name), state=assembly.state, observer=observer)
 
@@ -279,6 +280,8 @@ class Mailer:
         cls, name: str, *, config: str | os.PathLike[str] | None = None, observer: Observer | None = None
     ) -> Self:
         """A mailer for the account `name` of a configuration file. Raises `ConfigError`."""
+        from postbearer.assembly import Assembly  # who has no configuration need not load what reads it
+
         assembly = Assembly.load(config)
         return cls(assembly.account(name), state=assembly.state, observer=observer)
 

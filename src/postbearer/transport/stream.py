@@ -13,7 +13,7 @@ import socket
 import ssl
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Any, Protocol, cast
 
 from postbearer.address import ascii_domain
 from postbearer.errors import ConnectFailed, Disconnected, NetworkError, RemoteProtocolError, TimedOut
@@ -33,6 +33,7 @@ WAITING = {  # the phases that the verdicts know, in words
     "data": "to send the content",
     "eod": "for the answer to the content",
 }
+HAPPY_EYEBALLS = 0.25  # seconds until the next address is tried beside the first (RFC 8305 5)
 CLOSING = 1.0  # seconds for a polite end of TLS before the connection is cut
 
 
@@ -275,7 +276,7 @@ async def connect(host: str, port: int, *, timeout: float, loopback_only: bool =
     try:
         async with asyncio.timeout(timeout):
             transport, receiver = await asyncio.get_running_loop().create_connection(
-                _Receiver, server_name(host), port, happy_eyeballs_delay=0.25
+                _Receiver, server_name(host), port, **_side_by_side()
             )
     except TimeoutError:
         raise TimedOut(f"{peer}: no connection within {timeout:g} s.", host=peer, stage="conn") from None
@@ -294,6 +295,12 @@ async def connect(host: str, port: int, *, timeout: float, loopback_only: bool =
         )
     transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return stream
+
+
+def _side_by_side() -> dict[str, Any]:
+    """How to say it to asyncio; uvloop does not know it and tries one address after the other."""
+    own = isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
+    return {"happy_eyeballs_delay": HAPPY_EYEBALLS} if own else {}
 
 
 def server_name(host: str) -> str:
