@@ -17,6 +17,7 @@ from postbearer.cli.output import report, silence, usage
 
 # name → module, and the line that --help shows without importing it
 COMMANDS: dict[str, tuple[str, str]] = {
+    "check": ("check", "Find out why mail does not leave, and what to do about it."),
     "config": ("configuration", "Show, change and check the configuration."),
     "demo": ("demo", "Send a message through a mail provider that lives on this machine only."),
     "providers": ("providers", "List the mail providers that are known, and what each needs."),

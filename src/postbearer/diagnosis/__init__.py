@@ -1,0 +1,28 @@
+"""Finding out what is wrong: the whole way of an account's mail, step by step, with causes and cures."""
+
+from typing import TYPE_CHECKING
+
+from postbearer._lazy import lazy
+
+if TYPE_CHECKING:
+    from postbearer.diagnosis.claims import Claims as Claims
+    from postbearer.diagnosis.claims import read_claims as read_claims
+    from postbearer.diagnosis.commands import Command as Command
+    from postbearer.diagnosis.examination import Diagnosis as Diagnosis
+    from postbearer.diagnosis.explanation import Explanation as Explanation
+    from postbearer.diagnosis.explanation import explain as explain
+    from postbearer.diagnosis.finding import Failure as Failure
+    from postbearer.diagnosis.finding import Finding as Finding
+    from postbearer.diagnosis.finding import Step as Step
+    from postbearer.diagnosis.finding import not_configured as not_configured
+    from postbearer.diagnosis.finding import worst as worst
+
+_EXPORTS = {
+    "claims": ["Claims", "read_claims"],
+    "commands": ["Command"],
+    "examination": ["Diagnosis"],
+    "explanation": ["Explanation", "explain"],
+    "finding": ["Failure", "Finding", "Step", "not_configured", "worst"],
+}
+
+__getattr__, __all__ = lazy(__name__, _EXPORTS)

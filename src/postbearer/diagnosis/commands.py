@@ -1,0 +1,82 @@
+"""What an administrator types, with the ids of the account filled in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from postbearer.providers import Preset, Step, Who
+from postbearer.verdict import Klass, Phase, Verdict
+
+_BLANK = re.compile(r"<([A-Za-z ]+)>")
+_OWN = "postbearer "
+_OBJECT_ID = ("object id of the Enterprise application", "service principal id", "service principal")
+_IN_EXCHANGE = "in Exchange Online PowerShell: (Get-ServicePrincipal -Identity <client id>).Identity"
+_HOW_TO_GET = {  # what no configuration holds → where it stands
+    "object id of the Enterprise application": "entra.microsoft.com, Enterprise applications (not App "
+    "registrations), the app, Object ID; or in PowerShell: "
+    "(Get-MgServicePrincipal -Filter \"appId eq '<client id>'\").Id",
+    "service principal id": _IN_EXCHANGE,
+    "service principal": _IN_EXCHANGE,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command line, what it does, and where it is typed. `unknown`: how to get what is still in <>."""
+
+    line: str
+    does: str = ""
+    where: str = ""
+    unknown: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Ids:
+    """What is known about an account that commands name."""
+
+    account: str
+    address: str
+    client_id: str = ""
+    object_id: str = ""  # of the Enterprise application, as an app-only token tells it
+
+    def fill(self, text: str) -> str:
+        """`text` with every <blank> filled in that is known."""
+        words = self._words(own=_OWN in text)
+        return _BLANK.sub(lambda blank: words.get(blank[1].lower()) or blank[0], text)
+
+    def _words(self, *, own: bool) -> Mapping[str, str]:
+        """Our own commands want the account's name; an administrator's, its address."""
+        return {
+            "mailbox": self.address,
+            "account": self.account if own else self.address,
+            "client id": self.client_id,
+            **dict.fromkeys((name.lower() for name in _OBJECT_ID), self.object_id),
+        }
+
+
+def commands_for(verdict: Verdict, phase: Phase, preset: Preset, grant: str, ids: Ids) -> tuple[Command, ...]:
+    """The commands that may cure `verdict`: those it names, else those the grant's set-up needs."""
+    steps = [step for step in _steps(preset, grant) if not step.command.startswith(_OWN)]
+    named = [step for step in steps if step.command.split()[0] in verdict.remedy]
+    if named:
+        return tuple(_command(step, ids) for step in named)
+    if phase is not Phase.AUTH or verdict.klass is not Klass.HOLD or verdict.who is not Who.TENANT_ADMIN:
+        return ()
+    # A blank for somebody else's address belongs to what only some accounts need.
+    return tuple(_command(step, ids) for step in steps if "<address>" not in step.command)
+
+
+def _steps(preset: Preset, grant: str) -> Iterator[Step]:
+    for step in preset.setup:
+        if step.command and (not step.grants or grant in step.grants):
+            yield step
+
+
+def _command(step: Step, ids: Ids) -> Command:
+    line = ids.fill(step.command)
+    unknown = tuple(
+        f"<{blank}>: {ids.fill(_HOW_TO_GET[blank])}" for blank in _BLANK.findall(line) if blank in _HOW_TO_GET
+    )
+    return Command(line, step.do, step.where, unknown)

@@ -1,0 +1,252 @@
+"""The whole examination of one account: every step in its order, and what was left out, with the reason."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
+from email.message import EmailMessage
+
+from postbearer.account import Account
+from postbearer.clock import Clock, SystemClock
+from postbearer.diagnosis.commands import Ids
+from postbearer.diagnosis.failing import Explainer
+from postbearer.diagnosis.finding import Finding, Step, not_done
+from postbearer.diagnosis.masking import Mask
+from postbearer.diagnosis.reaching import LIMIT, Reach, Resolve, resolve
+from postbearer.diagnosis.tokens import SHORT_CAP, TokenStep, read_secrets
+from postbearer.errors import ConfigError, PostbearerError, UsageError
+from postbearer.keeping import StateFolder
+from postbearer.message import Draft
+from postbearer.oauth import Token
+from postbearer.observer import Authenticated, Event, Warned
+from postbearer.outcome import Receipt
+from postbearer.providers import Preset, preset
+from postbearer.transport import Capture, Conversation, Deadline, Dial, Login, NoCapture, Source, dial
+from postbearer.wire import Quit
+
+Send = Callable[[EmailMessage], Awaitable[Receipt]]
+
+
+class Diagnosis:
+    """Examines `account`; `run` yields the findings as they come.
+
+    `state` is where its tokens are kept (None: nowhere). `provider` is its preset, where it is not the
+    one of that name (another cloud). With `send_to` a real message goes there by `send`, which is how
+    the account sends otherwise, so that its budget and its sender rule count. `capture` makes what sees
+    the conversation with each server, secrets masked. All steps are done that can be: every server is
+    tried, and a broken server does not keep the token from being looked at.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        *,
+        state: StateFolder | None = None,
+        provider: Preset | None = None,
+        send: Send | None = None,
+        send_to: str = "",
+        clock: Clock | None = None,
+        capture: Callable[[], Capture] = NoCapture,
+        dial: Dial = dial,
+        resolve: Resolve = resolve,
+    ) -> None:
+        if send_to and send is None:
+            raise UsageError("A message to send needs a way to send it.")
+        self.account = account
+        self._state = state
+        self._preset = provider or _preset(account.provider)
+        self._send = send
+        self._send_to = send_to
+        self._clock = clock or SystemClock()
+        self._capture = capture
+        self._dial = dial
+        self._resolve = resolve
+        self._mask = Mask()
+        self._ids = Ids(account.name, account.address, str(getattr(account.grant, "client_id", "")))
+
+    async def run(self) -> AsyncGenerator[Finding, None]:
+        """Every step; the errors that postbearer knows are findings and are not raised."""
+        reached: list[Reach] = []
+        try:
+            async with aclosing(self._steps(reached)) as steps:
+                async for finding in steps:
+                    yield self._mask.finding(finding)
+        finally:
+            for reach in reached:
+                await _close(reach.talk)
+
+    async def _steps(self, reached: list[Reach]) -> AsyncGenerator[Finding, None]:
+        yield self._configuration()
+        readable = True
+        async for finding in read_secrets(self.account, self._explainer, self._mask):
+            readable = readable and finding.ok is True
+            yield finding
+        for server in self.account.smarthost.servers:
+            reach = Reach(
+                account=self.account,
+                preset=self._preset,
+                server=server,
+                explainer=self._explainer,
+                clock=self._clock,
+                dial=self._dial,
+                resolve=self._resolve,
+                capture=self._capture,
+            )
+            reached.append(reach)
+            async for finding in reach.run():
+                yield finding
+        source: Source | None = self.account.password
+        lacking = "" if readable else "a secret cannot be read"
+        if self.account.smarthost.authentication == "oauth":
+            finding, token = await self._token(lacking)
+            yield finding
+            source = _Held(token) if token is not None else None
+            lacking = "" if token is not None else "there is no token for it"
+        entered = False
+        for reach in reached:
+            finding = await self._log_in(reach, source, lacking)
+            entered = entered or finding.ok is True
+            yield finding
+        yield await self._message(entered=entered)
+
+    @property
+    def _explainer(self) -> Explainer:
+        return Explainer(self.account, self._preset, self._ids)
+
+    def _configuration(self) -> Finding:
+        account = self.account
+        grant = account.grant.name if account.grant is not None else ""
+        how = f"grant {grant}" if grant else f"authentication {account.smarthost.authentication}"
+        notes = []
+        if grant == "static":
+            notes.append("grant = static is for tests and troubleshooting only: nothing renews the token.")
+        if grant == "password":
+            notes.append("grant = password hands the mailbox password to the application (RFC 9700 2.4).")
+        cap = account.maximum_token_lifetime
+        if cap is not None and cap < SHORT_CAP:
+            notes.append(
+                f"maximum-token-lifetime of {cap:g} s is a setting for tests: nearly every message "
+                "costs a token and a connection."
+            )
+        return Finding(
+            step=Step.CONFIGURATION,
+            ok=True,
+            text=f"{account.address} at {self._preset.title}, {how}",
+            notes=tuple(notes),
+            details={
+                "provider": account.provider,
+                "address": account.address,
+                "grant": grant,
+                "servers": [str(server) for server in account.smarthost.servers],
+                "token_url": account.endpoint.url,
+            },
+        )
+
+    async def _token(self, lacking: str) -> tuple[Finding, Token | None]:
+        if lacking:
+            return not_done(Step.TOKEN, lacking), None
+        listener = _Listener()
+        try:
+            source = self.account.token_source(self._state, clock=self._clock, observer=listener)
+        except PostbearerError as error:
+            return self._explainer.failed(Step.TOKEN, error), None
+        step = TokenStep(
+            account=self.account,
+            preset=self._preset,
+            explainer=self._explainer,
+            source=source,
+            clock=self._clock,
+            mask=self._mask,
+            warned=listener.warnings,
+        )
+        finding = await step.run()
+        self._ids = step.ids(self._ids)
+        return finding, step.token
+
+    async def _log_in(self, reach: Reach, source: Source | None, lacking: str) -> Finding:
+        server, talk = reach.server, reach.talk
+        if talk is None:
+            return not_done(Step.AUTH, "there is no connection to log in on", str(server))
+        if lacking:
+            return not_done(Step.AUTH, lacking, str(server))
+        listener = _Listener()
+        login = Login(self.account.smarthost, source, listener, self.account.name)
+        talk.deadline = Deadline(self._clock, LIMIT)
+        try:
+            await login.run(talk, server)
+        except PostbearerError as error:
+            return self._explainer.failed(Step.AUTH, error, str(server))
+        entered = listener.authenticated
+        text = f"{entered.mechanism}: {entered.reply}" if entered is not None else "no login is needed"
+        details = {"mechanism": entered.mechanism, "reply": str(entered.reply)} if entered is not None else {}
+        return Finding(step=Step.AUTH, ok=True, text=text, server=str(server), details=details)
+
+    async def _message(self, *, entered: bool) -> Finding:
+        if not self._send_to or self._send is None:
+            late = self.account.provider.startswith("microsoft")
+            why = "missing permissions show only after a message" if late else "it proves the whole way"
+            return Finding(step=Step.MESSAGE, ok=None, text=f"none was sent; add --send-to ADDRESS: {why}")
+        if not entered:
+            return not_done(Step.MESSAGE, "no server let us in")
+        try:
+            draft = Draft(
+                self.account.address,
+                [self._send_to],
+                subject=f"Test message of {self.account.name}",
+                text="postbearer check sent this message. If you can read it, mail leaves.\n",
+                headers=[("Auto-Submitted", "auto-generated")],
+            )
+            receipt = (await self._send(draft.build())).raise_for_refused()
+        except PostbearerError as error:
+            return self._explainer.failed(Step.MESSAGE, error)
+        taken = receipt.outcomes[0]
+        return Finding(
+            step=Step.MESSAGE,
+            ok=True,
+            text=f"{taken.recipient} by {receipt.server}: {taken.reply}",
+            server=receipt.server,
+            details={"queue_id": receipt.queue_id, "message_id": receipt.message_id},
+        )
+
+
+class _Listener:
+    """An observer that remembers a login, and what was warned of."""
+
+    def __init__(self) -> None:
+        self.authenticated: Authenticated | None = None
+        self.warnings: list[str] = []
+
+    def notice(self, event: Event) -> None:
+        if isinstance(event, Authenticated):
+            self.authenticated = event
+        elif isinstance(event, Warned):
+            self.warnings.append(event.text)
+
+
+class _Held:
+    """A token source of exactly one token: the one that was just looked at."""
+
+    def __init__(self, token: Token) -> None:
+        self._token = token
+
+    async def token(self) -> Token:
+        return self._token
+
+    async def invalidate(self, token: Token) -> None:
+        """A refusal is the finding; nothing is renewed."""
+
+
+def _preset(name: str) -> Preset:
+    """The preset of that name; one's own provider file has none, and is treated like any server."""
+    try:
+        return preset(name)
+    except ConfigError:
+        return preset("smtp")
+
+
+async def _close(talk: Conversation | None) -> None:
+    if talk is None:
+        return
+    with suppress(PostbearerError):
+        await talk.ask(Quit())
+    await talk.stream.close()

@@ -1,0 +1,89 @@
+"""From an error to a finding: what happened, why, what to do, and what an administrator types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from postbearer.account import Account
+from postbearer.diagnosis.commands import Ids, commands_for
+from postbearer.diagnosis.finding import Failure, Finding, Step
+from postbearer.errors import (
+    BudgetSpent,
+    ConfigError,
+    CredentialError,
+    GrantRefused,
+    NetworkError,
+    PostbearerError,
+    ProtocolError,
+    Rejected,
+    SecretError,
+    ServerRefused,
+    StoreError,
+    TokenUnavailable,
+    UsageError,
+)
+from postbearer.providers import Preset
+from postbearer.verdict import Klass, Phase, Verdict, judge
+
+_PHASES = {
+    Step.DNS: Phase.CONN,
+    Step.TCP: Phase.CONN,
+    Step.TLS: Phase.TLS,
+    Step.EHLO: Phase.EHLO,
+    Step.TOKEN: Phase.TOKEN,
+    Step.AUTH: Phase.AUTH,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Explainer:
+    """Explains the errors of one account."""
+
+    account: Account
+    preset: Preset
+    ids: Ids
+
+    def failed(self, step: Step, error: PostbearerError, server: str = "") -> Finding:
+        """The finding of a step that ended with `error`."""
+        phase = _PHASES.get(step, Phase.ANY)
+        verdict = judge(error, phase, self.account.smarthost.rules)
+        cause, fix = verdict.cause, verdict.remedy or error.hint
+        if isinstance(error, Rejected):  # the transport knew what each reply answered
+            refused = error.receipt.refused[0]
+            cause, fix = refused.cause or cause, refused.remedy or fix
+        grant = self.account.grant.name if self.account.grant is not None else ""
+        return Finding(
+            step=step,
+            ok=False,
+            text=error.message,
+            server=server,
+            cause="" if cause == error.message else self.ids.fill(cause),
+            fix=self.ids.fill(fix) or "Read the message; postbearer knows no more about it.",
+            who=str(verdict.who),
+            commands=commands_for(verdict, phase, self.preset, grant, self.ids),
+            details=_details(error),
+            failure=_kind(error, verdict),
+        )
+
+
+def _kind(error: PostbearerError, verdict: Verdict) -> Failure:
+    if isinstance(error, ConfigError | SecretError | UsageError):
+        return Failure.CONFIGURATION
+    if isinstance(error, TokenUnavailable | BudgetSpent | StoreError):
+        return Failure.TRANSIENT
+    if isinstance(error, GrantRefused):
+        return Failure.CONFIGURATION if error.configuration or verdict.configuration else Failure.REFUSED
+    lasting = verdict.klass in (Klass.HOLD, Klass.PERMANENT)
+    if isinstance(error, CredentialError | Rejected | ServerRefused):
+        return Failure.REFUSED if lasting or isinstance(error, CredentialError) else Failure.TRANSIENT
+    if isinstance(error, NetworkError | ProtocolError):
+        return Failure.CONFIGURATION if lasting else Failure.TRANSIENT
+    return Failure.TRANSIENT
+
+
+def _details(error: PostbearerError) -> dict[str, object]:
+    told = {name: getattr(error, name, None) for name in ("code", "stage", "retry_after", "offered")}
+    reply = getattr(error, "reply", None)
+    if reply is not None:
+        told["reply"] = str(reply)
+    return {name: value for name, value in told.items() if value}

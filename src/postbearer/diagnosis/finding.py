@@ -1,0 +1,88 @@
+"""What one step of a diagnosis found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from postbearer.diagnosis.commands import Command
+from postbearer.errors import PostbearerError, SecretError
+
+
+class Step(StrEnum):
+    """The steps, in their order."""
+
+    CONFIGURATION = "configuration"
+    SECRET = "secret"  # noqa: S105 - the name of a step
+    DNS = "DNS"
+    TCP = "TCP"
+    TLS = "TLS"
+    EHLO = "EHLO"
+    TOKEN = "token"  # noqa: S105 - the name of a step
+    AUTH = "AUTH"
+    MESSAGE = "message"
+
+
+class Failure(StrEnum):
+    """What kind of failure it was, the gravest first."""
+
+    CONFIGURATION = "configuration"  # what is set here, or asked for, is wrong
+    REFUSED = "refused"  # the other side does not want us
+    TRANSIENT = "transient"  # trying again may be enough
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What one step found. ``ok`` is None if the step was not done; then `text` says why.
+
+    `cause`, `fix`, `who` (can do it) and `commands` (do it) are for a step that failed; `notes` are for
+    what works and should be looked at all the same. Nothing in it is a secret.
+    """
+
+    step: Step
+    ok: bool | None
+    text: str
+    server: str = ""  # host:port, of the steps that each server has
+    cause: str = ""
+    fix: str = ""
+    who: str = ""
+    commands: tuple[Command, ...] = ()
+    notes: tuple[str, ...] = ()
+    details: Mapping[str, object] = field(default_factory=dict)
+    failure: Failure | None = None
+
+
+def not_done(step: Step, why: str, server: str = "") -> Finding:
+    """The finding of a step that was left out."""
+    return Finding(step=step, ok=None, text=f"not done: {why}", server=server)
+
+
+def not_configured(error: PostbearerError) -> tuple[Finding, ...]:
+    """The findings when an account, or everything, cannot be made of the configuration."""
+    step = Step.SECRET if isinstance(error, SecretError) else Step.CONFIGURATION
+    problems = getattr(error, "problems", (error,))
+    return tuple(
+        Finding(
+            step=step,
+            ok=False,
+            text=_place(problem) + problem.message,
+            cause="The configuration is wrong.",
+            fix=problem.hint or "Correct it; postbearer config validate shows where.",
+            who="host operator",
+            failure=Failure.CONFIGURATION,
+        )
+        for problem in problems
+    )
+
+
+def worst(findings: Iterable[Finding]) -> Failure | None:
+    """The gravest failure among `findings`; None if nothing failed."""
+    kinds = {finding.failure for finding in findings if finding.ok is False}
+    return next((kind for kind in Failure if kind in kinds), None)
+
+
+def _place(error: PostbearerError) -> str:
+    file, line, key = (getattr(error, name, None) for name in ("file", "line", "key"))
+    place = f"{file}:{line}" if file and line else file
+    return "".join(f"{part}: " for part in (place, key) if part)
