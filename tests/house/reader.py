@@ -172,7 +172,10 @@ class Reader:
         return code, log.read_text()
 
     def set_up(self, fixture: str) -> None:
-        """Start what a page takes for granted: ``sandbox`` or ``sandbox PROVIDER``."""
+        """Start what a page takes for granted: ``sandbox`` or ``sandbox PROVIDER``.
+
+        The variables are those of the file ``environment`` that a sandbox offers to a shell.
+        """
         name, _, provider = fixture.partition(" ")
         assert name == "sandbox", f"no fixture {name!r}"
         words = ["postbearer", "sandbox", "--json", *(["--provider", provider] if provider else [])]
@@ -182,7 +185,8 @@ class Reader:
                 words, cwd=self.home, env=self.env, stdout=output, text=True, start_new_session=True
             )
         self.started.append(process)
-        self.env |= flat("SANDBOX", first_json(log, process))
+        about = first_json(log, process)
+        self.env |= flat("SANDBOX", about) | {"POSTBEARER_CONFIG": about["configuration"]}
 
     def clone_from_here(self, page: str) -> None:
         """`git clone` of the project's address takes this checkout: what is read is what is tested."""

@@ -6,6 +6,7 @@ import base64
 import json
 import smtplib
 import ssl
+import subprocess
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -254,3 +255,11 @@ def test_its_description_names_everything(sandbox: Sandbox) -> None:
     assert about["client_secret"] == sandbox.client_secret
     assert set(about["users"]) == {ADDRESS, OTHER_ADDRESS}
     assert about["smtp"]["starttls_port"] == sandbox.starttls_port
+
+
+def test_a_shell_can_take_all_of_it_as_variables(sandbox: Sandbox) -> None:
+    lines = f". {sandbox.folder / 'environment'}; echo $SANDBOX_CLIENT_SECRET $SANDBOX_SMTP_STARTTLS_PORT"
+    told = subprocess.run(["sh", "-c", f"{lines}; cat $POSTBEARER_CONFIG"], capture_output=True, text=True)
+    first, _, configuration = told.stdout.partition("\n")
+    assert first == f"{sandbox.client_secret} {sandbox.starttls_port}"
+    assert configuration == sandbox.configuration()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import shlex
 import signal
 import sys
@@ -80,8 +79,7 @@ def _tell(sandbox: Sandbox) -> None:
     print(style(f"A {about['provider']} mail provider runs on this machine.", "bold", sys.stdout))
     for name, value in rows.items():
         print(f"  {name:<26} {value}")
-    configuration = shlex.quote(os.fspath(about["configuration"]))
     print("Try it from another terminal:")
-    print(f"  export POSTBEARER_CONFIG={configuration}")
+    print(f"  . {shlex.quote(about['environment'])}")
     print("  postbearer send --account sandbox --to you@example.org --subject Hello --text 'It works.'")
     print("Ctrl-C stops it.")

@@ -173,7 +173,10 @@ class Sandbox:
 
     def environment(self) -> dict[str, str]:
         """`describe` as variables (``SANDBOX_SMTP_HOST``), and ``POSTBEARER_CONFIG``."""
-        return {"POSTBEARER_CONFIG": str(self.folder / "postbearer.toml"), **_flat("SANDBOX", self.describe())}
+        return {
+            "POSTBEARER_CONFIG": str(self.folder / "postbearer.toml"),
+            **_flat("SANDBOX", self.describe()),
+        }
 
     def configuration(self, name: str = "sandbox") -> str:
         """A configuration file (TOML) with one account that sends through this sandbox."""
