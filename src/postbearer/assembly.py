@@ -91,12 +91,12 @@ class Assembly:
         if settings.tls_certificate:
             options["certificate"] = ClientCertificate(settings.tls_certificate)
         if settings.password and settings.authentication == "password":
-            options["password"] = self._source(settings.password)
+            options["password"] = self.secret_source(settings.password)
         else:
             options.pop("password", None)
         return cast(Options, options)
 
-    def _source(self, reference: str) -> SecretSource:
+    def secret_source(self, reference: str) -> SecretSource:
         """The source behind a reference; relative paths are relative to the configuration."""
         folder = Path(self.configuration.path).absolute().parent
         stores = self.configuration.settings.secret_stores
@@ -113,7 +113,7 @@ class Assembly:
                 key="grant",
                 hint=f"Choose one of {', '.join(_GRANTS)}.",
             )
-        return resolved(make(settings), self._source)
+        return resolved(make(settings), self.secret_source)
 
 
 def _named_store(settings: Mapping[str, Any]) -> SecretStore:

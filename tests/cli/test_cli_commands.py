@@ -115,6 +115,16 @@ def test_a_reference_is_tested_without_showing_the_secret(home: Home, reference:
     assert (ran.err == "") is (code == 0)
 
 
+def test_a_reference_to_a_named_store_is_tested_too(home: Home) -> None:
+    (home.folder / "secret").write_text("canary-value\n")
+    named = home.config.read_text().replace('"env:ALERTS_SECRET"', f'"safe:{home.folder / "secret"}"')
+    home.write(named + '\n[secret-stores.safe]\ntype = "file"\ncache = "5m"\n')
+    for reference in ("accounts.alerts.client-secret", f"safe:{home.folder / 'secret'}"):
+        ran = home.run("secret", "test", reference)
+        assert ran.code == 0, ran.err
+        assert "can be read" in ran.out
+
+
 def test_no_secret_is_64(home: Home) -> None:
     ran = home.run("secret", "seal")
     assert ran.code == 64

@@ -100,16 +100,20 @@ def _given() -> Secret:
 
 def _source(common: Common, reference: str) -> SecretSource:
     """The source for a reference, or for the reference that a key of the configuration holds."""
-    from postbearer.keeping import StateFolder, source
+    from postbearer.keeping import StateFolder, is_reference, source
 
-    if ":" in reference:
+    if is_reference(reference):
         return source(reference, base=Path.cwd(), state=StateFolder())
+    from postbearer.assembly import Assembly
+
+    assembly = Assembly.load(common.config)
+    if ":" in reference:  # of a store that the configuration names
+        return assembly.secret_source(reference)
     from postbearer.config import key_path
 
-    configuration = common.configuration()
-    value: Any = configuration.data
+    value: Any = assembly.configuration.data
     for part in key_path(reference):
         value = value.get(part) if isinstance(value, dict) else None
     if not isinstance(value, str):
-        raise ConfigError("This key is not set.", key=reference, file=configuration.path)
-    return source(value, base=Path(configuration.path).parent, state=StateFolder())
+        raise ConfigError("This key is not set.", key=reference, file=assembly.configuration.path)
+    return assembly.secret_source(value)
