@@ -165,3 +165,12 @@ def test_the_demo_shows_every_step(home: Home) -> None:
     ]
     places = [ran.out.index(step) for step in steps]
     assert places == sorted(places)
+
+
+def test_a_raw_file_is_streamed_and_arrives_byte_for_byte(ready: Home, sandbox: Sandbox) -> None:
+    header = b"From: alerts@example.org\r\nDate: Sun, 22 Nov 2026 12:00:00 +0000\r\nMessage-ID: <1@example.org>\r\n"
+    content = header + b"\r\n" + b".dot\r\n" * 200_000
+    (ready.folder / "message.eml").write_bytes(content)
+    ran = ready.run(*SEND, "--raw", str(ready.folder / "message.eml"))
+    assert (ran.code, ran.err) == (0, "")
+    assert sandbox.inbox.messages[-1].content == content

@@ -13,7 +13,7 @@ from postbearer.address import refuse_controls
 from postbearer.cli.exits import Unreadable, UnusableMessage
 from postbearer.envelope import Envelope, Notify, Ret
 from postbearer.errors import UsageError
-from postbearer.message import Draft, parse_mailboxes
+from postbearer.message import Content, Draft, FileContent, parse_mailboxes
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -31,7 +31,7 @@ class Order:
 
     given: Mapping[str, Any]
     notify: tuple[Notify, ...] = ()
-    raw: bytes | None = None
+    raw: bytes | Content | None = None
     text: str | None = None
     html: str | None = None
     attachments: tuple[tuple[str, bytes], ...] = ()
@@ -47,13 +47,13 @@ class Order:
             if mixed := [name for name in _BUILDING if given[name]]:
                 option = f"--{mixed[0].removesuffix('s')}"
                 raise UsageError(f"--raw sends a message as it is; {option} cannot change it.")
-            return cls(given, notify, raw=crlf(_bytes(given["raw"])))
+            return cls(given, notify, raw=_raw(given["raw"]))
         if [given["text"], given["html"]].count("-") > 1:
             raise UsageError("Standard input can be read only once: give - to --text or to --html.")
         attachments = tuple((os.path.basename(path), _bytes(path)) for path in given["attach"])
         return cls(given, notify, None, _text(given["text"]), _text(given["html"]), attachments)
 
-    def build(self, account: Account) -> tuple[bytes | EmailMessage, Envelope]:
+    def build(self, account: Account) -> tuple[bytes | Content | EmailMessage, Envelope]:
         """The message and its envelope, for `account`. Raises `UnusableMessage`."""
         author = self.given["sender"] or account.address
         to, cc, bcc = (self.given[name] for name in ("to", "cc", "bcc"))
@@ -82,6 +82,18 @@ class Order:
         recipients = tuple(replace(each, notify=self.notify) for each in envelope.recipients)
         ret = _RETURN.get(self.given["dsn_return"])
         return replace(envelope, recipients=recipients, ret=ret, envid=self.given["dsn_id"])
+
+
+def _raw(name: str) -> bytes | Content:
+    """Content as it is. A file with good line ends is streamed, whatever its size."""
+    if name != "-":
+        try:
+            content = FileContent(name)
+        except OSError as error:
+            raise _unreadable(name, error) from None
+        if not content.binary:
+            return content
+    return crlf(_bytes(name))
 
 
 def crlf(content: bytes) -> bytes:
@@ -127,4 +139,8 @@ def _bytes(name: str) -> bytes:
         with open(name, "rb") as file:
             return file.read()
     except OSError as error:
-        raise Unreadable(f"{name} cannot be read: {error.strerror or error}.") from None
+        raise _unreadable(name, error) from None
+
+
+def _unreadable(name: str, error: OSError) -> Unreadable:
+    return Unreadable(f"{name} cannot be read: {error.strerror or error}.")
