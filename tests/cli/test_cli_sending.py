@@ -168,8 +168,8 @@ def test_the_demo_shows_every_step(home: Home) -> None:
 
 
 def test_a_raw_file_is_streamed_and_arrives_byte_for_byte(ready: Home, sandbox: Sandbox) -> None:
-    header = b"From: alerts@example.org\r\nDate: Sun, 22 Nov 2026 12:00:00 +0000\r\nMessage-ID: <1@example.org>\r\n"
-    content = header + b"\r\n" + b".dot\r\n" * 200_000
+    lines = ["From: alerts@example.org", "Date: Sun, 22 Nov 2026 12:00:00 +0000", "Message-ID: <1@x>"]
+    content = "\r\n".join(lines).encode() + b"\r\n\r\n" + b".dot\r\n" * 200_000
     (ready.folder / "message.eml").write_bytes(content)
     ran = ready.run(*SEND, "--raw", str(ready.folder / "message.eml"))
     assert (ran.code, ran.err) == (0, "")
