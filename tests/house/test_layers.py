@@ -13,6 +13,7 @@ from house.tree import PACKAGE, ROOT, sources
 
 LAYERS: dict[int, tuple[str, ...]] = {
     7: ("cli", "testing"),
+    6: ("submission", "observe"),
     5: ("config", "assembly", "mailer"),
     4: ("engine", "account", "diagnosis"),
     3: ("transport", "store"),

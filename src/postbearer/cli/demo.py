@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from postbearer.cli.extras import need_sandbox
-from postbearer.cli.listening import sentence
 from postbearer.cli.options import Common, common_options, json_option, pass_common
 from postbearer.cli.output import print_json, printable, style
+from postbearer.observe import sentence
 from postbearer.observer import Authenticated, Event
 
 if TYPE_CHECKING:

@@ -1,0 +1,118 @@
+"""The log: events through the standard `logging`, as text for people or JSON for machines.
+
+Every line about a message carries its id, from the moment it was accepted to the provider's own id.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from enum import Enum
+from typing import Any, TextIO
+
+from postbearer.observe.words import sentence
+from postbearer.observer import (
+    Authenticated,
+    Connected,
+    Event,
+    ServerFailed,
+    TlsStarted,
+    TokenRefused,
+    Warned,
+)
+
+NAME = "postbearer"
+
+_LEVELS: Mapping[type[Event], int] = {
+    Connected: logging.DEBUG,
+    TlsStarted: logging.DEBUG,
+    Authenticated: logging.DEBUG,
+    Warned: logging.WARNING,
+    TokenRefused: logging.WARNING,
+    ServerFailed: logging.WARNING,
+}
+
+
+class Log:
+    """An observer that writes every event to the logger ``postbearer``."""
+
+    def __init__(self) -> None:
+        self._logger = logging.getLogger(NAME)
+
+    def notice(self, event: Event) -> None:
+        level = _LEVELS.get(type(event), logging.INFO)
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, "%s", sentence(event), extra={"event": event})
+
+
+class TextFormatter(logging.Formatter):
+    """One line for a person: time, severity where it matters, account, what happened.
+
+    Under systemd the journal knows the time; then the line begins with the priority it reads
+    (sd-daemon(3)) in place of the time.
+    """
+
+    def __init__(self, *, journal: bool = False) -> None:
+        super().__init__()
+        self._journal = journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        event: Event | None = getattr(record, "event", None)
+        account = f"{event.account}: " if event is not None and event.account else ""
+        text = account + _one_line(record.getMessage())
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        if self._journal:
+            return f"<{_syslog(record.levelno)}>{text}"
+        severity = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
+        at = datetime.fromtimestamp(record.created, UTC).astimezone()
+        return f"{at:%Y-%m-%d %H:%M:%S} {severity}{text}"
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: ``time``, ``level``, ``event``, the event's own fields, and the sentence."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        fields: dict[str, Any] = {"time": at, "level": record.levelname.lower()}
+        event: Event | None = getattr(record, "event", None)
+        if event is not None:
+            fields["event"] = type(event).__name__
+            for field in dataclasses.fields(event):
+                fields[field.name] = _plain(getattr(event, field.name))
+        fields["text"] = record.getMessage()
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(fields, ensure_ascii=False)
+
+
+def set_up(stream: TextIO, *, as_json: bool, verbose: bool, journal: bool = False) -> None:
+    """Send postbearer's log to `stream`, and nothing of it anywhere else."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter() if as_json else TextFormatter(journal=journal))
+    logger = logging.getLogger(NAME)
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+    logger.propagate = False
+
+
+def _plain(value: Any) -> Any:
+    """A field of an event as JSON knows it."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Enum):
+        return str(value.value)
+    if isinstance(value, tuple | list):
+        return [_plain(each) for each in value]
+    return str(value)
+
+
+def _syslog(level: int) -> int:
+    return {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4}.get(level, 3)
+
+
+def _one_line(text: str) -> str:
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
