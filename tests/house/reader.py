@@ -172,10 +172,7 @@ class Reader:
         return code, log.read_text()
 
     def set_up(self, fixture: str) -> None:
-        """Start what a page takes for granted: ``sandbox`` or ``sandbox PROVIDER``.
-
-        The variables are those of the file ``environment`` that a sandbox offers to a shell.
-        """
+        """Start what a page takes for granted, ``sandbox`` or ``sandbox PROVIDER``; take its variables."""
         name, _, provider = fixture.partition(" ")
         assert name == "sandbox", f"no fixture {name!r}"
         words = ["postbearer", "sandbox", "--json", *(["--provider", provider] if provider else [])]
@@ -185,8 +182,8 @@ class Reader:
                 words, cwd=self.home, env=self.env, stdout=output, text=True, start_new_session=True
             )
         self.started.append(process)
-        about = first_json(log, process)
-        self.env |= flat("SANDBOX", about) | {"POSTBEARER_CONFIG": about["configuration"]}
+        with self.remembered.open("a") as shell:
+            shell.write(f". {shlex.quote(first_json(log, process)['environment'])}\n")
 
     def clone_from_here(self, page: str) -> None:
         """`git clone` of the project's address takes this checkout: what is read is what is tested."""
@@ -207,15 +204,3 @@ def first_json(log: Path, process: subprocess.Popen[str]) -> Any:
         except ValueError:
             time.sleep(0.05)
     raise AssertionError(f"{log.stem} did not get ready: {log.read_text()}")
-
-
-def flat(name: str, value: Any) -> dict[str, str]:
-    """{"smtp": {"port": 1}} → {"SANDBOX_SMTP_PORT": "1"}"""
-    if isinstance(value, dict):
-        pairs = value.items()
-    elif isinstance(value, list):
-        pairs = {str(index): item for index, item in enumerate(value)}.items()
-    else:
-        return {name: value if isinstance(value, str) else json.dumps(value)}
-    inner = (flat(f"{name}_{re.sub(r'[^A-Za-z0-9]', '_', str(key)).upper()}", item) for key, item in pairs)
-    return {key: text for each in inner for key, text in each.items()}

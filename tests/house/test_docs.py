@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from house.reader import Reader, flat, matches
+from house.reader import Reader, matches
 from house.tree import ROOT
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -107,12 +107,3 @@ def test_a_reader_complains(page: str, complaint: str, reader: Reader) -> None:
 def test_dots_stand_for_anything() -> None:
     assert matches("a ... c\n...\nend", "a b c\nx\ny\nend\n")
     assert not matches("a ... c", "a b d")
-
-
-def test_values_of_a_fixture_become_variables() -> None:
-    values = {"smtp": {"port": 587, "tls": True}, "clients": [{"client-id": "a"}]}
-    assert flat("SANDBOX", values) == {
-        "SANDBOX_SMTP_PORT": "587",
-        "SANDBOX_SMTP_TLS": "true",
-        "SANDBOX_CLIENTS_0_CLIENT_ID": "a",
-    }

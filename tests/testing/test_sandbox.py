@@ -245,8 +245,9 @@ def test_the_inbox_is_shown_to_a_browser_and_escaped(generic: Sandbox) -> None:
     assert "&lt;script&gt;" in text
     assert "<script>" not in text
     identifier = generic.inbox.messages[0].id
-    with urllib.request.urlopen(f"{generic.url}/inbox/{identifier}/raw") as raw:
-        assert raw.read() == generic.inbox.messages[0].content
+    for name in (identifier, "last"):
+        with urllib.request.urlopen(f"{generic.url}/inbox/{name}/raw") as raw:
+            assert raw.read() == generic.inbox.messages[0].content
 
 
 def test_its_description_names_everything(sandbox: Sandbox) -> None:

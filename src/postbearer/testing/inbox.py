@@ -51,6 +51,9 @@ class Inbox:
         self._arrived.set()
 
     def find(self, identifier: str) -> Received | None:
+        """The message of that id; ``last`` is the newest."""
+        if identifier == "last":
+            return self.messages[-1] if self.messages else None
         return next((each for each in self.messages if each.id == identifier), None)
 
     def clear(self) -> None:
