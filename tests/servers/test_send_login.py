@@ -243,6 +243,21 @@ async def test_an_internal_failure_of_the_server_costs_no_token(
     assert len(seen.all(Connected)) == 2
 
 
+async def test_postfix_calls_the_same_failure_a_refusal_which_costs_one_renewal(
+    mail_servers: Postfix, authorization_server: AuthorizationServer, sink: Sink, state: StateFolder
+) -> None:
+    """Its bare 535 cannot be told from a dead token; what was renewed is good once the failure is over."""
+    alerts = account(mail_servers, authorization_server, client_credentials(authorization_server, "opaque"))
+    before = authorization_server.token_requests()
+    async with AsyncMailer(alerts, state=state) as mailer:
+        with authorization_server.failing("introspection"), pytest.raises(CredentialRefused):
+            await mailer.send(MESSAGE, ENVELOPE)
+        await mailer.send(MESSAGE, ENVELOPE)
+    assert len(sink.wait_for(1)) == 1
+    assert authorization_server.token_requests() - before == 2
+    assert sorted(visit.refused for visit in visits(mail_servers, 3)) == [0, 1, 1]
+
+
 async def test_postfix_that_lost_its_authentication_server_costs_no_token(
     mail_servers: Postfix, authorization_server: AuthorizationServer, state: StateFolder, seen: Recorder
 ) -> None:
