@@ -226,13 +226,11 @@ class AsyncMailer:
         while True:
             slot = await self._ledger.charge(
                 recipients,
-                lambda past: next_slot(
-                    past, self.account.limits, now=self._clock.now(), recipients=recipients
-                ),
+                lambda past, now: next_slot(past, self.account.limits, now=now, recipients=recipients),
             )
-            pause = slot - self._clock.now()
-            if pause <= 0:
+            if slot is None:
                 return
+            pause = max(slot - self._clock.now(), 0.0)
             if deadline is not None and self._clock.monotonic() + pause > deadline:
                 raise BudgetSpent(
                     f"The account {self.account.name} has sent all it may for now; there is room again "
@@ -250,7 +248,7 @@ def _ledger(account: Account, folder: StateFolder | None, clock: Clock) -> Ledge
     if folder is None:
         return MemoryLedger(clock)
     folder.ensure()
-    return FileLedger(Path(folder.path, "budgets", account.name), clock)
+    return FileLedger(Path(folder.budget(account.name)), clock)
 
 
 class Mailer:

@@ -57,11 +57,11 @@ class StateFolder:
 
     def token(self, account: str) -> str:
         """The path of an account's token file. Raises `UsageError` for what is no account name."""
-        if not _ACCOUNT.match(account):
-            raise UsageError(
-                f"{account!r} is no account name.", hint="Use small letters, digits, hyphen and underscore."
-            )
-        return os.path.join(self.tokens, account)
+        return os.path.join(self.tokens, _account(account))
+
+    def budget(self, account: str) -> str:
+        """The path of an account's ledger. Raises `UsageError` for what is no account name."""
+        return os.path.join(self.path, "budgets", _account(account))
 
     def accounts(self) -> list[str]:
         """The accounts of which a token file is kept."""
@@ -97,6 +97,15 @@ class StateFolder:
             raise ConfigError(
                 f"The state folder {path} may be written by others.", hint=f"Run: chmod go-w {path}"
             )
+
+
+def _account(name: str) -> str:
+    """`name`, which becomes part of a path and must not lead out of the folder."""
+    if not _ACCOUNT.match(name):
+        raise UsageError(
+            f"{name!r} is no account name.", hint="Use small letters, digits, hyphen and underscore."
+        )
+    return name
 
 
 def _user() -> int | None:

@@ -28,17 +28,17 @@ class Charge(NamedTuple):
     recipients: int
 
 
-Decide = Callable[[Sequence[Charge]], float]
+Decide = Callable[[Sequence[Charge], float], float]  # the past and the present → when it may begin
 
 
 class Ledger(Protocol):
     """The charges of one account."""
 
-    async def charge(self, recipients: int, decide: Decide) -> float:
-        """Ask `decide` when an attempt may begin, given the past; if that is now, record it.
+    async def charge(self, recipients: int, decide: Decide) -> float | None:
+        """Ask `decide` when an attempt may begin; if that is now, record it and return None.
 
-        Asking and recording are one step for all who share the ledger. Returns the time; a time after
-        now means that nothing was recorded.
+        Else nothing is recorded, and the time is returned at which to ask again. Asking and recording
+        are one step for all who share the ledger, and happen at one time, which `decide` is told.
         """
         ...
 
@@ -50,25 +50,32 @@ class MemoryLedger:
         self._clock = clock
         self._charges: list[Charge] = []
 
-    async def charge(self, recipients: int, decide: Decide) -> float:
+    async def charge(self, recipients: int, decide: Decide) -> float | None:
         now = self._clock.now()
         self._charges = [each for each in self._charges if each.at > now - KEEP]
-        slot = decide(self._charges)
-        if slot <= now:
-            self._charges.append(Charge(now, recipients))
-        return slot
+        slot = decide(self._charges, now)
+        if slot > now:
+            return slot
+        self._charges.append(Charge(now, recipients))
+        return None
 
 
 class FileLedger:
-    """A ledger in a file: rows of time and count, appended under a lock."""
+    """A ledger in a file: rows of time and count, appended under a lock.
+
+    Raises `StoreError` when its folder cannot be made.
+    """
 
     def __init__(self, path: Path, clock: Clock) -> None:
         self._path = path
         self._clock = clock
-        path.parent.mkdir(mode=0o700, exist_ok=True)
+        try:
+            path.parent.mkdir(mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise StoreError(f"{path.parent} cannot be made: {error.strerror}.") from error
         self._lock = FileLock(f"{path}.lock", clock=clock)
 
-    async def charge(self, recipients: int, decide: Decide) -> float:
+    async def charge(self, recipients: int, decide: Decide) -> float | None:
         async with self._lock:
             try:
                 return self._charge(recipients, decide)
@@ -78,15 +85,16 @@ class FileLedger:
                     hint="The account's budget is counted there; make room or correct its permissions.",
                 ) from None
 
-    def _charge(self, recipients: int, decide: Decide) -> float:
+    def _charge(self, recipients: int, decide: Decide) -> float | None:
         now = self._clock.now()
         rows = self._read()
         charges = [row for row in rows if row.at > now - KEEP]
-        slot = decide(charges)
-        if slot <= now:
-            charges.append(Charge(now, recipients))
-            self._write(charges, compact=len(rows) - len(charges) > COMPACT)
-        return slot
+        slot = decide(charges, now)
+        if slot > now:
+            return slot
+        charges.append(Charge(now, recipients))
+        self._write(charges, compact=len(rows) - len(charges) > COMPACT)
+        return None
 
     def _read(self) -> list[Charge]:
         try:
