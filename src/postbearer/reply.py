@@ -60,6 +60,11 @@ class Reply:
         """All lines as one printable string: invalid UTF-8 and control characters escaped."""
         return " ".join(printable(line) for line in self.lines).strip()
 
+    @property
+    def quoted(self) -> str:
+        """The reply inside a sentence of ours, which brings its own full stop."""
+        return str(self).rstrip(".")
+
     def __str__(self) -> str:
         return f"{self.code} {self.text}".rstrip()
 

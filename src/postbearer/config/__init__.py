@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from postbearer.config.loading import Configuration as Configuration
     from postbearer.config.loading import load as load
     from postbearer.config.loading import parse as parse
+    from postbearer.config.relay import ClientSettings as ClientSettings
+    from postbearer.config.relay import ListenerSettings as ListenerSettings
+    from postbearer.config.relay import RelaySettings as RelaySettings
+    from postbearer.config.relay import RouteSettings as RouteSettings
     from postbearer.config.schema import AccountSettings as AccountSettings
     from postbearer.config.schema import LimitSettings as LimitSettings
     from postbearer.config.schema import Settings as Settings
@@ -23,6 +27,7 @@ _EXPORTS = {
     "edit": ["key_path", "set_key", "unset_key"],
     "jsonschema": ["json_schema"],
     "loading": ["Configuration", "load", "parse"],
+    "relay": ["ClientSettings", "ListenerSettings", "RelaySettings", "RouteSettings"],
     "schema": ["AccountSettings", "LimitSettings", "Settings"],
     "search": ["find", "read"],
     "units": ["parse_duration", "parse_size"],

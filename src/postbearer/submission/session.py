@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from postbearer.clock import Clock
 from postbearer.engine import Client, Intake, Intaking, Submission
 from postbearer.envelope import Envelope, Recipient
-from postbearer.errors import RemoteProtocolError, StoreError, UsageError
+from postbearer.errors import RemoteProtocolError, UsageError
 from postbearer.reply import Reply
 from postbearer.sasl import Claim, ServerExchange, server_exchange
 from postbearer.submission.access import Access
@@ -210,8 +210,6 @@ class SmtpSession:
             return refusal
         if not self._house.pace.admit(self._client):
             return compose(450, "Too many messages; try again in a minute", enhanced="4.7.1")
-        if not await self._house.intake.room(event.parameters.size or 0):
-            return compose(452, "Insufficient storage", enhanced="4.3.1")
         self._transaction = Transaction(event)
         return compose(250, "Sender OK", enhanced="2.1.0")
 
@@ -250,7 +248,7 @@ class SmtpSession:
             peer=self._link.peer,
             helo=self._helo,
             protocol=self._protocol(),
-            size=parameters.size or 0,
+            size=parameters.size,
         )
         begun = await self._house.intake.begin(submission)
         if isinstance(begun, Reply):
@@ -273,10 +271,7 @@ class SmtpSession:
         if transaction is None or transaction.intaking is None or transaction.refusal is not None:
             return
         transaction.received += len(data)
-        try:
-            await transaction.intaking.write(data)
-        except StoreError as error:
-            transaction.refusal = store_reply(error)
+        await transaction.intaking.write(data)
 
     async def _on_end(self, last: bool, defect: str) -> None:
         transaction = self._transaction
@@ -293,24 +288,11 @@ class SmtpSession:
 
     async def _finish(self, transaction: Transaction) -> Reply:
         assert transaction.intaking is not None
-        try:
-            done = await transaction.intaking.finish()
-        except StoreError as error:
-            return store_reply(error)
+        done = await transaction.intaking.finish()
         transaction.intaking = None
         return done if isinstance(done, Reply) else compose(250, f"Queued as {done}", enhanced="2.6.0")
 
     async def _forget(self) -> None:
         transaction, self._transaction = self._transaction, None
         if transaction is not None and transaction.intaking is not None:
-            with suppress(StoreError):  # what is left of it is removed by age
-                await transaction.intaking.abort()
-
-
-def store_reply(error: StoreError) -> Reply:
-    """What a client hears when the spool cannot take its message: it must try again, whatever it is."""
-    from postbearer.errors import StoreFull
-
-    if isinstance(error, StoreFull):
-        return compose(452, "Insufficient storage", enhanced="4.3.1")
-    return compose(451, "The message could not be stored; try again", enhanced="4.3.0")
+            await transaction.intaking.abort()

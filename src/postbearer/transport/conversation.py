@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from postbearer.errors import Disconnected, NetworkError, TlsFailed
 from postbearer.reply import Reply
@@ -120,11 +120,10 @@ class Conversation:
     def _note(self, data: bytes) -> None:
         if not self._answers:
             for answer in self.core.receive(data):
-                reply = answer.reply
-                if self.secrets and not reply.intermediate:  # a challenge is still to be decoded
-                    reply = scrubbed(reply, self.secrets)
-                self.capture.received(answer.command, reply)
-                self._answers.append(Answer(answer.command, reply))
+                if self.secrets and not answer.reply.intermediate:  # a challenge is still to be decoded
+                    answer = replace(answer, reply=scrubbed(answer.reply, self.secrets))
+                self.capture.received(answer.command, answer.reply)
+                self._answers.append(answer)
 
     @property
     def owed(self) -> int:

@@ -145,14 +145,14 @@ class Login:
         if one_step or (verdict.klass is not Klass.HOLD and First.RENEW not in verdict.first):
             kind = OneStep if one_step else ServerRefused
             return kind(
-                f"{server} does not authenticate now: {reply}.",
+                f"{server} does not authenticate now: {reply.quoted}.",
                 host=str(server),
                 stage="auth",
                 reply=reply,
                 hint=verdict.remedy,
             )
         error = Turned(
-            f"{server} refused {self._smarthost.username or 'the certificate'}: {reply}.",
+            f"{server} refused {self._smarthost.username or 'the certificate'}: {reply.quoted}.",
             account=self._account,
             reply=reply,
             code=exchange.failure.status if exchange.failure is not None else "",

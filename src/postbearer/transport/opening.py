@@ -108,7 +108,7 @@ class Opener:
             )
         reply = await talk.ask(StartTls())
         if not reply.positive:
-            raise TlsFailed(f"{server} refused STARTTLS: {reply}.", host=str(server), stage="tls")
+            raise TlsFailed(f"{server} refused STARTTLS: {reply.quoted}.", host=str(server), stage="tls")
         await self._start_tls(talk, server)
         talk.core.tls_started()
 
@@ -122,4 +122,6 @@ class Opener:
 
 
 def _turned_away(server: Server, stage: str, what: str, reply: Reply) -> ServerRefused:
-    return ServerRefused(f"{server} refused {what}: {reply}.", host=str(server), stage=stage, reply=reply)
+    return ServerRefused(
+        f"{server} refused {what}: {reply.quoted}.", host=str(server), stage=stage, reply=reply
+    )

@@ -109,7 +109,7 @@ class Session:
         if self._talk.core.state is not ClientState.READY:
             reply = await self._talk.ask(Rset())
             if not reply.positive:
-                raise RemoteProtocolError(f"{self.server} answered RSET with {reply}.")
+                raise RemoteProtocolError(f"{self.server} answered RSET with {reply.quoted}.")
 
     async def _offer(self, job: Job) -> None:
         stream, offered = self._talk.stream, self._talk.core.extensions
@@ -169,7 +169,7 @@ class Session:
             )
             job.reconnected = job.reconnected or again
         if again:
-            raise Stale(f"{self.server} wants another connection: {reply}.", host=str(self.server))
+            raise Stale(f"{self.server} wants another connection: {reply.quoted}.", host=str(self.server))
 
     @property
     def _over(self) -> bool:

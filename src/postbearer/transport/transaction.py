@@ -182,4 +182,4 @@ def _marked(pieces: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
 
 
 def _unexpected(command: str, reply: Reply) -> RemoteProtocolError:
-    return RemoteProtocolError(f"The server answered {command} with {reply}.")
+    return RemoteProtocolError(f"The server answered {command} with {reply.quoted}.")

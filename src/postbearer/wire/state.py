@@ -75,6 +75,8 @@ class ClientState(Enum):
     CLOSING = "the server closes"
     ERROR = "the server broke SMTP"
 
+    __hash__ = object.__hash__  # Enum's own is written in Python, and the tables are asked all the time
+
 
 class LastBdat:
     """A BDAT with LAST: a turn of its own in the tables."""
@@ -208,7 +210,7 @@ class ClientMachine:
         turn = turn_of(command)
         after = self._after(turn, reply)
         if after is None:
-            raise RemoteProtocolError(f"The server answered {name_of(command)} with {reply}.")
+            raise RemoteProtocolError(f"The server answered {name_of(command)} with {reply.quoted}.")
         self.owed.popleft()
         self.state = after
         if turn in (Auth, AuthResponse) and reply.positive:
