@@ -210,6 +210,8 @@ class SmtpSession:
             return refusal
         if not self._house.pace.admit(self._client):
             return compose(450, "Too many messages; try again in a minute", enhanced="4.7.1")
+        if not await self._house.intake.has_room(event.parameters.size or 0):
+            return compose(452, "There is no room for this message now; try again later", enhanced="4.3.1")
         self._transaction = Transaction(event)
         return compose(250, "Sender OK", enhanced="2.1.0")
 
