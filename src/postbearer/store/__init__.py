@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from postbearer.store.records import Target as Target
     from postbearer.store.spool import Spool as Spool
     from postbearer.store.spool import Staging as Staging
+    from postbearer.store.sqlite import SqliteSpool as SqliteSpool
 
 _EXPORTS = {
     "ledger": ["Charge", "FileLedger", "Ledger", "MemoryLedger"],
@@ -53,6 +54,7 @@ _EXPORTS = {
         "Target",
     ],
     "spool": ["Spool", "Staging"],
+    "sqlite": ["SqliteSpool"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -12,7 +12,7 @@ _left = int(_TIME or 1)
 
 
 def crash(name: str) -> None:
-    """Die here if the environment says so; `name` is what is done, and ``.before`` or ``.after`` its commit."""
+    """Die here if the environment says so. `name`: what is done, ``.before`` or ``.after`` its commit."""
     global _left
     if name == _NAME:
         _left -= 1

@@ -1,0 +1,129 @@
+"""Content in the spool: taken piece by piece, handed out piece by piece, and never held whole."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+from postbearer.errors import StoreError
+from postbearer.store import steps
+from postbearer.store.database import Readers
+from postbearer.store.look import number_of
+from postbearer.store.queries import queries
+from postbearer.store.records import Message
+from postbearer.store.writer import Writer
+
+BLOCK = 64 * 1024  # octets handed out at a time, unless asked otherwise
+CHUNK = 256 * 1024  # octets of a row; what is shorter waits in memory for the message's own transaction
+
+
+class SqliteStaging:
+    """Content on its way in."""
+
+    def __init__(self, writer: Writer, number: int) -> None:
+        self.number = number
+        self._writer = writer
+        self._hash = hashlib.sha256()
+        self._size = 0
+        self._written = 0  # chunks
+        self._tail = bytearray()
+
+    async def write(self, data: bytes) -> None:
+        self._hash.update(data)
+        self._size += len(data)
+        self._tail += data
+        while len(self._tail) > CHUNK:
+            chunk = self._written, bytes(self._tail[:CHUNK])
+            del self._tail[:CHUNK]
+            self._written += 1
+            await self._writer.submit(partial(steps.stage, number=self.number, chunk=chunk))
+
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @property
+    def sha256(self) -> str:
+        return self._hash.hexdigest()
+
+    @property
+    def rest(self) -> list[steps.Chunk]:
+        """What is not in the file yet."""
+        return [(self._written, bytes(self._tail))] if self._tail else []
+
+    async def discard(self) -> None:
+        self._tail.clear()
+        if self._written:
+            self._written = 0
+            await self._writer.submit(lambda connection: steps.unstage(connection, self.number))
+
+
+class SqliteContent:
+    """The accepted octets. Each chunk is one short read: a slow receiver must not keep the log from being
+    reused. Their hash is proven before the last chunk is handed out.
+    """
+
+    def __init__(self, readers: Readers, message: Message) -> None:
+        self._readers = readers
+        self._message = message
+        self.size = message.size
+        self.eight_bit = message.eight_bit
+        self.binary = message.binary
+
+    def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
+        return _sliced(self._proven(), size)
+
+    def _proven(self) -> Iterator[bytes]:
+        digest = hashlib.sha256()
+        held = b""
+        for chunk in self._chunks():
+            digest.update(chunk)
+            if held:
+                yield held
+            held = chunk
+        if digest.hexdigest() != self._message.sha256:
+            raise StoreError(
+                f"The content of {self._message.id} is not what was accepted: its hash differs.",
+                hint="Look at the disk; cancel the message, or restore the spool from a backup.",
+            )
+        if held:
+            yield held
+
+    def _chunks(self) -> Iterator[bytes]:
+        number, total, chunk = self._number(), 0, 0
+        while total < self.size:
+            data = self._chunk(number << steps.CHUNK_BITS | chunk)
+            total += len(data)
+            chunk += 1
+            yield data
+
+    def _number(self) -> int:
+        with self._readers.reading() as connection:
+            number = number_of(connection, self._message.id)
+        if number is None:
+            raise StoreError(f"There is no message {self._message.id} any more.")
+        return number
+
+    def _chunk(self, place: int) -> bytes:
+        with self._readers.reading() as connection:
+            row = connection.execute(_CHUNK, (place,)).fetchone()
+        if not row or not row[0]:
+            raise StoreError(f"A part of the content of {self._message.id} is missing.")
+        return bytes(row[0])
+
+
+_CHUNK = queries("look")["chunk"]
+
+
+def _sliced(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+    """The same octets in pieces of `size`; the last may be smaller."""
+    rest = b""
+    for chunk in chunks:
+        data = rest + chunk if rest else chunk
+        whole = len(data) - len(data) % size
+        for start in range(0, whole, size):
+            yield data[start : start + size]
+        rest = data[whole:]
+    if rest:
+        yield rest

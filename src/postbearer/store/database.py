@@ -1,0 +1,218 @@
+"""The SQLite file: made whole, opened only as durable as promised, read by connections that cannot write."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from postbearer.errors import SchemaMismatch, StoreError, StoreFull
+from postbearer.keeping import sync_folder
+from postbearer.store.queries import migrations, queries
+
+APPLICATION = 0x70625370  # "pbSp", in the header of the file
+OLDEST_LIBRARY = (
+    3,
+    51,
+    3,
+)  # 3.7.0 to 3.51.2 can damage a write-ahead log: sqlite.org/wal.html, "WAL-reset bug"
+BUSY = 5_000  # milliseconds to wait for another program's lock
+RESTORE = "Restore the file from a backup; keep the damaged one, for messages that are only there."
+
+_SYNCHRONOUS = 2  # FULL: in WAL mode, anything less loses commits at a power cut
+_PAGE_SIZE, _PAGES = slice(16, 18), slice(28, 32)  # in the header of the file: sqlite.org/fileformat.html
+
+
+def refuse_old_library() -> None:
+    """Raises `StoreError` for an SQLite that is known to damage files."""
+    version = apsw.sqlite_lib_version()
+    if tuple(map(int, version.split("."))) < OLDEST_LIBRARY:
+        wanted = ".".join(map(str, OLDEST_LIBRARY))
+        raise StoreError(
+            f"SQLite {version} can damage a write-ahead log; {wanted} or later is needed.",
+            hint="Install a newer apsw from a wheel, which brings its own SQLite.",
+        )
+
+
+def connect(path: Path, *, write: bool = False) -> apsw.Connection:
+    """A connection to an existing file, its settings read back. Raises `StoreError` or `apsw.Error`."""
+    flags = apsw.SQLITE_OPEN_READWRITE if write else apsw.SQLITE_OPEN_READONLY
+    connection = apsw.Connection(str(path), flags)
+    try:
+        connection.set_busy_timeout(BUSY)
+        connection.pragma("synchronous", _SYNCHRONOUS)
+        connection.pragma("wal_autocheckpoint", 0)  # the writer does that, and nobody else
+        if write:
+            connection.pragma("secure_delete", 1)
+            _keep_log(connection)
+        found = connection.pragma("journal_mode"), connection.pragma("synchronous")
+        if found != ("wal", _SYNCHRONOUS):
+            raise StoreError(
+                f"{path} would not be durable: journal_mode={found[0]}, synchronous={found[1]}.",
+                hint="Something changed the file's settings: run PRAGMA journal_mode=WAL on it.",
+            )
+    except BaseException:
+        connection.close(force=True)
+        raise
+    return connection
+
+
+def _keep_log(connection: apsw.Connection) -> None:
+    """Let the log outlive the connection, so that one that is missing has been taken away."""
+    on = ctypes.c_int(1)
+    connection.file_control("main", apsw.SQLITE_FCNTL_PERSIST_WAL, ctypes.addressof(on))
+
+
+def create(path: Path) -> None:
+    """Make an empty spool. It is there as a whole or not at all: made aside, synced, renamed."""
+    aside = path.with_name(f"{path.name}.new")
+    for left in (aside, aside.with_name(f"{aside.name}-wal"), aside.with_name(f"{aside.name}-shm")):
+        left.unlink(missing_ok=True)
+    os.close(os.open(aside, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))  # the log takes over its mode
+    with closing(apsw.Connection(str(aside), apsw.SQLITE_OPEN_READWRITE)) as connection:
+        connection.pragma("auto_vacuum", 2)  # incremental; only before the first table
+        connection.pragma("application_id", APPLICATION)
+        connection.pragma("journal_mode", "wal")
+        connection.pragma("synchronous", _SYNCHRONOUS)
+        migrate(connection, path)
+    with open(aside, "rb") as file:
+        os.fsync(file.fileno())
+    aside.rename(path)
+    sync_folder(str(path.parent))
+
+
+def migrate(connection: apsw.Connection, path: Path) -> None:
+    """Bring the schema up to date, in one transaction. Raises `SchemaMismatch` for a newer one."""
+    if connection.pragma("application_id") != APPLICATION:
+        raise StoreError(f"{path} is an SQLite file, but not a spool.", hint="Name another file.")
+    version, scripts = connection.pragma("user_version"), migrations()
+    if version > len(scripts):
+        raise SchemaMismatch(
+            f"{path} was written by a newer postbearer: schema {version}; this one knows {len(scripts)}.",
+            hint="Start the newer version again, or let it empty the queue first.",
+        )
+    if version < len(scripts):
+        connection.execute("BEGIN IMMEDIATE")
+        for script in scripts[version:]:
+            connection.execute(script)
+        connection.pragma("user_version", len(scripts))
+        connection.execute("COMMIT")
+
+
+def refuse_damage(path: Path) -> bool:
+    """Look at the files from outside. Returns False when there is no spool yet; raises `StoreError`."""
+    log = path.with_name(f"{path.name}-wal")
+    logged = log.stat().st_size if log.exists() else 0
+    if not path.exists():
+        if logged:
+            raise StoreError(f"{path} is missing, and {log} is there.", hint=RESTORE)
+        return False
+    with path.open("rb") as file:
+        header = file.read(100)
+    if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
+        raise StoreError(f"{path} is damaged: it does not begin like an SQLite file.", hint=RESTORE)
+    page = int.from_bytes(header[_PAGE_SIZE], "big")
+    whole = int.from_bytes(header[_PAGES], "big") * (65536 if page == 1 else page)
+    if not logged and path.stat().st_size < whole:  # with a log, its last pages may be there
+        raise StoreError(
+            f"{path} is damaged: {whole - path.stat().st_size} octets are missing.", hint=RESTORE
+        )
+    return True
+
+
+def refuse_missing_log(connection: apsw.Connection, path: Path, *, existed: bool) -> None:
+    """A log that is gone though the last run did not end properly may have held messages."""
+    if not existed and not get(connection, "clean"):
+        raise StoreError(
+            f"{path}-wal is missing, and the last run did not end properly: messages may be lost.",
+            hint="Put it back. If another program has opened the spool since, nothing is lost: "
+            f"create an empty {path}-wal to go on.",
+        )
+
+
+def check(connection: apsw.Connection, path: Path) -> None:
+    """`quick_check` of the narrow tables: 0.1 s for a million rows, whatever the size of their messages."""
+    for table in ("delivery", "recipient"):
+        for (finding,) in connection.execute(f"PRAGMA quick_check('{table}')"):
+            if finding != "ok":
+                raise StoreError(f"{path} is damaged: {finding}.", hint=RESTORE)
+
+
+def rows(
+    connection: apsw.Connection, query: str, values: Sequence[Any] | Mapping[str, Any] = ()
+) -> list[Any]:
+    """All rows a query gives."""
+    return connection.execute(query, values).fetchall()
+
+
+def get(connection: apsw.Connection, name: str) -> int:
+    """One number of the table `meta`."""
+    return int(connection.execute(queries("queue")["get"], (name,)).get)
+
+
+def trouble(error: apsw.Error, path: Path) -> StoreError:
+    """What an error of SQLite means for people."""
+    match error:
+        case apsw.FullError():
+            return StoreFull(f"No room to write {path}.", hint="Free some disk space.")
+        case apsw.CorruptError() | apsw.NotADBError():
+            return StoreError(f"{path} is damaged: {error}.", hint=RESTORE)
+        case apsw.BusyError() | apsw.LockedError():
+            return StoreError(f"{path} is locked by another program.", hint="Let it finish, or stop it.")
+        case apsw.ReadOnlyError() | apsw.CantOpenError():
+            return StoreError(
+                f"{path} cannot be opened for writing: {error}.", hint="Correct its permissions."
+            )
+        case _:
+            return StoreError(f"{path} cannot be used: {error}.")
+
+
+class Readers:
+    """Connections that only read, one for whoever reads at a moment."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._idle: deque[apsw.Connection] = deque()
+        self._closed = False
+
+    @contextmanager
+    def reading(self) -> Iterator[apsw.Connection]:
+        """A connection for this block, which should be short: it keeps the log from being reused.
+
+        Raises `StoreError`, also for what goes wrong inside.
+        """
+        try:
+            connection = self._take()
+            try:
+                with connection:  # one moment for all that is read
+                    yield connection
+            finally:
+                if self._closed:
+                    connection.close(force=True)
+                else:
+                    self._idle.append(connection)
+        except apsw.Error as error:
+            raise trouble(error, self._path) from error
+
+    def _take(self) -> apsw.Connection:
+        if self._closed:
+            raise StoreError(f"The spool {self._path} is closed.")
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return connect(self._path)
+
+    def drop(self) -> None:
+        """Close those not in use."""
+        while self._idle:
+            self._idle.pop().close(force=True)
+
+    def close(self) -> None:
+        self._closed = True
+        self.drop()

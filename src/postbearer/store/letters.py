@@ -1,0 +1,84 @@
+"""How values are written into rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from postbearer.envelope import Envelope, Recipient
+from postbearer.store.records import Message, Status
+
+# One letter each: a mark never changes the size of its row.
+LETTERS = {
+    Status.READY: "r",
+    Status.LEASED: "l",
+    Status.DEFERRED: "d",
+    Status.HELD: "h",
+    Status.DELIVERED: "o",
+    Status.FAILED: "f",
+    Status.EXPIRED: "e",
+    Status.CANCELLED: "c",
+}
+STATUSES = {letter: status for status, letter in LETTERS.items()}
+
+WAITING, HELD, DONE = "w", "h", "x"  # states of a delivery; a leased one is 'l'
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(Envelope).decode
+
+
+def message_row(message: Message) -> tuple[Any, ...]:
+    """The columns of `message` behind its number."""
+    return (
+        message.id,
+        message.accepted,
+        message.client,
+        _encode(message.envelope).decode(),
+        message.received,
+        message.size,
+        message.sha256,
+        message.eight_bit,
+        message.binary,
+        message.expires,
+        message.message_id,
+        message.author,
+        message.subject,
+        message.report_of,
+    )
+
+
+def message_of(row: Sequence[Any]) -> Message:
+    """The message that `message_row` wrote."""
+    return Message(
+        id=row[0],
+        accepted=row[1],
+        client=row[2],
+        envelope=_decode(row[3]),
+        received=row[4],
+        size=row[5],
+        sha256=row[6],
+        eight_bit=bool(row[7]),
+        binary=bool(row[8]),
+        expires=row[9],
+        message_id=row[10],
+        author=row[11],
+        subject=row[12],
+        report_of=row[13],
+    )
+
+
+def recipient_row(recipient: Recipient) -> tuple[str, str, str]:
+    return recipient.address, ",".join(recipient.notify), recipient.orcpt
+
+
+def recipient_of(address: str, notify: str, orcpt: str) -> Recipient:
+    return Recipient(address, tuple(notify.split(",")) if notify else (), orcpt)  # type: ignore[arg-type]
+
+
+def settled_state(letters: set[str]) -> str:
+    """The state of a delivery whose recipients are in these states."""
+    if letters & {"r", "d"}:
+        return WAITING
+    return HELD if "h" in letters else DONE

@@ -1,0 +1,130 @@
+"""Opening a spool: refusing what cannot be trusted, and putting in order what an earlier run left."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+import apsw
+
+from postbearer.clock import Clock
+from postbearer.keeping import sync_folder
+from postbearer.store import database, steps
+from postbearer.store.place import Claim, Room, examine
+from postbearer.store.queries import queries
+from postbearer.store.records import Found
+
+_RUN_BITS = 32  # a lease is the number of the run, and a count in it: it never comes twice
+
+
+@dataclass(slots=True)
+class Opened:
+    """A spool that may be written to."""
+
+    connection: apsw.Connection
+    found: Found
+    next_number: int  # of a message
+    next_lease: Callable[[], int]
+    alive: set[int]  # leases somebody in this process works on
+
+
+class Opening:
+    """Opens, opens again after a failed write, and closes."""
+
+    def __init__(self, path: Path, reserve: int | None, clock: Clock, *, allow_ephemeral: bool) -> None:
+        self._path = path
+        self._clock = clock
+        self._allow_ephemeral = allow_ephemeral
+        self._claim = Claim(path)
+        self._alive: set[int] = set()
+        self.room = Room(path.parent, reserve)
+        self.readers = database.Readers(path)
+        self.remarks: Sequence[str] = ()
+
+    def open(self) -> Opened:
+        """Raises `StoreError` with what is wrong and what to do."""
+        database.refuse_old_library()
+        self.remarks = examine(self._path, allow_ephemeral=self._allow_ephemeral)
+        self._claim.take()
+        try:
+            return self._opened()
+        except BaseException as error:
+            self._claim.give_back()
+            if isinstance(error, apsw.Error):
+                raise database.trouble(error, self._path) from error
+            raise
+
+    def _opened(self) -> Opened:
+        fresh = not database.refuse_damage(self._path)
+        if fresh:
+            database.create(self._path)
+        logged = fresh or self._log.exists()
+        connection = database.connect(self._path, write=True)
+        try:
+            database.migrate(connection, self._path)
+            database.refuse_missing_log(connection, self._path, existed=logged)
+            self.readers = database.Readers(self._path)
+            self._alive = set()
+            return self._put_in_order(connection)
+        except BaseException:
+            connection.close(force=True)
+            raise
+
+    def _put_in_order(self, connection: apsw.Connection) -> Opened:
+        clean = bool(database.get(connection, "clean"))
+        run = database.get(connection, "run") + 1
+        if not clean:
+            database.check(connection, self._path)
+        connection.execute("BEGIN IMMEDIATE")
+        steps.put(connection, "clean", 0)
+        steps.put(connection, "run", run)
+        doubtful = steps.restart(connection, (), self._clock.now())
+        orphans = steps.remove_orphans(connection)
+        connection.execute("COMMIT")
+        sync_folder(str(self._path.parent))  # SQLite does so too for a new log, and ignores that it failed
+        connection.wal_checkpoint()  # the file itself now says that it is in use
+        return Opened(
+            connection=connection,
+            found=Found(clean=clean, unknown=len(doubtful), orphans=orphans, doubtful=tuple(doubtful)),
+            next_number=int(connection.execute(queries("queue")["next-number"]).get),
+            next_lease=count(run << _RUN_BITS | 1).__next__,
+            alive=self._alive,
+        )
+
+    def reopen(self) -> apsw.Connection:
+        """A sound connection after a failed write. Raises `StoreError` or `apsw.Error`.
+
+        What may be only in the page cache is brought home and synced before anything is added behind it.
+        """
+        self.readers.drop()
+        database.refuse_damage(self._path)
+        connection = database.connect(self._path, write=True)
+        try:
+            database.check(connection, self._path)
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+            connection.execute("BEGIN IMMEDIATE")
+            steps.restart(connection, self._alive, self._clock.now())
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.close(force=True)
+            raise
+        return connection
+
+    def close(self, connection: apsw.Connection | None) -> None:
+        """Close all; `connection` is the writer's, or None if it was lost."""
+        self.readers.close()
+        try:
+            if connection is not None:
+                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        except apsw.Error:
+            pass  # all is in the log, and will be brought home by the next run
+        finally:
+            if connection is not None:
+                connection.close(force=True)
+            self._claim.give_back()
+
+    @property
+    def _log(self) -> Path:
+        return self._path.with_name(f"{self._path.name}-wal")

@@ -1,0 +1,134 @@
+"""The folder a spool lives in: whether it can keep a promise, and how much room is left."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from postbearer.errors import StoreError
+from postbearer.keeping import FileLock
+
+EPHEMERAL = {"tmpfs", "ramfs", "overlay", "aufs"}  # gone with the machine's or the container's next start
+DISTANT = re.compile(r"fuse.*|nfs\d?|cifs|smb\d|9p|virtiofs|vboxsf|ceph|glusterfs|afs")
+COPYING = {"btrfs", "zfs", "bcachefs"}  # need free blocks even to overwrite
+FEWEST_FILES = 16  # free inodes
+SMALLEST_RESERVE = 64 * 1024 * 1024
+RESERVE_SHARE = 20  # the default reserve is at least the disk's size divided by this
+
+_ESCAPE = re.compile(r"\\([0-7]{3})")
+
+
+def examine(path: Path, *, allow_ephemeral: bool) -> list[str]:
+    """Refuse a folder or a file that cannot keep what is promised; return what should be known about it.
+
+    Raises `StoreError`.
+    """
+    folder = path.parent
+    if not folder.is_dir():
+        raise StoreError(
+            f"There is no folder {folder} for the spool.", hint=f"Create it: install -d -m 700 {folder}"
+        )
+    kind = file_system(folder)
+    if DISTANT.fullmatch(kind):
+        raise StoreError(
+            f"{folder} is on {kind}, where a write that is reported as safe may not be.",
+            hint="Put the spool on a local disk.",
+        )
+    if kind in EPHEMERAL and not allow_ephemeral:
+        raise StoreError(
+            f"{folder} is on {kind}: the next start of the machine or container loses the queue.",
+            hint="Put the spool on a disk or a volume, or set allow-ephemeral = true.",
+        )
+    if path.exists():
+        _refuse_strangers(path)
+    return [f"{folder} is on {kind}: on a full disk, marks may fail."] if kind in COPYING else []
+
+
+def _refuse_strangers(path: Path) -> None:
+    if sys.platform == "win32":
+        return
+    found = path.stat()
+    if found.st_uid != os.geteuid():
+        raise StoreError(
+            f"{path} belongs to user {found.st_uid}, and this is user {os.geteuid()}.",
+            hint="Run the relay as the user who owns its spool.",
+        )
+    if found.st_mode & 0o077:
+        raise StoreError(f"{path} can be used by other users.", hint=f"Correct it: chmod 600 {path}")
+
+
+def file_system(folder: Path) -> str:
+    """The type of the file system `folder` is on, or ``""`` where that cannot be known."""
+    try:
+        lines = Path("/proc/self/mountinfo").read_text().splitlines()
+    except OSError:
+        return ""
+    home = folder.resolve()
+    kind, longest = "", -1
+    for line in lines:
+        before, _, after = line.partition(" - ")
+        point = Path(_ESCAPE.sub(lambda match: chr(int(match[1], 8)), before.split()[4]))
+        if home.is_relative_to(point) and len(point.parts) >= longest:  # a later mount hides an earlier one
+            kind, longest = after.split()[0], len(point.parts)
+    return kind
+
+
+class Room:
+    """How much room there is, and how much of it is kept free."""
+
+    def __init__(self, folder: Path, reserve: int | None) -> None:
+        self._folder = folder
+        self._reserve = reserve
+
+    @property
+    def reserve(self) -> int:
+        """Octets kept free, so that what was accepted can be marked and checkpointed."""
+        if self._reserve is not None:
+            return self._reserve
+        return max(SMALLEST_RESERVE, shutil.disk_usage(self._folder).total // RESERVE_SHARE)
+
+    def missing(self, size: int) -> int:
+        """How many octets are missing to write `size` and keep the reserve; 0 if there is room."""
+        if not self._inodes():
+            return max(size, 1)
+        return max(0, self.reserve + size - shutil.disk_usage(self._folder).free)
+
+    def tight(self) -> bool:
+        """Less than half of the reserve is left: what is delivered could not be marked."""
+        return shutil.disk_usage(self._folder).free < self.reserve // 2
+
+    def _inodes(self) -> bool:
+        if sys.platform == "win32":
+            return True
+        found = os.statvfs(self._folder)
+        return found.f_files == 0 or found.f_favail >= FEWEST_FILES
+
+
+class Claim:
+    """The right to use a spool: one process at a time."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_suffix(".lock")
+        self._lock = FileLock(str(self._path))
+
+    def take(self) -> None:
+        """Raises `StoreError` naming the process that has it."""
+        if not self._lock.acquire():
+            raise StoreError(
+                f"The spool is in use by another process{self._holder()}: {self._path} is locked.",
+                hint="Stop it first, or ask it: `postbearer queue` talks to a running relay by itself.",
+            )
+        if sys.platform != "win32":  # there, a locked file cannot be written by its holder either
+            self._path.write_text(f"{os.getpid()}\n")
+
+    def give_back(self) -> None:
+        self._lock.release()
+
+    def _holder(self) -> str:
+        try:
+            return f" ({int(self._path.read_text())})"
+        except (OSError, ValueError):
+            return ""

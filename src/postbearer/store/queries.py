@@ -1,0 +1,24 @@
+"""SQL by name: ``sql/FILE.sql`` holds queries, each below a line ``-- name: NAME``."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from importlib.resources import files
+
+_NAME = re.compile(r"^-- name: (\S+)$", re.MULTILINE)
+
+
+@cache
+def queries(file: str) -> dict[str, str]:
+    """The queries of ``sql/{file}.sql``."""
+    text = (files("postbearer.store") / "sql" / f"{file}.sql").read_text()
+    _, *parts = _NAME.split(text)
+    return {name: query.strip() for name, query in zip(parts[::2], parts[1::2], strict=True)}
+
+
+@cache
+def migrations() -> list[str]:
+    """The scripts of ``migrations/``, in order; the version of a schema is how many of them made it."""
+    folder = files("postbearer.store") / "migrations"
+    return [file.read_text() for file in sorted(folder.iterdir(), key=lambda each: each.name)]

@@ -1,0 +1,85 @@
+-- name: message
+SELECT id, accepted, client, envelope, received, size, sha256, eight_bit, binary, expires,
+       message_id, author, subject, report_of
+  FROM message WHERE number = ?;
+
+-- name: number
+SELECT number FROM message WHERE id = ?;
+
+-- name: accepted
+SELECT accepted, number FROM message WHERE id = ?;
+
+-- name: chunk
+SELECT data FROM content WHERE place = ?;
+
+-- name: rows
+SELECT recipient.address, iif(delivery.state = 'l' AND recipient.state IN ('r', 'd'), 'l', recipient.state),
+       delivery.account, delivery.priority, iif(recipient.state IN ('r', 'd'), delivery.due, NULL),
+       delivery.attempt, coalesce(answer.reply, ''), coalesce(answer.cause, ''),
+       coalesce(answer.remedy, ''), recipient.unknown
+  FROM delivery
+  JOIN recipient ON recipient.delivery = delivery.id
+  LEFT JOIN answer ON answer.recipient = recipient.id
+ WHERE delivery.message = ?
+ ORDER BY recipient.id;
+
+-- name: attempts
+SELECT attempt.number, attempt.began, attempt.ended, attempt.server, attempt.queue_id, attempt.error,
+       attempt.unknown
+  FROM delivery JOIN attempt ON attempt.delivery = delivery.id
+ WHERE delivery.message = ?
+ ORDER BY attempt.began, delivery.id, attempt.number;
+
+-- name: search
+-- Goes on with the conditions that are asked for, then `search-order`.
+SELECT number FROM message WHERE (accepted, number) > (:after_accepted, :after_number)
+
+-- name: search-order
+ ORDER BY accepted, number LIMIT :limit
+
+-- name: where-id
+id = :id
+
+-- name: where-client
+client = :client
+
+-- name: where-message_id
+instr(lower(message_id), lower(:message_id))
+
+-- name: where-older_than
+accepted < :older_than
+
+-- name: where-newer_than
+accepted > :newer_than
+
+-- name: where-account
+EXISTS (SELECT 1 FROM delivery WHERE delivery.message = message.number AND account = :account)
+
+-- name: where-statuses
+EXISTS (SELECT 1 FROM delivery JOIN recipient ON recipient.delivery = delivery.id
+         WHERE delivery.message = message.number
+           AND instr(:statuses, iif(delivery.state = 'l' AND recipient.state IN ('r', 'd'),
+                                    'l', recipient.state)))
+
+-- name: where-address
+(instr(lower(author), lower(:address))
+  OR instr(lower(json_extract(envelope, '$.reverse_path')), lower(:address))
+  OR EXISTS (SELECT 1 FROM delivery JOIN recipient ON recipient.delivery = delivery.id
+              WHERE delivery.message = message.number AND instr(lower(recipient.address), lower(:address))))
+
+-- name: open
+SELECT DISTINCT message FROM delivery WHERE message > ? AND state <> 'x' ORDER BY message LIMIT ?;
+
+-- name: count
+SELECT delivery.account, iif(delivery.state = 'l' AND recipient.state IN ('r', 'd'), 'l', recipient.state),
+       count(*)
+  FROM recipient JOIN delivery ON delivery.id = recipient.delivery
+ GROUP BY 1, 2;
+
+-- name: oldest
+SELECT accepted FROM message
+ WHERE EXISTS (SELECT 1 FROM delivery WHERE delivery.message = message.number AND state <> 'x')
+ ORDER BY accepted LIMIT 1;
+
+-- name: pauses
+SELECT account, since, reason, remedy, probe, probes FROM pause ORDER BY since;

@@ -1,0 +1,132 @@
+-- name: next-number
+SELECT max(
+  coalesce((SELECT max(number) FROM message), 0),
+  coalesce((SELECT max(number) FROM staged), 0)
+) + 1;
+
+-- name: stage
+INSERT INTO staged VALUES (?);
+
+-- name: unstage
+DELETE FROM staged WHERE number = ?;
+
+-- name: add-chunk
+INSERT INTO content VALUES (?, ?);
+
+-- name: drop-content
+DELETE FROM content WHERE place >= ?1 << 20 AND place < (?1 + 1) << 20;
+
+-- name: add-message
+INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+
+-- name: add-delivery
+INSERT INTO delivery (message, account, priority, client, due) VALUES (?, ?, ?, ?, ?);
+
+-- name: add-recipient
+INSERT INTO recipient (delivery, address, notify, orcpt) VALUES (?, ?, ?, ?);
+
+-- name: next-lane
+-- The lane behind the one given and its first delivery: one step in the index, however long the lanes.
+SELECT account, priority, client, due FROM delivery
+ WHERE state = 'w' AND (account, priority, client) > (?, ?, ?)
+ ORDER BY account, priority, client, due LIMIT 1;
+
+-- name: claim
+SELECT id, message, attempt, warned, first_tried FROM delivery
+ WHERE state = 'w' AND account = ? AND priority = ? AND client = ? AND due <= ?
+ ORDER BY due LIMIT ?;
+
+-- name: lease
+UPDATE delivery SET state = 'l', lease = ?, attempt = ?, first_tried = ? WHERE id = ?;
+
+-- name: open-attempt
+INSERT INTO attempt (delivery, number, began) VALUES (?, ?, ?);
+
+-- name: targets
+SELECT id, address, notify, orcpt FROM recipient WHERE delivery = ? AND state IN ('r', 'd') ORDER BY id;
+
+-- name: owned
+SELECT 1 FROM delivery WHERE id = ? AND state = 'l' AND lease = ?;
+
+-- name: mark
+UPDATE recipient SET state = ?, unknown = unknown OR ? WHERE id = ? AND delivery = ?;
+
+-- name: answer
+INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?);
+
+-- name: close-attempt
+UPDATE attempt SET ended = ?, unknown = ?, server = ?, queue_id = ?, error = ?
+ WHERE delivery = ? AND number = ?;
+
+-- name: drop-attempt
+DELETE FROM attempt WHERE delivery = ? AND number = ?;
+
+-- name: never-tried
+UPDATE delivery SET first_tried = 0 WHERE id = ?;
+
+-- name: states
+SELECT DISTINCT state FROM recipient WHERE delivery = ?;
+
+-- name: release
+UPDATE delivery
+   SET state = ?, lease = 0, due = coalesce(?, due), ended = ?, warned = warned OR ?,
+       account = iif(? = '', account, ?), attempt = attempt - ?
+ WHERE id = ?;
+
+-- name: leased
+SELECT delivery.id, delivery.lease, delivery.attempt, message.id
+  FROM delivery JOIN message ON message.number = delivery.message
+ WHERE delivery.state = 'l';
+
+-- name: doubt
+UPDATE recipient SET state = 'd', unknown = 1 WHERE delivery = ? AND state IN ('r', 'd');
+
+-- name: staged
+SELECT number FROM staged;
+
+-- name: changeable
+SELECT recipient.id, recipient.delivery, recipient.state, recipient.address
+  FROM message
+  JOIN delivery ON delivery.message = message.number
+  JOIN recipient ON recipient.delivery = delivery.id
+ WHERE message.id = ? AND delivery.state IN ('w', 'h') AND recipient.state IN ('r', 'd', 'h');
+
+-- name: set-state
+UPDATE recipient SET state = ? WHERE id = ?;
+
+-- name: retirable
+SELECT DISTINCT message FROM delivery AS one
+ WHERE state = 'x' AND ended < ?1
+   AND NOT EXISTS (SELECT 1 FROM delivery AS other
+                    WHERE other.message = one.message AND (other.state <> 'x' OR other.ended >= ?1))
+ LIMIT ?2;
+
+-- name: deliveries-of
+SELECT id FROM delivery WHERE message = ?;
+
+-- name: drop-answers
+DELETE FROM answer WHERE recipient IN (SELECT id FROM recipient WHERE delivery = ?);
+
+-- name: drop-recipients
+DELETE FROM recipient WHERE delivery = ?;
+
+-- name: drop-attempts
+DELETE FROM attempt WHERE delivery = ?;
+
+-- name: drop-deliveries
+DELETE FROM delivery WHERE message = ?;
+
+-- name: drop-message
+DELETE FROM message WHERE number = ?;
+
+-- name: pause
+INSERT OR REPLACE INTO pause VALUES (?, ?, ?, ?, ?, ?);
+
+-- name: resume
+DELETE FROM pause WHERE account = ?;
+
+-- name: get
+SELECT value FROM meta WHERE name = ?;
+
+-- name: set
+UPDATE meta SET value = ? WHERE name = ?;

@@ -1,0 +1,241 @@
+"""The spool in one SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Sequence
+from functools import partial
+from itertools import count
+from pathlib import Path
+from typing import TypeVar
+
+import apsw
+
+from postbearer.clock import Clock
+from postbearer.errors import StoreError, StoreFull
+from postbearer.message import Content
+from postbearer.store import look, steps
+from postbearer.store.contents import CHUNK, SqliteContent, SqliteStaging
+from postbearer.store.opening import Opened, Opening
+from postbearer.store.records import (
+    Claimed,
+    Entry,
+    Found,
+    Lane,
+    Message,
+    NewDelivery,
+    Pause,
+    Query,
+    Settlement,
+    Statistics,
+    Status,
+)
+from postbearer.store.spool import Staging
+from postbearer.store.writer import Writer
+
+T = TypeVar("T")
+
+LONGEST_LOG = 16_384  # pages, 64 MiB: beyond, a reader that does not end keeps the log from being reused
+RETIRED_AT_ONCE = 200  # messages a transaction removes
+SPARE_PAGES = 16_384  # pages nobody needs that stay in the file; more are given back
+SHRINK = 4_096  # pages given back at a time
+PAGE_OF_EXPORT = 100
+
+
+class SqliteSpool:
+    """`Spool` in the file `path`, for one process at a time.
+
+    `reserve` is how many octets of the disk are kept free; None: 64 MiB or 5 % of it, the larger.
+    `allow_ephemeral` takes a file system that is gone with the next start of a container or machine.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clock: Clock,
+        reserve: int | None = None,
+        allow_ephemeral: bool = False,
+    ) -> None:
+        self._clock = clock
+        self._opening = Opening(Path(path), reserve, clock, allow_ephemeral=allow_ephemeral)
+        self._opened: Opened | None = None
+        self._writing: Writer | None = None
+        self._numbers = count(1)
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What a person should know about the place of the file."""
+        return self._opening.remarks
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is written at the moment; empty if all is well."""
+        return self._writing.failed if self._writing else ""
+
+    async def open(self) -> Found:
+        self._opened = opened = await asyncio.to_thread(self._opening.open)
+        self._numbers = count(opened.next_number)
+        self._writing = Writer(opened.connection, self._opening.reopen)
+        return opened.found
+
+    async def close(self) -> None:
+        writer, self._writing = self._writing, None
+        if writer is None:
+            return
+        clean = writer.submit(lambda connection: steps.put(connection, "clean", 1))
+        connection = await writer.stop()
+        with contextlib.suppress(StoreError):
+            await clean
+        await asyncio.to_thread(self._opening.close, connection)
+
+    def stage(self, message: str) -> Staging:
+        return SqliteStaging(self._writer, next(self._numbers))
+
+    async def accept(self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]) -> None:
+        if not isinstance(content, SqliteStaging):
+            raise StoreError("This content was staged in another spool.")
+        number, rest, new = content.number, content.rest, tuple(deliveries)
+        await self._writer.submit(
+            lambda connection: steps.keep(connection, number, message, rest, new), names=("accept",)
+        )
+
+    async def room(self, size: int) -> bool:
+        writer = self._writer
+        if writer.failed:
+            try:
+                await writer.submit(lambda connection: None)  # opens the file anew, if it can be
+            except StoreError:
+                return False
+        if writer.pages > LONGEST_LOG:
+            return False
+        missing = self._opening.room.missing(size)
+        return missing == 0 or missing <= await self._read(_free)
+
+    async def lanes(self, now: float) -> Sequence[Lane]:
+        return await self._read(look.lanes)
+
+    async def claim(self, lane: Lane, most: int, now: float) -> Sequence[Claimed]:
+        """Raises `StoreFull` when so little room is left that a delivery could not be marked."""
+        if self._opening.room.tight():
+            raise StoreFull("Too little room to note what is delivered.", hint="Free some disk space.")
+        opened = self._open
+        future = self._writer.submit(
+            lambda connection: steps.claim(connection, lane, most, now, opened.next_lease),
+            names=("attempt",),
+            then=lambda claimed: opened.alive.update(each.lease for each in claimed),
+        )
+        try:
+            return await asyncio.shield(future)
+        except asyncio.CancelledError:
+            future.add_done_callback(self._give_back)
+            raise
+
+    def _give_back(self, future: asyncio.Future[list[Claimed]]) -> None:
+        """Nobody waits any more for what was claimed."""
+        if future.cancelled() or future.exception() or self._writing is None:
+            return
+        for claimed in future.result():
+            untouched = Settlement(results=(), ended=self._clock.now(), counted=False)
+            self._settling(claimed, untouched).add_done_callback(lambda done: done.exception())
+
+    async def settle(self, claimed: Claimed, settlement: Settlement) -> None:
+        await self._settling(claimed, settlement)
+
+    def _settling(self, claimed: Claimed, settlement: Settlement) -> asyncio.Future[None]:
+        alive = self._open.alive
+        reports = [(next(self._numbers), each) for each in settlement.reports]
+
+        def settle(connection: apsw.Connection) -> None:
+            for number, report in reports:
+                steps.keep(connection, number, report.message, _chunks(report.content), [report.delivery])
+            steps.settle(connection, claimed, settlement)
+
+        def mark(connection: apsw.Connection) -> None:
+            steps.settle(connection, claimed, settlement, texts=False)
+
+        return self._writer.submit(
+            settle,
+            names=("done", "dsn") if reports else ("done",),
+            scarce=None if reports else mark,
+            then=lambda _: alive.discard(claimed.lease),
+        )
+
+    def content(self, message: Message) -> Content:
+        return SqliteContent(self._opening.readers, message)
+
+    async def pause(self, pause: Pause) -> None:
+        await self._writer.submit(lambda connection: steps.pause(connection, pause))
+
+    async def resume(self, account: str) -> bool:
+        return await self._writer.submit(lambda connection: steps.resume(connection, account))
+
+    async def pauses(self) -> Sequence[Pause]:
+        return await self._read(look.pauses)
+
+    async def search(self, query: Query) -> Sequence[Entry]:
+        return await self._read(lambda connection: look.search(connection, query))
+
+    async def show(self, message: str) -> Entry | None:
+        def show(connection: apsw.Connection) -> Entry | None:
+            number = look.number_of(connection, message)
+            return None if number is None else look.entry(connection, number, attempts=True)
+
+        return await self._read(show)
+
+    async def change(self, message: str, status: Status, now: float, address: str = "") -> int:
+        return await self._writer.submit(
+            lambda connection: steps.change(connection, message, status, now, address)
+        )
+
+    async def statistics(self) -> Statistics:
+        return await self._read(look.statistics)
+
+    async def retire(self, before: float) -> int:
+        total, some = 0, RETIRED_AT_ONCE
+        while some == RETIRED_AT_ONCE:
+            some = await self._writer.submit(
+                lambda connection: steps.retire(connection, before, RETIRED_AT_ONCE), names=("purge",)
+            )
+            total += some
+        if total:
+            await self._writer.submit(lambda connection: steps.shrink(connection, SPARE_PAGES, SHRINK))
+        return total
+
+    async def export(self) -> AsyncIterator[tuple[Entry, Content]]:
+        last = 0
+        while numbers := await self._read(partial(look.open_messages, after=last, most=PAGE_OF_EXPORT)):
+            for last in numbers:
+                entry = await self._read(partial(look.entry, number=last, attempts=True))
+                yield entry, self.content(entry.message)
+
+    @property
+    def _writer(self) -> Writer:
+        if self._writing is None:
+            raise StoreError("The spool is not open.")
+        return self._writing
+
+    @property
+    def _open(self) -> Opened:
+        if self._opened is None:
+            raise StoreError("The spool is not open.")
+        return self._opened
+
+    async def _read(self, look: Callable[[apsw.Connection], T]) -> T:
+        def read() -> T:
+            with self._opening.readers.reading() as connection:
+                return look(connection)
+
+        return await asyncio.to_thread(read)
+
+
+def _chunks(content: bytes) -> list[steps.Chunk]:
+    starts = range(0, len(content), CHUNK)
+    return [(number, content[start : start + CHUNK]) for number, start in enumerate(starts)]
+
+
+def _free(connection: apsw.Connection) -> int:
+    """Octets inside the file that can be written again."""
+    return int(connection.pragma("freelist_count") * connection.pragma("page_size"))

@@ -1,0 +1,246 @@
+"""The steps of a message's life, each made by the writer within a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+import apsw
+
+from postbearer.address import Address
+from postbearer.errors import LeaseLost, StoreError
+from postbearer.store.database import rows
+from postbearer.store.letters import (
+    DONE,
+    LETTERS,
+    WAITING,
+    message_of,
+    message_row,
+    recipient_of,
+    recipient_row,
+    settled_state,
+)
+from postbearer.store.queries import queries
+from postbearer.store.records import (
+    Claimed,
+    Lane,
+    Message,
+    NewDelivery,
+    Pause,
+    Result,
+    Settlement,
+    Status,
+    Target,
+)
+
+SQL = queries("queue")
+MESSAGE = queries("look")["message"]
+CHUNK_BITS = 20  # a content has at most 2^20 chunks
+
+INTERRUPTED = "interrupted: the process ended before the result was noted"
+
+Chunk = tuple[int, bytes]  # its number, its octets
+
+
+def add_chunks(connection: apsw.Connection, number: int, chunks: Iterable[Chunk]) -> None:
+    for chunk, data in chunks:
+        connection.execute(SQL["add-chunk"], (number << CHUNK_BITS | chunk, data))
+
+
+def stage(connection: apsw.Connection, number: int, chunk: Chunk) -> None:
+    """Keep a piece of content that nobody sees yet."""
+    if chunk[0] == 0:
+        connection.execute(SQL["stage"], (number,))
+    add_chunks(connection, number, [chunk])
+
+
+def unstage(connection: apsw.Connection, number: int) -> bool:
+    """Remove content that was not accepted; says whether there was some."""
+    connection.execute(SQL["unstage"], (number,))
+    if not connection.changes():
+        return False
+    connection.execute(SQL["drop-content"], (number,))
+    return True
+
+
+def keep(
+    connection: apsw.Connection,
+    number: int,
+    message: Message,
+    chunks: Sequence[Chunk],
+    deliveries: Iterable[NewDelivery],
+) -> None:
+    """Add a message. `chunks` are those of its content that are not staged already."""
+    if not chunks or chunks[0][0]:
+        connection.execute(SQL["unstage"], (number,))
+    try:
+        connection.execute(SQL["add-message"], (number, *message_row(message)))
+    except apsw.ConstraintError:
+        raise StoreError(f"There is a message {message.id} already.") from None
+    add_chunks(connection, number, chunks)
+    for new in deliveries:
+        row = (number, new.account, int(new.priority), new.client, new.due)
+        connection.execute(SQL["add-delivery"], row)
+        delivery = connection.last_insert_rowid()
+        connection.executemany(
+            SQL["add-recipient"], [(delivery, *recipient_row(each)) for each in new.recipients]
+        )
+
+
+def claim(
+    connection: apsw.Connection, lane: Lane, most: int, now: float, next_lease: Callable[[], int]
+) -> list[Claimed]:
+    """Lease what is due in `lane`, and open an attempt for each."""
+    wanted = (lane.account, int(lane.priority), lane.client, now, most)
+    claimed = []
+    for delivery, number, attempts, warned, first in rows(connection, SQL["claim"], wanted):
+        lease, attempt, first_tried = next_lease(), attempts + 1, first or now
+        connection.execute(SQL["lease"], (lease, attempt, first_tried, delivery))
+        connection.execute(SQL["open-attempt"], (delivery, attempt, now))
+        (row,) = rows(connection, MESSAGE, (number,))
+        targets = [
+            Target(row=target, recipient=recipient_of(*wishes))
+            for target, *wishes in rows(connection, SQL["targets"], (delivery,))
+        ]
+        claimed.append(
+            Claimed(
+                delivery=delivery,
+                lease=lease,
+                attempt=attempt,
+                account=lane.account,
+                priority=lane.priority,
+                client=lane.client,
+                message=message_of(row),
+                targets=tuple(targets),
+                warned=bool(warned),
+                first_tried=first_tried,
+            )
+        )
+    return claimed
+
+
+def settle(
+    connection: apsw.Connection, claimed: Claimed, settlement: Settlement, *, texts: bool = True
+) -> None:
+    """End an attempt. Without `texts` only marks are made, which need no room. Raises `LeaseLost`."""
+    if connection.execute(SQL["owned"], (claimed.delivery, claimed.lease)).get is None:
+        raise LeaseLost(f"The delivery of {claimed.message.id} is not ours any more.")
+    for result in settlement.results:
+        mark = (LETTERS[result.status], settlement.unknown, result.row, claimed.delivery)
+        connection.execute(SQL["mark"], mark)
+    if texts:
+        _note(connection, settlement.results)
+    _close_attempt(connection, claimed, settlement, texts=texts)
+    state = _state(connection, claimed.delivery)
+    due = settlement.ended if settlement.due is None else settlement.due
+    connection.execute(
+        SQL["release"],
+        (
+            state,
+            due if state == WAITING else None,
+            settlement.ended if state == DONE else 0,
+            settlement.warned,
+            *(settlement.account if state != DONE else "",) * 2,
+            0 if settlement.counted else 1,
+            claimed.delivery,
+        ),
+    )
+
+
+def _note(connection: apsw.Connection, results: Iterable[Result]) -> None:
+    for each in results:
+        if each.reply or each.cause or each.remedy:
+            connection.execute(SQL["answer"], (each.row, each.reply, each.cause, each.remedy))
+
+
+def _close_attempt(
+    connection: apsw.Connection, claimed: Claimed, settlement: Settlement, *, texts: bool
+) -> None:
+    key = (claimed.delivery, claimed.attempt)
+    if not settlement.counted:
+        connection.execute(SQL["drop-attempt"], key)
+        if claimed.attempt == 1:
+            connection.execute(SQL["never-tried"], key[:1])
+        return
+    said = (settlement.server, settlement.queue_id, settlement.error) if texts else ("", "", "")
+    connection.execute(SQL["close-attempt"], (settlement.ended, settlement.unknown, *said, *key))
+
+
+def _state(connection: apsw.Connection, delivery: int) -> str:
+    return settled_state({letter for (letter,) in rows(connection, SQL["states"], (delivery,))})
+
+
+def restart(connection: apsw.Connection, alive: Collection[int], now: float) -> list[str]:
+    """Whatever is leased, but not to one `alive`, may have arrived: deferred, with a mark that says so.
+
+    Returns the ids of these messages.
+    """
+    doubtful = []
+    for delivery, lease, attempt, message in rows(connection, SQL["leased"]):
+        if lease in alive:
+            continue
+        doubtful.append(message)
+        connection.execute(SQL["doubt"], (delivery,))
+        connection.execute(SQL["close-attempt"], (now, True, "", "", INTERRUPTED, delivery, attempt))
+        connection.execute(SQL["release"], (WAITING, now, 0, False, "", "", 0, delivery))
+    return doubtful
+
+
+def remove_orphans(connection: apsw.Connection) -> int:
+    """Remove contents an earlier run began to take and did not accept."""
+    left = rows(connection, SQL["staged"])
+    return sum(unstage(connection, number) for (number,) in left)
+
+
+def change(connection: apsw.Connection, message: str, status: Status, now: float, address: str = "") -> int:
+    """What a person decides about the recipients of a message that are open and not leased."""
+    wanted = Address.parse(address).canonical if address else ""
+    changed, touched = 0, set()
+    for row, delivery, letter, mailbox in rows(connection, SQL["changeable"], (message,)):
+        if letter == LETTERS[status] == LETTERS[Status.HELD]:
+            continue
+        if wanted and Address.parse(mailbox).canonical != wanted:
+            continue
+        connection.execute(SQL["set-state"], (LETTERS[status], row))
+        touched.add(delivery)
+        changed += 1
+    for delivery in touched:
+        state = _state(connection, delivery)
+        due = now if status is Status.READY else None
+        connection.execute(
+            SQL["release"], (state, due, now if state == DONE else 0, False, "", "", 0, delivery)
+        )
+    return changed
+
+
+def retire(connection: apsw.Connection, before: float, most: int) -> int:
+    """Remove up to `most` messages that came to their end before `before`."""
+    done = rows(connection, SQL["retirable"], (before, most))
+    for (number,) in done:
+        for (delivery,) in rows(connection, SQL["deliveries-of"], (number,)):
+            for query in ("drop-answers", "drop-recipients", "drop-attempts"):
+                connection.execute(SQL[query], (delivery,))
+        for query in ("drop-deliveries", "drop-content", "drop-message"):
+            connection.execute(SQL[query], (number,))
+    return len(done)
+
+
+def shrink(connection: apsw.Connection, spare: int, most: int) -> None:
+    """Give up to `most` pages nobody needs back to the disk, and keep `spare` of them."""
+    pages = min(most, connection.pragma("freelist_count") - spare)
+    if pages > 0:
+        connection.execute(f"PRAGMA incremental_vacuum({pages:d})").fetchall()
+
+
+def pause(connection: apsw.Connection, pause: Pause) -> None:
+    row = (pause.account, pause.since, pause.reason, pause.remedy, pause.probe, pause.probes)
+    connection.execute(SQL["pause"], row)
+
+
+def resume(connection: apsw.Connection, account: str) -> bool:
+    connection.execute(SQL["resume"], (account,))
+    return connection.changes() > 0
+
+
+def put(connection: apsw.Connection, name: str, value: int) -> None:
+    """One number of the table `meta`."""
+    connection.execute(SQL["set"], (value, name))

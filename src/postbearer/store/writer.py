@@ -1,0 +1,240 @@
+"""The one thread that writes. What waits while it commits goes into its next commit, all of it.
+
+So one sync is shared by everybody who came meanwhile, and nobody waits for a timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import apsw
+
+from postbearer.errors import OutcomeUnknown, StoreError, StoreFull
+from postbearer.store.crash import crash
+
+T = TypeVar("T")
+Work = Callable[[apsw.Connection], T]
+
+MOST = 1_000  # jobs a commit takes
+CHECKPOINT = 4_000  # pages in the log after which they are brought home: 16 MiB
+
+# After these, a write may stand or not, and the file may not be what its cache shows.
+FATAL = (
+    apsw.IOError,
+    apsw.CorruptError,
+    apsw.ReadOnlyError,
+    apsw.NotADBError,
+    apsw.CantOpenError,
+    apsw.ProtocolError,
+    apsw.NoMemError,
+)
+
+_LOOK = "Look at the disk and the system's log."
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """Something to write, and who waits for it."""
+
+    run: Work[Any]
+    future: asyncio.Future[Any]
+    names: tuple[str, ...] = ()  # of its crash points
+    scarce: Work[Any] | None = None  # to be run instead when the disk is full
+    then: Callable[[Any], None] | None = None  # called in the writer after the commit
+    value: Any = None
+    error: BaseException | None = None
+
+
+class Writer:
+    """Commits jobs in groups. `reopen` gives a sound connection after a failure, or raises."""
+
+    def __init__(self, connection: apsw.Connection, reopen: Callable[[], apsw.Connection]) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._reopen = reopen
+        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._stopping = False
+        self._connection: apsw.Connection | None = None
+        self.pages = 0  # in the log
+        self.failed = ""  # why nothing is written at the moment
+        self._use(connection)
+        self._thread = threading.Thread(target=self._run, name="postbearer-spool", daemon=True)
+        self._thread.start()
+
+    def submit(
+        self,
+        run: Work[T],
+        *,
+        names: tuple[str, ...] = (),
+        scarce: Work[T] | None = None,
+        then: Callable[[T], None] | None = None,
+    ) -> asyncio.Future[T]:
+        """Have `run` be part of a commit. The future gives its value once that is synced.
+
+        What it raises is rolled back, alone. `StoreFull`: nothing was written. `OutcomeUnknown`: the
+        commit failed in a way that leaves its fate open.
+        """
+        future: asyncio.Future[T] = self._loop.create_future()
+        if self._stopping:
+            raise StoreError("The spool is closed.")
+        self._jobs.put(Job(run, future, names, scarce, then))
+        return future
+
+    async def stop(self) -> apsw.Connection | None:
+        """Finish what waits; return the connection, or None if it was lost."""
+        self._stopping = True
+        self._jobs.put(None)
+        await asyncio.to_thread(self._thread.join)
+        return self._connection
+
+    def _run(self) -> None:
+        last = False
+        while not last:
+            batch, last = self._take()
+            if batch:
+                self._serve(batch)
+                with contextlib.suppress(RuntimeError):  # the loop is gone, and with it all who waited
+                    self._loop.call_soon_threadsafe(_resolve, batch)
+                self._checkpoint()
+
+    def _take(self) -> tuple[list[Job], bool]:
+        """Everything that waits, at least one; and whether it was the last."""
+        batch: list[Job] = []
+        item = self._jobs.get()
+        while item is not None:
+            batch.append(item)
+            if len(batch) == MOST:
+                return batch, False
+            try:
+                item = self._jobs.get_nowait()
+            except queue.Empty:
+                return batch, False
+        return batch, True
+
+    def _serve(self, batch: list[Job]) -> None:
+        if self._connection is None and not self._recover(batch):
+            return
+        try:
+            self._commit(batch)
+        except apsw.FullError:
+            self._roll_back()
+            self._one_by_one(batch)
+        except apsw.BusyError as error:
+            self._roll_back()
+            _fail(batch, StoreError, f"The spool is locked by another program: {error}.", "Stop it.")
+        except apsw.Error as error:
+            self._stop_short(batch, error)
+
+    def _one_by_one(self, batch: list[Job]) -> None:
+        """No room for all: whoever fits, fits; and marks go without what is only said for people."""
+        waiting = list(batch)
+        while waiting:
+            job = waiting[0]
+            try:
+                self._commit([job])
+            except apsw.FullError:
+                self._roll_back()
+                if job.scarce is not None:
+                    job.run, job.scarce = job.scarce, None
+                    continue
+                job.error = StoreFull("No room in the spool.", hint="Free some disk space.")
+            except apsw.Error as error:
+                self._stop_short(waiting, error)
+                return
+            waiting.pop(0)
+
+    def _commit(self, batch: list[Job]) -> None:
+        connection = self._connection
+        assert connection is not None
+        connection.execute("BEGIN IMMEDIATE")
+        for job in batch:
+            _part(connection, job)
+        _crash(batch, "before")
+        connection.execute("COMMIT")
+        _crash(batch, "after")
+        for job in batch:
+            if job.then and job.error is None:
+                job.then(job.value)
+
+    def _roll_back(self) -> None:
+        if self._connection is not None and self._connection.in_transaction:  # SQLite may have done it
+            self._connection.execute("ROLLBACK")
+
+    def _stop_short(self, batch: list[Job], error: apsw.Error) -> None:
+        """Write nothing more before the file was opened anew and found sound."""
+        self.failed = str(error)
+        message = f"Writing the spool failed, and what was written is not known: {error}."
+        _fail(batch, OutcomeUnknown, message, _LOOK)
+        if self._connection is not None:
+            with contextlib.suppress(apsw.Error):
+                self._connection.close(force=True)
+        self._connection = None
+
+    def _recover(self, batch: list[Job]) -> bool:
+        try:
+            self._use(self._reopen())
+        except (apsw.Error, StoreError, OSError) as error:
+            message = f"The spool is closed after a failed write ({self.failed}): {error}"
+            _fail(batch, StoreError, message, "" if isinstance(error, StoreError) else _LOOK)
+            return False
+        self.failed = ""
+        return True
+
+    def _use(self, connection: apsw.Connection) -> None:
+        connection.set_wal_hook(self._count)
+        self._connection = connection
+
+    def _count(self, connection: apsw.Connection, name: str, pages: int) -> int:
+        self.pages = pages
+        return apsw.SQLITE_OK
+
+    def _checkpoint(self) -> None:
+        """Bring the log home when it is long. It is never truncated: marks need its blocks on a full disk."""
+        if self._connection is None or self.pages < CHECKPOINT:
+            return
+        try:
+            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+        except (apsw.FullError, apsw.BusyError):
+            pass  # the log stays long, which `room` sees
+        except apsw.Error as error:
+            self._stop_short([], error)
+
+
+def _part(connection: apsw.Connection, job: Job) -> None:
+    """Run one job of a batch; what it raises undoes it alone, unless the file itself is in trouble."""
+    job.error = None
+    connection.execute("SAVEPOINT job")
+    try:
+        job.value = job.run(connection)
+    except (*FATAL, apsw.FullError):
+        raise
+    except Exception as error:
+        job.error = error
+        connection.execute("ROLLBACK TO job")
+    connection.execute("RELEASE job")
+
+
+def _crash(batch: Iterable[Job], when: str) -> None:
+    for job in batch:
+        for name in job.names:
+            crash(f"{name}.{when}")
+
+
+def _fail(batch: Iterable[Job], kind: type[StoreError], message: str, hint: str) -> None:
+    for job in batch:
+        job.error = kind(message, hint=hint)
+
+
+def _resolve(batch: Iterable[Job]) -> None:
+    for job in batch:
+        if job.future.done():
+            continue
+        if job.error is None:
+            job.future.set_result(job.value)
+        else:
+            job.future.set_exception(job.error)
