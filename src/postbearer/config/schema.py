@@ -23,19 +23,7 @@ from postbearer.config.kinds import (
     Url,
 )
 from postbearer.config.relay import HttpSettings, NotifySettings, RelaySettings, VaultSettings
-
-Grant = Literal[
-    "client-credentials",
-    "password",
-    "authorization-code",
-    "device-code",
-    "refresh-token",
-    "jwt-bearer",
-    "managed-identity",
-    "workload-identity",
-    "static",
-    "command",
-]
+from postbearer.providers import GrantName
 
 
 class LimitSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -61,7 +49,7 @@ class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_onl
     authentication: Annotated[
         Literal["oauth", "password", "certificate", "none"], Prose("How the account proves who it is.")
     ] = "oauth"
-    grant: Annotated[Grant | None, Prose("How an access token is obtained.")] = None
+    grant: Annotated[GrantName | None, Prose("How an access token is obtained.")] = None
     tenant: Annotated[str | None, Prose("Microsoft tenant: domain or id.")] = None
     cloud: Annotated[Literal["global", "gcc-high", "dod", "china"], Prose("Microsoft's national clouds.")] = (
         "global"

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from postbearer.providers.model import Cloud as Cloud
     from postbearer.providers.model import Ehlo as Ehlo
     from postbearer.providers.model import Grant as Grant
+    from postbearer.providers.model import GrantName as GrantName
     from postbearer.providers.model import Limits as Limits
     from postbearer.providers.model import Note as Note
     from postbearer.providers.model import Preset as Preset
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "loading": ["generic_rules", "load", "names", "parse", "preset"],
-    "model": ["Cloud", "Ehlo", "Grant", "Limits", "Note", "Preset", "Step"],
+    "model": ["Cloud", "Ehlo", "Grant", "GrantName", "Limits", "Note", "Preset", "Step"],
     "rules": ["First", "Klass", "Mark", "Phase", "Rule", "Scope", "Who"],
 }
 __getattr__, __all__ = lazy(__name__, _EXPORTS)
