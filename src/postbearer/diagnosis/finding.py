@@ -60,11 +60,10 @@ def not_done(step: Step, why: str, server: str = "") -> Finding:
 
 def not_configured(error: PostbearerError) -> tuple[Finding, ...]:
     """The findings when an account, or everything, cannot be made of the configuration."""
-    step = Step.SECRET if isinstance(error, SecretError) else Step.CONFIGURATION
-    problems = getattr(error, "problems", (error,))
-    return tuple(
+    failed = Step.SECRET if isinstance(error, SecretError) else Step.CONFIGURATION
+    problems = tuple(
         Finding(
-            step=step,
+            step=failed,
             ok=False,
             text=_place(problem) + problem.message,
             cause="The configuration is wrong.",
@@ -72,8 +71,10 @@ def not_configured(error: PostbearerError) -> tuple[Finding, ...]:
             who="host operator",
             failure=Failure.CONFIGURATION,
         )
-        for problem in problems
+        for problem in getattr(error, "problems", (error,))
     )
+    rest = list(Step)[list(Step).index(failed) + 1 :]
+    return (*problems, *(not_done(step, "the configuration is wrong") for step in rest))
 
 
 def worst(findings: Iterable[Finding]) -> Failure | None:

@@ -45,7 +45,8 @@ async def read_secrets(account: Account, explainer: Explainer, mask: Mask) -> As
         try:
             secret = await source.read()
         except PostbearerError as error:
-            yield explainer.failed(Step.SECRET, error)
+            failed = explainer.failed(Step.SECRET, error)
+            yield replace(failed, text=f"{name}: {failed.text}")
             continue
         mask.add(secret)
         yield Finding(
