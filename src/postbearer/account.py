@@ -23,6 +23,8 @@ from postbearer.transport import ClientCertificate, PoolLimits, Proxy, Server, S
 Rule = Literal["force", "check", "allow"]
 TlsMode = Literal["implicit", "starttls", "none-loopback"]
 
+OVERFLOW_AFTER = 300.0  # seconds
+
 
 class Options(TypedDict, total=False):
     """What may be said about an account beyond its provider, address and grant. Times are in seconds."""
@@ -46,6 +48,10 @@ class Options(TypedDict, total=False):
     timeout: float
     maximum_token_lifetime: float
     refresh_margin: float
+    on_unknown: Literal["retry", "hold"]  # the next four are for the relay
+    fallback: str
+    overflow: str
+    overflow_after: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +70,11 @@ class Account:
     largest: int | None = None  # octets one message may have
     refresh_margin: float = 60.0
     maximum_token_lifetime: float | None = None
+    null_sender: bool = True  # the provider takes the null reverse-path
+    on_unknown: Literal["retry", "hold"] = "retry"  # what was lost past the end of its content
+    fallback: str = ""  # account that sends while this one is paused
+    overflow: str = ""  # account that sends what waited `overflow_after` seconds for this one's budget
+    overflow_after: float = OVERFLOW_AFTER
     shortcut: str = ""  # under which `postbearer token` may take a kept token without reading more
 
     @classmethod
@@ -113,7 +124,18 @@ class Account:
             largest=limits.size,
             refresh_margin=options.get("refresh_margin", preset.refresh_margin),
             maximum_token_lifetime=options.get("maximum_token_lifetime"),
+            null_sender=preset.null_sender,
+            on_unknown=options.get("on_unknown", "retry"),
+            fallback=options.get("fallback", ""),
+            overflow=options.get("overflow", ""),
+            overflow_after=options.get("overflow_after", OVERFLOW_AFTER),
         )
+
+    @property
+    def password_login(self) -> bool:
+        """Whether refusals may lock the mailbox, so that none is ever tried again by itself."""
+        by_password = self.smarthost.authentication == "password"
+        return by_password or (self.grant is not None and self.grant.name == "password")
 
     @property
     def binding(self) -> str:

@@ -28,7 +28,7 @@ from weakref import WeakSet
 from postbearer.account import Account
 from postbearer.address import Address
 from postbearer.clock import Clock, SystemClock
-from postbearer.engine import next_slot
+from postbearer.engine import Budget
 from postbearer.envelope import Envelope
 from postbearer.errors import BudgetSpent, PostbearerError, UsageError
 from postbearer.keeping import StateFolder
@@ -75,7 +75,7 @@ class AsyncMailer:
         self._clock = clock or SystemClock()
         self._observer = observer or Silent()
         folder = None if state == "memory" else (state or StateFolder())
-        self._ledger = _ledger(account, folder, self._clock)
+        self._budget = Budget(_ledger(account, folder, self._clock), account.limits, self._clock)
         credential: Any = account.password
         if account.smarthost.authentication == "oauth":
             credential = account.token_source(folder, clock=self._clock, observer=self._observer)
@@ -221,15 +221,7 @@ class AsyncMailer:
 
     async def _afford(self, recipients: int, deadline: float | None) -> None:
         """Wait until the account's budget has room, and take it. `deadline` is on the monotonic clock."""
-        if self._ledger is None:
-            return
-        while True:
-            slot = await self._ledger.charge(
-                recipients,
-                lambda past, now: next_slot(past, self.account.limits, now=now, recipients=recipients),
-            )
-            if slot is None:
-                return
+        while (slot := await self._budget.take(recipients)) is not None:
             pause = max(slot - self._clock.now(), 0.0)
             if deadline is not None and self._clock.monotonic() + pause > deadline:
                 raise BudgetSpent(

@@ -86,6 +86,80 @@ class Warned(Event):
     text: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted(Event):
+    """The relay took a message: it is on the disk. `account` carries it first (empty: several do)."""
+
+    id: str
+    client: str
+    size: int
+    recipients: int
+    message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """Where one recipient of a queued message stands."""
+
+    recipient: str
+    status: str  # delivered, deferred, failed, expired, held
+    reply: str = ""
+    cause: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryEnded(Event):
+    """An attempt for a queued message ended, and that is on the disk; `account` made it.
+
+    `due` is when those that were deferred are tried again. `queue_id` is the provider's own. `counted` is
+    false when nothing could be attempted.
+    """
+
+    id: str
+    attempt: int
+    fates: tuple[Fate, ...]
+    server: str = ""
+    queue_id: str = ""
+    seconds: float = 0.0
+    due: float | None = None
+    counted: bool = True
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported(Event):
+    """A delivery report about the message `id` was put in the queue, as the message `report`."""
+
+    id: str
+    report: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PossibleDuplicate(Event):
+    """The message `id` may be delivered more than once; `window` names why."""
+
+    id: str
+    window: str
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountPaused(Event):
+    """The account sends nothing; its mail waits. `person`: somebody must act. `until`: tried again then."""
+
+    reason: str
+    remedy: str = ""
+    until: float | None = None
+    person: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountResumed(Event):
+    """The account sends again."""
+
+
 class Observer(Protocol):
     """Anything that wants to know."""
 

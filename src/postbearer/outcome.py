@@ -43,6 +43,7 @@ class Receipt:
     outcomes: tuple[Outcome, ...]
     server: str = ""  # host:port that answered
     message_id: str = ""
+    dsn: bool = False  # the server takes wishes for delivery reports, so reporting success is its part
 
     @property
     def delivered(self) -> tuple[Outcome, ...]:

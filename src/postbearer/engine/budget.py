@@ -1,4 +1,4 @@
-"""What an account may still send. Pure: given the past, when may the next message go?
+"""What an account may still send: given the past, when may the next message go?
 
 A charge is made when an attempt begins, so a refused or unknown one counts as well: it counts at the
 provider too.
@@ -6,13 +6,16 @@ provider too.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from postbearer.store import Charge
+from postbearer.clock import Clock
+from postbearer.store import Charge, Ledger
 
 MINUTE = 60.5  # seconds: the provider counts arrivals, and ours may be half a second closer there than here
 DAY = 86_400.0
+KEPT_FOR_URGENT = 0.1  # of what may be sent in a day
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,75 @@ class Limits:
 
     def __bool__(self) -> bool:
         return any((self.messages_per_minute, self.messages_per_day, self.recipients_per_day))
+
+    @property
+    def ordinary(self) -> Limits:
+        """The limits for mail that is not urgent: a share of the day is kept back."""
+        return Limits(
+            self.messages_per_minute, _ordinary(self.messages_per_day), _ordinary(self.recipients_per_day)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What may still be sent now; None for what is not limited."""
+
+    messages_this_minute: int | None = None
+    messages_today: int | None = None
+    recipients_today: int | None = None
+
+
+class Budget:
+    """The budget of one account, counted in a ledger that is shared by all who send for it.
+
+    Times are on the wall clock. Raises `StoreError` when the ledger cannot be used.
+    """
+
+    def __init__(self, ledger: Ledger | None, limits: Limits, clock: Clock) -> None:
+        self._ledger = ledger
+        self._limits = limits
+        self._clock = clock
+
+    async def take(self, recipients: int, *, urgent: bool = True) -> float | None:
+        """Charge an attempt for `recipients` if it may begin now, and return None.
+
+        Else nothing is charged, and the time is returned at which to ask again.
+        """
+        if self._ledger is None:
+            return None
+        return await self._ledger.charge(
+            recipients, lambda past, now: self._slot(past, now, recipients, urgent=urgent)
+        )
+
+    async def next_slot(self, *, urgent: bool = True) -> float:
+        """When an attempt for one recipient may begin; nothing is charged."""
+        return self._slot(await self._past(), self._clock.now(), 1, urgent=urgent)
+
+    async def left(self) -> Left:
+        """What the sliding windows leave room for now."""
+        past, now, limits = await self._past(), self._clock.now(), self._limits
+        today = [charge for charge in past if charge.at > now - DAY]
+        this_minute = sum(1 for charge in today if charge.at > now - MINUTE)
+        return Left(
+            _left(limits.messages_per_minute, this_minute),
+            _left(limits.messages_per_day, len(today)),
+            _left(limits.recipients_per_day, sum(charge.recipients for charge in today)),
+        )
+
+    def _slot(self, past: Sequence[Charge], now: float, recipients: int, *, urgent: bool) -> float:
+        limits = self._limits if urgent else self._limits.ordinary
+        return next_slot(past, limits, now=now, recipients=recipients)
+
+    async def _past(self) -> Sequence[Charge]:
+        seen: list[Charge] = []
+
+        def look(past: Sequence[Charge], now: float) -> float:
+            seen.extend(past)
+            return math.inf  # so that nothing is charged
+
+        if self._ledger is not None:
+            await self._ledger.charge(0, look)
+        return seen
 
 
 def next_slot(past: Sequence[Charge], limits: Limits, *, now: float, recipients: int) -> float:
@@ -70,3 +142,11 @@ def _recipients(charges: Sequence[Charge], limit: int | None, now: float, wanted
         if used > room:
             return charge.at + DAY
     return now
+
+
+def _ordinary(limit: int | None) -> int | None:
+    return None if limit is None else max(1, limit - int(limit * KEPT_FOR_URGENT))
+
+
+def _left(limit: int | None, used: int) -> int | None:
+    return None if limit is None else max(0, limit - used)

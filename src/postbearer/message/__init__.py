@@ -13,19 +13,25 @@ if TYPE_CHECKING:
     from postbearer.message.content import BytesContent as BytesContent
     from postbearer.message.content import Content as Content
     from postbearer.message.content import FileContent as FileContent
+    from postbearer.message.content import Scanner as Scanner
     from postbearer.message.edited import edit as edit
     from postbearer.message.edited import read_header as read_header
+    from postbearer.message.fields import MAXIMUM_HEADER as MAXIMUM_HEADER
     from postbearer.message.fields import Header as Header
     from postbearer.message.mailboxes import Mailbox as Mailbox
     from postbearer.message.mailboxes import parse_mailboxes as parse_mailboxes
+    from postbearer.message.report import About as About
+    from postbearer.message.report import Action as Action
+    from postbearer.message.report import DeliveryReport as DeliveryReport
     from postbearer.message.sender import SenderRule as SenderRule
 
 _EXPORTS = {
     "compose": ["Draft", "author_of", "complete", "envelope_of", "to_bytes"],
-    "content": ["BytesContent", "Content", "FileContent"],
+    "content": ["BytesContent", "Content", "FileContent", "Scanner"],
     "edited": ["edit", "read_header"],
-    "fields": ["Header"],
+    "fields": ["MAXIMUM_HEADER", "Header"],
     "mailboxes": ["Mailbox", "parse_mailboxes"],
+    "report": ["About", "Action", "DeliveryReport"],
     "sender": ["SenderRule"],
 }
 

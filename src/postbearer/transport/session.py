@@ -32,6 +32,7 @@ class Job:
     content: Content
     outcomes: list[Outcome | None] = field(init=False)
     server: str = ""  # that last answered
+    dsn: bool = False  # it takes wishes for delivery reports
     reconnected: bool = False  # a verdict asked for a new connection, which is granted once
 
     def __post_init__(self) -> None:
@@ -114,7 +115,7 @@ class Session:
     async def _offer(self, job: Job) -> None:
         stream, offered = self._talk.stream, self._talk.core.extensions
         plan = make_plan(job.envelope, job.content, offered, tls=stream.tls is not None)
-        job.server = str(self.server)
+        job.server, job.dsn = str(self.server), offered.dsn
         for place, reply in plan.refused:
             address = job.envelope.recipients[place].address
             job.outcomes[place] = judged(address, reply, Phase.RCPT, self._smarthost.rules)

@@ -88,7 +88,8 @@ class SmtpTransport:
         job = Job(envelope, content)
         login = Login(self._smarthost, self._source, self._observer, self._account, self._two_steps)
         await _Delivery(self._opener, self._connections, login, job).run()
-        return Receipt(tuple(outcome for outcome in job.outcomes if outcome is not None), server=job.server)
+        outcomes = tuple(outcome for outcome in job.outcomes if outcome is not None)
+        return Receipt(outcomes, server=job.server, dsn=job.dsn)
 
     async def close(self) -> None:
         """Close all idle connections; to be called when nothing is under way."""

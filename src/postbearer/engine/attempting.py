@@ -1,0 +1,182 @@
+"""From a claimed delivery to its settlement: the attempt, the reports it calls for, and the marks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from postbearer.clock import Clock
+from postbearer.engine.bounce import Reporter
+from postbearer.engine.delivery import attempt
+from postbearer.engine.outlet import Outlet
+from postbearer.engine.schedule import RetryPolicy
+from postbearer.engine.settle import NEXT_PROBE, POISON, Ending, Judge
+from postbearer.engine.steady import SteadyTime
+from postbearer.errors import LeaseLost, PostbearerError, StoreError
+from postbearer.message import read_header
+from postbearer.observer import DeliveryEnded, Fate, Observer, PossibleDuplicate, Reported, Warned
+from postbearer.store import Claimed, Report, Settlement, Spool, Status
+
+SETTLE_TRIES = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for all accounts. `dice` gives numbers from 0 to 1."""
+
+    retry: RetryPolicy
+    reporter: Reporter
+    dice: Callable[[], float]
+
+
+class Attempting:
+    """Makes attempts and writes down how they ended."""
+
+    def __init__(self, spool: Spool, clock: Clock, observer: Observer, rules: Rules) -> None:
+        self.rules = rules
+        self.stopping = False
+        self._spool = spool
+        self._clock = clock
+        self._steady = SteadyTime(clock)
+        self._observer = observer
+
+    async def ended_already(self, claimed: Claimed, way: Outlet) -> Ending | None:
+        """The end of a delivery that is not worth, or not safe, another attempt. Raises `StoreError`."""
+        judge = self._judge(way)
+        ending = judge.stale(claimed, self._steady.now())
+        if ending is not None or claimed.attempt <= POISON:
+            return ending
+        entry = await self._spool.show(claimed.message.id)
+        lost = (
+            [each for each in entry.attempts if _without_result(each.ended, each.server, each.error)]
+            if entry
+            else []
+        )
+        if len(lost) <= POISON:
+            return None
+        cause = f"{len(lost) - 1} attempts ended without any result: it may be what stops the process."
+        return judge.all(claimed, Status.HELD, cause=cause, remedy="Look at it, then release or cancel it.")
+
+    async def run(self, claimed: Claimed, way: Outlet) -> Ending:
+        """Make the attempt. When the worker stops meanwhile, its fate is not known."""
+        home = way.terms.name == claimed.account
+        content = self._spool.content(claimed.message)
+        judge, now = self._judge(way), self._clock.now()
+        largest = way.terms.largest
+        if not home and largest is not None and claimed.message.size > largest:
+            return _keep_for_home(
+                judge.all(claimed, Status.DEFERRED, cause="Too large for the substitute."), now
+            )
+        try:
+            ending = await attempt(claimed, content, way.road, judge, now)
+        except asyncio.CancelledError:
+            if not self.stopping:
+                raise
+            ending = judge.all(
+                claimed, Status.DEFERRED, cause="The relay was stopped meanwhile.", error="stopped"
+            )
+            return replace(ending, due=now, unknown=True)
+        ended = self._clock.now()
+        if ending.due is not None and ended > now:
+            ending = replace(ending, due=ending.due + ended - now)
+        refused_here = not home and not ending.server and any(f.status is Status.FAILED for f in ending.fates)
+        return _keep_for_home(ending, now) if refused_here else ending
+
+    async def settle(self, claimed: Claimed, way: Outlet, ending: Ending) -> None:
+        """Write down the end, and say so."""
+        now = self._clock.now()
+        report = self._report(claimed, way, ending, now)
+        settlement = Settlement(
+            results=tuple(fate.result for fate in ending.fates),
+            ended=now,
+            due=ending.due,
+            unknown=ending.unknown,
+            server=ending.server,
+            queue_id=ending.queue_id,
+            error=ending.error,
+            reports=(report,) if report else (),
+            warned=self.rules.reporter.wants_delay_warning(claimed, ending, self._steady.now()),
+            counted=ending.counted,
+        )
+        if await self._written(claimed, ending, settlement):
+            self._tell(claimed, way, ending, report)
+
+    async def _written(self, claimed: Claimed, ending: Ending, settlement: Settlement) -> bool:
+        """Mark it, with patience: a mark that is lost means a second copy."""
+        name, window = claimed.account, "DUP-MARK"
+        for tries in range(SETTLE_TRIES):
+            try:
+                await self._spool.settle(claimed, settlement)
+            except LeaseLost:
+                window = "DUP-LEASE"
+                break
+            except StoreError as error:
+                text = f"The end of an attempt for {claimed.message.id} cannot be written: {error}"
+                self._observer.notice(Warned(name, text))
+                await self._clock.sleep(min(30.0, 2.0**tries))
+            else:
+                return True
+        if ending.unknown or any(fate.status is Status.DELIVERED for fate in ending.fates):
+            self._duplicate(claimed, window)
+        return False
+
+    def _tell(self, claimed: Claimed, way: Outlet, ending: Ending, report: Report | None) -> None:
+        if ending.unknown:
+            self._duplicate(claimed, "DUP-REPLY")
+        deferred = any(fate.status is Status.DEFERRED for fate in ending.fates)
+        self._observer.notice(
+            DeliveryEnded(
+                way.terms.name,
+                id=claimed.message.id,
+                attempt=claimed.attempt,
+                fates=tuple(
+                    Fate(
+                        recipient=fate.target.recipient.address,
+                        status=fate.status,
+                        reply=fate.reply,
+                        cause=fate.cause,
+                        remedy=fate.remedy,
+                    )
+                    for fate in ending.fates
+                ),
+                server=ending.server,
+                queue_id=ending.queue_id,
+                due=ending.due if deferred else None,
+                counted=ending.counted,
+                error=ending.error,
+            )
+        )
+        if report is not None:
+            to = report.message.envelope.addresses[0]
+            self._observer.notice(
+                Reported(claimed.account, id=claimed.message.id, report=report.message.id, to=to)
+            )
+
+    def _duplicate(self, claimed: Claimed, window: str) -> None:
+        self._observer.notice(
+            PossibleDuplicate(claimed.account, id=claimed.message.id, window=window, attempt=claimed.attempt)
+        )
+
+    def _report(self, claimed: Claimed, way: Outlet, ending: Ending, now: float) -> Report | None:
+        def header() -> bytes:
+            try:
+                return bytes(read_header(self._spool.content(claimed.message)))
+            except PostbearerError:
+                return b""  # damaged or absurd: the report goes without it
+
+        sender = way.terms.address
+        return self.rules.reporter.report(claimed, ending, header, now, sender=sender)
+
+    def _judge(self, way: Outlet) -> Judge:
+        return Judge(way.terms, self.rules.retry, self.rules.dice)
+
+
+def _without_result(ended: float | None, server: str, error: str) -> bool:
+    return ended is None or not (server or error)
+
+
+def _keep_for_home(ending: Ending, now: float) -> Ending:
+    """A substitute cannot carry this message: it waits for its own account."""
+    fates = tuple(replace(fate, status=Status.DEFERRED, code="") for fate in ending.fates)
+    return replace(ending, fates=fates, due=now + NEXT_PROBE, counted=False)

@@ -1,0 +1,48 @@
+"""Who submits, and as whom."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from postbearer.address import canonical
+from postbearer.errors import UsageError
+from postbearer.store import Priority
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """A submitter. `senders` are addresses, ``@domain`` or ``*``; none given: any sender."""
+
+    name: str
+    account: str = ""  # where its mail goes; empty: routes or the default say
+    senders: tuple[str, ...] = ()
+    priority: Priority = Priority.NORMAL
+    messages_per_minute: int | None = None
+    legacy: bool = False
+    default_sender: str = ""  # for devices that have none of their own
+    size: int | None = None  # octets one message may have
+
+    def may_send_as(self, address: str) -> bool:
+        """Whether it may use `address` as reverse-path or author; compared in canonical form."""
+        return not self.senders or matches(address, self.senders)
+
+
+def matches(address: str, patterns: Iterable[str]) -> bool:
+    """Whether `address` is one of `patterns`: an address, ``@domain``, or ``*``, which even no address is."""
+    try:
+        wanted = canonical(address)
+    except UsageError:
+        wanted = ""
+    return any(_matches(wanted, pattern) for pattern in patterns)
+
+
+def _matches(address: str, pattern: str) -> bool:
+    if pattern == "*":
+        return True
+    if not address:
+        return False
+    if pattern.startswith(("@", "*@")):
+        local = address.rpartition("@")[0]
+        return address == canonical(f"{local}@{pattern.rpartition('@')[2]}")
+    return address == canonical(pattern)

@@ -1,0 +1,314 @@
+"""Taking a message: may it come in, where does it go; then one synced transaction, then the id.
+
+The same for every way in. Replies of ours are refusals; whoever called says them to the client.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from email.utils import formatdate
+
+from postbearer.clock import Clock
+from postbearer.engine.clients import Client
+from postbearer.engine.queue_id import new_id
+from postbearer.engine.route import Route, Router, lane_for
+from postbearer.engine.terms import Terms
+from postbearer.envelope import Envelope, Recipient
+from postbearer.errors import SenderNotAllowed, StoreError, StoreFull, UsageError
+from postbearer.message import MAXIMUM_HEADER, Header, Scanner, parse_mailboxes
+from postbearer.observer import Accepted, Observer
+from postbearer.reply import EnhancedStatus, Reply
+from postbearer.store import Message, NewDelivery, Priority, Spool, Staging
+
+LONGEST_PATH = 50  # Received fields, RFC 5321 6.3
+OWN_PATH = 3  # of them ours
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntakeSettings:
+    """Sizes are in octets, times in seconds."""
+
+    hostname: str
+    size: int = 25 * 1024 * 1024
+    expire_after: float = 5 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submission:
+    """What is known before the content comes. `peer` is an address, `protocol` as in RFC 3848."""
+
+    client: Client
+    envelope: Envelope
+    peer: str = ""
+    helo: str = ""
+    protocol: str = "ESMTP"
+    size: int | None = None  # declared
+
+
+class Intake:
+    """The one door to the spool."""
+
+    def __init__(
+        self,
+        spool: Spool,
+        router: Router,
+        accounts: Mapping[str, Terms],
+        *,
+        clock: Clock,
+        observer: Observer,
+        settings: IntakeSettings,
+        wake: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.spool = spool
+        self.router = router
+        self.accounts = accounts
+        self.clock = clock
+        self.observer = observer
+        self.settings = settings
+        self.wake = wake
+
+    def replace(self, router: Router, accounts: Mapping[str, Terms], settings: IntakeSettings) -> None:
+        """Go by another configuration from the next message on."""
+        self.router, self.accounts, self.settings = router, accounts, settings
+
+    def size_for(self, client: Client) -> int:
+        """Octets one message of `client` may have."""
+        return min(self.settings.size, client.size or self.settings.size)
+
+    def refuse_sender(self, client: Client, reverse_path: str) -> Reply | None:
+        """Why `client` may not use this reverse-path; None: it may. The null one is everybody's."""
+        if not reverse_path or client.may_send_as(reverse_path):
+            return None
+        return refuse(550, "5.7.1", f"{client.name} may not send as {reverse_path}")
+
+    def refuse_recipient(self, client: Client, reverse_path: str, recipient: str) -> Reply | None:
+        """Why nothing can be sent to this recipient; None: it can."""
+        route = self.router.choose(client, reverse_path, recipient)
+        terms = self.accounts.get(route.account)
+        if terms is None:
+            return refuse(550, "5.7.1", "No account is set up that this could leave from")
+        if reverse_path and terms.sender.rule != "force" and not terms.sender.permits(reverse_path):
+            return refuse(550, "5.7.1", f"Mail may not leave {terms.name} as {reverse_path}")
+        return None
+
+    async def begin(self, submission: Submission) -> Intaking | Reply:
+        """Make ready for the content, if there is room for it."""
+        limit = self.size_for(submission.client)
+        if submission.size is not None and submission.size > limit:
+            return too_large(limit)
+        try:
+            if not await self.spool.room(submission.size or 0):
+                return NO_ROOM
+            identifier = new_id(self.clock.now())
+            return Intaking(self, submission, identifier, self.spool.stage(identifier))
+        except StoreFull:
+            return NO_ROOM
+        except StoreError:
+            return NOT_STORED
+
+
+class Intaking:
+    """One message on its way in. `write` until all is there, then `finish`; or `abort`."""
+
+    def __init__(self, intake: Intake, submission: Submission, identifier: str, staging: Staging) -> None:
+        self.id = identifier
+        self._intake = intake
+        self._submission = submission
+        self._staging = staging
+        self._limit = intake.size_for(submission.client)
+        self._scanner = Scanner()
+        self._head = bytearray()
+        self._head_ended = False
+        self._refusal: Reply | None = None  # found while the content still comes
+
+    async def write(self, data: bytes) -> None:
+        """Take the next octets. What is wrong with them is said by `finish`."""
+        if self._refusal is not None:
+            return
+        if self._staging.size + len(data) > self._limit:
+            self._refusal = too_large(self._limit)
+        self._collect_head(data)
+        if self._refusal is None:
+            self._scanner.feed(data)
+            try:
+                await self._staging.write(data)
+            except StoreFull:
+                self._refusal = NO_ROOM
+            except StoreError:
+                self._refusal = NOT_STORED
+        if self._refusal is not None:
+            await self.abort()
+
+    async def finish(self) -> str | Reply:
+        """Make it durable. The id; or why not, and then nothing is kept: but for the 451 of a commit whose
+        fate is not known, which may turn out to be kept after all.
+        """
+        try:
+            refusal = self._refusal or await self._store()
+        except StoreFull:
+            refusal = NO_ROOM
+        except StoreError:
+            refusal = NOT_STORED
+        if refusal is not None:
+            await self.abort()
+            return refusal
+        self._intake.wake()
+        return self.id
+
+    async def abort(self) -> None:
+        """Forget what came so far."""
+        with suppress(StoreError):
+            await self._staging.discard()
+
+    def _collect_head(self, data: bytes) -> None:
+        if self._head_ended:
+            return
+        seen = max(0, len(self._head) - 3)
+        self._head += data
+        end = 0 if self._head.startswith(b"\r\n") else self._head.find(b"\r\n\r\n", seen) + 2
+        if end != 1:
+            self._head_ended = True
+            del self._head[end:]
+        elif len(self._head) > MAXIMUM_HEADER:
+            self._refusal = refuse(552, "5.3.4", "The header of the message is larger than 1 MiB")
+
+    async def _store(self) -> Reply | None:
+        header = Header.parse(bytes(self._head))
+        refusal = self._refuse_header(header)
+        if refusal is not None:
+            return refusal
+        groups = self._routed(header)
+        for account, _ in groups:
+            if refusal := self._refuse_for(account, header):
+                return refusal
+        message = self._message(header, groups)
+        deliveries = [delivery for group in groups.items() for delivery in self._deliveries(*group)]
+        await self._intake.spool.accept(message, self._staging, deliveries)
+        accounts = {delivery.account for delivery in deliveries}
+        self._intake.observer.notice(
+            Accepted(
+                accounts.pop() if len(accounts) == 1 else "",
+                id=self.id,
+                client=self._submission.client.name,
+                size=message.size,
+                recipients=len(message.envelope.recipients),
+                message_id=message.message_id,
+            )
+        )
+        return None
+
+    def _refuse_header(self, header: Header) -> Reply | None:
+        received = header.all("received")
+        ours = sum(f" by {self._intake.settings.hostname} (postbearer)" in field.value for field in received)
+        if len(received) > LONGEST_PATH or ours >= OWN_PATH:
+            return refuse(554, "5.4.6", "The message goes in circles: it has too many Received fields")
+        client = self._submission.client
+        if not client.senders:
+            return None
+        try:
+            authors = [box.address for field in header.all("from") for box in parse_mailboxes(field.value)]
+        except UsageError as error:
+            return refuse(550, "5.6.0", f"From cannot be read: {error.message}")
+        stranger = next((each for each in authors if not client.may_send_as(each)), None)
+        return refuse(550, "5.7.1", f"{client.name} may not send as {stranger}") if stranger else None
+
+    def _routed(self, header: Header) -> dict[tuple[str, Priority], list[tuple[Recipient, Route]]]:
+        """The recipients by account and lane."""
+        client, envelope = self._submission.client, self._submission.envelope
+        groups: dict[tuple[str, Priority], list[tuple[Recipient, Route]]] = defaultdict(list)
+        for recipient in envelope.recipients:
+            route = self._intake.router.choose(client, envelope.reverse_path, recipient.address, header)
+            groups[route.account, lane_for(route, client, envelope.priority)].append((recipient, route))
+        return dict(groups)
+
+    def _refuse_for(self, account: str, header: Header) -> Reply | None:
+        """Why this account cannot carry the message."""
+        terms = self._intake.accounts.get(account)
+        if terms is None:
+            return refuse(550, "5.7.1", "No account is set up that this could leave from")
+        if terms.largest is not None and self._staging.size > terms.largest:
+            return too_large(terms.largest)
+        if terms.sender.rule == "force":
+            return None
+        reverse_path = self._submission.envelope.reverse_path
+        try:
+            terms.sender.require([reverse_path] if reverse_path else [])
+            terms.sender.check(header)
+        except SenderNotAllowed as error:
+            return refuse(550, "5.7.1", error.message)
+        except UsageError as error:
+            return refuse(550, "5.6.0", error.message)
+        return None
+
+    def _deliveries(
+        self, lane: tuple[str, Priority], routed: Sequence[tuple[Recipient, Route]]
+    ) -> list[NewDelivery]:
+        account, priority = lane
+        recipients = tuple(recipient for recipient, _ in routed)
+        most = self._intake.accounts[account].smarthost.recipients_per_message or len(recipients)
+        return [
+            NewDelivery(
+                account=account,
+                recipients=recipients[start : start + most],
+                priority=priority,
+                client=self._submission.client.name,
+                due=self._intake.clock.now(),
+            )
+            for start in range(0, len(recipients), most)
+        ]
+
+    def _message(
+        self, header: Header, groups: Mapping[tuple[str, Priority], Sequence[tuple[Recipient, Route]]]
+    ) -> Message:
+        now, traits = self._intake.clock.now(), self._scanner.finish()
+        routes = [route for routed in groups.values() for _, route in routed]
+        lives = [route.expire_after for route in routes if route.expire_after is not None]
+        return Message(
+            id=self.id,
+            accepted=now,
+            client=self._submission.client.name,
+            envelope=self._submission.envelope,
+            received=received(self._submission, self._intake.settings.hostname, self.id, now),
+            size=self._staging.size,
+            sha256=self._staging.sha256,
+            eight_bit=traits.eight_bit,
+            binary=traits.binary,
+            expires=now + min(lives, default=self._intake.settings.expire_after),
+            message_id=_brief(header.get("message-id")),
+            author=_brief(header.get("from")),
+            subject=_brief(header.get("subject")),
+        )
+
+
+def received(submission: Submission, hostname: str, identifier: str, now: float) -> str:
+    """The value of our Received field (RFC 5321 4.4); what the client said of itself is made harmless."""
+    helo = "".join(char for char in submission.helo if char.isascii() and (char.isalnum() or char in ".-:[]"))
+    peer = f" ([{submission.peer}])" if submission.peer else ""
+    return (
+        f"from {helo[:255] or 'localhost'}{peer} by {hostname} (postbearer) with {submission.protocol}"
+        f" id {identifier}; {formatdate(now)}"
+    )
+
+
+def refuse(code: int, status: str, text: str) -> Reply:
+    kind, subject, detail = (int(part) for part in status.split("."))
+    safe = "".join(char if char.isprintable() else "?" for char in text)[:400]
+    return Reply(
+        code, (f"{status} {safe}".encode("ascii", "replace"),), EnhancedStatus(kind, subject, detail)
+    )
+
+
+def too_large(limit: int) -> Reply:
+    return refuse(552, "5.3.4", f"The message is larger than {limit} octets")
+
+
+NO_ROOM = refuse(452, "4.3.1", "There is no room for this message now; try again later")
+NOT_STORED = refuse(451, "4.3.0", "The message could not be stored; try again later")
+
+
+def _brief(value: str | None) -> str:
+    """A header value for search: one line, not too long."""
+    return "".join(char if char.isprintable() else " " for char in value or "")[:998]

@@ -1,0 +1,116 @@
+"""One account at work: what is under way, how many connections it may use, whether it rests or pauses."""
+
+from __future__ import annotations
+
+import math
+
+from postbearer.clock import Clock
+from postbearer.engine.budget import Budget
+from postbearer.engine.schedule import RetryPolicy
+from postbearer.engine.terms import Road, Terms
+from postbearer.store import Pause, Priority
+
+RESTS = RetryPolicy(first=15.0, factor=1.0, maximum=300.0)  # while nothing can be attempted at all
+GROW_AFTER = 10  # messages that went well, before one more connection is tried again
+
+
+class Outlet:
+    """Its state is in memory, but for the pause, which the worker writes to the spool."""
+
+    def __init__(self, road: Road, clock: Clock) -> None:
+        self.road = road
+        self.budget = Budget(road.ledger, road.terms.limits, clock)
+        self.pause: Pause | None = None
+        self.busy = 0
+        self.last_error = ""
+        self._clock = clock
+        self._most = max(1, road.terms.smarthost.limits.connections)
+        self._limit = self._most
+        self._good = 0  # messages that went well in a row
+        self._failures = 0  # in a row, without anything having been attempted
+        self._rest_until = -math.inf  # monotonic
+        self._open_at = {True: 0.0, False: 0.0}  # when the budget has room, for urgent mail and for other
+
+    @property
+    def terms(self) -> Terms:
+        return self.road.terms
+
+    @property
+    def limited(self) -> bool:
+        return self.road.ledger is not None
+
+    @property
+    def connections(self) -> int:
+        """How many it may use now."""
+        return self._limit
+
+    @property
+    def paused(self) -> bool:
+        return self.pause is not None
+
+    def slots(self, now: float) -> int:
+        """How many attempts may begin, budget aside. A pause that is over lets one through, as a probe."""
+        if self._resting > 0:
+            return 0
+        if self.pause is not None:
+            due = self.pause.probe is not None and self.pause.probe <= now
+            return 1 if due and not self.busy else 0
+        if self._failures:
+            return 0 if self.busy else 1
+        return max(0, self._limit - self.busy)
+
+    def free(self, priority: Priority, now: float) -> bool:
+        """Whether an attempt may begin now."""
+        return self.slots(now) > 0 and self._open_at[_urgent(priority)] <= now
+
+    def budget_opens(self, priority: Priority) -> float:
+        """When the budget has room, as far as was looked (`look`)."""
+        return self._open_at[_urgent(priority)]
+
+    def free_at(self, priority: Priority, now: float) -> float:
+        """When an attempt may begin, by the clock alone; infinity if something else must happen first."""
+        if self.pause is not None and self.pause.probe is None:
+            return math.inf
+        opens = max(now, self._open_at[_urgent(priority)], now + self._resting)
+        if self.pause is not None and self.pause.probe is not None:
+            opens = max(opens, self.pause.probe)
+        return opens if self.slots(opens) or self._resting > 0 else math.inf
+
+    async def look(self) -> None:
+        """See when the budget has room. Raises `StoreError`."""
+        if self.limited:
+            for urgent in (True, False):
+                self._open_at[urgent] = await self.budget.next_slot(urgent=urgent)
+
+    def rest(self, seconds: float) -> None:
+        """Nothing could be attempted: leave the account alone for `seconds`, or as long as seems right."""
+        self._failures += 1
+        wait = seconds or RESTS.wait(self._failures, lambda: 0.5)
+        self._rest_until = max(self._rest_until, self._clock.monotonic() + wait)
+
+    def cut(self) -> None:
+        """The provider wants fewer connections."""
+        self._limit = max(1, min(self._limit, self.busy or 1) // 2)
+        self._good = 0
+
+    def went_well(self) -> None:
+        """The provider dealt with a message: what was given up comes back little by little."""
+        self._failures = 0
+        self._rest_until = -math.inf
+        self._good += 1
+        if self._good >= GROW_AFTER and self._limit < self._most:
+            self._limit += 1
+            self._good = 0
+
+    @property
+    def resting(self) -> float:
+        """Seconds it is still left alone."""
+        return max(0.0, self._resting)
+
+    @property
+    def _resting(self) -> float:
+        return self._rest_until - self._clock.monotonic()
+
+
+def _urgent(priority: Priority) -> bool:
+    return priority is Priority.URGENT

@@ -1,0 +1,110 @@
+"""Which account a recipient's mail leaves by, in which lane, and for how long it is tried. Pure."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from postbearer.address import canonical
+from postbearer.engine.clients import Client
+from postbearer.errors import UsageError
+from postbearer.message import Header
+from postbearer.store import Priority
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """A decision. None and empty: this route does not say."""
+
+    account: str = ""
+    priority: Priority | None = None
+    expire_after: float | None = None  # seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteRule:
+    """A route and when it holds: all patterns that are given must match.
+
+    Patterns know ``*`` and ``?``; a pattern of addresses without ``@`` is a domain. `header` holds names and
+    patterns of values; an empty pattern asks only that the field is there.
+    """
+
+    from_: str = ""
+    to: str = ""
+    client: str = ""
+    header: tuple[tuple[str, str], ...] = ()
+    route: Route
+
+    def holds(self, client: Client, reverse_path: str, recipient: str, header: Header | None) -> bool:
+        return (
+            (not self.client or fnmatch.fnmatchcase(client.name, self.client))
+            and (not self.from_ or _address_matches(reverse_path, self.from_))
+            and (not self.to or _address_matches(recipient, self.to))
+            and all(_field_matches(header, name, pattern) for name, pattern in self.header)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """Routes in their order. The first that holds decides; what it leaves open, client and default say."""
+
+    routes: Sequence[RouteRule] = ()
+    default_account: str = ""
+
+    def choose(
+        self, client: Client, reverse_path: str, recipient: str, header: Header | None = None
+    ) -> Route:
+        """The route for one recipient. Without a `header` (not here yet), rules that ask for one do not hold.
+
+        `account` is empty when nothing says where mail goes.
+        """
+        found = next(
+            (rule.route for rule in self.routes if rule.holds(client, reverse_path, recipient, header)),
+            Route(),
+        )
+        return Route(
+            account=found.account or client.account or self.default_account,
+            priority=found.priority,
+            expire_after=found.expire_after,
+        )
+
+
+def lane_for(route: Route, client: Client, mt_priority: int | None) -> Priority:
+    """The lane: as the route says; else as the message asks (RFC 6710), else as is usual for the client.
+
+    A message may always ask for less. More is not for clients of bulk mail to ask.
+    """
+    if route.priority is not None:
+        return route.priority
+    if mt_priority is not None and mt_priority < 0:
+        return Priority.BULK
+    if mt_priority is not None and mt_priority >= 4 and client.priority is not Priority.BULK:
+        return Priority.URGENT
+    return client.priority
+
+
+def _address_matches(address: str, pattern: str) -> bool:
+    if pattern == "*":
+        return True
+    if not address:
+        return pattern == "<>"
+    try:
+        text = canonical(address)
+    except UsageError:
+        text = address.casefold()
+    pattern = pattern.casefold()
+    if "@" not in pattern:
+        text = text.rpartition("@")[2]
+    elif pattern.startswith("@"):
+        pattern = "*" + pattern
+    return fnmatch.fnmatchcase(text, pattern)
+
+
+def _field_matches(header: Header | None, name: str, pattern: str) -> bool:
+    if header is None:
+        return False
+    fields = header.all(name)
+    return any(
+        not pattern or fnmatch.fnmatchcase(field.value.casefold(), pattern.casefold()) for field in fields
+    )

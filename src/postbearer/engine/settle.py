@@ -1,0 +1,239 @@
+"""What an attempt means for its recipients and for its account. Pure.
+
+The verdict says how far a failure reaches and what to do about it. What reaches the account is no fault
+of the message: its recipients stay open, the attempt does not count, and the account rests or pauses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from postbearer.engine.schedule import RetryPolicy
+from postbearer.engine.terms import Terms
+from postbearer.errors import CredentialRefused, GrantRefused, PostbearerError
+from postbearer.outcome import Outcome, Receipt, State
+from postbearer.store import Claimed, Result, Status, Target
+from postbearer.verdict import First, Klass, Phase, Scope, Verdict, judge
+
+FIRST_PROBE = 15 * 60.0  # seconds after which a paused account is tried with one message
+NEXT_PROBE = 3600.0
+POISON = 5  # attempts without any result, after which a message is held
+EXPIRED = "5.4.7"  # delivery time expired, RFC 3463 3.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stop:
+    """The account pauses. After `seconds` it is tried again; None: not before something was changed."""
+
+    reason: str
+    remedy: str = ""
+    seconds: float | None = None
+    person: bool = False  # somebody must act; otherwise it passes by itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """What became of one recipient, with the status code that a report would name (RFC 3463)."""
+
+    target: Target
+    status: Status
+    code: str = ""
+    reply: str = ""
+    cause: str = ""
+    remedy: str = ""
+
+    @property
+    def result(self) -> Result:
+        return Result(
+            row=self.target.row, status=self.status, reply=self.reply, cause=self.cause, remedy=self.remedy
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """The end of an attempt, and what follows for the account.
+
+    `rest`: seconds that the account is better left alone, 0 leaving it to the schedule. `works`: the provider
+    dealt with the message, so nothing is wrong with the account.
+    """
+
+    fates: tuple[Fate, ...]
+    due: float | None = None
+    unknown: bool = False
+    counted: bool = True
+    server: str = ""
+    queue_id: str = ""
+    dsn: bool = False  # the provider takes wishes for reports
+    error: str = ""
+    stop: Stop | None = None
+    rest: float | None = None
+    cut: bool = False  # fewer connections
+    works: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Judges the attempts of one account. `dice` gives numbers from 0 to 1."""
+
+    terms: Terms
+    retry: RetryPolicy
+    dice: Callable[[], float]
+
+    def receipt(self, claimed: Claimed, receipt: Receipt, now: float) -> Ending:
+        """What the provider's answers mean."""
+        pairs = [
+            (target, outcome, self._verdict(outcome))
+            for target, outcome in zip(claimed.targets, receipt.outcomes, strict=True)
+        ]
+        stop = next((stop for _, _, verdict in pairs if (stop := self._stop(claimed, verdict))), None)
+        fates = tuple(self._fate(*pair) for pair in pairs)
+        due = self._due(claimed, [v for _, _, v in pairs], now)
+        ending = Ending(
+            fates=fates,
+            due=now if stop else due,
+            unknown=any(outcome.state is State.UNKNOWN for _, outcome, _ in pairs),
+            server=receipt.server,
+            queue_id=receipt.queue_id,
+            dsn=receipt.dsn,
+            stop=stop,
+            rest=self._rest([verdict for _, _, verdict in pairs]),
+            cut=any(First.CUT in verdict.first for _, _, verdict in pairs if verdict),
+            works=stop is None and any(outcome.reply is not None for outcome in receipt.outcomes),
+        )
+        return self._expire(claimed, ending, now)
+
+    def error(self, claimed: Claimed, error: PostbearerError, now: float) -> Ending:
+        """What it means that nothing could be attempted."""
+        verdict = judge(error, Phase.ANY, self.terms.smarthost.rules)
+        if verdict.state is State.FAILED:
+            return self.all(claimed, Status.FAILED, cause=verdict.cause, remedy=error.hint, error=str(error))
+        stop = self._stop(claimed, verdict, error)
+        ending = self.all(
+            claimed, Status.DEFERRED, cause=verdict.cause, remedy=verdict.remedy, error=str(error)
+        )
+        return Ending(
+            fates=ending.fates,
+            due=now,  # the account is what has to wait
+            counted=False,
+            error=ending.error,
+            stop=stop,
+            rest=None if stop else verdict.wait,
+            cut=First.CUT in verdict.first,
+        )
+
+    def all(
+        self, claimed: Claimed, status: Status, *, cause: str, remedy: str = "", error: str = ""
+    ) -> Ending:
+        """The same for every recipient, without a word from a server."""
+        code = {Status.EXPIRED: EXPIRED, Status.FAILED: "5.0.0"}.get(status, "")
+        fates = tuple(
+            Fate(target=target, status=status, code=code, cause=cause, remedy=remedy)
+            for target in claimed.targets
+        )
+        return Ending(fates=fates, error=error)
+
+    def stale(self, claimed: Claimed, now: float) -> Ending | None:
+        """The end of a delivery that is not attempted any more, if it is too late for it.
+
+        One that was given a short life expires. One that was never tried in all the days of an ordinary
+        life was not tried for reasons of the account: a person decides what becomes of it.
+        """
+        message = claimed.message
+        if now < message.expires:
+            return None
+        ordinary = message.expires - message.accepted >= self.retry.expire_after
+        if ordinary and claimed.attempt == 1:
+            cause = "Its time ran out while its account could not send."
+            return self.all(claimed, Status.HELD, cause=cause, remedy="Release it, or cancel it.")
+        return self.all(
+            claimed, Status.EXPIRED, cause="It could not be delivered in time, and is not tried again."
+        )
+
+    def _verdict(self, outcome: Outcome) -> Verdict | None:
+        """None where there is nothing to judge."""
+        if outcome.state is State.DELIVERED:
+            return None
+        what = outcome.reply or outcome.error
+        return (
+            judge(what, outcome.phase or Phase.ANY, self.terms.smarthost.rules) if what is not None else None
+        )
+
+    def _fate(self, target: Target, outcome: Outcome, verdict: Verdict | None) -> Fate:
+        status = self._status(outcome, verdict)
+        reply = outcome.reply
+        code = str(reply.enhanced) if reply is not None and reply.enhanced is not None else ""
+        if not code and reply is not None:
+            code = f"{reply.kind}.0.0"
+        if status is Status.FAILED and not code.startswith("5"):
+            code = "5.0.0"
+        return Fate(
+            target=target,
+            status=status,
+            code=code or "4.4.2",
+            reply=str(reply if reply is not None else outcome.error or ""),
+            cause=outcome.cause,
+            remedy=outcome.remedy,
+        )
+
+    def _status(self, outcome: Outcome, verdict: Verdict | None) -> Status:
+        if outcome.state is State.DELIVERED:
+            return Status.DELIVERED
+        if outcome.state is State.FAILED:
+            return Status.FAILED
+        if outcome.state is State.UNKNOWN:
+            return Status.HELD if self.terms.on_unknown == "hold" else Status.DEFERRED
+        if verdict is not None and verdict.klass is Klass.HOLD and not _wide(verdict):
+            return Status.HELD
+        return Status.DEFERRED
+
+    def _stop(
+        self, claimed: Claimed, verdict: Verdict | None, error: PostbearerError | None = None
+    ) -> Stop | None:
+        """The pause that a failure of the whole account asks for."""
+        if verdict is None or not (_wide(verdict) or verdict.hold_after):
+            return None
+        if verdict.klass is Klass.WINDOW:
+            return Stop(reason=verdict.cause, remedy=verdict.remedy, seconds=verdict.wait or FIRST_PROBE)
+        worn_out = verdict.klass is Klass.SOON and 0 < verdict.hold_after <= claimed.attempt
+        if verdict.klass is not Klass.HOLD and not worn_out:
+            return None
+        locking = self.terms.password_login and isinstance(error, GrantRefused | CredentialRefused)
+        never = verdict.configuration or locking
+        return Stop(
+            reason=verdict.cause,
+            remedy=verdict.remedy,
+            seconds=None if never else FIRST_PROBE,
+            person=True,
+        )
+
+    def _rest(self, verdicts: Sequence[Verdict | None]) -> float | None:
+        waits = [
+            each.wait for each in verdicts if each and each.klass is Klass.SOON and _wide(each) and each.wait
+        ]
+        return max(waits, default=None)
+
+    def _due(self, claimed: Claimed, verdicts: Sequence[Verdict | None], now: float) -> float:
+        at_least = max((verdict.wait for verdict in verdicts if verdict), default=0.0)
+        return now + self.retry.wait(claimed.attempt, self.dice, at_least=at_least)
+
+    def _expire(self, claimed: Claimed, ending: Ending, now: float) -> Ending:
+        """A wait that would end too late is cut, so that there is one last try; behind it, time is over."""
+        expires = claimed.message.expires
+        if ending.due is None or ending.due < expires:
+            return ending
+        last = expires - self.retry.first / 2
+        if last > now:
+            return replace(ending, due=last)
+        if ending.stop is not None:
+            return ending
+        fates = tuple(
+            replace(fate, status=Status.EXPIRED, code=EXPIRED) if fate.status is Status.DEFERRED else fate
+            for fate in ending.fates
+        )
+        return replace(ending, fates=fates, due=None)
+
+
+def _wide(verdict: Verdict) -> bool:
+    """Whether it reaches beyond this message."""
+    return verdict.scope in (Scope.ACCOUNT, Scope.HOST)

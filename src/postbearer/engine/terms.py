@@ -1,0 +1,64 @@
+"""What the engine has to know of an account, and the road its mail takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from postbearer.engine.budget import Limits
+from postbearer.message import SenderRule
+from postbearer.store import Ledger
+from postbearer.transport import Smarthost, Transport
+
+
+class Terms(Protocol):
+    """An account, as far as queue work is concerned."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def address(self) -> str: ...
+    @property
+    def smarthost(self) -> Smarthost: ...
+    @property
+    def sender(self) -> SenderRule: ...
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def largest(self) -> int | None:
+        """Octets one message may have."""
+        ...
+
+    @property
+    def null_sender(self) -> bool:
+        """Whether the provider takes the null reverse-path."""
+        ...
+
+    @property
+    def password_login(self) -> bool:
+        """Whether refusals may lock the mailbox, so that none is ever tried again by itself."""
+        ...
+
+    @property
+    def on_unknown(self) -> Literal["retry", "hold"]: ...
+    @property
+    def fallback(self) -> str:
+        """Account that sends while this one is paused; empty: none."""
+        ...
+
+    @property
+    def overflow(self) -> str:
+        """Account that sends what has waited `overflow_after` seconds for this one's budget; empty: none."""
+        ...
+
+    @property
+    def overflow_after(self) -> float: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Road:
+    """An account with its way out, and the ledger its budget is counted in (None: no limits)."""
+
+    terms: Terms
+    transport: Transport
+    ledger: Ledger | None = None

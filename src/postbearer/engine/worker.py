@@ -1,0 +1,366 @@
+"""The worker: sends what is queued, account by account, as fast as each of them may.
+
+One task decides what is next, whenever something changed or the next time has come; every attempt is a
+task of its own. Claims are made only for attempts that can begin at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
+
+from postbearer.clock import Clock
+from postbearer.engine.attempting import Attempting, Rules
+from postbearer.engine.lanes import Rota
+from postbearer.engine.outlet import Outlet
+from postbearer.engine.settle import NEXT_PROBE, Ending, Fate, Stop
+from postbearer.engine.terms import Road
+from postbearer.errors import StoreError, UsageError
+from postbearer.observer import AccountPaused, AccountResumed, Observer, Warned
+from postbearer.store import Claimed, Lane, Pause, Priority, Spool, Status
+
+BY_HAND = "Paused by hand."
+LONGEST_WAIT = 2 * 86_400.0  # a due time further away than any wait is the trace of a clock set back
+LOOK_AGAIN = 300.0  # seconds after which a clock that was set is noticed
+
+
+class Worker:
+    """Runs until `drain`. Roads and their ledgers are shared with nobody else in this process.
+
+    `keep` is for how many seconds finished messages are kept.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        roads: Mapping[str, Road],
+        *,
+        clock: Clock,
+        observer: Observer,
+        rules: Rules,
+        keep: float = 3 * 86_400.0,
+    ) -> None:
+        self._spool = spool
+        self._clock = clock
+        self._observer = observer
+        self._keep = keep
+        self._outlets = {name: Outlet(road, clock) for name, road in roads.items()}
+        self._attempting = Attempting(spool, clock, observer, rules)
+        self._rota = Rota()
+        self._wake = asyncio.Event()
+        self._changed = asyncio.Event()  # as above, for others than the one that decides
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self._troubles = 0  # rounds in a row that the store failed in
+        self._last_end = clock.now()
+        self._retire_at = -math.inf
+        self._homeless: set[str] = set()
+
+    @property
+    def outlets(self) -> Mapping[str, Outlet]:
+        return self._outlets
+
+    @property
+    def busy(self) -> int:
+        """Attempts under way."""
+        return len(self._tasks)
+
+    async def run(self) -> None:
+        """Send until `drain` is called."""
+        for pause in await self._spool.pauses():
+            if pause.account in self._outlets:
+                self._outlets[pause.account].pause = pause
+        while not self._stopping:
+            self._wake.clear()
+            try:
+                until = await self._round()
+                self._troubles = 0
+            except StoreError as error:
+                self._troubles += 1
+                self._observer.notice(Warned("", f"The queue cannot be read or written: {error}"))
+                until = self._clock.now() + min(30.0, 2.0**self._troubles)
+            await self._wait(until)
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._wake.set()
+        self._changed.set()
+
+    async def drain(self, timeout: float) -> None:
+        """Begin nothing more; wait up to `timeout` seconds for what is under way, then give it up.
+
+        What was given up is marked as of unknown fate. Connections are closed.
+        """
+        self._stopping = True
+        self._attempting.stopping = True
+        self.wake()
+        if self._tasks:
+            patience = asyncio.ensure_future(self._clock.sleep(timeout))
+            everything = asyncio.ensure_future(asyncio.wait(tuple(self._tasks)))
+            await asyncio.wait((patience, everything), return_when=asyncio.FIRST_COMPLETED)
+            patience.cancel()
+            for task in self._tasks:
+                task.cancel()
+            await everything
+        for outlet in self._outlets.values():
+            await outlet.road.transport.close()
+
+    async def reload(self, roads: Mapping[str, Road], rules: Rules) -> None:
+        """Go by another configuration. Unchanged accounts keep their connections; no budget is forgotten.
+
+        A paused account is tried again at once, as its secret may be another now; one that a person paused is
+        not, and one that waits for a change only if it was changed.
+        """
+        self._attempting.rules = rules
+        before, self._outlets = self._outlets, {}
+        for name, road in roads.items():
+            old = before.pop(name, None)
+            same = old is not None and old.road.terms == road.terms
+            if old is None:
+                self._outlets[name] = Outlet(road, self._clock)
+                continue
+            ledger = (
+                old.road.ledger if road.ledger is not None and old.road.ledger is not None else road.ledger
+            )
+            self._outlets[name] = old if same else Outlet(replace(road, ledger=ledger), self._clock)
+            pause = old.pause
+            if pause is not None and pause.reason != BY_HAND and (pause.probe is not None or not same):
+                pause = replace(pause, probe=self._clock.now())
+            self._outlets[name].pause = pause
+            if same:
+                await road.transport.close()
+            else:
+                before[name] = old
+        for outlet in before.values():
+            self._track(self._close_when_done(outlet))
+        self._homeless.clear()
+        self.wake()
+
+    async def pause(self, account: str) -> None:
+        """Stop an account until `resume`. Raises `UsageError`, `StoreError`."""
+        outlet = self._outlet(account)
+        outlet.pause = Pause(account=account, since=self._clock.now(), reason=BY_HAND)
+        await self._spool.pause(outlet.pause)
+        self._observer.notice(AccountPaused(account, reason=BY_HAND))
+
+    async def resume(self, account: str) -> bool:
+        """Let an account send again; False if it was not paused. Raises `UsageError`, `StoreError`."""
+        outlet = self._outlet(account)
+        outlet.pause = None
+        outlet.went_well()
+        resumed = await self._spool.resume(account)
+        if resumed:
+            self._observer.notice(AccountResumed(account))
+        self.wake()
+        return resumed
+
+    def _outlet(self, account: str) -> Outlet:
+        if account not in self._outlets:
+            raise UsageError(f"There is no account {account!r}.", hint="`postbearer accounts` lists them.")
+        return self._outlets[account]
+
+    # What is next ---------------------------------------------------------------------------
+
+    async def _round(self) -> float:
+        """Begin all that may begin; when there will be something to do by the clock alone."""
+        await self._retire()
+        while True:
+            now = self._clock.now()
+            lanes = await self._spool.lanes(now)
+            await self._look(lanes)
+            if not await self._claim(lanes):
+                return min((self._time_of(lane) for lane in lanes), default=math.inf)
+
+    async def _look(self, lanes: Sequence[Lane]) -> None:
+        """See what the budgets leave room for, of the accounts that have mail, and of their substitutes."""
+        homes = [self._outlets[name] for name in {lane.account for lane in lanes} if name in self._outlets]
+        names = {
+            name for home in homes for name in (home.terms.name, home.terms.fallback, home.terms.overflow)
+        }
+        for name in names & self._outlets.keys():
+            await self._outlets[name].look()
+
+    async def _claim(self, lanes: Sequence[Lane]) -> bool:
+        """Claim for every free slot; whether anything was claimed."""
+        left, claimed_any = {id(lane): lane for lane in lanes}, False
+        while not self._stopping:
+            now = self._clock.now()
+            ways = {key: way for key, lane in left.items() if (way := self._way(lane, now)) is not None}
+            lane = self._rota.next(left[key] for key in ways)
+            if lane is None:
+                break
+            way = ways[id(lane)]
+            most = 1 if way.limited or way.paused else way.slots(now)
+            claimed = await self._spool.claim(lane, most, max(lane.due, now))
+            if len(claimed) < most:
+                del left[id(lane)]
+            if claimed:
+                claimed_any = True
+                self._rota.took(lane, [len(each.targets) for each in claimed])
+            for each in claimed:
+                await self._begin(each, way)
+        return claimed_any
+
+    def _way(self, lane: Lane, now: float) -> Outlet | None:
+        """The account that may carry the first message of this lane now."""
+        if not _due(lane, now):
+            return None
+        return next((way for way in self._ways(lane, now) if way.free(lane.priority, now)), None)
+
+    def _ways(self, lane: Lane, now: float) -> Sequence[Outlet]:
+        """The accounts that may carry it at all, the best first: its own, then a substitute."""
+        home = self._outlets.get(lane.account)
+        if home is None:
+            if lane.account not in self._homeless:
+                self._homeless.add(lane.account)
+                text = f"Mail waits for the account {lane.account}, which is not configured."
+                self._observer.notice(Warned(lane.account, text))
+            return ()
+        substitute = ""
+        if home.paused:
+            substitute = home.terms.fallback
+        elif home.terms.overflow and self._overflows(lane, home, now):
+            substitute = home.terms.overflow
+        other = self._outlets.get(substitute)
+        return (home,) if other is None or other.paused else (home, other)
+
+    @staticmethod
+    def _overflows(lane: Lane, home: Outlet, now: float) -> bool:
+        """Whether its budget will be spent for too long, or was."""
+        opens, patience = home.budget_opens(lane.priority), home.terms.overflow_after
+        return opens > now and max(opens - now, now - lane.due) > patience
+
+    def _time_of(self, lane: Lane) -> float:
+        """When this lane can go on, by the clock alone."""
+        now = self._clock.now()
+        times = [way.free_at(lane.priority, now) for way in self._ways(lane, now)]
+        home = self._outlets.get(lane.account)
+        if home is not None and home.terms.overflow in self._outlets and not home.paused and len(times) == 1:
+            other = self._outlets[home.terms.overflow]
+            times.append(max(lane.due + home.terms.overflow_after + 0.01, other.free_at(lane.priority, now)))
+        return max(now if _due(lane, now) else lane.due, min(times, default=math.inf))
+
+    async def _begin(self, claimed: Claimed, way: Outlet) -> None:
+        """Start an attempt, charged to the account that makes it; without budget, put it off."""
+        ending = await self._attempting.ended_already(claimed, way)
+        if ending is None:
+            urgent = claimed.priority is Priority.URGENT
+            slot = await way.budget.take(len(claimed.targets), urgent=urgent)
+            if slot is not None:
+                ending = put_off(claimed, slot)
+            await way.look()
+        way.busy += 1
+        self._track(self._work(claimed, way, way.pause, ending))
+
+    async def _work(self, claimed: Claimed, way: Outlet, probed: Pause | None, ending: Ending | None) -> None:
+        """One attempt, unless its `ending` is known already; `probed` is the pause it may end."""
+        try:
+            if ending is None:
+                ending = await self._attempting.run(claimed, way)
+                await self._learn(way, ending, probed)
+            await self._attempting.settle(claimed, way, ending)
+        finally:
+            way.busy -= 1
+            self._last_end = self._clock.now()
+            self._retire_at = min(self._retire_at, self._last_end + self._keep)
+            self.wake()
+
+    # What an attempt tells about its account ----------------------------------------------
+
+    async def _learn(self, way: Outlet, ending: Ending, probed: Pause | None) -> None:
+        if ending.cut:
+            way.cut()
+        if ending.error:
+            way.last_error = ending.error
+        if way.pause is not None and way.pause is not probed:
+            return  # paused meanwhile: what was under way says nothing new
+        if ending.stop is not None:
+            await self._stop(way, ending.stop)
+        elif ending.rest is not None:
+            way.rest(ending.rest)
+        elif ending.works:
+            way.went_well()
+            if way.pause is not None:
+                way.pause = None
+                await self._spool.resume(way.terms.name)
+                self._observer.notice(AccountResumed(way.terms.name))
+
+    async def _stop(self, way: Outlet, stop: Stop) -> None:
+        before, now, name = way.pause, self._clock.now(), way.terms.name
+        wait = NEXT_PROBE if stop.person and before is not None and stop.seconds is not None else stop.seconds
+        way.last_error = stop.reason
+        way.pause = Pause(
+            account=name,
+            since=before.since if before else now,
+            reason=stop.reason,
+            remedy=stop.remedy,
+            probe=None if wait is None else now + wait,
+            probes=before.probes + 1 if before else 0,
+        )
+        await self._spool.pause(way.pause)
+        if before is None or before.reason != stop.reason:
+            self._observer.notice(
+                AccountPaused(
+                    name, reason=stop.reason, remedy=stop.remedy, until=way.pause.probe, person=stop.person
+                )
+            )
+
+    # Keeping house ------------------------------------------------------------------------
+
+    def _track(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # Its lease stays, so that it is not sent again before somebody looked, or a restart.
+            self._observer.notice(Warned("", f"An attempt ended in an unforeseen way: {error!r}"))
+
+    async def _close_when_done(self, outlet: Outlet) -> None:
+        while outlet.busy:
+            self._changed.clear()
+            await self._changed.wait()
+        await outlet.road.transport.close()
+
+    async def _retire(self) -> None:
+        """Remove what was finished long enough ago; when to look again."""
+        now = self._clock.now()
+        if now < self._retire_at:
+            return
+        await self._spool.retire(now - self._keep)
+        again = self._last_end + self._keep > now
+        self._retire_at = now + max(60.0, self._keep / 24) if again else math.inf
+
+    async def _wait(self, until: float) -> None:
+        """Until something changes, or the time has come."""
+        until = min(until, self._retire_at)
+        if self._wake.is_set() or self._stopping:
+            return
+        waker = asyncio.ensure_future(self._wake.wait())
+        if until == math.inf:
+            await waker
+            return
+        seconds = min(max(until - self._clock.now(), 0.005), LOOK_AGAIN)
+        sleeper = asyncio.ensure_future(self._clock.sleep(seconds))
+        try:
+            await asyncio.wait((waker, sleeper), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            waker.cancel()
+            sleeper.cancel()
+
+
+def put_off(claimed: Claimed, until: float) -> Ending:
+    """The end of an attempt for which there was no budget after all."""
+    fates = tuple(
+        Fate(target=target, status=Status.DEFERRED, cause="The account has sent all it may for now.")
+        for target in claimed.targets
+    )
+    return Ending(fates=fates, due=until, counted=False)
+
+
+def _due(lane: Lane, now: float) -> bool:
+    return lane.due <= now or lane.due > now + LONGEST_WAIT
