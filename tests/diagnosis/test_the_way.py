@@ -71,7 +71,7 @@ async def test_a_closed_port() -> None:
     report = await examine(an_account(CLOSED, grant=STATIC))
     failed = report.failed()
     assert (failed.step, failed.failure) == (Step.TCP, Failure.TRANSIENT)
-    assert failed.text.startswith(CLOSED)
+    assert failed.text == f"{CLOSED}: Connection refused."
     assert failed.cause == "The server cannot be reached: DNS, network, firewall or port."
     assert failed.fix.startswith("Check the server's name and port")
     assert report["TLS"].text == report["EHLO"].text == "not done: there is no connection"

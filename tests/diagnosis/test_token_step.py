@@ -261,9 +261,33 @@ async def test_somebody_elses_token(tokens: TokenServer) -> None:
 
 
 async def test_a_role_that_is_missing(tokens: TokenServer) -> None:
-    found = (await examine_token(tokens, jwt(aud=EXCHANGE)))["token"]
+    tokens.script.append(answer(jwt(aud=EXCHANGE)))
+    account = an_account(provider="microsoft", token_url=tokens.url)
+    found = (await examine(account, tenant="contoso.example.org"))["token"]
     assert found.notes[0].startswith("It does not have the role SMTP.SendAsApp.")
-    assert "grant admin consent" in found.notes[0]
+    assert found.notes[0].endswith(
+        "grant admin consent. https://login.microsoftonline.com/contoso.example.org/adminconsent"
+        f"?client_id={CLIENT}"
+    )
+
+
+async def test_a_tenant_and_an_app_that_are_others(tokens: TokenServer) -> None:
+    tokens.script.append(answer(jwt(aud=EXCHANGE, roles=["SMTP.SendAsApp"], tid=SERVICE)))
+    account = an_account(provider="microsoft", token_url=tokens.url)
+    found = (await examine(account, tenant=CLIENT))["token"]
+    assert found.notes == (f"It comes from the tenant {SERVICE}, not from {CLIENT}.",)
+
+
+async def test_consent_that_is_missing(tokens: TokenServer) -> None:
+    said_so = "AADSTS65001: The user or administrator has not consented to use the application."
+    tokens.script.append(said(400, error="invalid_grant", error_description=said_so))
+    account = an_account(provider="microsoft", token_url=tokens.url)
+    failed = (await examine(account, tenant="example.org"))["token"]
+    assert failed.failure is Failure.REFUSED
+    assert failed.fix == "Grant consent for the app in Entra, under API permissions."
+    assert [command.line for command in failed.commands] == [
+        f"https://login.microsoftonline.com/example.org/adminconsent?client_id={CLIENT}"
+    ]
 
 
 async def test_a_clock_that_is_behind_and_a_token_bound_to_a_key(tokens: TokenServer) -> None:

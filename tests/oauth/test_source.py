@@ -135,6 +135,20 @@ async def test_invalidate_reaches_the_store_too(make: Make, store: GrantStore, s
     assert (await make().token()).access == Secret("access-2")
 
 
+async def test_a_fresh_token_is_asked_for_although_a_good_one_is_kept(
+    make: Make, server: TokenServer
+) -> None:
+    source = make()
+    kept = await source.token()
+    fresh = await source.fresh()
+    assert fresh.access != kept.access
+    assert await source.token() == fresh
+    server.script.append(Answer(503))
+    with pytest.raises(TokenUnavailable):
+        await source.fresh()
+    assert await source.token() == fresh  # which a failure does not cost
+
+
 async def test_another_source_adopts_what_is_kept(
     make: Make, server: TokenServer, clock: ManualClock
 ) -> None:

@@ -172,6 +172,7 @@ def _diagnosis(assembly: Assembly, report: Report, send_to: str) -> Diagnosis:
         account,
         state=assembly.state,
         provider=_preset(assembly, report.account),
+        tenant=assembly.configuration.account(report.account).tenant or "",
         send=send,
         send_to=send_to,
         capture=report.capture,

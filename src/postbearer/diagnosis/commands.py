@@ -1,4 +1,4 @@
-"""What an administrator types, with the ids of the account filled in."""
+"""What an administrator types or opens, with the ids of the account filled in."""
 
 from __future__ import annotations
 
@@ -39,6 +39,7 @@ class Ids:
     account: str
     address: str
     client_id: str = ""
+    tenant: str = ""
     object_id: str = ""  # of the Enterprise application, as an app-only token tells it
 
     def fill(self, text: str) -> str:
@@ -52,6 +53,7 @@ class Ids:
             "mailbox": self.address,
             "account": self.account if own else self.address,
             "client id": self.client_id,
+            "tenant": self.tenant,
             **dict.fromkeys((name.lower() for name in _OBJECT_ID), self.object_id),
         }
 
@@ -59,13 +61,23 @@ class Ids:
 def commands_for(verdict: Verdict, phase: Phase, preset: Preset, grant: str, ids: Ids) -> tuple[Command, ...]:
     """The commands that may cure `verdict`: those it names, else those the grant's set-up needs."""
     steps = [step for step in _steps(preset, grant) if not step.command.startswith(_OWN)]
-    named = [step for step in steps if step.command.split()[0] in verdict.remedy]
-    if named:
-        return tuple(_command(step, ids) for step in named)
-    if phase is not Phase.AUTH or verdict.klass is not Klass.HOLD or verdict.who is not Who.TENANT_ADMIN:
-        return ()
-    # A blank for somebody else's address belongs to what only some accounts need.
-    return tuple(_command(step, ids) for step in steps if "<address>" not in step.command)
+    chosen = [step for step in steps if step.command.split()[0] in verdict.remedy]
+    if not chosen and verdict.who is Who.TENANT_ADMIN and verdict.klass is Klass.HOLD:
+        if phase is Phase.AUTH:
+            # A blank for somebody else's address belongs to what only some accounts need.
+            chosen = [step for step in steps if "<address>" not in step.command and not _consents(step)]
+        elif phase is Phase.TOKEN and "consent" in verdict.remedy.lower():
+            chosen = [step for step in steps if _consents(step)]
+    return tuple(_command(step, ids) for step in chosen)
+
+
+def consent(preset: Preset, grant: str, ids: Ids) -> str:
+    """The address at which an administrator consents to the app; empty if none is known."""
+    return next((ids.fill(step.command) for step in _steps(preset, grant) if _consents(step)), "")
+
+
+def _consents(step: Step) -> bool:
+    return "/adminconsent" in step.command
 
 
 def _steps(preset: Preset, grant: str) -> Iterator[Step]:

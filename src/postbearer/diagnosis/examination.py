@@ -31,10 +31,10 @@ class Diagnosis:
     """Examines `account`; `run` yields the findings as they come.
 
     `state` is where its tokens are kept (None: nowhere). `provider` is its preset, where it is not the
-    one of that name (another cloud). With `send_to` a real message goes there by `send`, which is how
-    the account sends otherwise, so that its budget and its sender rule count. `capture` makes what sees
-    the conversation with each server, secrets masked. All steps are done that can be: every server is
-    tried, and a broken server does not keep the token from being looked at.
+    one of that name (another cloud), and `tenant` its organisation there. With `send_to` a real message
+    goes there by `send`, which is how the account sends otherwise, so that its budget and its sender rule
+    count. `capture` makes what sees the conversation with each server, secrets masked. All steps are done
+    that can be: every server is tried, and a broken server does not keep the token from being looked at.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Diagnosis:
         *,
         state: StateFolder | None = None,
         provider: Preset | None = None,
+        tenant: str = "",
         send: Send | None = None,
         send_to: str = "",
         clock: Clock | None = None,
@@ -62,7 +63,12 @@ class Diagnosis:
         self._dial = dial
         self._resolve = resolve
         self._mask = Mask()
-        self._ids = Ids(account.name, account.address, str(getattr(account.grant, "client_id", "")))
+        self._ids = Ids(
+            account.name,
+            account.address,
+            str(getattr(account.grant, "client_id", "")),
+            tenant or _tenant(self._preset, account.endpoint.url),
+        )
 
     async def run(self) -> AsyncGenerator[Finding, None]:
         """Every step; the errors that postbearer knows are findings and are not raised."""
@@ -242,6 +248,14 @@ def _preset(name: str) -> Preset:
         return preset(name)
     except ConfigError:
         return preset("smtp")
+
+
+def _tenant(preset: Preset, url: str) -> str:
+    """The tenant that stands in a token endpoint's address; empty if it has none."""
+    before, blank, behind = preset.token_url.partition("{tenant}")
+    if not blank or not url.startswith(before) or not url.endswith(behind):
+        return ""
+    return url[len(before) : len(url) - len(behind)]
 
 
 async def _close(talk: Conversation | None) -> None:

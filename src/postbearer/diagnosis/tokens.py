@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from postbearer.account import Account
 from postbearer.clock import Clock
 from postbearer.diagnosis.claims import Claims, is_guid, read_claims
-from postbearer.diagnosis.commands import Ids
+from postbearer.diagnosis.commands import Ids, consent
 from postbearer.diagnosis.failing import Explainer
 from postbearer.diagnosis.finding import Failure, Finding, Step
 from postbearer.diagnosis.masking import Mask
@@ -184,19 +184,22 @@ class TokenStep:
             )
         if claims.app and client and claims.app.casefold() != client.casefold():
             yield f"It was given to the app {claims.app}, not to {client}."
-        tenant = tenant_of(self.preset, self.account.endpoint.url)
+        tenant = self.explainer.ids.tenant
         if claims.tenant and is_guid(tenant) and claims.tenant.casefold() != tenant.casefold():
             yield f"It comes from the tenant {claims.tenant}, not from {tenant}."
         if role and claims.app_only and role not in claims.roles:
+            where = consent(self.preset, getattr(self.account.grant, "name", ""), self.explainer.ids)
             yield (
                 f"It does not have the role {role}. Unless Exchange grants the app its own role, AUTH will "
-                "fail: add the permission and grant admin consent."
+                f"fail: add the permission and grant admin consent. {where}".rstrip()
             )
 
     def _wrong(self, token: Token) -> tuple[str, str, str] | None:
         """A token that cannot work: the name of the finding, what was found, and what to set."""
         claims = self.claims
-        scopes = self.preset.scopes.get(getattr(self.account.grant, "name", None) or "static", ())
+        scopes = dict[str, tuple[str, ...]](self.preset.scopes).get(
+            getattr(self.account.grant, "name", ""), ()
+        )
         listed = ", ".join(f'"{scope}"' for scope in scopes)
         fix = f"Set scopes = [{listed}], or leave the key out." if scopes else ""
         if claims is not None:
@@ -225,14 +228,6 @@ class TokenStep:
         asked = getattr(self.account.grant, "scopes", ())
         wanted = [scope for scope in asked if scope not in _ALWAYS and not scope.endswith("/.default")]
         return [scope for scope in wanted if _short(scope) not in had]
-
-
-def tenant_of(preset: Preset, url: str) -> str:
-    """The tenant that stands in a token endpoint's address; empty if it has none."""
-    before, blank, behind = preset.token_url.partition("{tenant}")
-    if not blank or not url.startswith(before) or not url.endswith(behind):
-        return ""
-    return url[len(before) : len(url) - len(behind)]
 
 
 def _told(claims: Claims) -> Iterator[str]:

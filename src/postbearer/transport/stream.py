@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
+import re
 import socket
 import ssl
 from contextlib import suppress
@@ -319,4 +321,7 @@ def _describe(transport: asyncio.Transport, name: str) -> TlsInfo:
 def _plain(error: Exception) -> str:
     if isinstance(error, socket.gaierror):
         return f"the name was not found ({error.strerror})"
-    return (getattr(error, "strerror", "") or str(error) or type(error).__name__).rstrip(".")
+    # asyncio puts the addresses it tried into these texts; what went wrong is in the numbers.
+    numbers = dict.fromkeys(re.findall(r"\[Errno (\d+)\]", str(error)))
+    plain = "; ".join(os.strerror(int(number)) for number in numbers)
+    return (plain or str(error) or type(error).__name__).rstrip(".")
