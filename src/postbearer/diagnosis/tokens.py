@@ -197,9 +197,8 @@ class TokenStep:
     def _wrong(self, token: Token) -> tuple[str, str, str] | None:
         """A token that cannot work: the name of the finding, what was found, and what to set."""
         claims = self.claims
-        scopes = dict[str, tuple[str, ...]](self.preset.scopes).get(
-            getattr(self.account.grant, "name", ""), ()
-        )
+        grant = getattr(self.account.grant, "name", "")
+        scopes = next((usual for name, usual in self.preset.scopes.items() if name == grant), ())
         listed = ", ".join(f'"{scope}"' for scope in scopes)
         fix = f"Set scopes = [{listed}], or leave the key out." if scopes else ""
         if claims is not None:
