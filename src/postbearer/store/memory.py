@@ -10,7 +10,7 @@ from itertools import count
 from postbearer.address import Address
 from postbearer.clock import Clock
 from postbearer.envelope import Recipient
-from postbearer.errors import LeaseLost, StoreError
+from postbearer.errors import LeaseLost, StoreError, UsageError
 from postbearer.message import BytesContent, Content
 from postbearer.store.records import (
     Attempt,
@@ -268,8 +268,8 @@ class MemorySpool:
         return kept.entry(attempts=True) if kept else None
 
     async def change(self, message: str, status: Status, now: float, address: str = "") -> int:
-        if status not in (Status.HELD, Status.READY, Status.CANCELLED):
-            raise StoreError(f"A recipient cannot be made {status} by hand.")
+        if not status.by_hand:
+            raise UsageError(f"A recipient cannot be made {status} by hand.")
         wanted = Address.parse(address).canonical if address else ""
         changed = 0
         for delivery in self._kept[message].deliveries if message in self._kept else ():

@@ -36,6 +36,11 @@ class Status(StrEnum):
     def final(self) -> bool:
         return self in (Status.DELIVERED, Status.FAILED, Status.EXPIRED, Status.CANCELLED)
 
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person may decide so."""
+        return self in (Status.HELD, Status.READY, Status.CANCELLED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 import apsw
 
 from postbearer.address import Address
-from postbearer.errors import LeaseLost, StoreError
+from postbearer.errors import LeaseLost, StoreError, UsageError
 from postbearer.store.database import rows
 from postbearer.store.letters import (
     DONE,
@@ -193,6 +193,8 @@ def remove_orphans(connection: apsw.Connection) -> int:
 
 def change(connection: apsw.Connection, message: str, status: Status, now: float, address: str = "") -> int:
     """What a person decides about the recipients of a message that are open and not leased."""
+    if not status.by_hand:
+        raise UsageError(f"A recipient cannot be made {status} by hand.")
     wanted = Address.parse(address).canonical if address else ""
     changed, touched = 0, set()
     for row, delivery, letter, mailbox in rows(connection, SQL["changeable"], (message,)):

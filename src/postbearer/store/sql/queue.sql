@@ -26,9 +26,10 @@ INSERT INTO delivery (message, account, priority, client, due) VALUES (?, ?, ?, 
 INSERT INTO recipient (delivery, address, notify, orcpt) VALUES (?, ?, ?, ?);
 
 -- name: next-lane
--- The lane behind the one given and its first delivery: one step in the index, however long the lanes.
+-- The lane behind the one given and its first delivery: one step in the index, however long the lanes,
+-- because the comparison names all its columns, and no due time is behind 9e999.
 SELECT account, priority, client, due FROM delivery
- WHERE state = 'w' AND (account, priority, client) > (?, ?, ?)
+ WHERE state = 'w' AND (account, priority, client, due) > (?, ?, ?, 9e999)
  ORDER BY account, priority, client, due LIMIT 1;
 
 -- name: claim
@@ -95,7 +96,7 @@ SELECT recipient.id, recipient.delivery, recipient.state, recipient.address
 UPDATE recipient SET state = ? WHERE id = ?;
 
 -- name: retirable
-SELECT DISTINCT message FROM delivery AS one
+SELECT DISTINCT message FROM delivery AS one INDEXED BY delivery_ended
  WHERE state = 'x' AND ended < ?1
    AND NOT EXISTS (SELECT 1 FROM delivery AS other
                     WHERE other.message = one.message AND (other.state <> 'x' OR other.ended >= ?1))

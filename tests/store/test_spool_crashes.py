@@ -1,0 +1,150 @@
+"""A process that dies, at every step and at every system call: nothing it promised is lost."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from postbearer.clock import SystemClock
+from postbearer.store import Entry, Query, SqliteSpool, Status
+from support.spooling import TEXT
+
+TESTS = Path(__file__).parent.parent
+POINTS = [
+    f"{what}.{when}" for what in ("accept", "attempt", "done", "dsn", "purge") for when in ("before", "after")
+]
+
+
+def run(path: Path, *, point: str = "", wrapped_in: Sequence[str] = (), messages: int = 4) -> list[list[str]]:
+    """What the process said before its end."""
+    env = {**os.environ, "PYTHONPATH": str(TESTS), "POSTBEARER_CRASH_AT": point}
+    command = [*wrapped_in, sys.executable, "-m", "support.spoolrun", str(path), str(messages)]
+    done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in done.stderr, done.stderr
+    return [line.split(maxsplit=2) for line in done.stdout.splitlines()]
+
+
+async def found(path: Path) -> dict[str, Entry]:
+    """What is in the spool after a restart, read to the last octet."""
+    spool = SqliteSpool(path, clock=SystemClock(), reserve=0, allow_ephemeral=True)
+    await spool.open()
+    entries = {entry.message.id: entry for entry in await spool.search(Query())}
+    for entry in entries.values():
+        text = b"".join(spool.content(entry.message).blocks())
+        assert text.startswith(TEXT)
+    await spool.close()
+    return entries
+
+
+def check(said: list[list[str]], entries: dict[str, Entry]) -> None:
+    """Nothing promised is missing, and nothing is said to be done that was not."""
+    told = {tuple(words[:2]) for words in said}
+    retired = any(words[0] == "retired" for words in said)
+    for what, name, *_ in [(*words, "") for words in said]:
+        if what == "accepted" and not retired:
+            assert name in entries or ("done", name) in told, f"{name} is lost"
+    for name, entry in entries.items():
+        [row] = entry.rows
+        if ("done", name) in told:
+            assert row.status in (Status.DELIVERED, Status.FAILED)
+        if row.status is Status.FAILED and not retired:
+            assert f"r{name}" in entries  # its report, or neither
+        if ("claimed", name) in told and not row.status.final:
+            assert (row.status, row.unknown) == (Status.DEFERRED, True)  # never as if it had not been tried
+
+
+@pytest.mark.parametrize("point", POINTS)
+async def test_killed_at_a_named_point(tmp_path: Path, point: str) -> None:
+    path = tmp_path / "spool.db"
+    said = run(path, point=point)
+    assert ["closed"] not in said
+    entries = await found(path)
+    check(said, entries)
+    if point == "accept.before":
+        assert entries == {}
+    if point == "accept.after":
+        assert entries["m0"].rows[0].status is Status.READY  # accepted, though nobody was told
+    if point in ("attempt.after", "done.before"):
+        assert entries["m0"].rows[0].unknown
+    if point == "done.after":
+        assert entries["m0"].rows[0].status is Status.DELIVERED
+    if point.startswith("dsn"):
+        assert ("rm2" in entries) == (point == "dsn.after")
+    if point.startswith("purge"):
+        assert ("m0" in entries) == (point == "purge.before")
+
+
+async def test_an_undisturbed_run_ends_properly(tmp_path: Path) -> None:
+    said = run(tmp_path / "spool.db")
+    assert said[-2:] == [["retired", "4"], ["closed"]]
+    assert list(await found(tmp_path / "spool.db")) == ["rm2"]
+
+
+def strace(tmp_path: Path, inject: str) -> list[str]:
+    program = shutil.which("strace")
+    assert program, "strace is listed in tests/servers/debian-packages.txt"
+    return [
+        program,
+        "-f",
+        "-qq",
+        "-o",
+        str(tmp_path / "trace"),
+        "-e",
+        "trace=fdatasync,fsync,pwrite64",
+        "-e",
+        inject,
+    ]
+
+
+def struck(tmp_path: Path) -> bool:
+    text = (tmp_path / "trace").read_text()
+    return "INJECTED" in text or "killed by SIGKILL" in text
+
+
+FAULTS = {
+    "sync fails": "inject=fdatasync:error=EIO:when={n}",
+    "syncs fail from then on": "inject=fdatasync:error=EIO:when={n}+",
+    "write fails": "inject=pwrite64:error=EIO:when={n}",
+    "disk is full from then on": "inject=pwrite64:error=ENOSPC:when={n}+",
+    "killed at a sync": "inject=fdatasync:signal=KILL:when={n}",
+    "killed at a write": "inject=pwrite64:signal=KILL:when={n}",
+}
+STEPS = {True: range(1, 2000), False: (12, 15, 19)}  # all of them, or a few in the middle of the work
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_a_system_call_that_fails(tmp_path: Path, fault: str, long: bool) -> None:
+    for n in STEPS[long]:
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        path = folder / "spool.db"
+        said = run(path, wrapped_in=strace(folder, FAULTS[fault].format(n=n)))
+        check(said, await found(path))
+        if not struck(folder):
+            break
+
+
+SMALL_DISK = """
+mount -t tmpfs -o size=4m none "$1" && shift && exec "$@"
+"""
+
+
+@pytest.mark.servers
+def test_a_small_disk_that_fills_up(tmp_path: Path) -> None:
+    """Accepting ends with a clear error; what was accepted before is delivered and marked all the same."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    user = ["--map-root-user", "--user"] if os.geteuid() else []
+    apart = ["unshare", "--mount", *user, "sh", "-c", SMALL_DISK, "sh", str(disk)]
+    said = run(disk / "spool.db", wrapped_in=apart, messages=40)
+    done = {name for what, name, *_ in said[:-2] if what == "done"}
+    full = {name for what, name, *_ in said[:-2] if what == "StoreFull"}
+    assert len(done) > 3
+    assert full
+    assert done | full == {f"m{number}" for number in range(40)}
+    assert said[-1] == ["closed"]

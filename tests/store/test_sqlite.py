@@ -1,0 +1,342 @@
+"""The SQLite file: durable, for its owner alone, opened by one, and refused rather than guessed at."""
+
+import asyncio
+import os
+import stat
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import apsw
+import pytest
+
+from postbearer.errors import OutcomeUnknown, SchemaMismatch, StoreError, StoreFull
+from postbearer.store import Query, SqliteSpool, Status
+from postbearer.store.place import file_system
+from postbearer.testing import ManualClock
+from support.spooling import START, TEXT, accept, claim, ending, sqlite, statuses
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(START)
+
+
+@pytest.fixture
+async def spool(tmp_path: Path, clock: ManualClock) -> AsyncIterator[SqliteSpool]:
+    made = sqlite(tmp_path, clock)
+    await made.open()
+    yield made
+    await made.close()
+
+
+async def used(folder: Path, clock: ManualClock) -> Path:
+    """A spool with a message in it, properly closed."""
+    spool = sqlite(folder, clock)
+    await spool.open()
+    await accept(spool, "m1", text=TEXT + b"x" * 300_000)
+    await spool.close()
+    return folder / "spool.db"
+
+
+def abandon(folder: Path) -> Path:
+    """What a killed process leaves: its files as they are at this moment."""
+    copy = folder / "after"
+    copy.mkdir()
+    for file in folder.glob("spool.db*"):
+        (copy / file.name).write_bytes(file.read_bytes())
+        (copy / file.name).chmod(0o600)
+    return copy
+
+
+async def test_it_is_all_there_after_a_proper_end(tmp_path: Path, clock: ManualClock) -> None:
+    await used(tmp_path, clock)
+    again = sqlite(tmp_path, clock)
+    found = await again.open()
+    assert (found.clean, found.unknown, found.orphans) == (True, 0, 0)
+    [claimed] = await claim(again)
+    assert sum(map(len, again.content(claimed.message).blocks())) == len(TEXT) + 300_000
+    await again.close()
+
+
+async def test_only_the_owner_can_read_it(spool: SqliteSpool, tmp_path: Path) -> None:
+    await accept(spool, "m1")
+    assert sorted(os.listdir(tmp_path)) == ["spool.db", "spool.db-shm", "spool.db-wal", "spool.lock"]
+    modes = {stat.S_IMODE(os.stat(tmp_path / name).st_mode) for name in os.listdir(tmp_path)}
+    assert modes == {0o600}
+
+
+async def test_a_second_relay_is_told_who_has_it(
+    spool: SqliteSpool, tmp_path: Path, clock: ManualClock
+) -> None:
+    with pytest.raises(StoreError, match=rf"in use by another process \({os.getpid()}\).*spool.lock"):
+        await sqlite(tmp_path, clock).open()
+
+
+async def test_the_lock_is_free_after_a_failed_start(tmp_path: Path, clock: ManualClock) -> None:
+    (tmp_path / "spool.db").write_bytes(b"")
+    with pytest.raises(StoreError):
+        await sqlite(tmp_path, clock).open()
+    (tmp_path / "spool.db").unlink()
+    spool = sqlite(tmp_path, clock)
+    await spool.open()
+    await spool.close()
+
+
+async def test_work_that_was_under_way_may_have_arrived(
+    spool: SqliteSpool, tmp_path: Path, clock: ManualClock
+) -> None:
+    await accept(spool, "sent?", recipients=("a@example.org", "b@example.org"))
+    await accept(spool, "waiting")
+    [claimed] = await claim(spool)
+    assert claimed.message.id == "sent?"
+    half = spool.stage("half")
+    await half.write(b"x" * 600_000)
+    copy = abandon(tmp_path)
+    clock.advance(30)
+
+    again = sqlite(copy, clock)
+    found = await again.open()
+    assert not found.clean
+    assert (found.unknown, found.doubtful, found.orphans) == (1, ("sent?",), 1)
+    entry = await again.show("sent?")
+    assert entry
+    assert [(row.status, row.unknown, row.attempts) for row in entry.rows] == [(Status.DEFERRED, True, 1)] * 2
+    assert [(each.ended, each.unknown) for each in entry.attempts] == [(START + 30, True)]
+    assert await statuses(again, "waiting") == [Status.READY]
+    with pytest.raises(StoreError):
+        await again.settle(claimed, ending(claimed, Status.DELIVERED))
+    await again.close()
+
+
+async def test_leases_never_come_twice(tmp_path: Path, clock: ManualClock) -> None:
+    leases = []
+    for _ in range(3):
+        spool = sqlite(tmp_path, clock)
+        await spool.open()
+        await accept(spool, f"m{len(leases)}")
+        leases += [each.lease for each in await claim(spool, most=9)]
+        await spool.close()
+    assert leases == sorted(set(leases))
+
+
+def flip(path: Path) -> None:
+    connection = apsw.Connection(str(path))
+    connection.execute(
+        "UPDATE content SET data = CAST(replace(data, 'hello', 'hullo') AS BLOB) WHERE place & 1 = 0"
+    )
+    connection.close()
+
+
+async def test_content_that_changed_is_not_sent(tmp_path: Path, clock: ManualClock) -> None:
+    spool = sqlite(tmp_path, clock)
+    await spool.open()
+    small = await accept(spool, "small")
+    large = await accept(spool, "large", text=TEXT + b"x" * 600_000)
+    await spool.close()
+    flip(tmp_path / "spool.db")
+    await spool.open()
+    with pytest.raises(StoreError, match="small is not what was accepted"):
+        next(iter(spool.content(small).blocks()))
+    got = []
+    with pytest.raises(StoreError, match="large is not what was accepted"):
+        got.extend(spool.content(large).blocks())
+    assert sum(map(len, got)) < large.size
+    await spool.close()
+
+
+DAMAGE: dict[str, tuple[Callable[[Path], object], str]] = {
+    "empty": (lambda file: file.write_bytes(b""), "does not begin like"),
+    "another kind of file": (lambda file: file.write_bytes(b"\x7fELF" * 1000), "does not begin like"),
+    "cut off": (lambda file: os.truncate(file, file.stat().st_size - 5000), "octets are missing"),
+    "another database": (lambda file: (file.unlink(), alien(file)), "not a spool"),
+    "readable by all": (lambda file: file.chmod(0o644), "chmod 600"),
+}
+
+
+def alien(file: Path) -> None:
+    connection = apsw.Connection(str(file))
+    connection.pragma("journal_mode", "wal")
+    connection.execute("CREATE TABLE t (x)")
+    connection.close()
+    file.chmod(0o600)
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+async def test_a_file_that_cannot_be_trusted_is_refused(
+    tmp_path: Path, clock: ManualClock, damage: str
+) -> None:
+    path = await used(tmp_path, clock)
+    do, says = DAMAGE[damage]
+    do(path)
+    with pytest.raises(StoreError, match=says):
+        await sqlite(tmp_path, clock).open()
+
+
+async def test_pages_full_of_zeros_are_found_after_an_unclean_end(
+    spool: SqliteSpool, tmp_path: Path, clock: ManualClock
+) -> None:
+    for number in range(200):
+        await accept(spool, f"m{number}")
+    copy = abandon(tmp_path)
+    connection = apsw.Connection(str(copy / "spool.db"))
+    connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    connection.pragma("journal_mode", "wal")
+    root = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'recipient'").get
+    connection.close()
+    (copy / "spool.db-wal").touch(0o600)
+    with (copy / "spool.db").open("r+b") as file:
+        file.seek((root - 1) * 4096)
+        file.write(bytes(4096))
+    with pytest.raises(StoreError, match="is damaged"):
+        await sqlite(copy, clock).open()
+
+
+async def test_a_log_that_is_gone_is_missed(spool: SqliteSpool, tmp_path: Path, clock: ManualClock) -> None:
+    await accept(spool, "m1")
+    copy = abandon(tmp_path)
+    (copy / "spool.db-wal").unlink()
+    with pytest.raises(StoreError, match=r"-wal is missing.*create an empty"):
+        await sqlite(copy, clock).open()
+    (copy / "spool.db-wal").touch(0o600)
+    again = sqlite(copy, clock)
+    await again.open()
+    await again.close()
+
+
+async def test_a_log_without_its_file_is_no_empty_queue(
+    spool: SqliteSpool, tmp_path: Path, clock: ManualClock
+) -> None:
+    await accept(spool, "m1")
+    copy = abandon(tmp_path)
+    (copy / "spool.db").unlink()
+    with pytest.raises(StoreError, match="is missing"):
+        await sqlite(copy, clock).open()
+
+
+async def test_a_newer_schema_is_left_alone(tmp_path: Path, clock: ManualClock) -> None:
+    path = await used(tmp_path, clock)
+    connection = apsw.Connection(str(path))
+    connection.pragma("user_version", 99)
+    connection.close()
+    before = path.read_bytes()
+    with pytest.raises(SchemaMismatch, match=r"schema 99.*newer version"):
+        await sqlite(tmp_path, clock).open()
+    assert path.read_bytes() == before
+
+
+async def test_a_file_that_is_not_durable_is_refused(tmp_path: Path, clock: ManualClock) -> None:
+    path = await used(tmp_path, clock)
+    connection = apsw.Connection(str(path))
+    connection.pragma("journal_mode", "delete")
+    connection.close()
+    with pytest.raises(StoreError, match="not be durable: journal_mode=delete"):
+        await sqlite(tmp_path, clock).open()
+
+
+async def test_where_there_is_no_room_nothing_changes_and_marks_still_fit(spool: SqliteSpool) -> None:
+    await accept(spool, "m1")
+    [claimed] = await claim(spool)
+    pages = await spool._writer.submit(lambda connection: connection.pragma("page_count"))
+    await spool._writer.submit(lambda connection: connection.pragma("max_page_count", pages))
+    results = await asyncio.gather(
+        accept(spool, "big", text=b"x" * 200_000),
+        spool.settle(claimed, ending(claimed, Status.DELIVERED, reply="250 ok " + 20_000 * "x")),
+        return_exceptions=True,
+    )
+    assert isinstance(results[0], StoreFull)
+    assert results[1] is None
+    assert await spool.show("big") is None
+    assert await statuses(spool, "m1") == [Status.DELIVERED]
+    await spool._writer.submit(lambda connection: connection.pragma("max_page_count", 1_000_000))
+    await accept(spool, "big", text=b"x" * 200_000)
+
+
+async def test_the_reserve_is_kept_free(tmp_path: Path, clock: ManualClock) -> None:
+    free = os.statvfs(tmp_path).f_bavail * os.statvfs(tmp_path).f_frsize
+    spool = SqliteSpool(tmp_path / "spool.db", clock=clock, reserve=free // 2, allow_ephemeral=True)
+    await spool.open()
+    assert await spool.room(1_000_000)
+    assert not await spool.room(free)
+    await spool.close()
+
+
+async def test_an_unwell_disk_closes_the_queue_until_it_is_well_again(
+    spool: SqliteSpool, tmp_path: Path
+) -> None:
+    await accept(spool, "m1")
+    [claimed] = await claim(spool)
+
+    def break_down(connection: apsw.Connection) -> None:
+        raise apsw.IOError("disk I/O error")
+
+    (tmp_path / "spool.db").rename(tmp_path / "away")  # the disk is gone for a while
+    together = await asyncio.gather(
+        accept(spool, "m2"), spool._writer.submit(break_down), return_exceptions=True
+    )
+    assert [type(each) for each in together] == [OutcomeUnknown] * 2
+    assert "disk I/O error" in spool.trouble
+    assert not await spool.room(1)
+    with pytest.raises(StoreError, match="closed after a failed write"):
+        await accept(spool, "m3")
+    (tmp_path / "away").rename(tmp_path / "spool.db")
+    assert await spool.room(1)
+    assert spool.trouble == ""
+    await accept(spool, "m4")
+    await spool.settle(claimed, ending(claimed, Status.DELIVERED))  # its lease is still good
+    assert [each.message.id for each in await spool.search(Query())] == ["m1", "m4"]
+
+
+async def test_a_claim_nobody_waits_for_is_given_back(spool: SqliteSpool) -> None:
+    await accept(spool, "m1")
+    waiting = asyncio.create_task(claim(spool))
+    await asyncio.sleep(0)  # it is on its way to the writer
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    for _ in range(3):  # the claim is made, and given back
+        await spool._writer.submit(lambda connection: None)
+    [claimed] = await claim(spool)
+    assert claimed.attempt == 1
+
+
+async def test_space_of_removed_messages_is_used_again(spool: SqliteSpool, tmp_path: Path) -> None:
+    sizes = []
+    for number in range(6):
+        await accept(spool, f"m{number}", text=b"x" * 500_000)
+        [claimed] = await claim(spool)
+        await spool.settle(claimed, ending(claimed, Status.DELIVERED))
+        assert await spool.retire(START + 1) == 1
+        sizes.append(await spool._writer.submit(lambda connection: connection.pragma("page_count")))
+    assert sizes[-1] == sizes[1]
+
+
+async def test_removed_content_does_not_linger(tmp_path: Path, clock: ManualClock) -> None:
+    spool = sqlite(tmp_path, clock)
+    await spool.open()
+    await accept(spool, "m1", text=b"canary-of-the-body" * 1000)
+    [claimed] = await claim(spool)
+    await spool.settle(claimed, ending(claimed, Status.DELIVERED))
+    await spool.retire(START + 1)
+    await spool.close()
+    assert b"canary-of-the-body" not in (tmp_path / "spool.db").read_bytes()
+
+
+async def test_a_missing_folder_is_named(tmp_path: Path, clock: ManualClock) -> None:
+    with pytest.raises(StoreError, match="install -d"):
+        await sqlite(tmp_path / "nowhere", clock).open()
+
+
+def test_the_file_system_is_known() -> None:
+    assert file_system(Path("/proc")) == "proc"
+
+
+async def test_a_disk_that_forgets_is_refused(tmp_path: Path, clock: ManualClock) -> None:
+    with pytest.raises(StoreError, match=r"tmpfs.*allow-ephemeral"):
+        await SqliteSpool(Path("/dev/shm/spool.db"), clock=clock).open()
+
+
+async def test_one_commit_serves_all_who_wait(spool: SqliteSpool) -> None:
+    commits = []
+    await spool._writer.submit(lambda connection: connection.set_commit_hook(lambda: bool(commits.append(1))))
+    await asyncio.gather(*(accept(spool, f"m{number}") for number in range(200)))
+    assert len(commits) < 20

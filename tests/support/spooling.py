@@ -1,0 +1,87 @@
+"""Messages for spools, and the few steps most tests take with them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from postbearer.clock import Clock
+from postbearer.envelope import Envelope
+from postbearer.store import (
+    Claimed,
+    Lane,
+    Message,
+    NewDelivery,
+    Priority,
+    Result,
+    Settlement,
+    Spool,
+    SqliteSpool,
+    Staging,
+    Status,
+)
+
+TEXT = b"From: app@example.org\r\nSubject: hello\r\n\r\nhello\r\n"
+START = 1_800_000_000.0  # where a ManualClock begins
+
+
+def sqlite(folder: Path, clock: Clock) -> SqliteSpool:
+    return SqliteSpool(folder / "spool.db", clock=clock, reserve=0, allow_ephemeral=True)
+
+
+def message(
+    name: str, content: Staging, recipients: Sequence[str] = ("you@example.org",), accepted: float = START
+) -> Message:
+    return Message(
+        id=name,
+        accepted=accepted,
+        client="app",
+        envelope=Envelope.of("app@example.org", recipients),
+        received="from app by relay.example.org",
+        size=content.size,
+        sha256=content.sha256,
+        expires=accepted + 86_400,
+        message_id=f"<{name}@example.org>",
+        author="app@example.org",
+        subject="hello",
+    )
+
+
+async def accept(
+    spool: Spool,
+    name: str,
+    *,
+    text: bytes = TEXT,
+    recipients: Sequence[str] = ("you@example.org",),
+    account: str = "work",
+    client: str = "app",
+    due: float = START,
+    accepted: float = START,
+) -> Message:
+    """Put a message with one delivery into the queue."""
+    content = spool.stage(name)
+    await content.write(text)
+    made = message(name, content, recipients, accepted)
+    delivery = NewDelivery(account=account, recipients=made.envelope.recipients, client=client, due=due)
+    await spool.accept(made, content, [delivery])
+    return made
+
+
+async def claim(
+    spool: Spool, now: float = START, most: int = 1, account: str = "work", client: str = "app"
+) -> Sequence[Claimed]:
+    lane = Lane(account=account, priority=Priority.NORMAL, client=client, due=now)
+    return await spool.claim(lane, most, now)
+
+
+def ending(
+    claimed: Claimed, status: Status, *, at: float = START, reply: str = "", due: float | None = None
+) -> Settlement:
+    """All recipients end alike."""
+    results = [Result(row=each.row, status=status, reply=reply) for each in claimed.targets]
+    return Settlement(results=tuple(results), ended=at, due=due)
+
+
+async def statuses(spool: Spool, name: str) -> list[Status]:
+    entry = await spool.show(name)
+    return [row.status for row in entry.rows] if entry else []

@@ -1,0 +1,64 @@
+"""A process that uses a spool and may die at any moment: it says what it was promised.
+
+    python -m support.spoolrun FILE MESSAGES
+
+For each message it prints ``accepted ID``, ``claimed ID``, ``done ID``, or what went wrong instead, and
+at the end ``retired N`` and ``closed``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from postbearer.clock import SystemClock
+from postbearer.errors import StoreError
+from postbearer.store import NewDelivery, Report, Spool, SqliteSpool, Status
+from support.spooling import START, TEXT, accept, claim, ending, message
+
+
+def say(*words: object) -> None:
+    print(*words, flush=True)
+
+
+async def carry(spool: Spool, name: str, *, large: bool, fails: bool) -> None:
+    """One message from its acceptance to its end; a failed one makes a report."""
+    await accept(spool, name, text=TEXT + name.encode() * (100_000 if large else 1), client=name)
+    say("accepted", name)
+    [claimed] = await claim(spool, client=name)
+    say("claimed", name)
+    end = ending(claimed, Status.FAILED if fails else Status.DELIVERED, reply="ok")
+    if fails:
+        content = spool.stage(f"r{name}")
+        await content.write(TEXT)
+        about = replace(message(f"r{name}", content), report_of=name)
+        back = NewDelivery(account="work", recipients=about.envelope.recipients, client="reports")
+        end = replace(end, reports=(Report(message=about, content=TEXT, delivery=back),))
+    await spool.settle(claimed, end)
+    say("done", name)
+
+
+async def main(path: Path, messages: int) -> None:
+    spool = SqliteSpool(path, clock=SystemClock(), reserve=0, allow_ephemeral=True)
+    try:
+        await spool.open()
+    except StoreError as error:
+        say(type(error).__name__, "open", error)
+        return
+    for number in range(messages):
+        try:
+            await carry(spool, f"m{number}", large=number % 4 == 1, fails=number % 4 == 2)
+        except StoreError as error:
+            say(type(error).__name__, f"m{number}", error)
+    try:
+        say("retired", await spool.retire(START + 1))
+    except StoreError as error:
+        say(type(error).__name__, "retire", error)
+    await spool.close()
+    say("closed")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
