@@ -15,7 +15,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     7: ("cli", "testing"),
     6: ("submission", "observe"),
     5: ("config", "assembly", "mailer"),
-    4: ("engine", "account", "diagnosis"),
+    4: ("engine", "account", "diagnosis", "operations"),
     3: ("transport", "store"),
     2: ("sasl", "oauth", "keeping", "verdict"),
     1: ("wire", "message", "providers", "http"),
@@ -25,6 +25,7 @@ LAYER = {unit: layer for layer, units in LAYERS.items() for unit in units}
 
 SIBLINGS = {  # who may import a unit of the same layer; layer 0 is one vocabulary
     "keeping": {"oauth"},  # a cloud vault wants a token
+    "operations": {"engine"},  # what people do to its queue
     "account": {"engine"},  # has a budget
     "diagnosis": {"account"},  # looks at one
     "assembly": {"config"},  # turns it into objects

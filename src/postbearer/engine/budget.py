@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 from postbearer.clock import Clock
 from postbearer.store import Charge, Ledger
@@ -49,13 +50,15 @@ class Left:
 class Budget:
     """The budget of one account, counted in a ledger that is shared by all who send for it.
 
-    Times are on the wall clock. Raises `StoreError` when the ledger cannot be used.
+    Times are on the wall clock. Raises `StoreError` when the ledger cannot be used. `opens` tells, by
+    whether it is for urgent mail, when there is room for one recipient as of the last look at the ledger.
     """
 
     def __init__(self, ledger: Ledger | None, limits: Limits, clock: Clock) -> None:
         self._ledger = ledger
         self._limits = limits
         self._clock = clock
+        self.opens = {True: 0.0, False: 0.0}
 
     async def take(self, recipients: int, *, urgent: bool = True) -> float | None:
         """Charge an attempt for `recipients` if it may begin now, and return None.
@@ -64,13 +67,14 @@ class Budget:
         """
         if self._ledger is None:
             return None
-        return await self._ledger.charge(
-            recipients, lambda past, now: self._slot(past, now, recipients, urgent=urgent)
-        )
 
-    async def next_slot(self, *, urgent: bool = True) -> float:
-        """When an attempt for one recipient may begin; nothing is charged."""
-        return self._slot(await self._past(), self._clock.now(), 1, urgent=urgent)
+        def decide(past: Sequence[Charge], now: float) -> float:
+            slot = self._slot(past, now, recipients, urgent=urgent)
+            after = past if slot > now else [*past, Charge(now, recipients)]
+            self.opens = {each: self._slot(after, now, 1, urgent=each) for each in (True, False)}
+            return slot
+
+        return await self._ledger.charge(recipients, decide)
 
     async def left(self) -> Left:
         """What the sliding windows leave room for now."""
@@ -105,7 +109,9 @@ def next_slot(past: Sequence[Charge], limits: Limits, *, now: float, recipients:
     `past` is in order of time. A charge in the future is the trace of a clock that was set back, and
     counts as made now: the account waits one window at most, and never sends twice its limit.
     """
-    charges = [Charge(min(charge.at, now), charge.recipients) for charge in past]
+    charges = past
+    if past and past[-1].at > now:
+        charges = [Charge(min(charge.at, now), charge.recipients) for charge in past]
     return max(
         _window(charges, limits.messages_per_minute, MINUTE, now),
         _pace(charges, limits.messages_per_minute, now),
@@ -125,7 +131,7 @@ def _pace(charges: Sequence[Charge], limit: int | None, now: float) -> float:
     """Half of a minute's messages may go at once; from there on they are spread over the minute."""
     if limit is None or not charges:
         return now
-    recent = sum(1 for charge in charges if charge.at > now - MINUTE)
+    recent = sum(1 for _ in takewhile(lambda charge: charge.at > now - MINUTE, reversed(charges)))
     return now if recent < max(1, limit // 2) else max(now, charges[-1].at + MINUTE / limit)
 
 

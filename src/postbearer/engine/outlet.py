@@ -29,7 +29,6 @@ class Outlet:
         self._good = 0  # messages that went well in a row
         self._failures = 0  # in a row, without anything having been attempted
         self._rest_until = -math.inf  # monotonic
-        self._open_at = {True: 0.0, False: 0.0}  # when the budget has room, for urgent mail and for other
 
     @property
     def terms(self) -> Terms:
@@ -61,26 +60,20 @@ class Outlet:
 
     def free(self, priority: Priority, now: float) -> bool:
         """Whether an attempt may begin now."""
-        return self.slots(now) > 0 and self._open_at[_urgent(priority)] <= now
+        return self.slots(now) > 0 and self.budget_opens(priority) <= now
 
     def budget_opens(self, priority: Priority) -> float:
-        """When the budget has room, as far as was looked (`look`)."""
-        return self._open_at[_urgent(priority)]
+        """When the budget has room, as far as was looked."""
+        return self.budget.opens[priority is Priority.URGENT]
 
     def free_at(self, priority: Priority, now: float) -> float:
         """When an attempt may begin, by the clock alone; infinity if something else must happen first."""
         if self.pause is not None and self.pause.probe is None:
             return math.inf
-        opens = max(now, self._open_at[_urgent(priority)], now + self._resting)
+        opens = max(now, self.budget_opens(priority), now + self._resting)
         if self.pause is not None and self.pause.probe is not None:
             opens = max(opens, self.pause.probe)
         return opens if self.slots(opens) or self._resting > 0 else math.inf
-
-    async def look(self) -> None:
-        """See when the budget has room. Raises `StoreError`."""
-        if self.limited:
-            for urgent in (True, False):
-                self._open_at[urgent] = await self.budget.next_slot(urgent=urgent)
 
     def rest(self, seconds: float) -> None:
         """Nothing could be attempted: leave the account alone for `seconds`, or as long as seems right."""
@@ -110,7 +103,3 @@ class Outlet:
     @property
     def _resting(self) -> float:
         return self._rest_until - self._clock.monotonic()
-
-
-def _urgent(priority: Priority) -> bool:
-    return priority is Priority.URGENT

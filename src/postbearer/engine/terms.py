@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from postbearer.engine.budget import Limits
@@ -57,8 +58,12 @@ class Terms(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Road:
-    """An account with its way out, and the ledger its budget is counted in (None: no limits)."""
+    """An account with its way out, and the ledger its budget is counted in (None: no limits).
+
+    `token_expires` tells when the token in use does (Unix seconds), as far as that is known.
+    """
 
     terms: Terms
     transport: Transport
     ledger: Ledger | None = None
+    token_expires: Callable[[], float | None] = field(default=lambda: None)

@@ -169,18 +169,8 @@ class Worker:
         while True:
             now = self._clock.now()
             lanes = await self._spool.lanes(now)
-            await self._look(lanes)
             if not await self._claim(lanes):
                 return min((self._time_of(lane) for lane in lanes), default=math.inf)
-
-    async def _look(self, lanes: Sequence[Lane]) -> None:
-        """See what the budgets leave room for, of the accounts that have mail, and of their substitutes."""
-        homes = [self._outlets[name] for name in {lane.account for lane in lanes} if name in self._outlets]
-        names = {
-            name for home in homes for name in (home.terms.name, home.terms.fallback, home.terms.overflow)
-        }
-        for name in names & self._outlets.keys():
-            await self._outlets[name].look()
 
     async def _claim(self, lanes: Sequence[Lane]) -> bool:
         """Claim for every free slot; whether anything was claimed."""
@@ -250,7 +240,6 @@ class Worker:
             slot = await way.budget.take(len(claimed.targets), urgent=urgent)
             if slot is not None:
                 ending = put_off(claimed, slot)
-            await way.look()
         way.busy += 1
         self._track(self._work(claimed, way, way.pause, ending))
 
@@ -264,7 +253,7 @@ class Worker:
         finally:
             way.busy -= 1
             self._last_end = self._clock.now()
-            self._retire_at = min(self._retire_at, self._last_end + self._keep)
+            self._retire_at = min(self._retire_at, self._last_end + self._keep + 1.0)
             self.wake()
 
     # What an attempt tells about its account ----------------------------------------------
@@ -332,7 +321,7 @@ class Worker:
         if now < self._retire_at:
             return
         await self._spool.retire(now - self._keep)
-        again = self._last_end + self._keep > now
+        again = self._last_end + self._keep >= now
         self._retire_at = now + max(60.0, self._keep / 24) if again else math.inf
 
     async def _wait(self, until: float) -> None:

@@ -1,0 +1,298 @@
+"""What people do to the queue and to accounts: for the command line, the control socket and the HTTP face.
+
+All answers can be written as JSON; times are Unix seconds. Works on a spool alone, or beside the worker
+that empties it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64decode, b64encode
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from postbearer.clock import Clock
+from postbearer.engine import BY_HAND, Outlet, Worker
+from postbearer.envelope import Envelope, Recipient
+from postbearer.errors import UsageError
+from postbearer.store import (
+    Attempt,
+    Entry,
+    Message,
+    NewDelivery,
+    Pause,
+    Priority,
+    Query,
+    Row,
+    Spool,
+    Staging,
+    Status,
+)
+
+Json = dict[str, Any]
+Jsons = list[Json]  # where `list` is the method
+CHUNK = 48 * 1024
+
+
+class Operations:
+    """`worker` is there in the relay's own process only; `accounts` names those that are configured.
+
+    All methods raise `UsageError` for what does not exist or cannot be done, and `StoreError`.
+    """
+
+    def __init__(
+        self, spool: Spool, clock: Clock, worker: Worker | None = None, accounts: Sequence[str] = ()
+    ) -> None:
+        self._spool = spool
+        self._clock = clock
+        self._worker = worker
+        self._configured = tuple(accounts)
+
+    # Messages -------------------------------------------------------------------------------
+
+    async def list(self, query: Query | None = None) -> Jsons:
+        """Messages that fit `query`, oldest first."""
+        now = self._clock.now()
+        return [_summary(entry, now) for entry in await self._spool.search(query or Query())]
+
+    async def show(self, message: str) -> Json:
+        """All that is known about one message."""
+        entry = await self._entry(message)
+        return _summary(entry, self._clock.now()) | {
+            "attempts": [_attempt(each) for each in entry.attempts],
+            "received": entry.message.received,
+            "sha256": entry.message.sha256,
+        }
+
+    async def hold(self, message: str, address: str = "") -> Json:
+        """Keep the open recipients of a message until they are released."""
+        return await self._change(message, Status.HELD, address)
+
+    async def release(self, message: str, address: str = "") -> Json:
+        """Let what was held go."""
+        return await self._change(message, Status.READY, address)
+
+    async def retry(self, message: str, address: str = "") -> Json:
+        """Try now what would be tried later."""
+        return await self._change(message, Status.READY, address)
+
+    async def cancel(self, message: str, address: str = "") -> Json:
+        """Give up the open recipients of a message; nobody is told."""
+        return await self._change(message, Status.CANCELLED, address)
+
+    async def stats(self) -> Json:
+        """Recipients by status and account, and the age of the oldest open message."""
+        found = await self._spool.statistics()
+        return {
+            "counts": _counts(found.counts),
+            "oldest": found.oldest,
+            "age": None if found.oldest is None else max(0.0, self._clock.now() - found.oldest),
+            "accounts": {name: _counts(counts) for name, counts in sorted(found.by_account.items())},
+        }
+
+    async def _change(self, message: str, status: Status, address: str) -> Json:
+        await self._entry(message)
+        changed = await self._spool.change(message, status, self._clock.now(), address)
+        if self._worker is not None:
+            self._worker.wake()
+        return {"id": message, "changed": changed}
+
+    async def _entry(self, message: str) -> Entry:
+        entry = await self._spool.show(message)
+        if entry is None:
+            raise UsageError(
+                f"There is no message {message!r} in the queue.", hint="`postbearer queue list` shows them."
+            )
+        return entry
+
+    # Between stores -------------------------------------------------------------------------
+
+    async def export(self) -> AsyncIterator[Json]:
+        """Every open message, as records for one line each: the message, its content in pieces, its end."""
+        async for entry, content in self._spool.export():
+            yield {"message": _exported(entry)}
+            for block in content.blocks(CHUNK):
+                yield {"content": b64encode(block).decode()}
+            yield {"end": entry.message.id}
+
+    async def import_(self, records: AsyncIterator[Json]) -> int:
+        """Take what `export` gave; returns how many messages. A message that is here already is left alone.
+
+        Each message is taken whole or not at all. Raises `UsageError` at the first strange record.
+        """
+        taken = 0
+        current: tuple[Json, Staging] | None = None
+        digest = hashlib.sha256()
+        async for record in records:
+            if "message" in record:
+                current = record["message"], self._spool.stage(record["message"]["id"])
+                digest = hashlib.sha256()
+            elif current is None:
+                raise UsageError("This is no export of a queue, or its beginning is missing.")
+            elif "content" in record:
+                data = b64decode(record["content"])
+                digest.update(data)
+                await current[1].write(data)
+            else:
+                taken += await self._import_one(*current, digest.hexdigest())
+                current = None
+        if current is not None:
+            await current[1].discard()
+            raise UsageError(f"The export ends within the message {current[0]['id']}.")
+        if self._worker is not None:
+            self._worker.wake()
+        return taken
+
+    async def _import_one(self, said: Json, staging: Staging, digest: str) -> int:
+        message = _imported(said)
+        if digest != message.sha256:
+            await staging.discard()
+            raise UsageError(f"The content of {message.id} is damaged; it was not taken.")
+        if await self._spool.show(message.id) is not None:
+            await staging.discard()
+            return 0
+        deliveries, held = _open_deliveries(message, said["rows"])
+        await self._spool.accept(message, staging, deliveries)
+        for address in held:
+            await self._spool.change(message.id, Status.HELD, self._clock.now(), address)
+        return 1
+
+    # Accounts -------------------------------------------------------------------------------
+
+    async def accounts(self) -> Jsons:
+        """The state of every account."""
+        counts = (await self._spool.statistics()).by_account
+        pauses = {pause.account: pause for pause in await self._spool.pauses()}
+        outlets: Mapping[str, Outlet] = self._worker.outlets if self._worker is not None else {}
+        names = sorted({*self._configured, *outlets, *counts, *pauses})
+        return [
+            _account(name, pauses.get(name), _counts(counts.get(name, {})))
+            | await _working(outlets.get(name))
+            for name in names
+        ]
+
+    async def account(self, name: str) -> Json:
+        """The state of one account."""
+        found = next((each for each in await self.accounts() if each["name"] == name), None)
+        if found is None:
+            raise UsageError(f"There is no account {name!r}.", hint="`postbearer accounts` lists them.")
+        return found
+
+    async def pause(self, name: str) -> Json:
+        """Stop an account until it is resumed."""
+        await self.account(name)
+        if self._worker is not None:
+            await self._worker.pause(name)
+        else:
+            await self._spool.pause(Pause(account=name, since=self._clock.now(), reason=BY_HAND))
+        return await self.account(name)
+
+    async def resume(self, name: str) -> Json:
+        """Let an account send again."""
+        await self.account(name)
+        if self._worker is not None:
+            await self._worker.resume(name)
+        else:
+            await self._spool.resume(name)
+        return await self.account(name)
+
+
+def _summary(entry: Entry, now: float) -> Json:
+    message = entry.message
+    return {
+        "id": message.id,
+        "accepted": message.accepted,
+        "age": max(0.0, now - message.accepted),
+        "expires": message.expires,
+        "client": message.client,
+        "sender": message.envelope.reverse_path,
+        "size": message.size,
+        "message_id": message.message_id,
+        "author": message.author,
+        "subject": message.subject,
+        "report_of": message.report_of,
+        "recipients": [_row(row) for row in entry.rows],
+    }
+
+
+def _row(row: Row) -> Json:
+    said = "accepted by the provider" if row.status is Status.DELIVERED else str(row.status)
+    return asdict(row) | {"status": str(row.status), "meaning": said, "priority": row.priority.name.lower()}
+
+
+def _attempt(attempt: Attempt) -> Json:
+    return asdict(attempt)
+
+
+def _counts(counts: Mapping[Status, int]) -> dict[str, int]:
+    return {str(status): counts[status] for status in Status if counts.get(status)}
+
+
+def _account(name: str, pause: Pause | None, counts: dict[str, int]) -> Json:
+    state: Json = {"name": name, "state": "paused" if pause else "ready", "counts": counts}
+    if pause is not None:
+        state |= {
+            "since": pause.since,
+            "reason": pause.reason,
+            "remedy": pause.remedy,
+            "tried_again": pause.probe,
+        }
+    return state
+
+
+async def _working(outlet: Outlet | None) -> Json:
+    """What only the relay itself knows."""
+    if outlet is None:
+        return {}
+    return {
+        "address": outlet.terms.address,
+        "under_way": outlet.busy,
+        "connections": outlet.connections,
+        "resting": outlet.resting,
+        "budget": asdict(await outlet.budget.left()),
+        "token_expires": outlet.road.token_expires(),
+        "last_error": outlet.last_error,
+    }
+
+
+def _exported(entry: Entry) -> Json:
+    return asdict(entry.message) | {"rows": [asdict(row) for row in entry.rows]}
+
+
+def _imported(said: Json) -> Message:
+    try:
+        envelope = dict(said["envelope"])
+        recipients = tuple(
+            Recipient(each["address"], tuple(each["notify"]), each["orcpt"])
+            for each in envelope["recipients"]
+        )
+        fields = {key: value for key, value in said.items() if key not in ("rows", "envelope")}
+        return Message(**fields, envelope=Envelope(**(envelope | {"recipients": recipients})))
+    except (KeyError, TypeError) as error:
+        raise UsageError(f"This is no export of a queue: {error}.") from None
+
+
+def _open_deliveries(message: Message, rows: Sequence[Json]) -> tuple[list[NewDelivery], list[str]]:
+    """The deliveries that are still to be made, and the addresses of those that are held."""
+    wishes = {each.address: each for each in message.envelope.recipients}
+    groups: dict[tuple[str, int, float], list[Recipient]] = {}
+    held = []
+    for row in rows:
+        if Status(row["status"]).final:
+            continue
+        if row["status"] == Status.HELD:
+            held.append(row["address"])
+        key = row["account"], row["priority"], row["due"] or message.accepted
+        groups.setdefault(key, []).append(wishes.get(row["address"]) or Recipient(row["address"]))
+    deliveries = [
+        NewDelivery(
+            account=account,
+            recipients=tuple(recipients),
+            priority=Priority(priority),
+            client=message.client,
+            due=due,
+        )
+        for (account, priority, due), recipients in groups.items()
+    ]
+    return deliveries, held

@@ -1,0 +1,512 @@
+"""The worker, with a clock that waits for the test and providers that answer from a script."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from postbearer.engine import Client, Limits, RetryPolicy, Road, Route, Router, RouteRule
+from postbearer.envelope import Recipient
+from postbearer.errors import ConnectFailed, GrantRefused, TokenUnavailable
+from postbearer.observer import AccountPaused, AccountResumed, DeliveryEnded, PossibleDuplicate
+from postbearer.store import MemoryLedger, Pause, Priority
+from support.relay import Provider, account, most_in_any, relaying, rules
+
+REVOKED = GrantRefused("The grant was refused (invalid_grant).", code="invalid_grant", hint="Sign in again.")
+DOWN = TokenUnavailable("The token endpoint answered 503.")
+URGENT = RouteRule(from_="codes@example.org", route=Route(priority=Priority.URGENT, expire_after=600.0))
+
+
+async def test_what_was_accepted_is_sent_at_once() -> None:
+    async with relaying() as relay:
+        message = await relay.submit("anna@example.net", "ben@example.net")
+        await relay.settle()
+        (sent,) = relay.providers["alerts"].sent
+        assert sent.to == ("anna@example.net", "ben@example.net")
+        assert await relay.statuses(message) == ["delivered", "delivered"]
+        (ended,) = relay.said(DeliveryEnded)
+        assert (ended.id, ended.queue_id, ended.server) == (message, "Q1", "mail.example.org:587")
+
+
+async def test_thirty_a_minute_are_never_thirty_one_and_the_hour_is_used() -> None:
+    limited = account(limits=Limits(messages_per_minute=30))
+    async with relaying(limited) as relay:
+        for number in range(2000):
+            await relay.submit(f"user{number}@example.net")
+        await relay.pass_time(3600)
+        times = [each.at for each in relay.providers["alerts"].sent]
+        assert most_in_any(60.0, times) <= 30
+        assert len(times) >= 0.99 * 1800
+
+
+async def test_a_budget_that_another_process_used_is_respected() -> None:
+    limited = account(limits=Limits(messages_per_minute=4))
+    async with relaying(limited) as relay:
+        outlet = relay.worker.outlets["alerts"]
+        for _ in range(2):
+            assert await outlet.budget.take(1) is None  # as another process would
+        await relay.submit()
+        await relay.settle()
+        assert relay.providers["alerts"].sent == []
+        await relay.pass_time(61)
+        assert len(relay.providers["alerts"].sent) == 1
+
+
+async def test_a_login_code_does_not_wait_behind_a_bulk_run() -> None:
+    limited = account(limits=Limits(messages_per_minute=30))
+    router = Router((URGENT,), "alerts")
+    async with relaying(limited, router=router) as relay:
+        for number in range(200):
+            await relay.submit(
+                f"user{number}@example.net", client=Client(name="shop", priority=Priority.BULK)
+            )
+        await relay.pass_time(30)
+        began = relay.clock.now()
+        await relay.submit("anna@example.net", sender="codes@example.org")
+        await relay.pass_time(10)
+        code = next(each for each in relay.providers["alerts"].sent if each.to == ("anna@example.net",))
+        assert code.at - began <= 60.5 / 30 + 0.1
+
+
+async def test_a_share_of_the_day_is_kept_for_urgent_mail() -> None:
+    limited = account(limits=Limits(messages_per_day=20))
+    async with relaying(limited, router=Router((URGENT,), "alerts")) as relay:
+        for number in range(30):
+            await relay.submit(f"user{number}@example.net")
+        await relay.pass_time(60)
+        assert len(relay.providers["alerts"].sent) == 18
+        await relay.submit("anna@example.net", sender="codes@example.org")
+        await relay.settle()
+        assert len(relay.providers["alerts"].sent) == 19
+
+
+async def test_a_stale_login_code_does_not_leave() -> None:
+    async with relaying(router=Router((URGENT,), "alerts")) as relay:
+        await relay.worker.pause("alerts")
+        message = await relay.submit("anna@example.net", sender="codes@example.org")
+        await relay.pass_time(601)
+        await relay.worker.resume("alerts")
+        await relay.settle()
+        assert await relay.statuses(message) == ["expired"]
+        assert [each.to for each in relay.providers["alerts"].sent] == [("codes@example.org",)]  # the report
+
+
+async def test_clients_take_turns() -> None:
+    limited = account(limits=Limits(messages_per_minute=30))
+    async with relaying(limited) as relay:
+        for number in range(100):
+            await relay.submit(f"a{number}@example.net", client=Client(name="greedy"))
+        for number in range(5):
+            await relay.submit(f"b{number}@example.net", client=Client(name="modest"))
+        await relay.pass_time(1)
+        first = [each.to[0][0] for each in relay.providers["alerts"].sent[:10]]
+        assert first.count("b") == 5
+
+
+async def test_no_more_connections_than_the_account_may_have() -> None:
+    async with relaying() as relay:  # Microsoft: 2
+        provider = relay.providers["alerts"]
+        provider.delay = 1.0
+        for _ in range(10):
+            await relay.submit()
+        await relay.pass_time(10)
+        assert (provider.most_at_once, len(provider.sent)) == (2, 10)
+
+
+async def test_432_means_fewer_connections_and_they_come_back_slowly() -> None:
+    async with relaying() as relay:
+        provider = relay.providers["alerts"]
+        provider.delay = 1.0
+        provider.answers = ["432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded"]
+        for _ in range(16):
+            await relay.submit()
+        outlet = relay.worker.outlets["alerts"]
+        await relay.pass_time(3)
+        assert outlet.connections == 1
+        await relay.pass_time(300)
+        assert len(provider.sent) == 16
+        assert outlet.connections == 2
+
+
+async def test_a_refused_recipient_fails_alone_and_its_sender_hears_of_it_once() -> None:
+    async with relaying() as relay:
+        relay.providers["alerts"].rcpt = {"gone@example.net": "550 5.1.1 No such user"}
+        message = await relay.submit("anna@example.net", "gone@example.net")
+        await relay.pass_time(7200)
+        assert await relay.statuses(message) == ["delivered", "failed"]
+        (report,) = await relay.reports()
+        assert report.message.report_of == message
+        _, sent = relay.providers["alerts"].sent
+        assert sent.to == ("app@example.org",)
+        assert sent.envelope.reverse_path == "alerts@example.org"  # Microsoft refuses the null reverse-path
+        assert b"Auto-Submitted: auto-replied" in sent.content
+        assert b"Final-Recipient: rfc822; gone@example.net" in sent.content
+        assert (
+            b"anna@example.net"
+            not in sent.content.partition(b"delivery-status")[2].partition(b"text/rfc822")[0]
+        )
+
+
+async def test_where_the_provider_takes_it_a_report_has_a_null_reverse_path() -> None:
+    async with relaying(account(provider="smtp")) as relay:
+        relay.providers["alerts"].answers = ["554 5.6.0 No"]
+        await relay.submit()
+        await relay.settle()
+        assert relay.providers["alerts"].sent[0].envelope.reverse_path == ""
+
+
+async def test_a_report_that_fails_makes_no_report() -> None:
+    async with relaying() as relay:
+        relay.providers["alerts"].always = "554 5.6.0 No"
+        await relay.submit()
+        await relay.pass_time(7200)
+        (report,) = await relay.reports()
+        assert await relay.statuses(report.message.id) == ["failed"]
+
+
+async def test_send_as_denied_fails_only_that_message() -> None:
+    async with relaying(account(sender="allow")) as relay:
+        denied = "554 5.2.252 SendAsDenied; alerts not allowed to send as stranger"
+        relay.providers["alerts"].always = lambda sender: (
+            denied if sender.startswith("stranger") else "250 ok"
+        )
+        bad = await relay.submit(sender="stranger@example.org")
+        good = await relay.submit(sender="alerts@example.org")
+        await relay.settle()
+        assert await relay.statuses(bad) == ["failed"]
+        assert await relay.statuses(good) == ["delivered"]
+        assert not relay.said(AccountPaused)
+
+
+async def test_a_deferred_message_is_tried_again_by_the_schedule() -> None:
+    async with relaying() as relay:
+        relay.providers["alerts"].answers = ["451 4.7.1 later", "451 4.7.1 later"]
+        message = await relay.submit()
+        await relay.pass_time(59)
+        assert relay.providers["alerts"].attempts == 1
+        await relay.pass_time(2)
+        assert relay.providers["alerts"].attempts == 2
+        await relay.pass_time(301)
+        assert await relay.statuses(message) == ["delivered"]
+        assert len((await relay.entry(message)).attempts) == 3
+
+
+async def test_a_delay_is_told_once_and_the_end_once() -> None:
+    policy = RetryPolicy(expire_after=86_400, warn_after=4 * 3600)
+    async with relaying(retry=policy) as relay:
+        relay.intake.settings = replace(relay.intake.settings, expire_after=86_400)
+        provider = relay.providers["alerts"]
+        provider.rcpt = {"full@example.net": "452 4.2.2 Mailbox full"}
+        message = await relay.submit("full@example.net")
+        await relay.pass_time(5 * 3600)
+        assert len(await relay.reports()) == 1
+        assert b"Action: delayed" in provider.sent[0].content
+        await relay.pass_time(86_400)
+        assert await relay.statuses(message) == ["expired"]
+        assert len(await relay.reports()) == 2
+        assert b"Action: failed" in provider.sent[1].content
+        assert b"452 4.2.2 Mailbox full" in provider.sent[1].content
+        assert provider.attempts > 20
+
+
+@pytest.mark.parametrize(
+    ("notify", "answer", "actions"),
+    [
+        (("NEVER",), "554 5.6.0 No", []),
+        (("SUCCESS",), "554 5.6.0 No", []),
+        (("FAILURE",), "554 5.6.0 No", ["failed"]),
+        ((), "250 ok", []),
+        (("SUCCESS", "FAILURE"), "250 ok", ["relayed"]),
+    ],
+)
+async def test_wishes_for_reports(notify: tuple[str, ...], answer: str, actions: list[str]) -> None:
+    async with relaying() as relay:
+        provider = relay.providers["alerts"]
+        provider.dsn, provider.answers = False, [answer]
+        await relay.submit(Recipient("anna@example.net", notify=notify))  # type: ignore[arg-type]
+        await relay.settle()
+        told = [each.content for each in provider.sent if each.to == ("app@example.org",)]
+        assert [
+            action
+            for content in told
+            for action in ("failed", "relayed")
+            if f"Action: {action}".encode() in content
+        ] == actions
+
+
+async def test_success_is_reported_by_a_provider_that_can() -> None:
+    async with relaying() as relay:
+        await relay.submit(Recipient("anna@example.net", notify=("SUCCESS",)))
+        await relay.settle()
+        assert await relay.reports() == []
+
+
+@pytest.mark.parametrize(
+    ("sender", "bounces_to", "to"),
+    [
+        ("root@host", "admin@example.org", ["admin@example.org"]),
+        ("root@host", "", []),
+        ("", "admin@example.org", []),
+    ],
+)
+async def test_who_hears_of_a_failure(sender: str, bounces_to: str, to: list[str]) -> None:
+    async with relaying(bounces_to=bounces_to) as relay:
+        relay.providers["alerts"].answers = ["554 5.6.0 No"]
+        await relay.submit(sender=sender)
+        await relay.settle()
+        assert [address for each in relay.providers["alerts"].sent for address in each.to] == to
+
+
+async def test_a_token_endpoint_that_is_down_defers_all_and_fails_nothing() -> None:
+    async with relaying() as relay:
+        provider = relay.providers["alerts"]
+        provider.always = DOWN
+        messages = [await relay.submit() for _ in range(20)]
+        await relay.pass_time(3600)
+        assert provider.attempts < 40  # the account rests, and not each message for itself
+        assert {status for each in messages for status in await relay.statuses(each)} <= {"deferred", "ready"}
+        assert not relay.said(AccountPaused)
+        provider.always = None
+        await relay.pass_time(301)
+        assert len(provider.sent) == 20
+
+
+async def test_a_revoked_consent_pauses_the_account_and_others_go_on() -> None:
+    other = account("other")
+    router = Router((RouteRule(from_="other@example.org", route=Route(account="other")),), "alerts")
+    async with relaying(account(), other, router=router) as relay:
+        provider = relay.providers["alerts"]
+        provider.always = REVOKED
+        waiting = [await relay.submit() for _ in range(5)]
+        going = await relay.submit(sender="other@example.org")
+        await relay.pass_time(60)
+        assert await relay.statuses(going) == ["delivered"]
+        (paused,) = relay.said(AccountPaused)
+        assert paused.account == "alerts"
+        assert paused.person
+        assert paused.remedy
+        assert [pause.account for pause in await relay.spool.pauses()] == ["alerts"]
+        provider.always = None
+        await relay.pass_time(15 * 60)  # the probe
+        assert [await relay.statuses(each) for each in waiting] == [["delivered"]] * 5
+        assert [event.account for event in relay.said(AccountResumed)] == ["alerts"]
+        assert await relay.spool.pauses() == []
+        assert await relay.reports() == []
+
+
+async def test_a_paused_account_is_probed_after_a_quarter_of_an_hour_then_hourly() -> None:
+    async with relaying() as relay:
+        provider = relay.providers["alerts"]
+        provider.always = REVOKED
+        for _ in range(5):
+            await relay.submit()
+        await relay.settle()
+        before = provider.attempts
+        assert before <= 2
+        await relay.pass_time(15 * 60 + 1)
+        assert provider.attempts == before + 1
+        await relay.pass_time(4 * 3600)
+        assert provider.attempts == before + 5
+
+
+async def test_a_refused_password_is_never_tried_again_by_itself() -> None:
+    login = account(provider="smtp", authentication="password", password="env:NOT_READ")
+    async with relaying(login) as relay:
+        provider = relay.providers["alerts"]
+        provider.always = REVOKED
+        await relay.submit()
+        await relay.pass_time(86_400)
+        assert provider.attempts == 1
+        provider.always = None
+        assert await relay.worker.resume("alerts")
+        await relay.settle()
+        assert len(provider.sent) == 1
+
+
+async def test_a_quota_reply_waits_for_its_window_although_it_is_5xx() -> None:
+    async with relaying() as relay:
+        provider = relay.providers["alerts"]
+        provider.answers = ["554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException"]
+        messages = [await relay.submit() for _ in range(3)]
+        await relay.pass_time(86_000)
+        paused = relay.said(AccountPaused)
+        assert [event.person for event in paused] == [False]
+        delivered_early = len(provider.sent)
+        await relay.pass_time(1000)
+        assert delivered_early <= 1  # the other connection was under way already
+        assert [await relay.statuses(each) for each in messages] == [["delivered"]] * 3
+        assert await relay.reports() == []
+
+
+async def test_a_connection_lost_behind_the_content_is_tried_again_and_counted() -> None:
+    async with relaying() as relay:
+        relay.providers["alerts"].answers = ["lost"]
+        message = await relay.submit()
+        await relay.settle()
+        assert await relay.statuses(message) == ["deferred"]
+        assert [event.window for event in relay.said(PossibleDuplicate)] == ["DUP-REPLY"]
+        await relay.pass_time(61)
+        assert await relay.statuses(message) == ["delivered"]
+        one, two = relay.providers["alerts"].sent
+        assert one.content == two.content  # the same Message-ID and Received: a receiver can drop the copy
+
+
+async def test_or_held_where_a_second_copy_is_worse_than_none() -> None:
+    async with relaying(account(on_unknown="hold")) as relay:
+        relay.providers["alerts"].answers = ["lost"]
+        message = await relay.submit()
+        await relay.pass_time(7200)
+        assert await relay.statuses(message) == ["held"]
+        assert len(relay.providers["alerts"].sent) == 1
+
+
+async def test_the_fallback_sends_while_an_account_is_paused() -> None:
+    async with relaying(account(fallback="spare"), account("spare", "smtp")) as relay:
+        relay.providers["alerts"].always = REVOKED
+        messages = [await relay.submit() for _ in range(4)]
+        await relay.settle()
+        assert [await relay.statuses(each) for each in messages] == [["delivered"]] * 4
+        assert {each.envelope.reverse_path for each in relay.providers["spare"].sent} == {"spare@example.org"}
+
+
+async def test_the_overflow_sends_what_the_budget_keeps_too_long() -> None:
+    busy = account(limits=Limits(messages_per_day=2), overflow="spare", overflow_after=600.0)
+    async with relaying(busy, account("spare", "smtp")) as relay:
+        for _ in range(4):
+            await relay.submit()
+        await relay.pass_time(601)
+        assert len(relay.providers["alerts"].sent) == 2
+        assert len(relay.providers["spare"].sent) == 2
+
+
+async def test_an_hour_old_backlog_overflows_though_each_step_is_short() -> None:
+    busy = account(limits=Limits(messages_per_minute=2), overflow="spare", overflow_after=120.0)
+    async with relaying(busy, account("spare", "smtp")) as relay:
+        for _ in range(20):
+            await relay.submit()
+        await relay.pass_time(110)
+        assert relay.providers["spare"].sent == []
+        await relay.pass_time(30)
+        assert len(relay.providers["spare"].sent) > 10
+
+
+async def test_no_server_can_be_reached_so_the_account_rests() -> None:
+    async with relaying() as relay:
+        provider = relay.providers["alerts"]
+        provider.always = ConnectFailed(
+            "mail.example.org:587 cannot be reached.", host="mail.example.org:587", stage="conn"
+        )
+        message = await relay.submit()
+        await relay.pass_time(10 * 60)
+        assert 3 <= provider.attempts <= 6
+        provider.always = None
+        await relay.pass_time(301)
+        assert await relay.statuses(message) == ["delivered"]
+        assert len((await relay.entry(message)).attempts) == 1  # the others were none
+
+
+async def test_a_clock_that_jumps_forward_expires_nothing() -> None:
+    async with relaying() as relay:
+        relay.providers["alerts"].answers = ["451 4.7.1 later"]
+        message = await relay.submit()
+        await relay.settle()
+        relay.clock.jump(10 * 86_400)
+        await relay.pass_time(400)
+        assert await relay.statuses(message) == ["delivered"]
+
+
+async def test_a_clock_that_jumps_back_stalls_nothing() -> None:
+    async with relaying() as relay:
+        relay.providers["alerts"].answers = ["451 4.7.1 later"]
+        message = await relay.submit()
+        await relay.settle()
+        relay.clock.jump(-10 * 86_400)
+        await relay.pass_time(400)
+        assert await relay.statuses(message) == ["delivered"]
+
+
+async def test_draining_waits_for_what_is_under_way_and_begins_nothing() -> None:
+    async with relaying() as relay:
+        provider = relay.providers["alerts"]
+        provider.delay = 0.5
+        messages = [await relay.submit() for _ in range(3)]
+        await relay.settle()
+    assert [await relay.statuses(each) for each in messages] == [["delivered"], ["delivered"], ["ready"]]
+    assert provider.closed == 1
+
+
+async def test_what_is_given_up_while_draining_is_of_unknown_fate() -> None:
+    async with relaying() as relay:
+        relay.providers["alerts"].delay = 100.0
+        message = await relay.submit()
+        await relay.settle()
+    (row,) = (await relay.entry(message)).rows
+    assert (row.status, row.unknown) == ("deferred", True)
+
+
+async def test_a_reload_keeps_unchanged_accounts_and_every_budget() -> None:
+    limited = account(limits=Limits(messages_per_minute=2))
+    async with relaying(limited, account("other")) as relay:
+        await relay.submit()
+        await relay.settle()
+        other = relay.worker.outlets["other"]
+        changed = replace(limited, address="new@example.org")
+        fresh = Provider(relay.clock)
+        roads = {
+            "alerts": Road(changed, fresh, MemoryLedger(relay.clock)),
+            "other": Road(relay.accounts["other"], Provider(relay.clock)),
+        }
+        await relay.worker.reload(roads, rules())
+        await relay.settle()
+        assert relay.worker.outlets["other"] is other
+        assert (relay.providers["alerts"].closed, relay.providers["other"].closed) == (1, 0)
+        await relay.submit()
+        await relay.settle()
+        assert fresh.sent == []  # the minute is still spent
+        await relay.pass_time(61)
+        assert len(fresh.sent) == 1
+
+
+async def test_a_reload_tries_a_paused_account_at_once() -> None:
+    async with relaying() as relay:
+        relay.providers["alerts"].always = REVOKED
+        await relay.submit()
+        await relay.settle()
+        relay.providers["alerts"].always = None
+        await relay.worker.reload({"alerts": Road(relay.accounts["alerts"], Provider(relay.clock))}, rules())
+        await relay.settle()
+        assert len(relay.providers["alerts"].sent) == 1
+
+
+async def test_but_not_one_that_a_person_paused() -> None:
+    async with relaying() as relay:
+        await relay.worker.pause("alerts")
+        await relay.worker.reload({"alerts": Road(relay.accounts["alerts"], Provider(relay.clock))}, rules())
+        await relay.submit()
+        await relay.pass_time(86_400)
+        assert relay.providers["alerts"].sent == []
+
+
+async def test_a_pause_outlives_the_process() -> None:
+    pause = Pause(account="alerts", since=0.0, reason="Consent was withdrawn.")
+    async with relaying(pauses=[pause]) as relay:
+        await relay.submit()
+        await relay.pass_time(86_400)
+        assert relay.providers["alerts"].attempts == 0
+
+
+async def test_finished_messages_are_removed_after_their_time() -> None:
+    async with relaying() as relay:
+        message = await relay.submit()
+        await relay.pass_time(2 * 86_400)
+        assert await relay.spool.show(message) is not None
+        await relay.pass_time(2 * 86_400)
+        assert await relay.spool.show(message) is None
+
+
+async def test_an_idle_relay_sets_no_alarm() -> None:
+    async with relaying() as relay:
+        await relay.submit()
+        await relay.pass_time(10 * 86_400)
+        assert relay.clock.next_alarm() is None
