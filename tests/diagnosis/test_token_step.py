@@ -111,6 +111,8 @@ async def test_an_endpoint_that_is_not_there() -> None:
     failed = (await examine(an_account())).all("token")[0]
     assert failed.failure is Failure.TRANSIENT
     assert "No token for alerts: 127.0.0.1:1" in failed.text
+    assert failed.cause.startswith("The token endpoint cannot be reached")
+    assert failed.fix.startswith("Check token-url, and whether a proxy")
 
 
 async def test_a_wrong_client_secret(microsoft: Sandbox) -> None:

@@ -51,6 +51,9 @@ class Explainer:
         if isinstance(error, Rejected):  # the transport knew what each reply answered
             refused = error.receipt.refused[0]
             cause, fix = refused.cause or cause, refused.remedy or fix
+        if isinstance(error, TokenUnavailable) and not error.hint and _is_elsewhere(error):
+            cause = "The token endpoint cannot be reached, or something else answers in its place."
+            fix = "Check token-url, and whether a proxy, a firewall or a portal stands in between."
         grant = self.account.grant.name if self.account.grant is not None else ""
         return Finding(
             step=step,
@@ -64,6 +67,11 @@ class Explainer:
             details=_details(error),
             failure=_kind(error, verdict),
         )
+
+
+def _is_elsewhere(error: TokenUnavailable) -> bool:
+    """Whether what failed lies in front of the token endpoint: waiting alone may not help."""
+    return isinstance(error.__cause__, NetworkError) or error.code == "not_json"
 
 
 def _kind(error: PostbearerError, verdict: Verdict) -> Failure:
