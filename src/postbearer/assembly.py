@@ -126,11 +126,21 @@ def _named_store(settings: Mapping[str, Any]) -> SecretStore:
     return store
 
 
+_SIGNING = ("certificate", "private_key", "assertion")
+
+
 def _client(settings: AccountSettings) -> dict[str, Any]:
     """The fields all grants of a registered client share."""
     extra = dict(settings.extra_token_parameters)
     if settings.audience:
         extra["audience"] = settings.audience
+    signing = next((key for key in _SIGNING if getattr(settings, key)), None)
+    if settings.client_authentication == "private-key-jwt" or (signing and not settings.client_secret):
+        raise ConfigError(
+            "Signed assertions are not supported yet.",
+            key=(signing or "client-authentication").replace("_", "-"),
+            hint="Give the client a secret, and name it by client-secret.",
+        )
     authentication = settings.client_authentication or ("post" if settings.client_secret else "none")
     return {
         "client_id": settings.client_id,

@@ -68,6 +68,22 @@ def test_a_missing_secret_is_78(home: Home) -> None:
         assert "→" in ran.err
 
 
+@pytest.mark.parametrize(
+    ("new", "key"),
+    [
+        ('private-key = "env:KEY"', "private-key"),
+        ('private-key = "env:KEY"\nclient-authentication = "private-key-jwt"', "private-key"),
+    ],
+)
+def test_a_way_to_prove_oneself_that_is_not_there_yet_is_78(
+    home: Home, edited: Edit, new: str, key: str
+) -> None:
+    edited('client-secret = "env:ALERTS_SECRET"', new)
+    ran = home.run("token", "alerts")
+    assert ran.code == 78
+    assert f"accounts.alerts.{key}: Signed assertions are not supported yet." in ran.err
+
+
 def test_a_file_that_others_may_write_is_78(home: Home) -> None:
     home.config.chmod(0o666)
     ran = home.run("config", "show")
