@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, Self, TypedDict, Unpack, cast
 
 from postbearer.address import Address
@@ -13,12 +14,20 @@ from postbearer.engine import Limits
 from postbearer.errors import ConfigError
 from postbearer.keeping import KeyFile, StateFolder, TokenFile, source
 from postbearer.message import SenderRule
-from postbearer.oauth import CachedSource, Endpoint, Grant, binding, resolved
+from postbearer.oauth import CachedSource, Endpoint, Grant, TokenSource, binding, resolved
 from postbearer.observer import Observer
 from postbearer.providers import Limits as ProviderLimits
 from postbearer.providers import Preset, preset
 from postbearer.secret import Given, Secret, SecretSource
-from postbearer.transport import ClientCertificate, PoolLimits, Proxy, Server, Smarthost
+from postbearer.store import FileLedger, Ledger, MemoryLedger
+from postbearer.transport import (
+    ClientCertificate,
+    PoolLimits,
+    Proxy,
+    Server,
+    Smarthost,
+    SmtpTransport,
+)
 
 Rule = Literal["force", "check", "allow"]
 TlsMode = Literal["implicit", "starttls", "none-loopback"]
@@ -148,6 +157,22 @@ class Account:
             login=self.smarthost.username,
             servers=tuple(map(str, self.smarthost.servers)),
         )
+
+    def transport(self, state: StateFolder | None, *, clock: Clock, observer: Observer) -> SmtpTransport:
+        """The way to its servers, with connections of its own."""
+        source: TokenSource | SecretSource | None = self.password
+        if self.smarthost.authentication == "oauth":
+            source = self.token_source(state, clock=clock, observer=observer)
+        return SmtpTransport(self.smarthost, source, account=self.name, clock=clock, observer=observer)
+
+    def ledger(self, state: StateFolder | None, *, clock: Clock) -> Ledger | None:
+        """Where its budget is counted, in `state` together with all other processes; None without limits."""
+        if not self.limits:
+            return None
+        if state is None:
+            return MemoryLedger(clock)
+        state.ensure()
+        return FileLedger(Path(state.budget(self.name)), clock)
 
     def token_source(self, state: StateFolder | None, *, clock: Clock, observer: Observer) -> CachedSource:
         """Where its access tokens come from; kept in `state`, or only in memory without one.

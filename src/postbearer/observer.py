@@ -160,6 +160,23 @@ class AccountResumed(Event):
     """The account sends again."""
 
 
+@dataclass(frozen=True, slots=True)
+class Started(Event):
+    """The relay listens on `addresses`."""
+
+    addresses: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded(Event):
+    """The relay goes by a new configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped(Event):
+    """The relay has ended, with all marks written."""
+
+
 class Observer(Protocol):
     """Anything that wants to know."""
 

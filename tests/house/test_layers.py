@@ -12,7 +12,7 @@ import pytest
 from house.tree import PACKAGE, ROOT, sources
 
 LAYERS: dict[int, tuple[str, ...]] = {
-    7: ("cli", "testing"),
+    7: ("cli", "testing", "daemon"),
     6: ("submission", "observe"),
     5: ("config", "assembly", "mailer"),
     4: ("engine", "account", "diagnosis", "operations"),
@@ -30,7 +30,7 @@ SIBLINGS = {  # who may import a unit of the same layer; layer 0 is one vocabula
     "diagnosis": {"account"},  # looks at one
     "assembly": {"config"},  # turns it into objects
     "mailer": {"assembly"},  # can be had from a configuration
-    "cli": {"testing"},  # demo and sandbox
+    "cli": {"testing", "daemon"},  # demo and sandbox, and serve
     "console": {"api"},
 }
 ANYWHERE = {"_lazy", "_version"}

@@ -15,3 +15,9 @@ def need_sandbox() -> None:
         raise UsageError(
             f"The sandbox needs {', '.join(missing)}.", hint="Install it: pip install 'postbearer[sandbox]'"
         )
+
+
+def need_relay() -> None:
+    """Raise `UsageError` naming what to install, if the relay cannot run."""
+    if find_spec("apsw") is None:
+        raise UsageError("The relay needs apsw.", hint="Install it: pip install 'postbearer[relay]'")

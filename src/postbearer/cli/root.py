@@ -17,13 +17,17 @@ from postbearer.cli.output import report, silence, usage
 
 # name → module, and the line that --help shows without importing it
 COMMANDS: dict[str, tuple[str, str]] = {
+    "accounts": ("accounts", "Show whether each account sends, and pause or resume it."),
     "check": ("check", "Find out why mail does not leave, and what to do about it."),
     "config": ("configuration", "Show, change and check the configuration."),
     "demo": ("demo", "Send a message through a mail provider that lives on this machine only."),
     "providers": ("providers", "List the mail providers that are known, and what each needs."),
+    "queue": ("queue", "Look at the queue of the relay, and work on it."),
     "sandbox": ("sandbox", "Run a mail provider with OAuth on loopback, for tests."),
     "secret": ("secret", "Seal, test and look after secrets."),
     "send": ("send", "Build a message, or take one, and send it."),
+    "serve": ("serve", "Run the relay: plain SMTP in, OAuth SMTP out, nothing lost in between."),
+    "sendmail": ("sendmail", "Take mail as /usr/sbin/sendmail does."),
     "token": ("token", "Print a valid access token, for other programs."),
 }
 EPILOG = """\b

@@ -49,7 +49,7 @@ class Plan:
     @classmethod
     def of(cls, assembly: Assembly) -> Plan:
         """Raises `ConfigError` for what would be unsafe or could not work."""
-        settings = assembly.configuration.settings.relay
+        settings = relay_settings(assembly)
         names = assembly.names
         if settings.account is None and len(names) != 1:
             raise assembly.configuration.error(
@@ -58,7 +58,7 @@ class Plan:
         default = settings.account or names[0]
         admissions = tuple(_admission(each) for each in settings.clients)
         access = Access(admissions)
-        hostname = socket.getfqdn() if "." not in socket.gethostname() else socket.gethostname()
+        hostname = socket.gethostname()
         doors = [_door(each, settings, access, assembly, hostname) for each in _listeners(settings)]
         _check_legacy(doors, admissions)
         return cls(
@@ -71,6 +71,11 @@ class Plan:
             bounces_to=settings.bounces_to or "",
             warnings=tuple(_warnings(doors)),
         )
+
+
+def relay_settings(assembly: Assembly) -> RelaySettings:
+    """The ``[relay]`` table; all of it has defaults."""
+    return assembly.configuration.settings.relay or RelaySettings()
 
 
 def _listeners(settings: RelaySettings) -> Sequence[ListenerSettings]:

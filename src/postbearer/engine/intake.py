@@ -94,6 +94,13 @@ class Intake:
             return refuse(550, "5.7.1", f"Mail may not leave {terms.name} as {reverse_path}")
         return None
 
+    async def has_room(self, size: int) -> bool:
+        """Whether a message of `size` octets could be taken now."""
+        try:
+            return await self.spool.room(size)
+        except StoreError:
+            return False
+
     async def begin(self, submission: Submission) -> Intaking | Reply:
         """Make ready for the content, if there is room for it."""
         limit = self.size_for(submission.client)

@@ -15,9 +15,12 @@ from typing import Any, TextIO
 
 from postbearer.observe.words import sentence
 from postbearer.observer import (
+    AccountPaused,
+    Attempted,
     Authenticated,
     Connected,
     Event,
+    PossibleDuplicate,
     ServerFailed,
     TlsStarted,
     TokenRefused,
@@ -27,12 +30,15 @@ from postbearer.observer import (
 NAME = "postbearer"
 
 _LEVELS: Mapping[type[Event], int] = {
+    Attempted: logging.DEBUG,  # the relay says the same by message, as DeliveryEnded
     Connected: logging.DEBUG,
     TlsStarted: logging.DEBUG,
     Authenticated: logging.DEBUG,
     Warned: logging.WARNING,
     TokenRefused: logging.WARNING,
     ServerFailed: logging.WARNING,
+    AccountPaused: logging.WARNING,
+    PossibleDuplicate: logging.WARNING,
 }
 
 

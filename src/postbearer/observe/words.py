@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import time
+
 from postbearer.observer import (
+    Accepted,
+    AccountPaused,
+    AccountResumed,
     Attempted,
     Authenticated,
     Connected,
+    DeliveryEnded,
     Event,
+    Fate,
+    PossibleDuplicate,
+    Reloaded,
+    Reported,
     ServerFailed,
+    Started,
+    Stopped,
     TlsStarted,
     TokenFetched,
     TokenRefused,
@@ -17,6 +29,53 @@ from postbearer.observer import (
 
 def sentence(event: Event) -> str:
     """An event in words, without the account's name."""
+    return _of_the_queue(event) or _of_the_way(event) or type(event).__name__
+
+
+def _of_the_queue(event: Event) -> str:
+    """What the relay does with messages and accounts; each line about a message begins with its id."""
+    match event:
+        case Accepted():
+            many = f"{event.recipients} recipient" + ("s" if event.recipients != 1 else "")
+            named = f" {event.message_id}" if event.message_id else ""
+            return f"{event.id}: accepted from {event.client} for {many}, {event.size} octets{named}"
+        case DeliveryEnded():
+            told = "; ".join(map(_fate, event.fates))
+            again = f"; again at {_clock(event.due)}" if event.due is not None else ""
+            named = f" as {event.queue_id}" if event.queue_id else ""
+            return f"{event.id}: attempt {event.attempt}{named}: {told or event.error}{again}"
+        case Reported():
+            return f"{event.id}: reported to {event.to} by {event.report}"
+        case PossibleDuplicate():
+            return f"{event.id}: may be delivered more than once ({event.window})"
+        case AccountPaused():
+            until = f" It is tried again at {_clock(event.until)}." if event.until is not None else ""
+            return f"the account is paused: {event.reason} {event.remedy}".rstrip() + until
+        case AccountResumed():
+            return "the account sends again"
+        case Started():
+            return f"the relay listens on {event.addresses}"
+        case Reloaded():
+            return "the configuration was read anew"
+        case Stopped():
+            return "the relay has stopped"
+        case _:
+            return ""
+
+
+def _fate(fate: Fate) -> str:
+    """One recipient. "Delivered" is the provider's word for "accepted": it may still report a failure."""
+    status = "accepted by the provider" if fate.status == "delivered" else fate.status
+    said = f" ({fate.reply})" if fate.reply else f" ({fate.cause})" if fate.cause else ""
+    return f"{fate.recipient} {status}{said}"
+
+
+def _clock(at: float) -> str:
+    return time.strftime("%H:%M:%S", time.localtime(at))
+
+
+def _of_the_way(event: Event) -> str:
+    """What happens between us, the authorization server and the mail server."""
     match event:
         case TokenFetched():
             return f"token fetched by {event.grant}, good for {event.lifetime:.0f} s"
@@ -36,4 +95,4 @@ def sentence(event: Event) -> str:
         case Warned():
             return event.text
         case _:
-            return type(event).__name__
+            return ""

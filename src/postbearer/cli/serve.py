@@ -1,0 +1,37 @@
+"""``postbearer serve``: the relay."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import click
+
+from postbearer.cli.extras import need_relay
+from postbearer.cli.options import Common, common_options, pass_common
+
+
+@click.command("serve")
+@click.option(
+    "--log", "style", type=click.Choice(["text", "json"]), default="text", help="How the log looks."
+)
+@common_options
+@pass_common
+def command(common: Common, style: str) -> None:
+    """Run the relay: take mail by plain SMTP, keep it safe, and send it on with OAuth.
+
+    Point old software at the address it listens on (127.0.0.1:2525 unless the configuration says
+    otherwise). A message is answered with 250 only once it is on the disk; from then on it is
+    delivered, or its sender is told why not.
+
+    SIGHUP reads the configuration anew; SIGTERM finishes what is under way and ends. The log goes to
+    standard error.
+    """
+    need_relay()
+    from postbearer.assembly import Assembly
+    from postbearer.daemon import run
+    from postbearer.observe import set_up
+
+    journal = bool(os.environ.get("JOURNAL_STREAM")) and style == "text"
+    set_up(sys.stderr, as_json=style == "json", verbose=common.verbose, journal=journal)
+    run(lambda: Assembly.load(common.config))

@@ -1,0 +1,15 @@
+"""The relay process: what the configuration says, put together, run, reloaded and stopped."""
+
+from typing import TYPE_CHECKING
+
+from postbearer._lazy import lazy
+
+if TYPE_CHECKING:
+    from postbearer.daemon.plan import Plan as Plan
+    from postbearer.daemon.process import run as run
+    from postbearer.daemon.relay import Relay as Relay
+    from postbearer.daemon.relay import spool_path as spool_path
+
+_EXPORTS = {"plan": ["Plan"], "process": ["run"], "relay": ["Relay", "spool_path"]}
+
+__getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -1,0 +1,98 @@
+"""The process of the relay: signals, the service manager, and a loop that is as fast as there is."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from postbearer.assembly import Assembly
+from postbearer.daemon.relay import DRAIN, Relay
+from postbearer.errors import ConfigError, ConfigErrors
+from postbearer.observe import Log, Supervisor
+from postbearer.observer import Reloaded, Started, Stopped, Warned
+
+HURRIED = 5.0  # seconds, once somebody asks for the end a second time
+
+
+def run(load: Callable[[], Assembly]) -> None:
+    """Run the relay until SIGTERM or SIGINT. `load` reads the configuration, now and at each SIGHUP.
+
+    Raises `ConfigError` or `StoreError` when it cannot start.
+    """
+    _keep_memory_private()
+    factory = None
+    if sys.platform != "win32":
+        try:
+            import uvloop
+
+            factory = uvloop.new_event_loop
+        except ImportError:
+            factory = None
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(_main(load))
+
+
+async def _main(load: Callable[[], Assembly]) -> None:
+    log, supervisor = Log(), Supervisor()
+    runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    relay = Relay(load(), observer=log, runtime=Path(runtime) if runtime else None)
+    await relay.start()
+    wishes: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, wishes.put_nowait, number)
+    listening = ", ".join(relay.addresses)
+    log.notice(Started("", listening))
+    supervisor.ready(f"Listening on {listening}")
+    watchdog = asyncio.create_task(_watch(supervisor))
+    while await wishes.get() is signal.SIGHUP:
+        supervisor.reloading()
+        await _reload(relay, load, log)
+        supervisor.ready(f"Listening on {listening}")
+    supervisor.stopping()
+    watchdog.cancel()
+    await _stop(relay, wishes)
+    log.notice(Stopped(""))
+
+
+async def _reload(relay: Relay, load: Callable[[], Assembly], log: Log) -> None:
+    """Take the configuration as it is now; if it is wrong, say why and go on with the old one."""
+    try:
+        await relay.reload(load())
+    except ConfigError as error:
+        problems = error.problems if isinstance(error, ConfigErrors) else (error,)
+        for problem in problems:
+            log.notice(Warned("", f"The configuration was not taken, the old one stays: {problem}"))
+    else:
+        log.notice(Reloaded(""))
+
+
+async def _stop(relay: Relay, wishes: asyncio.Queue[signal.Signals]) -> None:
+    """Stop with patience; a second signal shortens the wait and never skips the marks."""
+    stopping = asyncio.create_task(relay.stop(DRAIN))
+    hurry = asyncio.create_task(wishes.get())
+    await asyncio.wait((stopping, hurry), return_when=asyncio.FIRST_COMPLETED)
+    if not stopping.done():
+        await relay.worker.drain(HURRIED)
+    hurry.cancel()
+    await stopping
+
+
+async def _watch(supervisor: Supervisor) -> None:
+    """Say that the loop still turns, twice as often as systemd asks for (WatchdogSec=)."""
+    period = int(os.environ.get("WATCHDOG_USEC", "0")) / 1_000_000 / 2
+    while period > 0:
+        supervisor.alive()
+        await asyncio.sleep(period)
+
+
+def _keep_memory_private() -> None:
+    """No core dumps: secrets and tokens are in this memory."""
+    if sys.platform != "win32":
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -1,0 +1,233 @@
+"""The relay as one object: everything it is made of, started, reloaded and stopped in the right order."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from postbearer.account import Account
+from postbearer.assembly import Assembly
+from postbearer.clock import Clock, SystemClock
+from postbearer.daemon.plan import Door, Plan, relay_settings
+from postbearer.engine import Client, Intake, IntakeSettings, Reporter, Road, Rules, Worker
+from postbearer.errors import ConfigError
+from postbearer.observer import Observer, Warned
+from postbearer.operations import Operations
+from postbearer.store import Found, SqliteSpool
+from postbearer.submission import (
+    LOCAL,
+    Bounds,
+    ControlServer,
+    Doors,
+    DropFolder,
+    Handover,
+    House,
+    Listener,
+    Logins,
+    Pace,
+)
+
+DRAIN = 660.0  # seconds: the longest wait for a final reply (RFC 5321 4.5.3.2.6), and some for the marks
+
+
+class Relay:
+    """Submission, queue and delivery in one process. Start it, reload it, stop it."""
+
+    def __init__(
+        self,
+        assembly: Assembly,
+        *,
+        observer: Observer,
+        clock: Clock | None = None,
+        runtime: Path | None = None,
+    ) -> None:
+        """`runtime` is the folder of the sockets; the state folder unless given."""
+        self._assembly = assembly
+        self._observer = observer
+        self._clock = clock or SystemClock()
+        self._runtime = runtime or Path(assembly.state.path)
+        self._bounds = Bounds()
+        self._doors = Doors(self._bounds)
+        self._pace = Pace(self._clock)
+        self._listeners: list[Listener] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._local: Sequence[Handover | ControlServer] = ()
+        self._working: asyncio.Task[None] | None = None
+        self.spool: SqliteSpool
+        self.worker: Worker
+        self.intake: Intake
+        self.operations: Operations
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Where it listens."""
+        return tuple(listener.address for listener in self._listeners)
+
+    async def start(self) -> Found:
+        """Open the spool, begin to deliver, then to listen. Raises `ConfigError` or `StoreError`."""
+        plan = Plan.of(self._assembly)
+        accounts = self._accounts(self._assembly)
+        self._assembly.state.ensure()
+        self.spool = SqliteSpool(
+            spool_path(self._assembly),
+            clock=self._clock,
+            allow_ephemeral=self._assembly.configuration.settings.allow_ephemeral
+            or relay_settings(self._assembly).allow_ephemeral,
+        )
+        found = await self.spool.open()
+        try:
+            await self._begin(plan, accounts)
+        except BaseException:
+            await self.stop(0.0)
+            raise
+        self._tell(plan, found)
+        return found
+
+    async def reload(self, assembly: Assembly) -> None:
+        """Go by another configuration, without dropping a connection or forgetting a budget.
+
+        Raises `ConfigError`, and then nothing has changed. Addresses to listen on and the place of the spool
+        are read at the start only.
+        """
+        plan = Plan.of(assembly)
+        accounts = self._accounts(assembly)
+        if spool_path(assembly) != spool_path(self._assembly) or self._moved(plan):
+            raise ConfigError(
+                "The spool and the addresses to listen on cannot change while the relay runs.",
+                key="relay",
+                hint="Restart it for that; nothing was changed now.",
+            )
+        self._assembly = assembly
+        self.intake.replace(plan.router, accounts, _intake_settings(plan))
+        await self.worker.reload(self._roads(assembly, accounts), self._rules(plan))
+        self._plan = plan
+        for listener, door in zip(self._listeners, plan.doors, strict=True):
+            listener.use(self._house(plan, door))
+        self._tell(plan, None)
+
+    async def stop(self, patience: float = DRAIN) -> None:
+        """Take nothing more, finish what is under way for up to `patience` seconds, write all marks."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        taking = [each.stop(min(patience, 30.0)) for each in (*self._listeners, *self._local)]
+        await asyncio.gather(*taking)
+        if self._working is not None:
+            await self.worker.drain(patience)
+            await self._working
+        await self.spool.close()
+
+    # How it is put together -----------------------------------------------------------------
+
+    async def _begin(self, plan: Plan, accounts: dict[str, Account]) -> None:
+        self._plan = plan
+        self.worker = Worker(
+            self.spool,
+            self._roads(self._assembly, accounts),
+            clock=self._clock,
+            observer=self._observer,
+            rules=self._rules(plan),
+        )
+        self.intake = Intake(
+            self.spool,
+            plan.router,
+            accounts,
+            clock=self._clock,
+            observer=self._observer,
+            settings=_intake_settings(plan),
+            wake=self.worker.wake,
+        )
+        self.operations = Operations(self.spool, self._clock, self.worker, tuple(accounts))
+        self._working = asyncio.create_task(self.worker.run(), name="worker")
+        self._listeners = [Listener(door.place, self._house(plan, door), self._doors) for door in plan.doors]
+        local = self._house(plan, plan.doors[0])
+        handover = Handover(self._runtime, local, self._doors, client=self._local_client(plan))
+        control = ControlServer(self._runtime, self.operations, self._observer)
+        self._local = (handover, control)
+        for server in self._local:
+            await server.start()
+        for listener in self._listeners:
+            await listener.start()
+        drop = DropFolder(
+            self._assembly.state,
+            self.intake,
+            clock=self._clock,
+            observer=self._observer,
+            client=self._local_client(plan),
+        )
+        drop.ensure()
+        self._tasks = [asyncio.create_task(drop.run(), name="drop folder")]
+
+    def _accounts(self, assembly: Assembly) -> dict[str, Account]:
+        return {name: assembly.account(name) for name in assembly.names}
+
+    def _roads(self, assembly: Assembly, accounts: dict[str, Account]) -> dict[str, Road]:
+        state = assembly.state
+        return {
+            name: Road(
+                account,
+                account.transport(state, clock=self._clock, observer=self._observer),
+                account.ledger(state, clock=self._clock),
+            )
+            for name, account in accounts.items()
+        }
+
+    def _rules(self, plan: Plan) -> Rules:
+        reporter = Reporter(hostname=plan.hostname, bounces_to=plan.bounces_to, retry=plan.retry)
+        return Rules(plan.retry, reporter, random.SystemRandom().random)
+
+    def _house(self, plan: Plan, door: Door) -> House:
+        return House(
+            offer=door.offer,
+            intake=self.intake,
+            access=plan.access,
+            logins=Logins(plan.access, self._clock),
+            pace=self._pace,
+            clock=self._clock,
+            bounds=self._bounds,
+            context=door.context,
+            legacy=door.legacy,
+        )
+
+    @staticmethod
+    def _local_client(plan: Plan) -> Client:
+        return plan.access.by_network("") or LOCAL
+
+    def _moved(self, plan: Plan) -> bool:
+        def places(doors: Sequence[Door]) -> list[tuple[str, bool]]:
+            return [(door.place.address, door.place.implicit_tls is not None) for door in doors]
+
+        return places(plan.doors) != places(self._plan.doors)
+
+    def _tell(self, plan: Plan, found: Found | None) -> None:
+        texts = [*plan.warnings, *self._assembly.configuration.warnings()]
+        if found is not None:
+            texts += self.spool.remarks
+            if not found.clean:
+                texts.append("The last run did not end properly; the queue was put in order.")
+            if found.unknown:
+                texts.append(
+                    f"{found.unknown} deliveries were under way when it ended: "
+                    "they may be delivered more than once (DUP-MARK)."
+                )
+        for text in texts:
+            self._observer.notice(Warned("", str(text)))
+
+
+def spool_path(assembly: Assembly) -> Path:
+    """Where the spool is. Raises `ConfigError` for a kind of spool that is not supported."""
+    given = relay_settings(assembly).spool
+    if given is None:
+        return Path(assembly.state.path, "spool.db")
+    scheme, _, rest = given.partition(":")
+    if scheme != "sqlite" or not rest:
+        raise assembly.configuration.error(
+            "relay.spool", f"cannot be {given!r}", hint='Write spool = "sqlite:/path/to/spool.db".'
+        )
+    return Path(assembly.configuration.path).absolute().parent / rest
+
+
+def _intake_settings(plan: Plan) -> IntakeSettings:
+    return IntakeSettings(hostname=plan.hostname, size=plan.size, expire_after=plan.retry.expire_after)
