@@ -81,6 +81,9 @@ def create(path: Path) -> None:
         connection.pragma("journal_mode", "wal")
         connection.pragma("synchronous", _SYNCHRONOUS)
         migrate(connection, path)
+        connection.wal_checkpoint(
+            mode=apsw.SQLITE_CHECKPOINT_TRUNCATE
+        )  # closing would do it, and hide failures
     with open(aside, "rb") as file:
         os.fsync(file.fileno())
     aside.rename(path)

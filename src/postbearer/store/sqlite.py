@@ -104,13 +104,13 @@ class SqliteSpool:
 
     async def room(self, size: int) -> bool:
         writer = self._writer
-        if writer.failed:
+        if writer.failed or writer.pages > LONGEST_LOG:
             try:
-                await writer.submit(lambda connection: None)  # opens the file anew, if it can be
+                await writer.submit(lambda connection: None)  # opens the file anew, and brings the log home
             except StoreError:
                 return False
-        if writer.pages > LONGEST_LOG:
-            return False
+            if writer.pages > LONGEST_LOG:
+                return False
         missing = self._opening.room.missing(size)
         return missing == 0 or missing <= await self._read(_free)
 

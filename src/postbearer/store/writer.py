@@ -60,7 +60,7 @@ class Writer:
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._stopping = False
         self._connection: apsw.Connection | None = None
-        self.pages = 0  # in the log
+        self.pages = 0  # in the log, as far as they cannot be written over yet
         self.failed = ""  # why nothing is written at the moment
         self._use(connection)
         self._thread = threading.Thread(target=self._run, name="postbearer-spool", daemon=True)
@@ -127,7 +127,7 @@ class Writer:
         except apsw.BusyError as error:
             self._roll_back()
             _fail(batch, StoreError, f"The spool is locked by another program: {error}.", "Stop it.")
-        except apsw.Error as error:
+        except Exception as error:  # whatever it is: the next commit starts from what the disk really holds
             self._stop_short(batch, error)
 
     def _one_by_one(self, batch: list[Job]) -> None:
@@ -165,7 +165,7 @@ class Writer:
         if self._connection is not None and self._connection.in_transaction:  # SQLite may have done it
             self._connection.execute("ROLLBACK")
 
-    def _stop_short(self, batch: list[Job], error: apsw.Error) -> None:
+    def _stop_short(self, batch: list[Job], error: Exception) -> None:
         """Write nothing more before the file was opened anew and found sound."""
         self.failed = str(error)
         message = f"Writing the spool failed, and what was written is not known: {error}."
@@ -198,9 +198,10 @@ class Writer:
         if self._connection is None or self.pages < CHECKPOINT:
             return
         try:
-            self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            pages, home = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
+            self.pages = pages - home
         except (apsw.FullError, apsw.BusyError):
-            pass  # the log stays long, which `room` sees
+            pass  # the log stays long, and a long log is no `room`
         except apsw.Error as error:
             self._stop_short([], error)
 
