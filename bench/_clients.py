@@ -2,7 +2,8 @@
 
     python bench/_clients.py NAME PORT CA_FILE FILE COUNT WARM_UP
 
-Each prints the seconds that COUNT messages took behind WARM_UP others, and its own peak of memory in KiB.
+Each prints the seconds that COUNT messages took behind WARM_UP others, by the clock and of the processor,
+and its own peak of memory in KiB.
 FILE is the message as octets; a client that can send a file without reading all of it does so.
 """
 
@@ -29,6 +30,18 @@ TOKEN = "t" * 1400  # about what Microsoft gives out
 LARGE = 1 << 20  # from here on a message stays in its file
 
 
+Timed = tuple[float, float]  # by the clock, of the processor
+
+
+def now() -> Timed:
+    return time.perf_counter(), time.process_time()
+
+
+def since(began: Timed) -> Timed:
+    wall, processor = now()
+    return wall - began[0], processor - began[1]
+
+
 @dataclass(frozen=True, slots=True)
 class Task:
     port: int
@@ -44,24 +57,24 @@ class Task:
     def read(self) -> bytes:
         return Path(self.file).read_bytes()
 
-    def time(self, send: Callable[[], object]) -> float:
+    def time(self, send: Callable[[], object]) -> Timed:
         for _ in range(self.warm_up):
             send()
-        began = time.perf_counter()
+        began = now()
         for _ in range(self.count):
             send()
-        return time.perf_counter() - began
+        return since(began)
 
-    async def time_async(self, send: Callable[[], Awaitable[object]]) -> float:
+    async def time_async(self, send: Callable[[], Awaitable[object]]) -> Timed:
         for _ in range(self.warm_up):
             await send()
-        began = time.perf_counter()
+        began = now()
         for _ in range(self.count):
             await send()
-        return time.perf_counter() - began
+        return since(began)
 
 
-async def mailer(task: Task) -> float:
+async def mailer(task: Task) -> Timed:
     """`postbearer.AsyncMailer`: header, sender rule, outcomes and all."""
     from postbearer import Account, AsyncMailer, Envelope, StaticToken
     from postbearer.message import FileContent
@@ -79,7 +92,7 @@ async def mailer(task: Task) -> float:
         return await task.time_async(lambda: mailer.send(message, envelope))
 
 
-async def transport(task: Task) -> float:
+async def transport(task: Task) -> Timed:
     """`postbearer.transport.SmtpTransport` alone."""
     from postbearer import CachedSource, Envelope, StaticToken
     from postbearer.message import BytesContent
@@ -92,9 +105,9 @@ async def transport(task: Task) -> float:
     source = CachedSource(StaticToken(_secret()), Endpoint(""), account="bench")
     transport = SmtpTransport(smarthost, source)
     envelope, data = Envelope.of(SENDER, [RECIPIENT]), task.read()
-    seconds = await task.time_async(lambda: transport.deliver(envelope, BytesContent(data)))
+    timed = await task.time_async(lambda: transport.deliver(envelope, BytesContent(data)))
     await transport.close()
-    return seconds
+    return timed
 
 
 def _secret() -> SecretSource:
@@ -104,7 +117,7 @@ def _secret() -> SecretSource:
     return Given(Secret(TOKEN), "the token of the benchmark")
 
 
-def smtplib_(task: Task) -> float:
+def smtplib_(task: Task) -> Timed:
     context = ssl.create_default_context(cafile=task.ca_file)
     with smtplib.SMTP_SSL("localhost", task.port, local_hostname="localhost", context=context) as smtp:
         smtp.ehlo()
@@ -113,7 +126,7 @@ def smtplib_(task: Task) -> float:
         return task.time(lambda: smtp.sendmail(SENDER, [RECIPIENT], data))
 
 
-async def aiosmtplib(task: Task) -> float:
+async def aiosmtplib(task: Task) -> Timed:
     import aiosmtplib
 
     async def token() -> str:
@@ -133,7 +146,7 @@ async def aiosmtplib(task: Task) -> float:
         return await task.time_async(lambda: smtp.sendmail(SENDER, [RECIPIENT], data))
 
 
-CLIENTS: dict[str, Callable[[Task], float | Coroutine[Any, Any, float]]] = {
+CLIENTS: dict[str, Callable[[Task], Timed | Coroutine[Any, Any, Timed]]] = {
     "mailer": mailer,
     "transport": transport,
     "smtplib": smtplib_,
@@ -143,8 +156,8 @@ CLIENTS: dict[str, Callable[[Task], float | Coroutine[Any, Any, float]]] = {
 
 def main(name: str, port: str, ca_file: str, file: str, count: str, warm_up: str) -> None:
     result = CLIENTS[name](Task(int(port), ca_file, file, int(count), int(warm_up)))
-    seconds = result if isinstance(result, float) else asyncio.run(result)
-    print(json.dumps({"seconds": seconds, "peak": peak()}))
+    seconds, processor = result if isinstance(result, tuple) else asyncio.run(result)
+    print(json.dumps({"seconds": seconds, "processor": processor, "peak": peak()}))
 
 
 def peak() -> int:

@@ -14,8 +14,10 @@ const send = () => mailer.sendMail({ envelope: { from: 'alerts@example.org', to:
 
 for (let i = 0; i < Number(warmUp); i++) await send();
 const began = process.hrtime.bigint();
+const used = process.cpuUsage();
 for (let i = 0; i < Number(count); i++) await send();
 const seconds = Number(process.hrtime.bigint() - began) / 1e9;
+const { user, system } = process.cpuUsage(used);
 mailer.close();
 const [, peak] = readFileSync('/proc/self/status', 'utf8').match(/VmHWM:\s+(\d+) kB/);
-console.log(JSON.stringify({ seconds, peak: Number(peak) }));
+console.log(JSON.stringify({ seconds, processor: (user + system) / 1e6, peak: Number(peak) }));

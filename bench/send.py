@@ -20,34 +20,39 @@ NAMES = {"mailer": "postbearer", "transport": "postbearer transport"}
 SIZE = 4096
 EACH_WAY = 25.0  # ms
 
-Rates = dict[str, list[float]]
+Medians = dict[str, dict[str, float]]  # what was measured, by client
+MEASURED = ("messages/s", "round trips", "processor µs")
 
 
 def measure(
     sink: Sink, port: int, file: Path, clients: tuple[str, ...], *, rounds: int, count: int
-) -> tuple[dict[str, float], dict[str, float]]:
-    """Messages a second and round trips per message, by client."""
-    rates: Rates = {client: [] for client in clients}
-    flights: Rates = {client: [] for client in clients}
+) -> Medians:
+    """Messages a second; round trips and the client's own processor time per message."""
+    seen: dict[str, list[tuple[float, float, float]]] = {client: [] for client in clients}
     for turn in range(rounds):
         for client in clients if turn % 2 == 0 else reversed(clients):  # nobody is always first
             result = sink.send(client, port, file, count, warm_up=max(2, count // 10))
-            rates[client].append(count / result["seconds"])
-            flights[client].append(result["flights"])
-    return {c: median(rates[c]) for c in clients}, {c: median(flights[c]) for c in clients}
+            processor = result["processor"] / count * 1e6
+            seen[client].append((count / result["seconds"], result["flights"], processor))
+    return {
+        what: {client: median([each[place] for each in seen[client]]) for client in clients}
+        for place, what in enumerate(MEASURED)
+    }
 
 
-def table(title: str, rates: dict[str, float], flights: dict[str, float]) -> None:
+def table(title: str, medians: Medians) -> None:
+    rates = medians["messages/s"]
     rows = [
         (
             NAMES.get(client, client),
-            f"{flights[client]:.1f}",
+            f"{medians['round trips'][client]:.1f}",
+            number(medians["processor µs"][client]),
             number(rate),
             "" if client in OURS else f"{rates['mailer'] / rate:.2f}",
         )
         for client, rate in rates.items()
     ]
-    show(title, ("client", "round trips", "messages/s", "postbearer is × as fast"), rows)
+    show(title, ("client", "round trips", "processor µs", "messages/s", "postbearer is × as fast"), rows)
 
 
 def main() -> None:
@@ -57,19 +62,21 @@ def main() -> None:
     options = parser.parse_args()
     clients = (*OURS, *peers())
     rounds, many, few = (3, 500, 20) if options.quick else (9, 3000, 60)
-    results, charts, goals = {}, {}, []
+    results: dict[str, Medians] = {}
+    charts: dict[str, Chart] = {}
+    goals = []
     with tempfile.TemporaryDirectory() as folder, sink() as target, delay(target.port, EACH_WAY) as far:
         file = message(folder, SIZE)
-        near_rates, flights = measure(target, target.port, file, clients, rounds=rounds, count=many)
-        table("TLS, 0 ms", near_rates, flights)
-        results["0 ms"] = {"messages/s": near_rates, "round trips": flights}
+        results["0 ms"] = near = measure(target, target.port, file, clients, rounds=rounds, count=many)
+        table("TLS, 0 ms", near)
+        rates = near["messages/s"]
         for peer in clients[len(OURS) :]:
-            ratio = near_rates["mailer"] / near_rates[peer]
+            ratio = rates["mailer"] / rates[peer]
             goals += [goal(f"0 ms, against {peer}", ratio, 1.0)]
         if not options.near_only:
-            rates, flights = measure(target, far, file, clients, rounds=min(rounds, 5), count=few)
-            table("TLS, 50 ms of round trip", rates, flights)
-            results["50 ms"] = {"messages/s": rates, "round trips": flights}
+            results["50 ms"] = measure(target, far, file, clients, rounds=min(rounds, 5), count=few)
+            table("TLS, 50 ms of round trip", results["50 ms"])
+            rates = results["50 ms"]["messages/s"]
             for peer, wanted in {"aiosmtplib": 4.0, "nodemailer": 2.0}.items():
                 if peer in rates:
                     goals += [goal(f"50 ms, against {peer}", rates["mailer"] / rates[peer], wanted)]
