@@ -12,7 +12,7 @@ import pytest
 from house.tree import PACKAGE, ROOT, sources
 
 LAYERS: dict[int, tuple[str, ...]] = {
-    7: ("cli", "testing", "daemon"),
+    7: ("cli", "daemon", "testing"),
     6: ("submission", "observe"),
     5: ("config", "assembly", "mailer"),
     4: ("engine", "account", "diagnosis", "operations"),
