@@ -85,9 +85,28 @@ def rotate_key(common: Common) -> None:
         click.echo(f"{folder.key} has a new key; sealed again: {', '.join(accounts) or 'nothing was kept'}.")
 
 
-def _given() -> Secret:
+@command.command("hash-password")
+@json_option
+@common_options
+@pass_common
+def hash_password(common: Common) -> None:
+    """Hash the password of a client, for password-hash in [[relay.clients]].
+
+    The password is asked for twice, or read from standard input when that is no terminal; it is
+    never taken from the command line. The hash is argon2id.
+    """
+    from postbearer.submission import hash_password as hashed
+
+    phc = hashed(_given("Password", confirmed=True))
+    if common.as_json:
+        print_json({"password-hash": phc})
+    else:
+        click.echo(phc)
+
+
+def _given(prompt: str = "Secret", *, confirmed: bool = False) -> Secret:
     if sys.stdin.isatty():
-        text = click.prompt("Secret", hide_input=True, err=True)
+        text = click.prompt(prompt, hide_input=True, confirmation_prompt=confirmed, err=True)
     else:
         text = sys.stdin.buffer.read(_LARGEST + 1).decode("utf-8", "strict")
         text = text.removesuffix("\n").removesuffix("\r")

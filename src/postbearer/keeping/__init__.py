@@ -7,6 +7,7 @@ from postbearer._lazy import lazy
 if TYPE_CHECKING:
     from postbearer.keeping.cached import CachedSecret as CachedSecret
     from postbearer.keeping.files import sync_folder as sync_folder
+    from postbearer.keeping.folder import SYSTEM_FOLDER as SYSTEM_FOLDER
     from postbearer.keeping.folder import StateFolder as StateFolder
     from postbearer.keeping.folder import default_state_folder as default_state_folder
     from postbearer.keeping.key import KeyFile as KeyFile
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "cached": ["CachedSecret"],
     "files": ["sync_folder"],
-    "folder": ["StateFolder", "default_state_folder"],
+    "folder": ["SYSTEM_FOLDER", "StateFolder", "default_state_folder"],
     "key": ["KeyFile", "rotate_key"],
     "lock": ["FileLock"],
     "quick": ["peek", "shortcut"],

@@ -3,50 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
+import re
 import socket
-import ssl
-import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 
 from postbearer.errors import ConfigError
-from postbearer.reply import Reply
+from postbearer.submission.access import is_loopback
 from postbearer.submission.limits import Doors
 from postbearer.submission.link import Link
+from postbearer.submission.local import unix_socket
 from postbearer.submission.session import House, SmtpSession
 from postbearer.wire import compose, render_reply
 
 FIRST_HANDED = 3  # sd_listen_fds(3)
+BACKLOG = 1024
+KEY = "relay.listen"
 
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """One address to listen on: ``host:port``, ``unix:/path``, or ``systemd:NAME``."""
-
-    address: str
-    implicit_tls: ssl.SSLContext | None = None
+_HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:\s]+)):([0-9]{1,5})")
+_HINTS = {
+    errno.EADDRINUSE: "Another program listens there already: stop it, or choose another port.",
+    errno.EACCES: "Ports below 1024 need CAP_NET_BIND_SERVICE, or a systemd socket (systemd:NAME).",
+    errno.EADDRNOTAVAIL: "No interface of this machine has that address.",
+}
 
 
 class Listener:
-    """One listening socket and its sessions."""
+    """One listening socket and its sessions. `address`: ``host:port``, ``unix:/path`` or ``systemd:NAME``."""
 
-    def __init__(self, place: Place, house: House, doors: Doors) -> None:
-        self._place = place
+    def __init__(self, address: str, house: House, doors: Doors) -> None:
+        self._asked = address
         self._house = house
         self._doors = doors
         self._server: asyncio.Server | None = None
         self._sessions: set[SmtpSession] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._idle = asyncio.Event()
-        self._idle.set()
 
     @property
     def address(self) -> str:
         """Where it listens in fact: the port that was chosen, if 0 was asked for."""
         if self._server is None or not self._server.sockets:
-            return self._place.address
+            return self._asked
         name = self._server.sockets[0].getsockname()
         if isinstance(name, tuple):
             return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
@@ -59,104 +58,111 @@ class Listener:
     async def start(self, environ: Mapping[str, str] | None = None) -> None:
         """Listen. Raises `ConfigError` when the address cannot be had."""
         loop = asyncio.get_running_loop()
-        make: Callable[[], Link] = lambda: Link(self._serve)  # noqa: E731
-        context = self._place.implicit_tls
-        tls = {"ssl": context, "ssl_handshake_timeout": self._house.bounds.tls} if context else {}
         try:
-            listening = _socket(self._place.address, os.environ if environ is None else environ)
-            if listening.family == getattr(socket, "AF_UNIX", None):
-                self._server = await loop.create_unix_server(make, sock=listening, **tls)  # type: ignore[arg-type]
-            else:
-                self._server = await loop.create_server(make, sock=listening, backlog=1024, **tls)  # type: ignore[arg-type]
+            listening = _socket(self._asked, os.environ if environ is None else environ)
         except OSError as error:
             raise ConfigError(
-                f"Cannot listen on {self._place.address}: {error.strerror or error}.",
-                key="relay.listen",
-                hint="Another program may use it already.",
+                f"Cannot listen on {self._asked}: {error.strerror or error}.",
+                key=KEY,
+                hint=_HINTS.get(error.errno or 0, ""),
             ) from None
+        if listening.family == getattr(socket, "AF_UNIX", None):
+            self._server = await loop.create_unix_server(self._link, sock=listening, backlog=BACKLOG)
+        else:
+            self._server = await loop.create_server(self._link, sock=listening, backlog=BACKLOG)
 
     async def stop(self, patience: float) -> None:
         """Take no new connection; let messages under way finish for up to `patience` seconds."""
         if self._server is not None:
+            if self._asked.startswith("unix:"):
+                with suppress(FileNotFoundError):
+                    os.unlink(self._asked.removeprefix("unix:"))
             self._server.close()
         for session in tuple(self._sessions):
             session.stop()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(patience):
-                await self._idle.wait()
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=patience)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _link(self) -> Link:
+        return Link(self._serve, hold=self._house.implicit_tls)
 
     async def _serve(self, link: Link) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
-        self._idle.clear()
         try:
             with self._doors.enter(link.peer) as refusal:
-                if refusal:
-                    await _turn_away(link, compose(421, refusal, enhanced="4.7.0"))
-                    return
-                session = SmtpSession(self._house, link)
-                self._sessions.add(session)
-                try:
-                    await session.run()
-                finally:
-                    self._sessions.discard(session)
+                await (self._turn_away(link, refusal) if refusal else self._let_in(link))
         finally:
             self._tasks.discard(task)
-            if not self._tasks:
-                self._idle.set()
+
+    async def _let_in(self, link: Link) -> None:
+        house = self._house
+        if (
+            house.implicit_tls
+            and house.context
+            and not await link.start_tls(house.context, house.bounds.tls)
+        ):
+            return
+        session = SmtpSession(house, link)
+        self._sessions.add(session)
+        try:
+            await session.run()
+        finally:
+            self._sessions.discard(session)
+
+    async def _turn_away(self, link: Link, why: str) -> None:
+        # Whoever expects TLS cannot be told: a handshake costs more than this connection is worth.
+        reply = compose(421, f"{why}, try again later", enhanced="4.7.0")
+        link.close(b"" if self._house.implicit_tls else render_reply(reply))
 
 
-async def _turn_away(link: Link, reply: Reply) -> None:
-    with suppress(TimeoutError):
-        await link.write(render_reply(reply), 1.0)
-    link.close()
+def is_local(address: str, environ: Mapping[str, str] | None = None) -> bool:
+    """Whether only this machine can reach a listener at `address`. Raises `ConfigError`."""
+    if address.startswith("unix:"):
+        return True
+    if address.startswith("systemd:"):
+        handed = _handed_over(address.removeprefix("systemd:"), os.environ if environ is None else environ)
+        name = handed.getsockname()
+        handed.detach()  # it is taken in earnest by `Listener.start`
+        return not isinstance(name, tuple) or is_loopback(name[0])
+    host, _ = _host_port(address)
+    return host == "localhost" or is_loopback(host)
 
 
 def _socket(address: str, environ: Mapping[str, str]) -> socket.socket:
     if address.startswith("systemd:"):
         return _handed_over(address.removeprefix("systemd:"), environ)
     if address.startswith("unix:"):
-        return _unix(address.removeprefix("unix:"))
-    host, _, port = address.rpartition(":")
-    host = host.removeprefix("[").removesuffix("]")
+        return unix_socket(address.removeprefix("unix:"))
+    host, port = _host_port(address)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, int(port)), family=family, backlog=1024)
+    return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
-def _unix(path: str) -> socket.socket:
-    """Listen on a path; a socket that nobody answers any more is replaced, anything else is not."""
-    with suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(os.lstat(path).st_mode):
-            raise OSError(None, "there is a file of that name that is no socket")
-        probe = socket.socket(socket.AF_UNIX)
-        try:
-            probe.connect(path)
-        except ConnectionRefusedError:
-            os.unlink(path)
-        else:
-            raise OSError(None, "another program listens there")
-        finally:
-            probe.close()
-    listening = socket.socket(socket.AF_UNIX)
-    listening.bind(path)
-    listening.listen(1024)
-    return listening
+def _host_port(address: str) -> tuple[str, int]:
+    found = _HOST_PORT.fullmatch(address)
+    if found is None or int(found[3]) > 65535:
+        raise ConfigError(
+            f"{address!r} is no address to listen on.",
+            key=KEY,
+            hint="Write host:port, [IPv6 address]:port, unix:/path or systemd:NAME.",
+        )
+    return found[1] or found[2], int(found[3])
 
 
 def _handed_over(name: str, environ: Mapping[str, str]) -> socket.socket:
     """The socket systemd opened for us under `name` (sd_listen_fds_with_names(3))."""
+    hint = f"Start it by a .socket unit with FileDescriptorName={name}."
     if environ.get("LISTEN_PID") != str(os.getpid()):
-        raise ConfigError(
-            "No socket was handed over to this process.",
-            key="relay.listen",
-            hint="systemd:NAME works under a .socket unit with FileDescriptorName=NAME.",
-        )
+        raise ConfigError("No socket was handed over to this process.", key=KEY, hint=hint)
     names = environ.get("LISTEN_FDNAMES", "").split(":")
-    for place in range(int(environ.get("LISTEN_FDS", "0"))):
+    count = environ.get("LISTEN_FDS", "")
+    for place in range(int(count) if count.isdecimal() else 0):
         if (names[place] if place < len(names) else "") == name:
+            os.set_inheritable(FIRST_HANDED + place, False)  # no program that we run shall have it
             return socket.socket(fileno=FIRST_HANDED + place)
-    raise ConfigError(f"No socket named {name!r} was handed over.", key="relay.listen")
+    raise ConfigError(f"No socket named {name!r} was handed over.", key=KEY, hint=hint)

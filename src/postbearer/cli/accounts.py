@@ -1,0 +1,119 @@
+"""``postbearer accounts``: whether each account sends, and what it may still send."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import click
+
+from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.output import print_json
+from postbearer.cli.shown import age, facts, moment, table
+
+
+@click.group("accounts", invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Show whether each account sends, and pause or resume it.
+
+    Without a word behind it, it lists them.
+    """
+    if context.invoked_subcommand is None:
+        context.invoke(list_)
+
+
+@command.command("list")
+@json_option
+@common_options
+@pass_common
+def list_(common: Common) -> None:
+    """List the accounts: state, waiting messages, token, budget."""
+    from postbearer.cli.desk import desk
+
+    found = desk(common).call("accounts.list")
+    if common.as_json:
+        print_json({"accounts": found})
+        return
+    rows = [(each["name"], each["state"], _waiting(each), _token(each), _why(each)) for each in found]
+    table(("account", "state", "waiting", "token", "what is known"), rows)
+
+
+@command.command("show")
+@click.argument("account")
+@json_option
+@common_options
+@pass_common
+def show(common: Common, account: str) -> None:
+    """Show all that is known about one account."""
+    from postbearer.cli.desk import desk
+
+    _show(common, desk(common).call("accounts.show", name=account))
+
+
+@command.command("pause")
+@click.argument("account")
+@json_option
+@common_options
+@pass_common
+def pause(common: Common, account: str) -> None:
+    """Stop an account until it is resumed; its mail waits."""
+    from postbearer.cli.desk import desk
+
+    _show(common, desk(common).call("accounts.pause", name=account))
+
+
+@command.command("resume")
+@click.argument("account")
+@json_option
+@common_options
+@pass_common
+def resume(common: Common, account: str) -> None:
+    """Let an account send again, at once."""
+    from postbearer.cli.desk import desk
+
+    _show(common, desk(common).call("accounts.resume", name=account))
+
+
+def _show(common: Common, found: Any) -> None:
+    if common.as_json:
+        print_json(found)
+        return
+    counts = ", ".join(f"{count} {state}" for state, count in found["counts"].items())
+    budget = [f"{name.replace('_', ' ')}: {value}" for name, value in (found.get("budget") or {}).items()]
+    facts(
+        (
+            ("account", found["name"]),
+            ("address", found.get("address", "")),
+            ("state", found["state"]),
+            ("since", moment(found.get("since"))),
+            ("reason", found.get("reason", "")),
+            ("remedy", found.get("remedy", "")),
+            ("tried again", moment(found.get("tried_again"))),
+            ("recipients", counts),
+            ("connections", str(found.get("connections", ""))),
+            ("budget left", ", ".join(budget)),
+            ("token", _token(found)),
+            ("last error", found.get("last_error") or ""),
+        )
+    )
+
+
+def _waiting(account: Any) -> str:
+    return str(sum(account["counts"].get(state, 0) for state in ("ready", "leased", "deferred", "held")))
+
+
+def _token(account: Any) -> str:
+    expires = account.get("token_expires")
+    if expires is None:
+        return ""
+    left = expires - time.time()
+    return f"good for {age(left)}" if left > 0 else "expired"
+
+
+def _why(account: Any) -> str:
+    if account["state"] == "paused":
+        again = account.get("tried_again")
+        until = f"; tried again at {moment(again)}" if again is not None else ""
+        return f"{account['reason']}{until}"
+    return account.get("last_error") or ""

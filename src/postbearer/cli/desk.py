@@ -1,0 +1,131 @@
+"""Where ``queue`` and ``accounts`` ask: the running relay, or else the spool itself, under its lock."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from postbearer.cli.extras import need_relay
+from postbearer.errors import ConfigError, UsageError
+
+if TYPE_CHECKING:
+    from postbearer.cli.options import Common
+    from postbearer.operations import Operations
+    from postbearer.submission import ControlClient
+
+T = TypeVar("T")
+
+
+class Desk(Protocol):
+    """Whoever answers. Both ways give the same answers and raise the same errors."""
+
+    def call(self, act: str, /, **given: Any) -> Any: ...
+
+    def export(self) -> Iterator[dict[str, Any]]: ...
+
+    def import_(self, records: Iterable[bytes]) -> int: ...
+
+
+def desk(common: Common) -> Desk:
+    """The relay if it runs, else its database. Raises `ConfigError` when there is neither."""
+    from postbearer.keeping import StateFolder
+    from postbearer.submission import ControlClient
+
+    state = StateFolder()
+    client: ControlClient | None = ControlClient.find(state)
+    return client if client is not None else Database(*_spool(common, Path(state.path)))
+
+
+class Database:
+    """The spool of a relay that does not run. The lock is held while one command works."""
+
+    def __init__(self, path: Path, accounts: tuple[str, ...]) -> None:
+        self._path = path
+        self._accounts = accounts
+
+    def call(self, act: str, /, **given: Any) -> Any:
+        from postbearer.submission import perform
+
+        return self._do(lambda operations: perform(operations, act, given))
+
+    def export(self) -> Iterator[dict[str, Any]]:
+        """Read piece by piece, by an event loop that runs from one record to the next."""
+        with asyncio.Runner() as runner:
+            operations, close = runner.run(self._opened())
+            try:
+                records = operations.export()
+                while (record := runner.run(_next(records))) is not None:
+                    yield record
+            finally:
+                runner.run(close())
+
+    def import_(self, records: Iterable[bytes]) -> int:
+        return self._do(lambda operations: operations.import_(_parsed(records)), new=True)
+
+    def _do(self, work: Callable[[Operations], Awaitable[T]], *, new: bool = False) -> T:
+        async def whole() -> T:
+            operations, close = await self._opened(new=new)
+            try:
+                return await work(operations)
+            finally:
+                await close()
+
+        return asyncio.run(whole())
+
+    async def _opened(
+        self, *, new: bool = False
+    ) -> tuple[Operations, Callable[[], Coroutine[Any, Any, None]]]:
+        need_relay()
+        from postbearer.clock import SystemClock
+        from postbearer.operations import Operations
+        from postbearer.store import SqliteSpool
+
+        if not new and not self._path.exists():
+            raise ConfigError(
+                f"No relay runs, and there is no queue at {self._path}.",
+                hint="Start one by: postbearer serve. If its state folder is another, set POSTBEARER_STATE.",
+            )
+        clock = SystemClock()
+        # Whoever only looks need not care whether the disk survives: `serve` does.
+        spool = SqliteSpool(self._path, clock=clock, allow_ephemeral=True)
+        await spool.open()
+        return Operations(spool, clock, None, self._accounts), spool.close
+
+
+def _spool(common: Common, state: Path) -> tuple[Path, tuple[str, ...]]:
+    """The file of the spool, and the accounts that are configured."""
+    from postbearer.config import find
+
+    try:
+        find(common.config, os.environ)
+    except ConfigError:
+        if common.config:
+            raise
+        return state / "spool.db", ()
+    from postbearer.assembly import Assembly
+    from postbearer.daemon import spool_path
+
+    assembly = Assembly.load(common.config)
+    return spool_path(assembly), assembly.names
+
+
+async def _next(records: AsyncIterator[dict[str, Any]]) -> dict[str, Any] | None:
+    return await anext(records, None)
+
+
+async def _parsed(records: Iterable[bytes]) -> AsyncIterator[dict[str, Any]]:
+    import json
+
+    for line in records:
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except ValueError as error:
+            raise UsageError(f"This is no export of a queue: {error}.") from None
+        if not isinstance(record, dict):
+            raise UsageError("This is no export of a queue.")
+        yield record

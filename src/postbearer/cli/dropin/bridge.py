@@ -1,0 +1,58 @@
+"""``sendmail -bs``: SMTP on standard input and output, spoken by the relay."""
+
+from __future__ import annotations
+
+import posix
+
+from postbearer.cli.dropin import relay
+from postbearer.cli.dropin.parcel import SMTP
+from postbearer.cli.dropin.words import OK, TRY_AGAIN
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import socket
+
+_BLOCK = 65536
+_NOBODY = b"421 4.3.2 The relay does not run; try again later\r\n"
+
+
+def bridge(places: list[relay.Place]) -> int:
+    """Carry octets between the caller and the relay until one of them leaves."""
+    for place in places:
+        if (connection := relay.reached(place)) is not None:
+            return _carry(connection)
+    _write(_NOBODY)
+    return TRY_AGAIN
+
+
+def _carry(connection: socket) -> int:
+    import select
+
+    waiting: list[int] = [0, connection.fileno()]
+    connection.settimeout(None)
+    try:
+        connection.sendall(SMTP)
+    except OSError:
+        _write(_NOBODY)
+        return TRY_AGAIN
+    while True:
+        ready = select.select(waiting, [], [])[0]
+        try:
+            if connection.fileno() in ready:
+                if not (data := connection.recv(_BLOCK)):
+                    return OK
+                _write(data)
+            if 0 in ready:
+                if data := posix.read(0, _BLOCK):
+                    connection.sendall(data)
+                else:
+                    waiting.remove(0)
+                    connection.shutdown(1)
+        except OSError:
+            return TRY_AGAIN
+
+
+def _write(data: bytes) -> None:
+    left = memoryview(data)
+    while left:
+        left = left[posix.write(1, left) :]

@@ -1,0 +1,76 @@
+"""No relay is set up: the message goes to the provider at once, as ``postbearer send`` would send it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, cast
+
+from postbearer.cli.exits import UnusableMessage, receipt_code
+from postbearer.cli.listening import Listener
+from postbearer.cli.output import report
+from postbearer.envelope import Envelope, Notify, Ret
+from postbearer.errors import ConfigError, PostbearerError, SenderNotAllowed, UsageError
+from postbearer.message import BytesContent, edit
+
+if TYPE_CHECKING:
+    from postbearer.account import Account
+    from postbearer.assembly import Assembly
+    from postbearer.cli.dropin.letter import Letter
+    from postbearer.cli.dropin.words import Order
+
+WAIT = 300.0  # seconds for room in the budget; who calls sendmail waits as long
+
+
+def send(order: Order, letter: Letter, config: str | None = None) -> int:
+    """Send the letter through the account that the configuration names; the exit code."""
+    from postbearer.assembly import Assembly
+    from postbearer.mailer import Mailer
+
+    try:
+        assembly = Assembly.load(config)
+        account = _account(assembly, letter.sender)
+        envelope = _envelope(order, letter, account)
+        content = edit(BytesContent(letter.content), account.sender.apply)
+        observer = Listener(verbose=order.verbose)
+        with Mailer(account, state=assembly.state, observer=observer) as mailer:
+            receipt = mailer.send(content, envelope, timeout=WAIT)
+    except (ConfigError, SenderNotAllowed) as error:
+        return report(error, as_json=False, verbose=False)
+    except UsageError as error:
+        return report(UnusableMessage(error.message, hint=error.hint), as_json=False, verbose=False)
+    except PostbearerError as error:
+        return report(error, as_json=False, verbose=False)
+    for outcome in receipt.outcomes:
+        if order.verbose or outcome not in receipt.delivered:
+            print(outcome)
+    return receipt_code(receipt)
+
+
+def _account(assembly: Assembly, sender: str) -> Account:
+    """The account of the relay; else the one whose address sends; else the only one."""
+    settings = assembly.configuration.settings
+    if settings.relay is not None and settings.relay.account:
+        return assembly.account(settings.relay.account)
+    accounts = [assembly.account(name) for name in assembly.names]
+    fitting = [account for account in accounts if account.address.lower() == sender.lower()]
+    for chosen in (fitting, accounts):
+        if len(chosen) == 1:
+            return chosen[0]
+    raise assembly.configuration.error(
+        "relay.account",
+        "There are several accounts, and nothing says which of them sendmail uses.",
+        hint="postbearer config set relay.account NAME",
+    )
+
+
+def _envelope(order: Order, letter: Letter, account: Account) -> Envelope:
+    """Mail leaves as its sender where the account lets it, else as the account."""
+    sender = letter.sender
+    if sender and account.sender.rule == "force" and not account.sender.permits(sender):
+        sender = account.address
+    envelope = Envelope.of(sender, letter.recipients)
+    notify = cast(tuple[Notify, ...], tuple(order.notify))
+    recipients = tuple(replace(each, notify=notify) for each in envelope.recipients)
+    return replace(
+        envelope, recipients=recipients, ret=cast(Ret | None, order.ret or None), envid=order.envid
+    )

@@ -1,0 +1,42 @@
+"""The little script that makes ``/usr/sbin/sendmail`` of postbearer."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from postbearer.errors import UsageError
+
+MARK = "# postbearer sendmail"
+_SCRIPT = """#!{python} -IS
+{mark}: hands mail of local programs to the relay (python -IS, because it starts in half the time).
+import sys
+sys.path.append({folder!r})
+from postbearer.cli.dropin.main import main
+sys.exit(main())
+"""
+
+
+def install(path: Path) -> str:
+    """Write the script to `path`, and return what was done. Another program's file is not replaced."""
+    folder = str(Path(__file__).resolve().parents[3])
+    if any(char.isspace() for char in sys.executable):
+        raise UsageError(f"{sys.executable} cannot stand in the first line of a script: it holds a blank.")
+    if path.is_dir():
+        path = path / "sendmail"
+    if path.is_symlink() or (path.exists() and MARK not in path.read_text(errors="replace")):
+        raise UsageError(
+            f"{path} is another program's.",
+            hint="Move it away first (dpkg-divert, alternatives), or name another place.",
+        )
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    text = _SCRIPT.format(python=sys.executable, mark=MARK, folder=folder)
+    try:
+        temporary.write_text(text)
+        temporary.chmod(0o755)
+        temporary.replace(path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
+    return str(path)

@@ -1,0 +1,137 @@
+"""``sendmail``: take a message from standard input and see to it that it leaves."""
+
+from __future__ import annotations
+
+import posix
+import sys
+
+from postbearer.cli.dropin import relay
+from postbearer.cli.dropin.letter import Caller, Letter, write
+from postbearer.cli.dropin.parcel import parcel
+from postbearer.cli.dropin.words import (
+    DATA,
+    NO_PERMISSION,
+    OK,
+    TRY_AGAIN,
+    UNAVAILABLE,
+    Order,
+    Stop,
+    understand,
+)
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _socket import socket
+
+_BLOCK = 1 << 20
+
+
+def main(words: list[str] | None = None, program: str = "sendmail") -> int:
+    """Run the command; its exit code (``sysexits.h``)."""
+    if words is None:
+        program, words = sys.argv[0], sys.argv[1:]
+    try:
+        return _run(understand(program, words), words)
+    except Stop as stop:
+        text = f"sendmail: {stop.text}\n"
+        posix.write(2, text.encode("utf-8", "backslashreplace"))
+        return stop.code
+
+
+def _run(order: Order, words: list[str]) -> int:
+    if order.mode == "i":
+        return OK  # there is no database of aliases to build
+    if order.mode == "p":
+        return _postbearer(["queue", "list"])
+    places = relay.places(posix.environ)
+    if order.mode == "s":
+        from postbearer.cli.dropin.bridge import bridge
+
+        return bridge(places)
+    for place in places:
+        connection = relay.reached(place)
+        if connection is not None or relay.drops(place):
+            return _hand_over(order, place, connection)
+    if sys.flags.no_site:
+        return _postbearer(["sendmail", *words])
+    from postbearer.cli.dropin.direct import send
+
+    return send(order, _letter(order))
+
+
+def _hand_over(order: Order, place: relay.Place, connection: socket | None) -> int:
+    data = parcel(_letter(order), order, posix.getuid())
+    if connection is not None:
+        try:
+            return _told(order, relay.hand_over(connection, data))
+        except relay.Down:
+            pass
+    name = relay.drop(place, data)
+    if order.verbose:
+        print(f"The relay does not run; it will find the message in its drop folder as {name}.")
+    return OK
+
+
+def _told(order: Order, reply: str) -> int:
+    """The exit code for what the relay said. Raises `Stop`, or `relay.Down` when it is just going away."""
+    if reply.startswith("250"):
+        if order.verbose:
+            print(reply)
+        return OK
+    if reply.startswith("421"):
+        raise relay.Down
+    if reply.startswith("5"):
+        classes = {"5.7": NO_PERMISSION, "5.6": DATA, "5.5": DATA, "5.1": DATA}
+        raise Stop(classes.get(reply[4:7], UNAVAILABLE), reply)
+    raise Stop(TRY_AGAIN, reply)
+
+
+def _letter(order: Order) -> Letter:
+    return write(order, _read(order.dots), _caller(), posix.urandom)
+
+
+def _read(dots: bool) -> bytes:
+    """Standard input to its end; to a line with a dot alone, unless `dots` are ordinary."""
+    data = bytearray()
+    while block := posix.read(0, _BLOCK):
+        place = max(len(data) - 4, 0)
+        data += block
+        if not dots and (end := _dot(data, place)) >= 0:
+            return bytes(data[:end])
+    if not dots and (data == b"." or data.endswith(b"\n.")):
+        del data[-1:]
+    return bytes(data)
+
+
+def _dot(data: bytearray, start: int) -> int:
+    """Where a line with a dot alone begins; -1 if there is none from `start` on."""
+    if data.startswith((b".\n", b".\r\n")):
+        return 0
+    found = [place + 1 for mark in (b"\n.\n", b"\n.\r\n") if (place := data.find(mark, start)) >= 0]
+    return min(found, default=-1)
+
+
+def _caller() -> Caller:
+    import pwd
+
+    try:
+        entry = pwd.getpwuid(posix.getuid())
+        user, name = entry.pw_name, entry.pw_gecos.partition(",")[0]
+    except KeyError:
+        user, name = f"uid{posix.getuid()}", ""
+    return Caller(user, _host(), name)
+
+
+def _host() -> str:
+    """The domain of this machine's mail, by the custom of Debian, else the name of the machine."""
+    try:
+        with open("/etc/mailname", encoding="ascii", errors="replace") as file:
+            name = file.readline(256).strip()
+    except OSError:
+        name = ""
+    return name or posix.uname().nodename or "localhost"
+
+
+def _postbearer(words: list[str]) -> int:
+    """Go on as ``postbearer``, which may import all it wants. Does not return."""
+    posix.execv(sys.executable, [sys.executable, "-P", "-m", "postbearer", *words])

@@ -1,0 +1,277 @@
+"""``postbearer queue``: look at the queue of the relay, and work on it."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.output import print_json, printable
+from postbearer.cli.shown import age, facts, moment, table
+from postbearer.errors import UsageError
+
+if TYPE_CHECKING:
+    from postbearer.cli.desk import Desk
+    from postbearer.cli.options import F
+
+_OPEN = ("ready", "leased", "deferred", "held")
+_FINAL = ("delivered", "failed", "expired", "cancelled")
+_PAGE = 100
+
+
+@click.group("queue", invoke_without_command=True)
+@click.pass_context
+def command(context: click.Context) -> None:
+    """Look at the queue of the relay, and work on it, whether the relay runs or not.
+
+    Without a word behind it, it lists what is open.
+    """
+    if context.invoked_subcommand is None:
+        context.invoke(list_)
+
+
+def _span(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    from postbearer.config import parse_duration
+
+    try:
+        return None if value is None else time.time() - parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} {error}.") from None
+
+
+def _filters(function: F) -> F:
+    """Add the options that choose messages; they are the fields of a query."""
+    for option in (
+        click.option("--account", default="", metavar="NAME", help="Through this account."),
+        click.option("--client", default="", metavar="NAME", help="From this client."),
+        click.option(
+            "--state",
+            "statuses",
+            multiple=True,
+            type=click.Choice([*_OPEN, *_FINAL]),
+            help="With a recipient in this state (may be repeated).",
+        ),
+        click.option(
+            "--address", default="", metavar="TEXT", help="With this in sender, author or recipient."
+        ),
+        click.option("--message-id", default="", metavar="TEXT", help="With this in the Message-ID."),
+        click.option("--older-than", metavar="DURATION", callback=_span, help='Older than that ("1h 30m").'),
+        click.option("--newer-than", metavar="DURATION", callback=_span, help="Younger than that."),
+    ):
+        function = option(function)
+    return function
+
+
+@command.command("list")
+@_filters
+@click.option("--all", "everything", is_flag=True, help="Also what is finished.")
+@click.option("--limit", default=_PAGE, type=click.IntRange(1, 100_000), help="Show so many at most.")
+@json_option
+@common_options
+@pass_common
+def list_(common: Common, /, everything: bool, limit: int, **query: Any) -> None:
+    """List messages, oldest first: those that are open, unless --all or --state says otherwise."""
+    from postbearer.cli.desk import desk
+
+    if not query["statuses"] and not everything:
+        query["statuses"] = _OPEN
+    found: list[Any] = []
+    for message in _matching(desk(common), query, most=min(limit, _PAGE)):
+        found.append(message)
+        if len(found) >= limit:
+            break
+    if common.as_json:
+        print_json({"messages": found})
+        return
+    if not found:
+        click.echo("Nothing." if everything or query["statuses"] != _OPEN else "The queue is empty.")
+        return
+    table(
+        ("id", "age", "state", "from", "to", "what is known"), [row for each in found for row in _rows(each)]
+    )
+    if len(found) == limit:
+        click.echo(f"There may be more than these {limit}: see --limit.", err=True)
+
+
+@command.command("show")
+@click.argument("message")
+@json_option
+@common_options
+@pass_common
+def show(common: Common, message: str) -> None:
+    """Show all that is known about one message: recipients, attempts, what the provider said."""
+    from postbearer.cli.desk import desk
+
+    found = desk(common).call("queue.show", message=message)
+    if common.as_json:
+        print_json(found)
+        return
+    facts(
+        (
+            ("id", found["id"]),
+            ("accepted", f"{moment(found['accepted'])} ({age(found['age'])} ago)"),
+            ("client", found["client"]),
+            ("from", found["sender"] or "<>"),
+            ("author", found["author"]),
+            ("subject", found["subject"]),
+            ("message-id", found["message_id"]),
+            ("size", f"{found['size']} octets"),
+            ("tried until", moment(found["expires"])),
+            ("report about", found["report_of"]),
+        )
+    )
+    for row in found["recipients"]:
+        click.echo(f"\n{printable(row['address'])}: {row['meaning']}")
+        facts(
+            (
+                ("  account", f"{row['account']}, {row['priority']}"),
+                ("  attempts", str(row["attempts"])),
+                ("  next", moment(row["due"]) if row["status"] in ("ready", "deferred") else ""),
+                ("  reply", row["reply"]),
+                ("  cause", row["cause"]),
+                ("  remedy", row["remedy"]),
+                ("  note", "it may have arrived; a copy is possible" if row["unknown"] else ""),
+            )
+        )
+    for attempt in found["attempts"]:
+        told = (
+            attempt["server"],
+            f"queue id {attempt['queue_id']}" if attempt["queue_id"] else "",
+            attempt["error"],
+            "outcome unknown" if attempt["unknown"] else "",
+        )
+        said = printable(", ".join(part for part in told if part))
+        click.echo(f"\nattempt {attempt['number']}  {moment(attempt['began'])}  {said}")
+
+
+def _changing(name: str, purpose: str, done: str) -> click.Command:
+    """One of the four commands that change messages named by id, or all that filters choose."""
+
+    @click.argument("messages", nargs=-1, metavar="[ID]…")
+    @_filters
+    @click.option("--recipient", default="", metavar="ADDRESS", help="Only this recipient of it.")
+    @click.option("--yes", is_flag=True, help="Do not ask before working on all that was filtered.")
+    @json_option
+    @common_options
+    @pass_common
+    def change(common: Common, /, messages: tuple[str, ...], recipient: str, yes: bool, **query: Any) -> None:
+        from postbearer.cli.desk import desk
+
+        asked = desk(common)
+        ids = list(messages) or _chosen(asked, query, name, yes=yes)
+        changed = [asked.call(f"queue.{name}", message=each, address=recipient) for each in ids]
+        if common.as_json:
+            print_json({"messages": changed})
+            return
+        for each in changed:
+            count = each["changed"]
+            text = f"{count} recipient{'' if count == 1 else 's'} {done}" if count else "nothing to change"
+            click.echo(f"{each['id']}: {text}")
+
+    change.__doc__ = f"{purpose}\n\nName messages by id, or choose them by the options."
+    return click.command(name)(change)
+
+
+for _name, _purpose, _done in (
+    ("hold", "Keep messages until they are released.", "held"),
+    ("release", "Let go what was held.", "released"),
+    ("retry", "Try now what would be tried later.", "due now"),
+    ("cancel", "Give up the open recipients of messages. Nobody is told.", "cancelled"),
+):
+    command.add_command(_changing(_name, _purpose, _done))
+
+
+@command.command("stats")
+@json_option
+@common_options
+@pass_common
+def stats(common: Common) -> None:
+    """Count recipients by state and account."""
+    from postbearer.cli.desk import desk
+
+    found = desk(common).call("queue.stats")
+    if common.as_json:
+        print_json(found)
+        return
+    states = [state for state in (*_OPEN, *_FINAL) if state in found["counts"]]
+    lines = [
+        (name, *(str(counts.get(state, 0)) for state in states)) for name, counts in found["accounts"].items()
+    ]
+    table(("account", *states), [*lines, ("all", *(str(found["counts"][state]) for state in states))])
+    if found["age"] is not None:
+        click.echo(f"The oldest open message has waited {age(found['age'])}.")
+
+
+@command.command("export")
+@click.argument("file", type=click.File("wb"), default="-")
+@common_options
+@pass_common
+def export(common: Common, file: BinaryIO) -> None:
+    """Write every open message to FILE, as JSON lines, for another store.
+
+    The messages stay in the queue: hold or cancel them here before they are imported elsewhere.
+    """
+    from postbearer.cli.desk import desk
+
+    count = 0
+    for record in desk(common).export():
+        file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        count += "end" in record
+    file.flush()
+    click.echo(f"{count} message{'' if count == 1 else 's'} written.", err=True)
+
+
+@command.command("import")
+@click.argument("file", type=click.File("rb"), default="-")
+@json_option
+@common_options
+@pass_common
+def import_(common: Common, file: BinaryIO) -> None:
+    """Take the messages that an export wrote to FILE. Those that are here already are left alone."""
+    from postbearer.cli.desk import desk
+
+    count = desk(common).import_(file)
+    if common.as_json:
+        print_json({"imported": count})
+    else:
+        click.echo(f"{count} message{'' if count == 1 else 's'} taken.")
+
+
+def _matching(asked: Desk, query: dict[str, Any], most: int = _PAGE) -> Iterator[Any]:
+    """All messages that fit, page by page."""
+    after = ""
+    while page := asked.call("queue.list", **query, limit=most, after=after):
+        yield from page
+        if len(page) < most:
+            return
+        after = page[-1]["id"]
+
+
+def _chosen(asked: Desk, query: dict[str, Any], name: str, *, yes: bool) -> list[str]:
+    if not any(query.values()):
+        raise UsageError(
+            f"Nothing says what to {name}.", hint="Name messages by id, or choose them by options."
+        )
+    query["statuses"] = query["statuses"] or _OPEN
+    ids = [message["id"] for message in _matching(asked, query)]
+    if ids and not yes:
+        if not sys.stdin.isatty():
+            raise UsageError(f"This would {name} {len(ids)} messages.", hint="Say --yes if that is meant.")
+        click.confirm(f"{name.capitalize()} {len(ids)} messages?", abort=True, err=True)
+    return ids
+
+
+def _rows(message: Any) -> Iterator[tuple[str, ...]]:
+    """One line a recipient; what they share stands in the first."""
+    first = message["id"], age(message["age"])
+    for row in message["recipients"]:
+        known = row["reply"] or row["cause"]
+        if row["due"] is not None and row["status"] == "deferred":
+            known = f"again in {age(max(0.0, row['due'] - time.time()))}; {known}"
+        yield (*first, row["status"], message["sender"] or "<>", row["address"], known)
+        first = "", ""

@@ -1,0 +1,99 @@
+"""The other end of ``control.sock``, for commands: blocking and small."""
+
+from __future__ import annotations
+
+import json
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Self
+
+from postbearer.errors import ConfigError, LeaseLost, PostbearerError, StoreError, StoreFull, UsageError
+from postbearer.keeping import StateFolder
+from postbearer.submission.local import socket_places
+
+_PATIENCE = 300.0  # seconds for an answer
+_KINDS: Mapping[str, type[PostbearerError]] = {
+    kind.__name__: kind for kind in (UsageError, ConfigError, StoreError, StoreFull, LeaseLost)
+}
+
+
+class ControlClient:
+    """A connection to a running relay. Errors of the relay are raised here as what they were there."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._file = connection.makefile("rb")
+
+    @classmethod
+    def find(cls, state: StateFolder, environ: Mapping[str, str] | None = None) -> ControlClient | None:
+        """A connection to the relay of this state folder; None when none runs.
+
+        Raises `ConfigError` when the relay is another user's.
+        """
+        for path in socket_places("control.sock", state, environ):
+            connection = socket.socket(socket.AF_UNIX)
+            connection.settimeout(_PATIENCE)
+            try:
+                connection.connect(str(path))
+            except PermissionError:
+                connection.close()
+                raise ConfigError(
+                    f"The relay behind {path} belongs to another user.",
+                    hint="Run this as that user or as root.",
+                ) from None
+            except OSError:
+                connection.close()
+            else:
+                return cls(connection)
+        return None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._file.close()
+        self._connection.close()
+
+    def call(self, act: str, /, **given: Any) -> Any:
+        """Let the relay do one act, and return its answer."""
+        self._send({"act": act, "with": given})
+        return self._answer()["ok"]
+
+    def export(self) -> Iterator[dict[str, Any]]:
+        """The records of `Operations.export`, one by one."""
+        self._send({"act": "queue.export"})
+        while "item" in (answer := self._answer()):
+            yield answer["item"]
+
+    def import_(self, records: Iterable[bytes]) -> int:
+        """Give the relay the lines of an export; how many messages it took."""
+        self._send({"act": "queue.import"})
+        try:
+            for record in records:
+                self._connection.sendall(record.rstrip(b"\r\n") + b"\n")
+            self._connection.sendall(b"\n")
+        except OSError:
+            pass  # it says why
+        return int(self._answer()["ok"])
+
+    def _send(self, request: Mapping[str, Any]) -> None:
+        try:
+            self._connection.sendall(json.dumps(request).encode() + b"\n")
+        except OSError as error:
+            raise _gone() from error
+
+    def _answer(self) -> dict[str, Any]:
+        try:
+            line = self._file.readline()
+        except OSError as error:
+            raise _gone() from error
+        if not line.endswith(b"\n"):
+            raise _gone()
+        answer: dict[str, Any] = json.loads(line)
+        if told := answer.get("error"):
+            raise _KINDS.get(told["type"], PostbearerError)(told["message"], hint=told["hint"])
+        return answer
+
+
+def _gone() -> StoreError:
+    return StoreError("The relay went away before it answered.", hint="See its log, and ask again.")

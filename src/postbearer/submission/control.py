@@ -1,0 +1,129 @@
+"""``control.sock``: people ask the running relay about its queue and its accounts, and tell it what to do.
+
+One JSON object a line. ``{"act": "queue.show", "with": {"message": "…"}}`` is answered by ``{"ok": …}`` or
+by ``{"error": {"type": …, "message": …, "hint": …}}``. An export comes as one ``{"item": …}`` a record before
+its ``ok``; an import goes the other way, and ends with an empty line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from msgspec import DecodeError, Struct, ValidationError
+from msgspec.json import decode, encode
+
+from postbearer.errors import PostbearerError, UsageError
+from postbearer.observer import Observer, Warned
+from postbearer.operations import Operations
+from postbearer.submission.acts import ACTS, EXPORT, IMPORT, perform
+from postbearer.submission.link import Link
+from postbearer.submission.local import LocalServer, Reader
+
+NAME = "control.sock"
+MODE = 0o600
+IDLE = 60.0  # seconds until the next request, and for each write
+LONGEST_REQUEST = 64 * 1024
+LONGEST_RECORD = 8 * 1024 * 1024  # of an import: a message with a thousand recipients
+AT_ONCE = 16  # connections
+
+
+class Request(Struct, forbid_unknown_fields=True, frozen=True, rename={"with_": "with"}):
+    """One line from the client."""
+
+    act: str
+    with_: dict[str, Any] = {}
+
+
+class ControlServer:
+    """Answers the relay's own user and root, nobody else."""
+
+    def __init__(self, folder: Path, operations: Operations, observer: Observer) -> None:
+        self._operations = operations
+        self._observer = observer
+        self._busy = 0
+        self._server = LocalServer(folder / NAME, MODE, self._serve)
+
+    @property
+    def path(self) -> Path:
+        return self._server.path
+
+    def use(self, operations: Operations) -> None:
+        """Work on another configuration from the next request on."""
+        self._operations = operations
+
+    async def start(self) -> None:
+        """Listen. Raises `ConfigError` when the path cannot be had."""
+        await self._server.start()
+
+    async def stop(self, patience: float = 1.0) -> None:
+        """Take no new connection; let what is under way finish for up to `patience` seconds."""
+        await self._server.stop(patience)
+
+    async def _serve(self, link: Link) -> None:
+        if link.user not in (None, 0, os.geteuid()):  # None: the system does not tell; the mode decides
+            await _say(link, _error(UsageError("Only the relay's own user and root may do this.")))
+            return
+        if self._busy >= AT_ONCE:
+            await _say(link, _error(UsageError("Too many others ask the relay now; try again.")))
+            return
+        self._busy += 1
+        try:
+            reader = Reader(link)
+            while (line := await reader.line(LONGEST_REQUEST, IDLE)) is not None:
+                await self._answer(link, reader, line)
+        finally:
+            self._busy -= 1
+
+    async def _answer(self, link: Link, reader: Reader, line: bytes) -> None:
+        try:
+            request = _request(line)
+            if request.act == EXPORT:
+                async for record in self._operations.export():
+                    await _say(link, {"item": record})
+                done = None
+            elif request.act == IMPORT:
+                done = await self._operations.import_(_records(reader))
+            else:
+                done = await perform(self._operations, request.act, request.with_)
+        except PostbearerError as error:
+            await _say(link, _error(error))
+        except (OSError, TimeoutError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            self._observer.notice(Warned("", f"A request to the relay met a defect: {error!r}"))
+            await _say(link, _error(PostbearerError("This is a defect in postbearer; the log knows more.")))
+        else:
+            await _say(link, {"ok": done})
+
+
+def _request(line: bytes) -> Request:
+    try:
+        request = decode(line, type=Request)
+    except (DecodeError, ValidationError) as error:
+        raise UsageError(f"This is no request: {error}.") from None
+    if request.act not in ACTS and request.act not in (EXPORT, IMPORT):
+        raise UsageError(f"There is no act {request.act[:40]!r}.")
+    return request
+
+
+async def _records(reader: Reader) -> AsyncIterator[dict[str, Any]]:
+    """The records of an import. Raises `UsageError` when they end too early or are none."""
+    while line := await reader.line(LONGEST_RECORD, IDLE):
+        try:
+            yield decode(line, type=dict[str, Any])
+        except (DecodeError, ValidationError) as error:
+            raise UsageError(f"This is no export of a queue: {error}.") from None
+    if line is None:
+        raise UsageError("The import was cut off.")
+
+
+async def _say(link: Link, answer: dict[str, Any]) -> None:
+    await link.write(encode(answer) + b"\n", IDLE)
+
+
+def _error(error: PostbearerError) -> dict[str, Any]:
+    return {"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint}}

@@ -1,0 +1,59 @@
+"""A message that a program of this machine handed over in one piece, on its way into the spool."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+from postbearer.engine import Client, Intake, Intaking, Submission
+from postbearer.errors import UsageError
+from postbearer.reply import Reply
+from postbearer.submission.frame import Slip
+from postbearer.wire import LineCheck, compose
+
+INCOMPLETE = compose(554, "The message is incomplete", enhanced="5.6.0")
+BAD_LINES = compose(554, "The content holds a bare CR, a bare LF or a NUL", enhanced="5.6.0")
+
+
+async def deposit(
+    intake: Intake, client: Client, slip: Slip, size: int, blocks: AsyncIterator[bytes]
+) -> str | Reply:
+    """Take a message of `size` octets with the rights of `client`: its id once it is durable, or why not.
+
+    The rules are those of SMTP; one recipient that is refused refuses the message, since one answer is
+    all that a program waits for.
+    """
+    try:
+        envelope = slip.envelope()
+    except UsageError as error:
+        return compose(553, _plain(error.message), enhanced="5.1.3")
+    refusal = intake.refuse_sender(client, envelope.reverse_path)
+    for address in envelope.addresses:
+        refusal = refusal or intake.refuse_recipient(client, envelope.reverse_path, address)
+    if refusal is not None:
+        return refusal
+    taking = await intake.begin(Submission(client=client, envelope=envelope, protocol="local", size=size))
+    if isinstance(taking, Reply):
+        return taking
+    try:
+        if refusal := await _fill(taking, size, blocks):
+            await taking.abort()
+            return refusal
+    except BaseException:  # the peer or we go away in the middle
+        await taking.abort()
+        raise
+    return await taking.finish()
+
+
+async def _fill(taking: Intaking, size: int, blocks: AsyncIterator[bytes]) -> Reply | None:
+    check, received = LineCheck(), 0
+    async for block in blocks:
+        received += len(block)
+        check.feed(block)
+        await taking.write(block)
+    if received != size:
+        return INCOMPLETE
+    return BAD_LINES if check.defect else None
+
+
+def _plain(text: str) -> str:
+    return "".join(char if char.isascii() and char.isprintable() else "?" for char in text)[:400]

@@ -1,0 +1,198 @@
+"""``drop/``: where ``sendmail`` leaves mail while the relay does not run.
+
+Anybody may put a file there, nobody but the relay can list it, and the sticky bit lets only the owner of a
+file and the relay remove it. So everything in it is hostile until it is read: each file must be an
+ordinary one of one name, owned by who it says it is from, and whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import re
+import secrets
+import stat
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+
+from postbearer.clock import Clock
+from postbearer.engine import Client, Intake
+from postbearer.errors import ConfigError, UsageError
+from postbearer.keeping import SYSTEM_FOLDER, StateFolder, sync_folder
+from postbearer.observer import Observer, Warned
+from postbearer.reply import Reply
+from postbearer.submission.access import LOCAL
+from postbearer.submission.deposit import deposit
+from postbearer.submission.frame import LONGEST_LINE, Slip, parse_line, parse_slip
+from postbearer.submission.handover import BLOCK, local_client
+
+NAME = "drop"
+MODE = 0o1733
+EVERY = 5.0  # seconds between two looks
+AT_ONCE = 1000  # files a look takes in
+STALE = 3600.0  # seconds after which a half-written file is nobody's any more
+_WHOLE = re.compile(r"[0-9a-f]{32}\Z")
+_HALF = re.compile(r"half\.[0-9a-f]{32}\Z")
+_ASIDE = "bad."
+
+
+class Bad(Exception):
+    """A file that will never be a message, and why."""
+
+
+class DropFolder:
+    """Picks up what was left; `run` looks again and again."""
+
+    def __init__(
+        self,
+        state: StateFolder,
+        intake: Intake,
+        *,
+        clock: Clock,
+        observer: Observer,
+        client: Client = LOCAL,
+        shared: bool | None = None,
+    ) -> None:
+        """`shared`: other users are to reach the folder; None: when the state folder is the machine's."""
+        self.path = Path(state.path, NAME)
+        self._intake = intake
+        self._clock = clock
+        self._observer = observer
+        self._client = client
+        self._shared = _of_the_machine(state) if shared is None else shared
+        self._given_up: set[tuple[int, int]] = set()  # could not even be moved aside; said once
+
+    def use(self, intake: Intake, client: Client = LOCAL) -> None:
+        """Go by another configuration from the next file on."""
+        self._intake, self._client = intake, client
+
+    def ensure(self) -> None:
+        """Make the folder. Raises `ConfigError` when something else has its name."""
+        try:
+            with suppress(FileExistsError):
+                self.path.mkdir()
+            found = self.path.lstat()
+            if not stat.S_ISDIR(found.st_mode) or found.st_uid not in (os.geteuid(), 0):
+                raise ConfigError(f"{self.path} is no folder of ours.", hint="Move it away.")
+            self.path.chmod(MODE)
+            if self._shared:  # to be passed through, not to be read
+                parent = self.path.parent
+                parent.chmod(stat.S_IMODE(parent.stat().st_mode) | 0o011)
+        except OSError as error:
+            raise ConfigError(
+                f"The drop folder {self.path} cannot be made: {error.strerror}.",
+                hint="Check who owns the state folder.",
+            ) from None
+
+    async def run(self) -> None:
+        """Pick up what is there, now and every few seconds, until cancelled."""
+        while True:
+            await self.collect()
+            await self._clock.sleep(EVERY)
+
+    async def collect(self) -> int:
+        """Pick up what is there; returns how many messages were accepted."""
+        try:
+            names = await asyncio.to_thread(self._names)
+        except OSError as error:
+            self._warn(f"The drop folder {self.path} cannot be read: {error.strerror}.")
+            return 0
+        taken = 0
+        for name in names:
+            try:
+                taken += await self._pick_up(name)
+            except Bad as bad:
+                await asyncio.to_thread(self._set_aside, name, str(bad))
+            except FileNotFoundError:
+                pass  # its owner thought better of it
+            except OSError as error:
+                await asyncio.to_thread(self._set_aside, name, f"it cannot be read: {error.strerror}")
+        return taken
+
+    def _names(self) -> list[str]:
+        with os.scandir(self.path) as found:
+            names = (entry.name for entry in found if not entry.name.startswith(_ASIDE))
+            return sorted(islice((name for name in names if self._ripe(name)), AT_ONCE))
+
+    def _ripe(self, name: str) -> bool:
+        """Not for a file that is being written, nor for one given up."""
+        if not _HALF.match(name) and not self._given_up:
+            return True
+        with suppress(FileNotFoundError):
+            found = os.lstat(self.path / name)
+            if (found.st_dev, found.st_ino) in self._given_up:
+                return False
+            return not _HALF.match(name) or found.st_mtime < self._clock.now() - STALE
+        return False
+
+    async def _pick_up(self, name: str) -> bool:
+        """One file. True when it is a message of the spool now; False when that has to be tried again."""
+        if not _WHOLE.match(name):
+            raise Bad("it was left half-written" if _HALF.match(name) else "it has no name of ours")
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(self.path / name, flags)  # does not wait for a FIFO
+        with os.fdopen(descriptor, "rb", buffering=0) as file:
+            slip, size = _checked(file, os.fstat(descriptor))
+            client = await local_client(self._client, slip.uid)
+            done = await deposit(self._intake, client, slip, size, _blocks(file.read))
+        if isinstance(done, Reply):
+            if done.permanent:
+                raise Bad(f"it was refused: {done}")
+            return False
+        await asyncio.to_thread(self._remove, name)
+        return True
+
+    def _remove(self, name: str) -> None:
+        """A crash before this takes the message a second time (window DUP-DROP), never loses it."""
+        (self.path / name).unlink(missing_ok=True)
+        sync_folder(str(self.path))
+
+    def _set_aside(self, name: str, why: str) -> None:
+        aside = f"{_ASIDE}{secrets.token_hex(16)}"
+        shown = ascii(name)[1:-1][:80]
+        try:
+            os.rename(self.path / name, self.path / aside)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            with suppress(OSError):
+                found = os.lstat(self.path / name)
+                self._given_up.add((found.st_dev, found.st_ino))
+            self._warn(f"{shown} in the drop folder is left alone: {why}; {error.strerror}.")
+        else:
+            self._warn(f"{shown} in the drop folder is set aside as {aside}: {why}.")
+
+    def _warn(self, text: str) -> None:
+        self._observer.notice(Warned("", text))
+
+
+def _of_the_machine(state: StateFolder) -> bool:
+    return state.path == SYSTEM_FOLDER
+
+
+def _checked(file: io.FileIO, found: os.stat_result) -> tuple[Slip, int]:
+    """The envelope at the beginning of `file`, and the octets of content behind it. Raises `Bad`."""
+    if not stat.S_ISREG(found.st_mode):
+        raise Bad("it is no ordinary file")
+    if found.st_nlink != 1:
+        raise Bad("it has another name elsewhere")
+    line = file.read(LONGEST_LINE).partition(b"\n")[0]
+    file.seek(len(line) + 1)
+    try:
+        lengths = parse_line(line)
+        if found.st_size != len(line) + 1 + lengths.envelope + lengths.content:
+            raise Bad("it is not whole")
+        slip = parse_slip(file.read(lengths.envelope))
+    except UsageError as error:
+        raise Bad(f"it is no message that was handed over: {error.message}") from None
+    if slip.uid != found.st_uid:
+        raise Bad(f"it says it is from user {slip.uid}, and belongs to user {found.st_uid}")
+    return slip, lengths.content
+
+
+async def _blocks(read: Callable[[int], bytes]) -> AsyncIterator[bytes]:
+    while block := await asyncio.to_thread(read, BLOCK):
+        yield block

@@ -1,0 +1,150 @@
+"""Unix sockets for programs of this machine, and who they are."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import stat
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from postbearer.errors import ConfigError
+from postbearer.keeping import SYSTEM_FOLDER, StateFolder
+from postbearer.submission.link import Link
+
+SYSTEM_RUNTIME = "/run/postbearer"  # RuntimeDirectory=postbearer of the systemd unit
+
+
+def runtime_folder(state: StateFolder, environ: Mapping[str, str] | None = None) -> Path:
+    """Where a relay makes its sockets: ``RUNTIME_DIRECTORY`` of systemd, else the state folder."""
+    environ = os.environ if environ is None else environ
+    return Path(environ.get("RUNTIME_DIRECTORY", "").partition(":")[0] or state.path)
+
+
+def socket_places(name: str, state: StateFolder, environ: Mapping[str, str] | None = None) -> list[Path]:
+    """Where to look for the socket `name` of a relay that others started."""
+    folders = [runtime_folder(state, environ), Path(state.path)]
+    if state.path == SYSTEM_FOLDER:
+        folders.append(Path(SYSTEM_RUNTIME))
+    return [folder / name for folder in dict.fromkeys(folders)]
+
+
+def unix_socket(path: str | os.PathLike[str], mode: int | None = None) -> socket.socket:
+    """Listen on a path; a socket that nobody answers any more is replaced, anything else is not.
+
+    The mode is set before anybody can connect. Raises `OSError`.
+    """
+    with suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(os.lstat(path).st_mode):
+            raise OSError(None, "there is a file of that name that is no socket")
+        probe = socket.socket(socket.AF_UNIX)
+        try:
+            probe.connect(os.fspath(path))
+        except ConnectionRefusedError:
+            os.unlink(path)
+        else:
+            raise OSError(None, "another program listens there")
+        finally:
+            probe.close()
+    listening = socket.socket(socket.AF_UNIX)
+    try:
+        listening.bind(os.fspath(path))
+        if mode is not None:
+            os.chmod(path, mode)
+        listening.listen(1024)
+    except OSError:
+        listening.close()
+        raise
+    return listening
+
+
+def user_name(uid: int) -> str:
+    """The name of a user; the number, if nobody knows one that is safe to show."""
+    import pwd
+
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+    safe = name.isascii() and name.replace("-", "").replace("_", "").replace(".", "").isalnum()
+    return name if safe else str(uid)
+
+
+class LocalServer:
+    """One Unix socket; each connection is given to `serve` as a `Link`, and closed when that returns."""
+
+    def __init__(self, path: Path, mode: int, serve: Callable[[Link], Awaitable[None]]) -> None:
+        self.path = path
+        self._mode = mode
+        self._serve = serve
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Listen. Raises `ConfigError` when the path cannot be had."""
+        try:
+            listening = unix_socket(self.path, self._mode)
+            self._server = await asyncio.get_running_loop().create_unix_server(
+                lambda: Link(self._run), sock=listening
+            )
+        except OSError as error:
+            raise ConfigError(
+                f"Cannot listen on {self.path}: {error.strerror or error}.",
+                hint="Another relay may use this folder; name one by POSTBEARER_STATE or RUNTIME_DIRECTORY.",
+            ) from None
+
+    async def stop(self, patience: float = 0.0) -> None:
+        """Take no new connection, and give those that stand `patience` seconds to end by themselves."""
+        if self._server is None:
+            return
+        self._server.close()
+        with suppress(OSError):
+            self.path.unlink(missing_ok=True)
+        if self._tasks and patience > 0:
+            await asyncio.wait(tuple(self._tasks), timeout=patience)
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _run(self, link: Link) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._serve(link)
+        except (OSError, TimeoutError):
+            link.abort()
+        finally:
+            self._tasks.discard(task)
+            link.close()
+
+
+class Reader:
+    """Bounded reading from a `Link`: lines and exact lengths, each within a time."""
+
+    def __init__(self, link: Link) -> None:
+        self._link = link
+        self._held = b""
+
+    async def line(self, most: int, timeout: float) -> bytes | None:
+        """The next line without its LF; None at the end, or when it is longer than `most` octets."""
+        async with asyncio.timeout(timeout):
+            while (end := self._held.find(b"\n")) < 0:
+                if len(self._held) > most or not (data := await self._link.read()):
+                    return None
+                self._held += data
+        line, self._held = self._held[:end], self._held[end + 1 :]
+        return line if len(line) <= most else None
+
+    async def some(self, most: int, timeout: float) -> bytes:
+        """Up to `most` octets; ``b""`` at the end."""
+        data = self._held or await self._link.read(timeout)
+        data, self._held = data[:most], data[most:]
+        return data
+
+    @property
+    def pending(self) -> bool:
+        """Whether octets came that nobody asked for yet."""
+        return bool(self._held)
