@@ -1,0 +1,128 @@
+"""The reference names all there is, and nothing that is not."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any, get_args, get_type_hints
+
+import click
+import pytest
+from msgspec import Struct
+
+from house.test_exports import PUBLIC
+from house.tree import ROOT
+from postbearer import errors
+from postbearer.cli.exits import Exit
+from postbearer.cli.root import COMMANDS
+from postbearer.config.schema import AccountSettings, LimitSettings, Settings
+from postbearer.providers import Preset, Rule
+from postbearer.providers.model import Cloud, Ehlo, Grant, Step
+from postbearer.testing.faults import Faults, SmtpFault, TokenFault
+
+UNFINISHED = (
+    "serve",
+    "queue",
+    "sendmail",
+    "accounts",
+    "secret hash-password",
+)  # the relay: its pages come with it
+EVERYWHERE = {"--json", "--config", "-v", "--verbose"}
+
+
+def section(page: str, heading: str) -> str:
+    """What stands below `heading`, up to the next heading of its level or above."""
+    text = (ROOT / "docs" / "reference" / page).read_text()
+    level = heading.split(" ")[0]
+    found = re.search(
+        rf"^{re.escape(heading)}\n(.*?)(?=^#{{1,{len(level)}}} |\Z)", text, re.DOTALL | re.MULTILINE
+    )
+    assert found, f"{page} has no section {heading!r}"
+    return found[1]
+
+
+def listed(page: str, heading: str) -> list[str]:
+    """The names in the first column of the tables below `heading`."""
+    rows = re.findall(r"^\|([^|]*)\|", section(page, heading), re.MULTILINE)
+    return [name for row in rows for name in re.findall(r"`([^`]+)`", row)]
+
+
+def keys(settings: type[Struct]) -> list[str]:
+    return sorted(settings.__struct_encode_fields__)
+
+
+@pytest.mark.parametrize(
+    ("page", "heading", "settings"),
+    [
+        ("configuration.md", "## The whole file", Settings),
+        ("configuration.md", "## accounts.NAME", AccountSettings),
+        ("configuration.md", "## accounts.NAME.limits", LimitSettings),
+        ("sandbox.md", "### All faults", Faults),
+        ("sandbox.md", "### At the token endpoint", TokenFault),
+        ("sandbox.md", "### In the conversation", SmtpFault),
+        ("providers.md", "## grants.NAME", Grant),
+        ("providers.md", "## setup", Step),
+        ("providers.md", "## ehlo", Ehlo),
+        ("providers.md", "## clouds.NAME", Cloud),
+        ("providers.md", "## rule", Rule),
+    ],
+)
+def test_every_key_is_listed_once(page: str, heading: str, settings: type[Struct]) -> None:
+    made = {"provider"} if settings is Rule else set()  # set when loaded
+    assert sorted(listed(page, heading)) == sorted(set(keys(settings)) - made)
+
+
+def test_every_key_of_a_preset_is_listed_once() -> None:
+    made = {"written", "cloud"}  # set when a cloud is chosen
+    assert sorted(listed("providers.md", "## Keys of a preset")) == sorted(set(keys(Preset)) - made)
+
+
+def test_the_kinds_of_token_faults_are_told() -> None:
+    told = section("sandbox.md", "### At the token endpoint")
+    kinds = get_args(get_type_hints(TokenFault)["kind"])
+    assert [kind for kind in kinds if f"`{kind}`" not in told] == []
+
+
+def test_every_public_name_is_listed_once() -> None:
+    names = [re.sub(r"\(.*", "", name) for name in listed("library.md", "## Names")]
+    assert sorted(names) == sorted(PUBLIC.split())
+
+
+def test_every_error_is_in_the_tree() -> None:
+    tree = re.findall(r"[├└]─ (\w+)", section("errors.md", "## The tree"))
+    classes = [
+        name
+        for name, kind in inspect.getmembers(errors, inspect.isclass)
+        if kind.__module__ == errors.__name__ and name != "PostbearerError"
+    ]
+    assert sorted(tree) == sorted(classes)
+
+
+def test_every_exit_code_is_told() -> None:
+    told = [int(row) for row in re.findall(r"^\| (\d+) \|", section("commands.md", "## Exit codes"), re.M)]
+    assert told == sorted(Exit)
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    for name, (module, _) in COMMANDS.items():
+        command = import_module(f"postbearer.cli.{module}").command
+        if isinstance(command, click.Group):
+            yield from ((f"{name} {each}", inner) for each, inner in command.commands.items())
+        else:
+            yield name, command
+
+
+FINISHED = [each for each in commands() if not each[0].startswith(UNFINISHED)]
+
+
+def options(command: click.Command) -> set[str]:
+    found: list[Any] = [each for each in command.params if isinstance(each, click.Option)]
+    return {name for option in found for name in (*option.opts, *option.secondary_opts)} - EVERYWHERE
+
+
+@pytest.mark.parametrize(("name", "command"), FINISHED, ids=[name for name, _ in FINISHED])
+def test_every_option_of_a_command_is_listed_once(name: str, command: click.Command) -> None:
+    told = [word for names in listed("commands.md", f"## {name}") for word in re.findall(r"--?[\w-]+", names)]
+    assert sorted(told) == sorted(options(command))
