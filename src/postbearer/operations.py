@@ -262,13 +262,14 @@ def _exported(entry: Entry) -> Json:
 
 def _imported(said: Json) -> Message:
     try:
-        envelope = dict(said["envelope"])
+        envelope: Json = dict(said["envelope"])
         recipients = tuple(
             Recipient(each["address"], tuple(each["notify"]), each["orcpt"])
             for each in envelope["recipients"]
         )
-        fields = {key: value for key, value in said.items() if key not in ("rows", "envelope")}
-        return Message(**fields, envelope=Envelope(**(envelope | {"recipients": recipients})))
+        fields: Json = {key: value for key, value in said.items() if key not in ("rows", "envelope")}
+        envelope["recipients"] = recipients
+        return Message(**fields, envelope=Envelope(**envelope))
     except (KeyError, TypeError) as error:
         raise UsageError(f"This is no export of a queue: {error}.") from None
 

@@ -33,6 +33,7 @@ from postbearer.reply import Reply
 from postbearer.store import Entry, Ledger, MemoryLedger, MemorySpool, Pause, Query, Spool
 from postbearer.testing import ManualClock
 from postbearer.testing.mail import parse_reply
+from postbearer.transport import SmtpTransport
 from postbearer.verdict import judge
 
 HOST = "relay.example.org"
@@ -179,6 +180,7 @@ class Relay:
     intake: Intake
     worker: Worker
     events: list[Event]
+    sockets: bool = False  # real ones: what goes on there takes real time
 
     async def submit(
         self,
@@ -202,8 +204,15 @@ class Relay:
 
     async def settle(self) -> None:
         """Let everybody run until nobody can go on without time passing."""
-        for _ in range(60):
-            await asyncio.sleep(0)
+        quiet = 0
+        for _ in range(2000):
+            for _ in range(30):
+                await asyncio.sleep(0)
+            quiet = 0 if self.sockets and self.worker.busy else quiet + 1
+            if quiet == 2:
+                return
+            if not quiet:
+                await asyncio.sleep(0.001)
 
     async def pass_time(self, seconds: float) -> None:
         """Let `seconds` pass, stopping wherever somebody wakes up."""
@@ -238,6 +247,12 @@ class Ears:
         self.events.append(event)
 
 
+def smtp(each: Account, clock: ManualClock, ears: Ears) -> SmtpTransport:
+    """The real way out, with tokens kept in memory."""
+    source = each.token_source(None, clock=clock, observer=ears)
+    return SmtpTransport(each.smarthost, source, account=each.name, clock=clock, observer=ears)
+
+
 def rules(retry: RetryPolicy = RETRY, bounces_to: str = "") -> Rules:
     return Rules(retry, Reporter(hostname=HOST, bounces_to=bounces_to, retry=retry), lambda: 0.5)
 
@@ -250,9 +265,11 @@ async def relaying(
     router: Router | None = None,
     ledgers: dict[str, Ledger] | None = None,
     pauses: Sequence[Pause] = (),
+    clock: WaitingClock | None = None,
+    sockets: bool = False,
 ) -> AsyncIterator[Relay]:
     """A relay at work; the first account is the default one."""
-    clock, ears = WaitingClock(), Ears()
+    clock, ears = clock or WaitingClock(), Ears()
     spool = MemorySpool(clock)
     await spool.open()
     for pause in pauses:
@@ -262,7 +279,7 @@ async def relaying(
     roads = {
         name: Road(
             each,
-            providers[name],
+            smtp(each, clock, ears) if sockets else providers[name],
             (ledgers or {}).get(name) or (MemoryLedger(clock) if each.limits else None),
         )
         for name, each in named.items()
@@ -277,7 +294,7 @@ async def relaying(
         settings=IntakeSettings(hostname=HOST),
         wake=worker.wake,
     )
-    relay = Relay(spool, clock, named, providers, intake, worker, ears.events)
+    relay = Relay(spool, clock, named, providers, intake, worker, ears.events, sockets)
     running = asyncio.create_task(worker.run())
     try:
         yield relay

@@ -1,0 +1,229 @@
+"""What may come in, and what is kept of it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import pytest
+
+from postbearer.account import Account
+from postbearer.engine import Client, Intake, IntakeSettings, Route, Router, RouteRule, Submission
+from postbearer.envelope import Envelope
+from postbearer.errors import OutcomeUnknown, StoreFull
+from postbearer.observer import Accepted
+from postbearer.reply import Reply
+from postbearer.store import Entry, Lane, MemorySpool, Message, NewDelivery, Priority, Staging
+from support.relay import APP, HOST, Ears, WaitingClock, account
+
+CONTENT = b"From: app@example.org\r\nSubject: hi\r\nMessage-ID: <1@example.org>\r\n\r\nHello.\r\n"
+
+
+class Door:
+    """An intake on a spool in memory."""
+
+    def __init__(self, *accounts: Account, rules: Sequence[RouteRule] = (), size: int = 10_000) -> None:
+        self.clock, self.ears = WaitingClock(), Ears()
+        self.spool = MemorySpool(self.clock)
+        named = {each.name: each for each in accounts or (account(),)}
+        self.woken = 0
+        self.intake = Intake(
+            self.spool,
+            Router(rules, next(iter(named))),
+            named,
+            clock=self.clock,
+            observer=self.ears,
+            settings=IntakeSettings(hostname=HOST, size=size),
+            wake=self.wake,
+        )
+
+    def wake(self) -> None:
+        self.woken += 1
+
+    async def submit(
+        self,
+        content: bytes = CONTENT,
+        envelope: Envelope | None = None,
+        client: Client = APP,
+        *,
+        piece: int = 65536,
+        **known: object,
+    ) -> str | Reply:
+        made = envelope or Envelope.of("app@example.org", ["anna@example.net"])
+        submission = Submission(client=client, envelope=made, **known)  # type: ignore[arg-type]
+        intaking = await self.intake.begin(submission)
+        if isinstance(intaking, Reply):
+            return intaking
+        for start in range(0, len(content), piece):
+            await intaking.write(content[start : start + piece])
+        return await intaking.finish()
+
+    async def taken(self, answer: str | Reply) -> Entry:
+        assert isinstance(answer, str), str(answer)
+        entry = await self.spool.show(answer)
+        assert entry is not None
+        return entry
+
+    async def lanes(self) -> Sequence[Lane]:
+        return await self.spool.lanes(self.clock.now())
+
+
+async def test_what_is_kept() -> None:
+    door = Door()
+    entry = await door.taken(await door.submit(peer="127.0.0.1", helo="app.example.org", protocol="ESMTPA"))
+    message = entry.message
+    assert (message.size, message.sha256) == (len(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+    assert (message.message_id, message.author, message.subject) == (
+        "<1@example.org>",
+        "app@example.org",
+        "hi",
+    )
+    assert message.received.startswith(
+        f"from app.example.org ([127.0.0.1]) by {HOST} (postbearer) with ESMTPA id {message.id}; "
+    )
+    assert b"".join(door.spool.content(message).blocks()) == CONTENT
+    (event,) = door.ears.events
+    assert isinstance(event, Accepted)
+    assert (event.id, event.account, event.client, event.recipients) == (message.id, "alerts", "app", 1)
+    assert door.woken == 1
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 7, 1000])
+async def test_however_it_comes_in_pieces(piece: int) -> None:
+    door = Door()
+    entry = await door.taken(await door.submit(piece=piece))
+    assert (entry.message.subject, entry.message.size) == ("hi", len(CONTENT))
+
+
+@pytest.mark.parametrize(
+    ("content", "eight_bit", "binary"),
+    [
+        (b"A: b\r\n\r\nx\r\n", False, False),
+        ("A: b\r\n\r\nü\r\n".encode(), True, False),
+        (b"A: b\r\n\r\nx\n", False, True),
+    ],
+)
+async def test_what_it_consists_of_is_noted(content: bytes, eight_bit: bool, binary: bool) -> None:
+    door = Door()
+    message = (await door.taken(await door.submit(content))).message
+    assert (message.eight_bit, message.binary) == (eight_bit, binary)
+
+
+async def test_too_large_when_announced_and_when_not() -> None:
+    door = Door(size=100)
+    announced = await door.submit(size=101)
+    unannounced = await door.submit(CONTENT + b"x" * 100, piece=10)
+    for answer in (announced, unannounced):
+        assert isinstance(answer, Reply)
+        assert (answer.code, str(answer.enhanced)) == (552, "5.3.4")
+    assert await door.lanes() == []
+
+
+async def test_too_large_for_the_account_that_would_carry_it() -> None:
+    door = Door(account(largest=20))
+    answer = await door.submit()
+    assert isinstance(answer, Reply)
+    assert answer.code == 552
+
+
+async def test_a_message_that_goes_in_circles() -> None:
+    door = Door(size=10_000)
+    answer = await door.submit(b"Received: from x by y\r\n" * 51 + CONTENT)
+    assert isinstance(answer, Reply)
+    assert str(answer.enhanced) == "5.4.6"
+    ours = f"Received: from x\r\n by {HOST} (postbearer) with ESMTP id 1\r\n".encode()
+    answer = await door.submit(ours * 3 + CONTENT)
+    assert isinstance(answer, Reply)
+    assert str(answer.enhanced) == "5.4.6"
+    await door.taken(await door.submit(ours * 2 + CONTENT))
+
+
+async def test_a_client_sends_as_its_own_senders_only() -> None:
+    door = Door()
+    client = Client(name="shop", senders=("shop@example.org", "@shop.example.org"))
+    assert door.intake.refuse_sender(client, "SHOP@example.org") is None
+    assert door.intake.refuse_sender(client, "") is None
+    refused = door.intake.refuse_sender(client, "boss@example.org")
+    assert refused is not None
+    assert str(refused.enhanced) == "5.7.1"
+    forged = b"From: Boss <boss@example.org>\r\n\r\nHello.\r\n"
+    answer = await door.submit(forged, Envelope.of("shop@example.org", ["anna@example.net"]), client)
+    assert isinstance(answer, Reply)
+    assert str(answer.enhanced) == "5.7.1"
+
+
+async def test_an_account_that_checks_senders_refuses_strangers() -> None:
+    door = Door(account(sender="check"))
+    refused = door.intake.refuse_recipient(APP, "app@example.org", "anna@example.net")
+    assert refused is not None
+    assert str(refused.enhanced) == "5.7.1"
+    assert door.intake.refuse_recipient(APP, "ALERTS@example.org", "anna@example.net") is None
+    answer = await door.submit(CONTENT, Envelope.of("alerts@example.org", ["anna@example.net"]))
+    assert isinstance(answer, Reply)  # From: app@example.org
+    assert str(answer.enhanced) == "5.7.1"
+
+
+async def test_without_an_account_nothing_is_taken() -> None:
+    door = Door(rules=[RouteRule(to="example.com", route=Route(account="gone"))])
+    refused = door.intake.refuse_recipient(APP, "app@example.org", "anna@example.com")
+    assert refused is not None
+    assert refused.code == 550
+
+
+async def test_recipients_are_grouped_by_account_and_lane_and_cut_to_size() -> None:
+    rules = [
+        RouteRule(to="example.com", route=Route(account="other", priority=Priority.BULK, expire_after=600))
+    ]
+    door = Door(account(), account("other"), rules=rules)
+    recipients = [f"u{number}@example.net" for number in range(501)] + ["v@example.com"]
+    entry = await door.taken(await door.submit(envelope=Envelope.of("app@example.org", recipients)))
+    lanes = {(lane.account, lane.priority): lane.waiting for lane in await door.lanes()}
+    assert lanes == {("alerts", Priority.NORMAL): 2, ("other", Priority.BULK): 1}
+    assert entry.message.expires == entry.message.accepted + 600
+
+
+async def test_a_route_by_header() -> None:
+    rules = [RouteRule(header=(("subject", "h?"),), route=Route(priority=Priority.URGENT))]
+    door = Door(rules=rules)
+    await door.taken(await door.submit())
+    assert [lane.priority for lane in await door.lanes()] == [Priority.URGENT]
+
+
+async def test_what_a_client_says_of_itself_cannot_break_our_trace() -> None:
+    door = Door()
+    entry = await door.taken(await door.submit(helo="x\r\nBcc: y (evil) by z;"))
+    assert entry.message.received.startswith("from xBcc:yevilbyz by ")
+
+
+class FullSpool(MemorySpool):
+    error: Exception = StoreFull("No room.")
+
+    async def accept(self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]) -> None:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(StoreFull("No room."), 452), (OutcomeUnknown("Who knows."), 451)]
+)
+async def test_what_cannot_be_kept_is_not_taken(error: Exception, code: int) -> None:
+    door = Door()
+    door.intake.spool = FullSpool(door.clock)
+    door.intake.spool.error = error
+    answer = await door.submit()
+    assert isinstance(answer, Reply)
+    assert answer.code == code
+    assert door.ears.events == []
+    assert door.woken == 0
+
+
+async def test_no_room_is_said_before_the_content() -> None:
+    door = Door()
+
+    async def none(size: int) -> bool:
+        return False
+
+    door.spool.room = none  # type: ignore[method-assign]
+    submission = Submission(client=APP, envelope=Envelope.of("a@example.org", ["b@example.net"]))
+    answer = await door.intake.begin(submission)
+    assert isinstance(answer, Reply)
+    assert (answer.code, str(answer.enhanced)) == (452, "4.3.1")

@@ -1,0 +1,109 @@
+"""Who may send as whom, and which way mail goes."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postbearer.engine import Client, Route, Router, RouteRule, new_id
+from postbearer.engine.clients import matches
+from postbearer.engine.route import lane_for
+from postbearer.message import Header
+from postbearer.store import Priority
+
+APP = Client(name="app")
+
+
+@pytest.mark.parametrize(
+    ("address", "patterns", "expected"),
+    [
+        ("shop@example.org", ("shop@example.org",), True),
+        ("Shop@EXAMPLE.org", ("shop@example.org",), True),
+        ('"shop"@example.org', ("shop@example.org",), True),
+        ("other@example.org", ("shop@example.org",), False),
+        ("other@example.org", ("@example.org",), True),
+        ("other@example.org", ("*@example.org",), True),
+        ("other@sub.example.org", ("@example.org",), False),
+        ("x@bücher.example", ("@xn--bcher-kva.example",), True),
+        ("anyone@example.net", ("*",), True),
+        ("no address", ("@example.org",), False),
+        ("no address", ("*",), True),
+    ],
+)
+def test_senders(address: str, patterns: tuple[str, ...], expected: bool) -> None:
+    assert matches(address, patterns) is expected
+
+
+def header(text: str) -> Header:
+    return Header.parse(text.encode())
+
+
+@pytest.mark.parametrize(
+    ("rule", "holds"),
+    [
+        ({}, True),
+        ({"from_": "codes@example.org"}, True),
+        ({"from_": "CODES@example.org"}, True),
+        ({"from_": "example.org"}, True),
+        ({"from_": "@example.org"}, True),
+        ({"from_": "*.org"}, True),
+        ({"from_": "other@*"}, False),
+        ({"from_": "<>"}, False),
+        ({"to": "example.net"}, True),
+        ({"to": "anna@*"}, True),
+        ({"to": "example.com"}, False),
+        ({"client": "app"}, True),
+        ({"client": "web*"}, False),
+        ({"header": (("X-Kind", "login*"),)}, True),
+        ({"header": (("x-kind", ""),)}, True),
+        ({"header": (("x-other", ""),)}, False),
+        ({"header": (("X-Kind", "news*"),)}, False),
+        ({"to": "example.net", "client": "web"}, False),
+    ],
+)
+def test_a_rule_holds_when_all_its_patterns_match(rule: dict[str, object], holds: bool) -> None:
+    made = RouteRule(route=Route(), **rule)  # type: ignore[arg-type]
+    fields = header("X-Kind: Login code\r\n")
+    assert made.holds(APP, "codes@example.org", "anna@example.net", fields) is holds
+
+
+def test_no_reverse_path_is_matched_by_its_sign() -> None:
+    assert RouteRule(from_="<>", route=Route()).holds(APP, "", "anna@example.net", None)
+    assert not RouteRule(from_="example.org", route=Route()).holds(APP, "", "anna@example.net", None)
+
+
+def test_the_first_rule_decides_and_client_and_default_say_the_rest() -> None:
+    rules = (
+        RouteRule(to="example.com", route=Route(account="other")),
+        RouteRule(from_="codes@*", route=Route(priority=Priority.URGENT, expire_after=600)),
+    )
+    router = Router(rules, "main")
+    mine = Client(name="app", account="mine")
+    assert router.choose(APP, "codes@example.org", "a@example.com") == Route(account="other")
+    assert router.choose(APP, "codes@example.org", "a@example.net").account == "main"
+    chosen = router.choose(mine, "codes@example.org", "a@example.net")
+    assert chosen == Route(account="mine", priority=Priority.URGENT, expire_after=600)
+
+
+@pytest.mark.parametrize(
+    ("route", "client", "asked", "lane"),
+    [
+        (None, Priority.NORMAL, None, Priority.NORMAL),
+        (None, Priority.NORMAL, 4, Priority.URGENT),
+        (None, Priority.NORMAL, 3, Priority.NORMAL),
+        (None, Priority.URGENT, -1, Priority.BULK),
+        (None, Priority.BULK, 9, Priority.BULK),
+        (Priority.BULK, Priority.URGENT, 9, Priority.BULK),
+    ],
+)
+def test_lanes(route: Priority | None, client: Priority, asked: int | None, lane: Priority) -> None:
+    assert lane_for(Route(priority=route), Client(name="app", priority=client), asked) is lane
+
+
+@given(st.floats(1, 2e9), st.floats(0.01, 1e6))
+def test_ids_sort_by_age(now: float, later: float) -> None:
+    first, second = new_id(now), new_id(now + later)
+    assert len(first) == 16
+    assert first.isalnum()
+    assert first < second

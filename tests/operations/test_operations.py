@@ -1,0 +1,182 @@
+"""What people do to the queue, and see of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from postbearer.engine import Limits
+from postbearer.envelope import Recipient
+from postbearer.errors import GrantRefused, UsageError
+from postbearer.operations import Operations
+from postbearer.store import MemorySpool, Query, Status
+from support.relay import Relay, account, relaying
+
+
+def operations(relay: Relay) -> Operations:
+    return Operations(relay.spool, relay.clock, relay.worker)
+
+
+async def test_a_message_from_accept_to_the_provider() -> None:
+    async with relaying() as relay:
+        message = await relay.submit(
+            "anna@example.net", content=b"From: a@example.org\r\nSubject: hi\r\n\r\nx\r\n"
+        )
+        await relay.pass_time(10)
+        shown = await operations(relay).show(message)
+        assert (shown["subject"], shown["sender"], shown["age"]) == ("hi", "app@example.org", 10.0)
+        (recipient,) = shown["recipients"]
+        assert (recipient["address"], recipient["status"]) == ("anna@example.net", "delivered")
+        assert recipient["meaning"] == "accepted by the provider"
+        (attempt,) = shown["attempts"]
+        assert (attempt["server"], attempt["queue_id"]) == ("mail.example.org:587", "Q1")
+        json.dumps(shown)
+
+
+async def test_held_mail_waits_until_it_is_released() -> None:
+    async with relaying() as relay:
+        queue = operations(relay)
+        await queue.pause("alerts")
+        message = await relay.submit("anna@example.net", "ben@example.net")
+        assert await queue.hold(message, "ben@example.net") == {"id": message, "changed": 1}
+        await queue.resume("alerts")
+        await relay.pass_time(7200)
+        assert [each["status"] for each in (await queue.show(message))["recipients"]] == ["delivered", "held"]
+        await queue.release(message)
+        await relay.settle()
+        assert await relay.statuses(message) == ["delivered", "delivered"]
+
+
+async def test_retry_does_not_wait_for_the_schedule() -> None:
+    async with relaying() as relay:
+        relay.providers["alerts"].answers = ["451 4.7.1 later"]
+        message = await relay.submit()
+        await relay.settle()
+        await operations(relay).retry(message)
+        await relay.settle()
+        assert await relay.statuses(message) == ["delivered"]
+
+
+async def test_what_is_cancelled_does_not_leave() -> None:
+    async with relaying() as relay:
+        queue = operations(relay)
+        await queue.pause("alerts")
+        message = await relay.submit()
+        await queue.cancel(message)
+        await queue.resume("alerts")
+        await relay.settle()
+        assert await relay.statuses(message) == ["cancelled"]
+        assert relay.providers["alerts"].sent == []
+
+
+async def test_list_and_stats() -> None:
+    async with relaying() as relay:
+        queue = operations(relay)
+        await relay.submit("anna@example.net")
+        await relay.settle()
+        await queue.pause("alerts")
+        waiting = await relay.submit("ben@example.net")
+        await relay.pass_time(60)
+        assert [each["id"] for each in await queue.list(Query(statuses=(Status.READY,)))] == [waiting]
+        stats = await queue.stats()
+        assert stats["counts"] == {"ready": 1, "delivered": 1}
+        assert (stats["age"], stats["accounts"]) == (60.0, {"alerts": {"ready": 1, "delivered": 1}})
+        json.dumps(stats)
+
+
+async def test_accounts_say_why_they_pause_what_is_left_and_when_they_are_tried_again() -> None:
+    async with relaying(account(limits=Limits(30, None, 10_000))) as relay:
+        queue = operations(relay)
+        await relay.submit()
+        await relay.settle()
+        (ready,) = await queue.accounts()
+        assert (ready["state"], ready["address"], ready["connections"]) == ("ready", "alerts@example.org", 2)
+        assert ready["budget"] == {
+            "messages_this_minute": 29,
+            "messages_today": None,
+            "recipients_today": 9_999,
+        }
+        relay.providers["alerts"].always = GrantRefused("No.", code="invalid_grant", hint="Sign in again.")
+        await relay.submit()
+        await relay.settle()
+        paused = await queue.account("alerts")
+        assert paused["state"] == "paused"
+        assert paused["tried_again"] == relay.clock.now() + 900
+        assert paused["reason"]
+        assert paused["remedy"]
+        assert paused["last_error"]
+        json.dumps(paused)
+
+
+async def test_without_the_relay_the_same_is_done_to_the_spool() -> None:
+    async with relaying() as relay:
+        queue = Operations(relay.spool, relay.clock, accounts=["alerts", "idle"])
+        assert (await queue.pause("alerts"))["state"] == "paused"
+        assert [each["name"] for each in await queue.accounts()] == ["alerts", "idle"]
+        assert (await queue.resume("alerts"))["state"] == "ready"
+
+
+async def test_what_does_not_exist() -> None:
+    async with relaying() as relay:
+        queue = operations(relay)
+        for what in (queue.show, queue.hold, queue.release, queue.retry, queue.cancel):
+            with pytest.raises(UsageError, match="no message 'nothing'"):
+                await what("nothing")
+        for what in (queue.account, queue.pause, queue.resume):
+            with pytest.raises(UsageError, match="no account 'nothing'"):
+                await what("nothing")
+
+
+async def lines(records: list[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    for record in records:
+        yield json.loads(json.dumps(record))
+
+
+async def exported(relay: Relay) -> list[dict[str, Any]]:
+    return [record async for record in operations(relay).export()]
+
+
+async def test_export_and_import_keep_everything_that_is_open() -> None:
+    async with relaying() as relay:
+        relay.providers["alerts"].rcpt = {"slow@example.net": "451 later"}
+        body = b"From: a@example.org\r\n\r\n" + b"x" * 70 + b"\r\n"
+        message = await relay.submit(
+            "anna@example.net",
+            Recipient("slow@example.net", notify=("FAILURE",), orcpt="rfc822;s@x"),
+            content=body * 2000,
+        )
+        await relay.settle()
+        await operations(relay).hold(message, "slow@example.net")
+        records = await exported(relay)
+        before = await relay.entry(message)
+
+        other = MemorySpool(relay.clock)
+        queue = Operations(other, relay.clock)
+        assert await queue.import_(lines(records)) == 1
+        assert await queue.import_(lines(records)) == 0
+        entry = await other.show(message)
+        assert entry is not None
+        assert entry.message == before.message
+        assert [(row.address, row.status) for row in entry.rows] == [("slow@example.net", Status.HELD)]
+        assert b"".join(other.content(entry.message).blocks()) == body * 2000
+
+
+@pytest.mark.parametrize("damage", ["content", "end", "start"])
+async def test_a_damaged_export_is_refused(damage: str) -> None:
+    async with relaying() as relay:
+        await operations(relay).pause("alerts")
+        message = await relay.submit()
+        records = await exported(relay)
+    if damage == "content":
+        records[1]["content"] = "AAAA"
+    elif damage == "end":
+        del records[-1]
+    else:
+        del records[0]
+    other = MemorySpool(relay.clock)
+    with pytest.raises(UsageError):
+        await Operations(other, relay.clock).import_(lines(records))
+    assert await other.show(message) is None
