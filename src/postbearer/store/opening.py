@@ -80,7 +80,7 @@ class Opening:
         connection.execute("BEGIN IMMEDIATE")
         steps.put(connection, "clean", 0)
         steps.put(connection, "run", run)
-        doubtful = steps.restart(connection, (), self._clock.now())
+        doubtful = steps.restart(connection, self._clock.now())
         orphans = steps.remove_orphans(connection)
         connection.execute("COMMIT")
         sync_folder(str(self._path.parent))  # SQLite does so too for a new log, and ignores that it failed
@@ -105,7 +105,7 @@ class Opening:
             database.check(connection, self._path)
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             connection.execute("BEGIN IMMEDIATE")
-            steps.restart(connection, self._alive, self._clock.now())
+            steps.take_back(connection, self._alive, self._clock.now())
             connection.execute("COMMIT")
         except BaseException:
             connection.close(force=True)

@@ -76,9 +76,10 @@ class SqliteSpool:
         return self._writing.failed if self._writing else ""
 
     async def open(self) -> Found:
-        self._opened = opened = await asyncio.to_thread(self._opening.open)
+        writer = Writer(self._opening)
+        self._opened = opened = await writer.start()
         self._numbers = count(opened.next_number)
-        self._writing = Writer(opened.connection, self._opening.reopen)
+        self._writing = writer
         return opened.found
 
     async def close(self) -> None:
@@ -86,10 +87,9 @@ class SqliteSpool:
         if writer is None:
             return
         clean = writer.submit(lambda connection: steps.put(connection, "clean", 1))
-        connection = await writer.stop()
+        await writer.stop()
         with contextlib.suppress(StoreError):
             await clean
-        await asyncio.to_thread(self._opening.close, connection)
 
     def stage(self, message: str) -> Staging:
         return SqliteStaging(self._writer, next(self._numbers))

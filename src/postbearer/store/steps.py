@@ -37,6 +37,7 @@ MESSAGE = queries("look")["message"]
 CHUNK_BITS = 20  # a content has at most 2^20 chunks
 
 INTERRUPTED = "interrupted: the process ended before the result was noted"
+UNTOLD = "not begun: writing the spool failed"
 
 Chunk = tuple[int, bytes]  # its number, its octets
 
@@ -169,20 +170,26 @@ def _state(connection: apsw.Connection, delivery: int) -> str:
     return settled_state({letter for (letter,) in rows(connection, SQL["states"], (delivery,))})
 
 
-def restart(connection: apsw.Connection, alive: Collection[int], now: float) -> list[str]:
-    """Whatever is leased, but not to one `alive`, may have arrived: deferred, with a mark that says so.
+def restart(connection: apsw.Connection, now: float) -> list[str]:
+    """Whatever an earlier run has leased may have arrived: deferred, with a mark that says so.
 
     Returns the ids of these messages.
     """
     doubtful = []
-    for delivery, lease, attempt, message in rows(connection, SQL["leased"]):
-        if lease in alive:
-            continue
+    for delivery, _, attempt, message in rows(connection, SQL["leased"]):
         doubtful.append(message)
         connection.execute(SQL["doubt"], (delivery,))
         connection.execute(SQL["close-attempt"], (now, True, "", "", INTERRUPTED, delivery, attempt))
         connection.execute(SQL["release"], (WAITING, now, 0, False, "", "", 0, delivery))
     return doubtful
+
+
+def take_back(connection: apsw.Connection, alive: Collection[int], now: float) -> None:
+    """End the leases of this run that nobody was ever told of; their attempts count, but never began."""
+    for delivery, lease, attempt, _ in rows(connection, SQL["leased"]):
+        if lease not in alive:
+            connection.execute(SQL["close-attempt"], (now, False, "", "", UNTOLD, delivery, attempt))
+            connection.execute(SQL["release"], (WAITING, now, 0, False, "", "", 0, delivery))
 
 
 def remove_orphans(connection: apsw.Connection) -> int:

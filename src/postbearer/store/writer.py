@@ -17,6 +17,7 @@ import apsw
 
 from postbearer.errors import OutcomeUnknown, StoreError, StoreFull
 from postbearer.store.crash import crash
+from postbearer.store.opening import Opened, Opening
 
 T = TypeVar("T")
 Work = Callable[[apsw.Connection], T]
@@ -52,19 +53,27 @@ class Job:
 
 
 class Writer:
-    """Commits jobs in groups. `reopen` gives a sound connection after a failure, or raises."""
+    """Commits jobs in groups, on a connection that no other thread touches from its opening to its end."""
 
-    def __init__(self, connection: apsw.Connection, reopen: Callable[[], apsw.Connection]) -> None:
+    def __init__(self, opening: Opening) -> None:
         self._loop = asyncio.get_running_loop()
-        self._reopen = reopen
+        self._opening = opening
+        self._opened: asyncio.Future[Opened] = self._loop.create_future()
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._stopping = False
         self._connection: apsw.Connection | None = None
         self.pages = 0  # in the log, as far as they cannot be written over yet
         self.failed = ""  # why nothing is written at the moment
-        self._use(connection)
         self._thread = threading.Thread(target=self._run, name="postbearer-spool", daemon=True)
+
+    async def start(self) -> Opened:
+        """Open the file. Raises `StoreError` with what is wrong and what to do."""
         self._thread.start()
+        try:
+            return await asyncio.shield(self._opened)
+        except asyncio.CancelledError:
+            self._jobs.put(None)  # close again
+            raise
 
     def submit(
         self,
@@ -85,22 +94,32 @@ class Writer:
         self._jobs.put(Job(run, future, names, scarce, then))
         return future
 
-    async def stop(self) -> apsw.Connection | None:
-        """Finish what waits; return the connection, or None if it was lost."""
+    async def stop(self) -> None:
+        """Finish what waits, and close."""
         self._stopping = True
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
-        return self._connection
 
     def _run(self) -> None:
+        try:
+            opened = self._opening.open()
+        except Exception as error:
+            self._tell(_settle, self._opened, None, error)
+            return
+        self._use(opened.connection)
+        self._tell(_settle, self._opened, opened, None)
         last = False
         while not last:
             batch, last = self._take()
             if batch:
                 self._serve(batch)
-                with contextlib.suppress(RuntimeError):  # the loop is gone, and with it all who waited
-                    self._loop.call_soon_threadsafe(_resolve, batch)
+                self._tell(_resolve, batch)
                 self._checkpoint()
+        self._opening.close(self._connection)
+
+    def _tell(self, what: Callable[..., None], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is gone, and with it all who waited
+            self._loop.call_soon_threadsafe(what, *arguments)
 
     def _take(self) -> tuple[list[Job], bool]:
         """Everything that waits, at least one; and whether it was the last."""
@@ -177,7 +196,7 @@ class Writer:
 
     def _recover(self, batch: list[Job]) -> bool:
         try:
-            self._use(self._reopen())
+            self._use(self._opening.reopen())
         except (apsw.Error, StoreError, OSError) as error:
             message = f"The spool is closed after a failed write ({self.failed}): {error}"
             _fail(batch, StoreError, message, "" if isinstance(error, StoreError) else _LOOK)
@@ -233,9 +252,13 @@ def _fail(batch: Iterable[Job], kind: type[StoreError], message: str, hint: str)
 
 def _resolve(batch: Iterable[Job]) -> None:
     for job in batch:
-        if job.future.done():
-            continue
-        if job.error is None:
-            job.future.set_result(job.value)
-        else:
-            job.future.set_exception(job.error)
+        _settle(job.future, job.value, job.error)
+
+
+def _settle(future: asyncio.Future[Any], value: object, error: BaseException | None) -> None:
+    if future.done():  # nobody waits any more
+        return
+    if error is None:
+        future.set_result(value)
+    else:
+        future.set_exception(error)
