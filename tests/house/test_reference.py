@@ -126,3 +126,9 @@ def options(command: click.Command) -> set[str]:
 def test_every_option_of_a_command_is_listed_once(name: str, command: click.Command) -> None:
     told = [word for names in listed("commands.md", f"## {name}") for word in re.findall(r"--?[\w-]+", names)]
     assert sorted(told) == sorted(options(command))
+
+
+def test_every_page_is_in_the_navigation_once() -> None:
+    named = re.findall(r"^ +- (\S+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    pages = [str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")]
+    assert sorted(named) == sorted(pages)
