@@ -10,7 +10,7 @@ from postbearer.engine import Client, Limits, RetryPolicy, Road, Route, Router, 
 from postbearer.envelope import Recipient
 from postbearer.errors import ConnectFailed, GrantRefused, TokenUnavailable
 from postbearer.observer import AccountPaused, AccountResumed, DeliveryEnded, PossibleDuplicate
-from postbearer.store import MemoryLedger, Pause, Priority
+from postbearer.store import MemoryLedger, Pause, Priority, Status
 from support.relay import Provider, account, most_in_any, relaying, rules
 
 REVOKED = GrantRefused("The grant was refused (invalid_grant).", code="invalid_grant", hint="Sign in again.")
@@ -510,3 +510,27 @@ async def test_an_idle_relay_sets_no_alarm() -> None:
         await relay.submit()
         await relay.pass_time(10 * 86_400)
         assert relay.clock.next_alarm() is None
+
+
+async def test_a_message_that_breaks_every_attempt_is_held_in_the_end() -> None:
+    async with relaying() as relay:
+        provider = relay.providers["alerts"]
+        provider.answers = [ValueError("a defect")] * 20
+        message = await relay.submit()
+        await relay.pass_time(86_400)
+        assert await relay.statuses(message) == ["held"]
+        assert provider.attempts == 5
+        assert "5 attempts" in (await relay.entry(message)).rows[0].cause
+
+
+async def test_what_a_dying_process_left_open_is_held_where_a_copy_is_worse() -> None:
+    async with relaying(account(on_unknown="hold")) as relay:
+        provider = relay.providers["alerts"]
+        provider.answers = [ValueError("as if the process had died")]
+        message = await relay.submit()
+        await relay.pass_time(120)
+        assert await relay.statuses(message) == ["held"]
+        await relay.spool.change(message, Status.READY, relay.clock.now())
+        relay.worker.wake()
+        await relay.settle()
+        assert await relay.statuses(message) == ["delivered"]

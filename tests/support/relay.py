@@ -24,7 +24,6 @@ from postbearer.engine import (
     Worker,
 )
 from postbearer.envelope import Envelope, Recipient
-from postbearer.errors import PostbearerError
 from postbearer.message import Content
 from postbearer.observer import Event
 from postbearer.outcome import Outcome, Receipt, State
@@ -73,7 +72,7 @@ class WaitingClock(ManualClock):
                 future.set_result(None)
 
 
-Answer = str | PostbearerError | Callable[[str], str]
+Answer = str | Exception | Callable[[str], str]
 
 
 @dataclass
@@ -118,7 +117,7 @@ class Provider:
             if self.delay:
                 await self.clock.sleep(self.delay)
             answer = self.answers.pop(0) if self.answers else self.always
-            if isinstance(answer, PostbearerError):
+            if isinstance(answer, Exception):
                 raise answer
             octets = b"".join(content.blocks())
             text = (

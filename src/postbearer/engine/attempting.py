@@ -16,9 +16,10 @@ from postbearer.engine.steady import SteadyTime
 from postbearer.errors import LeaseLost, PostbearerError, StoreError
 from postbearer.message import read_header
 from postbearer.observer import DeliveryEnded, Fate, Observer, PossibleDuplicate, Reported, Warned
-from postbearer.store import Claimed, Report, Settlement, Spool, Status
+from postbearer.store import Attempt, Claimed, Report, Settlement, Spool, Status
 
 SETTLE_TRIES = 6
+STOPPED = "stopped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +46,19 @@ class Attempting:
         """The end of a delivery that is not worth, or not safe, another attempt. Raises `StoreError`."""
         judge = self._judge(way)
         ending = judge.stale(claimed, self._steady.now())
-        if ending is not None or claimed.attempt <= POISON:
+        careful = way.terms.on_unknown == "hold" and claimed.attempt > 1
+        if ending is not None or (claimed.attempt <= POISON and not careful):
             return ending
         entry = await self._spool.show(claimed.message.id)
-        lost = (
-            [each for each in entry.attempts if _without_result(each.ended, each.server, each.error)]
-            if entry
-            else []
-        )
-        if len(lost) <= POISON:
+        lost = [each.number for each in entry.attempts if _without_result(each)] if entry else []
+        if careful and claimed.attempt - 1 in lost:
+            cause = "The last attempt was cut short, so it may have been delivered."
+            return judge.all(
+                claimed, Status.HELD, cause=cause, remedy="Look whether it arrived; release or cancel it."
+            )
+        if len(lost) < POISON:
             return None
-        cause = f"{len(lost) - 1} attempts ended without any result: it may be what stops the process."
+        cause = f"{len(lost)} attempts ended without any result: it may be what stops the process."
         return judge.all(claimed, Status.HELD, cause=cause, remedy="Look at it, then release or cancel it.")
 
     async def run(self, claimed: Claimed, way: Outlet) -> Ending:
@@ -74,7 +77,7 @@ class Attempting:
             if not self.stopping:
                 raise
             ending = judge.all(
-                claimed, Status.DEFERRED, cause="The relay was stopped meanwhile.", error="stopped"
+                claimed, Status.DEFERRED, cause="The relay was stopped meanwhile.", error=STOPPED
             )
             return replace(ending, due=now, unknown=True)
         ended = self._clock.now()
@@ -172,8 +175,9 @@ class Attempting:
         return Judge(way.terms, self.rules.retry, self.rules.dice)
 
 
-def _without_result(ended: float | None, server: str, error: str) -> bool:
-    return ended is None or not (server or error)
+def _without_result(attempt: Attempt) -> bool:
+    """Whether it was cut short: by the death of the process, or by a defect; not by being asked to stop."""
+    return attempt.unknown and not attempt.server and attempt.error != STOPPED
 
 
 def _keep_for_home(ending: Ending, now: float) -> Ending:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from postbearer.clock import Clock
-from postbearer.secret import Secret, SecretSource
+from postbearer.secret import ByPlace, Secret, SecretSource
 
 
-class CachedSecret:
+class CachedSecret(ByPlace):
     """`source`, read at most once in `seconds`."""
 
     def __init__(self, source: SecretSource, seconds: float, clock: Clock) -> None:
@@ -21,6 +21,9 @@ class CachedSecret:
     @property
     def reference(self) -> str:
         return self._source.reference
+
+    def place(self) -> tuple[object, ...]:
+        return (self._source, self._seconds)
 
     async def read(self) -> Secret:
         now = self._clock.monotonic()

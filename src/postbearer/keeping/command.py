@@ -13,13 +13,13 @@ from contextlib import suppress
 from postbearer.errors import SecretError
 from postbearer.keeping.file import SIZE_LIMIT, text_secret
 from postbearer.keeping.reference import Place
-from postbearer.secret import Secret
+from postbearer.secret import ByPlace, Secret
 
 TIMEOUT = 30.0  # seconds
 _SHOWN = 300  # characters of standard error that an error shows
 
 
-class CommandSecret:
+class CommandSecret(ByPlace):
     """The standard output of a program, without one newline at its end."""
 
     def __init__(self, line: str, place: Place | None = None, *, timeout: float = TIMEOUT) -> None:
@@ -38,6 +38,9 @@ class CommandSecret:
 
     def __repr__(self) -> str:
         return f"CommandSecret({self._argv[0]!r})"
+
+    def place(self) -> tuple[object, ...]:
+        return (self.reference,)
 
     async def read(self) -> Secret:
         try:

@@ -6,10 +6,10 @@ import os
 
 from postbearer.errors import SecretError
 from postbearer.keeping.reference import Place
-from postbearer.secret import Secret
+from postbearer.secret import ByPlace, Secret
 
 
-class EnvironmentSecret:
+class EnvironmentSecret(ByPlace):
     """The value of a variable. Set but empty counts as missing: it is what a typo in a unit file gives."""
 
     def __init__(self, name: str, place: Place | None = None) -> None:

@@ -7,12 +7,12 @@ from pathlib import Path
 
 from postbearer.errors import SecretError
 from postbearer.keeping.reference import Place
-from postbearer.secret import Secret
+from postbearer.secret import ByPlace, Secret
 
 SIZE_LIMIT = 256 * 1024  # octets
 
 
-class FileSecret:
+class FileSecret(ByPlace):
     """The text of a file, without one newline at its end."""
 
     def __init__(self, path: Path, reference: str) -> None:

@@ -7,12 +7,12 @@ from postbearer.keeping.folder import StateFolder
 from postbearer.keeping.key import KeyFile
 from postbearer.keeping.reference import Place
 from postbearer.keeping.sealing import SealedBox
-from postbearer.secret import Secret
+from postbearer.secret import ByPlace, Secret
 
 _PLACE = "postbearer secret"
 
 
-class SealedSecret:
+class SealedSecret(ByPlace):
     """A sealed text, opened with the key of `state` each time."""
 
     def __init__(self, text: str, state: StateFolder) -> None:
@@ -22,6 +22,9 @@ class SealedSecret:
 
     def __repr__(self) -> str:
         return f"SealedSecret({self.reference!r})"
+
+    def place(self) -> tuple[object, ...]:
+        return (self._text,)
 
     async def read(self) -> Secret:
         try:

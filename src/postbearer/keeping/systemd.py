@@ -8,10 +8,10 @@ from pathlib import Path
 from postbearer.errors import SecretError
 from postbearer.keeping.file import FileSecret
 from postbearer.keeping.reference import Place
-from postbearer.secret import Secret
+from postbearer.secret import ByPlace, Secret
 
 
-class CredentialSecret:
+class CredentialSecret(ByPlace):
     """A file in ``CREDENTIALS_DIRECTORY``, looked up when it is read."""
 
     def __init__(self, name: str) -> None:
