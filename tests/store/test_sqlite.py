@@ -3,13 +3,15 @@
 import asyncio
 import os
 import stat
-from collections.abc import AsyncIterator, Callable
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
 
-from postbearer.errors import OutcomeUnknown, SchemaMismatch, StoreError, StoreFull
+from postbearer.errors import LeaseLost, OutcomeUnknown, SchemaMismatch, StoreError, StoreFull
 from postbearer.store import Query, SqliteSpool, Status
 from postbearer.store.place import file_system
 from postbearer.testing import ManualClock
@@ -238,10 +240,10 @@ async def test_where_there_is_no_room_nothing_changes_and_marks_still_fit(spool:
     [claimed] = await claim(spool)
     pages = await spool._writer.submit(lambda connection: connection.pragma("page_count"))
     await spool._writer.submit(lambda connection: connection.pragma("max_page_count", pages))
-    results = await asyncio.gather(
+    results = await in_one_commit(
+        spool,
         accept(spool, "big", text=b"x" * 200_000),
         spool.settle(claimed, ending(claimed, Status.DELIVERED, reply="250 ok " + 20_000 * "x")),
-        return_exceptions=True,
     )
     assert isinstance(results[0], StoreFull)
     assert results[1] is None
@@ -270,9 +272,7 @@ async def test_an_unwell_disk_closes_the_queue_until_it_is_well_again(
         raise apsw.IOError("disk I/O error")
 
     (tmp_path / "spool.db").rename(tmp_path / "away")  # the disk is gone for a while
-    together = await asyncio.gather(
-        accept(spool, "m2"), spool._writer.submit(break_down), return_exceptions=True
-    )
+    together = await in_one_commit(spool, accept(spool, "m2"), do(spool, break_down))
     assert [type(each) for each in together] == [OutcomeUnknown] * 2
     assert "disk I/O error" in spool.trouble
     assert not await spool.room(1)
@@ -284,6 +284,53 @@ async def test_an_unwell_disk_closes_the_queue_until_it_is_well_again(
     await accept(spool, "m4")
     await spool.settle(claimed, ending(claimed, Status.DELIVERED))  # its lease is still good
     assert [each.message.id for each in await spool.search(Query())] == ["m1", "m4"]
+
+
+async def in_one_commit(spool: SqliteSpool, *works: Coroutine[Any, Any, Any]) -> list[Any]:
+    """The results, or the errors, of works the writer finds waiting together."""
+    begun, gate = threading.Event(), threading.Event()
+    busy = spool._writer.submit(lambda connection: (begun.set(), gate.wait(5)))
+    await asyncio.to_thread(begun.wait)
+    tasks = [asyncio.create_task(work) for work in works]
+    await asyncio.sleep(0)  # each has handed in its job
+    gate.set()
+    await busy
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def do(spool: SqliteSpool, work: Callable[[apsw.Connection], None]) -> None:
+    await spool._writer.submit(work)
+
+
+def commit_and_break_down(connection: apsw.Connection) -> None:
+    connection.execute("COMMIT")
+    raise apsw.IOError("disk I/O error")
+
+
+async def test_a_claim_that_stands_though_it_failed_is_taken_back(spool: SqliteSpool) -> None:
+    await accept(spool, "m1")
+
+    together = await in_one_commit(spool, claim(spool), do(spool, commit_and_break_down))
+    assert [type(each) for each in together] == [OutcomeUnknown] * 2
+    assert await statuses(spool, "m1") == [Status.LEASED]
+    assert await spool.room(1)
+    [again] = await claim(spool)
+    assert again.attempt == 2
+    entry = await spool.show("m1")
+    assert entry
+    assert not entry.rows[0].unknown  # nobody had been told to send it
+
+
+async def test_a_mark_that_stands_though_it_failed_is_made_once(spool: SqliteSpool) -> None:
+    await accept(spool, "m1")
+    [claimed] = await claim(spool)
+
+    done = ending(claimed, Status.DELIVERED)
+    together = await in_one_commit(spool, spool.settle(claimed, done), do(spool, commit_and_break_down))
+    assert [type(each) for each in together] == [OutcomeUnknown] * 2
+    with pytest.raises(LeaseLost):
+        await spool.settle(claimed, done)
+    assert await statuses(spool, "m1") == [Status.DELIVERED]
 
 
 async def test_a_claim_nobody_waits_for_is_given_back(spool: SqliteSpool) -> None:
