@@ -357,6 +357,23 @@ async def test_space_of_removed_messages_is_used_again(spool: SqliteSpool, tmp_p
     assert sizes[-1] == sizes[1]
 
 
+async def test_large_contents_are_removed_in_small_steps(
+    spool: SqliteSpool, tmp_path: Path, clock: ManualClock
+) -> None:
+    await accept(spool, "large", text=b"x" * 80_000_000)
+    await accept(spool, "small")
+    for claimed in await claim(spool, most=2):
+        await spool.settle(claimed, ending(claimed, Status.DELIVERED))
+    unfinished = spool.stage("unfinished")
+    for _ in range(80):
+        await unfinished.write(b"x" * 1_000_000)
+    await unfinished.discard()
+    assert await spool.retire(START + 1) == 2
+    used = "SELECT (SELECT count(*) FROM content) + (SELECT count(*) FROM staged)"
+    assert await spool._writer.submit(lambda connection: connection.execute(used).get) == 0
+    assert os.stat(tmp_path / "spool.db-wal").st_size < 64 * 1024 * 1024
+
+
 async def test_removed_content_does_not_linger(tmp_path: Path, clock: ManualClock) -> None:
     spool = sqlite(tmp_path, clock)
     await spool.open()

@@ -56,7 +56,8 @@ class SqliteStaging:
         self._tail.clear()
         if self._written:
             self._written = 0
-            await self._writer.submit(lambda connection: steps.unstage(connection, self.number))
+            while not await self._writer.submit(partial(steps.unstage, number=self.number)):
+                pass
 
 
 class SqliteContent:

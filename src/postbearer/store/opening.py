@@ -81,8 +81,8 @@ class Opening:
         steps.put(connection, "clean", 0)
         steps.put(connection, "run", run)
         doubtful = steps.restart(connection, self._clock.now())
-        orphans = steps.remove_orphans(connection)
         connection.execute("COMMIT")
+        orphans = _remove_orphans(connection)
         sync_folder(str(self._path.parent))  # SQLite does so too for a new log, and ignores that it failed
         connection.wal_checkpoint()  # the file itself now says that it is in use
         return Opened(
@@ -128,3 +128,11 @@ class Opening:
     @property
     def _log(self) -> Path:
         return self._path.with_name(f"{self._path.name}-wal")
+
+
+def _remove_orphans(connection: apsw.Connection) -> int:
+    orphans = steps.orphans(connection)
+    for number in orphans:
+        while not steps.unstage(connection, number):
+            connection.wal_checkpoint()
+    return len(orphans)

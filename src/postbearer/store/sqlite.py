@@ -38,7 +38,6 @@ from postbearer.store.writer import Writer
 T = TypeVar("T")
 
 LONGEST_LOG = 16_384  # pages, 64 MiB: beyond, a reader that does not end keeps the log from being reused
-RETIRED_AT_ONCE = 200  # messages a transaction removes
 SPARE_PAGES = 16_384  # pages nobody needs that stay in the file; more are given back
 SHRINK = 4_096  # pages given back at a time
 PAGE_OF_EXPORT = 100
@@ -194,11 +193,9 @@ class SqliteSpool:
         return await self._read(look.statistics)
 
     async def retire(self, before: float) -> int:
-        total, some = 0, RETIRED_AT_ONCE
-        while some == RETIRED_AT_ONCE:
-            some = await self._writer.submit(
-                lambda connection: steps.retire(connection, before, RETIRED_AT_ONCE), names=("purge",)
-            )
+        total, more = 0, True
+        while more:
+            some, more = await self._writer.submit(partial(steps.retire, before=before), names=("purge",))
             total += some
         if total:
             await self._writer.submit(lambda connection: steps.shrink(connection, SPARE_PAGES, SHRINK))

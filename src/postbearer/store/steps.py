@@ -35,6 +35,7 @@ from postbearer.store.records import (
 SQL = queries("queue")
 MESSAGE = queries("look")["message"]
 CHUNK_BITS = 20  # a content has at most 2^20 chunks
+AT_ONCE = 128  # chunks a transaction removes: each is overwritten with zeros, which the log must hold
 
 INTERRUPTED = "interrupted: the process ended before the result was noted"
 UNTOLD = "not begun: writing the spool failed"
@@ -55,12 +56,18 @@ def stage(connection: apsw.Connection, number: int, chunk: Chunk) -> None:
 
 
 def unstage(connection: apsw.Connection, number: int) -> bool:
-    """Remove content that was not accepted; says whether there was some."""
-    connection.execute(SQL["unstage"], (number,))
-    if not connection.changes():
+    """Remove content that was not accepted, or a good part of it; says whether all of it is gone."""
+    if connection.execute(SQL["is-staged"], (number,)).get is None:
+        return True
+    if _drop_chunks(connection, number, AT_ONCE) == AT_ONCE:
         return False
-    connection.execute(SQL["drop-content"], (number,))
+    connection.execute(SQL["unstage"], (number,))
     return True
+
+
+def _drop_chunks(connection: apsw.Connection, number: int, most: int) -> int:
+    connection.execute(SQL["drop-chunks"], (number, most))
+    return connection.changes()
 
 
 def keep(
@@ -192,10 +199,9 @@ def take_back(connection: apsw.Connection, alive: Collection[int], now: float) -
             connection.execute(SQL["release"], (WAITING, now, 0, False, "", "", 0, delivery))
 
 
-def remove_orphans(connection: apsw.Connection) -> int:
-    """Remove contents an earlier run began to take and did not accept."""
-    left = rows(connection, SQL["staged"])
-    return sum(unstage(connection, number) for (number,) in left)
+def orphans(connection: apsw.Connection) -> list[int]:
+    """Numbers of contents an earlier run began to take and did not accept."""
+    return [number for (number,) in rows(connection, SQL["staged"])]
 
 
 def change(connection: apsw.Connection, message: str, status: Status, now: float, address: str = "") -> int:
@@ -221,16 +227,24 @@ def change(connection: apsw.Connection, message: str, status: Status, now: float
     return changed
 
 
-def retire(connection: apsw.Connection, before: float, most: int) -> int:
-    """Remove up to `most` messages that came to their end before `before`."""
-    done = rows(connection, SQL["retirable"], (before, most))
-    for (number,) in done:
-        for (delivery,) in rows(connection, SQL["deliveries-of"], (number,)):
-            for query in ("drop-answers", "drop-recipients", "drop-attempts"):
-                connection.execute(SQL[query], (delivery,))
-        for query in ("drop-deliveries", "drop-content", "drop-message"):
-            connection.execute(SQL[query], (number,))
-    return len(done)
+def retire(connection: apsw.Connection, before: float) -> tuple[int, bool]:
+    """Remove some messages that came to their end before `before`: how many, and whether there are more."""
+    done = rows(connection, SQL["retirable"], (before, AT_ONCE))
+    left = AT_ONCE
+    for count, (number,) in enumerate(done):
+        left -= _drop_chunks(connection, number, left)
+        if left == 0:  # the message itself goes with the next call, with what there may be left of it
+            return count, True
+        _drop_message(connection, number)
+    return len(done), len(done) == AT_ONCE
+
+
+def _drop_message(connection: apsw.Connection, number: int) -> None:
+    for (delivery,) in rows(connection, SQL["deliveries-of"], (number,)):
+        for query in ("drop-answers", "drop-recipients", "drop-attempts"):
+            connection.execute(SQL[query], (delivery,))
+    for query in ("drop-deliveries", "drop-message"):
+        connection.execute(SQL[query], (number,))
 
 
 def shrink(connection: apsw.Connection, spare: int, most: int) -> None:

@@ -13,8 +13,9 @@ DELETE FROM staged WHERE number = ?;
 -- name: add-chunk
 INSERT INTO content VALUES (?, ?);
 
--- name: drop-content
-DELETE FROM content WHERE place >= ?1 << 20 AND place < (?1 + 1) << 20;
+-- name: drop-chunks
+DELETE FROM content WHERE place IN (
+  SELECT place FROM content WHERE place >= ?1 << 20 AND place < (?1 + 1) << 20 LIMIT ?2);
 
 -- name: add-message
 INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
@@ -84,6 +85,9 @@ UPDATE recipient SET state = 'd', unknown = 1 WHERE delivery = ? AND state IN ('
 
 -- name: staged
 SELECT number FROM staged;
+
+-- name: is-staged
+SELECT 1 FROM staged WHERE number = ?;
 
 -- name: changeable
 SELECT recipient.id, recipient.delivery, recipient.state, recipient.address
