@@ -29,6 +29,7 @@ IDLE = 60.0  # seconds until the next request, and for each write
 LONGEST_REQUEST = 64 * 1024
 LONGEST_RECORD = 8 * 1024 * 1024  # of an import: a message with a thousand recipients
 AT_ONCE = 16  # connections
+_UNREADABLE = (DecodeError, ValidationError, UnicodeDecodeError, RecursionError)
 
 
 class Request(Struct, forbid_unknown_fields=True, frozen=True, rename={"with_": "with"}):
@@ -103,7 +104,7 @@ class ControlServer:
 def _request(line: bytes) -> Request:
     try:
         request = decode(line, type=Request)
-    except (DecodeError, ValidationError) as error:
+    except _UNREADABLE as error:
         raise UsageError(f"This is no request: {error}.") from None
     if request.act not in ACTS and request.act not in (EXPORT, IMPORT):
         raise UsageError(f"There is no act {request.act[:40]!r}.")
@@ -115,7 +116,7 @@ async def _records(reader: Reader) -> AsyncIterator[dict[str, Any]]:
     while line := await reader.line(LONGEST_RECORD, IDLE):
         try:
             yield decode(line, type=dict[str, Any])
-        except (DecodeError, ValidationError) as error:
+        except _UNREADABLE as error:
             raise UsageError(f"This is no export of a queue: {error}.") from None
     if line is None:
         raise UsageError("The import was cut off.")

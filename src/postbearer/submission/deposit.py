@@ -11,7 +11,7 @@ from postbearer.submission.frame import Slip
 from postbearer.wire import LineCheck, compose
 
 INCOMPLETE = compose(554, "The message is incomplete", enhanced="5.6.0")
-BAD_LINES = compose(554, "The content holds a bare CR, a bare LF or a NUL", enhanced="5.6.0")
+BAD_LINES = compose(554, "The content holds a NUL, or a line that does not end with CRLF", enhanced="5.6.0")
 
 
 async def deposit(
@@ -45,14 +45,15 @@ async def deposit(
 
 
 async def _fill(taking: Intaking, size: int, blocks: AsyncIterator[bytes]) -> Reply | None:
-    check, received = LineCheck(), 0
+    check, received, tail = LineCheck(), 0, b"\r\n"
     async for block in blocks:
         received += len(block)
+        tail = (tail + block)[-2:]
         check.feed(block)
         await taking.write(block)
     if received != size:
         return INCOMPLETE
-    return BAD_LINES if check.defect else None
+    return BAD_LINES if check.defect or tail != b"\r\n" else None
 
 
 def _plain(text: str) -> str:

@@ -1,0 +1,167 @@
+"""What sendmail makes of what is piped into it."""
+
+from __future__ import annotations
+
+import email
+from email.utils import getaddresses, parsedate_to_datetime
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postbearer.cli.dropin.addresses import addresses
+from postbearer.cli.dropin.letter import Caller, Letter, cut, folded, plain_lines, write
+from postbearer.cli.dropin.words import Order, Stop, understand
+from postbearer.message import BytesContent
+
+ME = Caller("joe", "host.example.org", "Joe Bloggs")
+
+
+def letter(data: bytes, *words: str, caller: Caller = ME) -> Letter:
+    return write(understand("sendmail", words), data, caller, lambda size: b"\x01" * size)
+
+
+def header(data: bytes, *words: str, caller: Caller = ME) -> dict[str, str]:
+    message = email.message_from_bytes(letter(data, *words, caller=caller).content)
+    return dict(message.items())
+
+
+def test_lines_become_crlf_and_missing_fields_are_added() -> None:
+    made = letter(b"Subject: hi\n\nline 1\nline 2", "root")
+    assert made.sender == "joe@host.example.org"
+    assert made.recipients == ["root@host.example.org"]
+    head, _, body = made.content.partition(b"\r\n\r\n")
+    assert head.startswith(b"Subject: hi\r\nFrom: Joe Bloggs <joe@host.example.org>\r\nDate: ")
+    assert body == b"line 1\r\nline 2\r\n"
+    assert parsedate_to_datetime(header(b"\n", "root")["Date"])
+    assert header(b"\n", "root")["Message-ID"].endswith("@host.example.org>")
+
+
+def test_what_is_there_stays_as_it_is() -> None:
+    data = b"from : X <x@e.org>\nDATE: yesterday\nMessage-Id: <1@e>\nX:\n folded\n\tmore\n\nbody\n"
+    assert letter(data, "a@e.org").content == data.replace(b"\n", b"\r\n")
+
+
+@pytest.mark.parametrize(
+    ("data", "body"),
+    [
+        (b"just text\nmore\n", b"just text\r\nmore\r\n"),
+        (b"Subject: x\nno blank line\n", b"no blank line\r\n"),
+        (b"From joe Mon Jan  1 00:00:00 2026\nSubject: x\n\nbody\n", b"body\r\n"),
+        (b"\nbody only\n", b"body only\r\n"),
+        (b"", b""),
+        (b" indented\n", b" indented\r\n"),
+        (b"50% done\r100% done\r\nend\r\n", b"50% done\r\n100% done\r\nend\r\n"),
+        (b"nul\0 byte\n", b"nul byte\r\n"),
+        (b"http://example.org/\n", b""),
+    ],
+)
+def test_header_and_body_are_told_apart(data: bytes, body: bytes) -> None:
+    assert letter(data, "a@e.org").content.partition(b"\r\n\r\n")[2] == body
+
+
+def test_t_takes_recipients_and_removes_bcc() -> None:
+    data = (
+        b'To: A <a@e.org>, b@e.org (the boss),\n\t"C, D" <c@e.org>\nCc: team: d@e.org, e@e.org;\n'
+        b"Bcc: secret@e.org,\n more@e.org\nSubject: x\n\nbody\n"
+    )
+    made = letter(data, "-t", "f@e.org")
+    assert made.recipients == [f"{name}@e.org" for name in ("f", "a", "b", "c", "d", "e", "secret", "more")]
+    assert b"secret" not in made.content
+    assert b"more@" not in made.content
+    assert b'"C, D" <c@e.org>\r\n' in made.content
+
+
+def test_without_t_the_header_names_nobody_and_bcc_stays() -> None:
+    made = letter(b"To: a@e.org\nBcc: b@e.org\n\n", "c@e.org")
+    assert made.recipients == ["c@e.org"]
+    assert b"Bcc: b@e.org" in made.content
+
+
+def test_a_message_that_is_resent_goes_to_those_alone() -> None:
+    data = b"Resent-To: r@e.org\nResent-Bcc: s@e.org\nTo: a@e.org\n\n"
+    made = letter(data, "-t")
+    assert made.recipients == ["r@e.org", "s@e.org"]
+    assert b"s@e.org" not in made.content
+
+
+@pytest.mark.parametrize("data", [b"Subject: nobody\n\nx\n", b"To: undisclosed-recipients:;\n\n", b""])
+def test_nobody_to_send_to(data: bytes) -> None:
+    with pytest.raises(Stop) as caught:
+        letter(data, "-t")
+    assert caught.value.code == 64
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "a@e.org b@e.org",
+        "<a@e.org> <b@e.org>",
+        "<a@e.org",
+        '"a@e.org',
+        "a@e.org <b@e.org> c",
+        "(x",
+        "a@\x01e.org",
+        "<<a@e.org>>",
+    ],
+)
+def test_an_unreadable_list_is_refused_and_nothing_is_guessed(to: str) -> None:
+    with pytest.raises(Stop) as caught:
+        letter(f"To: {to}\n\n".encode(), "-t")
+    assert caught.value.code == 65
+
+
+def test_names_for_from() -> None:
+    assert header(b"\n", "-FCron Daemon", "r")["From"] == "Cron Daemon <joe@host.example.org>"
+    assert header(b"\n", '-F"Evil"\r\nBcc: x@e.org', "r")["From"].startswith('"\\"Evil\\"Bcc: x')
+    assert "Bcc" not in header(b"\n", '-F"Evil"\r\nBcc: x@e.org', "r")
+    encoded = header(b"\n", "-FJörg Müller-Lüdenscheidt", "r")["From"]
+    assert str(email.header.make_header(email.header.decode_header(encoded))).startswith("Jörg Müller-Lüd")
+    assert header(b"\n", "r", caller=Caller("joe", "h"))["From"] == "joe@h"
+    assert header(b"\n", "-f", "", "r")["From"] == "Joe Bloggs <joe@host.example.org>"
+
+
+def test_long_lines_are_cut_between_characters() -> None:
+    content = letter(b"Subject: x\n\n" + "ä".encode() * 2000 + b"\n", "a@e.org").content
+    assert max(map(len, content.split(b"\r\n"))) <= 998
+    assert content.decode().replace("\r\n ", "").endswith("ä" * 2000 + "\r\n")
+
+
+@given(st.binary(max_size=3000), st.booleans())
+def test_whatever_is_piped_in_can_be_sent(data: bytes, long: bool) -> None:
+    made = letter(data * (8 if long else 1), "a@e.org")
+    assert not BytesContent(made.content).binary
+    assert made.content.endswith(b"\r\n")
+    assert b"\r\n\r\n" in made.content
+
+
+@given(st.binary(max_size=500))
+def test_the_body_is_kept(body: bytes) -> None:
+    plain = plain_lines(body)
+    fields, found = cut(b"Subject: x\n\n" + plain)
+    assert (len(fields), found) == (1, plain)
+    assert folded(plain).replace(b"\n ", b"") == plain.replace(b"\n ", b"")
+
+
+NAMES = st.sampled_from(["", "Ann", '"Ann, B."', "Ann (x) B", '"q\\"uote"'])
+LOCALS = st.sampled_from(["a", "a.b", "a+b", '"a b"', '"a@b"', "o'hara"])
+
+
+@given(st.lists(st.tuples(NAMES, LOCALS), min_size=1, max_size=5))
+def test_lists_read_as_the_standard_library_reads_them(boxes: list[tuple[str, str]]) -> None:
+    text = ", ".join(f"{name} <{local}@e.org>" if name else f"{local}@e.org" for name, local in boxes)
+    assert addresses(text) == [f"{local}@e.org" for _, local in boxes]
+    assert len(getaddresses([text])) == len(boxes)
+
+
+@given(st.text(max_size=60))
+def test_no_text_makes_the_reader_fail_otherwise(text: str) -> None:
+    try:
+        found = addresses(text)
+    except Stop:
+        return
+    assert all(each and "\n" not in each and "<" not in each for each in found)
+
+
+def test_an_order_is_plain_at_first() -> None:
+    assert (Order().mode, Order().sender) == ("m", None)
