@@ -278,7 +278,7 @@ async def connect(host: str, port: int, *, timeout: float, loopback_only: bool =
     try:
         async with asyncio.timeout(timeout):
             transport, receiver = await asyncio.get_running_loop().create_connection(
-                _Receiver, server_name(host), port, **_side_by_side()
+                _Receiver, server_name(host), port, **_side_by_side(host)
             )
     except TimeoutError:
         raise TimedOut(f"{peer}: no connection within {timeout:g} s.", host=peer, stage="conn") from None
@@ -299,10 +299,22 @@ async def connect(host: str, port: int, *, timeout: float, loopback_only: bool =
     return stream
 
 
-def _side_by_side() -> dict[str, Any]:
-    """How to say it to asyncio; uvloop does not know it and tries one address after the other."""
+def _side_by_side(host: str) -> dict[str, Any]:
+    """How to say it to asyncio; uvloop does not know it and tries one address after the other.
+
+    Not for a literal address, where nothing can race: before Python 3.12.8 a race that is cancelled in
+    the moment it is won leaves its socket to the garbage collector.
+    """
     own = isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
-    return {"happy_eyeballs_delay": HAPPY_EYEBALLS} if own else {}
+    return {"happy_eyeballs_delay": HAPPY_EYEBALLS} if own and not _literal(host) else {}
+
+
+def _literal(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def server_name(host: str) -> str:
