@@ -40,11 +40,17 @@ class Assembly:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str] | None = None, environ: Mapping[str, str] | None = None
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        environ: Mapping[str, str] | None = None,
+        state: StateFolder | None = None,
     ) -> Assembly:
-        """Read the configuration file at `path`, or the first that is found. Raises `ConfigError`."""
+        """Read the configuration file at `path`, or the first that is found. Raises `ConfigError`.
+
+        `state` is the state folder, unless it is the usual one.
+        """
         environ = os.environ if environ is None else environ
-        return cls(load(path, environ), StateFolder(), environ)
+        return cls(load(path, environ), state or StateFolder(), environ)
 
     @property
     def names(self) -> tuple[str, ...]:

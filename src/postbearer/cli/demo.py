@@ -1,45 +1,71 @@
-"""``postbearer demo``: a message through a mail provider that lives on this machine only."""
+"""``postbearer demo``: plain SMTP in, OAuth SMTP out, on this machine only."""
 
 from __future__ import annotations
 
+import asyncio
 import os
+import smtplib
+import sys
 import tempfile
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from postbearer.cli.extras import need_sandbox
+from postbearer.cli.extras import need_relay, need_sandbox
 from postbearer.cli.options import Common, common_options, json_option, pass_common
 from postbearer.cli.output import print_json, printable, style
+from postbearer.cli.sandbox import stopped
 from postbearer.observe import sentence
-from postbearer.observer import Authenticated, Event
+from postbearer.observer import Accepted, Attempted, Authenticated, DeliveryEnded, Event, Started
 
 if TYPE_CHECKING:
-    from postbearer.outcome import Receipt
     from postbearer.testing import Sandbox
 
-RECIPIENT = "you@example.org"
+RECIPIENT = "ops@example.org"
+MESSAGE = """\
+From: Backup <backup@build.example.org>
+To: ops@example.org
+Subject: Backup finished
+
+All 1,204 files are safe.
+
+--
+A program that knows nothing of OAuth
+"""
+PATIENCE = 30.0  # seconds until something must be wrong with this machine
 
 
 class Steps:
-    """An observer that shows every step as it happens, and remembers the mechanism."""
+    """An observer that shows every step as it happens, and counts."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
         self.mechanism = ""
+        self.accepted = 0
+        self.done = asyncio.Event()
 
     def notice(self, event: Event) -> None:
         """Show `event`."""
-        if isinstance(event, Authenticated):
-            self.mechanism = event.mechanism
+        match event:
+            case Authenticated():
+                self.mechanism = event.mechanism
+            case Accepted():
+                self.accepted += 1
+                self.show(f"accepted and synced as {event.id}: the program is told 250")
+                return
+            case DeliveryEnded():
+                self.done.set()
+            case Attempted() | Started():
+                return
+            case _:
+                pass
         self.show(sentence(event))
 
     def show(self, text: str) -> None:
         """One step."""
         if not self._quiet:
-            import sys
-
             click.echo(f"{style('✓', 'good', sys.stdout)} {printable(text)}")
 
 
@@ -58,70 +84,74 @@ class Steps:
 def command(common: Common, provider: str, keep: bool) -> None:
     """Send a message through a mail provider that lives on this machine only.
 
-    Nothing is configured and nothing is left behind: a sandbox starts on free loopback ports, a
-    token is fetched, a message goes out over TLS and is shown as the sandbox received it.
+    A sandbox that takes nothing but bearer tokens starts on free loopback ports, and a relay in front of
+    it. A program that knows only plain SMTP sends one message to the relay; the relay keeps it safe, gets
+    a token, and sends it on over TLS. Nothing is configured, and nothing is left behind.
     """
     need_sandbox()
-    from postbearer.testing import BackgroundSandbox
+    need_relay()
+    asyncio.run(_run(common, provider, keep))
+
+
+async def _run(common: Common, provider: str, keep: bool) -> None:
+    from postbearer.testing import Sandbox
 
     began = time.monotonic()
     steps = Steps(quiet=common.as_json)
-    with BackgroundSandbox(provider) as sandbox:
+    async with Sandbox(provider) as sandbox:
         steps.show(
             f"a mail provider listens on localhost:{sandbox.starttls_port}, its inbox on {sandbox.url}"
         )
-        receipt = _send(sandbox, steps)
-        told = _told(sandbox, steps, receipt, time.monotonic() - began)
+        with tempfile.TemporaryDirectory(prefix="postbearer-") as folder:
+            await _through_the_relay(sandbox, Path(folder), steps)
+        told = {
+            "accepted": steps.accepted,
+            "token_requests": sandbox.token_requests,
+            "mechanism": steps.mechanism,
+            "delivered": len(sandbox.inbox.messages),
+            "elapsed_ms": round((time.monotonic() - began) * 1000),
+        }
         if common.as_json:
             print_json(told)
         else:
             _show(sandbox, told)
         if keep:
             click.echo(f"The inbox stays at {sandbox.url} until you press Ctrl-C.", err=True)
-            _until_interrupted()
+            await stopped()
 
 
-def _send(sandbox: Sandbox, steps: Steps) -> Receipt:
+async def _through_the_relay(sandbox: Sandbox, folder: Path, steps: Steps) -> None:
+    """One message from `smtplib` to a relay, and from the relay to the sandbox."""
     from postbearer.assembly import Assembly
+    from postbearer.daemon import Relay
     from postbearer.keeping import StateFolder
-    from postbearer.mailer import Mailer
-    from postbearer.message import Draft
 
-    assembly = Assembly.load(sandbox.folder / "postbearer.toml", {})
-    account = assembly.account("sandbox")
-    draft = Draft(
-        account.address,
-        [RECIPIENT],
-        subject="Hello from postbearer",
-        text="This message left with a bearer token and without a password.\n",
-    )
-    with tempfile.TemporaryDirectory(prefix="postbearer-") as folder:
-        state = StateFolder(os.path.join(folder, "state"))
-        with Mailer(account, state=state, observer=steps) as mailer:
-            return mailer.send(draft.build())
+    configuration = folder / "postbearer.toml"
+    relay_table = '[relay]\nlisten = ["127.0.0.1:0"]\nallow-ephemeral = true\n'
+    configuration.touch(mode=0o600)
+    configuration.write_text(sandbox.configuration() + relay_table)
+    assembly = Assembly.load(configuration, {}, StateFolder(os.path.join(folder, "state")))
+    relay = Relay(assembly, observer=steps)
+    await relay.start()
+    try:
+        host, _, port = relay.addresses[0].rpartition(":")
+        steps.show(f"a relay listens on {host}:{port} for plain SMTP, without login")
+        await asyncio.to_thread(_submit, host, int(port))
+        async with asyncio.timeout(PATIENCE):
+            await steps.done.wait()
+    finally:
+        await relay.stop(1.0)
 
 
-def _told(sandbox: Sandbox, steps: Steps, receipt: Receipt, elapsed: float) -> dict[str, Any]:
-    return {
-        "accepted": len(receipt.outcomes),
-        "token_requests": sandbox.token_requests,
-        "mechanism": steps.mechanism,
-        "delivered": len(sandbox.inbox.messages),
-        "elapsed_ms": round(elapsed * 1000),
-    }
+def _submit(host: str, port: int) -> None:
+    """What the program does that knows nothing of OAuth."""
+    with smtplib.SMTP(host, port) as smtp:
+        smtp.sendmail("backup@build.example.org", [RECIPIENT], MESSAGE)
 
 
 def _show(sandbox: Sandbox, told: dict[str, Any]) -> None:
     content = sandbox.inbox.messages[-1].content.decode("utf-8", "replace").replace("\r\n", "\n")
-    click.echo("\nAs it was received:\n")
+    click.echo("\nAs the provider received it:\n")
     click.echo("\n".join(f"  {printable(line)}".rstrip() for line in content.splitlines()))
-    click.echo(f"\nAll of it took {told['elapsed_ms']} ms.")
-
-
-def _until_interrupted() -> None:
-    import threading
-
-    try:
-        threading.Event().wait()
-    except KeyboardInterrupt:
-        click.echo("Closed.", err=True)
+    requests = f"{told['token_requests']} token request" + ("s" if told["token_requests"] != 1 else "")
+    click.echo(f"\nIt took {told['elapsed_ms']} ms and {requests}.")
