@@ -132,6 +132,22 @@ async def test_a_system_call_that_fails(tmp_path: Path, fault: str, long: bool) 
             break
 
 
+@pytest.mark.servers
+async def test_a_folder_that_cannot_be_synced(tmp_path: Path) -> None:
+    """SQLite ignores that; without the name of its log, a power cut would take what is in it."""
+    answers = []
+    for n in range(1, 50):
+        folder = tmp_path / str(n)
+        folder.mkdir()
+        said = run(folder / "spool.db", wrapped_in=strace(folder, f"inject=fsync:error=EIO:when={n}"))
+        answers.append(said[0][:2])
+        check(said, await found(folder / "spool.db"))
+        if not struck(folder):
+            break
+    assert answers[-1] == ["accepted", "m0"]
+    assert answers[-2] == ["StoreError", "open"]  # the last sync of all is ours, after the log was made
+
+
 SMALL_DISK = """
 mount -t tmpfs -o size=4m none "$1" && shift && exec "$@"
 """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -159,9 +160,13 @@ def get(connection: apsw.Connection, name: str) -> int:
     return int(connection.execute(queries("queue")["get"], (name,)).get)
 
 
-def trouble(error: apsw.Error, path: Path) -> StoreError:
-    """What an error of SQLite means for people."""
+def trouble(error: apsw.Error | OSError, path: Path) -> StoreError:
+    """What an error of SQLite or of the system means for people."""
     match error:
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return StoreFull(f"No room to write {path}.", hint="Free some disk space.")
+        case OSError():
+            return StoreError(f"{path} cannot be used: {error.strerror}.", hint="Look at the disk.")
         case apsw.FullError():
             return StoreFull(f"No room to write {path}.", hint="Free some disk space.")
         case apsw.CorruptError() | apsw.NotADBError():

@@ -52,7 +52,7 @@ class Opening:
             return self._opened()
         except BaseException as error:
             self._claim.give_back()
-            if isinstance(error, apsw.Error):
+            if isinstance(error, apsw.Error | OSError):
                 raise database.trouble(error, self._path) from error
             raise
 
