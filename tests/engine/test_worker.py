@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from postbearer.engine import Client, Limits, RetryPolicy, Road, Route, Router, RouteRule
 from postbearer.envelope import Recipient
-from postbearer.errors import ConnectFailed, GrantRefused, TokenUnavailable
+from postbearer.errors import ConnectFailed, GrantRefused, LeaseLost, StoreError, TokenUnavailable
 from postbearer.observer import AccountPaused, AccountResumed, DeliveryEnded, PossibleDuplicate
-from postbearer.store import MemoryLedger, Pause, Priority, Status
-from support.relay import Provider, account, most_in_any, relaying, rules
+from postbearer.store import Claimed, MemoryLedger, Pause, Priority, Settlement, Status
+from support.relay import Provider, WaitingClock, account, most_in_any, relaying, rules
 
 REVOKED = GrantRefused("The grant was refused (invalid_grant).", code="invalid_grant", hint="Sign in again.")
 DOWN = TokenUnavailable("The token endpoint answered 503.")
@@ -534,3 +535,65 @@ async def test_what_a_dying_process_left_open_is_held_where_a_copy_is_worse() ->
         relay.worker.wake()
         await relay.settle()
         assert await relay.statuses(message) == ["delivered"]
+
+
+async def test_without_a_ledger_to_count_in_nothing_is_sent_and_nothing_lost() -> None:
+    class Broken(MemoryLedger):
+        broken = True
+
+        async def charge(self, recipients: int, decide: Any) -> float | None:
+            if self.broken:
+                raise StoreError("The budget cannot be read.")
+            return await super().charge(recipients, decide)
+
+    ledger = Broken(WaitingClock())
+    async with relaying(account(limits=Limits(30)), ledgers={"alerts": ledger}) as relay:
+        message = await relay.submit()
+        await relay.pass_time(60)
+        assert relay.providers["alerts"].sent == []
+        ledger.broken = False
+        await relay.pass_time(300)
+        assert await relay.statuses(message) == ["delivered"]
+
+
+async def test_a_pause_that_cannot_be_written_holds_and_no_mark_is_lost() -> None:
+    async with relaying() as relay:
+
+        async def fails(pause: Pause) -> None:
+            raise StoreError("The disk is gone.")
+
+        relay.spool.pause = fails  # type: ignore[method-assign]
+        relay.providers["alerts"].answers = [REVOKED]
+        message = await relay.submit()
+        await relay.settle()
+        assert await relay.statuses(message) == ["deferred"]
+        assert relay.worker.outlets["alerts"].paused
+
+
+async def test_a_mark_is_written_with_patience() -> None:
+    async with relaying() as relay:
+        settle, failures = relay.spool.settle, [StoreError("busy"), StoreError("busy")]
+
+        async def fails(claimed: Claimed, settlement: Settlement) -> None:
+            if failures:
+                raise failures.pop()
+            await settle(claimed, settlement)
+
+        relay.spool.settle = fails  # type: ignore[method-assign]
+        message = await relay.submit()
+        await relay.pass_time(10)
+        assert await relay.statuses(message) == ["delivered"]
+        assert len(relay.providers["alerts"].sent) == 1
+
+
+async def test_a_lease_that_was_lost_is_told_as_a_possible_duplicate() -> None:
+    async with relaying() as relay:
+
+        async def fails(claimed: Claimed, settlement: Settlement) -> None:
+            raise LeaseLost("Not ours any more.")
+
+        relay.spool.settle = fails  # type: ignore[method-assign]
+        await relay.submit()
+        await relay.pass_time(10)
+        assert [event.window for event in relay.said(PossibleDuplicate)] == ["DUP-LEASE"]
+        assert not relay.said(DeliveryEnded)

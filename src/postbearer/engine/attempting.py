@@ -13,7 +13,7 @@ from postbearer.engine.outlet import Outlet
 from postbearer.engine.schedule import RetryPolicy
 from postbearer.engine.settle import NEXT_PROBE, POISON, Ending, Judge
 from postbearer.engine.steady import SteadyTime
-from postbearer.errors import LeaseLost, PostbearerError, StoreError
+from postbearer.errors import LeaseLost, PostbearerError, StoreError, UsageError
 from postbearer.message import read_header
 from postbearer.observer import DeliveryEnded, Fate, Observer, PossibleDuplicate, Reported, Warned
 from postbearer.store import Attempt, Claimed, Report, Settlement, Spool, Status
@@ -168,8 +168,12 @@ class Attempting:
             except PostbearerError:
                 return b""  # damaged or absurd: the report goes without it
 
-        sender = way.terms.address
-        return self.rules.reporter.report(claimed, ending, header, now, sender=sender)
+        try:
+            return self.rules.reporter.report(claimed, ending, header, now, sender=way.terms.address)
+        except UsageError as error:  # an address or envelope id no report could name
+            text = f"No report about {claimed.message.id} could be made: {error}"
+            self._observer.notice(Warned(claimed.account, text))
+            return None
 
     def _judge(self, way: Outlet) -> Judge:
         return Judge(way.terms, self.rules.retry, self.rules.dice)

@@ -53,6 +53,8 @@ class Worker:
         self._changed = asyncio.Event()  # as above, for others than the one that decides
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._ended = asyncio.Event()  # cleared while it runs
+        self._ended.set()
         self._troubles = 0  # rounds in a row that the store failed in
         self._last_end = clock.now()
         self._retire_at = -math.inf
@@ -69,12 +71,18 @@ class Worker:
 
     async def run(self) -> None:
         """Send until `drain` is called."""
-        for pause in await self._spool.pauses():
-            if pause.account in self._outlets:
-                self._outlets[pause.account].pause = pause
+        self._ended = asyncio.Event()
+        try:
+            await self._run()
+        finally:
+            self._ended.set()
+
+    async def _run(self) -> None:
+        ready = False
         while not self._stopping:
             self._wake.clear()
             try:
+                ready = ready or await self._remember()
                 until = await self._round()
                 self._troubles = 0
             except StoreError as error:
@@ -82,6 +90,13 @@ class Worker:
                 self._observer.notice(Warned("", f"The queue cannot be read or written: {error}"))
                 until = self._clock.now() + min(30.0, 2.0**self._troubles)
             await self._wait(until)
+
+    async def _remember(self) -> bool:
+        """Take up the pauses of an earlier run."""
+        for pause in await self._spool.pauses():
+            if pause.account in self._outlets:
+                self._outlets[pause.account].pause = pause
+        return True
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -96,6 +111,7 @@ class Worker:
         self._stopping = True
         self._attempting.stopping = True
         self.wake()
+        await self._ended.wait()
         if self._tasks:
             patience = asyncio.ensure_future(self._clock.sleep(timeout))
             everything = asyncio.ensure_future(asyncio.wait(tuple(self._tasks)))
@@ -110,8 +126,8 @@ class Worker:
     async def reload(self, roads: Mapping[str, Road], rules: Rules) -> None:
         """Go by another configuration. Unchanged accounts keep their connections; no budget is forgotten.
 
-        A paused account is tried again at once, as its secret may be another now; one that a person paused is
-        not, and one that waits for a change only if it was changed.
+        A paused account is tried again at once, as its secret may be another now. One that a person paused is
+        not, nor a password that was refused before.
         """
         self._attempting.rules = rules
         before, self._outlets = self._outlets, {}
@@ -126,7 +142,7 @@ class Worker:
             )
             self._outlets[name] = old if same else Outlet(replace(road, ledger=ledger), self._clock)
             pause = old.pause
-            if pause is not None and pause.reason != BY_HAND and (pause.probe is not None or not same):
+            if pause is not None and pause.reason != BY_HAND and not (same and road.terms.password_login):
                 pause = replace(pause, probe=self._clock.now())
             self._outlets[name].pause = pause
             if same:
@@ -234,12 +250,17 @@ class Worker:
 
     async def _begin(self, claimed: Claimed, way: Outlet) -> None:
         """Start an attempt, charged to the account that makes it; without budget, put it off."""
-        ending = await self._attempting.ended_already(claimed, way)
-        if ending is None:
-            urgent = claimed.priority is Priority.URGENT
-            slot = await way.budget.take(len(claimed.targets), urgent=urgent)
-            if slot is not None:
-                ending = put_off(claimed, slot)
+        try:
+            ending = await self._attempting.ended_already(claimed, way)
+            if ending is None:
+                urgent = claimed.priority is Priority.URGENT
+                slot = await way.budget.take(len(claimed.targets), urgent=urgent)
+                if slot is not None:
+                    ending = put_off(claimed, slot, "The account has sent all it may for now.")
+        except StoreError as error:  # not counted is not sent
+            self._observer.notice(Warned(way.terms.name, str(error)))
+            way.rest(0)
+            ending = put_off(claimed, self._clock.now(), error.message)
         way.busy += 1
         self._track(self._work(claimed, way, way.pause, ending))
 
@@ -248,7 +269,10 @@ class Worker:
         try:
             if ending is None:
                 ending = await self._attempting.run(claimed, way)
-                await self._learn(way, ending, probed)
+                try:
+                    await self._learn(way, ending, probed)
+                except StoreError as error:  # the pause holds in memory; the message has to be marked
+                    self._observer.notice(Warned(way.terms.name, f"A pause cannot be written: {error}"))
             await self._attempting.settle(claimed, way, ending)
         finally:
             way.busy -= 1
@@ -342,12 +366,9 @@ class Worker:
             sleeper.cancel()
 
 
-def put_off(claimed: Claimed, until: float) -> Ending:
-    """The end of an attempt for which there was no budget after all."""
-    fates = tuple(
-        Fate(target=target, status=Status.DEFERRED, cause="The account has sent all it may for now.")
-        for target in claimed.targets
-    )
+def put_off(claimed: Claimed, until: float, why: str) -> Ending:
+    """The end of an attempt that could not begin after all."""
+    fates = tuple(Fate(target=target, status=Status.DEFERRED, cause=why) for target in claimed.targets)
     return Ending(fates=fates, due=until, counted=False)
 
 
