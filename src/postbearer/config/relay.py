@@ -33,6 +33,8 @@ class ClientSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only
     priority: Annotated[Priority, Prose("Lane of its mail.")] = "normal"
     messages_per_minute: Annotated[Count | None, Prose("What it may submit.")] = None
     legacy: Annotated[bool, Prose("A device that speaks old SMTP.")] = False
+    default_sender: Annotated[AddressText | None, Prose("Reverse-path of mail that has none.")] = None
+    size: Annotated[Size | None, Prose("Largest message it may submit, in octets.")] = None
 
 
 class RouteSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):

@@ -7,18 +7,21 @@ import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from postbearer.address import canonical
 from postbearer.assembly import Assembly
 from postbearer.config import ClientSettings, ListenerSettings, RelaySettings, RouteSettings
 from postbearer.engine import Client, RetryPolicy, Route, Router, RouteRule
-from postbearer.errors import ConfigError
+from postbearer.errors import ConfigError, UsageError
 from postbearer.providers import preset
 from postbearer.store import Priority
-from postbearer.submission import Access, Admission, Place, networks
+from postbearer.submission import Access, Admission, Network, is_local, is_password_hash, networks
 from postbearer.wire import Extensions, Limits, Offer
 
 DEFAULT_LISTEN = "127.0.0.1:2525"
 DEFAULT_SIZE = 25 * 1024 * 1024
+_UNIQUE_LOCAL = ipaddress.IPv6Network("fc00::/7")  # RFC 4193
 _PRIORITIES = {"urgent": Priority.URGENT, "normal": Priority.NORMAL, "bulk": Priority.BULK}
 _OFFERED = ("PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN", "CHUNKING", "MT-PRIORITY")
 
@@ -27,9 +30,10 @@ _OFFERED = ("PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN", 
 class Door:
     """One listener: where it is, what it offers, and whether it is for old devices."""
 
-    place: Place
+    address: str
     offer: Offer
-    context: ssl.SSLContext | None = None  # for STARTTLS
+    context: ssl.SSLContext | None = None  # for STARTTLS, or for all of the connection
+    implicit_tls: bool = False
     legacy: bool = False
 
 
@@ -49,14 +53,25 @@ class Plan:
     @classmethod
     def of(cls, assembly: Assembly) -> Plan:
         """Raises `ConfigError` for what would be unsafe or could not work."""
+        try:
+            return cls._of(assembly)
+        except ConfigError as error:
+            if error.file or not error.key:
+                raise
+            raise assembly.configuration.error(error.key, error.message, hint=error.hint) from None
+
+    @classmethod
+    def _of(cls, assembly: Assembly) -> Plan:
         settings = relay_settings(assembly)
         names = assembly.names
         if settings.account is None and len(names) != 1:
-            raise assembly.configuration.error(
-                "relay.account", "is missing", hint=f"Name the account mail leaves from: {', '.join(names)}."
+            raise ConfigError(
+                "is missing, and there is more than one account.",
+                key="relay.account",
+                hint=f"Name the account mail leaves from: {', '.join(names)}.",
             )
-        default = settings.account or names[0]
         admissions = tuple(_admission(each) for each in settings.clients)
+        _check_names(admissions)
         access = Access(admissions)
         hostname = socket.gethostname()
         doors = [_door(each, settings, access, assembly, hostname) for each in _listeners(settings)]
@@ -65,7 +80,7 @@ class Plan:
             hostname=hostname,
             doors=tuple(doors),
             access=access,
-            router=Router([_route(each) for each in settings.routes], default),
+            router=Router([_route(each) for each in settings.routes], settings.account or names[0]),
             retry=_retry(settings),
             size=settings.size or DEFAULT_SIZE,
             bounces_to=settings.bounces_to or "",
@@ -87,27 +102,31 @@ def _listeners(settings: RelaySettings) -> Sequence[ListenerSettings]:
 def _door(
     listener: ListenerSettings, settings: RelaySettings, access: Access, assembly: Assembly, hostname: str
 ) -> Door:
-    local = _is_local(listener.address)
+    local = is_local(listener.address)
     if listener.tls == "none" and not local and not listener.legacy:
         raise ConfigError(
             f"{listener.address} can be reached from other machines, and has no TLS.",
             key="relay.listeners",
             hint='Give it tls = "starttls" with a certificate, or legacy = true with named networks.',
         )
-    context = _context(listener)
+    context = _context(listener, Path(assembly.configuration.path).absolute().parent)
     offer = Offer(
         hostname=hostname,
         extensions=Extensions(dict.fromkeys(_extensions(settings, assembly), ())),
         limits=Limits(max_size=settings.size or DEFAULT_SIZE),
         starttls=listener.tls == "starttls",
-        mechanisms=("PLAIN", "LOGIN") if access.has_logins and not listener.legacy else (),
+        mechanisms=("PLAIN", "LOGIN") if access.hashes and not listener.legacy else (),
         auth_in_clear=local,
         require_tls=listener.tls == "starttls" and not local and not listener.legacy,
         fix_line_ends=listener.legacy,
     )
-    implicit = listener.tls == "implicit"
-    place = Place(listener.address, context if implicit else None)
-    return Door(place=place, offer=offer, context=None if implicit else context, legacy=listener.legacy)
+    return Door(
+        address=listener.address,
+        offer=offer,
+        context=context,
+        implicit_tls=listener.tls == "implicit",
+        legacy=listener.legacy,
+    )
 
 
 def _extensions(settings: RelaySettings, assembly: Assembly) -> list[str]:
@@ -118,7 +137,8 @@ def _extensions(settings: RelaySettings, assembly: Assembly) -> list[str]:
     return [*_OFFERED, "BINARYMIME"] if takes else [*_OFFERED]
 
 
-def _context(listener: ListenerSettings) -> ssl.SSLContext | None:
+def _context(listener: ListenerSettings, folder: Path) -> ssl.SSLContext | None:
+    """The certificate of a listener; relative paths are relative to the configuration."""
     if listener.tls == "none":
         return None
     if not listener.certificate:
@@ -130,7 +150,8 @@ def _context(listener: ListenerSettings) -> ssl.SSLContext | None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        context.load_cert_chain(listener.certificate, listener.key, password=lambda: "")
+        key = folder / listener.key if listener.key else None
+        context.load_cert_chain(folder / listener.certificate, key, password=lambda: "")
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
             f"{listener.certificate} cannot be used: {error}.",
@@ -142,7 +163,7 @@ def _context(listener: ListenerSettings) -> ssl.SSLContext | None:
 
 def _admission(settings: ClientSettings) -> Admission:
     found = networks(settings.networks)
-    if any(network.prefixlen == 0 for network in found) and settings.username is None:
+    if settings.username is None and any(_is_the_world(network) for network in found):
         raise ConfigError(
             f"The client {settings.name} would be the whole world without a login: an open relay.",
             key="relay.clients.networks",
@@ -154,6 +175,14 @@ def _admission(settings: ClientSettings) -> Admission:
             key="relay.clients.password-hash",
             hint="Make the hash with: postbearer secret hash-password",
         )
+    if settings.password_hash is not None and not is_password_hash(settings.password_hash):
+        raise ConfigError(
+            f"The password-hash of the client {settings.name} is no argon2id hash.",
+            key="relay.clients.password-hash",
+            hint="Make it with: postbearer secret hash-password",
+        )
+    for sender in settings.senders:
+        _check_sender(settings.name, sender)
     client = Client(
         name=settings.name,
         account=settings.account or "",
@@ -161,8 +190,41 @@ def _admission(settings: ClientSettings) -> Admission:
         priority=_PRIORITIES[settings.priority],
         messages_per_minute=settings.messages_per_minute,
         legacy=settings.legacy,
+        default_sender=settings.default_sender or "",
+        size=settings.size,
     )
     return Admission(client, found, settings.username or "", settings.password_hash or "")
+
+
+def _is_the_world(network: Network) -> bool:
+    """Whether a network is wider than any that one owner has (private ones: 10/8, fc00::/7)."""
+    if network.version == 4:
+        return network.prefixlen < 8
+    return network.prefixlen < 16 and not network.subnet_of(_UNIQUE_LOCAL)
+
+
+def _check_sender(client: str, pattern: str) -> None:
+    """A pattern that no address can match would only come to light when mail is refused."""
+    try:
+        if pattern != "*":
+            canonical(f"x@{pattern.rpartition('@')[2]}" if pattern.startswith(("@", "*@")) else pattern)
+    except UsageError as error:
+        raise ConfigError(
+            f"The client {client} cannot send as {pattern!r}: {error.message}",
+            key="relay.clients.senders",
+            hint="Write addresses, @domain, or *.",
+        ) from None
+
+
+def _check_names(admissions: Sequence[Admission]) -> None:
+    """Names stand for clients in logs and limits."""
+    names = [admission.client.name for admission in admissions]
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise ConfigError(
+            f"There are two clients with the name {twice}.",
+            key="relay.clients.name",
+            hint="Give each a name of its own; one client may have several networks.",
+        )
 
 
 def _route(settings: RouteSettings) -> RouteRule:
@@ -210,18 +272,7 @@ def _check_legacy(doors: Sequence[Door], admissions: Sequence[Admission]) -> Non
 
 def _warnings(doors: Sequence[Door]) -> list[str]:
     return [
-        f"{door.place.address} serves old devices: no login and perhaps no TLS, for the named networks only."
+        f"{door.address} serves old devices: no login and perhaps no TLS, for the named networks only."
         for door in doors
         if door.legacy
     ]
-
-
-def _is_local(address: str) -> bool:
-    """Whether an address to listen on can be reached from this machine only."""
-    if address.startswith("unix:"):
-        return True
-    host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

@@ -13,7 +13,7 @@ from postbearer.clock import Clock, SystemClock
 from postbearer.daemon.plan import Door, Plan, relay_settings
 from postbearer.engine import Client, Intake, IntakeSettings, Reporter, Road, Rules, Worker
 from postbearer.errors import ConfigError
-from postbearer.observer import Observer, Warned
+from postbearer.observer import Observer, PossibleDuplicate, Warned
 from postbearer.operations import Operations
 from postbearer.store import Found, SqliteSpool
 from postbearer.submission import (
@@ -141,7 +141,9 @@ class Relay:
         )
         self.operations = Operations(self.spool, self._clock, self.worker, tuple(accounts))
         self._working = asyncio.create_task(self.worker.run(), name="worker")
-        self._listeners = [Listener(door.place, self._house(plan, door), self._doors) for door in plan.doors]
+        self._listeners = [
+            Listener(door.address, self._house(plan, door), self._doors) for door in plan.doors
+        ]
         local = self._house(plan, plan.doors[0])
         handover = Handover(self._runtime, local, self._doors, client=self._local_client(plan))
         control = ControlServer(self._runtime, self.operations, self._observer)
@@ -188,6 +190,7 @@ class Relay:
             clock=self._clock,
             bounds=self._bounds,
             context=door.context,
+            implicit_tls=door.implicit_tls,
             legacy=door.legacy,
         )
 
@@ -197,7 +200,7 @@ class Relay:
 
     def _moved(self, plan: Plan) -> bool:
         def places(doors: Sequence[Door]) -> list[tuple[str, bool]]:
-            return [(door.place.address, door.place.implicit_tls is not None) for door in doors]
+            return [(door.address, door.implicit_tls) for door in doors]
 
         return places(plan.doors) != places(self._plan.doors)
 
@@ -207,13 +210,10 @@ class Relay:
             texts += self.spool.remarks
             if not found.clean:
                 texts.append("The last run did not end properly; the queue was put in order.")
-            if found.unknown:
-                texts.append(
-                    f"{found.unknown} deliveries were under way when it ended: "
-                    "they may be delivered more than once (DUP-MARK)."
-                )
         for text in texts:
             self._observer.notice(Warned("", str(text)))
+        for identifier in found.doubtful if found is not None else ():  # their attempts were under way
+            self._observer.notice(PossibleDuplicate("", id=identifier, window="DUP-MARK"))
 
 
 def spool_path(assembly: Assembly) -> Path:

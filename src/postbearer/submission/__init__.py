@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from postbearer.submission.access import LOCAL as LOCAL
     from postbearer.submission.access import Access as Access
     from postbearer.submission.access import Admission as Admission
+    from postbearer.submission.access import Network as Network
     from postbearer.submission.access import networks as networks
     from postbearer.submission.acts import ACTS as ACTS
     from postbearer.submission.acts import perform as perform
@@ -23,17 +24,18 @@ if TYPE_CHECKING:
     from postbearer.submission.limits import Pace as Pace
     from postbearer.submission.link import Link as Link
     from postbearer.submission.listener import Listener as Listener
-    from postbearer.submission.listener import Place as Place
+    from postbearer.submission.listener import is_local as is_local
     from postbearer.submission.local import LocalServer as LocalServer
     from postbearer.submission.local import runtime_folder as runtime_folder
     from postbearer.submission.local import socket_places as socket_places
     from postbearer.submission.login import Logins as Logins
     from postbearer.submission.login import hash_password as hash_password
+    from postbearer.submission.login import is_password_hash as is_password_hash
     from postbearer.submission.session import House as House
     from postbearer.submission.session import SmtpSession as SmtpSession
 
 _EXPORTS = {
-    "access": ["LOCAL", "Access", "Admission", "networks"],
+    "access": ["LOCAL", "Access", "Admission", "Network", "networks"],
     "acts": ["ACTS", "perform"],
     "asking": ["ControlClient"],
     "control": ["ControlServer"],
@@ -42,9 +44,9 @@ _EXPORTS = {
     "handover": ["Handover"],
     "limits": ["Bounds", "Doors", "Pace"],
     "link": ["Link"],
-    "listener": ["Listener", "Place"],
+    "listener": ["Listener", "is_local"],
     "local": ["LocalServer", "runtime_folder", "socket_places"],
-    "login": ["Logins", "hash_password"],
+    "login": ["Logins", "hash_password", "is_password_hash"],
     "session": ["House", "SmtpSession"],
 }
 

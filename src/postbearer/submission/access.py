@@ -45,8 +45,9 @@ class Access:
                 )
 
     @property
-    def has_logins(self) -> bool:
-        return any(admission.username for admission in self._admissions)
+    def hashes(self) -> tuple[str, ...]:
+        """The password hashes of all who log in."""
+        return tuple(each.password_hash for each in self._admissions if each.username)
 
     def by_network(self, address: str, *, legacy: bool = False) -> Client | None:
         """Who a connection from `address` is without a login; ``""`` is a Unix socket.
@@ -60,7 +61,7 @@ class Access:
                 return admission.client
         if legacy or any(_within(address, admission.networks) for admission in self._admissions):
             return None
-        return LOCAL if _loopback(address) else None
+        return LOCAL if is_loopback(address) else None
 
     def by_login(self, username: str, address: str) -> Admission | None:
         """The client that logs in as `username`, if it may from `address`."""
@@ -90,9 +91,16 @@ def _within(address: str, networks: Sequence[Network]) -> bool:
     return parsed is not None and any(parsed in network for network in networks)
 
 
-def _loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Whether a client at `address` is on this machine; ``""`` is a Unix socket."""
     parsed = _parse(address)
     return address == "" or (parsed is not None and parsed.is_loopback)
+
+
+def is_remote(address: str) -> bool:
+    """Whether `address` is one of another machine."""
+    parsed = _parse(address)
+    return parsed is not None and not parsed.is_loopback
 
 
 def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

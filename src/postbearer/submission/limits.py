@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from postbearer.clock import Clock
 from postbearer.engine import Client
+from postbearer.submission.access import is_remote
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +18,9 @@ class Bounds:
 
     connections: int = 100
     connections_per_client: int = 10
-    command: float = 300.0  # from one command to the next (RFC 5321 4.5.3.2.7)
-    session: float = 3600.0  # one connection as a whole
+    connections_of_this_machine: int = 50  # all its programs have one address
+    command: float = 300.0  # until a command is whole, or more of the content comes (RFC 5321 4.5.3.2.7)
+    session: float = 3600.0  # without a message
     grace: float = 60.0  # content may begin slowly …
     slowest: float = 500.0  # … but not go on like that
     write: float = 60.0  # a client that does not read its replies
@@ -32,41 +34,71 @@ class Doors:
     def __init__(self, bounds: Bounds) -> None:
         self._bounds = bounds
         self._inside: Counter[str] = Counter()
+        self._all = 0
 
     @contextmanager
     def enter(self, peer: str) -> Iterator[str]:
-        """Be inside while the block runs; yields why not, or ``""``."""
-        refusal = ""
-        if self._inside.total() >= self._bounds.connections:
-            refusal = "Too many connections"
-        elif peer and self._inside[peer] >= self._bounds.connections_per_client:
-            refusal = "Too many connections from your address"
-        if not refusal:
-            self._inside[peer] += 1
-        try:
+        """Be inside while the block runs; yields why not, or ``""``. `peer`: an address, or a local user."""
+        if refusal := self._refusal(peer):
             yield refusal
+            return
+        self._inside[peer] += 1
+        self._all += 1
+        try:
+            yield ""
         finally:
-            if not refusal:
-                self._inside[peer] -= 1
-                self._inside += Counter()  # forgets who has left
+            self._all -= 1
+            self._inside[peer] -= 1
+            if not self._inside[peer]:
+                del self._inside[peer]
+
+    def _refusal(self, peer: str) -> str:
+        bounds = self._bounds
+        most = bounds.connections_per_client if is_remote(peer) else bounds.connections_of_this_machine
+        if self._all >= bounds.connections:
+            return "Too many connections"
+        return "Too many connections from your address" if self._inside[peer] >= most else ""
 
 
-class Pace:
-    """Messages per minute of each client, in a sliding window."""
+class Window:
+    """How often something happened to each name within the last minute."""
+
+    SECONDS = 60.0
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._recent: dict[str, deque[float]] = {}
+        self._times: dict[str, deque[float]] = {}
+        self._swept = clock.monotonic()
+
+    def count(self, name: str) -> int:
+        times = self._times.get(name)
+        return self._recent(times) if times else 0
+
+    def add(self, name: str) -> None:
+        now = self._clock.monotonic()
+        if now > self._swept + self.SECONDS:  # names that never come again are forgotten all the same
+            self._swept = now
+            self._times = {each: times for each, times in self._times.items() if self._recent(times)}
+        self._times.setdefault(name, deque()).append(now)
+
+    def _recent(self, times: deque[float]) -> int:
+        since = self._clock.monotonic() - self.SECONDS
+        while times and times[0] <= since:
+            times.popleft()
+        return len(times)
+
+
+class Pace:
+    """Messages per minute of each client."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._messages = Window(clock)
 
     def admit(self, client: Client) -> bool:
         """Count one message of `client`; False when it has had its share of this minute."""
         if client.messages_per_minute is None:
             return True
-        now = self._clock.monotonic()
-        recent = self._recent.setdefault(client.name, deque())
-        while recent and recent[0] <= now - 60.0:
-            recent.popleft()
-        if len(recent) >= client.messages_per_minute:
+        if self._messages.count(client.name) >= client.messages_per_minute:
             return False
-        recent.append(now)
+        self._messages.add(client.name)
         return True

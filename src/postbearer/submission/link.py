@@ -11,51 +11,64 @@ from contextlib import suppress
 from typing import cast
 
 HIGH = 256 * 1024  # octets buffered before the client has to wait
-SMALL = 4096  # pieces below it come from a client that writes line by line
+LINGER = 5.0  # seconds that a client has for its last replies once the connection is closed
 
 
 class Link(asyncio.Protocol):
-    """What a server reads from and writes to. `serve` is started once, when the client has connected."""
+    """What a server reads from and writes to, in one task: `serve`, if given, from the connection on."""
 
-    def __init__(self, serve: Callable[[Link], Awaitable[None]]) -> None:
+    def __init__(self, serve: Callable[[Link], Awaitable[None]] | None = None) -> None:
         self._serve = serve
         self._task: asyncio.Future[None] | None = None
-        self._buffer = bytearray()
-        self._readable = asyncio.Event()
-        self._writable = asyncio.Event()
-        self._writable.set()
-        self._ended = False
-        self._paused = False
+        self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
-        self.received = 0
+        self._pieces: list[bytes] = []
+        self._buffered = 0
+        self._ended = False  # no more will come
+        self._lost = False  # nor can anything be said
+        self._paused = False  # we do not read
+        self._choked = False  # the client does not read
+        self._waiter: asyncio.Future[None] | None = None
+        self._due = 0.0  # until when it waits
+        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm_at = 0.0
+        self.tls = False
+        self.received = 0  # octets, ever
 
     # What asyncio calls ---------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        if self._task is None:
+        self.tls = transport.get_extra_info("ssl_object") is not None
+        if self._serve is not None:
             self._task = asyncio.ensure_future(self._serve(self))
 
     def data_received(self, data: bytes) -> None:
-        self._buffer += data
+        self._pieces.append(data)
+        self._buffered += len(data)
         self.received += len(data)
-        self._readable.set()
-        if len(self._buffer) > HIGH and not self._paused:
+        if self._buffered > HIGH and not self._paused:
             self._paused = True
             self.transport.pause_reading()
+        self._wake()
 
     def eof_received(self) -> bool:
-        self._end()
-        return self._transport is not None and not self.tls  # a half-closed client still gets its replies
+        self._ended = True
+        self._wake()
+        return not self.tls  # a half-closed client still gets its replies; TLS knows no such thing
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._end()
+        self._ended = self._lost = True
+        self._wake()
+        if self._alarm is not None:
+            self._alarm.cancel()
 
     def pause_writing(self) -> None:
-        self._writable.clear()
+        self._choked = True
 
     def resume_writing(self) -> None:
-        self._writable.set()
+        self._choked = False
+        self._wake()
 
     # What a server uses ---------------------------------------------------------------------
 
@@ -63,10 +76,6 @@ class Link(asyncio.Protocol):
     def transport(self) -> asyncio.Transport:
         assert self._transport is not None
         return self._transport
-
-    @property
-    def tls(self) -> bool:
-        return self.transport.get_extra_info("ssl_object") is not None
 
     @property
     def peer(self) -> str:
@@ -87,30 +96,39 @@ class Link(asyncio.Protocol):
         credentials = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
         return int(struct.unpack("3i", credentials)[1])
 
-    async def read(self, timeout: float | None = None) -> bytes:
-        """What has come; ``b""`` at the end. Raises `TimeoutError`."""
-        if not self._buffer and not self._ended:
-            self._readable.clear()
-            if timeout is None:
-                await self._readable.wait()
-            else:
-                async with asyncio.timeout(timeout):
-                    await self._readable.wait()
-        data = bytes(self._buffer)
-        self._buffer.clear()
-        if self._paused and not self._ended:
+    @property
+    def waiting(self) -> bool:
+        """Whether its task waits for the client to say something."""
+        return self._waiter is not None and not self._choked
+
+    def take(self) -> bytes:
+        """What has come so far."""
+        data = b"".join(self._pieces)
+        self._pieces.clear()
+        self._buffered = 0
+        if self._paused:
             self._paused = False
-            self.transport.resume_reading()
+            if not self._ended:
+                self.transport.resume_reading()
         return data
+
+    async def read(self, timeout: float | None = None) -> bytes:
+        """What has come; ``b""`` at the end. Raises `TimeoutError` when nothing comes in time."""
+        if not self._pieces and not self._ended:
+            due = self._due_in(timeout)
+            while not self._pieces and not self._ended:
+                await self._wait(due)
+        return self.take()
 
     async def write(self, data: bytes, timeout: float | None = None) -> None:
         """Send `data`; waits while the client does not read. Raises `TimeoutError`."""
         if not data or self.transport.is_closing():
             return
         self.transport.write(data)
-        if not self._writable.is_set():
-            async with asyncio.timeout(timeout):
-                await self._writable.wait()
+        if self._choked:
+            due = self._due_in(timeout)
+            while self._choked and not self._lost:
+                await self._wait(due)
 
     def hurry(self) -> None:
         """Acknowledge at once: a client that writes line by line waits for it (RFC 1122 4.2.3.2)."""
@@ -121,26 +139,71 @@ class Link(asyncio.Protocol):
 
     async def start_tls(self, context: ssl.SSLContext, timeout: float = 30.0) -> bool:
         """Encrypt from here on; False, and closed, if plaintext lies in front of TLS or it fails."""
-        if self._buffer or self._ended:
+        if self._pieces or self._ended:
             self.abort()
             return False
         try:
-            transport = await asyncio.get_running_loop().start_tls(
-                self.transport, self, context, server_side=True, ssl_handshake_timeout=timeout
+            transport = await self._loop.start_tls(
+                self.transport,
+                self,
+                context,
+                server_side=True,
+                ssl_handshake_timeout=timeout,
+                ssl_shutdown_timeout=LINGER,
             )
         except OSError:
             self.abort()
             return False
         self._transport = cast(asyncio.Transport, transport)
+        self.tls = True
         return True
 
-    def close(self) -> None:
+    def close(self, last: bytes = b"") -> None:
+        """Send `last` and close. What a client has not read within `LINGER` seconds it never gets."""
+        if self._lost or self.transport.is_closing():
+            return  # asyncio's TLS transport forgets its protocol when it is closed twice
+        if last:
+            self.transport.write(last)
         self.transport.close()
+        if self.transport.get_write_buffer_size():
+            self._loop.call_later(LINGER, self.transport.abort)
 
     def abort(self) -> None:
         self.transport.abort()
 
-    def _end(self) -> None:
-        self._ended = True
-        self._readable.set()
-        self._writable.set()
+    # Waiting: one timer for a connection, that looks when it rings whether it is time already -----
+
+    def _due_in(self, timeout: float | None) -> float | None:
+        return None if timeout is None else self._loop.time() + timeout
+
+    async def _wait(self, due: float | None) -> None:
+        if due is not None:
+            self._due = due
+            if self._alarm is None or due < self._alarm_at:
+                self._set_alarm(due)
+        else:
+            self._due = float("inf")
+        self._waiter = self._loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _set_alarm(self, at: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = at
+        self._alarm = self._loop.call_at(at, self._ring)
+
+    def _ring(self) -> None:
+        self._alarm = None
+        if self._waiter is None or self._waiter.done() or self._due == float("inf"):
+            return
+        if self._loop.time() < self._due:
+            self._set_alarm(self._due)
+        else:
+            self._waiter.set_exception(TimeoutError())

@@ -9,17 +9,19 @@ import re
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from postbearer.errors import ConfigError
 from postbearer.submission.access import is_loopback
 from postbearer.submission.limits import Doors
-from postbearer.submission.link import Link
+from postbearer.submission.link import LINGER, Link
 from postbearer.submission.local import unix_socket
 from postbearer.submission.session import House, SmtpSession
 from postbearer.wire import compose, render_reply
 
 FIRST_HANDED = 3  # sd_listen_fds(3)
 BACKLOG = 1024
+NO_DESCRIPTOR = 1.0  # seconds to wait when the system has none left for one more connection
 KEY = "relay.listen"
 
 _HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\[\]:\s]+)):([0-9]{1,5})")
@@ -37,16 +39,17 @@ class Listener:
         self._asked = address
         self._house = house
         self._doors = doors
-        self._server: asyncio.Server | None = None
+        self._socket: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
         self._sessions: set[SmtpSession] = set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def address(self) -> str:
         """Where it listens in fact: the port that was chosen, if 0 was asked for."""
-        if self._server is None or not self._server.sockets:
+        if self._socket is None:
             return self._asked
-        name = self._server.sockets[0].getsockname()
+        name = self._socket.getsockname()
         if isinstance(name, tuple):
             return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
         return f"unix:{name}"
@@ -57,27 +60,30 @@ class Listener:
 
     async def start(self, environ: Mapping[str, str] | None = None) -> None:
         """Listen. Raises `ConfigError` when the address cannot be had."""
-        loop = asyncio.get_running_loop()
         try:
-            listening = _socket(self._asked, os.environ if environ is None else environ)
+            self._socket = _socket(self._asked, os.environ if environ is None else environ)
         except OSError as error:
             raise ConfigError(
                 f"Cannot listen on {self._asked}: {error.strerror or error}.",
                 key=KEY,
                 hint=_HINTS.get(error.errno or 0, ""),
             ) from None
-        if listening.family == getattr(socket, "AF_UNIX", None):
-            self._server = await loop.create_unix_server(self._link, sock=listening, backlog=BACKLOG)
-        else:
-            self._server = await loop.create_server(self._link, sock=listening, backlog=BACKLOG)
+        self._socket.setblocking(False)
+        if self._socket.family != getattr(socket, "AF_UNIX", None):
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # whom it accepts inherits it
+        self._accepting = asyncio.create_task(self._accept(self._socket), name=f"listener {self._asked}")
 
     async def stop(self, patience: float) -> None:
         """Take no new connection; let messages under way finish for up to `patience` seconds."""
-        if self._server is not None:
-            if self._asked.startswith("unix:"):
-                with suppress(FileNotFoundError):
-                    os.unlink(self._asked.removeprefix("unix:"))
-            self._server.close()
+        if self._socket is None or self._accepting is None:
+            return
+        self._accepting.cancel()
+        if self._asked.startswith("unix:"):
+            with suppress(FileNotFoundError):
+                os.unlink(self._asked.removeprefix("unix:"))
+        await asyncio.gather(self._accepting, return_exceptions=True)
+        self._socket.close()
+        self._socket = None
         for session in tuple(self._sessions):
             session.stop()
         if self._tasks:
@@ -86,38 +92,55 @@ class Listener:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    def _link(self) -> Link:
-        return Link(self._serve, hold=self._house.implicit_tls)
+    async def _accept(self, listening: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                connection, name = await loop.sock_accept(listening)
+            except ConnectionError:
+                continue  # gone before it was taken
+            except OSError:
+                await self._house.clock.sleep(NO_DESCRIPTOR)
+                continue
+            # Whose it is counts from here on, so that handshakes are bounded like conversations.
+            peer = str(name[0]) if isinstance(name, tuple) else ""
+            task = asyncio.create_task(self._serve(connection, peer))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, link: Link) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        try:
-            with self._doors.enter(link.peer) as refusal:
-                await (self._turn_away(link, refusal) if refusal else self._let_in(link))
-        finally:
-            self._tasks.discard(task)
+    async def _serve(self, connection: socket.socket, peer: str) -> None:
+        with self._doors.enter(peer) as refusal:
+            if refusal:
+                self._turn_away(connection, refusal)
+                return
+            house, link, loop = self._house, Link(), asyncio.get_running_loop()
+            try:
+                await loop.connect_accepted_socket(lambda: link, connection, **_tls(house))
+            except OSError:  # gone already, or no TLS came about
+                connection.close()
+                return
+            session = SmtpSession(house, link)
+            self._sessions.add(session)
+            try:
+                await session.run()
+            finally:
+                self._sessions.discard(session)
 
-    async def _let_in(self, link: Link) -> None:
-        house = self._house
-        if (
-            house.implicit_tls
-            and house.context
-            and not await link.start_tls(house.context, house.bounds.tls)
-        ):
-            return
-        session = SmtpSession(house, link)
-        self._sessions.add(session)
-        try:
-            await session.run()
-        finally:
-            self._sessions.discard(session)
+    def _turn_away(self, connection: socket.socket, why: str) -> None:
+        connection.setblocking(False)
+        with connection, suppress(OSError):
+            if not self._house.implicit_tls:  # a handshake would cost more than this connection is worth
+                connection.send(render_reply(compose(421, f"{why}, try again later", enhanced="4.7.0")))
 
-    async def _turn_away(self, link: Link, why: str) -> None:
-        # Whoever expects TLS cannot be told: a handshake costs more than this connection is worth.
-        reply = compose(421, f"{why}, try again later", enhanced="4.7.0")
-        link.close(b"" if self._house.implicit_tls else render_reply(reply))
+
+def _tls(house: House) -> dict[str, Any]:
+    if not house.implicit_tls:
+        return {}
+    return {
+        "ssl": house.context,
+        "ssl_handshake_timeout": house.bounds.tls,
+        "ssl_shutdown_timeout": LINGER,
+    }
 
 
 def is_local(address: str, environ: Mapping[str, str] | None = None) -> bool:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from postbearer.clock import Clock
 from postbearer.engine import Client, Intake, Intaking, Submission
@@ -15,8 +13,8 @@ from postbearer.reply import Reply
 from postbearer.sasl import Claim, ServerExchange, server_exchange
 from postbearer.submission.access import Access
 from postbearer.submission.limits import Bounds, Pace
-from postbearer.submission.link import SMALL, Link
-from postbearer.submission.login import Logins
+from postbearer.submission.link import Link
+from postbearer.submission.login import WRONG, Logins
 from postbearer.wire import (
     Auth,
     AuthResponse,
@@ -39,6 +37,25 @@ from postbearer.wire import (
     compose,
 )
 
+# What the face itself says; all else is said by the core, or by the intake.
+SHUTDOWN = compose(421, "The relay is shutting down", enhanced="4.3.2")
+TOO_SLOW = compose(421, "Took too long", enhanced="4.4.2")
+FAILED = compose(421, "Internal error", enhanced="4.3.0")
+NO_TLS = compose(454, "TLS is not available", enhanced="4.7.0")
+GO_TLS = compose(220, "Ready to start TLS", enhanced="2.0.0")
+LOGGED_IN = compose(235, "Authentication successful", enhanced="2.7.0")
+BAD_RESPONSE = compose(501, "Cannot decode the response", enhanced="5.5.2")
+LOGIN_FIRST = compose(530, "Authentication required", enhanced="5.7.0")
+STRANGER = compose(550, "This address may not send through here", enhanced="5.7.1")
+TOO_MANY = compose(450, "Too many messages, try again in a minute", enhanced="4.7.1")
+NO_ROOM = compose(452, "There is no room for this message now, try again later", enhanced="4.3.1")
+TOO_LARGE = compose(552, "The message is larger than you may send", enhanced="5.3.4")
+NO_ADDRESS = compose(553, "Not a mail address", enhanced="5.1.3")
+SENDER_OK = compose(250, "Sender OK", enhanced="2.1.0")
+RECIPIENT_OK = compose(250, "Recipient OK", enhanced="2.1.5")
+GO_ON = compose(354, "End data with <CR><LF>.<CR><LF>")
+CHUNK_OK = compose(250, "Chunk received", enhanced="2.0.0")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class House:
@@ -51,7 +68,8 @@ class House:
     pace: Pace
     clock: Clock
     bounds: Bounds = field(default_factory=Bounds)
-    context: ssl.SSLContext | None = None  # for STARTTLS
+    context: ssl.SSLContext | None = None  # for STARTTLS, or for all of the connection
+    implicit_tls: bool = False
     legacy: bool = False
 
 
@@ -62,103 +80,113 @@ class Transaction:
     mail: Mail
     recipients: list[Recipient] = field(default_factory=list)
     intaking: Intaking | None = None
-    refusal: Reply | None = None  # found out while the content came; told at its end
-    begun: float = 0.0  # when the content began, monotonic
-    received: int = 0
+    refusal: Reply | None = None  # of the chunk that comes; told at its end
+    begun: float = 0.0  # when the content began, monotonic …
+    start: int = 0  # … and how many octets had come by then
 
 
 class SmtpSession:
-    """Drives `wire.Server` for one connection. `run` ends when the connection does."""
+    """Drives `wire.Server` for one connection. `run` ends when the connection does.
 
-    def __init__(self, house: House, link: Link) -> None:
+    `client` is who this is without a login; unless it is given, the network says.
+    """
+
+    def __init__(self, house: House, link: Link, client: Client | None = None) -> None:
         self._house = house
         self._link = link
         self._core = Server(house.offer, tls=link.tls)
-        self._client: Client | None = house.access.by_network(link.peer, legacy=house.legacy)
+        self._peer = link.peer
+        self._known = client or house.access.by_network(self._peer, legacy=house.legacy)
+        self._client = self._known  # or who has logged in
         self._exchange: ServerExchange | None = None
         self._helo = ""
         self._extended = False
         self._login = ""
         self._transaction: Transaction | None = None
         self._stopping = False
+        self._useful = self._heard = house.clock.monotonic()  # the last message, the last command
 
     async def run(self) -> None:
         """Serve until the client leaves, is turned away, or takes too long."""
         try:
-            async with asyncio.timeout(self._house.bounds.session):
-                await self._converse()
+            await self._converse()
         except TimeoutError:
-            self._core.close(compose(421, "Took too long", enhanced="4.4.2"), "too slow")
+            self._core.close(TOO_SLOW, "too slow")
+        except Exception:
+            self._core.close(FAILED, "a defect")
+            raise
         finally:
             await self._forget()
-            with suppress(TimeoutError, OSError):
-                await self._link.write(self._core.data_to_send(), 1.0)
-            self._link.close()
+            self._link.close(self._core.data_to_send())
 
     def stop(self) -> None:
-        """Shut down: the next time nothing is under way, the client is told 421."""
+        """Shut down: as soon as no message is under way, the client is told 421."""
         self._stopping = True
-        if self._transaction is None:
-            self._core.close(compose(421, "The relay is shutting down", enhanced="4.3.2"), "shutdown")
-            self._link.transport.write(self._core.data_to_send())
-            self._link.close()
+        if self._link.waiting and self._transaction is None:
+            self._core.close(SHUTDOWN, "shutdown")
+            self._link.close(self._core.data_to_send())
 
     async def _converse(self) -> None:
+        if early := self._link.take():  # it should have waited for the greeting (RFC 5321 4.3.1)
+            self._core.receive(early)
         self._core.greet()
         while not self._core.closing:
-            await self._link.write(self._core.data_to_send(), self._house.bounds.write)
-            data = await self._link.read(self._patience())
-            if self._transaction is not None and self._transaction.begun and len(data) < SMALL:
-                self._link.hurry()
-            self._core.receive(data)
+            if said := self._core.data_to_send():
+                self._heard = self._house.clock.monotonic()
+                await self._link.write(said, self._house.bounds.write)
+            self._core.receive(await self._link.read(self._patience()))
             await self._answer_all()
             if self._core.slow:
                 await self._house.clock.sleep(self._house.bounds.error_delay)
 
     def _patience(self) -> float:
         """How long the next octets may take. Content has to come at a rate, or it ends here."""
-        bounds, transaction = self._house.bounds, self._transaction
+        bounds, transaction, now = self._house.bounds, self._transaction, self._house.clock.monotonic()
         if transaction is None or not transaction.begun:
-            return bounds.command
-        due = transaction.begun + bounds.grace + transaction.received / bounds.slowest
-        return max(0.0, min(bounds.command, due - self._house.clock.monotonic()))
+            due = min(self._heard + bounds.command, self._useful + bounds.session)
+        else:
+            came = self._link.received - transaction.start
+            due = min(now + bounds.command, transaction.begun + bounds.grace + came / bounds.slowest)
+        return max(0.0, due - now)
 
     async def _answer_all(self) -> None:
         while (event := self._core.next_event()) is not None:
             if isinstance(event, Closed | Quit):
                 return
             await self._answer(event)
-            if self._stopping and self._transaction is None:
-                self._core.close(compose(421, "The relay is shutting down", enhanced="4.3.2"), "shutdown")
+        if self._transaction is None:
+            if self._stopping:
+                self._core.close(SHUTDOWN, "shutdown")
+        elif 0 < self._transaction.start < self._link.received:
+            self._link.hurry()  # content that comes in pieces
 
     async def _answer(self, event: Event) -> None:
         match event:
-            case Ehlo(name) | Helo(name):
-                self._helo, self._extended = name, isinstance(event, Ehlo)
-                await self._forget()
-                self._core.reply(self._core.hello_reply())
-            case StartTls():
-                await self._start_tls()
-            case Auth(mechanism, initial):
-                self._exchange = server_exchange(mechanism)
-                await self._step(initial)
-            case AuthResponse(data):
-                if data is not None:
-                    await self._step(data)
             case Mail():
                 self._core.reply(await self._on_mail(event))
             case Rcpt():
                 self._core.reply(self._on_rcpt(event))
             case Data():
-                self._core.reply(await self._begin() or compose(354, "End data with <CR><LF>.<CR><LF>"))
-            case Bdat() if self._transaction is not None and self._transaction.intaking is None:
-                self._transaction.refusal = await self._begin()
+                self._core.reply(await self._begin() or GO_ON)
+            case Bdat():
+                await self._on_chunk()
             case Content(data):
                 await self._on_content(data)
             case EndOfContent(last, defect):
                 await self._on_end(last, defect)
+            case Ehlo(name) | Helo(name):
+                self._helo, self._extended = name, isinstance(event, Ehlo)
+                await self._forget()
+                self._core.reply(self._core.hello_reply())
             case Rset():
                 await self._forget()
+            case StartTls():
+                await self._start_tls()
+            case Auth(mechanism, initial):
+                self._exchange = server_exchange(mechanism)
+                await self._step(initial)
+            case AuthResponse(data) if data is not None:
+                await self._step(data)
             case _:
                 pass
 
@@ -166,74 +194,73 @@ class SmtpSession:
 
     async def _start_tls(self) -> None:
         if self._house.context is None:
-            self._core.reply(compose(454, "TLS is not available", enhanced="4.7.0"))
+            self._core.reply(NO_TLS)
             return
-        self._core.reply(compose(220, "Ready to start TLS", enhanced="2.0.0"))
+        self._core.reply(GO_TLS)
         await self._link.write(self._core.data_to_send(), self._house.bounds.write)
         if self._core.closing or not await self._link.start_tls(self._house.context, self._house.bounds.tls):
             self._core.close(None, "TLS failed")
             return
         self._core.tls_started()
         # RFC 3207 4.2: what was known about the client is forgotten with all that was said.
-        self._client = self._house.access.by_network(self._link.peer, legacy=self._house.legacy)
-        self._helo, self._login = "", ""
-        await self._forget()
+        self._client, self._helo, self._login, self._exchange = self._known, "", "", None
 
     async def _step(self, data: bytes | None) -> None:
-        assert self._exchange is not None
+        assert self._exchange is not None, "a response belongs to an exchange"
         try:
             said = self._exchange.step(data)
         except (RemoteProtocolError, UsageError):
-            self._core.reply(compose(501, "Cannot decode the response", enhanced="5.5.2"))
+            self._core.reply(BAD_RESPONSE)
             return
         self._core.reply(challenge(said) if isinstance(said, bytes) else await self._judge(said))
 
     async def _judge(self, claim: Claim) -> Reply:
         if claim.password is None or claim.authzid not in ("", claim.username):
-            return compose(535, "Authentication credentials invalid", enhanced="5.7.8")
-        admission = await self._house.logins.verify(claim.username, claim.password, self._link.peer)
-        if admission is None:
-            return compose(535, "Authentication credentials invalid", enhanced="5.7.8")
+            return WRONG
+        admission = await self._house.logins.verify(claim.username, claim.password, self._peer)
+        if isinstance(admission, Reply):
+            return admission
         self._client, self._login = admission.client, claim.username
-        return compose(235, "Authentication successful", enhanced="2.7.0")
+        return LOGGED_IN
 
     # One message ----------------------------------------------------------------------------
 
     async def _on_mail(self, event: Mail) -> Reply:
+        intake, client, size = self._house.intake, self._client, event.parameters.size or 0
         if self._stopping:
-            return compose(421, "The relay is shutting down", enhanced="4.3.2")
-        if self._client is None:
-            if self._house.offer.mechanisms:
-                return compose(530, "Authentication required", enhanced="5.7.0")
-            return compose(550, "This address may not send through here", enhanced="5.7.1")
-        if refusal := self._house.intake.refuse_sender(self._client, event.reverse_path):
+            return SHUTDOWN
+        if client is None:
+            return LOGIN_FIRST if self._house.offer.mechanisms else STRANGER
+        if not event.reverse_path and client.default_sender:
+            event = replace(event, reverse_path=client.default_sender)
+        if refusal := intake.refuse_sender(client, event.reverse_path):
             return refusal
-        if not self._house.pace.admit(self._client):
-            return compose(450, "Too many messages; try again in a minute", enhanced="4.7.1")
-        if not await self._house.intake.has_room(event.parameters.size or 0):
-            return compose(452, "There is no room for this message now; try again later", enhanced="4.3.1")
+        if size > intake.size_for(client):
+            return TOO_LARGE
+        if not await intake.has_room(size):
+            return NO_ROOM
+        if not self._house.pace.admit(client):
+            return TOO_MANY
         self._transaction = Transaction(event)
-        return compose(250, "Sender OK", enhanced="2.1.0")
+        return SENDER_OK
 
     def _on_rcpt(self, event: Rcpt) -> Reply:
-        transaction, client = self._transaction, self._client
-        assert transaction is not None and client is not None  # noqa: PT018
-        refusal = self._house.intake.refuse_recipient(
-            client, transaction.mail.reverse_path, event.forward_path
-        )
-        if refusal is not None:
-            return refusal
+        transaction, client = self._open()
         try:
             recipient = Recipient(event.forward_path, event.parameters.notify, event.parameters.orcpt)
+            refusal = self._house.intake.refuse_recipient(
+                client, transaction.mail.reverse_path, event.forward_path
+            )
         except UsageError:
-            return compose(553, "Not a mail address", enhanced="5.1.3")
+            return NO_ADDRESS
+        if refusal is not None:
+            return refusal
         transaction.recipients.append(recipient)
-        return compose(250, "Recipient OK", enhanced="2.1.5")
+        return RECIPIENT_OK
 
     async def _begin(self) -> Reply | None:
-        """Open the way into the spool; the reply says why not."""
-        transaction, client = self._transaction, self._client
-        assert transaction is not None and client is not None  # noqa: PT018
+        """Open the way into the spool; the reply says why not. Then the transaction stays as it is."""
+        transaction, client = self._open()
         parameters = transaction.mail.parameters
         submission = Submission(
             client=client,
@@ -247,52 +274,61 @@ class SmtpSession:
                 require_tls=parameters.require_tls,
                 priority=parameters.priority,
             ),
-            peer=self._link.peer,
+            peer=self._peer,
             helo=self._helo,
-            protocol=self._protocol(),
+            protocol=self._protocol(parameters.smtputf8),
             size=parameters.size,
         )
         begun = await self._house.intake.begin(submission)
         if isinstance(begun, Reply):
-            self._transaction = None
             return begun
         transaction.intaking = begun
         transaction.begun = self._house.clock.monotonic()
+        transaction.start = self._link.received
         return None
 
-    def _protocol(self) -> str:
+    def _open(self) -> tuple[Transaction, Client]:
+        """The transaction that the core has open, and whose it is."""
+        transaction, client = self._transaction, self._client
+        assert transaction is not None, "the core opens a transaction only when MAIL was answered by 250"
+        assert client is not None, "and MAIL is so answered only to a client"
+        return transaction, client
+
+    def _protocol(self, utf8: bool) -> str:
         """What the Received field calls this way of transmission (RFC 3848, RFC 6531 4.3)."""
         if not self._extended:
             return "SMTP"
-        parameters = self._transaction.mail.parameters if self._transaction is not None else None
-        base = "UTF8SMTP" if parameters is not None and parameters.smtputf8 else "ESMTP"
+        base = "UTF8SMTP" if utf8 else "ESMTP"
         return base + ("S" if self._core.tls else "") + ("A" if self._login else "")
 
+    async def _on_chunk(self) -> None:
+        transaction, _ = self._open()
+        if transaction.intaking is None:
+            transaction.refusal = await self._begin()
+
     async def _on_content(self, data: bytes) -> None:
-        transaction = self._transaction
-        if transaction is None or transaction.intaking is None or transaction.refusal is not None:
-            return
-        transaction.received += len(data)
-        await transaction.intaking.write(data)
+        if self._transaction is not None and self._transaction.intaking is not None:
+            await self._transaction.intaking.write(data)
 
     async def _on_end(self, last: bool, defect: str) -> None:
-        transaction = self._transaction
+        transaction, _ = self._open()
         if defect:
             await self._forget()
-        elif transaction is None:
-            self._core.reply(compose(503, "Send MAIL first", enhanced="5.5.1"))
-        elif not last and transaction.refusal is None:
-            self._core.reply(compose(250, "Chunk received", enhanced="2.0.0"))
-        else:
-            reply = transaction.refusal or await self._finish(transaction)
+        elif transaction.intaking is None:
+            self._core.reply(transaction.refusal or FAILED)
             await self._forget()
-            self._core.reply(reply)
+        elif not last:
+            self._core.reply(CHUNK_OK)
+        else:
+            self._transaction = None  # from here on it is the spool's: nothing may abort it
+            self._core.reply(await self._finish(transaction.intaking))
 
-    async def _finish(self, transaction: Transaction) -> Reply:
-        assert transaction.intaking is not None
-        done = await transaction.intaking.finish()
-        transaction.intaking = None
-        return done if isinstance(done, Reply) else compose(250, f"Queued as {done}", enhanced="2.6.0")
+    async def _finish(self, intaking: Intaking) -> Reply:
+        done = await intaking.finish()
+        if isinstance(done, Reply):
+            return done
+        self._useful = self._house.clock.monotonic()
+        return compose(250, f"Queued as {done}", enhanced="2.6.0")
 
     async def _forget(self) -> None:
         transaction, self._transaction = self._transaction, None
