@@ -238,8 +238,9 @@ async def test_a_file_that_is_not_durable_is_refused(tmp_path: Path, clock: Manu
 async def test_where_there_is_no_room_nothing_changes_and_marks_still_fit(spool: SqliteSpool) -> None:
     await accept(spool, "m1")
     [claimed] = await claim(spool)
+    await do(spool, lambda connection: connection.execute("PRAGMA incremental_vacuum").fetchall())
     pages = await spool._writer.submit(lambda connection: connection.pragma("page_count"))
-    await spool._writer.submit(lambda connection: connection.pragma("max_page_count", pages))
+    await do(spool, lambda connection: connection.pragma("max_page_count", pages))
     results = await in_one_commit(
         spool,
         accept(spool, "big", text=b"x" * 200_000),
@@ -298,7 +299,7 @@ async def in_one_commit(spool: SqliteSpool, *works: Coroutine[Any, Any, Any]) ->
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def do(spool: SqliteSpool, work: Callable[[apsw.Connection], None]) -> None:
+async def do(spool: SqliteSpool, work: Callable[[apsw.Connection], object]) -> None:
     await spool._writer.submit(work)
 
 

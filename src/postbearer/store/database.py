@@ -23,11 +23,11 @@ OLDEST_LIBRARY = (
     51,
     3,
 )  # 3.7.0 to 3.51.2 can damage a write-ahead log: sqlite.org/wal.html, "WAL-reset bug"
+CHECKPOINT = 1_000  # pages in the log after which they are brought home: 4 MiB
 BUSY = 5_000  # milliseconds to wait for another program's lock
 RESTORE = "Restore the file from a backup; keep the damaged one, for messages that are only there."
 
 _SYNCHRONOUS = 2  # FULL: in WAL mode, anything less loses commits at a power cut
-_PAGE_SIZE, _PAGES = slice(16, 18), slice(28, 32)  # in the header of the file: sqlite.org/fileformat.html
 
 
 def refuse_old_library() -> None:
@@ -121,13 +121,14 @@ def refuse_damage(path: Path) -> bool:
         header = file.read(100)
     if len(header) < 100 or not header.startswith(b"SQLite format 3\0"):
         raise StoreError(f"{path} is damaged: it does not begin like an SQLite file.", hint=RESTORE)
-    page = int.from_bytes(header[_PAGE_SIZE], "big")
-    whole = int.from_bytes(header[_PAGES], "big") * (65536 if page == 1 else page)
-    if not logged and path.stat().st_size < whole:  # with a log, its last pages may be there
-        raise StoreError(
-            f"{path} is damaged: {whole - path.stat().st_size} octets are missing.", hint=RESTORE
-        )
     return True
+
+
+def refuse_short(connection: apsw.Connection, path: Path) -> None:
+    """After a proper end, all pages are in the file."""
+    missing = connection.pragma("page_count") * connection.pragma("page_size") - path.stat().st_size
+    if missing > 0:
+        raise StoreError(f"{path} is damaged: {missing} octets are missing.", hint=RESTORE)
 
 
 def refuse_missing_log(connection: apsw.Connection, path: Path, *, existed: bool) -> None:

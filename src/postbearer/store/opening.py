@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -12,10 +13,12 @@ import apsw
 from postbearer.clock import Clock
 from postbearer.keeping import sync_folder
 from postbearer.store import database, steps
+from postbearer.store.database import CHECKPOINT
 from postbearer.store.place import Claim, Room, examine
 from postbearer.store.queries import queries
 from postbearer.store.records import Found
 
+LOG_PAGES = 2 * CHECKPOINT  # what the log has from the beginning: 8 MiB
 _RUN_BITS = 32  # a lease is the number of the run, and a count in it: it never comes twice
 
 
@@ -75,7 +78,9 @@ class Opening:
     def _put_in_order(self, connection: apsw.Connection) -> Opened:
         clean = bool(database.get(connection, "clean"))
         run = database.get(connection, "run") + 1
-        if not clean:
+        if clean:
+            database.refuse_short(connection, self._path)
+        else:
             database.check(connection, self._path)
         connection.execute("BEGIN IMMEDIATE")
         steps.put(connection, "clean", 0)
@@ -84,6 +89,7 @@ class Opening:
         connection.execute("COMMIT")
         orphans = _remove_orphans(connection)
         sync_folder(str(self._path.parent))  # SQLite does so too for a new log, and ignores that it failed
+        self._allocate(connection)
         connection.wal_checkpoint()  # the file itself now says that it is in use
         return Opened(
             connection=connection,
@@ -92,6 +98,18 @@ class Opening:
             next_lease=count(run << _RUN_BITS | 1).__next__,
             alive=self._alive,
         )
+
+    def _allocate(self, connection: apsw.Connection) -> None:
+        """Make the log so long that it is brought home before it grows: marks then need no room."""
+        if self._log.stat().st_size >= LOG_PAGES * connection.pragma("page_size"):
+            return
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            steps.fill(connection, LOG_PAGES)
+            connection.execute("COMMIT")
+        except apsw.FullError:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
 
     def reopen(self) -> apsw.Connection:
         """A sound connection after a failed write. Raises `StoreError` or `apsw.Error`.
@@ -115,15 +133,14 @@ class Opening:
     def close(self, connection: apsw.Connection | None) -> None:
         """Close all; `connection` is the writer's, or None if it was lost."""
         self.readers.close()
-        try:
-            if connection is not None:
-                connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
-        except apsw.Error:
-            pass  # all is in the log, and will be brought home by the next run
-        finally:
-            if connection is not None:
-                connection.close(force=True)
-            self._claim.give_back()
+        if connection is not None:
+            with suppress(apsw.Error):  # then all is in the log, for the next run
+                pages, home = connection.wal_checkpoint()
+                if pages == home:
+                    steps.put(connection, "clean", 1)
+                    connection.wal_checkpoint()
+            connection.close(force=True)
+        self._claim.give_back()
 
     @property
     def _log(self) -> Path:

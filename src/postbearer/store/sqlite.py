@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from functools import partial
@@ -85,10 +84,7 @@ class SqliteSpool:
         writer, self._writing = self._writing, None
         if writer is None:
             return
-        clean = writer.submit(lambda connection: steps.put(connection, "clean", 1))
         await writer.stop()
-        with contextlib.suppress(StoreError):
-            await clean
 
     def stage(self, message: str) -> Staging:
         return SqliteStaging(self._writer, next(self._numbers))

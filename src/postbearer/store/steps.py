@@ -247,6 +247,13 @@ def _drop_message(connection: apsw.Connection, number: int) -> None:
         connection.execute(SQL[query], (number,))
 
 
+def fill(connection: apsw.Connection, pages: int) -> None:
+    """Write so many pages and free them again."""
+    size = pages * connection.pragma("page_size")
+    connection.execute(SQL["add-chunk"], (-1, apsw.zeroblob(size)))
+    connection.execute(SQL["drop-filling"])
+
+
 def shrink(connection: apsw.Connection, spare: int, most: int) -> None:
     """Give up to `most` pages nobody needs back to the disk, and keep `spare` of them."""
     pages = min(most, connection.pragma("freelist_count") - spare)

@@ -17,13 +17,13 @@ import apsw
 
 from postbearer.errors import OutcomeUnknown, StoreError, StoreFull
 from postbearer.store.crash import crash
+from postbearer.store.database import CHECKPOINT
 from postbearer.store.opening import Opened, Opening
 
 T = TypeVar("T")
 Work = Callable[[apsw.Connection], T]
 
 MOST = 1_000  # jobs a commit takes
-CHECKPOINT = 4_000  # pages in the log after which they are brought home: 16 MiB
 
 # After these, a write may stand or not, and the file may not be what its cache shows.
 FATAL = (
@@ -142,6 +142,7 @@ class Writer:
             self._commit(batch)
         except apsw.FullError:
             self._roll_back()
+            self._checkpoint(0)  # the log can then be written over, which needs no room
             self._one_by_one(batch)
         except apsw.BusyError as error:
             self._roll_back()
@@ -153,6 +154,9 @@ class Writer:
         """No room for all: whoever fits, fits; and marks go without what is only said for people."""
         waiting = list(batch)
         while waiting:
+            if self._connection is None:
+                _fail(waiting, StoreError, f"The spool is closed after a failed write: {self.failed}", _LOOK)
+                return
             job = waiting[0]
             try:
                 self._commit([job])
@@ -212,9 +216,9 @@ class Writer:
         self.pages = pages
         return apsw.SQLITE_OK
 
-    def _checkpoint(self) -> None:
+    def _checkpoint(self, longest: int = CHECKPOINT) -> None:
         """Bring the log home when it is long. It is never truncated: marks need its blocks on a full disk."""
-        if self._connection is None or self.pages < CHECKPOINT:
+        if self._connection is None or self.pages <= longest:
             return
         try:
             pages, home = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)

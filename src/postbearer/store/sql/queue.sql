@@ -17,6 +17,9 @@ INSERT INTO content VALUES (?, ?);
 DELETE FROM content WHERE place IN (
   SELECT place FROM content WHERE place >= ?1 << 20 AND place < (?1 + 1) << 20 LIMIT ?2);
 
+-- name: drop-filling
+DELETE FROM content WHERE place = -1;
+
 -- name: add-message
 INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
