@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from traceback import clear_frames
 from typing import cast
 
 from postbearer.errors import (
@@ -167,8 +168,21 @@ async def converse(
 ) -> Reply:
     """Carry out a SASL exchange (RFC 4954 4) and return its last reply, with `secrets` masked.
 
-    With `at_once` the initial response goes with AUTH.
+    With `at_once` the initial response goes with AUTH. An error leaves without the values of the
+    variables on its way: crash reporters show them, and here they are credentials.
     """
+    try:
+        return await _converse(talk, exchange, secrets, at_once=at_once)
+    except BaseException as error:
+        clear_frames(error.__traceback__)
+        raise
+    finally:
+        del secrets
+
+
+async def _converse(
+    talk: Conversation, exchange: ClientExchange, secrets: tuple[bytes, ...], *, at_once: bool
+) -> Reply:
     talk.secrets = secrets
     initial = exchange.initial
     reply = await talk.ask(Auth(exchange.mechanism, initial if at_once else None))
