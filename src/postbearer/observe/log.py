@@ -113,6 +113,8 @@ def _plain(value: Any) -> Any:
         return str(value.value)
     if isinstance(value, tuple | list):
         return [_plain(each) for each in value]
+    if dataclasses.is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     return str(value)
 
 
