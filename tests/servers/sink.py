@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socketserver
 import threading
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -49,7 +50,9 @@ class Sink:
 
     host = "127.0.0.1"
 
-    def __init__(self) -> None:
+    def __init__(self, refused: Mapping[str, str] | None = None) -> None:
+        """`refused`: the replies to recipients that it does not take."""
+        self.refused = refused or {}
         self._arrival = threading.Condition()
         self._messages: list[Received] = []
         self._server = _Server((self.host, 0), _Conversation)
@@ -110,6 +113,7 @@ class _Transaction:
 
 class _Conversation(socketserver.StreamRequestHandler):
     server: _Server
+    disable_nagle_algorithm = True  # each reply is a write of its own
     _PATH: ClassVar = re.compile(r"(?:MAIL FROM|RCPT TO):\s*<(.*?)>\s*(.*)", re.IGNORECASE | re.DOTALL)
 
     def handle(self) -> None:
@@ -140,8 +144,7 @@ class _Conversation(socketserver.StreamRequestHandler):
                 self.transaction.sender, self.transaction.parameters = self.path(line)
                 self.reply(250, "2.1.0 sender ok")
             case "RCPT":
-                self.transaction.recipients.append(Recipient(*self.path(line)))
-                self.reply(250, "2.1.5 recipient ok")
+                self.recipient(*self.path(line))
             case "DATA":
                 self.reply(354, "go ahead")
                 self.complete(self.dotted_content(), "DATA")
@@ -158,6 +161,13 @@ class _Conversation(socketserver.StreamRequestHandler):
             case _:
                 self.reply(502, "5.5.1 not here")
         return True
+
+    def recipient(self, address: str, parameters: dict[str, str]) -> None:
+        if refusal := self.server.sink.refused.get(address):
+            self.wfile.write(f"{refusal}\r\n".encode())
+            return
+        self.transaction.recipients.append(Recipient(address, parameters))
+        self.reply(250, "2.1.5 recipient ok")
 
     def path(self, line: str) -> tuple[str, dict[str, str]]:
         found = self._PATH.match(line)
