@@ -20,10 +20,20 @@ POINTS = [
 ]
 
 
-def run(path: Path, *, point: str = "", wrapped_in: Sequence[str] = (), messages: int = 4) -> list[list[str]]:
+def run(
+    path: Path, *, point: str = "", wrapped_in: Sequence[str] = (), messages: int = 4, how: str = ""
+) -> list[list[str]]:
     """What the process said before its end."""
     env = {**os.environ, "PYTHONPATH": str(TESTS), "POSTBEARER_CRASH_AT": point}
-    command = [*wrapped_in, sys.executable, "-m", "support.spoolrun", str(path), str(messages)]
+    command = [
+        *wrapped_in,
+        sys.executable,
+        "-m",
+        "support.spoolrun",
+        str(path),
+        str(messages),
+        *filter(None, [how]),
+    ]
     done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=60)
     assert "Traceback" not in done.stderr, done.stderr
     return [line.split(maxsplit=2) for line in done.stdout.splitlines()]
@@ -162,24 +172,34 @@ async def test_a_folder_that_cannot_be_synced(tmp_path: Path) -> None:
 
 
 SMALL_DISK = """
-mount -t tmpfs -o size=4m none "$1" && shift && exec "$@"
+mount -t tmpfs -o size=$1 none "$2" && shift 2 && exec "$@"
 """
+
+
+def on_a_disk_of(size: str, tmp_path: Path, messages: int, how: str = "") -> list[list[str]]:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    user = ["--map-root-user", "--user"] if os.geteuid() else []
+    apart = ["unshare", "--mount", *user, "sh", "-c", SMALL_DISK, "sh", size, str(disk)]
+    return run(disk / "spool.db", wrapped_in=apart, messages=messages, how=how)
+
+
+def named(said: list[list[str]], kind: str) -> set[str]:
+    return {words[1] for words in said[:-2] if words[0] == kind}
 
 
 @pytest.mark.servers
 def test_a_small_disk_that_fills_up(tmp_path: Path) -> None:
     """Accepting ends with a clear error; what was accepted before is delivered and marked all the same."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    user = ["--map-root-user", "--user"] if os.geteuid() else []
-    apart = ["unshare", "--mount", *user, "sh", "-c", SMALL_DISK, "sh", str(disk)]
-    said = run(disk / "spool.db", wrapped_in=apart, messages=40)
-    accepted, claimed, done, full = (
-        {name for what, name, *_ in said[:-2] if what == kind}
-        for kind in ("accepted", "claimed", "done", "StoreFull")
-    )
-    assert len(done) > 3
-    assert full
-    assert accepted | full == {f"m{number}" for number in range(40)}
-    assert claimed == done  # whatever was sent could be marked
-    assert said[-1] == ["closed"]
+    said = on_a_disk_of("32m", tmp_path, 240, "reserve")
+    assert len(named(said, "done")) > 3
+    assert named(said, "StoreFull")
+    assert named(said, "accepted") | named(said, "StoreFull") == {f"m{number}" for number in range(240)}
+    assert named(said, "claimed") == named(said, "done")  # whatever was sent could be marked
+    assert said[-2:] == [["retired", str(len(named(said, "done")))], ["closed"]]
+
+
+@pytest.mark.servers
+def test_marks_need_no_room(tmp_path: Path) -> None:
+    said = on_a_disk_of("32m", tmp_path, 2000, "full")
+    assert named(said, "done") == named(said, "accepted") == {f"m{number}" for number in range(2000)}

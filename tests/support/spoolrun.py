@@ -1,20 +1,22 @@
 """A process that uses a spool and may die at any moment: it says what it was promised.
 
-    python -m support.spoolrun FILE MESSAGES
+    python -m support.spoolrun FILE MESSAGES [full | reserve]
 
 For each message it prints ``accepted ID``, ``claimed ID``, ``done ID``, or what went wrong instead, and
-at the end ``retired N`` and ``closed``.
+at the end ``retired N`` and ``closed``. With ``full``, all are accepted, then all are claimed, then the
+disk is filled up to its last octet, then all are marked. With ``reserve``, 8 MiB of it are kept free.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 from dataclasses import replace
 from pathlib import Path
 
 from postbearer.clock import SystemClock
-from postbearer.errors import StoreError
+from postbearer.errors import StoreError, StoreFull
 from postbearer.store import NewDelivery, Report, Spool, SqliteSpool, Status
 from support.spooling import START, TEXT, accept, claim, ending, message
 
@@ -26,7 +28,10 @@ def say(*words: object) -> None:
 
 async def carry(spool: Spool, name: str, *, large: bool, fails: bool) -> None:
     """One message from its acceptance to its end; a failed one makes a report."""
-    await accept(spool, name, text=TEXT + name.encode() * (100_000 if large else 1), client=name)
+    text = TEXT + name.encode() * (100_000 if large else 1)
+    if not await spool.room(len(text)):
+        raise StoreFull("No room.")
+    await accept(spool, name, text=text, client=name)
     say("accepted", name)
     [claimed] = await claim(spool, client=name)
     say("claimed", name)
@@ -41,13 +46,37 @@ async def carry(spool: Spool, name: str, *, large: bool, fails: bool) -> None:
     say("done", name)
 
 
-async def main(path: Path, messages: int) -> None:
-    spool = SqliteSpool(path, clock=SystemClock(), reserve=0, allow_ephemeral=True)
+async def carry_while_the_disk_fills(spool: Spool, path: Path, messages: int) -> None:
+    for number in range(messages):
+        await accept(spool, f"m{number}")
+        say("accepted", f"m{number}")
+    taken = await claim(spool, most=messages)
+    fill(path.with_name("others"))
+    for claimed in taken:
+        await spool.settle(claimed, ending(claimed, Status.DELIVERED, reply="250 ok"))
+        say("done", claimed.message.id)
+
+
+def fill(path: Path) -> None:
+    """Take all the room there is, as another program would."""
+    with path.open("wb", buffering=0) as file:
+        for size in (65_536, 4096, 1):
+            with contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(size))
+
+
+async def main(path: Path, messages: int, how: str = "") -> None:
+    reserve = 8 * 1024 * 1024 if how == "reserve" else 0
+    spool = SqliteSpool(path, clock=SystemClock(), reserve=reserve, allow_ephemeral=True)
     try:
         await spool.open()
     except StoreError as error:
         say(type(error).__name__, "open", error)
         return
+    if how == "full":
+        await carry_while_the_disk_fills(spool, path, messages)
+        messages = 0
     for number in range(messages):
         try:
             await carry(spool, f"m{number}", large=number % 4 == 1, fails=number % 4 == 2)
@@ -62,4 +91,4 @@ async def main(path: Path, messages: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2])))
+    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]))
