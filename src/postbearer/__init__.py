@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from postbearer.errors import Disconnected as Disconnected
     from postbearer.errors import GrantRefused as GrantRefused
     from postbearer.errors import LocalProtocolError as LocalProtocolError
+    from postbearer.errors import MechanismMissing as MechanismMissing
     from postbearer.errors import NetworkError as NetworkError
     from postbearer.errors import PostbearerError as PostbearerError
     from postbearer.errors import ProtocolError as ProtocolError
@@ -33,11 +34,13 @@ if TYPE_CHECKING:
     from postbearer.errors import RemoteProtocolError as RemoteProtocolError
     from postbearer.errors import SecretError as SecretError
     from postbearer.errors import SenderNotAllowed as SenderNotAllowed
+    from postbearer.errors import ServerRefused as ServerRefused
     from postbearer.errors import StoreError as StoreError
     from postbearer.errors import TimedOut as TimedOut
     from postbearer.errors import TlsFailed as TlsFailed
     from postbearer.errors import TokenUnavailable as TokenUnavailable
     from postbearer.errors import UsageError as UsageError
+    from postbearer.keeping import StateFolder as StateFolder
     from postbearer.mailer import AsyncMailer as AsyncMailer
     from postbearer.mailer import Mailer as Mailer
     from postbearer.oauth import CachedSource as CachedSource
@@ -51,6 +54,7 @@ if TYPE_CHECKING:
     from postbearer.outcome import Outcome as Outcome
     from postbearer.outcome import Receipt as Receipt
     from postbearer.outcome import State as State
+    from postbearer.providers import Limits as Limits
     from postbearer.reply import Reply as Reply
     from postbearer.secret import Secret as Secret
 
@@ -67,6 +71,7 @@ _EXPORTS = {
         "Disconnected",
         "GrantRefused",
         "LocalProtocolError",
+        "MechanismMissing",
         "NetworkError",
         "PostbearerError",
         "ProtocolError",
@@ -74,12 +79,14 @@ _EXPORTS = {
         "RemoteProtocolError",
         "SecretError",
         "SenderNotAllowed",
+        "ServerRefused",
         "StoreError",
         "TimedOut",
         "TlsFailed",
         "TokenUnavailable",
         "UsageError",
     ],
+    "keeping": ["StateFolder"],
     "mailer": ["AsyncMailer", "Mailer"],
     "oauth": [
         "CachedSource",
@@ -92,6 +99,7 @@ _EXPORTS = {
         "TokenSource",
     ],
     "outcome": ["Outcome", "Receipt", "State"],
+    "providers": ["Limits"],
     "reply": ["Reply"],
     "secret": ["Secret"],
 }

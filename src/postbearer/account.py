@@ -14,7 +14,7 @@ from postbearer.engine import Limits
 from postbearer.errors import ConfigError
 from postbearer.keeping import KeyFile, StateFolder, TokenFile, source
 from postbearer.message import SenderRule
-from postbearer.oauth import CachedSource, Endpoint, Grant, TokenSource, binding, resolved
+from postbearer.oauth import CachedSource, Endpoint, Grant, binding, resolved
 from postbearer.observer import Observer
 from postbearer.providers import Limits as ProviderLimits
 from postbearer.providers import Preset, preset
@@ -26,7 +26,7 @@ from postbearer.transport import (
     Proxy,
     Server,
     Smarthost,
-    SmtpTransport,
+    default_ehlo_name,
 )
 
 Rule = Literal["force", "check", "allow"]
@@ -158,12 +158,13 @@ class Account:
             servers=tuple(map(str, self.smarthost.servers)),
         )
 
-    def transport(self, state: StateFolder | None, *, clock: Clock, observer: Observer) -> SmtpTransport:
-        """The way to its servers, with connections of its own."""
-        source: TokenSource | SecretSource | None = self.password
+    def credential(
+        self, state: StateFolder | None, *, clock: Clock, observer: Observer
+    ) -> CachedSource | SecretSource | None:
+        """What it proves itself with: a source of tokens, or of its password, or nothing."""
         if self.smarthost.authentication == "oauth":
-            source = self.token_source(state, clock=clock, observer=observer)
-        return SmtpTransport(self.smarthost, source, account=self.name, clock=clock, observer=observer)
+            return self.token_source(state, clock=clock, observer=observer)
+        return self.password
 
     def ledger(self, state: StateFolder | None, *, clock: Clock) -> Ledger | None:
         """Where its budget is counted, in `state` together with all other processes; None without limits."""
@@ -222,20 +223,21 @@ def _smarthost(preset: Preset, address: str, limits: ProviderLimits, options: Op
         age=min(PoolLimits().age, preset.connection_age),
         token_lifetime=options.get("maximum_token_lifetime"),
     )
-    optional = {key: options[key] for key in ("ehlo_name", "timeout", "certificate") if key in options}
     proxy = options.get("proxy")
     return Smarthost(
         servers=tuple(map(Server.parse, servers)),
         tls=options.get("tls") or preset.tls,
         ca_file=options.get("ca_file", ""),
+        certificate=options.get("certificate"),
         proxy=Proxy.parse(proxy) if proxy else None,
         authentication=options.get("authentication", "oauth"),
         username=options.get("username") or address,
         mechanism=options.get("mechanism", "auto"),
+        ehlo_name=options.get("ehlo_name") or default_ehlo_name(),
+        timeout=options.get("timeout"),
         limits=pool,
         recipients_per_message=limits.recipients_per_message,
         rules=preset.rules,
-        **cast(dict[str, Any], optional),
     )
 
 

@@ -20,7 +20,6 @@ from dataclasses import replace
 from email.message import Message
 from email.utils import formatdate, make_msgid
 from functools import partial
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, TypeVar
 from weakref import WeakSet
@@ -45,7 +44,6 @@ from postbearer.message import (
 from postbearer.observer import Observer, Silent, Warned
 from postbearer.outcome import Outcome, Receipt
 from postbearer.providers import Phase
-from postbearer.store import FileLedger, Ledger, MemoryLedger
 from postbearer.transport import Capture, NoCapture, SmtpTransport
 from postbearer.verdict import judge
 
@@ -75,13 +73,11 @@ class AsyncMailer:
         self._clock = clock or SystemClock()
         self._observer = observer or Silent()
         folder = None if state == "memory" else (state or StateFolder())
-        self._budget = Budget(_ledger(account, folder, self._clock), account.limits, self._clock)
-        credential: Any = account.password
-        if account.smarthost.authentication == "oauth":
-            credential = account.token_source(folder, clock=self._clock, observer=self._observer)
+        ledger = account.ledger(folder, clock=self._clock)
+        self._budget = Budget(ledger, account.limits, self._clock)
         self._transport = SmtpTransport(
             account.smarthost,
-            credential,
+            account.credential(folder, clock=self._clock, observer=self._observer),
             account=account.name,
             clock=self._clock,
             observer=self._observer,
@@ -232,15 +228,6 @@ class AsyncMailer:
                     hint="Send it then, or let send() wait.",
                 )
             await self._clock.sleep(pause)
-
-
-def _ledger(account: Account, folder: StateFolder | None, clock: Clock) -> Ledger | None:
-    if not account.limits:
-        return None
-    if folder is None:
-        return MemoryLedger(clock)
-    folder.ensure()
-    return FileLedger(Path(folder.budget(account.name)), clock)
 
 
 class Mailer:

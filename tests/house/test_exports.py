@@ -10,13 +10,13 @@ import pytest
 from house.tree import sources
 
 PUBLIC = """
-    Account AsyncMailer Mailer __version__
+    Account AsyncMailer Mailer Limits StateFolder __version__
     Envelope Recipient Outcome Receipt State Reply Secret
     CachedSource Token TokenSource ClientCredentials CommandToken Password RefreshToken StaticToken
     PostbearerError UsageError SenderNotAllowed ConfigError
     ProtocolError LocalProtocolError RemoteProtocolError
-    NetworkError ConnectFailed TlsFailed TimedOut Disconnected
-    CredentialError TokenUnavailable GrantRefused CredentialRefused SecretError
+    NetworkError ConnectFailed TlsFailed TimedOut Disconnected ServerRefused
+    CredentialError TokenUnavailable GrantRefused CredentialRefused MechanismMissing SecretError
     Rejected BudgetSpent StoreError
 """
 

@@ -129,7 +129,7 @@ def test_o8_a_lost_key_is_never_made_anew_while_something_is_sealed(tmp_path: Pa
         Path(folder.token(account)).write_text("{}")
     with pytest.raises(StoreError, match="missing") as caught:
         KeyFile(folder).box()
-    assert "postbearer login alerts, postbearer login billing" in caught.value.hint
+    assert "sign in again: alerts, billing" in caught.value.hint
     assert not os.path.exists(folder.key)
 
 

@@ -94,7 +94,7 @@ async def test_a_damaged_refresh_token_is_told_and_kept(folder: StateFolder, dam
     )
     with pytest.raises(GrantRefused, match="sign-in of alerts cannot be read") as caught:
         await source.token()
-    assert "postbearer login alerts" in caught.value.hint
+    assert "sign in again" in caught.value.hint
     await token_file(folder).save(replace(kept, access=None))
     assert entry(folder)["refresh"] == damage
 
@@ -139,7 +139,7 @@ async def test_o8_a_lost_key_names_the_account(folder: StateFolder) -> None:
     os.unlink(folder.key)
     with pytest.raises(StoreError, match="missing") as caught:
         await token_file(folder).load()
-    assert "postbearer login alerts" in caught.value.hint
+    assert "sign in again" in caught.value.hint
 
 
 async def test_a_temporary_name_that_is_a_link_is_not_followed(folder: StateFolder) -> None:

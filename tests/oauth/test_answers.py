@@ -160,7 +160,7 @@ def test_a_person_must_act(status: int, word: str, who: str) -> None:
     with pytest.raises(GrantRefused, match=word) as caught:
         read(status, {"error": word})
     assert (caught.value.code, caught.value.who, caught.value.configuration) == (word, who, False)
-    assert "postbearer login alerts" in caught.value.hint
+    assert "Sign in again" in caught.value.hint
 
 
 @pytest.mark.parametrize(

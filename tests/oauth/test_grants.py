@@ -96,7 +96,7 @@ def test_refresh_token_prefers_the_kept_one() -> None:
 def test_without_a_refresh_token_the_error_says_how_to_sign_in() -> None:
     with pytest.raises(GrantRefused) as caught:
         RefreshToken("relay").request(context())
-    assert caught.value.hint == "Sign in: postbearer login alerts"
+    assert caught.value.hint == "Sign in, and name the refresh token in the configuration."
 
 
 def result_of(exchange: Generator[Any, Any, TokenAnswer]) -> TokenAnswer:

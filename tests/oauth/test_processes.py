@@ -108,7 +108,7 @@ async def test_o6b_killed_before_the_answer(server: TokenServer, state: Path, so
     with pytest.raises(GrantRefused) as caught:  # nobody can save this one: the server revoked the family
         await source.token()
     assert caught.value.account == "alerts"
-    assert "postbearer login alerts" in caught.value.hint
+    assert "ign in again" in caught.value.hint
 
 
 async def test_o6c_killed_before_the_commit(server: TokenServer, state: Path, source: CachedSource) -> None:

@@ -13,6 +13,7 @@ from postbearer.clock import Clock, SystemClock
 from postbearer.daemon.plan import Door, Plan, relay_settings
 from postbearer.engine import Client, Intake, IntakeSettings, Reporter, Road, Rules, Worker
 from postbearer.errors import ConfigError
+from postbearer.oauth import CachedSource
 from postbearer.observer import Observer, PossibleDuplicate, Warned
 from postbearer.operations import Operations
 from postbearer.store import Found, SqliteSpool
@@ -28,6 +29,7 @@ from postbearer.submission import (
     Logins,
     Pace,
 )
+from postbearer.transport import SmtpTransport
 
 DRAIN = 660.0  # seconds: the longest wait for a final reply (RFC 5321 4.5.3.2.6), and some for the marks
 
@@ -166,15 +168,21 @@ class Relay:
         return {name: assembly.account(name) for name in assembly.names}
 
     def _roads(self, assembly: Assembly, accounts: dict[str, Account]) -> dict[str, Road]:
-        state = assembly.state
-        return {
-            name: Road(
-                account,
-                account.transport(state, clock=self._clock, observer=self._observer),
-                account.ledger(state, clock=self._clock),
-            )
-            for name, account in accounts.items()
-        }
+        return {name: self._road(assembly, account) for name, account in accounts.items()}
+
+    def _road(self, assembly: Assembly, account: Account) -> Road:
+        credential = account.credential(assembly.state, clock=self._clock, observer=self._observer)
+        transport = SmtpTransport(
+            account.smarthost,
+            credential,
+            account=account.name,
+            clock=self._clock,
+            observer=self._observer,
+        )
+        ledger = account.ledger(assembly.state, clock=self._clock)
+        if isinstance(credential, CachedSource):
+            return Road(account, transport, ledger, credential.expires)
+        return Road(account, transport, ledger)
 
     def _rules(self, plan: Plan) -> Rules:
         reporter = Reporter(hostname=plan.hostname, bounces_to=plan.bounces_to, retry=plan.retry)

@@ -86,8 +86,7 @@ class KeyFile:
         accounts = self._folder.accounts()
         if not accounts:
             return "Without it, seal the secrets of the configuration again: postbearer secret seal"
-        logins = ", ".join(f"postbearer login {account}" for account in accounts)
-        return f"Without it, remove {self._folder.tokens} and sign in again: {logins}"
+        return f"Without it, remove {self._folder.tokens} and sign in again: {', '.join(accounts)}."
 
 
 def rotate_key(folder: StateFolder) -> list[str]:

@@ -152,7 +152,11 @@ class _Reading:
                 text += f" ({name} {scrub(value, self.secrets)})"
         text += "."
         if code in _PERSON:
-            hint = "" if self._skew() else f"Sign in again: postbearer login {self.account}".rstrip()
+            hint = (
+                ""
+                if self._skew()
+                else "Sign in again, and put the new refresh token or password where the old one was."
+            )
             return self._refused(text, code=code, who=_PERSON[code], hint=hint, configuration=False)
         if code in _CONFIGURATION:
             who, hint = _CONFIGURATION[code]

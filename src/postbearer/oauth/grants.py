@@ -147,7 +147,7 @@ class RefreshToken(_SecretFields):
                 account=context.account,
                 code="no_refresh_token",
                 who="mailbox user",
-                hint=f"Sign in: postbearer login {context.account}".rstrip(),
+                hint="Sign in, and name the refresh token in the configuration.",
             )
         return _ask(self, {"grant_type": "refresh_token", "refresh_token": token}, context)
 

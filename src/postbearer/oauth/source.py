@@ -107,6 +107,12 @@ class CachedSource:
         """
         return await self._flight.join(self._renew_now)
 
+    def expires(self) -> float | None:
+        """When the token in use expires (Unix seconds); None while there is none."""
+        if self._token is None:
+            return None
+        return self._clock.now() + self._token.expires_at - self._clock.monotonic()
+
     def token_blocking(self) -> Token:
         """`token` for a thread without an event loop."""
         return token_blocking(self)
@@ -237,7 +243,7 @@ class CachedSource:
                     account=self._account,
                     code="damaged_state",
                     who="host operator",
-                    hint=f"Restore it from a backup, or sign in again: postbearer login {self._account}",
+                    hint="Restore it from a backup, or sign in again and configure the new refresh token.",
                 )
             configured = secrets.get("refresh_token")
             # A configured token is where a chain of rotated ones began; another one begins a new chain.

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from postbearer.transport.session import Session as Session
     from postbearer.transport.smarthost import Server as Server
     from postbearer.transport.smarthost import Smarthost as Smarthost
+    from postbearer.transport.smarthost import default_ehlo_name as default_ehlo_name
     from postbearer.transport.smtp import SmtpTransport as SmtpTransport
     from postbearer.transport.stream import Stream as Stream
     from postbearer.transport.stream import TlsInfo as TlsInfo
@@ -39,7 +40,7 @@ _EXPORTS = {
     "pool": ["PoolLimits"],
     "proxy": ["Proxy"],
     "session": ["Job", "Session"],
-    "smarthost": ["Server", "Smarthost"],
+    "smarthost": ["Server", "Smarthost", "default_ehlo_name"],
     "smtp": ["SmtpTransport"],
     "stream": ["Stream", "TlsInfo", "connect"],
     "timeouts": ["Deadline", "Timeouts"],
