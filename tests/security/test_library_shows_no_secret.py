@@ -16,6 +16,7 @@ from postbearer import (
     Account,
     AsyncMailer,
     ClientCredentials,
+    Mailer,
     Password,
     PostbearerError,
     RefreshToken,
@@ -136,21 +137,21 @@ def test_l7_what_holds_a_secret_shows_and_pickles_nothing(postbearer_sandbox: Sa
             copy.deepcopy(holder)
 
 
-async def test_o8_a_sign_in_at_rest_is_sealed_and_bound_to_its_account(
+def test_o8_a_sign_in_at_rest_is_sealed_and_bound_to_its_account(
     postbearer_sandbox: Sandbox, tmp_path: Path
 ) -> None:
     sandbox, folder = postbearer_sandbox, StateFolder(tmp_path / "state")
     for name in ("one", "two"):
         account = replace(by_refresh_token(sandbox), name=name)
-        async with AsyncMailer(account, state=folder) as mailer:
-            await mailer.send(RAW, TO_YOU)
+        with Mailer(account, state=folder) as mailer:
+            mailer.send(RAW, TO_YOU)
     one, two = Path(folder.token("one")), Path(folder.token("two"))
     assert one.stat().st_mode & 0o777 == two.stat().st_mode & 0o777 == 0o600
     assert_none_shows(sandbox, *everything_below(tmp_path))
     two.write_bytes(one.read_bytes())  # somebody swaps two rows
-    async with AsyncMailer(replace(by_refresh_token(sandbox), name="two"), state=folder) as mailer:
-        with pytest.raises(PostbearerError, match="cannot be read"):
-            await mailer.send(RAW, TO_YOU)
+    mailer = Mailer(replace(by_refresh_token(sandbox), name="two"), state=folder)
+    with mailer, pytest.raises(PostbearerError, match="cannot be read"):
+        mailer.send(RAW, TO_YOU)
 
 
 async def test_c3_a_changed_server_never_gets_the_token_of_the_old_one(
