@@ -135,6 +135,16 @@ async def test_one_bad_file_does_not_keep_the_good_ones_back(folder: Path) -> No
         assert await relay.drop.collect() == 1
 
 
+async def test_a_flood_of_rubbish_does_not_flood_the_log(folder: Path) -> None:
+    async with local_relay(folder, handing=False) as relay:
+        for number in range(300):
+            put(relay, b"rubbish", f"{number:032x}")
+        put(relay, parcel(), "f" * 32)
+        assert await relay.drop.collect() == 1
+        assert len(relay.warnings) == 21
+        assert "280 more files" in relay.warnings[-1]
+
+
 async def test_half_written_files_are_left_in_peace_until_they_are_old(folder: Path) -> None:
     async with local_relay(folder, handing=False) as relay:
         half = put(relay, parcel(), f"half.{NAME}")

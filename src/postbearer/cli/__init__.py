@@ -19,6 +19,10 @@ def main(arguments: list[str] | None = None) -> int:
 
             return silence()
         return 0
+    if arguments[:1] == ["sendmail"] and not any(word[:2] == "--" and word[2:] for word in arguments):
+        from postbearer.cli.dropin.main import main as sendmail
+
+        return sendmail(arguments[1:])
     from postbearer.cli.root import run
 
     return run(arguments)

@@ -80,7 +80,8 @@ def _show(common: Common, found: Any) -> None:
         print_json(found)
         return
     counts = ", ".join(f"{count} {state}" for state, count in found["counts"].items())
-    budget = [f"{name.replace('_', ' ')}: {value}" for name, value in (found.get("budget") or {}).items()]
+    left = {name: value for name, value in (found.get("budget") or {}).items() if value is not None}
+    budget = [f"{name.replace('_', ' ')}: {value}" for name, value in left.items()]
     facts(
         (
             ("account", found["name"]),

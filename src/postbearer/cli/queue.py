@@ -172,6 +172,8 @@ def _changing(name: str, purpose: str, done: str) -> click.Command:
             count = each["changed"]
             text = f"{count} recipient{'' if count == 1 else 's'} {done}" if count else "nothing to change"
             click.echo(f"{each['id']}: {text}")
+        if not changed:
+            click.echo("Nothing.")
 
     change.__doc__ = f"{purpose}\n\nName messages by id, or choose them by the options."
     return click.command(name)(change)

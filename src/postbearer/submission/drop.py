@@ -33,6 +33,7 @@ NAME = "drop"
 MODE = 0o1733
 EVERY = 5.0  # seconds between two looks
 AT_ONCE = 1000  # files a look takes in
+MOST_TOLD = 20  # of bad files, in one look
 STALE = 3600.0  # seconds after which a half-written file is nobody's any more
 _WHOLE = re.compile(r"[0-9a-f]{32}\Z")
 _HALF = re.compile(r"half\.[0-9a-f]{32}\Z")
@@ -63,6 +64,7 @@ class DropFolder:
         self._observer = observer
         self._client = client
         self._shared = _of_the_machine(state) if shared is None else shared
+        self._told = 0
         self._given_up: set[tuple[int, int]] = set()  # could not even be moved aside; said once
 
     def use(self, intake: Intake, client: Client = LOCAL) -> None:
@@ -100,7 +102,7 @@ class DropFolder:
         except OSError as error:
             self._warn(f"The drop folder {self.path} cannot be read: {error.strerror}.")
             return 0
-        taken = 0
+        taken, self._told = 0, 0
         for name in names:
             try:
                 taken += await self._pick_up(name)
@@ -110,6 +112,10 @@ class DropFolder:
                 pass  # its owner thought better of it
             except OSError as error:
                 await asyncio.to_thread(self._set_aside, name, f"it cannot be read: {error.strerror}")
+        if self._told > MOST_TOLD:
+            self._observer.notice(
+                Warned("", f"{self._told - MOST_TOLD} more files in the drop folder are bad.")
+            )
         return taken
 
     def _names(self) -> list[str]:
@@ -166,7 +172,9 @@ class DropFolder:
             self._warn(f"{shown} in the drop folder is set aside as {aside}: {why}.")
 
     def _warn(self, text: str) -> None:
-        self._observer.notice(Warned("", text))
+        self._told += 1
+        if self._told <= MOST_TOLD:  # whoever can leave files must not be able to fill the log
+            self._observer.notice(Warned("", text))
 
 
 def _of_the_machine(state: StateFolder) -> bool:

@@ -9,7 +9,7 @@ from postbearer.cli.exits import UnusableMessage, receipt_code
 from postbearer.cli.listening import Listener
 from postbearer.cli.output import report
 from postbearer.envelope import Envelope, Notify, Ret
-from postbearer.errors import ConfigError, PostbearerError, SenderNotAllowed, UsageError
+from postbearer.errors import SenderNotAllowed, UsageError
 from postbearer.message import BytesContent, edit
 
 if TYPE_CHECKING:
@@ -34,11 +34,9 @@ def send(order: Order, letter: Letter, config: str | None = None) -> int:
         observer = Listener(verbose=order.verbose)
         with Mailer(account, state=assembly.state, observer=observer) as mailer:
             receipt = mailer.send(content, envelope, timeout=WAIT)
-    except (ConfigError, SenderNotAllowed) as error:
-        return report(error, as_json=False, verbose=False)
-    except UsageError as error:
-        return report(UnusableMessage(error.message, hint=error.hint), as_json=False, verbose=False)
-    except PostbearerError as error:
+    except (Exception, KeyboardInterrupt) as error:
+        if isinstance(error, UsageError) and not isinstance(error, SenderNotAllowed):
+            error = UnusableMessage(error.message, hint=error.hint)
         return report(error, as_json=False, verbose=False)
     for outcome in receipt.outcomes:
         if order.verbose or outcome not in receipt.delivered:

@@ -9,18 +9,20 @@ from pathlib import Path
 from postbearer.errors import UsageError
 
 MARK = "# postbearer sendmail"
+# The package is entered by its path, and the interpreter is not taken down: both take longer than the rest.
 _SCRIPT = """#!{python} -IS
 {mark}: hands mail of local programs to the relay (python -IS, because it starts in half the time).
-import sys
-sys.path.append({folder!r})
+import posix, sys
+package = sys.modules["postbearer"] = type(sys)("postbearer")
+package.__path__ = [{folder!r}]
 from postbearer.cli.dropin.main import main
-sys.exit(main())
+posix._exit(main())
 """
 
 
 def install(path: Path) -> str:
     """Write the script to `path`, and return what was done. Another program's file is not replaced."""
-    folder = str(Path(__file__).resolve().parents[3])
+    folder = str(Path(__file__).resolve().parents[2])
     if any(char.isspace() for char in sys.executable):
         raise UsageError(f"{sys.executable} cannot stand in the first line of a script: it holds a blank.")
     if path.is_dir():

@@ -33,8 +33,7 @@ def main(words: list[str] | None = None, program: str = "sendmail") -> int:
     try:
         return _run(understand(program, words), words)
     except Stop as stop:
-        text = f"sendmail: {stop.text}\n"
-        posix.write(2, text.encode("utf-8", "backslashreplace"))
+        _say(2, f"sendmail: {stop.text}")
         return stop.code
 
 
@@ -68,7 +67,7 @@ def _hand_over(order: Order, place: relay.Place, connection: socket | None) -> i
             pass
     name = relay.drop(place, data)
     if order.verbose:
-        print(f"The relay does not run; it will find the message in its drop folder as {name}.")
+        _say(1, f"The relay does not run; it will find the message in its drop folder as {name}.")
     return OK
 
 
@@ -76,7 +75,7 @@ def _told(order: Order, reply: str) -> int:
     """The exit code for what the relay said. Raises `Stop`, or `relay.Down` when it is just going away."""
     if reply.startswith("250"):
         if order.verbose:
-            print(reply)
+            _say(1, reply)
         return OK
     if reply.startswith("421"):
         raise relay.Down
@@ -84,6 +83,10 @@ def _told(order: Order, reply: str) -> int:
         classes = {"5.7": NO_PERMISSION, "5.6": DATA, "5.5": DATA, "5.1": DATA}
         raise Stop(classes.get(reply[4:7], UNAVAILABLE), reply)
     raise Stop(TRY_AGAIN, reply)
+
+
+def _say(descriptor: int, text: str) -> None:
+    posix.write(descriptor, f"{text}\n".encode("utf-8", "backslashreplace"))  # nothing is left to be flushed
 
 
 def _letter(order: Order) -> Letter:

@@ -1,0 +1,228 @@
+"""``postbearer queue`` and ``accounts``: through a running relay, and on the database of a stopped one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cli.conftest import Home, Ran
+from postbearer.clock import SystemClock
+from postbearer.errors import StoreError
+from postbearer.store import Spool, SqliteSpool, Status
+from support.local import local_relay, short_folder
+from support.spooling import accept, claim, ending
+
+SMALL = """
+[accounts.alerts]
+provider = "microsoft"
+address = "alerts@example.org"
+tenant = "example.org"
+client-id = "00000000-0000-0000-0000-000000000000"
+grant = "client-credentials"
+client-secret = "env:ALERTS_SECRET"
+
+[relay]
+account = "alerts"
+"""
+
+
+@pytest.fixture
+def state(home: Home) -> Iterator[Path]:
+    """A state folder short enough for sockets, known to the command."""
+    with short_folder() as folder:
+        home.write(SMALL)
+        home.environ["POSTBEARER_STATE"] = str(folder)
+        yield folder
+
+
+Filler = Callable[[Spool, float], Coroutine[Any, Any, None]]
+
+
+async def some(spool: Spool, now: float) -> None:
+    """One message that waits, one that was delivered, one refused for now."""
+    await accept(spool, "m1", account="alerts", accepted=now - 7200, due=now)
+    await accept(spool, "m2", account="alerts", client="shop", accepted=now - 60, due=now - 10)
+    await accept(spool, "m3", account="alerts", client="cron", accepted=now - 30, due=now - 10)
+    for client, status, reply in (
+        ("shop", Status.DELIVERED, "250 2.0.0 Ok"),
+        ("cron", Status.DEFERRED, "451 4.7.0 later\x1b[31m"),
+    ):
+        (claimed,) = await claim(spool, now, account="alerts", client=client)
+        await spool.settle(claimed, ending(claimed, status, at=now, reply=reply, due=now + 300))
+
+
+def stopped(folder: Path, fill: Filler = some) -> None:
+    """Leave a database behind, as a relay that was stopped does."""
+
+    async def make() -> None:
+        spool = SqliteSpool(folder / "spool.db", clock=SystemClock(), reserve=0, allow_ephemeral=True)
+        await spool.open()
+        await fill(spool, SystemClock().now())
+        await spool.close()
+
+    asyncio.run(make())
+
+
+def asked(home: Home, folder: Path, runs: bool, *commands: tuple[str, ...]) -> list[Ran]:
+    """What the commands print, with a relay that runs or with what it left."""
+    if not runs:
+        stopped(folder)
+        return [home.run(*command) for command in commands]
+
+    async def within() -> list[Ran]:
+        async with local_relay(folder) as relay:
+            await some(relay.spool, SystemClock().now())
+            return [await asyncio.to_thread(home.run, *command) for command in commands]
+
+    return asyncio.run(within())
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_the_list_shows_what_is_open_and_why(home: Home, state: Path, runs: bool) -> None:
+    plain, everything, held, old, none = asked(
+        home,
+        state,
+        runs,
+        ("queue",),
+        ("queue", "list", "--all", "--json"),
+        ("queue", "list", "--state", "held"),
+        ("queue", "list", "--older-than", "1h", "--json"),
+        ("queue", "list", "--address", "nobody"),
+    )
+    assert plain.code == 0, plain.err
+    lines = plain.out.splitlines()
+    assert lines[0].split()[:4] == ["id", "age", "state", "from"]
+    assert [line.split()[0] for line in lines[1:]] == ["m1", "m3"]
+    assert "2 h" in lines[1]
+    assert "again in" in lines[2]
+    assert "451 4.7.0 later\\x1b[31m" in lines[2]
+    assert [each["id"] for each in json.loads(everything.out)["messages"]] == ["m1", "m2", "m3"]
+    assert held.out == "Nothing.\n"
+    assert [each["id"] for each in json.loads(old.out)["messages"]] == ["m1"]
+    assert none.out == "Nothing.\n" or none.out == "The queue is empty.\n"
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_one_message_is_shown_with_its_attempts(home: Home, state: Path, runs: bool) -> None:
+    shown, unknown = asked(home, state, runs, ("queue", "show", "m2"), ("queue", "show", "m9"))
+    assert "accepted by the provider" in shown.out
+    assert "attempt 1" in shown.out
+    assert unknown.code == 64
+    assert "no message 'm9'" in unknown.err
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_messages_are_held_released_retried_and_cancelled(home: Home, state: Path, runs: bool) -> None:
+    answers = asked(
+        home,
+        state,
+        runs,
+        ("queue", "hold", "m1"),
+        ("queue", "list", "--state", "held", "--json"),
+        ("queue", "release", "m1"),
+        ("queue", "retry", "--message-id", "m3@", "--yes"),
+        ("queue", "cancel", "m1", "--recipient", "you@example.org", "--json"),
+        ("queue", "cancel", "--older-than", "1s"),
+        ("queue", "cancel"),
+        ("queue", "stats", "--json"),
+    )
+    held, listed, released, retried, cancelled, unsure, nothing, stats = answers
+    assert held.out == "m1: 1 recipient held\n"
+    assert [each["id"] for each in json.loads(listed.out)["messages"]] == ["m1"]
+    assert released.out == "m1: 1 recipient released\n"
+    assert retried.err == ""
+    assert retried.out == "m3: 1 recipient due now\n"
+    assert json.loads(cancelled.out) == {"messages": [{"id": "m1", "changed": 1}]}
+    assert (unsure.code, nothing.code) == (64, 64)
+    assert "--yes" in unsure.err
+    assert json.loads(stats.out)["counts"]["cancelled"] == 1
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_accounts_are_listed_paused_and_resumed(home: Home, state: Path, runs: bool) -> None:
+    listed, paused, shown, resumed, unknown = asked(
+        home,
+        state,
+        runs,
+        ("accounts",),
+        ("accounts", "pause", "alerts"),
+        ("accounts", "show", "alerts", "--json"),
+        ("accounts", "resume", "alerts", "--json"),
+        ("accounts", "show", "other"),
+    )
+    assert listed.out.splitlines()[1].split()[:2] == ["alerts", "ready"]
+    assert "paused" in paused.out
+    assert json.loads(shown.out)["state"] == "paused"
+    assert json.loads(resumed.out)["state"] == "ready"
+    assert unknown.code == 64
+
+
+def test_an_export_moves_the_open_messages_to_another_store(home: Home, state: Path) -> None:
+    stopped(state)
+    file = home.folder / "queue.jsonl"
+    exported = home.run("queue", "export", str(file))
+    assert exported.err == "2 messages written.\n"
+    with short_folder() as other:
+        moved = {"POSTBEARER_STATE": str(other)}
+        assert home.run("queue", "import", str(file), environ=moved).out == "2 messages taken.\n"
+        assert home.run("queue", "import", str(file), "--json", environ=moved).out == '{"imported": 0}\n'
+        listed = home.run("queue", "list", "--json", environ=moved)
+        assert [each["id"] for each in json.loads(listed.out)["messages"]] == ["m1", "m3"]
+        broken = home.run("queue", "import", "-", stdin="not an export\n", environ=moved)
+        assert broken.code == 64
+
+
+def test_stats_are_a_table(home: Home, state: Path) -> None:
+    stopped(state)
+    out = home.run("queue", "stats").out
+    assert out.splitlines()[0].split() == ["account", "ready", "deferred", "delivered"]
+    assert "has waited 2 h" in out
+
+
+def test_an_empty_queue_says_so(home: Home, state: Path) -> None:
+    async def nothing(spool: Spool, now: float) -> None:
+        pass
+
+    stopped(state, nothing)
+    assert home.run("queue").out == "The queue is empty.\n"
+
+
+def test_without_relay_and_queue_the_next_step_is_told(home: Home, state: Path) -> None:
+    ran = home.run("queue", "list")
+    assert ran.code == 78
+    assert "postbearer serve" in ran.err
+
+
+def test_a_spool_that_somebody_else_holds_is_left_alone(home: Home, state: Path) -> None:
+    async def within() -> Ran:
+        spool = SqliteSpool(state / "spool.db", clock=SystemClock(), reserve=0, allow_ephemeral=True)
+        await spool.open()
+        try:
+            return await asyncio.to_thread(home.run, "queue", "list", "--json")
+        finally:
+            await spool.close()
+
+    ran = asyncio.run(within())
+    assert ran.code == 75
+    assert json.loads(ran.out)["error"]["type"] == StoreError.__name__
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--state", "lost"), ("--older-than", "soon"), ("--limit", "0"), ("--nonsense",)]
+)
+def test_filters_that_make_no_sense_are_refused(home: Home, arguments: tuple[str, ...]) -> None:
+    assert home.run("queue", "list", *arguments).code == 64
+
+
+def test_a_password_is_hashed_from_standard_input(home: Home) -> None:
+    ran = home.run("secret", "hash-password", stdin="canary-password\n")
+    assert ran.out.startswith("$argon2id$v=19$m=")
+    assert "canary" not in ran.out + ran.err
+    again = home.run("secret", "hash-password", "--json", stdin="canary-password\n")
+    assert json.loads(again.out)["password-hash"] != ran.out.strip()
+    assert home.run("secret", "hash-password", stdin="").code == 64
