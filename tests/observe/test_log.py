@@ -1,0 +1,131 @@
+"""The log: a line a person can act on, an object a machine can read, and the id of the message in each."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from postbearer.observe import Log, Supervisor, sentence, set_up
+from postbearer.observer import (
+    Accepted,
+    AccountPaused,
+    Connected,
+    DeliveryEnded,
+    Event,
+    Fate,
+    PossibleDuplicate,
+    TokenFetched,
+    Warned,
+)
+
+ACCEPTED = Accepted(
+    "alerts", id="1m82k", client="local", size=512, recipients=2, message_id="<1@example.org>"
+)
+ENDED = DeliveryEnded(
+    "alerts",
+    id="1m82k",
+    attempt=1,
+    fates=(
+        Fate(recipient="a@example.org", status="delivered", reply="250 2.0.0 OK"),
+        Fate(recipient="b@example.org", status="deferred", reply="450 4.2.1 Later"),
+    ),
+    queue_id="Q77",
+    due=1_800_000_060.0,
+)
+
+
+@pytest.fixture(autouse=True)
+def _restore() -> Iterator[None]:
+    yield
+    logging.getLogger("postbearer").handlers.clear()
+
+
+def logged(event: Event, *, as_json: bool = False, verbose: bool = False, journal: bool = False) -> str:
+    out = io.StringIO()
+    set_up(out, as_json=as_json, verbose=verbose, journal=journal)
+    Log().notice(event)
+    return out.getvalue()
+
+
+def test_a_message_is_followed_by_one_id_from_accept_to_the_providers_own() -> None:
+    assert "alerts: 1m82k: accepted from local for 2 recipients, 512 octets <1@example.org>" in logged(
+        ACCEPTED
+    )
+    ended = logged(ENDED)
+    assert "alerts: 1m82k: attempt 1 as Q77: a@example.org accepted by the provider (250 2.0.0 OK)" in ended
+    assert "b@example.org deferred (450 4.2.1 Later); again at" in ended
+
+
+def test_a_machine_reads_the_fields() -> None:
+    told = json.loads(logged(ACCEPTED, as_json=True))
+    assert (told["event"], told["id"], told["account"], told["recipients"]) == (
+        "Accepted",
+        "1m82k",
+        "alerts",
+        2,
+    )
+    assert told["level"] == "info"
+    assert told["time"].endswith("+00:00")
+
+
+def test_each_step_on_the_way_is_for_who_asks() -> None:
+    assert logged(Connected("alerts", "mail.example.org:587")) == ""
+    assert "connected to mail.example.org:587" in logged(
+        Connected("alerts", "mail.example.org:587"), verbose=True
+    )
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Warned("alerts", "look"),
+        PossibleDuplicate("alerts", id="1m82k", window="DUP-REPLY"),
+        AccountPaused("alerts", reason="535 5.7.3 refused.", remedy="Check the role.", person=True),
+    ],
+)
+def test_what_a_person_should_see_is_a_warning(event: Event) -> None:
+    assert " warning: alerts: " in logged(event)
+    assert logged(event, journal=True).startswith("<4>alerts: ")
+
+
+def test_a_pause_says_why_and_what_to_do() -> None:
+    event = AccountPaused("alerts", reason="535 5.7.3 refused.", remedy="Check the role.", person=True)
+    assert sentence(event) == "the account is paused: 535 5.7.3 refused. Check the role."
+
+
+def test_foreign_text_can_do_nothing_to_a_terminal_or_forge_a_line() -> None:
+    line = logged(Warned("alerts", "nice\n2026-01-01 00:00:00 forged\x1b[31m"))
+    assert line.count("\n") == 1
+    assert "\x1b" not in line
+
+
+def test_events_nobody_put_into_words_are_still_named() -> None:
+    class New(Event):
+        pass
+
+    assert sentence(New("alerts")) == "New"
+
+
+def test_systemd_is_told_when_we_are_ready(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        supervisor = Supervisor({"NOTIFY_SOCKET": str(tmp_path / "notify")})
+        supervisor.ready("Listening")
+        supervisor.alive()
+        supervisor.stopping()
+        told = [manager.recv(1000) for _ in range(3)]
+    assert told == [b"READY=1\nSTATUS=Listening", b"WATCHDOG=1", b"STOPPING=1"]
+
+
+def test_without_systemd_nothing_happens() -> None:
+    Supervisor({}).ready("Listening")
+
+
+def test_a_token_is_never_in_words() -> None:
+    assert sentence(TokenFetched("alerts", "static", 300.0)) == "token fetched by static, good for 300 s"
