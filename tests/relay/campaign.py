@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import platform
+import smtplib
 import statistics
 import time
 from dataclasses import asdict, dataclass
@@ -76,10 +78,10 @@ VERSIONS = {
 class Campaign:
     """One folder, one sink, one queue; any number of kills."""
 
-    def __init__(self, folder: Path, seed: int, *, refused: float = 0.0) -> None:
+    def __init__(self, folder: Path, seed: int, *, refused: float = 0.0, sink: type[Sink] = Sink) -> None:
         folder.mkdir(parents=True)
         self.seed = seed
-        self.sink = Sink({REFUSED: "550 5.1.1 No such user"})
+        self.sink = sink({REFUSED: "550 5.1.1 No such user"})
         self.load = Load(seed, refused=refused)
         self.relay = Relay(folder, plain_account(self.sink.port) + relay_table())
         self.kills = 0
@@ -119,6 +121,15 @@ class Campaign:
         self.relay.kill()
         self.kills += 1
         self.load.finish()
+
+    def send(self, messages: int) -> None:
+        """Send that many and no more."""
+        with smtplib.SMTP("127.0.0.1", self.relay.port, "load.example.org", timeout=20) as client:
+            client.ehlo()
+            for _ in range(messages):
+                with contextlib.suppress(smtplib.SMTPServerDisconnected):
+                    self.load.send_one(client)
+            client.close()
 
     async def outcome(self, fault: str, variant: str = "") -> tuple[Row, Findings]:
         """Let it finish, stop it, compare."""

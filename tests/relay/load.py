@@ -116,9 +116,9 @@ class Load:
         return code
 
 
-def transaction(client: smtplib.SMTP, to: Iterable[str], content: bytes) -> int:
+def transaction(client: smtplib.SMTP, to: Iterable[str], content: bytes, *, sender: str = SENDER) -> int:
     """One message over a connection; the reply that decides. Unlike smtplib's, it adds no parameters."""
-    code = client.docmd("MAIL", f"FROM:<{SENDER}>")[0]
+    code = client.docmd("MAIL", f"FROM:<{sender}>")[0]
     if code != 250:
         return code
     for each in to:

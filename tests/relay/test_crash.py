@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import smtplib
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from postbearer.testing import BackgroundSandbox, Sandbox
 from relay.campaign import Campaign, Row
+from relay.load import transaction
+from relay.running import Relay, relay_table
+from servers.sink import Received, Sink
 
 # What is done, before or after its commit; `n`: the how manieth time it is done.
 POINTS = [f"{what}.{when}" for what in ("accept", "attempt", "done", "dsn") for when in ("before", "after")]
@@ -60,3 +67,85 @@ async def test_killed_at_any_moment_under_load_from_smtp_source(home: Path, tell
     tell(row)
     assert found.bad == {}
     assert found.accepted > 100
+
+
+class Murderer(Sink):
+    """Kills whoever sends to it, when it has taken the message and before it says so."""
+
+    victim = 0
+
+    def record(self, message: Received) -> None:
+        super().record(message)
+        if self.victim:
+            os.kill(self.victim, signal.SIGKILL)
+            self.victim = 0
+
+
+async def test_killed_when_the_provider_has_the_message_and_the_mark_is_not_made(
+    home: Path, tell: Tell, long: bool
+) -> None:
+    with Campaign(home / "relay", 300, sink=Murderer) as campaign:
+        assert isinstance(campaign.sink, Murderer)
+        for kills in range(20 if long else 3):
+            assert campaign.relay.start()
+            assert campaign.relay.drain()
+            campaign.sink.victim = campaign.relay.pid
+            campaign.send(1)
+            assert campaign.relay.ended() == -signal.SIGKILL
+            campaign.kills = kills + 1
+        row, found = await campaign.outcome("killed", "as the provider answers")
+        copies = [message.content for message in campaign.sink.messages()]
+    tell(row)
+    assert found.bad == {}
+    assert found.windows == {"DUP-MARK": campaign.kills}
+    assert len(copies) == 2 * campaign.kills  # twice each, as foretold …
+    assert len(set(copies)) == campaign.kills  # … with the same Message-ID, the same id in Received
+
+
+# The fourth commit: that of a refresh token which the authorization server has exchanged for another.
+
+
+def person(sandbox: Sandbox) -> str:
+    """The configuration of somebody who signed in, with a relay."""
+    return sandbox.configuration() + relay_table()
+
+
+def send_through(relay: Relay) -> None:
+    """One message from the account's own address; the relay may die before it answers QUIT."""
+    client = smtplib.SMTP("127.0.0.1", relay.port, "load.example.org", timeout=20)
+    try:
+        client.ehlo()
+        text = b"From: alerts@example.org\r\nSubject: token\r\n\r\nHello.\r\n"
+        assert transaction(client, ["anna@example.net"], text, sender="alerts@example.org") == 250
+    finally:
+        client.close()
+
+
+def arrives(sandbox: Sandbox, relay: Relay) -> bool:
+    relay.wait_for("DeliveryEnded", text="accepted by the provider")
+    return len(sandbox.inbox.messages) == 1
+
+
+def test_killed_with_a_new_refresh_token_that_is_kept(home: Path) -> None:
+    with BackgroundSandbox("google") as sandbox, Relay(home, person(sandbox)) as relay:
+        assert relay.start(crash_at="token.after")
+        send_through(relay)
+        assert relay.ended() == 137
+        assert relay.start()
+        assert arrives(sandbox, relay)
+        assert relay.stop() == 0
+
+
+def test_killed_with_a_new_refresh_token_that_is_not_kept(home: Path) -> None:
+    """Whoever uses the old one again is taken for a thief: somebody has to sign in. The mail waits."""
+    with BackgroundSandbox("google") as sandbox, Relay(home, person(sandbox)) as relay:
+        assert relay.start(crash_at="token.before")
+        send_through(relay)
+        assert relay.ended() == 137
+        assert relay.start()
+        relay.wait_for("AccountPaused")
+        assert relay.open_recipients() == 1
+        (sandbox.folder / "refresh-token").write_text(sandbox.sign_in() + "\n")
+        relay.signal(signal.SIGHUP)
+        assert arrives(sandbox, relay)
+        assert relay.stop() == 0

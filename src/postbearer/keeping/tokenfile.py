@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import Any
 
 from postbearer.clock import Clock
+from postbearer.crash import crash
 from postbearer.errors import StoreError, TokenUnavailable
 from postbearer.keeping.files import read_private, trouble, write_private
 from postbearer.keeping.folder import StateFolder
@@ -176,7 +177,9 @@ class TokenFile:
         other = next((one for one in _entries(standing) if self._foreign(one)), None)
         if other is not None:
             entry["previous"] = {name: value for name, value in other.items() if name != "previous"}
+        crash("token.before")
         write_private(self.path, json.dumps(entry).encode())
+        crash("token.after")
 
     def _seal(self, box: SealedBox, entry: dict[str, Any], field: str, fields: Mapping[str, Any]) -> None:
         where = place(self._account, self._binding, field)

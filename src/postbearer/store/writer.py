@@ -15,8 +15,8 @@ from typing import Any, TypeVar
 
 import apsw
 
+from postbearer.crash import crash
 from postbearer.errors import OutcomeUnknown, StoreError, StoreFull
-from postbearer.store.crash import crash
 from postbearer.store.database import CHECKPOINT
 from postbearer.store.opening import Opened, Opening
 
