@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -27,6 +29,22 @@ def test_every_example_runs(tmp_path: Path, subtests: pytest.Subtests) -> None:
             home.mkdir()
             with Reader(home) as reader:
                 reader.follow(as_page(example.read_text()))
+
+
+def test_the_tests_among_them_pass(tmp_path: Path) -> None:
+    files = sorted(map(str, (ROOT / "examples").glob("test_*.py")))
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        f"--rootdir={tmp_path}",
+        "-p",
+        "no:cacheprovider",
+        *files,
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_an_example_is_a_page_with_one_block(tmp_path: Path) -> None:
