@@ -78,12 +78,21 @@ VERSIONS = {
 class Campaign:
     """One folder, one sink, one queue; any number of kills."""
 
-    def __init__(self, folder: Path, seed: int, *, refused: float = 0.0, sink: type[Sink] = Sink) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        seed: int,
+        *,
+        refused: float = 0.0,
+        sink: type[Sink] = Sink,
+        spool: Path | None = None,
+    ) -> None:
         folder.mkdir(parents=True)
         self.seed = seed
         self.sink = sink({REFUSED: "550 5.1.1 No such user"})
         self.load = Load(seed, refused=refused)
-        self.relay = Relay(folder, plain_account(self.sink.port) + relay_table())
+        lines = [f'spool = "sqlite:{spool}"'] if spool else []
+        self.relay = Relay(folder, plain_account(self.sink.port) + relay_table(*lines), spool)
         self.kills = 0
 
     def __enter__(self) -> Self:
@@ -133,7 +142,7 @@ class Campaign:
 
     async def outcome(self, fault: str, variant: str = "") -> tuple[Row, Findings]:
         """Let it finish, stop it, compare."""
-        assert self.relay.start(), self.relay.log
+        assert self.relay.running or self.relay.start(), self.relay.log
         self.relay.drain()
         assert self.relay.stop() == 0, self.relay.log
         findings = await compare(self.relay, self.load, self.sink)

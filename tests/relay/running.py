@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -41,10 +41,11 @@ def relay_table(*lines: str, listen: str = "127.0.0.1:0") -> str:
 class Relay:
     """One relay and everything it keeps, over all its starts; `text` is its configuration."""
 
-    def __init__(self, folder: Path, text: str) -> None:
+    def __init__(self, folder: Path, text: str, spool: Path | None = None) -> None:
         self.folder = folder
         self.config = folder / "postbearer.toml"
         self.state = StateFolder(folder / "state")
+        self.spool = spool or folder / "state" / "spool.db"
         self.port = 0
         self.starts: list[float] = []  # seconds that each took
         self._process: subprocess.Popen[bytes] | None = None
@@ -58,24 +59,23 @@ class Relay:
     # Its life -------------------------------------------------------------------------------------
 
     def start(
-        self, *, crash_at: str = "", wrapped_in: Sequence[str] = (), env: Mapping[str, str] | None = None
+        self, *, crash_at: str = "", wrapped_in: Sequence[str] = (), program: Path | None = None
     ) -> bool:
-        """Start it, and wait until it listens; False when it ended before that."""
+        """Start it, and wait until it listens; False when it ended before that.
+
+        `program` is run in place of the command.
+        """
         assert self._process is None or self._process.poll() is not None, "it runs already"
         self._logs.append(self.folder / f"log-{len(self._logs):04}.jsonl")
         clean = {name: value for name, value in os.environ.items() if not name.startswith("POSTBEARER")}
         clean.pop("RUNTIME_DIRECTORY", None)
-        argv = [*wrapped_in, sys.executable, "-m", "postbearer", "serve", "--log", "json"]
+        command = [str(program)] if program else ["-m", "postbearer"]
+        argv = [*wrapped_in, sys.executable, *command, "serve", "--log", "json"]
         began = time.monotonic()
         with self._logs[-1].open("wb") as log:
             self._process = subprocess.Popen(
                 [*argv, "--config", str(self.config)],
-                env={
-                    **clean,
-                    "POSTBEARER_STATE": self.state.path,
-                    "POSTBEARER_CRASH_AT": crash_at,
-                    **(env or {}),
-                },
+                env={**clean, "POSTBEARER_STATE": self.state.path, "POSTBEARER_CRASH_AT": crash_at},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -183,9 +183,7 @@ class Relay:
 
     async def entries(self) -> list[Entry]:
         """All messages of a spool that nobody has open."""
-        spool = SqliteSpool(
-            Path(self.state.path, "spool.db"), clock=SystemClock(), reserve=0, allow_ephemeral=True
-        )
+        spool = SqliteSpool(self.spool, clock=SystemClock(), reserve=0, allow_ephemeral=True)
         await spool.open()
         try:
             return list(await spool.search(Query(limit=1_000_000)))
