@@ -6,6 +6,7 @@ that empties it.
 
 from __future__ import annotations
 
+import binascii
 import hashlib
 from base64 import b64decode, b64encode
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -124,21 +125,26 @@ class Operations:
         taken = 0
         current: tuple[Json, Staging] | None = None
         digest = hashlib.sha256()
-        async for record in records:
-            if "message" in record:
-                current = record["message"], self._spool.stage(record["message"]["id"])
-                digest = hashlib.sha256()
-            elif current is None:
-                raise UsageError("This is no export of a queue, or its beginning is missing.")
-            elif "content" in record:
-                data = b64decode(record["content"])
-                digest.update(data)
-                await current[1].write(data)
-            else:
-                taken += await self._import_one(*current, digest.hexdigest())
-                current = None
+        try:
+            async for record in records:
+                if "message" in record:
+                    current = record["message"], self._spool.stage(record["message"]["id"])
+                    digest = hashlib.sha256()
+                elif current is None:
+                    raise UsageError("This is no export of a queue, or its beginning is missing.")
+                elif "content" in record:
+                    data = b64decode(record["content"])
+                    digest.update(data)
+                    await current[1].write(data)
+                else:
+                    taken += await self._import_one(*current, digest.hexdigest())
+                    current = None
+        except (KeyError, TypeError, binascii.Error) as error:
+            raise UsageError(f"A record of the export cannot be read: {error!r}.") from None
+        finally:
+            if current is not None:
+                await current[1].discard()
         if current is not None:
-            await current[1].discard()
             raise UsageError(f"The export ends within the message {current[0]['id']}.")
         if self._worker is not None:
             self._worker.wake()

@@ -164,7 +164,7 @@ async def test_export_and_import_keep_everything_that_is_open() -> None:
         assert b"".join(other.content(entry.message).blocks()) == body * 2000
 
 
-@pytest.mark.parametrize("damage", ["content", "end", "start"])
+@pytest.mark.parametrize("damage", ["content", "end", "start", "no id", "no rows", "not base64"])
 async def test_a_damaged_export_is_refused(damage: str) -> None:
     async with relaying() as relay:
         await operations(relay).pause("alerts")
@@ -174,8 +174,14 @@ async def test_a_damaged_export_is_refused(damage: str) -> None:
         records[1]["content"] = "AAAA"
     elif damage == "end":
         del records[-1]
-    else:
+    elif damage == "start":
         del records[0]
+    elif damage == "no id":
+        del records[0]["message"]["id"]
+    elif damage == "no rows":
+        del records[0]["message"]["rows"]
+    else:
+        records[1]["content"] = "A"
     other = MemorySpool(relay.clock)
     with pytest.raises(UsageError):
         await Operations(other, relay.clock).import_(lines(records))

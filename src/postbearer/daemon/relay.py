@@ -104,9 +104,14 @@ class Relay:
         self._assembly = assembly
         self.intake.replace(plan.router, accounts, _intake_settings(plan))
         await self.worker.reload(self._roads(assembly, accounts), self._rules(plan))
+        self.operations = Operations(self.spool, self._clock, self.worker, tuple(accounts))
         self._plan = plan
         for listener, door in zip(self._listeners, plan.doors, strict=True):
             listener.use(self._house(plan, door))
+        local = self._local_client(plan)
+        self._handover.use(self._house(plan, plan.doors[0]), local)
+        self._drop.use(self.intake, local)
+        self._control.use(self.operations)
         self._tell(plan, None)
 
     async def stop(self, patience: float = DRAIN) -> None:
@@ -146,23 +151,19 @@ class Relay:
         self._listeners = [
             Listener(door.address, self._house(plan, door), self._doors) for door in plan.doors
         ]
-        local = self._house(plan, plan.doors[0])
-        handover = Handover(self._runtime, local, self._doors, client=self._local_client(plan))
-        control = ControlServer(self._runtime, self.operations, self._observer)
-        self._local = (handover, control)
+        house, local = self._house(plan, plan.doors[0]), self._local_client(plan)
+        self._handover = Handover(self._runtime, house, self._doors, client=local)
+        self._control = ControlServer(self._runtime, self.operations, self._observer)
+        self._local = (self._handover, self._control)
         for server in self._local:
             await server.start()
         for listener in self._listeners:
             await listener.start()
-        drop = DropFolder(
-            self._assembly.state,
-            self.intake,
-            clock=self._clock,
-            observer=self._observer,
-            client=self._local_client(plan),
+        self._drop = DropFolder(
+            self._assembly.state, self.intake, clock=self._clock, observer=self._observer, client=local
         )
-        drop.ensure()
-        self._tasks = [asyncio.create_task(drop.run(), name="drop folder")]
+        self._drop.ensure()
+        self._tasks = [asyncio.create_task(self._drop.run(), name="drop folder")]
 
     def _accounts(self, assembly: Assembly) -> dict[str, Account]:
         return {name: assembly.account(name) for name in assembly.names}
