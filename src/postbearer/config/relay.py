@@ -19,6 +19,7 @@ class ListenerSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_on
     certificate: Annotated[str | None, Prose("Certificate chain (PEM file).")] = None
     key: Annotated[str | None, Prose("Private key (PEM file).")] = None
     legacy: Annotated[bool, Prose("For devices: HELO, no login, lenient line ends.")] = False
+    old_tls: Annotated[bool, Prose("Take TLS 1.0 and 1.1 too; legacy listeners only.")] = False
 
 
 class ClientSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import ssl
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -109,6 +110,12 @@ def _door(
             key="relay.listeners",
             hint='Give it tls = "starttls" with a certificate, or legacy = true with named networks.',
         )
+    if listener.old_tls and not listener.legacy:
+        raise ConfigError(
+            f"{listener.address} would take old TLS from everybody.",
+            key="relay.listeners.old-tls",
+            hint="Set legacy = true and name the networks of the devices, or leave old-tls out.",
+        )
     context = _context(listener, Path(assembly.configuration.path).absolute().parent)
     offer = Offer(
         hostname=hostname,
@@ -149,6 +156,8 @@ def _context(listener: ListenerSettings, folder: Path) -> ssl.SSLContext | None:
         )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if listener.old_tls:
+        _take_old_tls(context)
     try:
         key = folder / listener.key if listener.key else None
         context.load_cert_chain(folder / listener.certificate, key, password=lambda: "")
@@ -159,6 +168,14 @@ def _context(listener: ListenerSettings, folder: Path) -> ssl.SSLContext | None:
             hint="Certificate and key must be PEM files that belong together.",
         ) from None
     return context
+
+
+def _take_old_tls(context: ssl.SSLContext) -> None:
+    """For printers that know no better: the mail of the named networks is not protected by this."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # it is deprecated; that is why it is opt-in
+        context.minimum_version = ssl.TLSVersion.TLSv1
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")  # OpenSSL 3 has no TLS 1.0 above level 0
 
 
 def _admission(settings: ClientSettings) -> Admission:
