@@ -37,10 +37,9 @@ class PowerDisk:
         self._mounted = False
         self.mount()
 
-    def mount(self) -> None:
-        done = subprocess.run(
-            [program("mount", "mount"), "-o", "loop", self._image, self.path], capture_output=True, text=True
-        )
+    def mount(self, mode: str = "rw") -> None:
+        argv = [program("mount", "mount"), "-o", f"loop,{mode}", self._image, self.path]
+        done = subprocess.run(argv, capture_output=True, text=True)
         if done.returncode and not Path("/dev/loop-control").exists():
             pytest.skip(f"this kernel has no loop devices: {done.stderr.strip()}")
         assert done.returncode == 0, done.stderr
