@@ -7,10 +7,12 @@ import os
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +25,8 @@ MARK = re.compile(r"<!-- (not run|file|exits|setup): (.+?) -->")
 FENCE = re.compile(r"( *)(```+)(\w*)")
 INHERITED = re.compile(r"PIP_.*|.*_PROXY|SSL_CERT_.*|LANG|TMPDIR", re.IGNORECASE)
 SECONDS = 300
+RELAY = "2525"  # the port of the relay on all pages; what runs listens on a free one
+USUAL = ".config/postbearer/postbearer.toml"
 
 
 @dataclass
@@ -97,6 +101,7 @@ class Reader:
             "COLUMNS": "110",
         }
         self.started: list[subprocess.Popen[str]] = []
+        self.relay_port = free_port()
 
     def __enter__(self) -> Self:
         return self
@@ -119,6 +124,8 @@ class Reader:
         Raises AssertionError with the line, the command and what came out instead.
         """
         self.clone_from_here(page)
+        if "<!-- setup: relay -->" in page:
+            page = page.replace(RELAY, self.relay_port)
         for block in blocks(page):
             if "setup" in block.marks:
                 self.set_up(block.marks["setup"])
@@ -172,18 +179,51 @@ class Reader:
         return code, log.read_text()
 
     def set_up(self, fixture: str) -> None:
-        """Start what a page takes for granted, ``sandbox`` or ``sandbox PROVIDER``; take its variables."""
+        """Start what a page takes for granted: ``sandbox``, ``sandbox PROVIDER`` or ``relay``."""
         name, _, provider = fixture.partition(" ")
-        assert name == "sandbox", f"no fixture {name!r}"
-        words = ["postbearer", "sandbox", "--json", *(["--provider", provider] if provider else [])]
+        starts = {"sandbox": self.set_up_sandbox, "relay": self.set_up_relay}
+        assert name in starts, f"no fixture {name!r}"
+        starts[name](*provider.split())
+
+    def set_up_sandbox(self, provider: str = "generic") -> None:
+        """A mail provider, and its variables."""
         log = self.home.parent / "sandbox.json"
+        process = self.start(f"exec postbearer sandbox --json --provider {provider}", log)
+        told = when_ready(log, process, lambda text: json.JSONDecoder().raw_decode(text.lstrip())[0])
+        self.remember(f". {shlex.quote(told['environment'])}")
+
+    def set_up_relay(self) -> None:
+        """The relay, as the page configures it; on the page's port, also where that says nothing of it."""
+        listen = f"POSTBEARER_RELAY__LISTEN='[\"127.0.0.1:{self.relay_port}\"]'"
+        log = self.home.parent / f"relay-{len(self.started)}.log"
+        process = self.start(
+            f'grep -qs ":{self.relay_port}" "${{POSTBEARER_CONFIG:-$HOME/{USUAL}}}" || export {listen}\n'
+            "POSTBEARER_ALLOW_EPHEMERAL=true exec postbearer serve",
+            log,
+        )
+        when_ready(log, process, lambda text: text[text.index("the relay listens on") :])
+        self.remember(f"export RELAY_HOST=127.0.0.1 RELAY_PORT={self.relay_port}")
+
+    def start(self, script: str, log: Path) -> subprocess.Popen[str]:
+        """A program that runs until the page ends, in the shell's folder and with its variables."""
         with log.open("w") as output:
             process = subprocess.Popen(
-                words, cwd=self.home, env=self.env, stdout=output, text=True, start_new_session=True
+                ["bash", "-c", f". {shlex.quote(str(self.remembered))}\n{script}"],
+                cwd=self.home,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+                start_new_session=True,
             )
         self.started.append(process)
+        threading.Thread(target=process.wait, daemon=True).start()  # a page that ends it sees it gone
+        return process
+
+    def remember(self, line: str) -> None:
         with self.remembered.open("a") as shell:
-            shell.write(f". {shlex.quote(first_json(log, process)['environment'])}\n")
+            shell.write(f"{line}\n")
 
     def clone_from_here(self, page: str) -> None:
         """`git clone` of the project's address takes this checkout: what is read is what is tested."""
@@ -195,12 +235,17 @@ class Reader:
             }
 
 
-def first_json(log: Path, process: subprocess.Popen[str]) -> Any:
-    """The JSON value a program prints when it is ready."""
+def when_ready(log: Path, process: subprocess.Popen[str], told: Callable[[str], Any]) -> Any:
+    """What `told` makes of a program's output, as soon as it raises no ValueError."""
     until = time.monotonic() + 30
     while time.monotonic() < until and process.poll() is None:
         try:
-            return json.JSONDecoder().raw_decode(log.read_text().lstrip())[0]
+            return told(log.read_text())
         except ValueError:
             time.sleep(0.05)
     raise AssertionError(f"{log.stem} did not get ready: {log.read_text()}")
+
+
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        return str(found.getsockname()[1])

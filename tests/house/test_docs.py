@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from house.reader import Reader, matches
 from house.tree import ROOT
+from support.local import short_folder
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROSE = [*PAGES, *(ROOT / name for name in ("CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"))]
@@ -19,10 +21,11 @@ def named(page: Path) -> str:
 
 
 @pytest.fixture
-def reader(tmp_path: Path) -> Reader:
-    home = tmp_path / "home"
-    home.mkdir()
-    return Reader(home)
+def reader() -> Iterator[Reader]:
+    with short_folder() as folder:  # a relay makes sockets in it
+        home = folder / "home"
+        home.mkdir()
+        yield Reader(home)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
