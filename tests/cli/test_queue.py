@@ -192,6 +192,26 @@ def test_an_empty_queue_says_so(home: Home, state: Path) -> None:
     assert home.run("queue").out == "The queue is empty.\n"
 
 
+def test_options_alone_mean_the_list(home: Home, state: Path) -> None:
+    stopped(state)
+    everything = json.loads(home.run("queue", "--all", "--json").out)["messages"]
+    assert [each["id"] for each in everything] == ["m1", "m2", "m3"]
+    assert [each["name"] for each in json.loads(home.run("accounts", "--json").out)["accounts"]] == ["alerts"]
+    assert "Commands:" in home.run("queue", "-h").out
+
+
+def test_mail_that_waits_for_its_account_is_promised_no_time(home: Home, state: Path) -> None:
+    async def paused(spool: Spool, now: float) -> None:
+        await accept(spool, "m1", account="alerts", accepted=now - 60, due=now - 60)
+        (claimed,) = await claim(spool, now, account="alerts")
+        await spool.settle(
+            claimed, ending(claimed, Status.DEFERRED, at=now, reply="535 5.7.3 No", due=now - 1)
+        )
+
+    stopped(state, paused)
+    assert "again in" not in home.run("queue").out
+
+
 def test_without_relay_and_queue_the_next_step_is_told(home: Home, state: Path) -> None:
     ran = home.run("queue", "list")
     assert ran.code == 78

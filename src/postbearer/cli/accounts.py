@@ -7,20 +7,17 @@ from typing import Any
 
 import click
 
-from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.options import Common, Listing, common_options, json_option, pass_common
 from postbearer.cli.output import print_json
 from postbearer.cli.shown import age, facts, moment, table
 
 
-@click.group("accounts", invoke_without_command=True)
-@click.pass_context
-def command(context: click.Context) -> None:
+@click.group("accounts", cls=Listing)
+def command() -> None:
     """Show whether each account sends, and pause or resume it.
 
     Without a word behind it, it lists them.
     """
-    if context.invoked_subcommand is None:
-        context.invoke(list_)
 
 
 @command.command("list")

@@ -38,6 +38,17 @@ def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Any
     return value
 
 
+class Listing(click.Group):
+    """A group that lists when no command is named: ``queue --all`` is ``queue list --all``."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put ``list`` before options that stand alone."""
+        named = any(not word.startswith("-") for word in args[:1])
+        if not named and not set(args[:1]) & {"-h", "--help"} and not ctx.resilient_parsing:
+            args = ["list", *args]
+        return super().parse_args(ctx, args)
+
+
 def common_options(function: F) -> F:
     """Add ``--config`` and ``--verbose``; their values are in `Common`."""
     function = click.option(

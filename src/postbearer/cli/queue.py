@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.options import Common, Listing, common_options, json_option, pass_common
 from postbearer.cli.output import print_json, printable
 from postbearer.cli.shown import age, facts, moment, table
 from postbearer.errors import UsageError
@@ -24,15 +24,12 @@ _FINAL = ("delivered", "failed", "expired", "cancelled")
 _PAGE = 100
 
 
-@click.group("queue", invoke_without_command=True)
-@click.pass_context
-def command(context: click.Context) -> None:
+@click.group("queue", cls=Listing)
+def command() -> None:
     """Look at the queue of the relay, and work on it, whether the relay runs or not.
 
     Without a word behind it, it lists what is open.
     """
-    if context.invoked_subcommand is None:
-        context.invoke(list_)
 
 
 def _span(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
@@ -273,7 +270,8 @@ def _rows(message: Any) -> Iterator[tuple[str, ...]]:
     first = message["id"], age(message["age"])
     for row in message["recipients"]:
         known = row["reply"] or row["cause"]
-        if row["due"] is not None and row["status"] == "deferred":
-            known = f"again in {age(max(0.0, row['due'] - time.time()))}; {known}"
+        left = (row["due"] or 0.0) - time.time()
+        if row["status"] == "deferred" and left > 0:  # else it waits for its account, not for a time
+            known = f"again in {age(left)}; {known}"
         yield (*first, row["status"], message["sender"] or "<>", row["address"], known)
         first = "", ""

@@ -89,6 +89,7 @@ class Outlet:
     def went_well(self) -> None:
         """The provider dealt with a message: what was given up comes back little by little."""
         self._failures = 0
+        self.last_error = ""
         self._rest_until = -math.inf
         self._good += 1
         if self._good >= GROW_AFTER and self._limit < self._most:
