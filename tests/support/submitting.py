@@ -6,11 +6,13 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from postbearer.account import Account
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
+
+from postbearer.account import Account, Rule
 from postbearer.clock import Clock, SystemClock
 from postbearer.engine import Intake, IntakeSettings, Router
 from postbearer.observer import Silent
@@ -26,12 +28,18 @@ MESSAGE = b"From: app@example.org\r\nTo: b@example.net\r\nSubject: x\r\n\r\nhell
 PATIENCE = 10.0  # seconds after which a test that waits for a reply has failed
 
 
+def cheap_hash(password: str) -> str:
+    """An argon2id hash that costs no time."""
+    made = Argon2id(salt=b"0123456789abcdef", length=32, iterations=1, lanes=1, memory_cost=8)
+    return made.derive_phc_encoded(password.encode())
+
+
 def offering(**options: Any) -> Offer:
     limits = options.pop("limits", Limits(max_size=100_000))
     return Offer("relay.example.org", Extensions(dict.fromkeys(EXTENSIONS, ())), limits, **options)
 
 
-def account(sender: str = "force", **options: Any) -> Account:
+def account(sender: Rule = "force", **options: Any) -> Account:
     return Account.smtp(
         "alerts@example.org", servers=["mail.example.org:587"], authentication="none", name="alerts",
         sender=sender, **options,
@@ -119,7 +127,7 @@ class Talk:
         self.writer = writer
 
     @classmethod
-    async def open(cls, host: str, port: int, **options: Any) -> Self:
+    async def open(cls, host: str | None, port: int | None, **options: Any) -> Self:
         return cls(*await asyncio.open_connection(host, port, **options))
 
     async def __aenter__(self) -> Self:
@@ -130,6 +138,11 @@ class Talk:
 
     def send(self, data: bytes) -> None:
         self.writer.write(data)
+
+    def half_close(self) -> None:
+        """Say that no more will come."""
+        with suppress(OSError):  # the server may have hung up already
+            self.writer.write_eof()
 
     async def reply(self) -> str:
         """The next reply, its lines joined by newlines; ``""`` when the connection has ended."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import cast
 
 HIGH = 256 * 1024  # octets buffered before the client has to wait
-LINGER = 5.0  # seconds that a client has for its last replies once the connection is closed
+LINGER = 2.0  # seconds that a client has for its last replies once the connection is closed
 
 
 class Link(asyncio.Protocol):
@@ -26,6 +26,7 @@ class Link(asyncio.Protocol):
         self._buffered = 0
         self._ended = False  # no more will come
         self._lost = False  # nor can anything be said
+        self._deaf = False  # what comes is dropped
         self._paused = False  # we do not read
         self._choked = False  # the client does not read
         self._waiter: asyncio.Future[None] | None = None
@@ -44,6 +45,8 @@ class Link(asyncio.Protocol):
             self._task = asyncio.ensure_future(self._serve(self))
 
     def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
         self._pieces.append(data)
         self._buffered += len(data)
         self.received += len(data)
@@ -55,7 +58,9 @@ class Link(asyncio.Protocol):
     def eof_received(self) -> bool:
         self._ended = True
         self._wake()
-        return not self.tls  # a half-closed client still gets its replies; TLS knows no such thing
+        return not (
+            self.tls or self._deaf
+        )  # a half-closed client still gets its replies; TLS knows no such thing
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._ended = self._lost = True
@@ -158,15 +163,29 @@ class Link(asyncio.Protocol):
         self.tls = True
         return True
 
-    def close(self, last: bytes = b"") -> None:
-        """Send `last` and close. What a client has not read within `LINGER` seconds it never gets."""
-        if self._lost or self.transport.is_closing():
-            return  # asyncio's TLS transport forgets its protocol when it is closed twice
+    def close(self, last: bytes = b"", *, linger: bool = False) -> None:
+        """Send `last` and close, within `LINGER` seconds.
+
+        With `linger`, what the client still sends is waited for, and dropped: octets that nobody took make
+        the system reset the connection, and a reply that was on its way is lost (RFC 9293 3.10.4).
+        """
+        if self.transport.is_closing() or self._deaf:
+            return
         if last:
             self.transport.write(last)
-        self.transport.close()
-        if self.transport.get_write_buffer_size():
+        if linger and not self._ended and self.transport.can_write_eof():
+            self._deaf = True
+            self.take()
+            self.transport.write_eof()
+        else:
+            self.transport.close()
+        if self._deaf or self.transport.get_write_buffer_size():
             self._loop.call_later(LINGER, self.transport.abort)
+
+    async def gone(self) -> None:
+        """Wait until the connection is no more; `close` sees to that."""
+        while not self._lost:
+            await self._wait(None)
 
     def abort(self) -> None:
         self.transport.abort()

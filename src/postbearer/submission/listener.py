@@ -123,6 +123,7 @@ class Listener:
             self._sessions.add(session)
             try:
                 await session.run()
+                await link.gone()
             finally:
                 self._sessions.discard(session)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from dataclasses import dataclass, field, replace
 
@@ -104,6 +105,7 @@ class SmtpSession:
         self._login = ""
         self._transaction: Transaction | None = None
         self._stopping = False
+        self._quit = False
         self._useful = self._heard = house.clock.monotonic()  # the last message, the last command
 
     async def run(self) -> None:
@@ -117,7 +119,7 @@ class SmtpSession:
             raise
         finally:
             await self._forget()
-            self._link.close(self._core.data_to_send())
+            self._link.close(self._core.data_to_send(), linger=not (self._quit or self._stopping))
 
     def stop(self) -> None:
         """Shut down: as soon as no message is under way, the client is told 421."""
@@ -127,6 +129,7 @@ class SmtpSession:
             self._link.close(self._core.data_to_send())
 
     async def _converse(self) -> None:
+        await asyncio.sleep(0)  # what came with the connection comes now
         if early := self._link.take():  # it should have waited for the greeting (RFC 5321 4.3.1)
             self._core.receive(early)
         self._core.greet()
@@ -152,6 +155,7 @@ class SmtpSession:
     async def _answer_all(self) -> None:
         while (event := self._core.next_event()) is not None:
             if isinstance(event, Closed | Quit):
+                self._quit = isinstance(event, Quit)
                 return
             await self._answer(event)
         if self._transaction is None:
