@@ -110,3 +110,5 @@ def test_a_reader_complains(page: str, complaint: str, reader: Reader) -> None:
 def test_dots_stand_for_anything() -> None:
     assert matches("a ... c\n...\nend", "a b c\nx\ny\nend\n")
     assert not matches("a ... c", "a b d")
+    assert matches("a    b", "a  b")
+    assert not matches("a    b", "a b")
