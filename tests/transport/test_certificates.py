@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 import warnings
@@ -115,7 +116,10 @@ async def test_c3_the_right_name(tmp_path: Path, host: str, names: list[str]) ->
             id="another host of ours",
         ),
         pytest.param(
-            "mail.example.com", AUTHORITY.issue_cert(common_name="mail.example.com"), "mismatch", id="CN only"
+            "mail.example.com",
+            AUTHORITY.issue_cert(common_name="mail.example.com"),
+            "mismatch|Empty Subject Alternative Name",  # Python 3.13 asks OpenSSL to be strict
+            id="CN only",
         ),
         pytest.param("example.com", AUTHORITY.issue_cert("*.com"), "mismatch", id="wildcard too wide"),
         pytest.param(
@@ -134,7 +138,7 @@ async def test_c3_a_certificate_that_does_not_hold(
         await attempt(host, serving(certificate), tmp_path / "ca.pem")
     error = caught.value
     assert host in str(error)
-    assert reason in str(error)
+    assert re.search(reason, str(error))
     assert error.hint
     assert judge(error).state is State.DEFERRED
 

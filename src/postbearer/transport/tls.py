@@ -90,6 +90,7 @@ _CERTIFICATE_HINTS = {  # OpenSSL's X509_V_ERR_… → what to do
     21: "If this server is yours, name its authority with ca-file.",
     62: "Use the name the certificate was made for, or have one made for this name.",
     64: "Use the name the certificate was made for instead of an address.",
+    **dict.fromkeys(range(79, 93), "It breaks rules of RFC 5280: its operator must have it made anew."),
 }
 _HANDSHAKE_HINTS = {  # OpenSSL's reason → what to do
     "WRONG_VERSION_NUMBER": 'This port speaks plain SMTP first: use tls = "starttls", or port 465.',
