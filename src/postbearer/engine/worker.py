@@ -184,6 +184,8 @@ class Worker:
         await self._retire()
         while True:
             now = self._clock.now()
+            if not any(way.open(now) for way in self._outlets.values()):
+                return min((way.opens_at(now) for way in self._outlets.values()), default=math.inf)
             lanes = await self._spool.lanes(now)
             if not await self._claim(lanes):
                 return min((self._time_of(lane) for lane in lanes), default=math.inf)

@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 from pathlib import Path
+from typing import NamedTuple
 
 from postbearer.errors import StoreError
 from postbearer.keeping import FileLock
@@ -86,25 +87,37 @@ class Room:
     @property
     def reserve(self) -> int:
         """Octets kept free, so that what was accepted can be marked and checkpointed."""
-        if self._reserve is not None:
-            return self._reserve
-        return max(SMALLEST_RESERVE, shutil.disk_usage(self._folder).total // RESERVE_SHARE)
+        return self._kept(self._look().total)
 
     def missing(self, size: int) -> int:
         """How many octets are missing to write `size` and keep the reserve; 0 if there is room."""
-        if not self._inodes():
-            return max(size, 1)
-        return max(0, self.reserve + size - shutil.disk_usage(self._folder).free)
+        found = self._look()
+        return max(0, self._kept(found.total) + size - found.free) if found.files else max(size, 1)
 
     def tight(self) -> bool:
         """Less than half of the reserve is left: what is delivered could not be marked."""
-        return shutil.disk_usage(self._folder).free < self.reserve // 2
+        found = self._look()
+        return found.free < self._kept(found.total) // 2
 
-    def _inodes(self) -> bool:
+    def _kept(self, total: int) -> int:
+        return max(SMALLEST_RESERVE, total // RESERVE_SHARE) if self._reserve is None else self._reserve
+
+    def _look(self) -> _Disk:
+        """One look: it is asked for each message, and lets the other thread run each time."""
         if sys.platform == "win32":
-            return True
+            usage = shutil.disk_usage(self._folder)
+            return _Disk(usage.total, usage.free)
         found = os.statvfs(self._folder)
-        return found.f_files == 0 or found.f_favail >= FEWEST_FILES
+        files = found.f_files == 0 or found.f_favail >= FEWEST_FILES
+        return _Disk(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize, files)
+
+
+class _Disk(NamedTuple):
+    """Octets; `files`: whether there is room for more of them."""
+
+    total: int
+    free: int
+    files: bool = True
 
 
 class Claim:
