@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from postbearer.errors import LocalProtocolError, ProtocolError, RemoteProtocolError
-from postbearer.wire.content import DotStuffer, LineCheck
+from postbearer.wire.content import DotStuffer, LineEndCheck
 from postbearer.wire.events import (
     Answer,
     Auth,
@@ -65,6 +65,11 @@ class Client:
         return len(self._machine.owed)
 
     @property
+    def next_turn(self) -> Command:
+        """The command whose reply comes next, without its credential. Raises `IndexError` if none is owed."""
+        return self._machine.owed[0][1]
+
+    @property
     def has_buffered(self) -> bool:
         """True if a part of a reply is here whose end is not."""
         return self._reader.pending
@@ -83,9 +88,10 @@ class Client:
             raise LocalProtocolError(f"{self._chunk_left} octets of the BDAT chunk are still missing.")
         if isinstance(command, EndOfContent):
             return self._end_content(command)
+        if isinstance(command, Data) and self._binary:
+            raise LocalProtocolError("BODY=BINARYMIME content is sent with BDAT only (RFC 3030 3).")
         utf8 = command.parameters.smtputf8 if isinstance(command, Mail) else self._utf8
         line = render(command, self.extensions, utf8=utf8)
-        self._refuse_binary_by_dot(command)
         self._machine.send(_without_secret(command), pipelining=self.extensions.pipelining)
         if isinstance(command, Mail):
             self._open_transaction(command)
@@ -134,7 +140,7 @@ class Client:
         self._raise_failure()
         if self.state is not ClientState.UNWANTED:
             raise LocalProtocolError(f"There is no content to abort: {self.state.value}.")
-        self._machine.owe(EndOfContent(), pipelining=self.extensions.pipelining)
+        self._machine.owe(EndOfContent, EndOfContent(), pipelining=self.extensions.pipelining)
         return b".\r\n"
 
     def receive(self, data: bytes) -> list[Answer]:
@@ -148,9 +154,10 @@ class Client:
         try:
             self._reader.feed(data)
             while self._machine.owed and (reply := self._reader.next_reply()) is not None:
-                answer = Answer(self._machine.answer(reply), reply)
-                self._learn(answer)
-                answers.append(answer)
+                command = self._machine.answer(reply)
+                if isinstance(command, Ehlo) and reply.positive:
+                    self.extensions = Extensions.parse(reply.lines[1:])
+                answers.append(Answer(command, reply))
             if self._reader.pending and not self._machine.owed:
                 answers += self._unasked()
         except RemoteProtocolError as error:
@@ -160,10 +167,6 @@ class Client:
             if not answers or isinstance(answers[-1].command, StartTls):
                 raise
         return answers
-
-    def _learn(self, answer: Answer) -> None:
-        if isinstance(answer.command, Ehlo) and answer.reply.positive:
-            self.extensions = Extensions.parse(answer.reply.lines[1:])
 
     def _unasked(self) -> list[Answer]:
         """Judge bytes that came while no reply was owed."""
@@ -191,17 +194,12 @@ class Client:
         self._binary = mail.parameters.body == "BINARYMIME"
         self._in_chunks = self._last_chunk = False
         self._chunk_left = 0
-        self._check = LineCheck()
+        self._check = LineEndCheck()
         self._stuffer = DotStuffer()
 
-    def _refuse_binary_by_dot(self, command: Command) -> None:
-        if isinstance(command, Data) and self._binary:
-            raise LocalProtocolError("BODY=BINARYMIME content is sent with BDAT only (RFC 3030 3).")
-
     def _refuse_defect(self) -> None:
-        if self._check.defect:
-            defect = _DEFECTS[self._check.defect]
-            raise self._fail(LocalProtocolError(f"The content holds {defect}."))
+        if defect := self._check.defect:
+            raise self._fail(LocalProtocolError(f"The content holds {_DEFECTS[defect]}."))
 
     def _fail(self, error: ProtocolError) -> ProtocolError:
         """From now on every call raises `error`."""
@@ -216,10 +214,8 @@ class Client:
 
 def _without_secret(command: Command) -> Command:
     """What is remembered of a command until it is answered: never a credential."""
-    match command:
-        case Auth(mechanism, initial):
-            return Auth(mechanism, None if initial is None else b"")
-        case AuthResponse(data):
-            return AuthResponse(None if data is None else b"")
-        case _:
-            return command
+    if isinstance(command, Auth):
+        return Auth(command.mechanism, None if command.initial is None else b"")
+    if isinstance(command, AuthResponse):
+        return AuthResponse(None if command.data is None else b"")
+    return command

@@ -1,6 +1,6 @@
 """Message content on the wire: dot-stuffing, the one true end of data, and what must not be inside.
 
-All three classes work on whole pieces at the speed of `bytes.find` and `bytes.replace`; what they
+All classes here work on whole pieces at the speed of `bytes.find` and `bytes.replace`; what they
 say depends on the bytes alone, never on how these were cut.
 """
 
@@ -14,62 +14,58 @@ _LINE_END = re.compile(rb"\r\n|\r|\n")
 END_OF_DATA = b"\r\n.\r\n"
 
 
-class LineCheck:
-    """Looks over content as it passes: line ends, NUL, longest line, eight bits."""
+class LineEndCheck:
+    """Looks over content as it passes: line ends and NUL."""
 
     def __init__(self) -> None:
-        self._pending_cr = False  # the last octet was a CR; its LF may still come
-        self._open_line = 0  # octets of the last, unfinished line
-        self._longest = 0
+        self._held = b""  # the last octet was a CR; its LF may still come
         self._bare = False
         self._nul = False
-        self.eight_bit = False
 
     def feed(self, data: bytes) -> None:
         """Look at the next piece."""
-        if not data:
-            return
-        pairs = data.count(b"\r\n")
-        lone_cr = data.count(b"\r") - pairs
-        lone_lf = data.count(b"\n") - pairs
-        if self._pending_cr:
-            if data[0] == 0x0A:
-                lone_lf -= 1
-            else:
-                self._bare = True
-        self._pending_cr = data[-1] == 0x0D
-        if self._pending_cr:
-            lone_cr -= 1
-        self._bare = self._bare or lone_cr > 0 or lone_lf > 0
-        self._nul = self._nul or b"\0" in data
-        self.eight_bit = self.eight_bit or not data.isascii()
-        self._measure(data)
+        self._look(data)
 
-    def _measure(self, data: bytes) -> None:
-        first_end = data.find(b"\n")
-        if first_end < 0:
-            self._open_line += len(data)
-            return
-        last_end = data.rfind(b"\n")
-        longest = self._open_line + first_end - 1  # without its CR
-        if first_end != last_end:
-            longest = max(longest, max(map(len, data[first_end + 1 : last_end].split(b"\n"))) - 1)
-        self._longest = max(self._longest, longest)
-        self._open_line = len(data) - last_end - 1
+    def _look(self, data: bytes) -> tuple[list[bytes], bool]:
+        """The lines of `data` with a CR that was held in front, and whether the last one has ended."""
+        if self._held:
+            data = self._held + data
+        self._held = data[-1:] if data.endswith(b"\r") else b""
+        if self._held:
+            data = data[:-1]
+        lines = data.splitlines()  # also at a bare CR or LF, and then they do not make `data` again
+        clean = b"\r\n".join(lines)
+        self._bare = self._bare or (data != clean and data != clean + b"\r\n")
+        self._nul = self._nul or b"\0" in data
+        return lines, data.endswith(b"\n")
 
     def end(self) -> None:
         """No more comes: a CR that still waits for its LF was a bare one."""
-        self._bare = self._bare or self._pending_cr
+        self._bare = self._bare or bool(self._held)
 
     @property
     def defect(self) -> Literal["", "line-ending", "nul"]:
         """What is wrong so far. A bad line end is named before a NUL, in whatever order they came."""
         return "line-ending" if self._bare else "nul" if self._nul else ""
 
-    @property
-    def longest_line(self) -> int:
-        """Octets of the longest line without its CRLF (RFC 5321 4.5.3.1.6 allows 998)."""
-        return max(self._longest, self._open_line - self._pending_cr)
+
+class LineCheck(LineEndCheck):
+    """Looks at the longest line and at eight bits as well."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._open_line = 0  # octets of the last, unfinished line
+        self.longest_line = 0  # octets without CRLF (RFC 5321 4.5.3.1.6 allows 998)
+        self.eight_bit = False
+
+    def feed(self, data: bytes) -> None:
+        """Look at the next piece."""
+        self.eight_bit = self.eight_bit or not data.isascii()
+        lines, ended = self._look(data)
+        if lines:
+            first = self._open_line + len(lines[0])
+            self._open_line = 0 if ended else len(lines[-1]) if len(lines) > 1 else first
+            self.longest_line = max(self.longest_line, first, max(map(len, lines)))
 
 
 class LineEndFixer:

@@ -6,7 +6,7 @@ A client sends commands and receives `Answer`\\ s; a server receives commands an
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from postbearer.envelope import Body, Notify, Ret
 from postbearer.reply import Reply as Reply
@@ -161,8 +161,7 @@ Command = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A reply, paired with the command it answers. For `EndOfContent` it is the final word on the message."""
 
     command: Command

@@ -18,10 +18,19 @@ class Extensions:
     """The service extensions of one server: upper-case keyword → its parameters."""
 
     keywords: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # Read once, asked for every message: the largest one in octets, None when no fixed maximum is known
+    # (RFC 1870 4); and RFC 9422's MAILMAX, RCPTMAX, RCPTDOMAINMAX and whatever else was named.
+    size: int | None = field(init=False, repr=False, compare=False)
+    limits: Mapping[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         upper = {keyword.upper(): tuple(values) for keyword, values in self.keywords.items()}
+        matches = (_LIMIT.fullmatch(item.upper()) for item in upper.get("LIMITS", ()))
+        limits = {match[1]: int(match[2]) for match in matches if match}
+        size = next(iter(upper.get("SIZE", ())), "")
         object.__setattr__(self, "keywords", MappingProxyType(upper))
+        object.__setattr__(self, "size", (int(size) or None) if _NUMBER.fullmatch(size) else None)
+        object.__setattr__(self, "limits", MappingProxyType(limits))
 
     def __contains__(self, keyword: str) -> bool:
         return keyword.upper() in self.keywords
@@ -57,21 +66,9 @@ class Extensions:
         return [" ".join((keyword, *values)) for keyword, values in self.keywords.items()]
 
     @property
-    def size(self) -> int | None:
-        """The largest message in octets; None when no fixed maximum is known (RFC 1870 4)."""
-        first = next(iter(self.keywords.get("SIZE", ())), "")
-        return (int(first) or None) if _NUMBER.fullmatch(first) else None
-
-    @property
     def mechanisms(self) -> tuple[str, ...]:
         """SASL mechanisms in the order offered (RFC 4954 3)."""
         return self.keywords.get("AUTH", ())
-
-    @property
-    def limits(self) -> Mapping[str, int]:
-        """RFC 9422: MAILMAX, RCPTMAX, RCPTDOMAINMAX and whatever else was named."""
-        matches = (_LIMIT.fullmatch(item.upper()) for item in self.keywords.get("LIMITS", ()))
-        return {match[1]: int(match[2]) for match in matches if match}
 
     @property
     def pipelining(self) -> bool:

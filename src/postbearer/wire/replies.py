@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import deque
 from dataclasses import dataclass
 
 from postbearer.errors import RemoteProtocolError
@@ -9,6 +11,10 @@ from postbearer.reply import Reply, printable
 from postbearer.wire.buffer import BareLineFeed, LineBuffer, LineTooLong
 from postbearer.wire.grammar import CRLF, REPLY_LINE, BadSyntax, base64_decode
 from postbearer.wire.status import parse_enhanced
+
+# Whole replies of one line each, which is nearly all that ever comes: these are read in one go.
+_FLIGHT = re.compile(rb"(?:[2-5][0-9]{2} [^\r\n]*\r\n)+")
+_ONE_LINE = re.compile(rb"([2-5][0-9]{2}) ([^\r\n]*)\r\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,7 @@ class ReplyReader:
 
     def __init__(self, limits: ReplyLimits) -> None:
         self._limits = limits
+        self._whole: deque[tuple[bytes, bytes]] = deque()  # code and text; they stand before the buffer
         self._buffer = LineBuffer()
         self._code = b""
         self._lines: list[bytes] = []
@@ -36,12 +43,15 @@ class ReplyReader:
 
     def feed(self, data: bytes) -> None:
         """Append what arrived."""
-        self._buffer.feed(data)
+        if not self.pending and len(data) <= self._limits.line and _FLIGHT.fullmatch(data):
+            self._whole.extend(_ONE_LINE.findall(data))
+        else:
+            self._buffer.feed(data)
 
     @property
     def pending(self) -> bool:
         """True if anything is buffered, be it only a part of a reply."""
-        return bool(self._lines) or len(self._buffer) > 0
+        return bool(self._whole or self._lines or self._buffer)
 
     def next_reply(self) -> Reply | None:
         """The next whole reply, or None until more arrives.
@@ -49,6 +59,9 @@ class ReplyReader:
         Raises `RemoteProtocolError` for what is no reply: a bare CR or LF, a code that is not three
         ASCII digits from 200 to 599, two codes in one reply, too much of it.
         """
+        if self._whole:
+            code, text = self._whole.popleft()
+            return _reply(code, (text,))
         while (line := self._next_line()) is not None:
             match = REPLY_LINE.fullmatch(line)
             if match is None:
@@ -75,9 +88,14 @@ class ReplyReader:
             raise RemoteProtocolError("The server sent a line feed without carriage return.") from None
 
     def _finish(self) -> Reply:
-        code, lines = int(self._code), tuple(self._lines)
+        lines = tuple(self._lines)
         self._lines, self._total = [], 0
-        return Reply(code, lines, parse_enhanced(lines[0], code))
+        return _reply(self._code, lines)
+
+
+def _reply(digits: bytes, lines: tuple[bytes, ...]) -> Reply:
+    code = int(digits)
+    return Reply(code, lines, parse_enhanced(lines[0], code))
 
 
 def _shown(line: bytes) -> str:

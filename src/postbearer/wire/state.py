@@ -157,6 +157,13 @@ ANSWERED: Mapping[ClientState, Mapping[tuple[Turn, int], ClientState]] = {
     _S.ERROR: {},
 }
 
+# Where each turn leads as long as its reply is not known. If the last BDAT is refused, only RSET is right;
+# if not, RSET does no harm: so RSET it is (RFC 3030 2).
+ASSUMED: Mapping[ClientState, Mapping[Turn, ClientState]] = {
+    state: {**{turn: after for (turn, kind), after in turns.items() if kind == 2}, LastBdat: _S.SPOILT}
+    for state, turns in ANSWERED.items()
+}
+
 # RFC 2920 3.1: behind these nothing may be sent before their reply is here. AUTH and STARTTLS may
 # not be followed for reasons of their own (RFC 4954 4, RFC 3207 4.2).
 LAST_IN_FLIGHT: frozenset[Turn] = frozenset({Greeting, Ehlo, StartTls, Auth, AuthResponse, Data, Noop, Quit})
@@ -173,18 +180,8 @@ class ClientMachine:
     def __init__(self) -> None:
         self.state = ClientState.GREETING
         self.authenticated = False
-        self.owed: deque[Command] = deque([Greeting()])
-        self._ahead: ClientState | None = ClientState.GREETED  # None: compute it again
-
-    @property
-    def ahead(self) -> ClientState:
-        """Where all commands sent will lead if none is refused."""
-        if self._ahead is None:
-            ahead = self.state
-            for command in self.owed:
-                ahead = _assume(ahead, turn_of(command))
-            self._ahead = ahead
-        return self._ahead
+        self.owed: deque[tuple[Turn, Command]] = deque([(Greeting, Greeting())])
+        self.ahead = ClientState.GREETED  # where all commands sent will lead if none is refused
 
     def send(self, command: Command, *, pipelining: bool) -> None:
         """Note that `command` goes out. Raises `LocalProtocolError` if it must not, and changes nothing."""
@@ -193,21 +190,20 @@ class ClientMachine:
             raise LocalProtocolError(f"{name_of(command)} cannot be sent now: {self.ahead.value}.")
         if turn is Auth and self.authenticated:
             raise LocalProtocolError("AUTH succeeded already; there is no second one (RFC 4954 4).")
-        self.owe(command, pipelining=pipelining)
+        self.owe(turn, command, pipelining=pipelining)
 
-    def owe(self, command: Command, *, pipelining: bool) -> None:
+    def owe(self, turn: Turn, command: Command, *, pipelining: bool) -> None:
         """Note that a reply to `command` is owed from now on."""
         if self.owed:
-            last = self.owed[-1]
-            if turn_of(last) in LAST_IN_FLIGHT or not pipelining:
-                raise LocalProtocolError(f"{name_of(command)} must wait for the reply to {name_of(last)}.")
-        self._ahead = _assume(self.ahead, turn_of(command))
-        self.owed.append(command)
+            last, before = self.owed[-1]
+            if last in LAST_IN_FLIGHT or not pipelining:
+                raise LocalProtocolError(f"{name_of(command)} must wait for the reply to {name_of(before)}.")
+        self.ahead = ASSUMED[self.ahead].get(turn, self.ahead)
+        self.owed.append((turn, command))
 
     def answer(self, reply: Reply) -> Command:
         """Pair `reply` with the oldest turn. Raises `RemoteProtocolError` if it makes no sense there."""
-        command = self.owed[0]
-        turn = turn_of(command)
+        turn, command = self.owed[0]
         after = self._after(turn, reply)
         if after is None:
             raise RemoteProtocolError(f"The server answered {name_of(command)} with {reply.quoted}.")
@@ -216,7 +212,9 @@ class ClientMachine:
         if turn in (Auth, AuthResponse) and reply.positive:
             self.authenticated = True
         if not (reply.positive and self.owed) or after is ClientState.CLOSING:
-            self._ahead = None
+            self.ahead = after
+            for waiting, _ in self.owed:
+                self.ahead = ASSUMED[self.ahead].get(waiting, self.ahead)
         return command
 
     def answer_early(self, reply: Reply) -> Command | None:
@@ -234,8 +232,8 @@ class ClientMachine:
     def _after(self, turn: Turn, reply: Reply) -> ClientState | None:
         if turn is Quit or reply.code in (221, 421) or self.state is ClientState.CLOSING:
             return ClientState.CLOSING
-        unlisted = self.state if reply.kind >= 4 else None
-        return ANSWERED[self.state].get((turn, reply.kind), unlisted)
+        kind = reply.kind
+        return ANSWERED[self.state].get((turn, kind), self.state if kind >= 4 else None)
 
     def tls_started(self) -> None:
         """Forget what was said in clear text; EHLO comes next (RFC 3207 4.2)."""
@@ -249,15 +247,7 @@ class ClientMachine:
         self._move(ClientState.ERROR)
 
     def _move(self, state: ClientState) -> None:
-        self.state = self._ahead = state
-
-
-def _assume(state: ClientState, turn: Turn) -> ClientState:
-    """Where `turn` leads as long as its reply is not known."""
-    if turn is LastBdat:
-        # If it is refused, only RSET is right; if not, RSET does no harm: so RSET it is (RFC 3030 2).
-        return ClientState.SPOILT
-    return ANSWERED[state].get((turn, 2), state)
+        self.state = self.ahead = state
 
 
 def name_of(command: Command) -> str:

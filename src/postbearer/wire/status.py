@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import IntEnum
+from functools import lru_cache
 
 from postbearer.reply import EnhancedStatus, Reply
 
@@ -50,7 +51,7 @@ class Code(IntEnum):
 
 
 # RFC 3463 2: numbers of one to three digits, no leading zeros; what follows must be apart.
-_ENHANCED = re.compile(rb"([245])\.(0|[1-9][0-9]{0,2})\.(0|[1-9][0-9]{0,2})(?![^ \t])")
+_ENHANCED = re.compile(rb"[245]\.(?:0|[1-9][0-9]{0,2})\.(?:0|[1-9][0-9]{0,2})(?![^ \t])")
 
 
 def parse_enhanced(line: bytes, code: int) -> EnhancedStatus | None:
@@ -59,9 +60,15 @@ def parse_enhanced(line: bytes, code: int) -> EnhancedStatus | None:
     None if there is none, or if its class contradicts `code` (RFC 2034 4): then the code counts.
     """
     match = _ENHANCED.match(line)
-    if match is None or int(match[1]) != code // 100:
+    if match is None:
         return None
-    return EnhancedStatus(int(match[1]), int(match[2]), int(match[3]))
+    status = _status(match[0])
+    return status if status.kind == code // 100 else None
+
+
+@lru_cache(maxsize=256)
+def _status(digits: bytes) -> EnhancedStatus:
+    return EnhancedStatus(*map(int, digits.split(b".")))
 
 
 def compose(code: int, *texts: str, enhanced: str = "") -> Reply:
