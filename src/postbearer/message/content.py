@@ -6,8 +6,7 @@ import os
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, NamedTuple, Protocol
 
 from postbearer.errors import UsageError
 
@@ -34,14 +33,12 @@ class Content(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Traits:
+class Traits(NamedTuple):
     """What `scan` found."""
 
     size: int
     eight_bit: bool
     binary: bool
-    checksum: int  # CRC-32: tells an accidental change, not a forgery
 
 
 class Scanner:
@@ -51,12 +48,10 @@ class Scanner:
         self._size = 0
         self._eight_bit = False
         self._binary = False
-        self._checksum = 0
         self._tail = b""  # the line begun in the last piece; never more than one over-long line
 
     def feed(self, data: bytes) -> None:
         self._size += len(data)
-        self._checksum = zlib.crc32(data, self._checksum)
         self._eight_bit = self._eight_bit or not data.isascii()
         if not self._binary:
             self._check_lines(data)
@@ -65,18 +60,32 @@ class Scanner:
         """The traits of everything fed. A line that has no end is a line; a CR that has no LF is bare."""
         if b"\r" in self._tail or len(self._tail) > LONGEST_LINE:
             self._binary = True
-        return Traits(self._size, self._eight_bit, self._binary, self._checksum)
+        return Traits(self._size, self._eight_bit, self._binary)
 
     def _check_lines(self, data: bytes) -> None:
-        lines = (self._tail + data).split(b"\r\n")
-        self._tail = lines.pop()
-        whole = b"".join(lines)
+        data = self._tail + data if self._tail else data
+        end = data.rfind(b"\n") + 1
+        whole, self._tail = data[:end], data[end:]
         tail = self._tail.removesuffix(b"\r")  # its LF may be in the next piece
+        lines = whole.splitlines()  # also at a bare CR or LF, and then they do not make `whole` again
+        lines.append(b"")
         self._binary = (
-            any(octet in part for octet in (b"\r", b"\n", b"\0") for part in (whole, tail))
-            or max(map(len, lines), default=0) > LONGEST_LINE
+            b"\0" in data
+            or b"\r" in tail
             or len(tail) > LONGEST_LINE
+            or whole != b"\r\n".join(lines)
+            or _has_long_line(whole)
         )
+
+
+def _has_long_line(lines: bytes) -> bool:
+    """Whether any of `lines`, which end with CRLF, is too long: from one end to the last within reach."""
+    start = 0
+    while start < len(lines):
+        start = lines.rfind(b"\n", start, start + LONGEST_LINE + len(b"\r\n")) + 1
+        if not start:
+            return True
+    return False
 
 
 def scan(blocks: Iterable[bytes]) -> Traits:
@@ -114,10 +123,15 @@ class FileContent:
     def __init__(self, file: str | os.PathLike[str] | BinaryIO) -> None:
         self._file = file
         self._start = file.tell() if not isinstance(file, str | os.PathLike) else 0
-        self._traits = scan(self._read(BLOCK))
-        self.size = self._traits.size
-        self.eight_bit = self._traits.eight_bit
-        self.binary = self._traits.binary
+        self._checksum = 0  # CRC-32: tells an accidental change, not a forgery
+        scanner = Scanner()
+        for block in self._read(BLOCK):
+            scanner.feed(block)
+            self._checksum = zlib.crc32(block, self._checksum)
+        traits = scanner.finish()
+        self.size = traits.size
+        self.eight_bit = traits.eight_bit
+        self.binary = traits.binary
 
     def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
         held = b""
@@ -128,7 +142,7 @@ class FileContent:
             held = block
             total += len(block)
             checksum = zlib.crc32(block, checksum)
-        if (total, checksum) != (self._traits.size, self._traits.checksum):
+        if (total, checksum) != (self.size, self._checksum):
             raise UsageError(f"{self._name} changed while it was being sent.", hint="Send it again.")
         if held:
             yield held

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from postbearer.address import refuse_controls
 from postbearer.errors import UsageError
@@ -19,8 +20,7 @@ _NAME = re.compile(r"[!-9;-~]{1,77}\Z")  # ftext, RFC 5322 3.6.8
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
+class Field(NamedTuple):
     """One header field as it stands in the message."""
 
     name: str  # lower case; "" for a line that is no field at all
@@ -44,8 +44,8 @@ class Header:
         """Cut `section` (CRLF lines) into fields. A line that is no field is kept as it is, nameless."""
         fields: list[Field] = []
         for line in section.splitlines(keepends=True):
-            if line[:1] in (b" ", b"\t") and fields:
-                fields[-1] = replace(fields[-1], raw=fields[-1].raw + line)
+            if line.startswith((b" ", b"\t")) and fields:
+                fields[-1] = Field(fields[-1].name, fields[-1].raw + line)
             else:
                 match = _FIELD.match(line)
                 fields.append(Field(match[1].decode("ascii").lower() if match else "", line))
@@ -56,12 +56,15 @@ class Header:
 
     def all(self, name: str) -> tuple[Field, ...]:
         name = name.lower()
-        return tuple(field for field in self.fields if field.name == name)
+        return tuple([field for field in self.fields if field.name == name])
+
+    def __contains__(self, name: str) -> bool:
+        return bool(self.all(name))
 
     def get(self, name: str) -> str | None:
         """Value of the first field of that name."""
-        name = name.lower()
-        return next((field.value for field in self.fields if field.name == name), None)
+        found = self.all(name)
+        return found[0].value if found else None
 
     def set(self, name: str, value: str) -> Header:
         """Put one field of that name where the first stood, or at the top; any others of it go."""

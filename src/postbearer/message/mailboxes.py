@@ -9,9 +9,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from postbearer.address import Address, refuse_controls
 from postbearer.errors import UsageError
+
+REMEMBERED = 998  # characters; longer lists are not worth the memory
 
 _TOKEN = re.compile(
     r"""(?P<quoted>"(?:[^"\\]|\\.)*")
@@ -41,6 +44,11 @@ def parse_mailboxes(value: str) -> tuple[Mailbox, ...]:
 
     Groups give their members. Raises `UsageError` when any part is not an address.
     """
+    return _parse(value) if len(value) <= REMEMBERED else _parse.__wrapped__(value)
+
+
+@lru_cache(maxsize=128)  # an account has few authors, and each message names one
+def _parse(value: str) -> tuple[Mailbox, ...]:
     refuse_controls(value, "an address field")
     return tuple(_mailbox(item, value) for item in _items(value) if item)
 
