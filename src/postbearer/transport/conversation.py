@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from postbearer.errors import Disconnected, NetworkError, TlsFailed
 from postbearer.reply import Reply
@@ -42,13 +43,11 @@ class Conversation:
     capture: Capture = field(default_factory=NoCapture)
     core: Client = field(default_factory=Client)
     secrets: tuple[bytes, ...] = field(default=(), repr=False)  # masked in replies: servers may echo them
-    _owed: deque[Command] = field(default_factory=deque)
     _answers: deque[Answer] = field(default_factory=deque)
     _lost: NetworkError | None = None  # writing failed; what the peer said before is still to be read
 
     async def greeting(self) -> Reply:
         """What the server says first (RFC 5321 3.1)."""
-        self._owed.append(Greeting())
         return (await self.answer()).reply
 
     async def ask(self, command: Command) -> Reply:
@@ -64,7 +63,6 @@ class Conversation:
         """The octets of `command`, to be written in this order; an answer is owed from now on."""
         line = self.core.send(command)
         self.capture.sent(command, line)
-        self._owed.append(command)
         return line
 
     async def write(self, data: bytes, command: Command) -> None:
@@ -75,7 +73,7 @@ class Conversation:
         """
         if self._lost is not None:
             return
-        stage, _ = _stage(command, self.timeouts)
+        stage, _ = _wait_for(command)
         stage = "data" if stage == "eod" else stage  # until all of it is gone, nothing can have arrived
         try:
             await self.stream.write(data, stage, self._in_time(stage, self.timeouts.block))
@@ -94,15 +92,21 @@ class Conversation:
         (221) where nobody did: that is not the success its first digit promises.
         """
         self._note(b"")  # what broke behind the answers of the last read is raised before waiting
-        while not self._answers:
-            stage, timeout = _stage(self._owed[0], self.timeouts)
+        while (answer := self.ready()) is None:
+            stage, timeout = _wait_for(self.core.next_turn)
             if self._lost is not None and stage == "eod":
                 stage = "data"
-            self._note(await self.stream.read(stage, self._in_time(stage, timeout)))
-        command = self._owed.popleft()
+            limit = self._in_time(stage, getattr(self.timeouts, timeout))
+            self._note(await self.stream.read(stage, limit))
+        return answer
+
+    def ready(self) -> Answer | None:
+        """The next answer if it is here. Raises `Disconnected` as `answer` does."""
+        if not self._answers:
+            return None
         answer = self._answers.popleft()
-        if answer.reply.code == 221 and not isinstance(command, Quit):
-            stage, _ = _stage(command, self.timeouts)
+        if answer.reply.code == 221 and not isinstance(answer.command, Quit):
+            stage, _ = _wait_for(answer.command)
             raise Disconnected(f"{self.peer} said goodbye: {answer.reply}.", host=self.peer, stage=stage)
         return answer
 
@@ -113,49 +117,40 @@ class Conversation:
 
     async def abort_content(self) -> None:
         """Send the lone dot; `answer` must follow."""
-        end = EndOfContent()
-        self._owed.append(end)
-        await self.write(self.core.abort_content(), end)
+        await self.write(self.core.abort_content(), EndOfContent())
 
     def _note(self, data: bytes) -> None:
-        if not self._answers:
-            for answer in self.core.receive(data):
-                if self.secrets and not answer.reply.intermediate:  # a challenge is still to be decoded
-                    answer = replace(answer, reply=scrubbed(answer.reply, self.secrets))
-                self.capture.received(answer.command, answer.reply)
-                self._answers.append(answer)
+        for answer in self.core.receive(data):
+            if self.secrets and not answer.reply.intermediate:  # a challenge is still to be decoded
+                answer = Answer(answer.command, scrubbed(answer.reply, self.secrets))
+            self.capture.received(answer.command, answer.reply)
+            self._answers.append(answer)
 
     @property
     def owed(self) -> int:
         """How many answers are still to be taken."""
-        return len(self._owed)
+        return self.core.awaiting + len(self._answers)
 
     def _in_time(self, stage: str, timeout: float) -> float:
         return self.deadline.cut(timeout, stage, self.peer)
 
 
-def _stage(command: Command, timeouts: Timeouts) -> tuple[str, float]:
-    """The phase of the wait for the answer to `command`, as the verdicts name it, and how long it may be."""
-    match command:
-        case Greeting():
-            return "conn", timeouts.greeting
-        case Mail():
-            return "mail", timeouts.mail
-        case Rcpt():
-            return "rcpt", timeouts.rcpt
-        case Data():
-            return "data", timeouts.data
-        case Bdat(last=False):
-            return "data", timeouts.block
-        case EndOfContent() | Bdat():
-            return "eod", timeouts.final
-        case Auth() | AuthResponse():
-            return "auth", timeouts.auth
-        case StartTls():
-            return "tls", timeouts.command
-        case Ehlo():
-            return "ehlo", timeouts.command
-        case Quit():
-            return "conn", timeouts.quit
-        case _:
-            return "conn", timeouts.command
+# The phase of the wait for an answer, as the verdicts name it, and which of the `Timeouts` bounds it.
+_WAITS: Mapping[type[Command], tuple[str, str]] = {
+    Greeting: ("conn", "greeting"),
+    Ehlo: ("ehlo", "command"),
+    StartTls: ("tls", "command"),
+    Auth: ("auth", "auth"),
+    AuthResponse: ("auth", "auth"),
+    Mail: ("mail", "mail"),
+    Rcpt: ("rcpt", "rcpt"),
+    Data: ("data", "data"),
+    EndOfContent: ("eod", "final"),
+    Quit: ("conn", "quit"),
+}
+
+
+def _wait_for(command: Command) -> tuple[str, str]:
+    if isinstance(command, Bdat):
+        return ("eod", "final") if command.last else ("data", "block")
+    return _WAITS.get(type(command), ("conn", "command"))

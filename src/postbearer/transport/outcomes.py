@@ -29,37 +29,44 @@ class Replies:
 
     @property
     def accepted(self) -> int:
-        return sum(reply is not None and reply.positive for reply in self.rcpts)
+        return len([reply for reply in self.rcpts if reply is not None and reply.positive])
 
     @property
     def closing(self) -> Reply | None:
         """A 421, wherever it came: nothing unanswered was accepted, and nothing more will be."""
-        replies = (self.mail, *self.rcpts, self.data, self.final)
-        return next((reply for reply in replies if reply is not None and reply.closing), None)
+        for reply in (self.mail, *self.rcpts, self.data, self.final):
+            if reply is not None and reply.closing:
+                return reply
+        return None
 
     @property
     def refusal(self) -> tuple[Reply, Phase] | None:
         """The reply that refused the message as a whole, and what it answered."""
         if self.mail is not None and not self.mail.positive:
             return self.mail, Phase.MAIL
-        if self.accepted and self.data is not None:
+        accepted = self.accepted
+        if accepted and self.data is not None:
             return self.data, Phase.DATA
-        if self.accepted and self.final is not None:  # a promise counts, also behind a 421
+        if accepted and self.final is not None:  # a promise counts, also behind a 421
             return None if self.final.positive else (self.final, Phase.EOD)
-        if self.closing is not None:
-            return self.closing, Phase.ANY
-        return None
+        closing = self.closing
+        return None if closing is None else (closing, Phase.ANY)
 
 
 def settle(replies: Replies, recipients: Sequence[str], rules: Sequence[Rule] | None) -> list[Outcome | None]:
     """One outcome per recipient; None for those that may be offered again, now and without harm."""
     refusal = replies.refusal
-    return [_outcome(replies, refusal, place, address, rules) for place, address in enumerate(recipients)]
+    queue_id = provider_queue_id(replies.final) if replies.final is not None else ""
+    return [
+        _outcome(replies, refusal, queue_id, place, address, rules)
+        for place, address in enumerate(recipients)
+    ]
 
 
 def _outcome(
     replies: Replies,
     refusal: tuple[Reply, Phase] | None,
+    queue_id: str,
     place: int,
     address: str,
     rules: Sequence[Rule] | None,
@@ -70,7 +77,7 @@ def _outcome(
     if refusal is not None:
         return judged(address, *refusal, rules)
     if replies.final is not None and replies.final.positive:
-        return Outcome(address, State.DELIVERED, replies.final, queue_id=provider_queue_id(replies.final))
+        return Outcome(address, State.DELIVERED, replies.final, queue_id=queue_id)
     if replies.complete and replies.error is not None:  # RFC 1047: it may have arrived
         verdict = judge(replies.error, Phase.EOD, rules)
         return Outcome(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from postbearer.address import Address, ascii_domain
 from postbearer.envelope import Body, Envelope, Recipient
@@ -12,8 +12,7 @@ from postbearer.reply import EnhancedStatus, Reply
 from postbearer.wire import Extensions, Mail, MailParameters, Rcpt, RcptParameters
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """How a message can be offered. `rcpts` and `refused` go by the recipient's place in the envelope.
 
     `refusal` is why it cannot be offered at all, worded as the server's own reply would be.
@@ -46,8 +45,12 @@ def groups(
     rcpts: Sequence[tuple[int, Rcpt]], offered: Extensions, most: int | None
 ) -> Iterator[list[tuple[int, Rcpt]]]:
     """Recipients for one transaction each: at most `most`, and within the server's LIMITS (RFC 9422)."""
-    most = min(most or len(rcpts), offered.limits.get("RCPTMAX", len(rcpts)))
-    most_domains = offered.limits.get("RCPTDOMAINMAX", len(rcpts))
+    count = len(rcpts)
+    most = min(most or count, offered.limits.get("RCPTMAX", count))
+    most_domains = offered.limits.get("RCPTDOMAINMAX", count)
+    if count <= most and count <= most_domains:
+        yield list(rcpts)
+        return
     group: list[tuple[int, Rcpt]] = []
     domains: set[str] = set()
     for place, rcpt in rcpts:

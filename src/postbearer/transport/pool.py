@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
@@ -50,8 +50,7 @@ class Pooled(Generic[T]):
         return now >= self.retire_at or (self.idle_since is not None and now - self.idle_since >= limits.idle)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision(Generic[T]):
+class Decision(NamedTuple, Generic[T]):
     """Use a connection, or open one, or neither: then wait. In each case close those of `close`."""
 
     use: Pooled[T] | None = None
@@ -130,8 +129,9 @@ class Pool(Generic[T]):
 
     def sweep(self, now: float) -> tuple[Pooled[T], ...]:
         """Take out the idle connections that are spent; the caller closes them."""
-        spent = tuple(entry for entry in self._idle if entry.spent(now, self._limits))
-        self._idle = [entry for entry in self._idle if entry not in spent]
+        spent = tuple([entry for entry in self._idle if entry.spent(now, self._limits)])
+        if spent:
+            self._idle = [entry for entry in self._idle if entry not in spent]
         return spent
 
     def drain(self) -> tuple[Pooled[T], ...]:
@@ -142,4 +142,4 @@ class Pool(Generic[T]):
     def next_expiry(self) -> float | None:
         """When the first idle connection is spent; None without idle ones."""
         idle = self._limits.idle
-        return min((min(e.retire_at, (e.idle_since or 0.0) + idle) for e in self._idle), default=None)
+        return min([min(e.retire_at, (e.idle_since or 0.0) + idle) for e in self._idle], default=None)

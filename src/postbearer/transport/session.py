@@ -68,6 +68,7 @@ class Session:
         account: str,
     ) -> None:
         self.server = server
+        self._name = str(server)
         self._talk = talk
         self._smarthost = smarthost
         self._clock = clock
@@ -92,9 +93,7 @@ class Session:
         """
         self._talk.deadline = deadline
         self._intact = False  # until the end is reached: also when this task is cancelled
-        await self._reset()
         await self._offer(job)
-        self._used_at = self._clock.monotonic()
         self._intact = True
 
     async def close(self) -> None:
@@ -107,15 +106,14 @@ class Session:
 
     async def _reset(self) -> None:
         """Leave a transaction that did not end well (RFC 3030 2: RSET before anything else)."""
-        if self._talk.core.state is not ClientState.READY:
-            reply = await self._talk.ask(Rset())
-            if not reply.positive:
-                raise RemoteProtocolError(f"{self.server} answered RSET with {reply.quoted}.")
+        reply = await self._talk.ask(Rset())
+        if not reply.positive:
+            raise RemoteProtocolError(f"{self.server} answered RSET with {reply.quoted}.")
 
     async def _offer(self, job: Job) -> None:
         stream, offered = self._talk.stream, self._talk.core.extensions
         plan = make_plan(job.envelope, job.content, offered, tls=stream.tls is not None)
-        job.server, job.dsn = str(self.server), offered.dsn
+        job.server, job.dsn = self._name, offered.dsn
         for place, reply in plan.refused:
             address = job.envelope.recipients[place].address
             job.outcomes[place] = judged(address, reply, Phase.RCPT, self._smarthost.rules)
@@ -128,7 +126,8 @@ class Session:
                 raise Stale(
                     f"{self.server} takes no more messages on this connection.", host=str(self.server)
                 )
-            await self._reset()
+            if self._talk.core.state is not ClientState.READY:
+                await self._reset()
             group = next(groups(waiting, offered, most))
             accepted = await self._transact(job, plan.mail, group)
             if job.outcomes[group[-1][0]] is None:  # too many at a time: as many as went well
@@ -147,9 +146,9 @@ class Session:
         outcomes = settle(replies, addresses, self._smarthost.rules)
         for (place, _), outcome in zip(group, outcomes, strict=True):
             job.outcomes[place] = outcome
-        settled = tuple(outcome for outcome in outcomes if outcome is not None)
+        settled = tuple([outcome for outcome in outcomes if outcome is not None])
         if settled:
-            self._observer.notice(Attempted(self._account, str(self.server), settled, self._used_at - began))
+            self._observer.notice(Attempted(self._account, self._name, settled, self._used_at - began))
         if replies.refusal is not None:
             job.refuse_pending(*replies.refusal, self._smarthost)
         if replies.error is not None:

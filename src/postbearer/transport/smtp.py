@@ -86,14 +86,16 @@ class SmtpTransport:
         one that refused us. An error in reading `content` is raised as it is.
         """
         job = Job(envelope, content)
-        login = Login(self._smarthost, self._source, self._observer, self._account, self._two_steps)
-        await _Delivery(self._opener, self._connections, login, job).run()
-        outcomes = tuple(outcome for outcome in job.outcomes if outcome is not None)
+        await _Delivery(self._opener, self._connections, self._login, job).run()
+        outcomes = tuple([outcome for outcome in job.outcomes if outcome is not None])
         return Receipt(outcomes, server=job.server, dsn=job.dsn)
 
     async def close(self) -> None:
         """Close all idle connections; to be called when nothing is under way."""
         await self._connections.close()
+
+    def _login(self) -> Login:
+        return Login(self._smarthost, self._source, self._observer, self._account, self._two_steps)
 
     def _tls(self) -> ssl.SSLContext:
         """Made once, and late: reading the system's authorities takes a while."""
@@ -108,12 +110,16 @@ class _Delivery:
     It holds one place in the pool all the time: a connection, or the right to open one.
     """
 
-    def __init__(self, opener: Opener, connections: Connections, login: Login, job: Job) -> None:
+    _deadline: Deadline
+
+    def __init__(
+        self, opener: Opener, connections: Connections, new_login: Callable[[], Login], job: Job
+    ) -> None:
         self._opener = opener
         self._connections = connections
-        self._login = login
+        self._new_login = new_login
+        self._login: Login | None = None  # only a new connection needs one
         self._job = job
-        self._deadline = Deadline(opener.clock, None)
         self._rank = 0  # of the next server to try
         self._errors: list[PostbearerError] = []
         self._attempted = False
@@ -137,13 +143,13 @@ class _Delivery:
 
     async def _use(self, entry: Pooled[Session], *, warm: bool) -> bool:
         """Offer the message on this connection; False if the connection broke."""
-        before = len(self._job.pending)
+        before = self._job.outcomes.count(None)
         try:
             await entry.connection.deliver(self._job, self._deadline)
         except (NetworkError, RemoteProtocolError) as error:
             self._connections.swap(entry)
             self._may_open = True
-            self._attempted = self._attempted or not warm or len(self._job.pending) < before
+            self._attempted = self._attempted or not warm or self._job.outcomes.count(None) < before
             if warm or isinstance(error, Stale):
                 self._rank = 0  # a new connection starts at the top
             else:
@@ -177,15 +183,16 @@ class _Delivery:
     async def _open_on(self, server: Server) -> tuple[Session, float | None]:
         """A session with `server`; a token that is refused is renewed once, for a new connection."""
         opener = self._opener
+        login = self._login = self._login or self._new_login()
         while True:
             try:
-                talk, token_obtained = await opener.open(server, self._login, self._deadline)
+                talk, token_obtained = await opener.open(server, login, self._deadline)
             except OneStep:
                 continue  # once a server: the login knows better now
             except Turned as refusal:
                 if opener.smarthost.authentication == "oauth" and refusal.reply is not None:
                     opener.observer.notice(TokenRefused(opener.account, str(server), refusal.reply))
-                if not await self._login.renew(refusal):
+                if not await login.renew(refusal):
                     raise
             else:
                 session = Session(

@@ -13,6 +13,7 @@ import os
 import re
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -88,29 +89,36 @@ class Stream(Protocol):
         ...
 
 
-class _Receiver(asyncio.Protocol):
-    """Collects what comes and wakes whoever waits; one reader and one writer at a time."""
+class _Receiver(asyncio.BufferedProtocol):
+    """Collects what comes and wakes whoever waits: one at a time, for something to read or room to write."""
 
     def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
         self.buffer = bytearray()
         self.ended = False
-        self.closed = asyncio.get_running_loop().create_future()
-        self.writable = asyncio.Event()
-        self.writable.set()
-        self.readable = asyncio.Event()
+        self.writable = True
+        self.closed = self._loop.create_future()
         self.transport: asyncio.Transport | None = None
         self.error: Exception | None = None  # why the connection ended, if the system knows
+        self._arriving = memoryview(bytearray(READ))
         self._paused = False
+        self._waiter: asyncio.Future[None] | None = None
+        self._due = 0.0  # when the wait under way is over, on the loop's clock
+        self._alarm: asyncio.TimerHandle | None = None  # left from one wait to the next, which is cheap
+        self._alarm_at = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast(asyncio.Transport, transport)
 
-    def data_received(self, data: bytes) -> None:
-        self.buffer += data
-        self.readable.set()
+    def get_buffer(self, sizehint: int) -> memoryview:
+        return self._arriving
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.buffer += self._arriving[:nbytes]
+        self._wake()
         if len(self.buffer) > RECEIVE_MOST:
             self._transport.abort()
-        elif len(self.buffer) > RECEIVE_HIGH and self.writable.is_set():
+        elif len(self.buffer) > RECEIVE_HIGH and self.writable:
             self._pause()
 
     def eof_received(self) -> None:
@@ -118,25 +126,39 @@ class _Receiver(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.error = exc
+        self.writable = True
         self._end()
-        self.writable.set()
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
         if not self.closed.done():
             self.closed.set_result(None)
 
     def pause_writing(self) -> None:
         # Both windows may be full now; whoever waits must go on reading or nobody ever moves.
-        self.writable.clear()
+        self.writable = False
         self._resume()
 
     def resume_writing(self) -> None:
-        self.writable.set()
+        self.writable = True
+        self._wake()
+
+    async def until(self, condition: Callable[[], object], seconds: float) -> None:
+        """Wait until `condition` holds. Raises `TimeoutError`."""
+        self._due = self._loop.time() + seconds
+        if self._alarm is None or self._alarm_at > self._due:
+            self._set_alarm()
+        try:
+            while not condition():
+                self._waiter = self._loop.create_future()
+                await self._waiter
+        finally:
+            self._waiter = None
 
     def take(self, limit: int) -> bytes:
         data = bytes(self.buffer[:limit])
         del self.buffer[:limit]
-        if not self.buffer and not self.ended:
-            self.readable.clear()
-        if len(self.buffer) <= RECEIVE_HIGH:
+        if self._paused and len(self.buffer) <= RECEIVE_HIGH:
             self._resume()
         return data
 
@@ -144,6 +166,24 @@ class _Receiver(asyncio.Protocol):
     def _transport(self) -> asyncio.Transport:
         assert self.transport is not None
         return self.transport
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def _set_alarm(self) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm, self._alarm_at = self._loop.call_at(self._due, self._ring), self._due
+
+    def _ring(self) -> None:
+        self._alarm = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._alarm_at < self._due:  # it was set for a wait that is over
+            self._set_alarm()
+        else:
+            self._waiter.set_exception(TimeoutError())
 
     def _pause(self) -> None:
         if not self._paused:
@@ -157,7 +197,7 @@ class _Receiver(asyncio.Protocol):
 
     def _end(self) -> None:
         self.ended = True
-        self.readable.set()
+        self._wake()
 
 
 class TcpStream:
@@ -179,8 +219,8 @@ class TcpStream:
 
     async def read(self, stage: str, timeout: float, limit: int = READ) -> bytes:
         receiver = self._receiver
-        if not receiver.buffer and not receiver.ended:
-            await self._wait(receiver.readable, stage, timeout)
+        if not (receiver.buffer or receiver.ended):
+            await self._until(lambda: receiver.buffer or receiver.ended, stage, timeout)
         if not receiver.buffer:
             raise self._disconnected(stage)
         return receiver.take(limit)
@@ -189,8 +229,8 @@ class TcpStream:
         if self._receiver.ended or self._transport.is_closing():
             raise self._disconnected(stage)
         self._transport.write(data)
-        if not self._receiver.writable.is_set():
-            await self._wait(self._receiver.writable, stage, timeout)
+        if not self._receiver.writable:
+            await self._until(lambda: self._receiver.writable, stage, timeout)
             if self._receiver.ended:
                 raise self._disconnected(stage)
 
@@ -246,10 +286,9 @@ class TcpStream:
         self._transport.abort()
         self._receiver.connection_lost(None)
 
-    async def _wait(self, event: asyncio.Event, stage: str, timeout: float) -> None:
+    async def _until(self, condition: Callable[[], object], stage: str, timeout: float) -> None:
         try:
-            async with asyncio.timeout(timeout):
-                await event.wait()
+            await self._receiver.until(condition, timeout)
         except TimeoutError:
             raise self._timed_out(stage, timeout) from None
 

@@ -64,10 +64,11 @@ class _Transaction:
                 await self._in_chunks(WINDOW if offered.pipelining else 1)
 
     async def _in_one_flight(self) -> None:
-        flight = [self._talk.prepare(self._mail), *map(self._talk.prepare, self._rcpts)]
         content = b"".join(self._content.blocks())
         bdat = Bdat(len(content), last=True)
-        flight += [self._talk.prepare(bdat), self._talk.content(content)]
+        commands: tuple[Command, ...] = (self._mail, *self._rcpts, bdat)
+        flight = [self._talk.prepare(command) for command in commands]
+        flight.append(self._talk.content(content))
         await self._talk.write(b"".join(flight), bdat)
         self.replies.complete = self._talk.writable
         await self._take_all()
@@ -130,11 +131,13 @@ class _Transaction:
 
     async def _take_all(self) -> None:
         while self._talk.owed:
-            await self._take()
+            self._note(self._talk.ready() or await self._talk.answer())
 
     async def _take(self) -> None:
-        """Note the next answer where it belongs."""
-        answer = await self._talk.answer()
+        self._note(await self._talk.answer())
+
+    def _note(self, answer: Answer) -> None:
+        """Put an answer where it belongs."""
         command, reply = answer.command, answer.reply
         if reply.intermediate and not isinstance(command, Data):
             raise _unexpected(type(command).__name__.upper(), reply)

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from postbearer.outcome import State
 from postbearer.providers import Klass, Phase, Rule, Scope, Who, generic_rules
 from postbearer.reply import EnhancedStatus, Reply
-from postbearer.verdict.judging import judge_reply, plain_text
+from postbearer.verdict.judging import judge_reply
 from postbearer.verdict.match import Subject, best
+from postbearer.verdict.plain import plain_text
 from postbearer.verdict.token import judge_token_error, numbers_in
 from postbearer.verdict.verdict import Verdict, by_rule
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Sequence
@@ -12,9 +11,9 @@ from postbearer.providers import First, Klass, Phase, Rule, Scope, generic_rules
 from postbearer.reply import Reply, printable
 from postbearer.verdict.failure import judge_error
 from postbearer.verdict.match import Subject, best
+from postbearer.verdict.plain import plain_text
 from postbearer.verdict.verdict import Verdict, by_rule, of, scope_of
 
-_STATUS = re.compile(rb"^[245]\.[0-9]{1,3}\.[0-9]{1,3}(?:[ :]+|$)")
 _AUTH_CODES = frozenset({530, 534, 535, 538})
 
 
@@ -38,11 +37,6 @@ def judge_reply(reply: Reply, phase: Phase, rules: Sequence[Rule]) -> Verdict:
     text = _challenge(reply) if reply.code == 334 else plain_text(reply.lines)
     rule = best(Subject(phase, text, code=reply.code, enhanced=reply.enhanced), rules)
     return by_rule(rule, phase) if rule is not None else _unlisted(reply, phase)
-
-
-def plain_text(lines: Sequence[bytes]) -> str:
-    """All lines as one, without the enhanced status codes that servers repeat on each."""
-    return " ".join(" ".join(printable(_STATUS.sub(b"", line)).split()) for line in lines)
 
 
 def _challenge(reply: Reply) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from postbearer.reply import Reply
+from postbearer.verdict.plain import plain_text
 
 LONGEST = 200
 _ID = r"(<?[A-Za-z0-9][A-Za-z0-9._@+=/-]*>?)"
@@ -26,10 +27,10 @@ _FORMS = tuple(
 
 def provider_queue_id(reply: Reply) -> str:
     """The id in `reply`, at most 200 characters; empty if it is not positive or names none."""
-    from postbearer.verdict.judging import plain_text  # a cheap call must not load the catalogue
-
     if not reply.positive:
         return ""
     text = plain_text(reply.lines)
-    found = next((match for form in _FORMS if (match := form.search(text))), None)
-    return found[1].rstrip(".,;")[:LONGEST] if found else ""
+    for form in _FORMS:
+        if found := form.search(text):
+            return found[1].rstrip(".,;")[:LONGEST]
+    return ""
