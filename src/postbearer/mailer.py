@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from dataclasses import replace
 from email.message import Message
@@ -129,17 +129,19 @@ class AsyncMailer:
         """
         envelope, content, header = self._prepare(message, envelope, binary=binary)
         deadline = None if timeout is None else self._clock.monotonic() + timeout
-        receipt = Receipt((), message_id=header.get("message-id") or "")
+        outcomes: tuple[Outcome, ...] = ()
+        server = ""
         for part in self._parts(envelope):
             try:
                 await self._afford(len(part.recipients), deadline if wait else self._clock.monotonic())
                 answer = await self._transport.deliver(part, content)
             except PostbearerError as error:
-                if not receipt.outcomes:
+                if not outcomes:
                     raise
-                receipt = self._stopped(receipt, envelope, error)
+                outcomes += self._stopped(envelope.addresses[len(outcomes) :], error)
                 break
-            receipt = replace(receipt, outcomes=receipt.outcomes + answer.outcomes, server=answer.server)
+            outcomes, server = outcomes + answer.outcomes, answer.server
+        receipt = Receipt(outcomes, server, header.get("message-id") or "")
         if not receipt.delivered:
             raise receipt.rejection()
         return receipt
@@ -187,7 +189,7 @@ class AsyncMailer:
             )
         header = read_header(content)
         self.account.sender.check(header)
-        missing = [name for name in ("Date", "Message-ID") if header.get(name) is None]
+        missing = [name for name in ("Date", "Message-ID") if name not in header]
         if missing:
             self._observer.notice(
                 Warned(
@@ -205,15 +207,13 @@ class AsyncMailer:
         for start in range(0, len(envelope.recipients), most):
             yield replace(envelope, recipients=envelope.recipients[start : start + most])
 
-    def _stopped(self, receipt: Receipt, envelope: Envelope, error: PostbearerError) -> Receipt:
-        """The receipt of a message in parts of which some went and the rest could not be offered."""
+    def _stopped(self, left: Iterable[str], error: PostbearerError) -> tuple[Outcome, ...]:
+        """What becomes of the recipients `left` once a part went and the next could not be offered."""
         verdict = judge(error, Phase.ANY, self.account.smarthost.rules)
-        left = envelope.addresses[len(receipt.outcomes) :]
-        waiting = tuple(
+        return tuple(
             Outcome(each, verdict.state, error=error, cause=verdict.cause, remedy=verdict.remedy)
             for each in left
         )
-        return replace(receipt, outcomes=receipt.outcomes + waiting)
 
     async def _afford(self, recipients: int, deadline: float | None) -> None:
         """Wait until the account's budget has room, and take it. `deadline` is on the monotonic clock."""

@@ -174,7 +174,9 @@ def test_after_fork_child_and_parent_go_on_with_connections_of_their_own(
 ) -> None:
     out, err = python(FORKING, sandbox, tmp_path / "state").communicate(timeout=60)
     assert (out, err) == ("sent\n", "")
-    assert counted() == (25, 3, 1)  # two connections of the parent, one of the child, one token for both
+    messages, connections, tokens = counted()
+    assert (messages, tokens) == (25, 1)  # one token for both
+    assert 2 <= connections <= 3  # one of the child; one of the parent, or two if its threads met
 
 
 def test_processes_started_at_once_cost_one_token_request(
