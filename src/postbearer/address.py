@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from postbearer.errors import UsageError
 
@@ -32,17 +33,7 @@ class Address:
 
         Raises `UsageError` naming what is wrong: a control character, a missing domain, a bad label.
         """
-        refuse_controls(text, "the address")
-        local, at, domain = text.rpartition("@")
-        if not at or not domain:
-            raise UsageError(f"{text!r} is not a mail address: the domain is missing.")
-        if not (_DOT_STRING.match(local) or _QUOTED.match(local)):
-            raise UsageError(f"{text!r} is not a mail address: the part before the @ is not valid.")
-        if not (_DOMAIN.match(domain) or _LITERAL.match(domain)):
-            raise UsageError(f"{text!r} is not a mail address: the domain is not valid.")
-        if len(local.encode()) > 64 or len(domain.encode()) > 255:  # RFC 5321 4.5.3.1.1, .2
-            raise UsageError(f"{text[:40]!r}… is too long for a mail address.")
-        return cls(local, domain)
+        return _parse(text)
 
     def __str__(self) -> str:
         return f"{self.local}@{self.domain}"
@@ -69,6 +60,21 @@ class Address:
         return f"{local.casefold()}@{ascii_domain(self.domain)}"
 
 
+@lru_cache(maxsize=4096)  # the same few come again and again, several times in each message
+def _parse(text: str) -> Address:
+    refuse_controls(text, "the address")
+    local, at, domain = text.rpartition("@")
+    if not at or not domain:
+        raise UsageError(f"{text!r} is not a mail address: the domain is missing.")
+    if not (_DOT_STRING.match(local) or _QUOTED.match(local)):
+        raise UsageError(f"{text!r} is not a mail address: the part before the @ is not valid.")
+    if not (_DOMAIN.match(domain) or _LITERAL.match(domain)):
+        raise UsageError(f"{text!r} is not a mail address: the domain is not valid.")
+    if len(local.encode()) > 64 or len(domain.encode()) > 255:  # RFC 5321 4.5.3.1.1, .2
+        raise UsageError(f"{text[:40]!r}… is too long for a mail address.")
+    return Address(local, domain)
+
+
 def ascii_domain(domain: str) -> str:
     """A domain in lower case A-labels without a trailing dot. Raises `UsageError` if it has none."""
     domain = domain.rstrip(".").lower()
@@ -82,6 +88,7 @@ def ascii_domain(domain: str) -> str:
         raise UsageError(f"{domain!r} is not a valid domain: {error}.") from None
 
 
+@lru_cache(maxsize=4096)
 def canonical(text: str) -> str:
     """`Address.canonical` of an address given as text."""
     return Address.parse(text).canonical

@@ -5,11 +5,13 @@ The same for every way in. Replies of ours are refusals; whoever called says the
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
+from functools import lru_cache
 
 from postbearer.clock import Clock
 from postbearer.engine.clients import Client
@@ -25,6 +27,8 @@ from postbearer.store import Message, NewDelivery, Priority, Spool, Staging
 
 LONGEST_PATH = 50  # Received fields, RFC 5321 6.3
 OWN_PATH = 3  # of them ours
+
+_NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9.\[\]:-]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -292,12 +296,17 @@ class Intaking:
 
 def received(submission: Submission, hostname: str, identifier: str, now: float) -> str:
     """The value of our Received field (RFC 5321 4.4); what the client said of itself is made harmless."""
-    helo = "".join(char for char in submission.helo if char.isascii() and (char.isalnum() or char in ".-:[]"))
+    helo = _NOT_IN_A_NAME.sub("", submission.helo)
     peer = f" ([{submission.peer}])" if submission.peer else ""
     return (
         f"from {helo[:255] or 'localhost'}{peer} by {hostname} (postbearer) with {submission.protocol}"
-        f" id {identifier}; {formatdate(now)}"
+        f" id {identifier}; {_date(int(now))}"
     )
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return formatdate(second)
 
 
 def refuse(code: int, status: str, text: str) -> Reply:
@@ -318,4 +327,6 @@ NOT_STORED = refuse(451, "4.3.0", "The message could not be stored; try again la
 
 def _brief(value: str | None) -> str:
     """A header value for search: one line, not too long."""
-    return "".join(char if char.isprintable() else " " for char in value or "")[:998]
+    if not value or value.isprintable():
+        return (value or "")[:998]
+    return "".join(char if char.isprintable() else " " for char in value)[:998]

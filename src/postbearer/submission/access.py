@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from postbearer.engine import Client
 from postbearer.errors import ConfigError
@@ -103,6 +104,7 @@ def is_remote(address: str) -> bool:
     return parsed is not None and not parsed.is_loopback
 
 
+@lru_cache(maxsize=1024)
 def _parse(address: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     """An address as the kernel gives it; IPv4 seen through an IPv6 socket is IPv4."""
     try:

@@ -18,7 +18,7 @@ class Bounds:
 
     connections: int = 100
     connections_per_client: int = 10
-    connections_of_this_machine: int = 50  # all its programs have one address
+    connections_of_this_machine: int = 75  # all its programs have one address
     command: float = 300.0  # until a command is whole, or more of the content comes (RFC 5321 4.5.3.2.7)
     session: float = 3600.0  # without a message
     grace: float = 60.0  # content may begin slowly …

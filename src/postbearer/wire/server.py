@@ -149,6 +149,8 @@ class Server:
             if self.closing:
                 self._ended = True
                 return Closed(self._reason)
+            if self._mode is Mode.COMMAND and not self._input and not self._eof:
+                return None  # what `_read` would find out, too
             try:
                 event = self._read()
             except _Starved:
