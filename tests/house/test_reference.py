@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from importlib import import_module
 from typing import Any, get_args, get_type_hints
 
@@ -13,22 +14,23 @@ import pytest
 from msgspec import Struct
 
 from house.test_exports import PUBLIC
-from house.tree import ROOT
-from postbearer import errors
+from house.tree import PACKAGE, ROOT
+from postbearer import errors, observer
 from postbearer.cli.exits import Exit
 from postbearer.cli.root import COMMANDS
+from postbearer.config.relay import (
+    ClientSettings,
+    ListenerSettings,
+    RelaySettings,
+    RetrySettings,
+    RouteSettings,
+)
 from postbearer.config.schema import AccountSettings, LimitSettings, Settings
 from postbearer.providers import Preset, Rule
 from postbearer.providers.model import Cloud, Ehlo, Grant, Step
+from postbearer.store import Status
 from postbearer.testing.faults import Faults, SmtpFault, TokenFault
 
-UNFINISHED = (
-    "serve",
-    "queue",
-    "sendmail",
-    "accounts",
-    "secret hash-password",
-)  # the relay: its pages come with it
 EVERYWHERE = {"--json", "--config", "-v", "--verbose"}
 
 
@@ -59,6 +61,11 @@ def keys(settings: type[Struct]) -> list[str]:
         ("configuration.md", "## The whole file", Settings),
         ("configuration.md", "## accounts.NAME", AccountSettings),
         ("configuration.md", "## accounts.NAME.limits", LimitSettings),
+        ("configuration.md", "## relay", RelaySettings),
+        ("configuration.md", "## relay.listeners", ListenerSettings),
+        ("configuration.md", "## relay.clients", ClientSettings),
+        ("configuration.md", "## relay.routes", RouteSettings),
+        ("configuration.md", "## relay.retry", RetrySettings),
         ("sandbox.md", "### All faults", Faults),
         ("sandbox.md", "### At the token endpoint", TokenFault),
         ("sandbox.md", "### In the conversation", SmtpFault),
@@ -114,7 +121,7 @@ def commands() -> Iterator[tuple[str, click.Command]]:
             yield name, command
 
 
-FINISHED = [each for each in commands() if not each[0].startswith(UNFINISHED)]
+ALL = list(commands())
 
 
 def options(command: click.Command) -> set[str]:
@@ -122,10 +129,35 @@ def options(command: click.Command) -> set[str]:
     return {name for option in found for name in (*option.opts, *option.secondary_opts)} - EVERYWHERE
 
 
-@pytest.mark.parametrize(("name", "command"), FINISHED, ids=[name for name, _ in FINISHED])
+@pytest.mark.parametrize(("name", "command"), ALL, ids=[name for name, _ in ALL])
 def test_every_option_of_a_command_is_listed_once(name: str, command: click.Command) -> None:
     told = [word for names in listed("commands.md", f"## {name}") for word in re.findall(r"--?[\w-]+", names)]
     assert sorted(told) == sorted(options(command))
+
+
+def test_every_event_and_its_fields_are_told() -> None:
+    told = section("relay.md", "## The log")
+    named = [(kind.__name__, field.name) for kind in observer.Event.__subclasses__() for field in fields(kind)]
+    verbose = {"Connected", "TlsStarted", "Authenticated", "Attempted"}
+    missing = [
+        (kind, field)
+        for kind, field in named
+        if f"`{kind}`" not in told or (kind not in verbose and f"`{field}`" not in told)
+    ]
+    assert missing == []
+
+
+def test_every_crash_point_is_told() -> None:
+    written = "".join(path.read_text() for path in sorted((PACKAGE / "store").glob("*.py")))
+    written += (PACKAGE / "keeping" / "tokenfile.py").read_text()
+    named = re.findall(r'"(\w+)"', "".join(re.findall(r"names=(\(.*\))", written)))
+    named += re.findall(r'crash\("(\w+)\.', written)
+    assert sorted(listed("relay.md", "## Crash points")) == sorted(set(named))
+
+
+def test_every_state_of_a_recipient_is_told() -> None:
+    told = re.findall(r"^\| `(\w+)`", section("relay.md", "## States of a recipient"), re.MULTILINE)
+    assert told == [str(status) for status in Status]
 
 
 def test_every_page_is_in_the_navigation_once() -> None:
