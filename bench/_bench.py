@@ -64,14 +64,14 @@ def peers() -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def sink() -> Iterator[Sink]:
+def sink(*options: str) -> Iterator[Sink]:
     """A sink with a certificate of its own, in its own process."""
     with tempfile.TemporaryDirectory() as folder:
         ca = trustme.CA()
         ca_file, server_file = Path(folder, "ca.pem"), Path(folder, "server.pem")
         ca.cert_pem.write_to_path(str(ca_file))
         ca.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(server_file))
-        with helper("sink.py", "--certificate", str(server_file)) as process:
+        with helper("sink.py", "--certificate", str(server_file), *options) as process:
             yield Sink(_port(process), str(ca_file), _output(process))
 
 

@@ -1,6 +1,6 @@
 """A mail server that keeps nothing: what the benchmarks send to. It shares no code with the package.
 
-    python bench/sink.py --certificate server.pem [--plain]
+    python bench/sink.py --certificate server.pem [--plain | --starttls] [--open] [--tally FILE]
 
 prints the port it listens on (loopback, TLS from the first octet), and then one JSON line for each
 connection that ended: its messages, their octets, and its flights: how many times the client had to
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import os
 import re
 import socket
 import ssl
@@ -37,15 +38,33 @@ class Ended(Exception):
     """The client is gone."""
 
 
+class Tally:
+    """How many messages came over all connections, as a number in a file."""
+
+    def __init__(self, path: str) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT, 0o600)
+        self._lock = threading.Lock()
+        self._count = 0
+
+    def one_more(self) -> None:
+        with self._lock:
+            self._count += 1
+            os.pwrite(self._file, b"%d" % self._count, 0)
+
+
 class Connection:
     """One client, served by a thread of its own with blocking reads: nothing is faster for one."""
+
+    needs_login = True
+    tally: Tally | None = None
+    context: ssl.SSLContext | None = None  # for STARTTLS
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
         self.buffer = bytearray()
         self.replies: list[bytes] = [b"220 sink.example.org ESMTP\r\n"]
         self.counts = {"messages": 0, "octets": 0, "flights": 0}
-        self.authenticated = False
+        self.authenticated = not self.needs_login
 
     def serve(self) -> None:
         try:
@@ -60,7 +79,13 @@ class Connection:
     def obey(self, line: bytes) -> bool:
         verb = line.split(b" ", 1)[0].upper()
         if verb == b"EHLO":
-            self.replies.append(EHLO)
+            self.replies.append(
+                EHLO.replace(b"250-SIZE", b"250-STARTTLS\r\n250-SIZE") if self.context else EHLO
+            )
+        elif verb == b"STARTTLS" and self.context:
+            self.replies.append(b"220 2.0.0 Go on\r\n")
+            self.answer()
+            self.sock, self.context = self.context.wrap_socket(self.sock, server_side=True), None
         elif verb == b"AUTH":
             self.log_in(line)
         elif verb in (b"MAIL", b"RCPT") and not self.authenticated:
@@ -93,6 +118,8 @@ class Connection:
 
     def filed(self) -> None:
         self.counts["messages"] += 1
+        if self.tally:
+            self.tally.one_more()
         self.replies.append(b"250 2.0.0 OK queued as %08X\r\n" % self.counts["messages"])
 
     def line(self) -> bytes:
@@ -156,11 +183,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--certificate", help="key and certificate chain (PEM)")
     parser.add_argument("--plain", action="store_true", help="no TLS")
+    parser.add_argument("--starttls", action="store_true", help="TLS when the client asks for it")
+    parser.add_argument("--open", action="store_true", help="take mail without a login too")
+    parser.add_argument("--tally", metavar="FILE", help="keep the number of all messages there")
     options = parser.parse_args()
+    Connection.needs_login = not options.open
+    Connection.tally = Tally(options.tally) if options.tally else None
     context = None
     if not options.plain:
         context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
         context.load_cert_chain(options.certificate)
+    if options.starttls:
+        Connection.context, context = context, None
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
     threading.Thread(target=accept, args=(listener, context), daemon=True).start()

@@ -1,0 +1,161 @@
+"""The two relays that are compared, each in a folder and processes of its own, on the same disk."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
+
+from relay.running import SENDER, Relay, relay_table
+from servers.processes import Log, Process, free_ports, program
+
+MAIN = """
+compatibility_level = 3.6
+queue_directory = {folder}/queue
+data_directory = {folder}/data
+maillog_file = {folder}/postfix.log
+maillog_file_prefixes = {folder}
+myhostname = mail.example.org
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+smtpd_peername_lookup = no
+smtp_dns_support_level = disabled
+smtp_host_lookup = native
+mydestination =
+alias_maps =
+alias_database =
+local_recipient_maps =
+mynetworks = 127.0.0.0/8
+smtpd_client_connection_count_limit = 0
+message_size_limit = 209715200
+mailbox_size_limit = 0
+smtpd_client_restrictions = {hold}
+relayhost = [127.0.0.1]:{target}
+smtp_tls_security_level = {tls}
+smtp_tls_connection_reuse = {reuse}
+smtp_destination_concurrency_limit = 3
+initial_destination_concurrency = 3
+smtp_connection_cache_on_demand = yes
+smtp_connection_cache_destinations = static:all
+"""
+MASTER = """
+127.0.0.1:{port} inet n - n - - smtpd
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+tlsmgr unix - - n 1000? 1 tlsmgr
+tlsproxy unix - - n - 0 tlsproxy
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+postlog unix-dgram n - n - 1 postlogd
+"""
+
+
+class Server(Protocol):
+    """Something that takes mail on a port."""
+
+    port: int
+
+    def left(self) -> int:
+        """How many messages it has not handed on."""
+        ...
+
+
+class Postfix:
+    """Of the system, with Debian's settings but for where mail goes. `target` None: it keeps it all."""
+
+    def __init__(self, folder: Path, target: int | None, *, tls: bool) -> None:
+        import shutil
+
+        folder.chmod(0o755)
+        [self.port] = free_ports(1)
+        for place in ("etc", "data", "queue"):
+            (folder / place).mkdir()
+        shutil.chown(folder / "data", "postfix")
+        main = MAIN.format(
+            folder=folder,
+            hold="check_client_access static:hold" if target is None else "",
+            target=target or 9,
+            tls="encrypt" if tls else "none",
+            reuse="yes" if tls else "no",
+        )
+        (folder / "etc/main.cf").write_text(main)
+        (folder / "etc/master.cf").write_text(MASTER.format(port=self.port))
+        self._queue = folder / "queue"
+        argv = [program("postfix", "postfix"), "-c", str(folder / "etc"), "start-fg"]
+        self._process = Process(
+            "Postfix", argv, Log(folder / "out.log"), pid_file=folder / "queue/pid/master.pid"
+        )
+        self._process.wait_for_port(self.port)
+
+    def left(self) -> int:
+        return sum(
+            1
+            for name in ("incoming", "active", "deferred")
+            for file in (self._queue / name).rglob("*")
+            if file.is_file()
+        )
+
+    def stop(self) -> None:
+        self._process.stop()
+
+
+class Ours:
+    """The relay; three connections to its target, as with Postfix."""
+
+    def __init__(self, folder: Path, account: str) -> None:
+        self.relay = Relay(folder, account + relay_table('size = "200MiB"'))
+        if not self.relay.start():
+            sys.exit(self.relay.log)
+        self.port = self.relay.port
+
+    def left(self) -> int:
+        return self.relay.open_recipients()
+
+    def hold(self) -> None:
+        self.relay.ask("accounts.pause", name="out")
+
+    def memory(self, what: str = "VmRSS") -> float:
+        """MiB."""
+        lines = Path(f"/proc/{self.relay.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
+
+    def stop(self) -> None:
+        self.relay.stop()
+
+
+def tls_account(port: int, ca_file: str, tls: str = "implicit") -> str:
+    return (
+        f'[accounts.out]\nprovider = "smtp"\naddress = "{SENDER}"\nservers = ["localhost:{port}"]\n'
+        f'tls = "{tls}"\nca-file = "{ca_file}"\ngrant = "static"\ntoken = "env:BENCH_TOKEN"\n'
+        "limits = { connections = 3 }\n"
+    )
+
+
+@contextmanager
+def running(server: Postfix | Ours) -> Iterator[Postfix | Ours]:
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+def wait_empty(server: Server, seconds: float = 300.0) -> None:
+    deadline = time.monotonic() + seconds
+    while server.left():
+        if time.monotonic() > deadline:
+            sys.exit("the queue does not get empty")
+        time.sleep(0.02)

@@ -1,0 +1,295 @@
+"""The relay beside Postfix: durable accepts, the whole way, latency, memory, a million queued.
+
+    ./dev bench relay [--quick]
+
+Both take their turn in each round, on the same disk, with the same load from Postfix's own smtp-source; the
+target of both is bench/sink.py. As root, because Postfix starts as root only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import shutil
+import smtplib
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from _bench import goal, median, save, show, sink
+from _relays import Ours, Postfix, running, tls_account, wait_empty
+from picture import Chart
+from spool import accept, fill, spool_at
+
+from relay.running import SENDER, Relay, plain_account, relay_table
+from servers.processes import program
+from servers.sink import Received
+from servers.sink import Sink as PlainSink
+
+SESSIONS = {1: (3.0, 2.0), 10: (8.0, 5.0), 50: (15.0, 10.0)}  # goal against Postfix, and the least
+TO = "anna@example.net"
+MIB = 1 << 20
+
+
+@contextmanager
+def folder() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="postbearer-", dir=os.environ.get("BENCH_DIR")))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def load(port: int, sessions: int, messages: int) -> float:
+    """Seconds that smtp-source takes to have so many messages answered by 250."""
+    words = ["-d", "-s", str(sessions), "-m", str(messages), "-l", "4096", "-f", SENDER, "-t", TO]
+    began = time.perf_counter()
+    subprocess.run([program("smtp-source", "postfix"), *words, f"127.0.0.1:{port}"], check=True)
+    return time.perf_counter() - began
+
+
+def accepts(rounds: int, messages: int) -> dict[str, dict[str, float]]:
+    """Durable accepts a second, by sessions; nothing is delivered meanwhile."""
+    rates: dict[tuple[str, int], list[float]] = {}
+    with (
+        folder() as ours_at,
+        folder() as theirs_at,
+        running(Ours(ours_at, plain_account(9))) as ours,
+        running(Postfix(theirs_at, None, tls=False)) as theirs,
+    ):
+        assert isinstance(ours, Ours)
+        ours.hold()
+        for _ in range(rounds):
+            for sessions in SESSIONS:
+                for name, server in (("postbearer", ours), ("Postfix", theirs)):
+                    count = messages if sessions > 1 else messages // 3
+                    rate = count / load(server.port, sessions, count)
+                    rates.setdefault((name, sessions), []).append(rate)
+    return {
+        str(sessions): {name: median(rates[name, sessions]) for name in ("postbearer", "Postfix")}
+        for sessions in SESSIONS
+    }
+
+
+def whole_way(rounds: int, messages: int) -> dict[str, float]:
+    """Messages a second accepted from 10 sessions and delivered over TLS, ours with a bearer token."""
+    rates: dict[str, list[float]] = {}
+    with folder() as notes, folder() as ours_at, folder() as theirs_at:
+        tally = notes / "tally"
+        with (
+            sink("--starttls", "--open", "--tally", str(tally)) as target,
+            running(Ours(ours_at, tls_account(target.port, target.ca_file, "starttls"))) as ours,
+            running(Postfix(theirs_at, target.port, tls=True)) as theirs,
+        ):
+            for _ in range(rounds):
+                for name, server in (("postbearer", ours), ("Postfix", theirs)):
+                    before, began = arrived(tally), time.perf_counter()
+                    load(server.port, 10, messages)
+                    while arrived(tally) < before + messages:
+                        time.sleep(0.005)
+                    rates.setdefault(name, []).append(messages / (time.perf_counter() - began))
+    return {name: median(each) for name, each in rates.items()}
+
+
+def arrived(tally: Path) -> int:
+    return int(tally.read_text() or 0)
+
+
+class Clocked(PlainSink):
+    """Notes when a message is there."""
+
+    at = 0.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.there = threading.Event()
+
+    def record(self, message: Received) -> None:
+        self.at = time.perf_counter()
+        self.there.set()
+
+
+def latency(count: int) -> dict[str, float]:
+    """Milliseconds (median) from the end of the content to the smarthost, with nothing else to do."""
+    target = Clocked()
+    taken: dict[str, list[float]] = {}
+    with (
+        folder() as ours_at,
+        folder() as theirs_at,
+        running(Ours(ours_at, plain_account(target.port))) as ours,
+        running(Postfix(theirs_at, target.port, tls=False)) as theirs,
+    ):
+        for _ in range(count):
+            for name, server in (("postbearer", ours), ("Postfix", theirs)):
+                taken.setdefault(name, []).append(_one(server.port, target))
+    target.close()
+    return {name: median(each) * 1000 for name, each in taken.items()}
+
+
+def _one(port: int, target: Clocked) -> float:
+    target.there.clear()
+    with smtplib.SMTP("127.0.0.1", port) as client:
+        client.ehlo()
+        client.docmd("MAIL", f"FROM:<{SENDER}>")
+        client.docmd("RCPT", f"TO:<{TO}>")
+        client.docmd("DATA")
+        client.send(b"From: app@example.org\r\nSubject: x\r\n\r\n" + b"x" * 70 + b"\r\n.\r\n")
+        began = time.perf_counter()
+        assert client.getreply()[0] == 250
+    assert target.there.wait(30)
+    return target.at - began
+
+
+def msmtp(rounds: int) -> float:
+    """Milliseconds (median) that msmtp takes in all."""
+    taken = []
+    with folder() as at, running(Ours(at, plain_account(9))) as ours:
+        words = ["--file=/dev/null", "--host=127.0.0.1", f"--port={ours.port}", f"--from={SENDER}", TO]
+        for _ in range(rounds):
+            began = time.perf_counter()
+            subprocess.run(
+                [program("msmtp", "msmtp"), *words], input=b"Subject: x\n\nHello\n" * 5, check=True
+            )
+            taken.append(time.perf_counter() - began)
+    return median(taken) * 1000
+
+
+def memory(size: int) -> dict[str, float]:
+    """MiB: idle, and what one message of `size` MiB adds to the peak on its way in and out."""
+    with (
+        sink() as target,
+        folder() as at,
+        running(Ours(at, tls_account(target.port, target.ca_file))) as ours,
+    ):
+        assert isinstance(ours, Ours)
+        load(ours.port, 1, 20)
+        wait_empty(ours)
+        idle, peak = ours.memory(), ours.memory("VmHWM")
+        words = ["-l", str(size * MIB), "-f", SENDER, "-t", TO, f"127.0.0.1:{ours.port}"]
+        subprocess.run([program("smtp-source", "postfix"), *words], check=True)
+        wait_empty(ours)
+        return {"idle": idle, "added": ours.memory("VmHWM") - peak}
+
+
+def queued(rows: int) -> dict[str, float]:
+    """Seconds of the start, and milliseconds until one message is out, behind `rows` that cannot go."""
+    target = Clocked()
+    with folder() as at:
+        text = plain_account(target.port) + plain_account(9, name="spent") + relay_table('account = "out"')
+        relay = Relay(at, text)
+        asyncio.run(_prepare(relay, rows))
+        with relay:
+            assert relay.start(), relay.log
+            relay.ask("accounts.pause", name="spent")
+            taken = [_one(relay.port, target) for _ in range(60)]
+            status = Path(f"/proc/{relay.pid}/status").read_text()
+            rss = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+            relay.stop()
+    target.close()
+    return {"start": relay.starts[0], "latency": median(taken[20:]) * 1000, "memory": rss / 1024}
+
+
+async def _prepare(relay: Relay, rows: int) -> None:
+    relay.state.ensure()
+    spool = spool_at(relay.spool)
+    await spool.open()
+    await accept(spool, "first", "spent")
+    await spool.pause(_pause())
+    await spool.close()
+    fill(relay.spool, rows)
+
+
+def _pause() -> object:
+    from postbearer.store import Pause
+
+    return Pause(account="spent", since=time.time(), reason="of the benchmark")
+
+
+def paced(seconds: float) -> dict[str, float]:
+    """With a backlog and 30 a minute: the most in any minute, and the share used of what is allowed."""
+    from postbearer.testing import BackgroundSandbox
+
+    with BackgroundSandbox("microsoft") as sandbox, folder() as at:
+        with running(Ours(at, sandbox.configuration())) as ours:
+            words = ["-s", "5", "-m", str(int(seconds / 2) + 60), "-f", "alerts@example.org", "-t", TO]
+            subprocess.run([program("smtp-source", "postfix"), *words, f"127.0.0.1:{ours.port}"], check=True)
+            time.sleep(seconds)
+            assert isinstance(ours, Ours)
+            ours.relay.kill()
+        times = [message.at for message in sandbox.inbox.messages]
+    most = max(sum(1 for other in times if at <= other < at + 60) for at in times)
+    allowed = 30 * (times[-1] - times[0]) / 60
+    return {"most in a minute": most, "used": len(times) / allowed}
+
+
+def step(name: str, measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+    began = time.perf_counter()
+    found = measure()
+    print(f"  {name}: {found} ({time.perf_counter() - began:.0f} s)", flush=True)
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--quick", action="store_true", help="few messages, one round, a tenth of the queue")
+    options = parser.parse_args()
+    os.environ["BENCH_TOKEN"] = "t" * 1400
+    rounds, messages, rows = (1, 2000, 100_000) if options.quick else (5, 6000, 1_000_000)
+    goals = []
+    taken = accepts(rounds, messages)
+    columns = ("sessions", "postbearer", "Postfix", "ratio")
+    lines = [
+        (s, f"{v['postbearer']:,.0f}", f"{v['Postfix']:,.0f}", f"{v['postbearer'] / v['Postfix']:.1f}")
+        for s, v in taken.items()
+    ]
+    show("Durable accepts a second, 4 KB", columns, lines)
+    for sessions, (wanted, _) in SESSIONS.items():
+        rates = taken[str(sessions)]
+        goals.append(
+            goal(
+                f"accepts, {sessions} sessions, against Postfix",
+                rates["postbearer"] / rates["Postfix"],
+                wanted,
+            )
+        )
+    way = step("accepted and delivered over TLS, messages/s", lambda: whole_way(rounds, messages // 2))
+    goals.append(goal("the whole way, 10 sessions, against Postfix", way["postbearer"] / way["Postfix"], 10))
+    late = step("from the dot to the smarthost, ms", lambda: latency(20 if options.quick else 100))
+    goals.append(goal("latency, against Postfix", late["postbearer"] / late["Postfix"], 0.5, at_most=True))
+    mutt = msmtp(10 if options.quick else 50)
+    goals.append(goal("msmtp into the relay, ms", mutt, 10, at_most=True))
+    held = step("memory, MiB", lambda: memory(150))
+    goals.append(goal("idle memory, MiB", held["idle"], 80, at_most=True))
+    goals.append(goal("MiB added by 150 MiB", held["added"], 16, at_most=True))
+    few, many = step("1,000 queued", lambda: queued(1000)), step(f"{rows:,} queued", lambda: queued(rows))
+    goals.append(goal(f"start behind {rows:,}, s", many["start"], 5, at_most=True))
+    goals.append(
+        goal(f"latency behind {rows:,}, against 1,000", many["latency"] / few["latency"], 1.2, at_most=True)
+    )
+    results = {
+        "accepts": taken,
+        "whole way": way,
+        "latency": late,
+        "msmtp": mutt,
+        "memory": held,
+        "queued": {"1000": few, str(rows): many},
+    }
+    if not options.quick:
+        results["paced"] = pace = step("30 a minute, for five", lambda: paced(300))
+        goals.append(goal("most in any minute", pace["most in a minute"], 30, at_most=True))
+        goals.append(goal("share of the allowance used", pace["used"], 0.99))
+    charts = {
+        f"-accepts-{s}": Chart(f"Durable accepts a second, {s} sessions", "messages/s", rates)
+        for s, rates in taken.items()
+    }
+    charts["-whole-way"] = Chart("Accepted and delivered over TLS, messages a second", "messages/s", way)
+    save("relay", {"rounds": rounds, "results": results, "goals": goals}, charts)
+
+
+if __name__ == "__main__":
+    main()
