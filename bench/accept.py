@@ -81,9 +81,11 @@ def measure(source: str, loop: str, sessions: int, messages: int, *, one_connect
         address = server.stdout.readline().strip()
         load = [source, "-s", str(sessions), "-m", str(messages), "-l", str(SIZE), *["-d"] * one_connection]
         used, began = processor_time(server.pid), time.perf_counter()
-        subprocess.run([*load, "-f", "a@example.org", "-t", "b@example.net", address], check=True)
-        took, used = time.perf_counter() - began, processor_time(server.pid) - used
-        server.kill()
+        try:
+            subprocess.run([*load, "-f", "a@example.org", "-t", "b@example.net", address], check=True)
+            took, used = time.perf_counter() - began, processor_time(server.pid) - used
+        finally:
+            server.kill()
     kind = "kept" if one_connection else "new each"
     return f"{loop:8} {sessions:8} {kind:11} {messages / took:12,.0f} {used / messages * 1e6:12,.0f}"
 

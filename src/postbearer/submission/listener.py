@@ -107,6 +107,7 @@ class Listener:
             task = asyncio.create_task(self._serve(connection, peer))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
+            await asyncio.sleep(0)  # those who are inside, and may be leaving, go first
 
     async def _serve(self, connection: socket.socket, peer: str) -> None:
         with self._doors.enter(peer) as refusal:
