@@ -189,3 +189,13 @@ def test_usage_errors_are_json_where_json_is_asked_for(home: Home) -> None:
     assert ran.code == 64
     assert json.loads(ran.out)["error"]["exit"] == 64
     assert ran.err == ""
+
+
+def test_a_relay_that_could_not_start_is_not_called_right(home: Home) -> None:
+    home.write(
+        '[accounts.a]\nprovider = "smtp"\nauthentication = "none"\naddress = "a@example.org"\n'
+        'servers = ["mail.example.org:25"]\n[relay]\nlisten = ["0.0.0.0:2525"]\n'
+    )
+    ran = home.run("config", "validate")
+    assert ran.code == 78
+    assert "has no TLS" in ran.err

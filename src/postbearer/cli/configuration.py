@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from postbearer.cli.options import Common, common_options, json_option, pass_common
 from postbearer.cli.output import print_json, warn
 from postbearer.errors import ConfigError
+
+if TYPE_CHECKING:
+    from postbearer.config import Configuration
 
 _PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]*@")
 
@@ -100,6 +103,7 @@ def unset(common: Common, name: str) -> None:
 def validate(common: Common) -> None:
     """Check the whole configuration, and name everything that is wrong."""
     configuration = common.configuration()
+    _validate_relay(common, configuration)
     warnings = configuration.warnings()
     accounts = sorted(configuration.settings.accounts)
     if common.as_json:
@@ -110,6 +114,20 @@ def validate(common: Common) -> None:
         warn(f"{each.file}:{each.line}: {each.key}: {each.message}", each.hint)
     count = f"{len(accounts)} account{'' if len(accounts) == 1 else 's'}"
     click.echo(f"{configuration.path} is right: {count}.")
+
+
+def _validate_relay(common: Common, configuration: Configuration) -> None:
+    """Raise `ConfigError` for what `serve` would refuse, but for sockets that only systemd can give it."""
+    relay = configuration.settings.relay
+    if relay is None:
+        return
+    addresses = (*relay.listen, *(listener.address for listener in relay.listeners))
+    if any(address.startswith("systemd:") for address in addresses):
+        return
+    from postbearer.assembly import Assembly
+    from postbearer.daemon import Plan
+
+    Plan.of(Assembly.load(common.config))
 
 
 @command.command("schema")
