@@ -29,6 +29,7 @@ from postbearer.config.schema import AccountSettings, LimitSettings, Settings
 from postbearer.providers import Preset, Rule
 from postbearer.providers.model import Cloud, Ehlo, Grant, Step
 from postbearer.store import Status
+from postbearer.submission import Bounds
 from postbearer.testing.faults import Faults, SmtpFault, TokenFault
 
 EVERYWHERE = {"--json", "--config", "-v", "--verbose"}
@@ -137,7 +138,9 @@ def test_every_option_of_a_command_is_listed_once(name: str, command: click.Comm
 
 def test_every_event_and_its_fields_are_told() -> None:
     told = section("relay.md", "## The log")
-    named = [(kind.__name__, field.name) for kind in observer.Event.__subclasses__() for field in fields(kind)]
+    named = [
+        (kind.__name__, field.name) for kind in observer.Event.__subclasses__() for field in fields(kind)
+    ]
     verbose = {"Connected", "TlsStarted", "Authenticated", "Attempted"}
     missing = [
         (kind, field)
@@ -153,6 +156,11 @@ def test_every_crash_point_is_told() -> None:
     named = re.findall(r'"(\w+)"', "".join(re.findall(r"names=(\(.*\))", written)))
     named += re.findall(r'crash\("(\w+)\.', written)
     assert sorted(listed("relay.md", "## Crash points")) == sorted(set(named))
+
+
+def test_the_limits_of_the_relay_are_told() -> None:
+    told = re.findall(r"[\d.]+", section("relay.md", "## Limits"))
+    assert [field.name for field in fields(Bounds) if f"{field.default:g}" not in told] == []
 
 
 def test_every_state_of_a_recipient_is_told() -> None:
