@@ -275,9 +275,12 @@ class Worker:
                     await self._learn(way, ending, probed)
                 except StoreError as error:  # the pause holds in memory; the message has to be marked
                     self._observer.notice(Warned(way.terms.name, f"A pause cannot be written: {error}"))
-            await self._attempting.settle(claimed, way, ending)
         finally:
             way.busy -= 1
+            self.wake()  # the next may be claimed while this one is marked
+        try:
+            await self._attempting.settle(claimed, way, ending)
+        finally:
             self._last_end = self._clock.now()
             self._retire_at = min(self._retire_at, self._last_end + self._keep + 1.0)
             self.wake()
