@@ -42,6 +42,9 @@ _LEVELS: Mapping[type[Event], int] = {
 }
 
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
+
 class Log:
     """An observer that writes every event to the logger ``postbearer``."""
 
@@ -92,7 +95,7 @@ class JsonFormatter(logging.Formatter):
         fields["text"] = record.getMessage()
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(fields, ensure_ascii=False)
+        return _encode(fields)
 
 
 def set_up(stream: TextIO, *, as_json: bool, verbose: bool, journal: bool = False) -> None:
@@ -113,7 +116,9 @@ def _plain(value: Any) -> Any:
         return str(value.value)
     if isinstance(value, tuple | list):
         return [_plain(each) for each in value]
-    if dataclasses.is_dataclass(value):
+    if (
+        dataclasses.is_dataclass(value) and type(value).__str__ is object.__str__
+    ):  # else it says itself what it is
         return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
     return str(value)
 
