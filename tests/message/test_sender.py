@@ -33,6 +33,11 @@ def test_force_gives_a_message_without_author_one() -> None:
     assert leaves(SenderRule(ACCOUNT), b"Subject: x\r\n") == b"From: alerts@example.org\r\nSubject: x\r\n"
 
 
+def test_force_keeps_the_name_that_cron_writes_without_an_address() -> None:
+    after = leaves(SenderRule(ACCOUNT), b"From: root (Cron Daemon)\r\nSubject: x\r\n")
+    assert after == b'From: "Cron Daemon" <alerts@example.org>\r\nSubject: x\r\n'
+
+
 def test_force_removes_a_sender_field_the_provider_would_refuse() -> None:
     after = leaves(SenderRule(ACCOUNT), b"From: a@example.net\r\nSender: b@example.net\r\n")
     assert b"Sender:" not in after

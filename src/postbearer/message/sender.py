@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
@@ -14,6 +15,7 @@ from postbearer.message.mailboxes import Mailbox, parse_mailboxes
 Rule = Literal["force", "check", "allow"]
 
 _AUTHORS = ("from", "sender")
+_COMMENT = re.compile(r'\(([^()<>@"\\\x00-\x1f\x7f-\x9f]{1,78})\)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +63,14 @@ class SenderRule:
             return header.without("sender") if header.get("sender") else header
         if authors and header.get("reply-to") is None:
             header = header.add("Reply-To", ", ".join(map(str, authors)))
-        display = authors[0].display if authors else ""
+        display = authors[0].display if authors else _comment(header)
         return header.without("sender").set("From", str(Mailbox(display, self.address)))
+
+
+def _comment(header: Header) -> str:
+    """The name in ``root (Cron Daemon)``: no address to keep, but a person knows by it who wrote."""
+    found = _COMMENT.search(header.get("from") or "")
+    return f'"{found[1].strip()}"' if found else ""
 
 
 def _authors(header: Header) -> tuple[Mailbox, ...]:

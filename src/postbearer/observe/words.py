@@ -41,7 +41,8 @@ def _of_the_queue(event: Event) -> str:
             return f"{event.id}: accepted from {event.client} for {many}, {event.size} octets{named}"
         case DeliveryEnded():
             told = "; ".join(map(_fate, event.fates))
-            again = f"; again at {_clock(event.due)}" if event.due is not None else ""
+            later = event.due is not None and event.due > time.time() + 1  # else a pause decides when
+            again = f"; again at {_clock(event.due)}" if later and event.due is not None else ""
             named = f" as {event.queue_id}" if event.queue_id else ""
             return f"{event.id}: attempt {event.attempt}{named}: {told or event.error}{again}"
         case Reported():
