@@ -88,7 +88,8 @@ class Judge:
         ]
         stop = next((stop for _, _, verdict in pairs if (stop := self._stop(claimed, verdict))), None)
         fates = tuple(self._fate(*pair) for pair in pairs)
-        due = self._due(claimed, [v for _, _, v in pairs], now)
+        done = all(outcome.state is State.DELIVERED for _, outcome, _ in pairs)
+        due = None if done else self._due(claimed, [v for _, _, v in pairs], now)
         ending = Ending(
             fates=fates,
             due=now if stop else due,

@@ -71,11 +71,15 @@ class SqliteContent:
         self.size = message.size
         self.eight_bit = message.eight_bit
         self.binary = message.binary
+        self._whole = b""  # of small content, which is read twice: for its header, and to be sent
 
     def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
         return _sliced(self._proven(), size)
 
     def _proven(self) -> Iterator[bytes]:
+        if self._whole:
+            yield self._whole
+            return
         digest = hashlib.sha256()
         held = b""
         for chunk in self._chunks():
@@ -89,6 +93,8 @@ class SqliteContent:
                 hint="Look at the disk; cancel the message, or restore the spool from a backup.",
             )
         if held:
+            if len(held) == self.size:
+                self._whole = held
             yield held
 
     def _chunks(self) -> Iterator[bytes]:
