@@ -154,8 +154,13 @@ def test_a_program_on_a_unix_socket(relay: Relay, sink: Sink) -> None:
     connection = socket.socket(socket.AF_UNIX)
     connection.connect(str(relay.folder / "smtp"))
     with connection, connection.makefile("rb") as replies:
+        assert replies.readline().startswith(b"220 ")
+        assert replies.readline().startswith(b"220 ")
+        connection.sendall(b"EHLO x\r\n")
+        while not replies.readline().startswith(b"250 "):
+            pass
         for said in (
-            f"EHLO x\r\nMAIL FROM:<{SENDER}>\r\nRCPT TO:<{TO}>\r\nBDAT {len(MESSAGE)} LAST\r\n".encode(),
+            f"MAIL FROM:<{SENDER}>\r\nRCPT TO:<{TO}>\r\nBDAT {len(MESSAGE)} LAST\r\n".encode(),
             MESSAGE,
             b"QUIT\r\n",
         ):
