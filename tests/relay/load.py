@@ -126,7 +126,11 @@ def transaction(client: smtplib.SMTP, to: Iterable[str], content: bytes, *, send
         if code != 250:
             client.docmd("RSET")
             return code
-    return client.data(content)[0]
+    try:
+        return client.data(content)[0]
+    except smtplib.SMTPDataError as refused:  # DATA itself was
+        client.docmd("RSET")
+        return refused.smtp_code
 
 
 def arrivals(messages: Sequence[Received]) -> list[Arrived]:
