@@ -65,9 +65,15 @@ async def test_the_power_fails_under_load(home: Path, disk: PowerDisk, tell: Tel
 
 
 async def test_without_the_sync_the_same_loses_mail(home: Path, disk: PowerDisk, tell: Tell) -> None:
-    with Campaign(home / "relay", 500, spool=disk.path / "spool.db") as campaign:
-        for _ in range(3):  # one may come just behind a checkpoint, which syncs
-            cut(campaign, disk, 0.3, paused=True, program=UNSAFE)
-        row = await finish(campaign, "power cut, control run with synchronous=NORMAL: has to lose")
+    fault = "power cut, control run with synchronous=NORMAL: has to lose"
+    for number in range(
+        5
+    ):  # a cut may come just behind a checkpoint, or the kernel's own write-back, which sync
+        with Campaign(home / f"relay{number}", 500 + number, spool=disk.path / f"{number}.db") as campaign:
+            for _ in range(3):
+                cut(campaign, disk, 0.3, paused=True, program=UNSAFE)
+            row = await finish(campaign, fault)
+        if row.lost:
+            break
     tell(replace(row, control=True))
     assert row.lost > 0
