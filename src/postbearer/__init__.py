@@ -46,11 +46,13 @@ if TYPE_CHECKING:
     from postbearer.oauth import CachedSource as CachedSource
     from postbearer.oauth import ClientCredentials as ClientCredentials
     from postbearer.oauth import CommandToken as CommandToken
+    from postbearer.oauth import JwtBearer as JwtBearer
     from postbearer.oauth import Password as Password
     from postbearer.oauth import RefreshToken as RefreshToken
     from postbearer.oauth import StaticToken as StaticToken
     from postbearer.oauth import Token as Token
     from postbearer.oauth import TokenSource as TokenSource
+    from postbearer.oauth import WorkloadIdentity as WorkloadIdentity
     from postbearer.outcome import Outcome as Outcome
     from postbearer.outcome import Receipt as Receipt
     from postbearer.outcome import State as State
@@ -92,11 +94,13 @@ _EXPORTS = {
         "CachedSource",
         "ClientCredentials",
         "CommandToken",
+        "JwtBearer",
         "Password",
         "RefreshToken",
         "StaticToken",
         "Token",
         "TokenSource",
+        "WorkloadIdentity",
     ],
     "outcome": ["Outcome", "Receipt", "State"],
     "providers": ["Limits"],

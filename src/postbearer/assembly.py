@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
+
 from postbearer._version import __version__
 from postbearer.account import Account, Options
 from postbearer.clock import Clock, SystemClock
@@ -19,9 +21,11 @@ from postbearer.oauth import (
     ClientCredentials,
     CommandToken,
     Grant,
+    JwtBearer,
     Password,
     RefreshToken,
     StaticToken,
+    WorkloadIdentity,
     resolved,
 )
 from postbearer.observer import Observer, Silent
@@ -58,7 +62,7 @@ class Assembly:
 
     def account(self, name: str) -> Account:
         """The account `name`. Raises `ConfigError` with the place of what is wrong."""
-        settings = self.configuration.account(name)
+        settings = _with_platform(self.configuration.account(name), self._environ)
         try:
             chosen = preset(settings.provider).in_cloud(settings.cloud)
             grant = self._grant(settings)
@@ -132,14 +136,24 @@ def _named_store(settings: Mapping[str, Any]) -> SecretStore:
     return store
 
 
+def _with_platform(settings: AccountSettings, environ: Mapping[str, str]) -> AccountSettings:
+    """The settings with what the platform tells pods with a federated identity, where they do not say it."""
+    if settings.grant != "workload-identity":
+        return settings
+    file = environ.get("AZURE_FEDERATED_TOKEN_FILE")
+    return msgspec.structs.replace(
+        settings,
+        client_id=settings.client_id or environ.get("AZURE_CLIENT_ID"),
+        tenant=settings.tenant or environ.get("AZURE_TENANT_ID"),
+        assertion=settings.assertion or (f"file:{file}" if file else None),
+    )
+
+
 _SIGNING = ("certificate", "private_key", "assertion")
 
 
 def _client(settings: AccountSettings) -> dict[str, Any]:
     """The fields all grants of a registered client share."""
-    extra = dict(settings.extra_token_parameters)
-    if settings.audience:
-        extra["audience"] = settings.audience
     signing = next((key for key in _SIGNING if getattr(settings, key)), None)
     if settings.client_authentication == "private-key-jwt" or (signing and not settings.client_secret):
         raise ConfigError(
@@ -152,9 +166,16 @@ def _client(settings: AccountSettings) -> dict[str, Any]:
         "client_id": settings.client_id,
         "client_secret": settings.client_secret,
         "authentication": authentication,
-        "scopes": settings.scopes or (),
-        "extra": extra,
+        **_wishes(settings),
     }
+
+
+def _wishes(settings: AccountSettings) -> dict[str, Any]:
+    """What is asked for, whoever asks."""
+    extra = dict(settings.extra_token_parameters)
+    if settings.audience:
+        extra["audience"] = settings.audience
+    return {"scopes": settings.scopes or (), "extra": extra}
 
 
 def _client_credentials(settings: AccountSettings) -> Grant:
@@ -171,6 +192,23 @@ def _refresh_token(settings: AccountSettings) -> Grant:
     return RefreshToken(refresh_token=settings.refresh_token, **_client(settings))
 
 
+def _workload_identity(settings: AccountSettings) -> Grant:
+    assert settings.client_id is not None  # as above: from the file, or from the platform
+    assert settings.assertion is not None
+    return WorkloadIdentity(settings.client_id, settings.assertion, **_wishes(settings))
+
+
+def _jwt_bearer(settings: AccountSettings) -> Grant:
+    if settings.service_account is None:
+        raise ConfigError(
+            "Assertions for jwt-bearer are signed by a service account only.",
+            key="grant",
+            hint="Name its JSON key file by service-account.",
+        )
+    user = settings.token_user or settings.address
+    return JwtBearer(settings.service_account, user, settings.client_id or "", **_wishes(settings))
+
+
 def _static(settings: AccountSettings) -> Grant:
     assert settings.token is not None
     return StaticToken(settings.token)
@@ -185,6 +223,8 @@ _GRANTS: dict[str, Callable[[AccountSettings], Grant]] = {
     "client-credentials": _client_credentials,
     "password": _password,
     "refresh-token": _refresh_token,
+    "workload-identity": _workload_identity,
+    "jwt-bearer": _jwt_bearer,
     "static": _static,
     "command": _command,
 }

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
+    from postbearer.oauth.assertions import JwtBearer as JwtBearer
+    from postbearer.oauth.assertions import WorkloadIdentity as WorkloadIdentity
     from postbearer.oauth.endpoint import Endpoint as Endpoint
     from postbearer.oauth.endpoint import TokenRequest as TokenRequest
     from postbearer.oauth.endpoint import read_answer as read_answer
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from postbearer.oauth.token import TokenAnswer as TokenAnswer
 
 _EXPORTS = {
+    "assertions": ["JwtBearer", "WorkloadIdentity"],
     "endpoint": ["Endpoint", "TokenRequest", "read_answer", "scrub"],
     "grants": [
         "ClientCredentials",

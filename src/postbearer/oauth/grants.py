@@ -54,7 +54,7 @@ class Grant(Protocol):
         ...
 
 
-class _SecretFields:
+class SecretFields:
     """What all grants share: fields that hold secrets."""
 
     __slots__ = ()
@@ -80,7 +80,7 @@ def resolved(grant: AnyGrant, resolve: Callable[[str], SecretSource]) -> AnyGran
 
 
 @dataclass(frozen=True, slots=True)
-class ClientCredentials(_SecretFields):
+class ClientCredentials(SecretFields):
     """The client acts as itself (RFC 6749 4.4); for a public client choose ``authentication="none"``."""
 
     name: ClassVar[str] = "client-credentials"
@@ -97,7 +97,7 @@ class ClientCredentials(_SecretFields):
 
 
 @dataclass(frozen=True, slots=True)
-class Password(_SecretFields):
+class Password(SecretFields):
     """The mailbox password for a token (RFC 6749 4.3): legacy only (RFC 9700 2.4)."""
 
     name: ClassVar[str] = "password"
@@ -122,7 +122,7 @@ class Password(_SecretFields):
 
 
 @dataclass(frozen=True, slots=True)
-class RefreshToken(_SecretFields):
+class RefreshToken(SecretFields):
     """A refresh token (RFC 6749 6): one given by configuration, or the kept one of a sign-in.
 
     The server may give a new one with each use; that is committed before the access token is used.
@@ -153,7 +153,7 @@ class RefreshToken(_SecretFields):
 
 
 @dataclass(frozen=True, slots=True)
-class StaticToken(_SecretFields):
+class StaticToken(SecretFields):
     """A fixed access token, for tests and troubleshooting: it is read again, but never renewed."""
 
     name: ClassVar[str] = "static"
@@ -166,7 +166,7 @@ class StaticToken(_SecretFields):
 
 
 @dataclass(frozen=True, slots=True)
-class CommandToken(_SecretFields):
+class CommandToken(SecretFields):
     """A program that prints the token, or JSON with ``access_token`` and ``expires_in``.
 
     `command` is a command line (split as a shell would), an argument list, or a source of the output.
@@ -205,8 +205,19 @@ def _ask(grant: AnyClient, form: dict[str, str | Secret], context: GrantContext)
         form["client_id"] = grant.client_id
         if grant.authentication == "post" and secret:
             form["client_secret"] = secret
-    response = yield TokenRequest(context.token_url, form, headers)
-    sent = [*context.secrets.values(), *([context.refresh_token] if context.refresh_token else [])]
+    return (yield from exchange(context, form, headers))
+
+
+def exchange(
+    context: GrantContext,
+    form: Mapping[str, str | Secret],
+    headers: Mapping[str, str | Secret] | None = None,
+    *,
+    also: Sequence[Secret] = (),
+) -> Exchange:
+    """Ask the token endpoint and read its answer; `also` are further secrets that were sent."""
+    response = yield TokenRequest(context.token_url, form, headers or {})
+    sent = [*context.secrets.values(), *also, *([context.refresh_token] if context.refresh_token else [])]
     return read_answer(response, context.token_url, account=context.account, secrets=sent, now=context.now)
 
 

@@ -1,0 +1,132 @@
+"""The grants proved by an assertion (RFC 7521, 7523), made by another identity provider or signed here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, TypeVar
+
+from postbearer.errors import GrantRefused, UsageError
+from postbearer.oauth.grants import Exchange, GrantContext, SecretFields, SecretInput, exchange
+from postbearer.oauth.jwt import signed
+from postbearer.secret import Secret
+
+UNFIT_KEY = "unfit_service_account"  # code of the error for a key file that cannot be used
+
+_CLIENT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 2.2
+_JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"  # RFC 7523 2.1
+Value = TypeVar("Value")
+
+_LIFETIME = 3600  # seconds: the longest that Google takes
+_OTHER_KINDS = {
+    "authorized_user": "it holds the refresh token of a person's sign-in",
+    "external_account": "it describes a federated identity and has no key",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadIdentity(SecretFields):
+    """Client credentials proved by a token of another identity provider (RFC 7521 4.2, 7523 2.2).
+
+    The platform renews `assertion` where it stands, so it is read again for each request.
+    """
+
+    name: ClassVar[str] = "workload-identity"
+    SECRETS: ClassVar[tuple[str, ...]] = ("assertion",)
+
+    client_id: str
+    assertion: SecretInput = field(repr=False)
+    scopes: Sequence[str] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    def request(self, context: GrantContext) -> Exchange:
+        form: dict[str, str | Secret] = {
+            "grant_type": "client_credentials",
+            "client_id": self.client_id,
+            "client_assertion_type": _CLIENT_ASSERTION,
+            "client_assertion": Secret(context.secrets["assertion"].reveal().strip()),
+        }
+        return exchange(context, _scoped(form, self.scopes) | dict(self.extra))
+
+
+@dataclass(frozen=True, slots=True)
+class JwtBearer(SecretFields):
+    """A service account that acts for the mailbox `subject` (RFC 7523 2.1).
+
+    `service_account` is the key file (JSON) that the provider made. Only its key and name are used:
+    the request goes to the configured token endpoint, whatever the file says. `client_id` is sent if given.
+    """
+
+    name: ClassVar[str] = "jwt-bearer"
+    SECRETS: ClassVar[tuple[str, ...]] = ("service_account",)
+
+    service_account: SecretInput = field(repr=False)
+    subject: str
+    client_id: str = ""
+    scopes: Sequence[str] = ()
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+    def request(self, context: GrantContext) -> Exchange:
+        # Raised from here, where no key lies open in a local variable.
+        assertion = self._assertion(context)
+        if isinstance(assertion, str):
+            raise GrantRefused(
+                f"The service account key cannot be used: {assertion}.",
+                account=context.account,
+                code=UNFIT_KEY,
+                who="host operator",
+                hint="Name the JSON key file of a service account by service-account.",
+                configuration=True,
+            )
+        form: dict[str, str | Secret] = {"grant_type": _JWT_BEARER, "assertion": assertion}
+        if self.client_id:
+            form["client_id"] = self.client_id
+        return exchange(context, form | dict(self.extra), also=(assertion,))
+
+    def _assertion(self, context: GrantContext) -> Secret | str:
+        """What proves us, or what is wrong with the key file."""
+        key = _read_key(context.secrets["service_account"])
+        if isinstance(key, str):
+            return key
+        claims: dict[str, object] = {
+            "iss": key.email,
+            "sub": self.subject,
+            "aud": context.token_url,
+            "iat": int(context.now),
+            "exp": int(context.now) + _LIFETIME,
+        }
+        try:
+            return signed(_scoped(claims, self.scopes), key.key, key_id=key.id)
+        except UsageError:
+            return "its private_key is no unencrypted RSA key in PEM"
+
+
+@dataclass(frozen=True, slots=True)
+class _Key:
+    email: str
+    key: Secret
+    id: str
+
+
+def _read_key(file: Secret) -> _Key | str:
+    try:
+        fields = json.loads(file.reveal())
+    except (ValueError, RecursionError):
+        return "it is no JSON"
+    if not isinstance(fields, dict):
+        return "it is no JSON object"
+    kind = fields.get("type")
+    if kind != "service_account":
+        known = _OTHER_KINDS.get(kind, "") if isinstance(kind, str) else ""
+        return f"its type is {kind}, and {known}" if known else 'its type is not "service_account"'
+    email, key, key_id = (fields.get(name) for name in ("client_email", "private_key", "private_key_id"))
+    if not isinstance(email, str) or not email:
+        return "client_email is missing"
+    if not isinstance(key, str) or not key:
+        return "private_key is missing"
+    return _Key(email, Secret(key), key_id if isinstance(key_id, str) else "")
+
+
+def _scoped(fields: dict[str, Value], scopes: Sequence[str]) -> dict[str, Value | str]:
+    return {**fields, "scope": " ".join(scopes)} if scopes else {**fields}
