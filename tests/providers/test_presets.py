@@ -123,6 +123,53 @@ def test_a_tenant_cannot_lead_elsewhere(tenant: str) -> None:
     assert caught.value.key == "tenant"
 
 
+@pytest.mark.parametrize(
+    ("name", "server", "tls", "token_host", "scope"),
+    [
+        (
+            "outlook",
+            "smtp-mail.outlook.com:587",
+            "starttls",
+            "login.microsoftonline.com",
+            "https://outlook.office.com/SMTP.Send",
+        ),
+        (
+            "google-relay",
+            "smtp-relay.gmail.com:587",
+            "starttls",
+            "oauth2.googleapis.com",
+            "https://mail.google.com/",
+        ),
+        ("yahoo", "smtp.mail.yahoo.com:465", "implicit", "api.login.yahoo.com", "mail-w"),
+        ("aol", "smtp.aol.com:465", "implicit", "api.login.aol.com", "mail-w"),
+        ("att", "smtp.mail.att.net:465", "implicit", "api.login.yahoo.com", "mail-w"),
+        (
+            "fastmail",
+            "smtp.fastmail.com:465",
+            "implicit",
+            "api.fastmail.com",
+            "https://www.fastmail.com/dev/protocol-smtp",
+        ),
+        ("yandex", "smtp.yandex.com:465", "implicit", "oauth.yandex.com", "mail:smtp"),
+        ("mailru", "smtp.mail.ru:465", "implicit", "o2.mail.ru", "mail.imap"),
+        ("comcast", "smtp.comcast.net:587", "starttls", "oauth.xfinity.com", "https://email.comcast.net/"),
+    ],
+)
+def test_a_persons_mailbox_lives_on_a_refresh_token(
+    name: str, server: str, tls: str, token_host: str, scope: str
+) -> None:
+    known = preset(name)
+    assert (known.servers, known.tls) == ((server,), tls)
+    assert known.token_url.startswith(f"https://{token_host}/")
+    assert known.scopes["refresh-token"][0] == scope
+
+
+@pytest.mark.parametrize("name", ["outlook", "yahoo", "aol", "att"])
+def test_what_no_personal_mailbox_offers_is_refused_by_name(name: str) -> None:
+    assert preset(name).grants["client-credentials"].works == "no"
+    assert preset(name).grants["password"].works == "no"
+
+
 def test_google() -> None:
     known = preset("google")
     assert known.servers == ("smtp.gmail.com:465",)
@@ -135,7 +182,9 @@ def test_google() -> None:
 
 
 def test_an_unknown_provider_or_cloud_names_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="google, microsoft"):
+    with pytest.raises(
+        ConfigError, match="google, google-relay, mailru, microsoft, microsoft-hve, outlook, smtp"
+    ):
         preset("hotmial")
     with pytest.raises(ConfigError, match="gcc-high"):
         preset("microsoft", "moon")
