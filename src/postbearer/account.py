@@ -188,11 +188,7 @@ class Account:
             )
         store = None
         if state is not None and self.endpoint.url:  # a fixed token or a command's output is not kept
-            state.ensure()
-            keys = KeyFile(state)
-            store = TokenFile(
-                state, self.name, binding=self.binding, box=keys.box, shortcut=self.shortcut, clock=clock
-            )
+            store = self.token_file(state, clock=clock)
         return CachedSource(
             self.grant,
             self.endpoint,
@@ -202,6 +198,14 @@ class Account:
             margin=self.refresh_margin,
             maximum_lifetime=self.maximum_token_lifetime,
             observer=observer,
+        )
+
+    def token_file(self, state: StateFolder, *, clock: Clock) -> TokenFile:
+        """Where its tokens are kept, sealed; made with the folder if it is not there."""
+        state.ensure()
+        keys = KeyFile(state)
+        return TokenFile(
+            state, self.name, binding=self.binding, box=keys.box, shortcut=self.shortcut, clock=clock
         )
 
 

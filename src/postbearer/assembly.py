@@ -20,6 +20,7 @@ from postbearer.oauth import (
     CachedSource,
     ClientCredentials,
     CommandToken,
+    DeviceCode,
     Grant,
     JwtBearer,
     Password,
@@ -209,6 +210,12 @@ def _jwt_bearer(settings: AccountSettings) -> Grant:
     return JwtBearer(settings.service_account, user, settings.client_id or "", **_wishes(settings))
 
 
+def _device_code(settings: AccountSettings) -> Grant:
+    chosen = preset(settings.provider).in_cloud(settings.cloud)
+    url = settings.device_url or chosen.endpoint(chosen.device_url, settings.tenant or "")
+    return DeviceCode(device_url=url, **_client(settings))
+
+
 def _static(settings: AccountSettings) -> Grant:
     assert settings.token is not None
     return StaticToken(settings.token)
@@ -223,6 +230,7 @@ _GRANTS: dict[str, Callable[[AccountSettings], Grant]] = {
     "client-credentials": _client_credentials,
     "password": _password,
     "refresh-token": _refresh_token,
+    "device-code": _device_code,
     "workload-identity": _workload_identity,
     "jwt-bearer": _jwt_bearer,
     "static": _static,

@@ -7,6 +7,9 @@ from postbearer._lazy import lazy
 if TYPE_CHECKING:
     from postbearer.oauth.assertions import JwtBearer as JwtBearer
     from postbearer.oauth.assertions import WorkloadIdentity as WorkloadIdentity
+    from postbearer.oauth.device import DeviceCode as DeviceCode
+    from postbearer.oauth.device import DeviceSignIn as DeviceSignIn
+    from postbearer.oauth.device import Invitation as Invitation
     from postbearer.oauth.endpoint import Endpoint as Endpoint
     from postbearer.oauth.endpoint import TokenRequest as TokenRequest
     from postbearer.oauth.endpoint import read_answer as read_answer
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "assertions": ["JwtBearer", "WorkloadIdentity"],
+    "device": ["DeviceCode", "DeviceSignIn", "Invitation"],
     "endpoint": ["Endpoint", "TokenRequest", "read_answer", "scrub"],
     "grants": [
         "ClientCredentials",

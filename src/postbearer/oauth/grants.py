@@ -194,8 +194,17 @@ AnyClient = ClientCredentials | Password | RefreshToken
 
 
 def _ask(grant: AnyClient, form: dict[str, str | Secret], context: GrantContext) -> Exchange:
+    fields, headers = client_fields(grant, context)
+    return (yield from exchange(context, form | fields, headers))
+
+
+def client_fields(
+    grant: AnyClient, context: GrantContext, *, scopes: bool = True
+) -> tuple[dict[str, str | Secret], dict[str, str | Secret]]:
+    """What every request of a registered client says: fields of the form, and of the header."""
+    form: dict[str, str | Secret] = {}
     headers: dict[str, str | Secret] = {}
-    if grant.scopes:
+    if grant.scopes and scopes:
         form["scope"] = " ".join(grant.scopes)
     form |= grant.extra
     secret = context.secrets.get("client_secret")
@@ -205,7 +214,7 @@ def _ask(grant: AnyClient, form: dict[str, str | Secret], context: GrantContext)
         form["client_id"] = grant.client_id
         if grant.authentication == "post" and secret:
             form["client_secret"] = secret
-    return (yield from exchange(context, form, headers))
+    return form, headers
 
 
 def exchange(

@@ -1,0 +1,88 @@
+"""Signing in by a code that a person types elsewhere (RFC 8628)."""
+
+from __future__ import annotations
+
+import pytest
+
+from postbearer.errors import GrantRefused
+from postbearer.oauth import DeviceCode, DeviceSignIn, Endpoint, GrantContext, Invitation, TokenAnswer
+from postbearer.secret import Secret
+from postbearer.testing import ManualClock, Sandbox
+from support.tokenserver import TokenServer, said
+
+BEGUN = said(
+    device_code="dev-1", user_code="WXYZ", verification_uri="https://login.example.org/d", expires_in=60
+)
+PENDING = said(400, error="authorization_pending")
+SIGNED_IN = said(access_token="abc", token_type="Bearer", expires_in=3600, refresh_token="r-1")
+
+
+async def sign_in(server: TokenServer, clock: ManualClock, *script: object) -> TokenAnswer:
+    server.script.extend(script)  # type: ignore[arg-type]
+    grant = DeviceCode("relay", device_url=server.url, authentication="none", scopes=["mail"])
+    shown: list[Invitation] = []
+    answer = await DeviceSignIn(grant, Endpoint(server.url), clock, "alerts").run(shown.append)
+    assert shown == [Invitation("https://login.example.org/d", "WXYZ", 60)]
+    return answer
+
+
+async def test_it_waits_until_the_person_is_done(server: TokenServer, clock: ManualClock) -> None:
+    answer = await sign_in(server, clock, BEGUN, PENDING, said(400, error="slow_down"), PENDING, SIGNED_IN)
+    assert answer.refresh == Secret("r-1")
+    assert clock.slept == [5, 5, 10, 10]
+    assert server.asked[0].form == {"client_id": "relay", "scope": "mail"}
+    assert server.asked[1].form == {
+        "grant_type": "urn:ietf:params:oauth:grant-type:device_code",
+        "device_code": "dev-1",
+        "client_id": "relay",
+    }
+
+
+async def test_a_fault_in_between_ends_nothing(server: TokenServer, clock: ManualClock) -> None:
+    answer = await sign_in(server, clock, BEGUN, said(503), PENDING, SIGNED_IN)
+    assert answer.access == Secret("abc")
+    assert clock.slept == [5, 10, 10]
+
+
+@pytest.mark.parametrize(
+    ("script", "code", "hint"),
+    [
+        ([BEGUN, said(400, error="access_denied")], "access_denied", "Sign in again"),
+        ([BEGUN, *[PENDING] * 20], "expired_token", "Begin again"),
+        ([BEGUN, said(access_token="abc", expires_in=3600)], "no_refresh_token", "offline_access"),
+        ([said(400, error="invalid_client")], "invalid_client", "client-id"),
+        ([said(verification_uri="x")], "unfit_token", "token-url"),
+    ],
+)
+async def test_what_ends_it_is_named(
+    server: TokenServer, clock: ManualClock, script: list[object], code: str, hint: str
+) -> None:
+    with pytest.raises(GrantRefused) as caught:
+        await sign_in(server, clock, *script)
+    assert caught.value.code == code
+    assert hint in caught.value.hint
+    assert "dev-1" not in str(caught.value)
+
+
+def test_nobody_has_signed_in_yet_names_the_command() -> None:
+    with pytest.raises(GrantRefused) as caught:
+        next(DeviceCode("relay").request(GrantContext("https://login.example.org/token", "alerts")))
+    assert caught.value.hint == "Run: postbearer login alerts"
+
+
+async def test_the_sandbox_lets_a_person_in(postbearer_sandbox: Sandbox, clock: ManualClock) -> None:
+    described = postbearer_sandbox.describe()
+    scopes = postbearer_sandbox.personality.scopes[:1]
+    grant = DeviceCode(
+        described["client_id"],
+        client_secret=Secret(postbearer_sandbox.client_secret),
+        device_url=described["device_url"],
+        scopes=scopes,
+    )
+
+    def approve(invitation: Invitation) -> None:
+        postbearer_sandbox.authorization.approve(invitation.code, "alerts@example.org")
+
+    sign_in = DeviceSignIn(grant, Endpoint(postbearer_sandbox.token_url), clock)
+    answer = await sign_in.run(approve)
+    assert answer.refresh
