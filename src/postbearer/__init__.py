@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from postbearer.mailer import Mailer as Mailer
     from postbearer.oauth import CachedSource as CachedSource
     from postbearer.oauth import ClientCredentials as ClientCredentials
+    from postbearer.oauth import ClientKey as ClientKey
     from postbearer.oauth import CommandToken as CommandToken
     from postbearer.oauth import JwtBearer as JwtBearer
     from postbearer.oauth import Password as Password
@@ -93,6 +94,7 @@ _EXPORTS = {
     "oauth": [
         "CachedSource",
         "ClientCredentials",
+        "ClientKey",
         "CommandToken",
         "JwtBearer",
         "Password",

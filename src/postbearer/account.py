@@ -187,7 +187,7 @@ class Account:
                 hint='Set authentication = "oauth" and a grant, if it should.',
             )
         store = None
-        if state is not None and self.endpoint.url:  # a fixed token or a command's output is not kept
+        if state is not None and self.grant.asks != "nobody":
             store = self.token_file(state, clock=clock)
         return CachedSource(
             self.grant,
@@ -246,7 +246,7 @@ def _smarthost(preset: Preset, address: str, limits: ProviderLimits, options: Op
 
 
 def _endpoint(preset: Preset, grant: Grant | None, tenant: str, options: Options) -> Endpoint:
-    if grant is None or not hasattr(grant, "client_id"):
+    if grant is None or grant.asks != "token endpoint":
         return Endpoint("")
     url = options.get("token_url") or preset.endpoint(preset.token_url, tenant)
     if not url:

@@ -17,8 +17,10 @@ from postbearer.config import AccountSettings, Configuration, load, parse_durati
 from postbearer.errors import ConfigError
 from postbearer.keeping import Place, SecretStore, StateFolder, shortcut, source
 from postbearer.oauth import (
+    Authentication,
     CachedSource,
     ClientCredentials,
+    ClientKey,
     CommandToken,
     DeviceCode,
     Grant,
@@ -150,25 +152,42 @@ def _with_platform(settings: AccountSettings, environ: Mapping[str, str]) -> Acc
     )
 
 
-_SIGNING = ("certificate", "private_key", "assertion")
-
-
 def _client(settings: AccountSettings) -> dict[str, Any]:
     """The fields all grants of a registered client share."""
-    signing = next((key for key in _SIGNING if getattr(settings, key)), None)
-    if settings.client_authentication == "private-key-jwt" or (signing and not settings.client_secret):
-        raise ConfigError(
-            "Signed assertions are not supported yet.",
-            key=(signing or "client-authentication").replace("_", "-"),
-            hint="Give the client a secret, and name it by client-secret.",
-        )
-    authentication = settings.client_authentication or ("post" if settings.client_secret else "none")
+    key = _client_key(settings)
     return {
         "client_id": settings.client_id,
         "client_secret": settings.client_secret,
-        "authentication": authentication,
+        "authentication": _authentication(settings, key),
+        "client_key": key,
         **_wishes(settings),
     }
+
+
+def _client_key(settings: AccountSettings) -> ClientKey | None:
+    """What the client signs with, if it has something to sign with."""
+    if not (settings.certificate or settings.private_key):
+        return None
+    chosen = preset(settings.provider).in_cloud(settings.cloud)
+    usual = chosen.endpoint(chosen.assertion_audience, settings.tenant or "")
+    return ClientKey(
+        certificate=settings.certificate,
+        private_key=settings.private_key,
+        key_password=settings.key_password,
+        key_id=settings.key_id or "",
+        algorithm=settings.assertion_algorithm,
+        audience=settings.assertion_audience or usual,
+    )
+
+
+def _authentication(settings: AccountSettings, key: ClientKey | None) -> Authentication:
+    """How the client proves itself: as configured, else by what it has and as the provider likes it."""
+    if settings.client_authentication:
+        return settings.client_authentication
+    if settings.client_secret:
+        liked = preset(settings.provider).client_authentication
+        return "basic" if liked == "basic" else "post"
+    return "private-key-jwt" if key else "none"
 
 
 def _wishes(settings: AccountSettings) -> dict[str, Any]:
@@ -180,6 +199,8 @@ def _wishes(settings: AccountSettings) -> dict[str, Any]:
 
 
 def _client_credentials(settings: AccountSettings) -> Grant:
+    if settings.assertion and not (settings.client_secret or settings.certificate or settings.private_key):
+        return _workload_identity(settings)
     return ClientCredentials(**_client(settings))
 
 
@@ -200,14 +221,14 @@ def _workload_identity(settings: AccountSettings) -> Grant:
 
 
 def _jwt_bearer(settings: AccountSettings) -> Grant:
-    if settings.service_account is None:
-        raise ConfigError(
-            "Assertions for jwt-bearer are signed by a service account only.",
-            key="grant",
-            hint="Name its JSON key file by service-account.",
-        )
-    user = settings.token_user or settings.address
-    return JwtBearer(settings.service_account, user, settings.client_id or "", **_wishes(settings))
+    return JwtBearer(
+        settings.service_account,
+        settings.token_user or settings.address,
+        settings.client_id or "",
+        client_key=None if settings.service_account else _client_key(settings),
+        assertion=settings.assertion,
+        **_wishes(settings),
+    )
 
 
 def _device_code(settings: AccountSettings) -> Grant:

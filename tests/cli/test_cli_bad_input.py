@@ -68,20 +68,13 @@ def test_a_missing_secret_is_78(home: Home) -> None:
         assert "→" in ran.err
 
 
-@pytest.mark.parametrize(
-    ("new", "key"),
-    [
-        ('private-key = "env:KEY"', "private-key"),
-        ('private-key = "env:KEY"\nclient-authentication = "private-key-jwt"', "private-key"),
-    ],
-)
-def test_a_way_to_prove_oneself_that_is_not_there_yet_is_78(
-    home: Home, edited: Edit, new: str, key: str
-) -> None:
-    edited('client-secret = "env:ALERTS_SECRET"', new)
+def test_a_key_that_cannot_sign_is_78_and_not_shown(home: Home, edited: Edit) -> None:
+    home.environ["KEY"] = "canary-of-a-key"
+    edited('client-secret = "env:ALERTS_SECRET"', 'private-key = "env:KEY"')
     ran = home.run("token", "alerts")
     assert ran.code == 78
-    assert f"accounts.alerts.{key}: Signed assertions are not supported yet." in ran.err
+    assert "private-key holds no RSA or P-256 private key in PEM that is not locked" in ran.err
+    assert "canary" not in ran.err
 
 
 def test_a_file_that_others_may_write_is_78(home: Home) -> None:

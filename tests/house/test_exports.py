@@ -13,7 +13,7 @@ PUBLIC = """
     Account AsyncMailer Mailer Limits StateFolder __version__
     Envelope Recipient Outcome Receipt State Reply Secret
     CachedSource Token TokenSource ClientCredentials CommandToken Password RefreshToken StaticToken
-    JwtBearer WorkloadIdentity
+    JwtBearer WorkloadIdentity ClientKey
     PostbearerError UsageError SenderNotAllowed ConfigError
     ProtocolError LocalProtocolError RemoteProtocolError
     NetworkError ConnectFailed TlsFailed TimedOut Disconnected ServerRefused

@@ -60,6 +60,7 @@ class AuthorizationServer:
         self.key_id: str = ready["key"]["kid"]
         self.public_key: str = ready["key"]["pem"]
         self.password_user = User(**ready["password_user"])
+        self.client_keys: dict[str, str] = ready["client_keys"]  # of the client `signed`, PEM by key id
         self.clients = {name: Client(**client) for name, client in ready["clients"].items()}
 
     def stop(self) -> None:

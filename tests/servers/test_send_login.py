@@ -8,6 +8,7 @@ import pytest
 
 from postbearer import (
     AsyncMailer,
+    ClientCredentials,
     CredentialRefused,
     Mailer,
     Password,
@@ -17,7 +18,7 @@ from postbearer import (
 )
 from postbearer.errors import ServerRefused
 from postbearer.keeping import StateFolder
-from postbearer.oauth import Grant
+from postbearer.oauth import ClientKey, Grant
 from postbearer.observer import Authenticated, Connected, TokenFetched, TokenRefused
 from support.canary import assert_absent
 
@@ -79,6 +80,29 @@ async def test_the_client_may_prove_itself_in_the_header(
     server: Watched, authorization_server: AuthorizationServer, sink: Sink, state: StateFolder
 ) -> None:
     grant = client_credentials(authorization_server, "basic", "basic")
+    async with AsyncMailer(account(server, authorization_server, grant), state=state) as mailer:
+        await mailer.send(MESSAGE, ENVELOPE)
+    assert len(sink.wait_for(1)) == 1
+
+
+@pytest.mark.parametrize(
+    ("key_id", "algorithm"), [("rsa", "RS256"), ("rsa", "PS256"), ("ec", None), ("", None)]
+)
+async def test_the_client_may_prove_itself_by_its_key(
+    server: Watched,
+    authorization_server: AuthorizationServer,
+    sink: Sink,
+    state: StateFolder,
+    key_id: str,
+    algorithm: Literal["RS256", "PS256"] | None,
+) -> None:
+    pem = Secret(authorization_server.client_keys[key_id or "rsa"])
+    grant = ClientCredentials(
+        "signed",
+        authentication="private-key-jwt",
+        client_key=ClientKey(private_key=pem, key_id=key_id, algorithm=algorithm),
+        scopes=[authorization_server.scope],
+    )
     async with AsyncMailer(account(server, authorization_server, grant), state=state) as mailer:
         await mailer.send(MESSAGE, ENVELOPE)
     assert len(sink.wait_for(1)) == 1

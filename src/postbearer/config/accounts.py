@@ -22,7 +22,7 @@ _NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
     "authorization-code": (("client-id",),),
     "device-code": (("client-id",),),
     "refresh-token": (("client-id",), ("refresh-token",)),
-    "jwt-bearer": (("service-account", "private-key", "assertion"),),
+    "jwt-bearer": (("service-account", "private-key", "certificate", "assertion"),),
     "managed-identity": (),
     "workload-identity": (("client-id",), ("assertion",)),
     "static": (("token",),),
@@ -94,12 +94,24 @@ def _grant(base: Path, given: Mapping[str, Any]) -> Iterator[Problem]:
         if any(_has(given, key, grant) for key in group) or (public and "client-secret" in group):
             continue
         yield _missing(base, group, f"for the grant {grant}")
-    if grant == "jwt-bearer" and "private-key" in given and "client-id" not in given:
-        yield _missing(base, ("client-id",), "for a jwt-bearer grant with a private key")
+    if grant == "jwt-bearer":
+        yield from _one_assertion(base, given)
     if given.get("client-authentication") == "private-key-jwt" and not (
         "private-key" in given or "certificate" in given
     ):
         yield _missing(base, ("private-key", "certificate"), "for client-authentication = private-key-jwt")
+
+
+def _one_assertion(base: Path, given: Mapping[str, Any]) -> Iterator[Problem]:
+    """An assertion comes from a service account, from the client's own key, or from elsewhere: from one."""
+    ways = [key for key in ("service-account", "private-key", "certificate", "assertion") if key in given]
+    pair = {"private-key", "certificate"}
+    if len(ways) > 1 and set(ways) != pair:
+        yield Problem(
+            (*base, ways[1]), f"is another way to an assertion beside {ways[0]}", "Keep one of them."
+        )
+    elif pair & set(ways) and "client-id" not in given:
+        yield _missing(base, ("client-id",), "for a jwt-bearer grant with a private key")
 
 
 def _provider(base: Path, given: Mapping[str, Any], chosen: Preset) -> Iterator[Problem]:

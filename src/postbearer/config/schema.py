@@ -60,8 +60,15 @@ class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_onl
         Literal["basic", "post", "private-key-jwt", "none"] | None,
         Prose("How the application proves itself at the token endpoint."),
     ] = None
-    certificate: Annotated[Reference | None, Prose("Certificate that signs client assertions (PEM).")] = None
+    certificate: Annotated[Reference | None, Prose("Certificate of the client: PEM, or PKCS#12.")] = None
     private_key: Annotated[Reference | None, Prose("Key that signs assertions (PEM).")] = None
+    key_password: Annotated[Reference | None, Prose("Opens a locked key or PKCS#12.")] = None
+    assertion_algorithm: Annotated[
+        Literal["RS256", "PS256", "ES256"] | None, Prose("How assertions are signed; else the key decides.")
+    ] = None
+    assertion_audience: Annotated[
+        str | None, Prose("Whom signed assertions are for; else the token endpoint.")
+    ] = None
     key_id: Annotated[str | None, Prose("Key id (`kid`) named in signed assertions.")] = None
     password: Annotated[Reference | None, Prose("Password, for the grant or the login of that name.")] = None
     refresh_token: Annotated[Reference | None, Prose("Refresh token obtained elsewhere.")] = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 from pathlib import Path
 
 from postbearer.errors import SecretError
@@ -10,6 +11,7 @@ from postbearer.keeping.reference import Place
 from postbearer.secret import ByPlace, Secret
 
 SIZE_LIMIT = 256 * 1024  # octets
+_DER = b"\x30"  # SEQUENCE (X.690 8.9), with which the DER of every key container begins
 
 
 class FileSecret(ByPlace):
@@ -44,7 +46,12 @@ def open_file(rest: str, place: Place) -> FileSecret:
 
 
 def text_secret(octets: bytes, reference: str) -> Secret:
-    """`octets` as a secret, less one newline. Raises `SecretError` if that is empty, huge or no text."""
+    """`octets` as a secret, less one newline. Raises `SecretError` if that is empty, huge or no text.
+
+    A binary container of a key (PKCS#12, RFC 7292) becomes base64, as the stores that hold text keep it.
+    """
+    if octets[:1] == _DER and b"\0" in octets:
+        octets = base64.b64encode(octets)
     # The error of a failed decoding carries what it could not decode, so it must not be chained.
     text = octets.decode("utf-8", "surrogateescape").removesuffix("\n").removesuffix("\r")
     if not text:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from postbearer.oauth.endpoint import TokenRequest as TokenRequest
     from postbearer.oauth.endpoint import read_answer as read_answer
     from postbearer.oauth.endpoint import scrub as scrub
+    from postbearer.oauth.grants import Authentication as Authentication
     from postbearer.oauth.grants import ClientCredentials as ClientCredentials
     from postbearer.oauth.grants import CommandToken as CommandToken
     from postbearer.oauth.grants import Grant as Grant
@@ -21,7 +22,10 @@ if TYPE_CHECKING:
     from postbearer.oauth.grants import Password as Password
     from postbearer.oauth.grants import RefreshToken as RefreshToken
     from postbearer.oauth.grants import StaticToken as StaticToken
-    from postbearer.oauth.grants import resolved as resolved
+    from postbearer.oauth.grants import TokenGrant as TokenGrant
+    from postbearer.oauth.inputs import resolved as resolved
+    from postbearer.oauth.signing import ClientKey as ClientKey
+    from postbearer.oauth.signing import certificate_ends as certificate_ends
     from postbearer.oauth.source import CachedSource as CachedSource
     from postbearer.oauth.source import TokenSource as TokenSource
     from postbearer.oauth.source import token_blocking as token_blocking
@@ -38,6 +42,7 @@ _EXPORTS = {
     "device": ["DeviceCode", "DeviceSignIn", "Invitation"],
     "endpoint": ["Endpoint", "TokenRequest", "read_answer", "scrub"],
     "grants": [
+        "Authentication",
         "ClientCredentials",
         "CommandToken",
         "Grant",
@@ -45,8 +50,10 @@ _EXPORTS = {
         "Password",
         "RefreshToken",
         "StaticToken",
-        "resolved",
+        "TokenGrant",
     ],
+    "inputs": ["resolved"],
+    "signing": ["ClientKey", "certificate_ends"],
     "source": ["CachedSource", "TokenSource", "token_blocking"],
     "store": ["GrantStore", "Kept", "MemoryStore", "binding", "keep_sign_in"],
     "token": ["Token", "TokenAnswer"],

@@ -7,14 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar
 
-from postbearer.errors import GrantRefused, UsageError
-from postbearer.oauth.grants import Exchange, GrantContext, SecretFields, SecretInput, exchange
-from postbearer.oauth.jwt import signed
+from postbearer.errors import GrantRefused
+from postbearer.oauth.grants import Exchange, GrantContext, TokenGrant, exchange
+from postbearer.oauth.inputs import SecretInput
+from postbearer.oauth.jwt import is_rsa, load_key, signed
+from postbearer.oauth.signing import CLIENT_ASSERTION, UNFIT_KEY, ClientKey
 from postbearer.secret import Secret
 
-UNFIT_KEY = "unfit_service_account"  # code of the error for a key file that cannot be used
-
-_CLIENT_ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"  # RFC 7523 2.2
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"  # RFC 7523 2.1
 Value = TypeVar("Value")
 
@@ -26,7 +25,7 @@ _OTHER_KINDS = {
 
 
 @dataclass(frozen=True, slots=True)
-class WorkloadIdentity(SecretFields):
+class WorkloadIdentity(TokenGrant):
     """Client credentials proved by a token of another identity provider (RFC 7521 4.2, 7523 2.2).
 
     The platform renews `assertion` where it stands, so it is read again for each request.
@@ -44,51 +43,71 @@ class WorkloadIdentity(SecretFields):
         form: dict[str, str | Secret] = {
             "grant_type": "client_credentials",
             "client_id": self.client_id,
-            "client_assertion_type": _CLIENT_ASSERTION,
+            "client_assertion_type": CLIENT_ASSERTION,
             "client_assertion": Secret(context.secrets["assertion"].reveal().strip()),
         }
         return exchange(context, _scoped(form, self.scopes) | dict(self.extra))
 
 
 @dataclass(frozen=True, slots=True)
-class JwtBearer(SecretFields):
-    """A service account that acts for the mailbox `subject` (RFC 7523 2.1).
+class JwtBearer(TokenGrant):
+    """An assertion about the mailbox `subject`, for a token (RFC 7523 2.1), in one of three ways.
 
     `service_account` is the key file (JSON) that the provider made. Only its key and name are used:
-    the request goes to the configured token endpoint, whatever the file says. `client_id` is sent if given.
+    the request goes to the configured token endpoint, whatever the file says. `client_key` signs in the
+    name of `client_id`. `assertion` was made by somebody else and is read again for each request.
     """
 
     name: ClassVar[str] = "jwt-bearer"
-    SECRETS: ClassVar[tuple[str, ...]] = ("service_account",)
+    SECRETS: ClassVar[tuple[str, ...]] = ("service_account", "assertion")
+    PARTS: ClassVar[tuple[str, ...]] = ("client_key",)
 
-    service_account: SecretInput = field(repr=False)
-    subject: str
+    service_account: SecretInput | None = field(default=None, repr=False)
+    subject: str = ""
     client_id: str = ""
     scopes: Sequence[str] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
+    client_key: ClientKey | None = None
+    assertion: SecretInput | None = field(default=None, repr=False)
 
     def request(self, context: GrantContext) -> Exchange:
+        form: dict[str, str | Secret] = {"grant_type": _JWT_BEARER}
+        if self.client_id:
+            form["client_id"] = self.client_id
+        if self.scopes and not self.service_account:  # there the scope is a claim
+            form["scope"] = " ".join(self.scopes)
+        return exchange(context, form | {"assertion": self._assertion(context)} | dict(self.extra))
+
+    def _assertion(self, context: GrantContext) -> Secret:
+        if self.assertion is not None:
+            return Secret(context.secrets["assertion"].reveal().strip())
+        if self.client_key is not None:
+            audience = self.client_key.audience or context.token_url
+            claims = {"iss": self.client_id, "sub": self.subject, "aud": audience}
+            return self.client_key.assertion(
+                claims, context.secrets, now=context.now, account=context.account
+            )
         # Raised from here, where no key lies open in a local variable.
-        assertion = self._assertion(context)
-        if isinstance(assertion, str):
+        made = self._by_service_account(context)
+        if isinstance(made, str):
             raise GrantRefused(
-                f"The service account key cannot be used: {assertion}.",
+                f"The service account key cannot be used: {made}.",
                 account=context.account,
                 code=UNFIT_KEY,
                 who="host operator",
                 hint="Name the JSON key file of a service account by service-account.",
                 configuration=True,
             )
-        form: dict[str, str | Secret] = {"grant_type": _JWT_BEARER, "assertion": assertion}
-        if self.client_id:
-            form["client_id"] = self.client_id
-        return exchange(context, form | dict(self.extra), also=(assertion,))
+        return made
 
-    def _assertion(self, context: GrantContext) -> Secret | str:
+    def _by_service_account(self, context: GrantContext) -> Secret | str:
         """What proves us, or what is wrong with the key file."""
         key = _read_key(context.secrets["service_account"])
         if isinstance(key, str):
             return key
+        private = load_key(key.key)
+        if private is None or not is_rsa(private):
+            return "its private_key is no unencrypted RSA key in PEM"
         claims: dict[str, object] = {
             "iss": key.email,
             "sub": self.subject,
@@ -96,10 +115,7 @@ class JwtBearer(SecretFields):
             "iat": int(context.now),
             "exp": int(context.now) + _LIFETIME,
         }
-        try:
-            return signed(_scoped(claims, self.scopes), key.key, key_id=key.id)
-        except UsageError:
-            return "its private_key is no unencrypted RSA key in PEM"
+        return signed(_scoped(claims, self.scopes), private, "RS256", {"kid": key.id} if key.id else None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,5 +144,5 @@ def _read_key(file: Secret) -> _Key | str:
     return _Key(email, Secret(key), key_id if isinstance(key_id, str) else "")
 
 
-def _scoped(fields: dict[str, Value], scopes: Sequence[str]) -> dict[str, Value | str]:
+def _scoped(fields: Mapping[str, Value], scopes: Sequence[str]) -> dict[str, Value | str]:
     return {**fields, "scope": " ".join(scopes)} if scopes else {**fields}

@@ -11,19 +11,21 @@ from __future__ import annotations
 import base64
 import json
 import shlex
-from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, Literal, Protocol, TypeVar, cast
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal, Protocol
 from urllib.parse import quote_plus
 
-from postbearer.errors import GrantRefused, UsageError
+from postbearer.errors import GrantRefused
 from postbearer.http import HttpResponse
 from postbearer.oauth.endpoint import UNFIT, TokenRequest, read_answer
+from postbearer.oauth.inputs import SecretFields, SecretInput, is_source
+from postbearer.oauth.signing import ClientKey, client_assertion
 from postbearer.oauth.token import TokenAnswer, Unfit, access_token, read_token
-from postbearer.secret import Given, Secret, SecretSource
+from postbearer.secret import Secret, SecretSource
 
-SecretInput = str | Secret | SecretSource
-Authentication = Literal["post", "basic", "none"]
+Authentication = Literal["post", "basic", "private-key-jwt", "none"]
+Asks = Literal["token endpoint", "platform", "nobody"]
 Exchange = Generator[TokenRequest, HttpResponse, TokenAnswer]
 
 
@@ -44,6 +46,7 @@ class Grant(Protocol):
     name: ClassVar[str]
     keeps_refresh_token: ClassVar[bool]  # whether its refresh token must outlive the process
     locks_out: ClassVar[bool]  # whether asking again with a refused secret may lock the mailbox
+    asks: ClassVar[Asks]  # whom it asks; what nobody was asked for is not worth keeping
 
     def sources(self) -> Mapping[str, SecretSource]:
         """The secrets to read before `request`, by field."""
@@ -54,54 +57,41 @@ class Grant(Protocol):
         ...
 
 
-class SecretFields:
-    """What all grants share: fields that hold secrets."""
+class TokenGrant(SecretFields):
+    """What the grants have in common, unless they say otherwise."""
 
     __slots__ = ()
-    SECRETS: ClassVar[tuple[str, ...]] = ()
     keeps_refresh_token: ClassVar[bool] = False
     locks_out: ClassVar[bool] = False
-
-    def sources(self) -> Mapping[str, SecretSource]:
-        given = {name: getattr(self, name) for name in self.SECRETS}
-        return {name: _source(name, value) for name, value in given.items() if value is not None}
-
-
-AnyGrant = TypeVar("AnyGrant")
-
-
-def resolved(grant: AnyGrant, resolve: Callable[[str], SecretSource]) -> AnyGrant:
-    """`grant` with every secret reference turned into a source by `resolve`."""
-    given = {name: getattr(grant, name) for name in getattr(grant, "SECRETS", ())}
-    if isinstance(grant, CommandToken) and not _is_source(grant.command):
-        given["command"] = grant.reference
-    changes = {name: resolve(value) for name, value in given.items() if isinstance(value, str)}
-    return cast(AnyGrant, replace(cast(Any, grant), **changes)) if changes else grant
+    asks: ClassVar[Asks] = "token endpoint"
 
 
 @dataclass(frozen=True, slots=True)
-class ClientCredentials(SecretFields):
+class ClientCredentials(TokenGrant):
     """The client acts as itself (RFC 6749 4.4); for a public client choose ``authentication="none"``."""
 
     name: ClassVar[str] = "client-credentials"
     SECRETS: ClassVar[tuple[str, ...]] = ("client_secret",)
+    PARTS: ClassVar[tuple[str, ...]] = ("client_key",)
 
     client_id: str
     client_secret: SecretInput | None = field(default=None, repr=False)
     authentication: Authentication = "post"
     scopes: Sequence[str] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
+    client_key: ClientKey | None = None
 
     def request(self, context: GrantContext) -> Exchange:
         return _ask(self, {"grant_type": "client_credentials"}, context)
 
 
 @dataclass(frozen=True, slots=True)
-class Password(SecretFields):
+class Password(TokenGrant):
     """The mailbox password for a token (RFC 6749 4.3): legacy only (RFC 9700 2.4)."""
 
     name: ClassVar[str] = "password"
     SECRETS: ClassVar[tuple[str, ...]] = ("password", "client_secret")
+    PARTS: ClassVar[tuple[str, ...]] = ("client_key",)
     locks_out: ClassVar[bool] = True
 
     client_id: str
@@ -111,6 +101,7 @@ class Password(SecretFields):
     authentication: Authentication = "post"
     scopes: Sequence[str] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
+    client_key: ClientKey | None = None
 
     def request(self, context: GrantContext) -> Exchange:
         person: dict[str, str | Secret] = {
@@ -122,7 +113,7 @@ class Password(SecretFields):
 
 
 @dataclass(frozen=True, slots=True)
-class RefreshToken(SecretFields):
+class RefreshToken(TokenGrant):
     """A refresh token (RFC 6749 6): one given by configuration, or the kept one of a sign-in.
 
     The server may give a new one with each use; that is committed before the access token is used.
@@ -130,6 +121,7 @@ class RefreshToken(SecretFields):
 
     name: ClassVar[str] = "refresh-token"
     SECRETS: ClassVar[tuple[str, ...]] = ("refresh_token", "client_secret")
+    PARTS: ClassVar[tuple[str, ...]] = ("client_key",)
     keeps_refresh_token: ClassVar[bool] = True
 
     client_id: str
@@ -138,6 +130,7 @@ class RefreshToken(SecretFields):
     authentication: Authentication = "post"
     scopes: Sequence[str] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
+    client_key: ClientKey | None = None
 
     def request(self, context: GrantContext) -> Exchange:
         token = context.refresh_token or context.secrets.get("refresh_token")
@@ -153,11 +146,12 @@ class RefreshToken(SecretFields):
 
 
 @dataclass(frozen=True, slots=True)
-class StaticToken(SecretFields):
+class StaticToken(TokenGrant):
     """A fixed access token, for tests and troubleshooting: it is read again, but never renewed."""
 
     name: ClassVar[str] = "static"
     SECRETS: ClassVar[tuple[str, ...]] = ("token",)
+    asks: ClassVar[Asks] = "nobody"
 
     token: SecretInput = field(repr=False)
 
@@ -166,7 +160,7 @@ class StaticToken(SecretFields):
 
 
 @dataclass(frozen=True, slots=True)
-class CommandToken(SecretFields):
+class CommandToken(TokenGrant):
     """A program that prints the token, or JSON with ``access_token`` and ``expires_in``.
 
     `command` is a command line (split as a shell would), an argument list, or a source of the output.
@@ -174,6 +168,7 @@ class CommandToken(SecretFields):
 
     name: ClassVar[str] = "command"
     SECRETS: ClassVar[tuple[str, ...]] = ("command",)
+    asks: ClassVar[Asks] = "nobody"
 
     command: str | Sequence[str] | SecretSource
 
@@ -185,6 +180,9 @@ class CommandToken(SecretFields):
         if isinstance(self.command, Sequence):
             return f"command:{shlex.join(self.command)}"
         return self.command.reference
+
+    def given(self) -> Mapping[str, object]:
+        return {"command": self.command if is_source(self.command) else self.reference}
 
     def request(self, context: GrantContext) -> Exchange:
         return _printed(context.secrets["command"], context, "What the command printed")
@@ -208,7 +206,17 @@ def client_fields(
         form["scope"] = " ".join(grant.scopes)
     form |= grant.extra
     secret = context.secrets.get("client_secret")
-    if grant.authentication == "basic":
+    if grant.authentication == "private-key-jwt":
+        form["client_id"] = grant.client_id
+        form |= client_assertion(
+            grant.client_key or ClientKey(),
+            grant.client_id,
+            context.secrets,
+            token_url=context.token_url,
+            now=context.now,
+            account=context.account,
+        )
+    elif grant.authentication == "basic":
         headers["Authorization"] = basic(grant.client_id, secret or Secret(""))
     else:
         form["client_id"] = grant.client_id
@@ -221,12 +229,10 @@ def exchange(
     context: GrantContext,
     form: Mapping[str, str | Secret],
     headers: Mapping[str, str | Secret] | None = None,
-    *,
-    also: Sequence[Secret] = (),
 ) -> Exchange:
-    """Ask the token endpoint and read its answer; `also` are further secrets that were sent."""
+    """Ask the token endpoint and read its answer."""
     response = yield TokenRequest(context.token_url, form, headers or {})
-    sent = [*context.secrets.values(), *also, *([context.refresh_token] if context.refresh_token else [])]
+    sent = [*context.secrets.values(), *(value for value in form.values() if isinstance(value, Secret))]
     return read_answer(response, context.token_url, account=context.account, secrets=sent, now=context.now)
 
 
@@ -261,18 +267,3 @@ def _read_printed(output: Secret) -> TokenAnswer | Unfit:
         return unfit
     except (ValueError, RecursionError):
         return Unfit("it begins like JSON and is none")
-
-
-def _is_source(value: object) -> bool:
-    return callable(getattr(value, "read", None))
-
-
-def _source(name: str, value: object) -> SecretSource:
-    if isinstance(value, Secret):
-        return Given(value, f"the given {name.replace('_', '-')}")
-    if _is_source(value):
-        return cast(SecretSource, value)
-    raise UsageError(
-        f"{name.replace('_', '-')} is a secret reference that nobody resolved.",
-        hint='Give Secret("…") or a secret source.',
-    )

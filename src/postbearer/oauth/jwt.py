@@ -1,36 +1,86 @@
-"""Signed JSON Web Tokens in the compact form (RFC 7515 3.1), by RS256 (RFC 7518 3.3): all we issue."""
+"""Signed JSON Web Tokens in the compact form (RFC 7515 3.1), by those of RFC 7518 3.1 that we use."""
 
 from __future__ import annotations
 
 import base64
 import json
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Literal, cast
 
-from postbearer.errors import UsageError
 from postbearer.secret import Secret
 
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-def signed(claims: Mapping[str, object], key: Secret, *, key_id: str = "") -> Secret:
-    """`claims` as a token signed by `key`, an RSA private key in PEM. Raises `UsageError`."""
+    PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+Algorithm = Literal["RS256", "PS256", "ES256"]
+
+
+def signed(
+    claims: Mapping[str, object],
+    key: PrivateKey,
+    algorithm: Algorithm,
+    header: Mapping[str, str] | None = None,
+) -> Secret:
+    """`claims` as a token signed by `key`, which is of the kind that `algorithm` takes.
+
+    `header` is what the header says beyond ``alg`` and ``typ``.
+    """
+    said = {"alg": algorithm, "typ": "JWT", **(header or {})}
+    text = f"{_part(said)}.{_part(claims)}"
+    return Secret(f"{text}.{encoded(_signature(text.encode(), key, algorithm))}")
+
+
+def load_key(pem: Secret, password: Secret | None = None) -> PrivateKey | None:
+    """The RSA or P-256 private key in `pem`, or None if there is none that can be read."""
     from cryptography.exceptions import UnsupportedAlgorithm
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import padding, rsa
+    from cryptography.hazmat.primitives import serialization
 
-    header = {"alg": "RS256", "typ": "JWT"} | ({"kid": key_id} if key_id else {})
+    opener = password.reveal().encode() if password else None
     try:
-        private = serialization.load_pem_private_key(key.reveal().encode(), password=None)
-    except (ValueError, TypeError, UnsupportedAlgorithm):  # no key, encrypted, of a kind nobody knows
-        private = None
-    if not isinstance(private, rsa.RSAPrivateKey):
-        raise UsageError("This is no unencrypted RSA private key in PEM.")
-    text = f"{_part(header)}.{_part(claims)}"
-    signature = private.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
-    return Secret(f"{text}.{_encoded(signature)}")
+        key = serialization.load_pem_private_key(pem.reveal().encode(), opener)
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # no key, locked or unlocked, of an unknown kind
+        return None
+    return key if fits(key) else None  # type: ignore[return-value]
+
+
+def fits(key: object) -> bool:
+    """Whether `key` is one that we can sign with."""
+    from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return isinstance(key.curve, ec.SECP256R1)
+    return isinstance(key, rsa.RSAPrivateKey)
+
+
+def is_rsa(key: PrivateKey) -> bool:
+    """Whether `key` signs by RS256 and PS256; the others sign by ES256."""
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    return isinstance(key, rsa.RSAPrivateKey)
+
+
+def encoded(data: bytes) -> str:
+    """base64url without padding (RFC 7515 2)."""
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _signature(data: bytes, key: PrivateKey, algorithm: Algorithm) -> bytes:
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+    from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
+
+    digest = hashes.SHA256()
+    if algorithm == "ES256":  # RFC 7518 3.4: both numbers, 32 octets each, not the DER of X.509
+        der = cast(ec.EllipticCurvePrivateKey, key).sign(data, ec.ECDSA(digest))
+        first, second = decode_dss_signature(der)
+        return first.to_bytes(32, "big") + second.to_bytes(32, "big")
+    # RFC 7518 3.5: MGF1 and the salt as long as the digest.
+    pss = padding.PSS(padding.MGF1(digest), digest.digest_size)
+    how = pss if algorithm == "PS256" else padding.PKCS1v15()
+    return cast(rsa.RSAPrivateKey, key).sign(data, how, digest)
 
 
 def _part(value: Mapping[str, object]) -> str:
-    return _encoded(json.dumps(value, separators=(",", ":")).encode())
-
-
-def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+    return encoded(json.dumps(value, separators=(",", ":")).encode())

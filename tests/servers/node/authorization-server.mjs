@@ -26,17 +26,27 @@ const CLIENTS = {
   oversize: { format: 'opaque', padding: 12_288 },
   blocked: { mailbox: BLOCKED },
   other: { mailbox: 'other@example.org' },
+  signed: { token_endpoint_auth_method: 'private_key_jwt', keys: true }, // it proves itself by one of CLIENT_KEYS
   introspector: { token_endpoint_auth_method: 'client_secret_basic', grant_types: [] },
 };
 const DEFAULTS = { format: 'jwt', lifetime: 3600, mailbox: 'sender@example.org', padding: 0 };
 
+const CLIENT_KEYS = {
+  rsa: crypto.generateKeyPairSync('rsa', { modulusLength: 2048 }),
+  ec: crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+};
+const clientJwks = {
+  keys: Object.entries(CLIENT_KEYS).map(([kid, { publicKey }]) => ({ ...publicKey.export({ format: 'jwk' }), kid })),
+};
+
 const describe = (name) => {
-  const { format, lifetime, mailbox, padding, ...standard } = { ...DEFAULTS, ...CLIENTS[name] };
+  const { format, lifetime, mailbox, padding, keys, ...standard } = { ...DEFAULTS, ...CLIENTS[name] };
   return {
     extra: { format, lifetime, mailbox, padding },
     metadata: {
       client_id: name,
-      client_secret: standard.token_endpoint_auth_method === 'none' ? undefined : `canary-secret-of-${name}`,
+      client_secret: keys || standard.token_endpoint_auth_method === 'none' ? undefined : `canary-secret-of-${name}`,
+      jwks: keys ? clientJwks : undefined,
       grant_types: ['client_credentials', 'refresh_token', 'password'],
       token_endpoint_auth_method: 'client_secret_post',
       redirect_uris: [],
@@ -210,6 +220,9 @@ server.listen(0, '127.0.0.1', () => {
     introspection_url: `${issuer}/token/introspection`,
     key: { kid: signingKey.kid, pem: publicKey.export({ format: 'pem', type: 'spki' }) },
     password_user: PASSWORD_USER,
+    client_keys: Object.fromEntries(Object.entries(CLIENT_KEYS).map(([kid, { privateKey }]) => [
+      kid, privateKey.export({ format: 'pem', type: 'pkcs8' }),
+    ])),
     scope: SCOPE,
     clients: Object.fromEntries(Object.entries(clients).map(([name, { extra, metadata }]) => [name, {
       id: metadata.client_id, secret: metadata.client_secret ?? '', mailbox: extra.mailbox, lifetime: extra.lifetime,

@@ -1,0 +1,64 @@
+"""The secrets a grant is given: a `Secret`, a `SecretSource`, or the text of a reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, ClassVar, TypeVar, cast
+
+from postbearer.errors import UsageError
+from postbearer.secret import Given, Secret, SecretSource
+
+SecretInput = str | Secret | SecretSource
+Anything = TypeVar("Anything")
+
+
+class SecretFields:
+    """What has fields that hold secrets: the grants, and the key they sign with."""
+
+    __slots__ = ()
+    SECRETS: ClassVar[tuple[str, ...]] = ()
+    PARTS: ClassVar[tuple[str, ...]] = ()  # fields that have such fields in their turn
+
+    def given(self) -> Mapping[str, object]:
+        """The secrets as they were given, by field."""
+        return {name: getattr(self, name) for name in self.SECRETS}
+
+    def sources(self) -> Mapping[str, SecretSource]:
+        """The secrets to read before a request, by field, those of the parts too."""
+        found = {name: _source(name, value) for name, value in self.given().items() if value is not None}
+        for name in self.PARTS:
+            part = getattr(self, name)
+            if part is not None:
+                found |= part.sources()
+        return found
+
+
+def resolved(holder: Anything, resolve: Callable[[str], SecretSource]) -> Anything:
+    """`holder` with every secret reference in it turned into a source by `resolve`."""
+    if not isinstance(holder, SecretFields):
+        return holder
+    changes: dict[str, object] = {
+        name: resolve(value) for name, value in holder.given().items() if isinstance(value, str)
+    }
+    for name in holder.PARTS:
+        part = getattr(holder, name)
+        if part is not None:
+            changes[name] = resolved(part, resolve)
+    return cast(Anything, replace(cast(Any, holder), **changes)) if changes else holder
+
+
+def is_source(value: object) -> bool:
+    """Whether `value` is a `SecretSource`."""
+    return callable(getattr(value, "read", None))
+
+
+def _source(name: str, value: object) -> SecretSource:
+    if isinstance(value, Secret):
+        return Given(value, f"the given {name.replace('_', '-')}")
+    if is_source(value):
+        return cast(SecretSource, value)
+    raise UsageError(
+        f"{name.replace('_', '-')} is a secret reference that nobody resolved.",
+        hint='Give Secret("…") or a secret source.',
+    )
