@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("postbearer", deadline=None)  # how long an example takes is no test
+settings.load_profile("postbearer")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

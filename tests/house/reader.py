@@ -7,7 +7,6 @@ import os
 import re
 import shlex
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from house.tree import ROOT
+from support.ports import free_ports
 
 RUNNABLE = ("console", "sh", "python")
 MARK = re.compile(r"<!-- (not run|file|exits|setup): (.+?) -->")
@@ -109,7 +109,7 @@ class Reader:
             "COLUMNS": "110",
         }
         self.started: list[subprocess.Popen[str]] = []
-        self.relay_port = free_port()
+        (self.relay_port,) = map(str, free_ports(1))
 
     def __enter__(self) -> Self:
         return self
@@ -256,8 +256,3 @@ def when_ready(log: Path, process: subprocess.Popen[str], told: Callable[[str], 
         except ValueError:
             time.sleep(0.05)
     raise AssertionError(f"{log.stem} did not get ready: {log.read_text()}")
-
-
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return str(found.getsockname()[1])

@@ -18,7 +18,8 @@ from postbearer.testing import BackgroundSandbox, Sandbox
 from relay.conversing import client_of, text
 from relay.load import transaction
 from relay.running import Relay, plain_account, relay_table
-from servers.processes import free_ports, program
+from servers.processes import program
+from support.ports import free_ports
 
 COMMANDS = ("CONNECT", "EHLO", "MAIL", "RCPT", "DATA", ".", "RSET", "QUIT")
 WAYS = {

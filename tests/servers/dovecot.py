@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from support.ports import free_ports
+
 from .authorization import AuthorizationServer
 from .certificates import Certificates
-from .processes import HOST, Log, Process, free_ports, program, require_root
+from .processes import HOST, Log, Process, program, require_root
 from .sink import Sink
 
 SUBMISSION = Path("/usr/lib/dovecot/submission")

@@ -5,9 +5,11 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+from support.ports import free_ports
+
 from .certificates import Certificates
 from .dovecot import Dovecot
-from .processes import HOST, Log, Process, free_ports, program, require_root
+from .processes import HOST, Log, Process, program, require_root
 from .sink import Sink
 
 REFUSED = {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import shutil
 import signal
 import socket
@@ -19,8 +18,6 @@ import pytest
 HOST = "localhost"
 START_SECONDS = 20.0
 STOP_SECONDS = 10.0
-# Below what the kernel gives to outgoing connections: none takes a port between our choice and the bind.
-PORTS = range(20_000, 32_000)
 
 
 def missing(reason: str) -> NoReturn:
@@ -42,18 +39,6 @@ def require_root() -> None:
     """Both mail servers drop privileges to users of their own, which only root can do."""
     if os.geteuid() != 0:
         missing("Postfix and Dovecot start as root only: run these tests as root")
-
-
-def free_ports(count: int) -> list[int]:
-    """Loopback ports nobody listens on, all different."""
-    with contextlib.ExitStack() as held:
-        ports: list[int] = []
-        while len(ports) < count:
-            candidate = held.enter_context(socket.socket())
-            with contextlib.suppress(OSError):
-                candidate.bind(("127.0.0.1", random.choice(PORTS)))
-                ports.append(candidate.getsockname()[1])
-        return ports
 
 
 class Log:
