@@ -13,7 +13,7 @@ from house.tree import PACKAGE, ROOT, sources
 
 LAYERS: dict[int, tuple[str, ...]] = {
     7: ("cli", "daemon", "testing"),
-    6: ("submission", "observe"),
+    6: ("submission", "observe", "importing"),
     5: ("config", "assembly", "mailer"),
     4: ("engine", "account", "diagnosis", "operations"),
     3: ("transport", "store"),

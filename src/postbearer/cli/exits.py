@@ -52,12 +52,17 @@ class Unreadable(UsageError):
     """A file that was named cannot be read."""
 
 
+class CannotCreate(UsageError):
+    """A file that was named is there already."""
+
+
 _BY_KIND: tuple[tuple[type[PostbearerError], Exit], ...] = (  # the first that fits
     (ConfigError, Exit.CONFIG),
     (SecretError, Exit.CONFIG),
     (SenderNotAllowed, Exit.NO_PERMISSION),
     (UnusableMessage, Exit.DATA),
     (Unreadable, Exit.NO_INPUT),
+    (CannotCreate, Exit.CANNOT_CREATE),
     (UsageError, Exit.USAGE),
     (LocalProtocolError, Exit.DATA),
     (TokenUnavailable, Exit.TRY_AGAIN),

@@ -12,7 +12,7 @@ from postbearer.cli.exits import Exit, exit_code
 from postbearer.errors import ConfigError, PostbearerError, SecretError
 
 _NEXT = {Exit.TRY_AGAIN: "This may pass: try again later."}
-_STYLES = {"error": "31;1", "warning": "33;1", "good": "32", "dim": "2", "bold": "1"}
+_STYLES = {"error": "31;1", "warning": "33;1", "note": "36;1", "good": "32", "dim": "2", "bold": "1"}
 
 
 def style(text: str, name: str, stream: TextIO) -> str:
@@ -38,6 +38,11 @@ def print_json(value: Any) -> None:
 def warn(message: str, hint: str = "") -> None:
     """A warning on standard error."""
     _line("warning", message, hint)
+
+
+def note(message: str, hint: str = "") -> None:
+    """Something to know, on standard error."""
+    _line("note", message, hint)
 
 
 def report(error: BaseException, *, as_json: bool, verbose: bool) -> Exit:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from postbearer.config.search import read as read
     from postbearer.config.units import parse_duration as parse_duration
     from postbearer.config.units import parse_size as parse_size
+    from postbearer.config.writing import write_new as write_new
 
 _EXPORTS = {
     "edit": ["key_path", "set_key", "unset_key"],
@@ -31,6 +32,7 @@ _EXPORTS = {
     "schema": ["AccountSettings", "LimitSettings", "Settings"],
     "search": ["find", "read"],
     "units": ["parse_duration", "parse_size"],
+    "writing": ["write_new"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -1,0 +1,134 @@
+"""``postbearer import``: the accounts of another program, as a configuration of ours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from postbearer.cli.exits import CannotCreate
+from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.output import note, print_json, warn
+
+if TYPE_CHECKING:
+    from postbearer.importing import Draft, Imported, Remark
+
+Command = Callable[..., Any]
+LARGEST = 4 * 1024 * 1024  # octets; no configuration is near that
+
+
+@click.group("import")
+def command() -> None:
+    """Turn the configuration of another program into one of ours.
+
+    Prints the configuration; what could not be carried over is told on standard error, and in comments at
+    its top. Secrets are never printed: they become references to variables that you set, or are sealed at
+    once with --seal.
+    """
+
+
+def importing(function: Command) -> Command:
+    """The argument and the options that every format has."""
+    decorators: tuple[Callable[[Command], Command], ...] = (
+        pass_common,
+        common_options,
+        json_option,
+        click.option("--force", is_flag=True, help="Write over the file if it is there."),
+        click.option(
+            "-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Write to a new file."
+        ),
+        click.option("--seal", is_flag=True, help="Seal secrets that are written out under the local key."),
+        click.argument("file", type=click.File("rb")),
+    )
+    for decorate in decorators:
+        function = decorate(function)
+    return function
+
+
+@command.command("dsconfig")
+@click.option("--root", metavar="FOLDER", default="", help="Folder of the directory server.")
+@click.option("--address", metavar="ADDRESS", default="", help="Mailbox of servers without a user name.")
+@importing
+def dsconfig(common: Common, file: BinaryIO, root: str, address: str, **how: Any) -> None:
+    """Import the mail servers of a directory server from a batch FILE of dsconfig commands.
+
+    Read are create-passphrase-provider, create-http-authorization-method, create-external-server --type smtp
+    and set-global-configuration-prop. Relative paths begin at the folder that --root names.
+    """
+    from postbearer.importing import read_dsconfig
+
+    draft = _draft(file, "dsconfig", how["seal"])
+    read_dsconfig(_content(file), draft, root=root, address=address)
+    _finish(common, draft, how)
+
+
+def _draft(file: BinaryIO, program: str, seal: bool) -> Draft:
+    from postbearer.importing import Draft
+
+    if not seal:
+        return Draft(file.name, program)
+    from postbearer.keeping import KeyFile, StateFolder, seal_reference
+
+    folder = StateFolder()
+    folder.ensure()
+    box = KeyFile(folder).box()
+    return Draft(file.name, program, lambda secret: seal_reference(box, secret))
+
+
+def _content(file: BinaryIO) -> bytes:
+    from postbearer.errors import ConfigError
+
+    content = file.read(LARGEST + 1)
+    if len(content) > LARGEST:
+        raise ConfigError("The file is too large for a configuration.", file=file.name)
+    return content
+
+
+def _finish(common: Common, draft: Draft, how: dict[str, Any]) -> None:
+    from postbearer.importing import finish
+
+    imported = finish(draft)
+    output = how["output"]
+    if output:
+        _write(output, imported.text, force=how["force"])
+    if common.as_json:
+        print_json(_told(draft, imported, output))
+        return
+    for each in imported.left:
+        warn(_placed(draft, each), each.hint)
+    for each in imported.notes:
+        note(_placed(draft, each), each.hint)
+    for variable, meaning in imported.to_set.items():
+        note(f"Set {variable}: {meaning}.")
+    if output:
+        click.echo(f"{output}: {', '.join(imported.accounts)}. Try: postbearer --config {output} check")
+    else:
+        click.echo(imported.text, nl=False)
+
+
+def _write(path: str, text: str, *, force: bool) -> None:
+    from postbearer.config import write_new
+
+    try:
+        write_new(path, text.encode(), replace=force)
+    except FileExistsError:
+        raise CannotCreate(f"{path} is there already.", hint="Name another file, or add --force.") from None
+
+
+def _placed(draft: Draft, remark: Remark) -> str:
+    return f"{draft.file}:{remark.line}: {remark.message}" if remark.line else remark.message
+
+
+def _told(draft: Draft, imported: Imported, output: str | None) -> dict[str, Any]:
+    def remark(each: Remark) -> dict[str, Any]:
+        return {"file": draft.file, "line": each.line, "message": each.message, "hint": each.hint}
+
+    return {
+        "accounts": list(imported.accounts),
+        "configuration": imported.text,
+        "output": output,
+        "not_carried_over": [remark(each) for each in imported.left],
+        "to_look_at": [remark(each) for each in imported.notes],
+        "to_set": imported.to_set,
+    }

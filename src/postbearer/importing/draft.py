@@ -1,0 +1,115 @@
+"""What was found in another program's configuration, on its way into ours."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from postbearer.account import name_for
+from postbearer.errors import ConfigError
+from postbearer.secret import Secret
+
+Seal = Callable[[Secret], str]
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """One thing a person has to know: what, what to do, and the line of the source that says it.
+
+    It never holds a value that may be a secret.
+    """
+
+    message: str
+    hint: str = ""
+    line: int | None = None
+
+
+@dataclass(slots=True)
+class AccountDraft:
+    """One account: its keys, and for each key the line of the source it comes from."""
+
+    name: str
+    title: str  # what the source calls it
+    line: int
+    keys: dict[str, Any] = field(default_factory=dict)
+    lines: dict[str, int] = field(default_factory=dict)
+
+    def put(self, key: str, value: Any, line: int | None = None) -> None:
+        """Set a key of the account; None and the empty text say nothing."""
+        if value is not None and value != "":
+            self.keys[key] = value
+            self.lines[key] = line or self.line
+
+
+@dataclass(slots=True)
+class Draft:
+    """A configuration in the making. `seal`, if given, turns secrets written out into references at once."""
+
+    file: str  # the source, as errors call it
+    program: str  # the word behind ``postbearer import``
+    seal: Seal | None = None
+    accounts: list[AccountDraft] = field(default_factory=list)
+    stores: dict[str, dict[str, Any]] = field(default_factory=dict)
+    relay: dict[str, Any] = field(default_factory=dict)
+    left: list[Remark] = field(default_factory=list)  # not carried over
+    notes: list[Remark] = field(default_factory=list)  # carried over, but to be looked at
+    to_set: dict[str, str] = field(default_factory=dict)  # environment variable → what it is
+    spare: dict[str, str] = field(default_factory=dict)  # secret that no account uses → its reference
+
+    def account(self, title: str, line: int) -> AccountDraft:
+        """A new account, named after what the source calls it."""
+        made = AccountDraft(self.unused(title, [each.name for each in self.accounts]), title, line)
+        self.accounts.append(made)
+        return made
+
+    @staticmethod
+    def unused(title: str, taken: list[str]) -> str:
+        """A name that a table of ours can have and none of `taken` has."""
+        name = name_for(title)
+        others = (f"{name}-{number}" for number in range(2, len(taken) + 3))
+        return name if name not in taken else next(each for each in others if each not in taken)
+
+    def leave(self, message: str, hint: str = "", line: int | None = None) -> None:
+        """Something cannot be carried over."""
+        self.left.append(Remark(message, hint, line))
+
+    def note(self, message: str, hint: str = "", line: int | None = None) -> None:
+        """Something was carried over, and should be looked at."""
+        self.notes.append(Remark(message, hint, line))
+
+    def environment(self, name: str, meaning: str) -> str:
+        """A reference to an environment variable that a person sets; `name` is made fit for one."""
+        variable = variable_for(name)
+        self.to_set.setdefault(variable, meaning)
+        return f"env:{variable}"
+
+    def secret(self, account: AccountDraft, key: str, value: str, line: int | None = None) -> None:
+        """Keep a secret that the source writes out: sealed, or as a reference to a variable to be set."""
+        if not value:
+            return
+        meaning = f"the {key} of {account.title}"
+        reference = (
+            self.seal(Secret(value)) if self.seal else self.environment(f"{account.name}_{key}", meaning)
+        )
+        account.put(key, reference, line)
+
+    def error(self, message: str, hint: str = "", line: int | None = None) -> ConfigError:
+        """The source cannot be used at all."""
+        return ConfigError(message, file=self.file, line=line, hint=hint)
+
+
+def variable_for(name: str) -> str:
+    """A name for an environment variable: ``Lab Token`` → ``LAB_TOKEN``."""
+    variable = re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_")
+    return variable if re.match("[A-Z]", variable) else f"SECRET_{variable}".rstrip("_")
+
+
+def decoded(content: bytes, file: str) -> str:
+    """The text of a source, which has to be UTF-8. Raises `ConfigError`."""
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ConfigError("The file is not UTF-8.", file=file, line=line, hint="Save it as UTF-8.") from None

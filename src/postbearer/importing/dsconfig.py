@@ -1,0 +1,141 @@
+"""A directory server's batch file of ``dsconfig`` commands, as the objects it leaves behind.
+
+Only what mail depends on is kept: passphrase providers, HTTP authorization methods, external servers,
+and the global configuration, which names the mail servers in their order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from postbearer.importing.directory import Directory, Object, Value, accounts_of
+from postbearer.importing.draft import Draft, decoded
+from postbearer.importing.shellwords import Word, commands
+
+_KINDS = {  # as commands call them → (what people call it, the option with its name)
+    "passphrase-provider": ("passphrase provider", "--provider-name"),
+    "http-authorization-method": ("authorization method", "--method-name"),
+    "external-server": ("external server", "--server-name"),
+    "global-configuration": ("global configuration", ""),
+}
+_SUBCOMMAND = re.compile(r"(create|set|delete)-([a-z-]+?)(-prop)?")
+_ANY_SUBCOMMAND = re.compile(r"(?:create|set|delete|get|list)-[a-z-]+")
+_CHANGES = ("--set", "--add", "--remove", "--reset")
+
+
+def read_dsconfig(content: bytes, draft: Draft, *, root: str = "", address: str = "") -> None:
+    """Add to `draft` the accounts of a batch file.
+
+    `root` is the folder of the directory server, where its relative paths begin; `address` the mailbox of
+    servers without a user name. Raises `ConfigError` if the file is none.
+    """
+    directory = Directory()
+    for words in commands(decoded(content, draft.file), draft.file):
+        _Command.of(words).apply(directory, draft)
+    accounts_of(directory, draft, root=root, address=address)
+
+
+@dataclass(slots=True)
+class _Command:
+    """One command: what it does to what, and the properties it sets."""
+
+    verb: str
+    kind: str
+    line: int
+    options: dict[str, Word] = field(default_factory=dict)
+    changes: list[tuple[str, Word]] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, words: Sequence[Word]) -> _Command:
+        first, *rest = words
+        if re.fullmatch(r"(?:.*[/\\])?dsconfig(?:\.bat)?", first.text):
+            words = rest
+        place = next((i for i, each in enumerate(words) if _ANY_SUBCOMMAND.fullmatch(each.text)), None)
+        if place is None:
+            name = next((each.text for each in words if not each.text.startswith("-")), first.text)
+            return cls("", name, first.line)
+        found = _SUBCOMMAND.fullmatch(words[place].text)
+        verb, kind = (found[1], found[2]) if found and found[2] in _KINDS else ("", words[place].text)
+        made = cls(verb, kind, first.line)
+        made._options(words[place + 1 :])
+        return made
+
+    def _options(self, words: Sequence[Word]) -> None:
+        """Options with their values, in the two ways to write them: ``--set a:b`` and ``--set=a:b``."""
+        waiting: list[Word] = list(reversed(words))
+        while waiting:
+            word = waiting.pop()
+            name, equals, value = word.text.partition("=")
+            if not name.startswith("-"):
+                continue
+            if not equals and waiting and not waiting[-1].text.startswith("--"):
+                value = waiting.pop().text
+            if name in _CHANGES:
+                self.changes.append((name, Word(value, word.line)))
+            else:
+                self.options[name] = Word(value, word.line)
+
+    def apply(self, directory: Directory, draft: Draft) -> None:
+        """Do to the objects what the command does."""
+        if not self.verb:
+            draft.leave(
+                f"The command {self.kind} is not one about accounts that send mail.",
+                "Nothing to do, unless mail depends on it.",
+                self.line,
+            )
+            return
+        what, option = _KINDS[self.kind]
+        name = self.options[option].text if option in self.options else ""
+        if option and not name:
+            draft.leave(f"A command about a {what} does not name it.", f"Add {option}.", self.line)
+            return
+        key = (self.kind, _folded(name))
+        if self.verb == "create" and key not in directory.objects:
+            kind = self.options.get("--type", Word("", self.line)).text.casefold()
+            directory.objects[key] = Object(name, what, kind, self.line)
+        elif self.verb == "create":
+            draft.leave(
+                f"{name} was created before.", "One of the two is wrong; the first was used.", self.line
+            )
+            return
+        elif self.verb == "delete":
+            directory.objects.pop(key, None)
+            return
+        elif not option:
+            directory.objects.setdefault(key, Object("", what, "", self.line))
+        elif key not in directory.objects:
+            draft.leave(
+                f"The {what} {name} is not created in this file, so that this change was not used.",
+                "Put the command that creates it into the file, and import it again.",
+                self.line,
+            )
+            return
+        self._change(directory.objects[key], draft)
+
+    def _change(self, changed: Object, draft: Draft) -> None:
+        fresh: set[str] = set()  # set by this command: a property that is set twice has two values
+        for how, word in self.changes:
+            name, colon, text = word.text.partition(":")
+            name = name.strip()
+            if how == "--reset":
+                changed.values.pop(word.text.strip(), None)
+            elif not colon:
+                draft.leave(
+                    f"A {how} of {changed.title} has no colon between property and value.",
+                    f"Write {how} property:value.",
+                    word.line,
+                )
+            elif how == "--remove":
+                changed.values[name] = [each for each in changed.values.get(name, []) if each.text != text]
+            else:
+                if how == "--set" and name not in fresh:
+                    changed.values[name] = []
+                fresh.add(name)
+                changed.values.setdefault(name, []).append(Value(text.strip(), word.line))
+
+
+def _folded(name: str) -> str:
+    """Names are compared as LDAP does: without case, and any blanks are one."""
+    return " ".join(name.casefold().split())

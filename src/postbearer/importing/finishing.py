@@ -1,0 +1,90 @@
+"""From a draft to a configuration that our own loader takes: an account it refuses is left out, by name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from postbearer.config import parse
+from postbearer.errors import ConfigError, ConfigErrors
+from postbearer.importing.draft import AccountDraft, Draft, Remark
+from postbearer.importing.rendering import render
+
+_NEIGHBOURS = ("fallback", "overflow")
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A configuration, and what a person has to know about it."""
+
+    text: str
+    accounts: tuple[str, ...]
+    left: tuple[Remark, ...]  # not carried over
+    notes: tuple[Remark, ...]  # carried over, to be looked at
+    to_set: dict[str, str]  # environment variable → what it is
+
+
+def finish(draft: Draft) -> Imported:
+    """The configuration. Raises `ConfigError`, with places in the source, if no account can be used."""
+    refused: list[ConfigError] = []
+    for account in list(draft.accounts):
+        if problems := _problems(draft, account):
+            _drop(draft, account)
+            refused += problems
+            for each in problems:
+                draft.leave(f"{account.title} is left out: {each.key}: {each.message}", each.hint, each.line)
+    if not draft.accounts:
+        raise _nothing(draft, refused)
+    draft.left.sort(key=lambda each: each.line or 0)
+    configuration = parse(render(draft).encode(), draft.file, {})
+    for warning in configuration.warnings():
+        name = str(warning.key).split(".")[1]
+        account = next(each for each in draft.accounts if each.name == name)
+        line = account.lines.get(warning.key.rpartition(".")[2])
+        draft.note(f"{warning.key} {warning.message}", warning.hint, line)
+    names = tuple(each.name for each in draft.accounts)
+    return Imported(render(draft), names, tuple(draft.left), tuple(draft.notes), dict(draft.to_set))
+
+
+def _problems(draft: Draft, account: AccountDraft) -> list[ConfigError]:
+    """What our loader has against one account, told at the place in the source."""
+    alone = {key: value for key, value in account.keys.items() if key not in _NEIGHBOURS}
+    text = render(
+        Draft(draft.file, draft.program, accounts=[replace(account, keys=alone)], stores=draft.stores)
+    )
+    try:
+        parse(text.encode(), draft.file, {})
+    except ConfigError as error:
+        return [_placed(draft, account, each) for each in error.problems]
+    return []
+
+
+def _placed(draft: Draft, account: AccountDraft, error: ConfigError) -> ConfigError:
+    key = error.key.removeprefix(f"accounts.{account.name}.")
+    line = account.lines.get(key.split(".")[0], account.line)
+    return ConfigError(error.message, key=key, file=draft.file, line=line or None, hint=error.hint)
+
+
+def _drop(draft: Draft, account: AccountDraft) -> None:
+    """Take an account away; who would have turned to it turns to whom it would have turned to."""
+    draft.accounts.remove(account)
+    for table in (draft.relay, *(each.keys for each in draft.accounts)):
+        for key in ("account", *_NEIGHBOURS):
+            if table.get(key) == account.name:
+                del table[key]
+                if key in account.keys:
+                    table[key] = account.keys[key]
+    if "account" not in draft.relay and draft.relay and draft.accounts:
+        draft.relay["account"] = draft.accounts[0].name
+    for variable in [each for each, what in draft.to_set.items() if what.endswith(f" of {account.title}")]:
+        del draft.to_set[variable]
+
+
+def _nothing(draft: Draft, refused: list[ConfigError]) -> ConfigError:
+    """The error that says why there is no account at all."""
+    if not refused:
+        refused = [
+            ConfigError(each.message, file=draft.file, line=each.line, hint=each.hint) for each in draft.left
+        ]
+    if not refused:
+        return draft.error("There is no account in this file.", "Check that it is the right file.")
+    return refused[0] if len(refused) == 1 else ConfigErrors(refused)

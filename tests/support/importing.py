@@ -1,0 +1,29 @@
+"""A source as a text, and what becomes of it."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any
+
+from postbearer.importing import Draft, Imported, finish, read_dsconfig
+
+
+def dsconfig(text: str, **options: str) -> Imported:
+    draft = Draft("batch.dsconfig", "dsconfig")
+    read_dsconfig(text.encode(), draft, **options)
+    return finish(draft)
+
+
+def accounts(imported: Imported) -> dict[str, Any]:
+    """The accounts of the configuration that was made."""
+    found: dict[str, Any] = tomllib.loads(imported.text)["accounts"]
+    return found
+
+
+def told(imported: Imported) -> list[str]:
+    """What was not carried over, each with its line."""
+    return [f"{each.line}: {each.message}" for each in imported.left]
+
+
+def noted(imported: Imported) -> str:
+    return "\n".join(each.message for each in imported.notes)
