@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from postbearer.errors import Rejected as Rejected
     from postbearer.errors import RemoteProtocolError as RemoteProtocolError
     from postbearer.errors import SecretError as SecretError
+    from postbearer.errors import SecretUnavailable as SecretUnavailable
     from postbearer.errors import SenderNotAllowed as SenderNotAllowed
     from postbearer.errors import ServerRefused as ServerRefused
     from postbearer.errors import StoreError as StoreError
@@ -81,6 +82,7 @@ _EXPORTS = {
         "Rejected",
         "RemoteProtocolError",
         "SecretError",
+        "SecretUnavailable",
         "SenderNotAllowed",
         "ServerRefused",
         "StoreError",

@@ -15,7 +15,7 @@ from postbearer.account import Account, Options
 from postbearer.clock import Clock, SystemClock
 from postbearer.config import AccountSettings, Configuration, load, parse_duration
 from postbearer.errors import ConfigError
-from postbearer.keeping import Place, SecretStore, StateFolder, shortcut, source
+from postbearer.keeping import SecretStore, StateFolder, configured, shortcut, source
 from postbearer.oauth import (
     Authentication,
     CachedSource,
@@ -113,7 +113,7 @@ class Assembly:
         """The source behind a reference; relative paths are relative to the configuration."""
         folder = Path(self.configuration.path).absolute().parent
         stores = self.configuration.settings.secret_stores
-        named = {name: _named_store(settings) for name, settings in stores.items()}
+        named = {name: _named_store(table) for name, table in stores.items()}
         return source(reference, base=folder, state=self.state, named=named)
 
     def _grant(self, settings: AccountSettings) -> Grant | None:
@@ -129,14 +129,10 @@ class Assembly:
         return resolved(make(settings), self.secret_source)
 
 
-def _named_store(settings: Mapping[str, Any]) -> SecretStore:
-    """A ``[secret-stores.NAME]`` table: a store of its type, whose values are kept for `cache`."""
-    cache = parse_duration(settings["cache"]) if "cache" in settings else 0.0
-
-    def store(rest: str, place: Place) -> SecretSource:
-        return source(f"{settings['type']}:{rest}", base=place.base, state=place.state, cache=cache)
-
-    return store
+def _named_store(table: Mapping[str, Any]) -> SecretStore:
+    """A ``[secret-stores.NAME]`` table, which the configuration has checked."""
+    settings = {key: value for key, value in table.items() if key not in ("type", "cache")}
+    return configured(table["type"], settings, parse_duration(table.get("cache", 0)))
 
 
 def _with_platform(settings: AccountSettings, environ: Mapping[str, str]) -> AccountSettings:

@@ -22,6 +22,7 @@
     │  ├─ CredentialRefused       the mail server refused a fresh token            → person
     │  └─ MechanismMissing        the mail server offers no way to give a token    → person
     ├─ SecretError                which reference could not be read, and why (never the value)
+    │  └─ SecretUnavailable       its store did not answer: ask again later        → nobody
     ├─ Rejected                   no recipient was accepted; one outcome each
     ├─ BudgetSpent                the account may send again at `retry_at`
     └─ StoreError
@@ -225,6 +226,16 @@ class SecretError(PostbearerError):
     def __init__(self, message: str, *, reference: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.reference = reference
+
+
+class SecretUnavailable(SecretError):
+    """The store of a secret gave no answer now; later it may. `retry_after` is in seconds, if it said so."""
+
+    def __init__(
+        self, message: str, *, reference: str = "", hint: str = "", retry_after: float | None = None
+    ) -> None:
+        super().__init__(message, reference=reference, hint=hint)
+        self.retry_after = retry_after
 
 
 class Rejected(PostbearerError):

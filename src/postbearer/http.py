@@ -135,7 +135,7 @@ async def fetch(
     url: str,
     *,
     form: Mapping[str, Text] | None = None,
-    content: bytes = b"",
+    content: bytes | Secret = b"",
     headers: Mapping[str, Text] | None = None,
     timeout: float = TIMEOUT,
     ca_file: str = "",
@@ -171,7 +171,7 @@ class _Call:
     method: str
     url: str
     form: Mapping[str, Text] | None = field(repr=False)
-    content: bytes = field(repr=False)
+    content: bytes | Secret = field(repr=False)
     headers: Mapping[str, Text] = field(repr=False)
     timeout: float
     ca_file: str
@@ -232,7 +232,8 @@ class _Call:
         headers = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "postbearer"}
         headers.update({name.lower(): plain(value) for name, value in self.headers.items()})
         if self.form is None:
-            return self.content, headers
+            content = self.content
+            return content.reveal().encode() if isinstance(content, Secret) else content, headers
         headers["content-type"] = "application/x-www-form-urlencoded"
         return urlencode({name: plain(value) for name, value in self.form.items()}).encode(), headers
 

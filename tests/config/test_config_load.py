@@ -75,7 +75,7 @@ mail-to = ["ops@example.org"]
 key = "file:key"
 [secret-stores.safe]
 type = "hashicorp-vault"
-url = "https://vault.example.org"
+address = "https://vault.example.org"
 cache = "5m"
 """
     )
@@ -186,7 +186,7 @@ def test_a_literal_secret_is_refused_and_not_repeated(written: Write, key: str, 
 def test_a_named_store_makes_its_prefix_a_reference(written: Write) -> None:
     text = COMPLETE.replace("env:ALERTS_SECRET", "safe:mail#secret")
     assert only(written(text)).key == "accounts.alerts.client-secret"
-    load(written(text + '[secret-stores.safe]\ntype = "hashicorp-vault"\n'), {})
+    load(written(text + '[secret-stores.safe]\ntype = "command"\n'), {})
 
 
 @pytest.mark.parametrize(
@@ -194,11 +194,11 @@ def test_a_named_store_makes_its_prefix_a_reference(written: Write) -> None:
     [
         ("[secret-stores.safe]\n", "secret-stores.safe.type", "is missing"),
         (
-            '[secret-stores.safe]\ntype = "conjur"\ncache = "x"\n',
+            '[secret-stores.safe]\ntype = "command"\ncache = "x"\n',
             "secret-stores.safe.cache",
             "not a duration",
         ),
-        ('[secret-stores.env]\ntype = "conjur"\n', "secret-stores.env", "built-in"),
+        ('[secret-stores.env]\ntype = "command"\n', "secret-stores.env", "built-in"),
         ('[relay]\naccount = "alert"\n', "relay.account", "does not exist"),
         ('[[relay.clients]]\nname = "x"\naccount = "no"\n', "relay.clients.0.account", "does not exist"),
         ('[[relay.routes]]\naccount = "no"\n', "relay.routes.0.account", "does not exist"),

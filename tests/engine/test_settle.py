@@ -19,6 +19,7 @@ from postbearer.errors import (
     PostbearerError,
     RemoteProtocolError,
     SecretError,
+    SecretUnavailable,
     TimedOut,
     TlsFailed,
     TokenUnavailable,
@@ -116,6 +117,7 @@ def test_replies(text: str, phase: Phase, status: Status, pauses: bool) -> None:
         (CredentialRefused("no", reply=Reply(535, (b"5.7.3 no",))), False, True),
         (MechanismMissing("none"), False, True),
         (SecretError("cannot be read", reference="env:X"), False, True),
+        (SecretUnavailable("no answer", reference="safe:x"), True, False),
         (PostbearerError("whatever"), True, False),
     ],
 )

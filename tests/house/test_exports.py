@@ -17,7 +17,8 @@ PUBLIC = """
     PostbearerError UsageError SenderNotAllowed ConfigError
     ProtocolError LocalProtocolError RemoteProtocolError
     NetworkError ConnectFailed TlsFailed TimedOut Disconnected ServerRefused
-    CredentialError TokenUnavailable GrantRefused CredentialRefused MechanismMissing SecretError
+    CredentialError TokenUnavailable GrantRefused CredentialRefused MechanismMissing
+    SecretError SecretUnavailable
     Rejected BudgetSpent StoreError
 """
 

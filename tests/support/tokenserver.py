@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TypeVar, cast
 from urllib.parse import parse_qs
 
 
@@ -37,10 +38,14 @@ class Asked:
     path: str
     headers: dict[str, str]
     form: dict[str, str]
+    body: str = ""
 
 
 class TokenServer:
-    """Answers from `script` while it lasts, then issues `access-1`, `access-2`, …"""
+    """Answers from `script` while it lasts, then issues `access-1`, `access-2`, …
+
+    Other servers are made of it by another `reply`.
+    """
 
     def __init__(self) -> None:
         self.script: deque[Answer] = deque()
@@ -57,10 +62,14 @@ class TokenServer:
             self.asked.append(asked)
             if self.script:
                 return self.script.popleft()
-            if asked.form.get("grant_type") == "refresh_token" and self.rotate:
-                return self._rotated(asked.form.get("refresh_token", ""))
-            self._issued += 1
-            return said(access_token=f"access-{self._issued}", token_type="Bearer", expires_in=self.lifetime)
+            return self.reply(asked)
+
+    def reply(self, asked: Asked) -> Answer:
+        """What is answered when nothing is scripted."""
+        if asked.form.get("grant_type") == "refresh_token" and self.rotate:
+            return self._rotated(asked.form.get("refresh_token", ""))
+        self._issued += 1
+        return said(access_token=f"access-{self._issued}", token_type="Bearer", expires_in=self.lifetime)
 
     def family(self, refresh_token: str) -> None:
         """From now on only `refresh_token` is good, and using an old one revokes the whole family."""
@@ -92,7 +101,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("content-length", 0))).decode()
         form = {name: values[0] for name, values in parse_qs(body, keep_blank_values=True).items()}
         headers = {name.lower(): value for name, value in self.headers.items()}
-        answer = self.state.answer(Asked(self.command, self.path, headers, form))
+        answer = self.state.answer(Asked(self.command, self.path, headers, form, body))
         if answer.before is not None:
             answer.before()
         self.close_connection = True
@@ -120,10 +129,13 @@ class _Quiet(ThreadingHTTPServer):
         """A client that went away is part of the test."""
 
 
+Server = TypeVar("Server", bound=TokenServer)
+
+
 @contextmanager
-def serving(tls: ssl.SSLContext | None = None) -> Iterator[TokenServer]:
-    """A running `TokenServer`; gone at the end of the block."""
-    state = TokenServer()
+def serving(tls: ssl.SSLContext | None = None, state: Server | None = None) -> Iterator[Server]:
+    """A running `TokenServer`, or another one given as `state`; gone at the end of the block."""
+    state = state or cast(Server, TokenServer())
     server = _Quiet(("127.0.0.1", 0), type("Handler", (_Handler,), {"state": state}))
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True)

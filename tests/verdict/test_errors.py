@@ -37,6 +37,8 @@ MICROSOFT, GOOGLE = preset("microsoft").rules, preset("google").rules
         (errors.CredentialRefused("no", reply=BARE_535), "auth", ACCOUNT, Klass.HOLD),
         (errors.CredentialRefused("no"), "auth", ACCOUNT, Klass.HOLD),
         (errors.SecretError("unreadable"), "token", ACCOUNT, Klass.HOLD),
+        (errors.SecretUnavailable("no answer"), "token", ACCOUNT, Klass.SOON),
+        (errors.SecretUnavailable("sealed", retry_after=60), "token", ACCOUNT, Klass.WINDOW),
         (errors.ConfigError("wrong"), "any", ACCOUNT, Klass.HOLD),
         (errors.LocalProtocolError("no TLS"), "auth", ACCOUNT, Klass.HOLD),
         (errors.LocalProtocolError("newline"), "mail", MESSAGE, Klass.PERMANENT),

@@ -17,6 +17,7 @@ from postbearer.errors import (
     ProtocolError,
     Rejected,
     SecretError,
+    SecretUnavailable,
     SenderNotAllowed,
     StoreError,
     TokenUnavailable,
@@ -58,6 +59,7 @@ class CannotCreate(UsageError):
 
 _BY_KIND: tuple[tuple[type[PostbearerError], Exit], ...] = (  # the first that fits
     (ConfigError, Exit.CONFIG),
+    (SecretUnavailable, Exit.TRY_AGAIN),
     (SecretError, Exit.CONFIG),
     (SenderNotAllowed, Exit.NO_PERMISSION),
     (UnusableMessage, Exit.DATA),

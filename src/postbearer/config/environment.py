@@ -95,7 +95,7 @@ def _resolve(variable: str, data: Any, schema: types.Type) -> tuple[Path, types.
         if isinstance(schema, types.StructType):
             part = _field(variable, segment, schema)
         elif isinstance(schema, types.DictType | types.AnyType) and segment:
-            part = _entry(variable, segment, data)
+            part = _entry(variable, segment, data, blank="-" if _of_settings(schema) else "_")
         elif isinstance(schema, types.VarTupleType | types.ListType) and segment.isdecimal():
             part = int(segment)
             if not isinstance(data, list) or part >= len(data):
@@ -115,12 +115,17 @@ def _field(variable: str, segment: str, schema: types.StructType) -> str:
     return spellings[segment]
 
 
-def _entry(variable: str, segment: str, data: Any) -> str:
+def _entry(variable: str, segment: str, data: Any, blank: str = "_") -> str:
     """The key of a free table: one that is there, else a new one in lower case."""
     there = [key for key in data if _spelling(key) == segment] if isinstance(data, dict) else []
     if len(there) > 1:
         raise _error(variable, (), f"could mean {' or '.join(there)}", "Rename one of them.")
-    return there[0] if there else segment.lower()
+    return there[0] if there else segment.lower().replace("_", blank)
+
+
+def _of_settings(schema: types.Type) -> bool:
+    """Whether this is the table of a secret store, whose keys are ours, and not a table of free names."""
+    return isinstance(schema, types.DictType) and isinstance(schema.value_type, types.AnyType)
 
 
 def _put(data: dict[str, Any], path: Path, value: Any) -> None:

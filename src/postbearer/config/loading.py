@@ -17,8 +17,8 @@ from postbearer.config.environment import override, relevant
 from postbearer.config.locate import Lines, Path, dotted
 from postbearer.config.schema import AccountSettings, Settings
 from postbearer.config.search import find, read
-from postbearer.config.units import DURATION_HINT, parse_duration
-from postbearer.config.values import SCHEMES, checks
+from postbearer.config.stores import check_store
+from postbearer.config.values import checks
 from postbearer.config.walk import Problem, Walk, did_you_mean
 from postbearer.errors import ConfigError, ConfigErrors
 
@@ -135,7 +135,7 @@ def _whole(data: Mapping[str, Any], clean: Mapping[str, Any]) -> Iterator[Proble
     stores = data.get("secret-stores", {})
     for name, store in stores.items() if isinstance(stores, dict) else ():
         if isinstance(store, dict):
-            yield from _store(name, store)
+            yield from check_store(name, store)
     for path, named in _account_references(clean):
         if isinstance(named, str) and named not in accounts:
             yield unknown_account(path, named, accounts)
@@ -150,22 +150,6 @@ def _with_meant(account: Mapping[str, Any]) -> dict[str, Any]:
     return {
         key if key in known else meant.get(did_you_mean(key, known), key): account[key] for key in account
     }
-
-
-def _store(name: str, store: Mapping[str, Any]) -> Iterator[Problem]:
-    path: Path = ("secret-stores", name)
-    if name in SCHEMES:
-        yield Problem(path, "has the name of a built-in secret store", "Choose another name.")
-    kind = store.get("type")
-    if kind is None:
-        yield Problem((*path, "type"), "is missing", f"Known are: {', '.join(SCHEMES)}.")
-    elif not isinstance(kind, str):
-        yield Problem((*path, "type"), "must be a text")
-    if "cache" in store:
-        try:
-            parse_duration(store["cache"])
-        except ValueError as error:
-            yield Problem((*path, "cache"), str(error), DURATION_HINT)
 
 
 def _account_references(clean: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:

@@ -57,7 +57,7 @@ def reference(text: str, stores: Collection[str] = ()) -> Wrong:
     if match is None:
         return "holds something that is not a secret reference", REFERENCE_HINT
     scheme, rest = match[1], match[2]
-    if scheme not in SCHEMES and scheme not in stores and scheme not in _plugins():
+    if scheme not in SCHEMES and scheme not in stores and scheme not in plug_ins():
         return "does not begin with a secret store that is known", REFERENCE_HINT
     if scheme == "env" and not _VARIABLE.fullmatch(rest):
         return "does not name an environment variable after env:", "Write env:NAME."
@@ -134,7 +134,8 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _plugins() -> Collection[str]:
+def plug_ins() -> Collection[str]:
+    """The secret stores that installed packages add."""
     from importlib.metadata import entry_points
 
     return entry_points(group="postbearer.secret_stores").names

@@ -91,6 +91,8 @@ class Walk:
                 return self._wrong(path, "must be a number", value)
             case types.IntType() | types.FloatType() if expected.ge is not None and value < expected.ge:
                 self.problems.append(Problem(path, f"must be at least {expected.ge}"))
+            case types.IntType() | types.FloatType() if expected.le is not None and value > expected.le:
+                self.problems.append(Problem(path, f"must be at most {expected.le}"))
             case types.LiteralType() if value not in expected.values or not isinstance(value, str):
                 return self._choice(path, value, [str(each) for each in expected.values])
             case types.StrType() if not isinstance(value, str):

@@ -17,6 +17,7 @@ from postbearer.errors import (
     ProtocolError,
     Rejected,
     SecretError,
+    SecretUnavailable,
     ServerRefused,
     StoreError,
     TokenUnavailable,
@@ -75,10 +76,10 @@ def _is_elsewhere(error: TokenUnavailable) -> bool:
 
 
 def _kind(error: PostbearerError, verdict: Verdict) -> Failure:
+    if isinstance(error, TokenUnavailable | SecretUnavailable | BudgetSpent | StoreError):
+        return Failure.TRANSIENT
     if isinstance(error, ConfigError | SecretError | UsageError):
         return Failure.CONFIGURATION
-    if isinstance(error, TokenUnavailable | BudgetSpent | StoreError):
-        return Failure.TRANSIENT
     if isinstance(error, GrantRefused):
         return Failure.CONFIGURATION if error.configuration or verdict.configuration else Failure.REFUSED
     lasting = verdict.klass in (Klass.HOLD, Klass.PERMANENT)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from postbearer.keeping.quick import shortcut as shortcut
     from postbearer.keeping.reference import Place as Place
     from postbearer.keeping.reference import SecretStore as SecretStore
+    from postbearer.keeping.reference import configured as configured
     from postbearer.keeping.reference import is_reference as is_reference
     from postbearer.keeping.reference import source as source
     from postbearer.keeping.sealed import seal_reference as seal_reference
@@ -32,7 +33,7 @@ _EXPORTS = {
     "key": ["KeyFile", "rotate_key"],
     "lock": ["FileLock"],
     "quick": ["peek", "shortcut"],
-    "reference": ["Place", "SecretStore", "is_reference", "source"],
+    "reference": ["Place", "SecretStore", "configured", "is_reference", "source"],
     "sealed": ["seal_reference"],
     "sealing": ["Key", "SealedBox", "parse_keys"],
     "tokenfile": ["TokenFile"],

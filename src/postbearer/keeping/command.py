@@ -10,7 +10,7 @@ import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
 from contextlib import suppress
 
-from postbearer.errors import SecretError
+from postbearer.errors import SecretError, SecretUnavailable
 from postbearer.keeping.file import SIZE_LIMIT, text_secret
 from postbearer.keeping.reference import Place
 from postbearer.secret import ByPlace, Secret
@@ -54,7 +54,10 @@ class CommandSecret(ByPlace):
                 output, complaint = await asyncio.gather(_bounded(process.stdout), _bounded(process.stderr))
                 status = await process.wait()
         except TimeoutError:
-            raise self._failed(f"was not done within {self._timeout:g} s") from None
+            raise SecretUnavailable(
+                f"The command {self._argv[0]} was not done within {self._timeout:g} s.",
+                reference=self.reference,
+            ) from None
         finally:
             await _end(process)
         if status != 0:

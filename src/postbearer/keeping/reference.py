@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
@@ -30,6 +30,7 @@ _BUILT_IN = {  # scheme -> module and function; loaded when a reference of that 
     "systemd": "postbearer.keeping.systemd:open_credential",
     "command": "postbearer.keeping.command:CommandSecret",
     "sealed": "postbearer.keeping.sealed:open_sealed",
+    "hashicorp-vault": "postbearer.keeping.vault:open_vault",
 }
 
 
@@ -41,6 +42,11 @@ class Place:
     state: StateFolder | None = None  # where the local key is
     settings: Mapping[str, object] = field(default_factory=dict)  # of its [secret-stores.NAME] table
     clock: Clock = field(default_factory=SystemClock)
+    scheme: str = ""  # what stands before the colon: the kind of store, or the name of its table
+
+    def source(self, reference: str) -> SecretSource:
+        """Where a secret is that the store itself needs; never in a store that a table names."""
+        return source(reference, base=self.base, state=self.state, clock=self.clock)
 
 
 class SecretStore(Protocol):
@@ -70,13 +76,28 @@ def source(
         raise _unknown(scheme if colon else "", named or {})
     if not rest:
         raise SecretError(f"{scheme}: names nothing.", reference=reference, hint=f"Write {scheme}:…")
-    place = Place(base=base, state=state, clock=clock or SystemClock())
-    found = store(rest, place)
+    place = Place(base=base, state=state, clock=clock or SystemClock(), scheme=scheme)
+    return _cached(store(rest, place), cache, place.clock)
+
+
+def configured(kind: str, settings: Mapping[str, object], cache: float = 0.0) -> SecretStore:
+    """The store of a ``[secret-stores.NAME]`` table; its values are kept for `cache` seconds."""
+
+    def store(rest: str, place: Place) -> SecretSource:
+        found = _find(kind, {})
+        if found is None:
+            raise _unknown(kind, {})
+        return _cached(found(rest, replace(place, settings=settings)), cache, place.clock)
+
+    return store
+
+
+def _cached(found: SecretSource, cache: float, clock: Clock) -> SecretSource:
     if cache <= 0:
         return found
     from postbearer.keeping.cached import CachedSecret
 
-    return CachedSecret(found, cache, place.clock)
+    return CachedSecret(found, cache, clock)
 
 
 def is_reference(text: str, named: Mapping[str, SecretStore] | None = None) -> bool:

@@ -30,6 +30,7 @@ FINDINGS: dict[type[PostbearerError], str] = {
     errors.GrantRefused: "grant-refused",
     errors.CredentialRefused: "credential-refused",
     errors.SecretError: "secret-unreadable",
+    errors.SecretUnavailable: "secret-unavailable",
     errors.ConfigError: "configuration",
     errors.UsageError: "usage",
     errors.BudgetSpent: "budget-spent",
@@ -54,7 +55,7 @@ def judge_error(error: PostbearerError, phase: Phase, rules: Sequence[Rule], rep
     if phase is Phase.EOD and isinstance(error, _MAY_HAVE_ARRIVED):
         return replace(_found("lost-after-content", error, phase, rules), state=State.UNKNOWN)
     verdict = _found(_finding(error), error, phase, rules)
-    if isinstance(error, errors.TokenUnavailable) and error.retry_after:
+    if isinstance(error, errors.TokenUnavailable | errors.SecretUnavailable) and error.retry_after:
         return replace(verdict, klass=Klass.WINDOW, wait=error.retry_after)
     if isinstance(error, errors.LocalProtocolError) and phase in (
         Phase.MAIL,

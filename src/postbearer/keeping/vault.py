@@ -1,0 +1,197 @@
+"""``hashicorp-vault:path#field``: a field of a secret in HashiCorp Vault, or in OpenBao, its sister.
+
+The secrets engine is KV, version 1 or 2; which one, and where it is mounted, the server is asked as its
+own command does, unless the settings say it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from postbearer.errors import SecretError
+from postbearer.http import HttpResponse, Text, plain
+from postbearer.keeping.asking import Desk, split, text_in, url_path
+from postbearer.keeping.reference import Place
+from postbearer.keeping.settings import StoreSettings
+from postbearer.secret import Secret, SecretSource
+
+_SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How a token is had: `fields` are sent to a method of authentication mounted at `mount`."""
+
+    mount: str
+    fields: Mapping[str, str | SecretSource] = field(hash=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """Where the KV engine is mounted, and its version; empty and 0: the server is asked."""
+
+    mount: str = ""
+    version: int = 0
+
+    def path(self, path: str) -> str:
+        """The path of the API for the secret at `path` (with the mount in front)."""
+        if self.version != 2:
+            return path
+        inside = path.removeprefix(self.mount).removeprefix("/")
+        return path if inside.startswith("data/") else f"{self.mount}/data/{inside}"
+
+
+@dataclass(frozen=True, slots=True)
+class VaultSecret:
+    """A field of a secret. `access` is a token, a way to get one, or nothing: a Vault agent adds its own."""
+
+    desk: Desk
+    path: str
+    field: str
+    access: SecretSource | Login | None
+    namespace: str = ""
+    engine: Engine = Engine()
+
+    @property
+    def reference(self) -> str:
+        return self.desk.reference
+
+    async def read(self) -> Secret:
+        headers = self._headers(await self._token())
+        engine = self.engine if self.engine.version else await self._ask_engine(headers)
+        path = engine.path(self.path)
+        response = await self.desk.ask(f"v1/{url_path(path, self.reference)}", headers=headers)
+        found = self._found(response, path, engine)
+        if isinstance(found, SecretError):
+            raise found
+        return found
+
+    def _headers(self, token: Secret | None) -> dict[str, Text]:
+        headers: dict[str, Text] = {"X-Vault-Request": "true"}  # a Vault agent may insist on it
+        if self.namespace:
+            headers["X-Vault-Namespace"] = self.namespace
+        if token is not None:
+            headers["X-Vault-Token"] = token
+        return headers
+
+    async def _token(self) -> Secret | None:
+        if not isinstance(self.access, Login):
+            return await self.access.read() if self.access is not None else None
+        given = {
+            name: value if isinstance(value, str) else await value.read()
+            for name, value in self.access.fields.items()
+        }
+        mount = self.access.mount
+        response = await self.desk.ask(
+            f"v1/auth/{url_path(mount, self.reference)}/login",
+            content=Secret(json.dumps({name: plain(value) for name, value in given.items()})),
+            headers=self._headers(None),
+        )
+        token = _client_token(response)
+        if token is None:
+            secrets = [value for value in given.values() if isinstance(value, Secret)]
+            names = ", ".join(name.replace("_", "-") for name in given)
+            raise self.desk.refused(
+                response, f"log us in at auth/{mount}", f"Check {names}, auth-path and namespace.", secrets
+            )
+        return token
+
+    async def _ask_engine(self, headers: Mapping[str, Text]) -> Engine:
+        response = await self.desk.ask(
+            f"v1/sys/internal/ui/mounts/{url_path(self.path, self.reference)}", headers=headers
+        )
+        if response.status == 404:  # a Vault from before there was a version 2
+            return Engine(version=1)
+        match response.json():
+            case {"data": {"path": str(mount), "type": "kv" | "generic", "options": {"version": "2"}}}:
+                return Engine(mount.strip("/"), 2)
+            case {"data": {"path": str(mount), "type": "kv" | "generic"}}:
+                return Engine(mount.strip("/"), 1)
+            case {"data": {"type": str(kind)}}:
+                raise self.desk.error(
+                    f"keeps no fixed secrets at {self.path}: there is an engine of type {kind[:40]}.",
+                    "Name a path in a KV engine.",
+                )
+        raise self.desk.refused(
+            response,
+            f"say what is mounted at {self.path}",
+            f'{self._policy(self.path)} In KV version 2 the path is "MOUNT/data/…". '
+            "A wrong mount, namespace or token looks the same.",
+        )
+
+    def _found(self, response: HttpResponse, path: str, engine: Engine) -> Secret | SecretError:
+        body = response.json()
+        if response.status == 404:
+            return self.desk.error(*self._nothing(body, path))
+        if not response.ok:
+            return self.desk.refused(response, f"read {path}", self._policy(path))
+        fields = body.get("data") if isinstance(body, dict) else None
+        if engine.version == 2:
+            fields = fields.get("data") if isinstance(fields, dict) else None
+        value = text_in(fields, self.field, path)
+        return value if isinstance(value, Secret) else self.desk.error(f"{value}.", self._put())
+
+    def _nothing(self, body: object, path: str) -> tuple[str, str]:
+        match body:
+            case {"data": {"metadata": {"destroyed": True}}}:
+                return f"has destroyed the newest version of {path}.", self._put()
+            case {"data": {"metadata": {"deletion_time": str(when)}}} if when:
+                return f"has nothing at {path}: it was deleted at {when[:30]}.", self._put()
+        return f"has nothing at {path}.", self._put()
+
+    def _put(self) -> str:
+        return f"Write it there: vault kv put {self.path} {self.field}=…; or correct the reference."
+
+    def _policy(self, path: str) -> str:
+        return (
+            f'Give the token a policy with: path "{path}" {{ capabilities = ["read"] }}. '
+            "Or the token has expired."
+        )
+
+
+def _client_token(response: HttpResponse) -> Secret | None:
+    match response.json():
+        case {"auth": {"client_token": str(token)}} if response.ok and token:
+            return Secret(token)
+    return None
+
+
+def open_vault(rest: str, place: Place) -> VaultSecret:
+    """The source for ``hashicorp-vault:rest``. Raises `SecretError` when a setting is missing."""
+    reference = f"{place.scheme}:{rest}"
+    path, name = split(rest, "#", f"{place.scheme}:path#field", reference)
+    given = StoreSettings(place, reference)
+    address, path = given.url("address", "VAULT_ADDR"), path.strip("/")
+    desk = Desk("Vault", address, reference, given.text("ca-file", "VAULT_CACERT"), place.clock)
+    version = given.number("kv-version")
+    mount = given.text("mount").strip("/") or (path.partition("/")[0] if version else "")
+    return VaultSecret(
+        desk,
+        path,
+        name,
+        _access(given),
+        given.text("namespace", "VAULT_NAMESPACE"),
+        Engine(mount, version),
+    )
+
+
+def _access(given: StoreSettings) -> SecretSource | Login | None:
+    method = given.text("auth", default="token")
+    mount = given.text("auth-path", default=method).strip("/")
+    if method == "approle":
+        return Login(
+            mount, {"role_id": given.needed("role-id"), "secret_id": given.needed_secret("secret-id")}
+        )
+    if method in ("kubernetes", "jwt"):
+        jwt = given.secret("jwt") or given.file(_SERVICE_ACCOUNT)
+        return Login(mount, {"role": given.needed("role"), "jwt": jwt})
+    if method == "agent":
+        return None
+    token = given.secret("token", "VAULT_TOKEN")
+    kept = os.path.expanduser("~/.vault-token")
+    if token is None and os.path.exists(kept):
+        return given.file(kept)
+    return token or given.needed_secret("token", "VAULT_TOKEN")

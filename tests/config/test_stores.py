@@ -1,0 +1,68 @@
+"""The tables [secret-stores.NAME]: what is wrong in one is told with its place."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from postbearer.config import load
+from postbearer.config.values import SCHEMES
+from postbearer.errors import ConfigError
+from postbearer.keeping import reference
+from support.configuration import COMPLETE
+
+Write = Callable[[str], Path]
+VAULT = 'type = "hashicorp-vault"\naddress = "https://vault.example.org"\n'
+
+
+@pytest.mark.parametrize(
+    ("table", "key", "says", "hint"),
+    [
+        ('type = "hashicorp_vault"\n', "type", "cannot be 'hashicorp_vault'", "mean hashicorp-vault?"),
+        ("type = 5\n", "type", "must be a text", ""),
+        ('type = "file"\npath = "/x"\n', "path", "is not a known key", "Known are: type, cache"),
+        ('type = "hashicorp-vault"\n', "address", "is missing", "VAULT_ADDR"),
+        (VAULT + 'adress = "x"\n', "adress", "is not a known key", "Did you mean address?"),
+        (VAULT + "namespace = 7\n", "namespace", "must be a text", "quotes"),
+        (VAULT + "kv-version = 3\n", "kv-version", "must be at most 2", ""),
+        (VAULT + 'auth = "app-role"\n', "auth", "cannot be 'app-role'", "Did you mean approle?"),
+        (VAULT + 'token = "hvs.CANARY"\n', "token", "not a secret reference", "env:NAME"),
+        (VAULT + 'token = "safe:secret/vault#token"\n', "token", "does not begin with a secret store", ""),
+        (VAULT + 'auth = "approle"\nrole-id = "x"\n', "secret-id", "is missing for auth = approle", "= …"),
+        (VAULT + 'auth = "kubernetes"\n', "role", "is missing for auth = kubernetes", "Add role"),
+        (VAULT.replace("https", "http"), "address", "in the clear", "https"),
+        (VAULT + "cache = []\n", "cache", "is not a duration", ""),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_is_named(
+    written: Write, monkeypatch: pytest.MonkeyPatch, table: str, key: str, says: str, hint: str
+) -> None:
+    monkeypatch.delenv("VAULT_ADDR", raising=False)
+    text = f"{COMPLETE}\n[secret-stores.safe]\n{table}"
+    with pytest.raises(ConfigError) as caught:
+        load(written(text), {})
+    (problem,) = caught.value.problems
+    assert problem.key == f"secret-stores.safe.{key}"
+    assert says in problem.message
+    assert hint in problem.hint
+    assert "CANARY" not in str(problem)
+    lines = text.splitlines()
+    assert problem.line is not None
+    assert lines[problem.line - 1].startswith((f"{key} ", "[secret-stores.safe]"))
+
+
+def test_a_usual_variable_stands_for_a_setting(written: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("VAULT_ADDR", "https://vault.example.org")
+    load(written(f'{COMPLETE}\n[secret-stores.safe]\ntype = "hashicorp-vault"\n'), {})
+
+
+def test_our_own_variables_override_settings(written: Write) -> None:
+    variables = {"POSTBEARER_SECRET_STORES__SAFE__KV_VERSION": "1"}
+    settings = load(written(f"{COMPLETE}\n[secret-stores.safe]\n{VAULT}"), variables).settings
+    assert settings.secret_stores["safe"]["kv-version"] == 1
+
+
+def test_every_scheme_that_may_be_written_can_be_opened() -> None:
+    assert set(reference._BUILT_IN) <= set(SCHEMES)
