@@ -118,6 +118,12 @@ class Account:
         Raises `ConfigError` or `UsageError` for what cannot work.
         """
         Address.parse(address)
+        if grant is not None and preset.no_oauth:
+            raise ConfigError(
+                f"{preset.title} takes no OAuth tokens. {preset.no_oauth}",
+                key="grant",
+                hint="Leave the grant out, and use authentication = password.",
+            )
         limits = _merged(preset.limits, options.get("limits") or ProviderLimits())
         password = options.get("password")
         return cls(

@@ -32,7 +32,7 @@ from postbearer.oauth import (
     resolved,
 )
 from postbearer.observer import Observer, Silent
-from postbearer.providers import Limits, preset
+from postbearer.providers import Limits, Preset
 from postbearer.secret import SecretSource
 from postbearer.transport import ClientCertificate
 
@@ -67,11 +67,13 @@ class Assembly:
         """The account `name`. Raises `ConfigError` with the place of what is wrong."""
         settings = _with_platform(self.configuration.account(name), self._environ)
         try:
-            chosen = preset(settings.provider).in_cloud(settings.cloud)
-            grant = self._grant(settings)
+            chosen = self.configuration.preset(settings)
+            grant = self._grant(settings, chosen)
             options = self._options(name, settings)
             account = Account.of(chosen, settings.address, grant, tenant=settings.tenant or "", **options)
-            return replace(account, shortcut=self._shortcut)
+            # A provider file of one's own may change without the configuration: then the long way is taken.
+            own = self.configuration.providers.own(settings.provider)
+            return account if own else replace(account, shortcut=self._shortcut)
         except ConfigError as error:
             if error.file:
                 raise
@@ -116,7 +118,7 @@ class Assembly:
         named = {name: _named_store(table) for name, table in stores.items()}
         return source(reference, base=folder, state=self.state, named=named)
 
-    def _grant(self, settings: AccountSettings) -> Grant | None:
+    def _grant(self, settings: AccountSettings, chosen: Preset) -> Grant | None:
         if settings.authentication != "oauth" or settings.grant is None:
             return None
         make = _GRANTS.get(settings.grant)
@@ -126,7 +128,7 @@ class Assembly:
                 key="grant",
                 hint=f"Choose one of {', '.join(_GRANTS)}.",
             )
-        return resolved(make(settings), self.secret_source)
+        return resolved(make(settings, chosen), self.secret_source)
 
 
 def _named_store(table: Mapping[str, Any]) -> SecretStore:
@@ -148,23 +150,22 @@ def _with_platform(settings: AccountSettings, environ: Mapping[str, str]) -> Acc
     )
 
 
-def _client(settings: AccountSettings) -> dict[str, Any]:
+def _client(settings: AccountSettings, chosen: Preset) -> dict[str, Any]:
     """The fields all grants of a registered client share."""
-    key = _client_key(settings)
+    key = _client_key(settings, chosen)
     return {
         "client_id": settings.client_id,
         "client_secret": settings.client_secret,
-        "authentication": _authentication(settings, key),
+        "authentication": _authentication(settings, chosen, key),
         "client_key": key,
         **_wishes(settings),
     }
 
 
-def _client_key(settings: AccountSettings) -> ClientKey | None:
+def _client_key(settings: AccountSettings, chosen: Preset) -> ClientKey | None:
     """What the client signs with, if it has something to sign with."""
     if not (settings.certificate or settings.private_key):
         return None
-    chosen = preset(settings.provider).in_cloud(settings.cloud)
     usual = chosen.endpoint(chosen.assertion_audience, settings.tenant or "")
     return ClientKey(
         certificate=settings.certificate,
@@ -176,13 +177,12 @@ def _client_key(settings: AccountSettings) -> ClientKey | None:
     )
 
 
-def _authentication(settings: AccountSettings, key: ClientKey | None) -> Authentication:
+def _authentication(settings: AccountSettings, chosen: Preset, key: ClientKey | None) -> Authentication:
     """How the client proves itself: as configured, else by what it has and as the provider likes it."""
     if settings.client_authentication:
         return settings.client_authentication
     if settings.client_secret:
-        liked = preset(settings.provider).client_authentication
-        return "basic" if liked == "basic" else "post"
+        return "basic" if chosen.client_authentication == "basic" else "post"
     return "private-key-jwt" if key else "none"
 
 
@@ -194,56 +194,55 @@ def _wishes(settings: AccountSettings) -> dict[str, Any]:
     return {"scopes": settings.scopes or (), "extra": extra}
 
 
-def _client_credentials(settings: AccountSettings) -> Grant:
+def _client_credentials(settings: AccountSettings, chosen: Preset) -> Grant:
     if settings.assertion and not (settings.client_secret or settings.certificate or settings.private_key):
-        return _workload_identity(settings)
-    return ClientCredentials(**_client(settings))
+        return _workload_identity(settings, chosen)
+    return ClientCredentials(**_client(settings, chosen))
 
 
-def _password(settings: AccountSettings) -> Grant:
+def _password(settings: AccountSettings, chosen: Preset) -> Grant:
     assert settings.password is not None  # the configuration was checked for it
     user = settings.token_user or settings.address
-    return Password(username=user, password=settings.password, **_client(settings))
+    return Password(username=user, password=settings.password, **_client(settings, chosen))
 
 
-def _refresh_token(settings: AccountSettings) -> Grant:
-    return RefreshToken(refresh_token=settings.refresh_token, **_client(settings))
+def _refresh_token(settings: AccountSettings, chosen: Preset) -> Grant:
+    return RefreshToken(refresh_token=settings.refresh_token, **_client(settings, chosen))
 
 
-def _workload_identity(settings: AccountSettings) -> Grant:
+def _workload_identity(settings: AccountSettings, chosen: Preset) -> Grant:
     assert settings.client_id is not None  # as above: from the file, or from the platform
     assert settings.assertion is not None
     return WorkloadIdentity(settings.client_id, settings.assertion, **_wishes(settings))
 
 
-def _jwt_bearer(settings: AccountSettings) -> Grant:
+def _jwt_bearer(settings: AccountSettings, chosen: Preset) -> Grant:
     return JwtBearer(
         settings.service_account,
         settings.token_user or settings.address,
         settings.client_id or "",
-        client_key=None if settings.service_account else _client_key(settings),
+        client_key=None if settings.service_account else _client_key(settings, chosen),
         assertion=settings.assertion,
         **_wishes(settings),
     )
 
 
-def _device_code(settings: AccountSettings) -> Grant:
-    chosen = preset(settings.provider).in_cloud(settings.cloud)
+def _device_code(settings: AccountSettings, chosen: Preset) -> Grant:
     url = settings.device_url or chosen.endpoint(chosen.device_url, settings.tenant or "")
-    return DeviceCode(device_url=url, **_client(settings))
+    return DeviceCode(device_url=url, **_client(settings, chosen))
 
 
-def _static(settings: AccountSettings) -> Grant:
+def _static(settings: AccountSettings, chosen: Preset) -> Grant:
     assert settings.token is not None
     return StaticToken(settings.token)
 
 
-def _command(settings: AccountSettings) -> Grant:
+def _command(settings: AccountSettings, chosen: Preset) -> Grant:
     assert settings.command is not None
     return CommandToken(settings.command)
 
 
-_GRANTS: dict[str, Callable[[AccountSettings], Grant]] = {
+_GRANTS: dict[str, Callable[[AccountSettings, Preset], Grant]] = {
     "client-credentials": _client_credentials,
     "password": _password,
     "refresh-token": _refresh_token,

@@ -143,3 +143,18 @@ def test_providers_say_what_is_needed(home: Home) -> None:
     unknown = home.run("providers", "mcrosoft")
     assert unknown.code == 78
     assert "microsoft" in unknown.err
+
+
+def test_providers_of_ones_own_are_listed_with_their_file(home: Home) -> None:
+    file = home.config.parent / "providers" / "example.toml"
+    file.parent.mkdir()
+    file.write_text('name = "example"\ntitle = "Example Mail"\nservers = ["mail.example.org:465"]\n')
+    assert f"Example Mail ({file})" in home.run("providers").out
+    listed = {each["name"]: each["file"] for each in json.loads(home.run("providers", "--json").out)}
+    assert listed["example"] == str(file)
+    assert listed["google"] == ""
+    assert home.run("providers", "example").out.startswith("Example Mail\n")
+    file.write_text('name = "example"\ntitel = "Example Mail"\n')
+    broken = home.run("providers")
+    assert broken.code == 78
+    assert f"{file}:2: titel" in broken.err

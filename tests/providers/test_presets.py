@@ -1,13 +1,11 @@
-"""The presets that come with postbearer are complete; a user's own file counts the same, or says why not."""
+"""The presets that come with postbearer are complete; one that is not says what is wrong with it."""
 
 from __future__ import annotations
-
-from pathlib import Path
 
 import pytest
 
 from postbearer.errors import ConfigError
-from postbearer.providers import Klass, Phase, load, names, parse, preset
+from postbearer.providers import Klass, Phase, names, parse, preset
 
 OWN = """
 name = "example"
@@ -48,11 +46,13 @@ def test_every_preset_is_complete(name: str) -> None:
     assert known.title
     assert known.setup
     assert known.rules
-    assert known.grants
+    assert bool(known.grants) != bool(known.no_oauth)
     assert all(step.do.endswith(".") for step in known.setup)
     if name == "smtp":
         return
     assert known.servers
+    if known.no_oauth:
+        return
     assert known.mechanisms
     assert known.token_url
     assert known.refresh_margin >= 60
@@ -183,7 +183,7 @@ def test_google() -> None:
 
 def test_an_unknown_provider_or_cloud_names_the_known_ones() -> None:
     with pytest.raises(
-        ConfigError, match="google, google-relay, mailru, microsoft, microsoft-hve, outlook, smtp"
+        ConfigError, match="google, google-relay, icloud, mailru, microsoft, microsoft-hve, outlook, smtp"
     ):
         preset("hotmial")
     with pytest.raises(ConfigError, match="gcc-high"):
@@ -195,10 +195,8 @@ def test_an_unknown_provider_or_cloud_names_the_known_ones() -> None:
     assert preset("google", "global") == preset("google")
 
 
-def test_a_file_of_ones_own_counts_the_same(tmp_path: Path) -> None:
-    file = tmp_path / "example.toml"
-    file.write_text(OWN)
-    known = load(file)
+def test_rules_of_its_own_come_before_those_of_catalogues() -> None:
+    known = parse(OWN, file="example.toml")
     assert known.servers[1] == "backup.example.org:465"
     moon = known.rules[0]
     assert (moon.name, moon.phase, moon.klass, moon.wait) == (
@@ -215,11 +213,11 @@ def test_a_file_of_ones_own_counts_the_same(tmp_path: Path) -> None:
     ("was", "written", "key", "says"),
     [
         ('title = "Example Mail"', "", "", "title"),
-        ("tls =", "tsl =", "", "tsl"),
+        ("tls =", "tsl =", "tsl", "tsl"),
         ('tls = "implicit"', 'tls = "maybe"', "tls", "maybe"),
         ("messages-per-minute = 10", 'messages-per-minute = "ten"', "limits.messages-per-minute", "int"),
         ("messages-per-minute = 10", "messages-per-minute = 0", "limits", "at least 1"),
-        ("messages-per-minute", "messages_per_minute", "limits", "messages_per_minute"),
+        ("messages-per-minute", "messages_per_minute", "limits.messages_per_minute", "messages_per_minute"),
         ("mail.example.org:465", "mail.example.org", "", "host:port"),
         ("https://login.example.org", "http://login.example.org", "", "https"),
         ("https://login.example.org", "https://login.example.org@evil.example", "", "https"),
@@ -256,22 +254,35 @@ def test_two_rules_of_one_name_are_refused() -> None:
         parse(OWN + rule, file="example.toml")
 
 
-def test_a_file_that_is_no_toml_is_named_with_its_line(tmp_path: Path) -> None:
-    file = tmp_path / "example.toml"
-    file.write_text("name = 'x'\ntitle = \n")
+def test_a_text_that_is_no_toml_is_told_by_line() -> None:
     with pytest.raises(ConfigError) as caught:
-        load(file)
-    assert (caught.value.file, caught.value.line) == (str(file), 2)
+        parse("name = 'x'\ntitle = \n", file="example.toml")
+    assert (caught.value.file, caught.value.line) == ("example.toml", 2)
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"#" * (2 << 20)], ids=["binary", "huge"])
-def test_a_file_that_cannot_be_a_preset_is_refused(tmp_path: Path, content: bytes) -> None:
-    file = tmp_path / "example.toml"
-    file.write_bytes(content)
-    with pytest.raises(ConfigError, match=r"example\.toml"):
-        load(file)
+def test_a_huge_text_is_refused() -> None:
+    with pytest.raises(ConfigError, match="larger than 1 MiB"):
+        parse("#" * (2 << 20), file="example.toml")
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"nowhere\.toml"):
-        load(tmp_path / "nowhere.toml")
+@pytest.mark.parametrize(("cloud", "server"), [
+    ("", "smtp.zoho.com:465"),
+    ("eu", "smtp.zoho.eu:465"),
+    ("in", "smtp.zoho.in:465"),
+    ("au", "smtp.zoho.com.au:465"),
+    ("jp", "smtp.zoho.jp:465"),
+])  # fmt: skip
+def test_zoho_has_a_server_in_each_data_centre(cloud: str, server: str) -> None:
+    known = preset("zoho", cloud)
+    assert known.servers == (server,)
+    assert known.tls == "implicit"
+    assert any(f"smtppro{server.removeprefix('smtp')}" in note.text for note in known.quirks)
+
+
+def test_where_no_token_helps_nothing_pretends_to() -> None:
+    assert preset("icloud").servers == ("smtp.mail.me.com:587",)
+    for name in ("zoho", "icloud"):
+        known = preset(name)
+        assert "password" in known.no_oauth
+        assert not known.grants
+        assert not known.token_url

@@ -180,10 +180,7 @@ def _diagnosis(assembly: Assembly, report: Report, send_to: str) -> Diagnosis:
 
 
 def _preset(assembly: Assembly, name: str) -> Preset:
-    from postbearer.providers import preset
-
-    settings = assembly.configuration.account(name)
-    return preset(settings.provider).in_cloud(settings.cloud)
+    return assembly.configuration.preset(assembly.configuration.account(name))
 
 
 def _exit_code(findings: Iterator[Finding] | list[Finding]) -> Exit:
@@ -215,12 +212,14 @@ def _show_conversations(report: Report) -> None:
 def _explain(common: Common, text: str, accounts: tuple[str, ...]) -> int:
     from postbearer.diagnosis import explain
 
-    presets = None
     if accounts:
         from postbearer.assembly import Assembly
 
         assembly = Assembly.load(common.config)
         presets = [_preset(assembly, name) for name in accounts]
+    else:
+        known = common.providers()
+        presets = [known.preset(name) for name in known.names()]
     found = explain(text, presets)
     if common.as_json:
         print_json({"explanations": [explanation_as_json(each) for each in found]})

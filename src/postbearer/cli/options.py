@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from postbearer.config import Configuration
+    from postbearer.config import Configuration, Providers
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -27,6 +28,12 @@ class Common:
         from postbearer.config import load
 
         return load(self.config)
+
+    def providers(self) -> Providers:
+        """The providers that the configuration may name, also where there is none yet."""
+        from postbearer.config import Providers
+
+        return Providers.found(self.config, os.environ)
 
 
 pass_common = click.make_pass_decorator(Common, ensure=True)

@@ -12,13 +12,12 @@ from postbearer.cli.output import print_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from postbearer.config import Providers
     from postbearer.providers import Preset
 
 
 def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    from postbearer.providers import names
-
-    return [name for name in names() if name.startswith(incomplete)]
+    return [name for name in Common().providers().names() if name.startswith(incomplete)]
 
 
 @click.command("providers")
@@ -30,27 +29,33 @@ def _complete(context: click.Context, parameter: click.Parameter, incomplete: st
 def command(common: Common, name: str | None, cloud: str) -> None:
     """List the mail providers that are known; with NAME, what one of them needs.
 
-    Any other server works too: provider = "smtp", with servers, token-url and scopes.
+    Any other server works too: provider = "smtp", with servers, token-url and scopes. A file
+    providers/NAME.toml beside the configuration is a provider as well.
     """
-    from postbearer.providers import names, preset
-
+    known = common.providers()
     if name is None:
-        presets = [preset(each) for each in names()]
-        if common.as_json:
-            print_json(
-                [{"name": each.name, "title": each.title, "servers": each.servers} for each in presets]
-            )
-            return
-        width = max(len(each.name) for each in presets)
-        for each in presets:
-            click.echo(f"{each.name:{width}}  {each.title}")
+        _list(known, as_json=common.as_json)
         return
-    chosen = preset(name, cloud)
+    chosen = known.preset(name, cloud)
     if common.as_json:
         print_json(_json(chosen))
     else:
         for line in _lines(chosen):
             click.echo(line)
+
+
+def _list(known: Providers, *, as_json: bool) -> None:
+    presets = [known.preset(each) for each in known.names()]
+    if as_json:
+        shown = ("name", "title", "servers")
+        print_json(
+            [{key: getattr(each, key) for key in shown} | {"file": known.own(each.name)} for each in presets]
+        )
+        return
+    width = max(len(each.name) for each in presets)
+    for each in presets:
+        file = known.own(each.name)
+        click.echo(f"{each.name:{width}}  {each.title}{f' ({file})' if file else ''}")
 
 
 def _json(chosen: Preset) -> dict[str, Any]:
@@ -74,6 +79,9 @@ def _lines(chosen: Preset) -> Iterator[str]:
     for name, value in facts.items():
         if value:
             yield f"{name:11} {value}"
+    if chosen.no_oauth:
+        yield ""
+        yield f"No OAuth. {chosen.no_oauth}"
     if chosen.grants:
         yield ""
         yield "Grants"

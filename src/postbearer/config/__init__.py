@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from postbearer.config.loading import Configuration as Configuration
     from postbearer.config.loading import load as load
     from postbearer.config.loading import parse as parse
+    from postbearer.config.providers import Providers as Providers
     from postbearer.config.relay import ClientSettings as ClientSettings
     from postbearer.config.relay import ListenerSettings as ListenerSettings
     from postbearer.config.relay import RelaySettings as RelaySettings
@@ -28,6 +29,7 @@ _EXPORTS = {
     "edit": ["key_path", "set_key", "unset_key"],
     "jsonschema": ["json_schema"],
     "loading": ["Configuration", "load", "parse"],
+    "providers": ["Providers"],
     "relay": ["ClientSettings", "ListenerSettings", "RelaySettings", "RouteSettings"],
     "schema": ["AccountSettings", "LimitSettings", "Settings"],
     "search": ["find", "read"],

@@ -7,10 +7,11 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from postbearer.config.locate import Path
+from postbearer.config.providers import Providers
 from postbearer.config.schema import AccountSettings
 from postbearer.config.values import account_name, is_loopback
 from postbearer.config.walk import Problem, did_you_mean
-from postbearer.providers import Preset, names, preset
+from postbearer.providers import Preset
 
 # Per grant: groups of keys, of each of which one must be there.
 _NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
@@ -56,15 +57,19 @@ _WHERE = {
 }
 
 
-def check_account(name: str, given: Mapping[str, Any], others: Collection[str]) -> Iterator[Problem]:
-    """Problems of `accounts.NAME`. `given` holds what stands in the file, perhaps with wrong values."""
+def check_account(
+    name: str, given: Mapping[str, Any], others: Collection[str], providers: Providers
+) -> Iterator[Problem]:
+    """Problems of `accounts.NAME`. `given` holds what stands in the file, perhaps with wrong values.
+
+    Raises `ConfigError` for a provider file of one's own that is wrong itself.
+    """
     base: Path = ("accounts", name)
     if wrong := account_name(name):
         yield Problem(base, *wrong)
-    provider, known = given.get("provider"), names()
+    provider, known = given.get("provider"), providers.names()
     if isinstance(provider, str) and provider in known:
-        chosen = preset(provider)
-        yield from _login(base, given)
+        chosen = providers.preset(provider)
         yield from _provider(base, given, chosen)
     elif isinstance(provider, str):
         yield Problem((*base, "provider"), f"cannot be {provider!r}", did_you_mean(provider, known))
@@ -117,10 +122,20 @@ def _one_assertion(base: Path, given: Mapping[str, Any]) -> Iterator[Problem]:
 def _provider(base: Path, given: Mapping[str, Any], chosen: Preset) -> Iterator[Problem]:
     if "servers" not in given and not chosen.servers:
         yield _missing(base, ("servers",), f"for provider {chosen.name}")
-    cloud = given.get("cloud", "global")
-    if isinstance(cloud, str) and cloud != "global" and cloud not in chosen.clouds:
-        listed = ", ".join(chosen.clouds) or "none: leave the key out"
-        yield Problem((*base, "cloud"), f"is not one of {chosen.title}", f"It has {listed}.")
+    cloud = given.get("cloud")
+    if isinstance(cloud, str) and cloud not in (chosen.clouds or ("global",)):
+        hint = did_you_mean(cloud, chosen.clouds) or f"{chosen.title} has none: leave the key out."
+        yield Problem((*base, "cloud"), f"cannot be {cloud!r} with {chosen.title}", hint)
+    if chosen.no_oauth and given.get("authentication", "oauth") == "oauth":
+        key = next((key for key in ("grant", "authentication") if key in given), "authentication")
+        found = f"cannot be {given[key]!r} with" if key in given else "cannot be 'oauth', the default, with"
+        yield Problem(
+            (*base, key),
+            f"{found} {chosen.title}. {chosen.no_oauth}",
+            'Write authentication = "password" and password = "env:NAME" in place of grant.',
+        )
+        return
+    yield from _login(base, given)
     grant = given.get("grant")
     offered = chosen.grants.get(grant) if isinstance(grant, str) else None  # type: ignore[call-overload]
     if offered is not None and offered.works == "no":

@@ -15,12 +15,14 @@ from msgspec import inspect as types
 from postbearer.config.accounts import check_account, doubts, unknown_account
 from postbearer.config.environment import override, relevant
 from postbearer.config.locate import Lines, Path, dotted
+from postbearer.config.providers import Providers
 from postbearer.config.schema import AccountSettings, Settings
 from postbearer.config.search import find, read
 from postbearer.config.stores import check_store
 from postbearer.config.values import checks
 from postbearer.config.walk import Problem, Walk, did_you_mean
 from postbearer.errors import ConfigError, ConfigErrors
+from postbearer.providers import Preset
 
 SCHEMA: types.Type = types.type_info(Settings)
 _PLACE = re.compile(r" \(at line (\d+), column \d+\)| \(at end of document\)")
@@ -35,6 +37,7 @@ class Configuration:
     text: str = field(repr=False)
     data: Mapping[str, Any] = field(repr=False)  # as written, with the environment's values put in
     origins: Mapping[Path, str] = field(default_factory=dict)  # path → environment variable
+    providers: Providers = field(default_factory=Providers, repr=False)  # also one's own, beside the file
 
     def account(self, name: str) -> AccountSettings:
         """The account called `name`. Raises `ConfigError` that lists the others."""
@@ -44,6 +47,10 @@ class Configuration:
             known = sorted(self.settings.accounts)
             hint = did_you_mean(name, known) or f"Add a table [accounts.{name}]."
             raise ConfigError(f"There is no account {name!r}.", file=self.path, hint=hint) from None
+
+    def preset(self, account: AccountSettings) -> Preset:
+        """The provider of `account`, in its cloud. Raises `ConfigError`."""
+        return self.providers.preset(account.provider, account.cloud or "")
 
     def warnings(self) -> tuple[ConfigError, ...]:
         """What works but should be looked at, with its place."""
@@ -76,14 +83,15 @@ def parse(content: bytes, path: str, environ: Mapping[str, str] | None = None) -
     stores = data.get("secret-stores")
     walk = Walk(checks(stores if isinstance(stores, dict) else ()))
     clean = walk.value(data, SCHEMA, ())
-    walk.problems.extend(_whole(data, clean))
+    providers = Providers(path)
+    walk.problems.extend(_whole(data, clean, providers))
     places = _Places(path, text, origins)
     errors += [places.error(problem) for problem in _once(walk.problems)]
     if len(errors) > 1:
         raise ConfigErrors(sorted(errors, key=lambda error: (error.file, error.line or 0)))
     if errors:
         raise errors[0]
-    return Configuration(msgspec.convert(clean, Settings), path, text, data, origins)
+    return Configuration(msgspec.convert(clean, Settings), path, text, data, origins, providers)
 
 
 def _toml(content: bytes, path: str) -> tuple[str, dict[str, Any]]:
@@ -125,13 +133,13 @@ class _Places:
         return ConfigError(message, key=dotted(problem.path), file=file, line=line, hint=problem.hint)
 
 
-def _whole(data: Mapping[str, Any], clean: Mapping[str, Any]) -> Iterator[Problem]:
+def _whole(data: Mapping[str, Any], clean: Mapping[str, Any], providers: Providers) -> Iterator[Problem]:
     """Checks across keys; where a table is no table, the walk has said so already."""
     accounts = data.get("accounts", {})
     accounts = accounts if isinstance(accounts, dict) else {}
     for name, account in accounts.items():
         if isinstance(account, dict):
-            yield from check_account(name, _with_meant(account), accounts)
+            yield from check_account(name, _with_meant(account), accounts, providers)
     stores = data.get("secret-stores", {})
     for name, store in stores.items() if isinstance(stores, dict) else ():
         if isinstance(store, dict):

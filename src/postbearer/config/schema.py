@@ -51,9 +51,9 @@ class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_onl
     ] = "oauth"
     grant: Annotated[GrantName | None, Prose("How an access token is obtained.")] = None
     tenant: Annotated[str | None, Prose("Microsoft tenant: domain or id.")] = None
-    cloud: Annotated[Literal["global", "gcc-high", "dod", "china"], Prose("Microsoft's national clouds.")] = (
-        "global"
-    )
+    cloud: Annotated[
+        str | None, Prose("Which of the provider's separate installations, if it is not the first.")
+    ] = None
     client_id: Annotated[str | None, Prose("Id of the registered application.")] = None
     client_secret: Annotated[Reference | None, Prose("Secret of the registered application.")] = None
     client_authentication: Annotated[

@@ -15,7 +15,6 @@ from postbearer.assembly import Assembly
 from postbearer.config import ClientSettings, ListenerSettings, RelaySettings, RouteSettings
 from postbearer.engine import Client, RetryPolicy, Route, Router, RouteRule
 from postbearer.errors import ConfigError, UsageError
-from postbearer.providers import preset
 from postbearer.store import Priority
 from postbearer.submission import Access, Admission, Network, is_local, is_password_hash, networks
 from postbearer.wire import Extensions, Limits, Offer
@@ -139,7 +138,7 @@ def _door(
 def _extensions(settings: RelaySettings, assembly: Assembly) -> list[str]:
     """BINARYMIME is offered only where every account's server is known to take it."""
     accounts = assembly.configuration.settings.accounts.values()
-    seen = [preset(each.provider).ehlo.after_tls for each in accounts]
+    seen = [assembly.configuration.preset(each).ehlo.after_tls for each in accounts]
     takes = all(any(line.upper() == "BINARYMIME" for line in lines) for lines in seen)
     return [*_OFFERED, "BINARYMIME"] if takes else [*_OFFERED]
 

@@ -6,10 +6,10 @@ from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
     from postbearer.providers.loading import generic_rules as generic_rules
-    from postbearer.providers.loading import load as load
     from postbearer.providers.loading import names as names
     from postbearer.providers.loading import parse as parse
     from postbearer.providers.loading import preset as preset
+    from postbearer.providers.loading import unknown_provider as unknown_provider
     from postbearer.providers.model import Cloud as Cloud
     from postbearer.providers.model import Ehlo as Ehlo
     from postbearer.providers.model import Grant as Grant
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from postbearer.providers.rules import Who as Who
 
 _EXPORTS = {
-    "loading": ["generic_rules", "load", "names", "parse", "preset"],
+    "loading": ["generic_rules", "names", "parse", "preset", "unknown_provider"],
     "model": ["Cloud", "Ehlo", "Grant", "GrantName", "Limits", "Note", "Preset", "Step"],
     "rules": ["First", "Klass", "Mark", "Phase", "Rule", "Scope", "Who"],
 }

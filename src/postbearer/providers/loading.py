@@ -1,4 +1,4 @@
-"""Reading presets: those that come with postbearer, and a user's own files, by the same rules."""
+"""Reading presets: those that come with postbearer, and a user's own, by the same rules."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import TypeVar
 
 import msgspec
@@ -23,6 +22,7 @@ T = TypeVar("T")
 LARGEST = 1 << 20
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _LINE = re.compile(r"at line (\d+)")
+_UNKNOWN = re.compile(r"contains unknown field `([^`]+)`")
 _PLACE = re.compile(r"`\$\.?([^`]*)`")  # msgspec's way to say where
 _REPLIES = "-replies.toml"
 GENERIC = "generic"
@@ -48,22 +48,18 @@ def preset(name: str, cloud: str = "") -> Preset:
     Raises `ConfigError` for an unknown name.
     """
     if name not in names():
-        raise ConfigError(
-            f"There is no provider {name!r:.60}.",
-            key="provider",
-            hint=f"One of {', '.join(names())}; smtp for any server without a preset.",
-        )
+        raise unknown_provider(name, names())
     text = files("postbearer.providers").joinpath(f"{name}.toml").read_text("utf-8")
     return parse(text, file=f"{name}.toml").in_cloud(cloud)
 
 
-def load(path: Path) -> Preset:
-    """A user's own provider file; it holds for its default cloud. Raises `ConfigError`."""
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"The provider file cannot be read: {error}.", file=str(path)) from None
-    return parse(text, file=str(path)).in_cloud()
+def unknown_provider(name: str, known: Sequence[str]) -> ConfigError:
+    """The error for a name that is none of the `known` ones."""
+    return ConfigError(
+        f"There is no provider {name!r:.60}.",
+        key="provider",
+        hint=f"One of {', '.join(known)}; smtp for any server without a preset.",
+    )
 
 
 def parse(text: str, *, file: str) -> Preset:
@@ -122,10 +118,10 @@ def _convert(text: str, type_: type[T], file: str) -> T:
         ) from None
     except msgspec.ValidationError as error:
         what, _, where = str(error).partition(" - at ")
-        key = _PLACE.search(where)
+        keys = [found[1] for found in (_PLACE.search(where), _UNKNOWN.search(what)) if found]
         raise ConfigError(
             f"{what}.",
             file=file,
-            key=key[1] if key else "",
+            key=".".join(keys),
             hint="The provider files that come with postbearer show every key.",
         ) from None

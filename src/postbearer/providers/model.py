@@ -113,6 +113,7 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     authorize_parameters: dict[str, str] = {}
     client_authentication: Literal["basic", "post", "private-key-jwt", "none"] = "post"
     assertion_audience: str = ""  # RFC 7523 3; empty: the token URL
+    no_oauth: str = ""  # why its SMTP servers take no tokens, and what they take; empty: they do
     grants: dict[GrantName, Grant] = {}
     limits: Limits = Limits()
     refresh_margin: float = 60
