@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self, TypedDict, Unpack, cast
@@ -57,6 +57,9 @@ class Options(TypedDict, total=False):
     timeout: float
     maximum_token_lifetime: float
     refresh_margin: float
+    refresh_token_idle: float
+    refresh_token_lifetime: float
+    expires: Mapping[str, float]
     on_unknown: Literal["retry", "hold"]  # the next four are for the relay
     fallback: str
     overflow: str
@@ -79,6 +82,9 @@ class Account:
     largest: int | None = None  # octets one message may have
     refresh_margin: float = 60.0
     maximum_token_lifetime: float | None = None
+    refresh_idle: float = 0.0  # seconds without use after which a refresh token ends; 0: not known
+    refresh_lifetime: float = 0.0  # seconds after which a sign-in ends in any case; 0: not known
+    expires: Mapping[str, float] = field(default_factory=dict)  # what ends when (Unix seconds), by key
     null_sender: bool = True  # the provider takes the null reverse-path
     on_unknown: Literal["retry", "hold"] = "retry"  # what was lost past the end of its content
     fallback: str = ""  # account that sends while this one is paused
@@ -139,6 +145,9 @@ class Account:
             largest=limits.size,
             refresh_margin=options.get("refresh_margin", preset.refresh_margin),
             maximum_token_lifetime=options.get("maximum_token_lifetime"),
+            refresh_idle=options.get("refresh_token_idle", preset.refresh_idle),
+            refresh_lifetime=options.get("refresh_token_lifetime", preset.refresh_lifetime),
+            expires=options.get("expires", {}),
             null_sender=preset.null_sender,
             on_unknown=options.get("on_unknown", "retry"),
             fallback=options.get("fallback", ""),

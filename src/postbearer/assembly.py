@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime, time
 from pathlib import Path
 from typing import Any, cast
 
@@ -109,6 +110,7 @@ class Assembly:
             options["password"] = self.secret_source(settings.password)
         else:
             options.pop("password", None)
+        options["expires"] = _expires(settings)
         return cast(Options, options)
 
     def secret_source(self, reference: str) -> SecretSource:
@@ -129,6 +131,17 @@ class Assembly:
                 hint=f"Choose one of {', '.join(_GRANTS)}.",
             )
         return resolved(make(settings, chosen), self.secret_source)
+
+
+_DATED = ("client-secret", "password", "service-account", "consent")
+
+
+def _expires(settings: AccountSettings) -> dict[str, float]:
+    """What ends on a day that somebody wrote down, by key: at its first second, in UTC."""
+    days = {key: getattr(settings, f"{key.replace('-', '_')}_expires") for key in _DATED}
+    return {
+        key: datetime.combine(day, time(), UTC).timestamp() for key, day in days.items() if day is not None
+    }
 
 
 def _named_store(table: Mapping[str, Any]) -> SecretStore:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import hashlib
 from base64 import b64decode, b64encode
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -17,6 +17,7 @@ from postbearer.clock import Clock
 from postbearer.engine import BY_HAND, Outlet, Worker
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import UsageError
+from postbearer.forecast import Ending
 from postbearer.store import (
     Attempt,
     Entry,
@@ -33,22 +34,30 @@ from postbearer.store import (
 
 Json = dict[str, Any]
 Jsons = list[Json]  # where `list` is the method
+Foresight = Callable[[], Awaitable[Mapping[str, Sequence[Ending]]]]
 CHUNK = 48 * 1024
 
 
 class Operations:
     """`worker` is there in the relay's own process only; `accounts` names those that are configured.
+    `foresee` tells what will run out of them.
 
     All methods raise `UsageError` for what does not exist or cannot be done, and `StoreError`.
     """
 
     def __init__(
-        self, spool: Spool, clock: Clock, worker: Worker | None = None, accounts: Sequence[str] = ()
+        self,
+        spool: Spool,
+        clock: Clock,
+        worker: Worker | None = None,
+        accounts: Sequence[str] = (),
+        foresee: Foresight | None = None,
     ) -> None:
         self._spool = spool
         self._clock = clock
         self._worker = worker
         self._configured = tuple(accounts)
+        self._foresee = foresee
 
     # Messages -------------------------------------------------------------------------------
 
@@ -172,9 +181,12 @@ class Operations:
         pauses = {pause.account: pause for pause in await self._spool.pauses()}
         outlets: Mapping[str, Outlet] = self._worker.outlets if self._worker is not None else {}
         names = sorted({*self._configured, *outlets, *counts, *pauses})
+        endings = await self._foresee() if self._foresee is not None else {}
+        now = self._clock.now()
         return [
             _account(name, pauses.get(name), _counts(counts.get(name, {})))
             | await _working(outlets.get(name))
+            | {"runs_out": [_ending(each, now) for each in endings.get(name, ())]}
             for name in names
         ]
 
@@ -245,6 +257,17 @@ def _account(name: str, pause: Pause | None, counts: dict[str, int]) -> Json:
             "tried_again": pause.probe,
         }
     return state
+
+
+def _ending(ending: Ending, now: float) -> Json:
+    """`level`: how many days are not left any more, of those at which somebody is told."""
+    return {
+        "what": ending.what,
+        "title": ending.title,
+        "at": ending.at,
+        "level": ending.level(now),
+        "remedy": ending.remedy,
+    }
 
 
 async def _working(outlet: Outlet | None) -> Json:

@@ -38,6 +38,23 @@ def test_o5_lifetimes_that_are_taken(value: object, seconds: float) -> None:
     assert read(200, granted(expires_in=value)).lifetime == seconds
 
 
+@pytest.mark.parametrize(
+    ("fields", "seconds"),
+    [
+        ({"refresh_token_expires_in": 604_799}, 604_799),
+        ({"refresh_expires_in": "1800"}, 1800),
+        ({"refresh_expires_in": 0}, None),  # no end
+        ({"refresh_token_expires_in": "soon"}, None),
+        ({"refresh_token_expires_in": None}, None),
+        ({}, None),
+    ],
+)
+def test_the_end_of_a_sign_in_where_the_server_tells_it(
+    fields: dict[str, object], seconds: float | None
+) -> None:
+    assert read(200, granted(**fields)).refresh_lifetime == seconds
+
+
 def test_o5_no_lifetime_means_five_minutes() -> None:
     assert read(200, {"access_token": "abc", "token_type": "bearer"}).lifetime == 300.0
 

@@ -11,6 +11,7 @@ import pytest
 from postbearer.engine import Limits
 from postbearer.envelope import Recipient
 from postbearer.errors import GrantRefused, UsageError
+from postbearer.forecast import DAY, Ending
 from postbearer.operations import Operations
 from postbearer.store import MemorySpool, Query, Status
 from support.relay import Relay, account, relaying
@@ -186,3 +187,23 @@ async def test_a_damaged_export_is_refused(damage: str) -> None:
     with pytest.raises(UsageError):
         await Operations(other, relay.clock).import_(lines(records))
     assert await other.show(message) is None
+
+
+async def test_accounts_say_what_runs_out_and_what_to_do() -> None:
+    async with relaying() as relay:
+        at = relay.clock.now() + 6 * DAY
+
+        async def foresee() -> dict[str, tuple[Ending, ...]]:
+            return {"alerts": (Ending(account="alerts", what="client-secret", at=at, remedy="Make one."),)}
+
+        shown = await Operations(relay.spool, relay.clock, relay.worker, foresee=foresee).account("alerts")
+        assert shown["runs_out"] == [
+            {
+                "what": "client-secret",
+                "title": "the client secret",
+                "at": at,
+                "level": 7,
+                "remedy": "Make one.",
+            }
+        ]
+        json.dumps(shown)

@@ -25,15 +25,18 @@ def command() -> None:
 @common_options
 @pass_common
 def list_(common: Common) -> None:
-    """List the accounts: state, waiting messages, token, budget."""
+    """List the accounts: state, waiting messages, token, what runs out next."""
     from postbearer.cli.desk import desk
 
     found = desk(common).call("accounts.list")
     if common.as_json:
         print_json({"accounts": found})
         return
-    rows = [(each["name"], each["state"], _waiting(each), _token(each), _why(each)) for each in found]
-    table(("account", "state", "waiting", "token", "what is known"), rows)
+    rows = [
+        (each["name"], each["state"], _waiting(each), _token(each), _next_end(each), _why(each))
+        for each in found
+    ]
+    table(("account", "state", "waiting", "token", "runs out", "what is known"), rows)
 
 
 @command.command("show")
@@ -93,6 +96,7 @@ def _show(common: Common, found: Any) -> None:
             ("budget left", ", ".join(budget)),
             ("token", _token(found)),
             ("last error", found.get("last_error") or ""),
+            *(("runs out", _end(each)) for each in found.get("runs_out", ())),
         )
     )
 
@@ -107,6 +111,22 @@ def _token(account: Any) -> str:
         return ""
     left = expires - time.time()
     return f"good for {age(left)}" if left > 0 else "expired"
+
+
+def _next_end(account: Any) -> str:
+    """What runs out first."""
+    first = next(iter(account.get("runs_out", ())), None)
+    if first is None:
+        return ""
+    left = first["at"] - time.time()
+    return f"{first['what']} in {age(left)}" if left > 0 else f"{first['what']} has ended"
+
+
+def _end(ending: Any) -> str:
+    left = ending["at"] - time.time()
+    when = f"{moment(ending['at'])}, in {age(left)}" if left > 0 else f"it ended {moment(ending['at'])}"
+    remedy = f". {ending['remedy']}" if ending["level"] is not None else ""
+    return f"{ending['title']}: {when}{remedy}"
 
 
 def _why(account: Any) -> str:

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -12,7 +23,11 @@ from postbearer.cli.extras import need_relay
 from postbearer.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
+    from postbearer.assembly import Assembly
     from postbearer.cli.options import Common
+    from postbearer.clock import Clock
+    from postbearer.forecast import Ending
+    from postbearer.keeping import StateFolder
     from postbearer.operations import Operations
     from postbearer.submission import ControlClient
 
@@ -36,15 +51,15 @@ def desk(common: Common) -> Desk:
 
     state = StateFolder()
     client: ControlClient | None = ControlClient.find(state)
-    return client if client is not None else Database(*_spool(common, Path(state.path)))
+    return client if client is not None else Database(*_spool(common, state))
 
 
 class Database:
     """The spool of a relay that does not run. The lock is held while one command works."""
 
-    def __init__(self, path: Path, accounts: tuple[str, ...]) -> None:
+    def __init__(self, path: Path, assembly: Assembly | None) -> None:
         self._path = path
-        self._accounts = accounts
+        self._assembly = assembly
 
     def call(self, act: str, /, **given: Any) -> Any:
         from postbearer.submission import perform
@@ -92,11 +107,15 @@ class Database:
         # Whoever only looks need not care whether the disk survives: `serve` does.
         spool = SqliteSpool(self._path, clock=clock, allow_ephemeral=True)
         await spool.open()
-        return Operations(spool, clock, None, self._accounts), spool.close
+        assembly = self._assembly
+        if assembly is None:
+            return Operations(spool, clock), spool.close
+        foresee = partial(_foresee, assembly, clock)
+        return Operations(spool, clock, None, assembly.names, foresee), spool.close
 
 
-def _spool(common: Common, state: Path) -> tuple[Path, tuple[str, ...]]:
-    """The file of the spool, and the accounts that are configured."""
+def _spool(common: Common, state: StateFolder) -> tuple[Path, Assembly | None]:
+    """The file of the spool, and the accounts, if any are configured."""
     from postbearer.config import find
 
     try:
@@ -104,12 +123,23 @@ def _spool(common: Common, state: Path) -> tuple[Path, tuple[str, ...]]:
     except ConfigError:
         if common.config:
             raise
-        return state / "spool.db", ()
+        return Path(state.path, "spool.db"), None
     from postbearer.assembly import Assembly
     from postbearer.daemon import spool_path
 
     assembly = Assembly.load(common.config)
-    return spool_path(assembly), assembly.names
+    return spool_path(assembly), assembly
+
+
+async def _foresee(assembly: Assembly, clock: Clock) -> Mapping[str, Sequence[Ending]]:
+    """What will run out; of an account that cannot be made of its configuration nothing is known."""
+    from postbearer.forecast import endings
+
+    accounts = []
+    for name in assembly.names:
+        with suppress(ConfigError):  # `check` tells; the queue can be looked at all the same
+            accounts.append(assembly.account(name))
+    return await endings(accounts, assembly.state, clock)
 
 
 async def _next(records: AsyncIterator[dict[str, Any]]) -> dict[str, Any] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Annotated, Literal
 
 from msgspec import Meta
@@ -25,4 +26,5 @@ AddressText = Annotated[str, _kind("address", "alerts@example.org")]
 HostPort = Annotated[str, _kind("host-port", "mail.example.org:587")]
 Url = Annotated[str, _kind("url", "https://login.example.org/oauth2/token")]
 AccountName = Annotated[str, _kind("account", "alerts")]
+Day = Annotated[date, Meta(extra_json_schema={"examples": ["2027-03-01"]})]
 Count = Annotated[int, Meta(ge=1)]

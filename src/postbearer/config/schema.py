@@ -15,6 +15,7 @@ from postbearer.config.kinds import (
     AccountName,
     AddressText,
     Count,
+    Day,
     HostPort,
     Prose,
     Reference,
@@ -90,6 +91,18 @@ class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_onl
         Seconds | None, Prose("Longest time a token and its connection are used.")
     ] = None
     refresh_margin: Annotated[Seconds | None, Prose("Renew a token this long before it expires.")] = None
+
+    # What ends one day, so that somebody hears of it before.
+    client_secret_expires: Annotated[Day | None, Prose("Day on which the client secret ends.")] = None
+    password_expires: Annotated[Day | None, Prose("Day on which the password ends.")] = None
+    service_account_expires: Annotated[Day | None, Prose("Day on which its key ends.")] = None
+    consent_expires: Annotated[Day | None, Prose("Day on which somebody's consent ends.")] = None
+    refresh_token_idle: Annotated[
+        Seconds | None, Prose("A refresh token ends when it was not used for so long.")
+    ] = None
+    refresh_token_lifetime: Annotated[
+        Seconds | None, Prose("A sign-in ends after this time, however much it is used.")
+    ] = None
 
     # Where mail goes.
     servers: Annotated[

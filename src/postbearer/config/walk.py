@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from typing import Any
 
 from msgspec import inspect as types
@@ -83,6 +84,8 @@ class Walk:
         match expected:
             case types.AnyType():
                 return value
+            case types.DateType():
+                return self._day(value, path)
             case types.BoolType() if not isinstance(value, bool):
                 return self._wrong(path, "must be true or false", value)
             case types.IntType() if not isinstance(value, int) or isinstance(value, bool):
@@ -113,6 +116,14 @@ class Walk:
         except ValueError as error:
             self.problems.append(Problem(path, str(error), hint))
             return value
+
+    def _day(self, value: Any, path: Path) -> Any:
+        if isinstance(value, date) and not isinstance(value, datetime):
+            return value
+        try:
+            return date.fromisoformat(value if isinstance(value, str) else "")
+        except ValueError:
+            return self._wrong(path, "must be a day", value, "Write it without quotes: 2027-03-01")
 
     def _choice(self, path: Path, value: Any, values: list[str]) -> Any:
         listed = ", ".join(values)

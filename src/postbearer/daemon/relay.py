@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from postbearer.account import Account
@@ -13,6 +14,7 @@ from postbearer.clock import Clock, SystemClock
 from postbearer.daemon.plan import Door, Plan, relay_settings
 from postbearer.engine import Client, Intake, IntakeSettings, Reporter, Road, Rules, Worker
 from postbearer.errors import ConfigError
+from postbearer.forecast import endings
 from postbearer.oauth import CachedSource
 from postbearer.observer import Observer, PossibleDuplicate, Warned
 from postbearer.operations import Operations
@@ -104,7 +106,7 @@ class Relay:
         self._assembly = assembly
         self.intake.replace(plan.router, accounts, _intake_settings(plan))
         await self.worker.reload(self._roads(assembly, accounts), self._rules(plan))
-        self.operations = Operations(self.spool, self._clock, self.worker, tuple(accounts))
+        self.operations = self._operations(accounts)
         self._plan = plan
         for listener, door in zip(self._listeners, plan.doors, strict=True):
             listener.use(self._house(plan, door))
@@ -146,7 +148,7 @@ class Relay:
             settings=_intake_settings(plan),
             wake=self.worker.wake,
         )
-        self.operations = Operations(self.spool, self._clock, self.worker, tuple(accounts))
+        self.operations = self._operations(accounts)
         self._working = asyncio.create_task(self.worker.run(), name="worker")
         self._listeners = [
             Listener(door.address, self._house(plan, door), self._doors) for door in plan.doors
@@ -164,6 +166,10 @@ class Relay:
         )
         self._drop.ensure()
         self._tasks = [asyncio.create_task(self._drop.run(), name="drop folder")]
+
+    def _operations(self, accounts: dict[str, Account]) -> Operations:
+        foresee = partial(endings, accounts.values(), self._assembly.state, self._clock)
+        return Operations(self.spool, self._clock, self.worker, tuple(accounts), foresee)
 
     def _accounts(self, assembly: Assembly) -> dict[str, Account]:
         return {name: assembly.account(name) for name in assembly.names}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
+from datetime import UTC, datetime
 from email.message import EmailMessage
 
 from postbearer.account import Account
@@ -15,6 +16,7 @@ from postbearer.diagnosis.masking import Mask
 from postbearer.diagnosis.reaching import LIMIT, Reach, Resolve, resolve
 from postbearer.diagnosis.tokens import SHORT_CAP, TokenStep, read_secrets
 from postbearer.errors import ConfigError, PostbearerError, UsageError
+from postbearer.forecast import DAY, forecast, gather
 from postbearer.keeping import StateFolder
 from postbearer.message import Draft
 from postbearer.oauth import Token
@@ -113,7 +115,24 @@ class Diagnosis:
             finding = await self._log_in(reach, source, lacking)
             entered = entered or finding.ok is True
             yield finding
+        for finding in await self._endings():
+            yield finding
         yield await self._message(entered=entered)
+
+    async def _endings(self) -> list[Finding]:
+        """One for each thing whose end is known; none is an error, as the other steps tell what has ended."""
+        facts, now = await gather(self.account, self._state, self._clock), self._clock.now()
+        found = [
+            Finding(
+                step=Step.EXPIRY,
+                ok=True,
+                text=f"{each.title}: {_day(each.at)}, {_days_left(each.at - now)}",
+                notes=(each.remedy,) if each.level(now) is not None else (),
+                details={"what": each.what, "at": each.at, "level": each.level(now)},
+            )
+            for each in forecast(facts)
+        ]
+        return found + [not_done(Step.EXPIRY, trouble) for trouble in facts.troubles]
 
     @property
     def _explainer(self) -> Explainer:
@@ -256,6 +275,15 @@ def _tenant(preset: Preset, url: str) -> str:
     if not blank or not url.startswith(before) or not url.endswith(behind):
         return ""
     return url[len(before) : len(url) - len(behind)]
+
+
+def _day(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d")
+
+
+def _days_left(left: float) -> str:
+    days = int(left // DAY)
+    return f"{days} day{'' if days == 1 else 's'} left" if left > 0 else "it has ended"
 
 
 async def _close(talk: Conversation | None) -> None:

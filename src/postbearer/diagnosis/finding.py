@@ -21,6 +21,7 @@ class Step(StrEnum):
     EHLO = "EHLO"
     TOKEN = "token"  # noqa: S105 - the name of a step
     AUTH = "AUTH"
+    EXPIRY = "runs out"
     MESSAGE = "message"
 
 
@@ -73,7 +74,10 @@ def not_configured(error: PostbearerError) -> tuple[Finding, ...]:
         )
         for problem in getattr(error, "problems", (error,))
     )
-    rest = list(Step)[list(Step).index(failed) + 1 :]
+    steps: list[Step] = [
+        step for step in Step if step is not Step.EXPIRY
+    ]  # without an account nothing runs out
+    rest = steps[steps.index(failed) + 1 :]
     return (*problems, *(not_done(step, "the configuration is wrong") for step in rest))
 
 

@@ -25,6 +25,7 @@ from postbearer.keeping.sealing import SealedBox
 from postbearer.oauth import Kept
 from postbearer.secret import Secret
 
+_TIMES = ("signed_in", "refreshed", "refresh_expires")  # of the refresh token; older files lack them
 _SHORTCUTS = 4  # callers that may use the quick look: the relay's environment and a shell's differ
 
 
@@ -157,7 +158,9 @@ class TokenFile:
         try:
             if "refresh" in entry:
                 fields = opened(box, entry, self._account, "refresh")
-                kept = replace(kept, refresh=Secret(fields["token"]), origin=str(fields["origin"]))
+                times: Any = {name: float(fields.get(name, 0.0)) for name in _TIMES}
+                token = Secret(fields["token"])
+                kept = replace(kept, refresh=token, origin=str(fields["origin"]), **times)
         except (StoreError, ValueError, KeyError, TypeError) as error:
             why = error.message if isinstance(error, StoreError) else "its content makes no sense"
             kept = replace(kept, damage=f"{self.path}: {why.rstrip('.')}")
@@ -169,7 +172,9 @@ class TokenFile:
         if kept.access is not None:
             self._seal(box, entry, "access", self._access_fields(kept, standing))
         if kept.refresh is not None:
-            self._seal(box, entry, "refresh", {"token": kept.refresh.reveal(), "origin": kept.origin})
+            fields: dict[str, Any] = {"token": kept.refresh.reveal(), "origin": kept.origin}
+            fields |= {name: getattr(kept, name) for name in _TIMES}
+            self._seal(box, entry, "refresh", fields)
         elif kept.damage and (mine := self._mine(standing)) and "refresh" in mine:
             entry["refresh"] = mine["refresh"]  # unreadable now, perhaps not once a key is restored
         # A sign-in made under another configuration is kept, unused, until there is one more change:

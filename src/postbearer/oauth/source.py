@@ -279,6 +279,7 @@ class CachedSource:
         scope = answer.scope if answer.scope is not None else " ".join(getattr(self._grant, "scopes", ()))
         token = Token(answer.access, before + life, before, scope)
         inherited = context.refresh_token is not None and context.refresh_token == kept.refresh
+        chain = answer.refresh or context.refresh_token
         await self._commit(
             replace(
                 kept,
@@ -287,7 +288,10 @@ class CachedSource:
                 expires=wall + answer.lifetime,
                 fresh_until=wall + life - min(self._margin, life / 2),
                 scope=scope,
-                refresh=answer.refresh or context.refresh_token,
+                refresh=chain,
+                signed_in=(kept.signed_in if inherited else 0.0) or wall if chain else 0.0,
+                refreshed=wall if chain else 0.0,
+                refresh_expires=_refresh_expires(answer, kept if inherited else Kept(), wall),
                 origin=kept.origin if inherited else digest(context.secrets.get("refresh_token")),
                 damage="",
             ),
@@ -314,7 +318,7 @@ class CachedSource:
         The server may have revoked the old refresh token already, so a rotated one that could not be
         written stays in memory and is written first thing at the next try.
         """
-        keep = kept if self._grant.keeps_refresh_token else replace(kept, refresh=None, origin="")
+        keep = kept if self._grant.keeps_refresh_token else _without_refresh(kept)
         try:
             await self._store.save(keep)  # False: newer state stands, and stays
         except StoreError as error:
@@ -327,6 +331,15 @@ class CachedSource:
         if self._unsaved is not None:
             await self._store.save(self._unsaved)
             self._unsaved = None
+
+
+def _refresh_expires(answer: TokenAnswer, kept: Kept, now: float) -> float:
+    """When the refresh token ends, as the server said now, or when it last said anything."""
+    return kept.refresh_expires if answer.refresh_lifetime is None else now + answer.refresh_lifetime
+
+
+def _without_refresh(kept: Kept) -> Kept:
+    return replace(kept, refresh=None, origin="", signed_in=0.0, refreshed=0.0, refresh_expires=0.0)
 
 
 def token_blocking(source: TokenSource) -> Token:

@@ -25,6 +25,9 @@ class Kept:
     scope: str = ""
     refresh: Secret | None = None
     origin: str = ""  # digest of the configured refresh token `refresh` descends from; empty after a sign-in
+    signed_in: float = 0.0  # when the chain of refresh tokens began; 0: not known
+    refreshed: float = 0.0  # when its last link was got or used
+    refresh_expires: float = 0.0  # what the server said about its end; 0: nothing
     damage: str = ""  # why kept state could not be read, if it could not: a sign-in may be lost in it
 
 
@@ -67,6 +70,9 @@ async def keep_sign_in(store: GrantStore, answer: TokenAnswer, *, now: float, ma
                 fresh_until=now + answer.lifetime - min(margin, answer.lifetime / 2),
                 scope=answer.scope or "",
                 refresh=answer.refresh,
+                signed_in=now,
+                refreshed=now,
+                refresh_expires=now + answer.refresh_lifetime if answer.refresh_lifetime else 0.0,
             )
         )
 

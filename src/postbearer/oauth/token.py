@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from postbearer.secret import Secret
@@ -51,6 +52,7 @@ class TokenAnswer:
     lifetime: float = DEFAULT_LIFETIME  # seconds
     refresh: Secret | None = None
     scope: str | None = None  # None: as asked (RFC 6749 5.1)
+    refresh_lifetime: float | None = None  # seconds the refresh token lives, where the server says so
 
 
 class Unfit(ValueError):
@@ -70,6 +72,7 @@ def read_token(fields: Mapping[str, object]) -> TokenAnswer:
         lifetime=lifetime(fields.get("expires_in")),
         refresh=refresh_token(refresh) if refresh else None,
         scope=scope if isinstance(scope, str) and (not scope or _VSCHAR.match(scope)) else None,
+        refresh_lifetime=_refresh_lifetime(fields),
     )
 
 
@@ -89,6 +92,15 @@ def refresh_token(value: object) -> Secret:
     if not isinstance(value, str) or not _VSCHAR.match(value):
         raise Unfit("refresh_token holds characters it cannot have (RFC 6749 A.17)")
     return Secret(value)
+
+
+def _refresh_lifetime(fields: Mapping[str, object]) -> float | None:
+    """Seconds, under one of the names servers have for it: no RFC does. 0 means no end; nonsense, nothing."""
+    for name in ("refresh_token_expires_in", "refresh_expires_in"):
+        if (value := fields.get(name)) is not None:
+            with suppress(Unfit):  # nonsense about it is no reason to refuse a good token
+                return lifetime(value)
+    return None
 
 
 def lifetime(value: object) -> float:

@@ -117,6 +117,8 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     grants: dict[GrantName, Grant] = {}
     limits: Limits = Limits()
     refresh_margin: float = 60
+    refresh_idle: float = 0  # a refresh token ends when it was not used for so long; 0: not known
+    refresh_lifetime: float = 0  # it ends so long after the sign-in, however much it is used; 0: not known
     connection_age: float = 600
     error_challenge: bool = True  # a refused token is told by a 334 with JSON before the 535
     null_sender: bool = True  # MAIL FROM:<> is taken

@@ -1,0 +1,22 @@
+"""What will run out: secrets, certificates, sign-ins, consents; when, and what to do before."""
+
+from typing import TYPE_CHECKING
+
+from postbearer._lazy import lazy
+
+if TYPE_CHECKING:
+    from postbearer.forecast.ending import DAY as DAY
+    from postbearer.forecast.ending import LEVELS as LEVELS
+    from postbearer.forecast.ending import Ending as Ending
+    from postbearer.forecast.ending import Facts as Facts
+    from postbearer.forecast.ending import forecast as forecast
+    from postbearer.forecast.ending import renewal_due as renewal_due
+    from postbearer.forecast.facts import endings as endings
+    from postbearer.forecast.facts import gather as gather
+
+_EXPORTS = {
+    "ending": ["DAY", "LEVELS", "Ending", "Facts", "forecast", "renewal_due"],
+    "facts": ["endings", "gather"],
+}
+
+__getattr__, __all__ = lazy(__name__, _EXPORTS)

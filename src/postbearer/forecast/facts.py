@@ -1,0 +1,92 @@
+"""Looking up what an account's forecast is made of: its certificates, and the sign-in that is kept."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from datetime import UTC
+from pathlib import Path
+
+from postbearer.account import Account
+from postbearer.clock import Clock
+from postbearer.errors import ConfigError, SecretError, StoreError
+from postbearer.forecast.ending import Ending, Facts, forecast
+from postbearer.keeping import StateFolder
+from postbearer.oauth import Kept, certificate_ends
+
+_SIGNING = ("certificate", "private_key", "key_password")
+LOGIN_GRANTS = ("authorization-code", "device-code")
+
+
+async def endings(
+    accounts: Iterable[Account], state: StateFolder | None, clock: Clock
+) -> dict[str, tuple[Ending, ...]]:
+    """What will run out of each of `accounts`, by its name."""
+    return {each.name: forecast(await gather(each, state, clock)) for each in accounts}
+
+
+async def gather(account: Account, state: StateFolder | None, clock: Clock) -> Facts:
+    """What is known about the ends of `account`. Never raises: what cannot be read stands in `troubles`."""
+    dated, troubles = dict(account.expires), []
+    for key in ("certificate", "tls-certificate"):
+        try:
+            at = await _certificate_ends(account, key)
+        except (SecretError, OSError, ValueError) as error:
+            troubles.append(f"When the {key} of {account.name} ends cannot be told: {error}")
+        else:
+            if at is not None:
+                dated[key] = at
+    try:
+        kept = await _kept(account, state, clock)
+    except (StoreError, ConfigError) as error:
+        troubles.append(f"The kept sign-in of {account.name} cannot be looked at: {error}")
+        kept = Kept()
+    return Facts(
+        account=account.name,
+        dated=dated,
+        signed_in=kept.signed_in,
+        refreshed=kept.refreshed,
+        refresh_expires=kept.refresh_expires,
+        by_login=account.grant is not None and account.grant.name in LOGIN_GRANTS,
+        refresh_idle=account.refresh_idle,
+        refresh_lifetime=account.refresh_lifetime,
+        troubles=tuple(troubles),
+    )
+
+
+async def _certificate_ends(account: Account, key: str) -> float | None:
+    if key == "certificate":
+        return await _signing_ends(account)
+    certificate = account.smarthost.certificate
+    if certificate is None:
+        return None
+    return _ends(await asyncio.to_thread(Path(certificate.file).read_text, "ascii", "replace"))
+
+
+async def _signing_ends(account: Account) -> float | None:
+    sources = account.grant.sources() if account.grant is not None else {}
+    if "certificate" not in sources:
+        return None
+    needed = {name: sources[name] for name in _SIGNING if name in sources}
+    return certificate_ends({name: await source.read() for name, source in needed.items()})
+
+
+def _ends(pem: str) -> float | None:
+    """When the first certificate in `pem` ends; None if there is none. Raises `ValueError`."""
+    head, tail = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
+    start, end = pem.find(head), pem.find(tail)
+    if start < 0 or end < start:
+        return None
+    from cryptography.x509 import load_pem_x509_certificate
+
+    try:
+        found = load_pem_x509_certificate(pem[start : end + len(tail)].encode("ascii", "replace"))
+    except ValueError:
+        raise ValueError("it is damaged") from None  # what cannot be parsed stands in the original error
+    return found.not_valid_after_utc.astimezone(UTC).timestamp()
+
+
+async def _kept(account: Account, state: StateFolder | None, clock: Clock) -> Kept:
+    if state is None or account.grant is None or not account.grant.keeps_refresh_token:
+        return Kept()
+    return await account.token_file(state, clock=clock).load()

@@ -1,0 +1,60 @@
+"""``postbearer accounts`` and ``check`` say what will run out, and from thirty days on what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+
+from cli.conftest import Home
+from postbearer.clock import SystemClock
+from postbearer.store import SqliteSpool
+from postbearer.testing import Sandbox
+
+
+def in_days(days: float) -> str:
+    return time.strftime("%Y-%m-%d", time.gmtime(time.time() + days * 86_400))
+
+
+def stopped(state: Path) -> None:
+    """What a relay leaves behind."""
+
+    async def make() -> None:
+        spool = SqliteSpool(state / "spool.db", clock=SystemClock(), reserve=0, allow_ephemeral=True)
+        await spool.open()
+        await spool.close()
+
+    state.mkdir(mode=0o700, exist_ok=True)
+    asyncio.run(make())
+
+
+def test_what_runs_out_is_shown_with_the_remedy(home: Home, postbearer_sandbox: Sandbox) -> None:
+    text = postbearer_sandbox.configuration()
+    home.write(f"{text}client-secret-expires = {in_days(12)}\nconsent-expires = {in_days(400)}\n")
+    stopped(home.folder / "state")
+    home.environ["POSTBEARER_STATE"] = str(home.folder / "state")
+    listed, shown = home.run("accounts"), home.run("accounts", "show", "sandbox")
+    assert listed.code == 0, listed.err
+    assert "client-secret in 11 d" in listed.out
+    assert "the client secret: 20" in shown.out
+    assert "Make a new one at the provider, and put it where its reference points." in shown.out
+    assert "administrator consent" not in shown.out  # that is early
+    secret, consent = json.loads(home.run("accounts", "show", "sandbox", "--json").out)["runs_out"]
+    assert (secret["what"], secret["level"]) == ("client-secret", 30)
+    assert (consent["what"], consent["level"]) == ("consent", None)
+    checked = home.run("check", "sandbox")
+    assert checked.code == 0, checked.out
+    assert "✓ runs out       the client secret: " in checked.out
+    assert "11 days left" in checked.out
+    assert "! Make a new one at the provider" in checked.out
+
+
+def test_a_day_is_set_by_name(home: Home, postbearer_sandbox: Sandbox) -> None:
+    home.write(postbearer_sandbox.configuration())
+    key = "accounts.sandbox.client-secret-expires"
+    assert home.run("config", "set", key, "2027-03-01").code == 0
+    assert home.run("config", "get", key).out.strip() == "2027-03-01"
+    assert f"{key.rpartition('.')[2]} = 2027-03-01" in home.config.read_text()
+    wrong = home.run("config", "set", key, "soon")
+    assert (wrong.code, "must be a day" in wrong.err) == (78, True)
