@@ -5,12 +5,18 @@ from __future__ import annotations
 import tomllib
 from typing import Any
 
-from postbearer.importing import Draft, Imported, finish, read_dsconfig
+from postbearer.importing import Draft, Imported, finish, read_dsconfig, read_portal
 
 
 def dsconfig(text: str, **options: str) -> Imported:
     draft = Draft("batch.dsconfig", "dsconfig")
     read_dsconfig(text.encode(), draft, **options)
+    return finish(draft)
+
+
+def portal(text: str | bytes, **options: Any) -> Imported:
+    draft = Draft("portal.properties", "properties")
+    read_portal(text.encode() if isinstance(text, str) else text, draft, **options)
     return finish(draft)
 
 

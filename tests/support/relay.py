@@ -248,8 +248,8 @@ class Ears:
 
 def smtp(each: Account, clock: ManualClock, ears: Ears) -> SmtpTransport:
     """The real way out, with tokens kept in memory."""
-    source = each.token_source(None, clock=clock, observer=ears)
-    return SmtpTransport(each.smarthost, source, account=each.name, clock=clock, observer=ears)
+    credential = each.credential(None, clock=clock, observer=ears)
+    return SmtpTransport(each.smarthost, credential, account=each.name, clock=clock, observer=ears)
 
 
 def rules(retry: RetryPolicy = RETRY, bounces_to: str = "") -> Rules:

@@ -63,6 +63,36 @@ def dsconfig(common: Common, file: BinaryIO, root: str, address: str, **how: Any
     _finish(common, draft, how)
 
 
+@command.command("properties")
+@click.option(
+    "--map", "given", metavar="NAME=KEY", multiple=True, help="The key that a property stands for; repeat it."
+)
+@click.option("--connector", metavar="HOST:PORT", default="", help="Relay without OAuth, for high volume.")
+@click.option(
+    "--urgent", metavar="'NAME: PATTERN'", multiple=True, help="Header of what goes first; repeat it."
+)
+@importing
+def properties(
+    common: Common,
+    file: BinaryIO,
+    given: tuple[str, ...],
+    connector: str,
+    urgent: tuple[str, ...],
+    **how: Any,
+) -> None:
+    """Import a partner portal's SMTP and OAuth system properties from a properties FILE.
+
+    Names are read by their meaning; --map says what others stand for: a key of an account, or host, port,
+    grant, provider, username, connector. The grant has to be password, and the user name the mailbox.
+    """
+    from postbearer.importing import URGENT, parse_map, read_portal
+
+    draft = _draft(file, "properties", how["seal"])
+    mapped = parse_map(given)
+    read_portal(_content(file), draft, mapped=mapped, connector=connector, urgent=urgent or URGENT)
+    _finish(common, draft, how)
+
+
 def _draft(file: BinaryIO, program: str, seal: bool) -> Draft:
     from postbearer.importing import Draft
 

@@ -6,6 +6,7 @@ TYPE_CHECKING = False  # `typing` alone would double the time that a cached toke
 if TYPE_CHECKING:
     from postbearer.config.edit import key_path as key_path
     from postbearer.config.edit import set_key as set_key
+    from postbearer.config.edit import typed_value as typed_value
     from postbearer.config.edit import unset_key as unset_key
     from postbearer.config.jsonschema import json_schema as json_schema
     from postbearer.config.loading import Configuration as Configuration
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from postbearer.config.search import read as read
     from postbearer.config.units import parse_duration as parse_duration
     from postbearer.config.units import parse_size as parse_size
+    from postbearer.config.walk import did_you_mean as did_you_mean
     from postbearer.config.writing import write_new as write_new
 
 _EXPORTS = {
-    "edit": ["key_path", "set_key", "unset_key"],
+    "edit": ["key_path", "set_key", "typed_value", "unset_key"],
     "jsonschema": ["json_schema"],
     "loading": ["Configuration", "load", "parse"],
     "providers": ["Providers"],
@@ -34,6 +36,7 @@ _EXPORTS = {
     "schema": ["AccountSettings", "LimitSettings", "Settings"],
     "search": ["find", "read"],
     "units": ["parse_duration", "parse_size"],
+    "walk": ["did_you_mean"],
     "writing": ["write_new"],
 }
 

@@ -21,8 +21,7 @@ if TYPE_CHECKING:
 
 def set_key(named: str | None, name: str, value: str, environ: Mapping[str, str]) -> str:
     """Set a key to a value given as text; return the file. Raises `ConfigError`, and then changes nothing."""
-    path = key_path(name)
-    parsed = read_value(value, _type_at(path))
+    path, parsed = key_path(name), typed_value(name, value)
 
     def change(document: TOMLDocument) -> None:
         _table_of(document, path, create=True)[path[-1]] = parsed
@@ -52,6 +51,11 @@ def key_path(name: str) -> Path:
         raise ConfigError(
             f"{name!r} {error}.", hint="Write it with dots: accounts.alerts.client-id"
         ) from None
+
+
+def typed_value(name: str, value: str) -> Any:
+    """A value given as text, as what the key `name` takes. Raises `ConfigError` for what is no key."""
+    return read_value(value, _type_at(key_path(name)))
 
 
 def _type_at(path: Path) -> Any:

@@ -10,11 +10,15 @@ if TYPE_CHECKING:
     from postbearer.importing.dsconfig import read_dsconfig as read_dsconfig
     from postbearer.importing.finishing import Imported as Imported
     from postbearer.importing.finishing import finish as finish
+    from postbearer.importing.portal import URGENT as URGENT
+    from postbearer.importing.portal import parse_map as parse_map
+    from postbearer.importing.portal import read_portal as read_portal
 
 _EXPORTS = {
     "draft": ["Draft", "Remark"],
     "dsconfig": ["read_dsconfig"],
     "finishing": ["Imported", "finish"],
+    "portal": ["URGENT", "parse_map", "read_portal"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)
