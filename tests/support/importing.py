@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from typing import Any
 
-from postbearer.importing import Draft, Imported, finish, read_dsconfig, read_portal
+from postbearer.importing import Draft, Imported, finish, read_dsconfig, read_msmtp, read_portal
 
 
 def dsconfig(text: str, **options: str) -> Imported:
@@ -17,6 +17,12 @@ def dsconfig(text: str, **options: str) -> Imported:
 def portal(text: str | bytes, **options: Any) -> Imported:
     draft = Draft("portal.properties", "properties")
     read_portal(text.encode() if isinstance(text, str) else text, draft, **options)
+    return finish(draft)
+
+
+def msmtp(text: str, **options: Any) -> Imported:
+    draft = Draft(".msmtprc", "msmtp")
+    read_msmtp(text.encode(), draft, **options)
     return finish(draft)
 
 

@@ -46,9 +46,16 @@ def importing(function: Command) -> Command:
     return function
 
 
+def address_option(function: Command) -> Command:
+    """Add ``--address``."""
+    return click.option(
+        "--address", metavar="ADDRESS", default="", help="Mailbox where the file names none."
+    )(function)
+
+
 @command.command("dsconfig")
 @click.option("--root", metavar="FOLDER", default="", help="Folder of the directory server.")
-@click.option("--address", metavar="ADDRESS", default="", help="Mailbox of servers without a user name.")
+@address_option
 @importing
 def dsconfig(common: Common, file: BinaryIO, root: str, address: str, **how: Any) -> None:
     """Import the mail servers of a directory server from a batch FILE of dsconfig commands.
@@ -60,6 +67,21 @@ def dsconfig(common: Common, file: BinaryIO, root: str, address: str, **how: Any
 
     draft = _draft(file, "dsconfig", how["seal"])
     read_dsconfig(_content(file), draft, root=root, address=address)
+    _finish(common, draft, how)
+
+
+@command.command("msmtp")
+@address_option
+@importing
+def msmtp(common: Common, file: BinaryIO, address: str, **how: Any) -> None:
+    """Import the accounts of msmtp from its configuration FILE, such as ~/.msmtprc.
+
+    Nothing in it is run: passwordeval becomes the account's command, and eval lines are left out.
+    """
+    from postbearer.importing import read_msmtp
+
+    draft = _draft(file, "msmtp", how["seal"])
+    read_msmtp(_content(file), draft, address=address)
     _finish(common, draft, how)
 
 

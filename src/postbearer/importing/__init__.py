@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from postbearer.importing.dsconfig import read_dsconfig as read_dsconfig
     from postbearer.importing.finishing import Imported as Imported
     from postbearer.importing.finishing import finish as finish
+    from postbearer.importing.msmtp import read_msmtp as read_msmtp
     from postbearer.importing.portal import URGENT as URGENT
     from postbearer.importing.portal import parse_map as parse_map
     from postbearer.importing.portal import read_portal as read_portal
@@ -18,6 +19,7 @@ _EXPORTS = {
     "draft": ["Draft", "Remark"],
     "dsconfig": ["read_dsconfig"],
     "finishing": ["Imported", "finish"],
+    "msmtp": ["read_msmtp"],
     "portal": ["URGENT", "parse_map", "read_portal"],
 }
 

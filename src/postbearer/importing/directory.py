@@ -7,10 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 from postbearer.config import parse_duration
-from postbearer.http import is_loopback
 from postbearer.importing.draft import AccountDraft, Draft
 from postbearer.importing.known import by_server, use_preset
 from postbearer.importing.passphrases import Passphrases
+from postbearer.importing.protection import without_tls
 
 _TLS = {"starttls": "starttls", "ssl": "implicit", "tls": "implicit"}
 _SUBMISSION = {"basic-authorization": "basic"}
@@ -227,20 +227,8 @@ class _Reading:
                 'Set tls to "starttls" or "implicit".',
                 line,
             )
-        elif is_loopback(host):
-            return "none-loopback"
-        elif token:
-            self.draft.leave(
-                f"{server.title} has no TLS, and a token never leaves without: STARTTLS is demanded.",
-                "Check that the server offers STARTTLS on this port.",
-                line,
-            )
         else:
-            self.draft.leave(
-                f"{server.title} has no TLS, which is for this machine only: STARTTLS is demanded.",
-                "If the server has none, take the account away, or put a server with TLS in its place.",
-                line,
-            )
+            return without_tls(self.draft, server.title, host, token=token, line=line)
         return "starttls"
 
     def _timeout(self, server: Object, account: AccountDraft) -> None:

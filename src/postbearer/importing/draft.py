@@ -73,11 +73,11 @@ class Draft:
 
     def leave(self, message: str, hint: str = "", line: int | None = None) -> None:
         """Something cannot be carried over."""
-        self.left.append(Remark(message, hint, line))
+        _add(self.left, Remark(message, hint, line))
 
     def note(self, message: str, hint: str = "", line: int | None = None) -> None:
         """Something was carried over, and should be looked at."""
-        self.notes.append(Remark(message, hint, line))
+        _add(self.notes, Remark(message, hint, line))
 
     def environment(self, name: str, meaning: str) -> str:
         """A reference to an environment variable that a person sets; `name` is made fit for one."""
@@ -98,6 +98,11 @@ class Draft:
     def error(self, message: str, hint: str = "", line: int | None = None) -> ConfigError:
         """The source cannot be used at all."""
         return ConfigError(message, file=self.file, line=line, hint=hint)
+
+
+def _add(remarks: list[Remark], remark: Remark) -> None:
+    if remark not in remarks:  # a default that several accounts have is told once
+        remarks.append(remark)
 
 
 def variable_for(name: str) -> str:
