@@ -279,9 +279,6 @@ _USED = {
 }
 
 
-)
-
-
 def _report_rest(entry: _Entry, draft: Draft) -> None:
     """Name every command that nothing was made of."""
     for name, setting in entry.settings.items():
