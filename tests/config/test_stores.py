@@ -23,7 +23,6 @@ VAULT = 'type = "hashicorp-vault"\naddress = "https://vault.example.org"\n'
         ('type = "hashicorp_vault"\n', "type", "cannot be 'hashicorp_vault'", "mean hashicorp-vault?"),
         ("type = 5\n", "type", "must be a text", ""),
         ('type = "file"\npath = "/x"\n', "path", "is not a known key", "Known are: type, cache"),
-        ('type = "hashicorp-vault"\n', "address", "is missing", "VAULT_ADDR"),
         (VAULT + 'adress = "x"\n', "adress", "is not a known key", "Did you mean address?"),
         (VAULT + "namespace = 7\n", "namespace", "must be a text", "quotes"),
         (VAULT + "kv-version = 3\n", "kv-version", "must be at most 2", ""),
@@ -33,13 +32,15 @@ VAULT = 'type = "hashicorp-vault"\naddress = "https://vault.example.org"\n'
         (VAULT + 'auth = "approle"\nrole-id = "x"\n', "secret-id", "is missing for auth = approle", "= …"),
         (VAULT + 'auth = "kubernetes"\n', "role", "is missing for auth = kubernetes", "Add role"),
         (VAULT.replace("https", "http"), "address", "in the clear", "https"),
+        ('type = "azure-key-vault"\nclient-secret = "abc"\n', "client-secret", "not a secret reference", ""),
+        ('type = "azure-key-vault"\ncloud = "chine"\n', "cloud", "cannot be 'chine'", "china?"),
+        ('type = "gcp-secret-manager"\nserviceaccount = "env:X"\n', "serviceaccount",
+         "is not a known key", "service-account?"),
+        ('type = "conjur"\naddress = "conjur.example.org"\n', "address", "is not a web URL", "https"),
         (VAULT + "cache = []\n", "cache", "is not a duration", ""),
     ],
 )  # fmt: skip
-def test_a_wrong_setting_is_named(
-    written: Write, monkeypatch: pytest.MonkeyPatch, table: str, key: str, says: str, hint: str
-) -> None:
-    monkeypatch.delenv("VAULT_ADDR", raising=False)
+def test_a_wrong_setting_is_named(written: Write, table: str, key: str, says: str, hint: str) -> None:
     text = f"{COMPLETE}\n[secret-stores.safe]\n{table}"
     with pytest.raises(ConfigError) as caught:
         load(written(text), {})
@@ -53,9 +54,17 @@ def test_a_wrong_setting_is_named(
     assert lines[problem.line - 1].startswith((f"{key} ", "[secret-stores.safe]"))
 
 
-def test_a_usual_variable_stands_for_a_setting(written: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_a_usual_variable_may_say_is_only_looked_at(
+    written: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The relay may have it where this command has not."""
+    monkeypatch.delenv("VAULT_ADDR", raising=False)
+    configuration = load(written(f'{COMPLETE}\n[secret-stores.safe]\ntype = "hashicorp-vault"\n'), {})
+    (warning,) = configuration.warnings()
+    assert warning.key == "secret-stores.safe.address"
+    assert "VAULT_ADDR is not set here" in warning.message
     monkeypatch.setenv("VAULT_ADDR", "https://vault.example.org")
-    load(written(f'{COMPLETE}\n[secret-stores.safe]\ntype = "hashicorp-vault"\n'), {})
+    assert configuration.warnings() == ()
 
 
 def test_our_own_variables_override_settings(written: Write) -> None:

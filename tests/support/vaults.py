@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from urllib.parse import unquote
 
 from support.tokenserver import Answer, Asked, TokenServer, said
 
@@ -68,3 +70,91 @@ class Vault(Store):
         if path not in self.secrets:
             return said(404, errors=[])
         return said(data={"data": self.secrets[path], "metadata": {"deletion_time": "", "destroyed": False}})
+
+
+class KeyVault(Store):
+    """Azure Key Vault, with the token endpoint of its tenant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.secrets: dict[str, str] = {}
+
+    def reply(self, asked: Asked) -> Answer:
+        if asked.method == "POST":
+            return super().reply(asked)
+        path, _, query = asked.path.partition("?")
+        name = path.removeprefix("/secrets/")
+        if (
+            asked.headers.get("authorization") != f"Bearer access-{self._issued}"
+            or query != "api-version=7.4"
+        ):
+            return said(401, error={"code": "Unauthorized", "message": "AKV10000: no valid Bearer token"})
+        if name not in self.secrets:
+            message = f"A secret with (name/id) {name} was not found in this key vault."
+            return said(404, error={"code": "SecretNotFound", "message": message})
+        return said(value=self.secrets[name], id=f"https://contoso.vault.azure.net/secrets/{name}/1")
+
+
+class GoogleSecrets(Store):
+    """Google Secret Manager, with its token endpoint and a machine's metadata server."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.secrets: dict[str, bytes] = {}
+        self.denial: Answer | None = None
+
+    def reply(self, asked: Asked) -> Answer:
+        if asked.method == "POST":
+            return super().reply(asked)
+        if asked.path.startswith("/computeMetadata/"):
+            good = asked.headers.get("metadata-flavor") == "Google"
+            return super().reply(asked) if good else Answer(403)
+        if asked.headers.get("authorization") != f"Bearer access-{self._issued}":
+            return self._error(401, "UNAUTHENTICATED", "Request had invalid authentication credentials.")
+        name = asked.path.removeprefix("/v1/").removesuffix(":access")
+        if self.denial is not None:
+            return self.denial
+        if name not in self.secrets:
+            return self._error(404, "NOT_FOUND", f"Secret Version [{name}] not found.")
+        return said(name=name, payload={"data": base64.b64encode(self.secrets[name]).decode()})
+
+    def deny(self, code: int, status: str, message: str) -> None:
+        """From now on refuse so."""
+        self.denial = self._error(code, status, message)
+
+    def _error(self, code: int, status: str, message: str) -> Answer:
+        return said(code, error={"code": code, "message": message, "status": status})
+
+
+class Conjur(Store):
+    """CyberArk Conjur with one host, which has an API key, or a token for the JWT authenticator."""
+
+    account = "shop"
+    login = "host/mailer"
+    api_key = "CANARY-2x5ag9s1api-key"
+    jwt = "eyJCANARY.e30.sig"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.secrets: dict[str, str] = {}
+        self.hidden: set[str] = set()
+
+    def reply(self, asked: Asked) -> Answer:
+        kind, *parts = [unquote(part) for part in asked.path.strip("/").split("/")]
+        token = {"protected": "x", "payload": self.login, "signature": "y"}
+        if kind == "authn":
+            good = parts == [self.account, self.login, "authenticate"] and asked.body == self.api_key
+            return said(**token) if good else Answer(401)
+        if kind == "authn-jwt":
+            good = parts[:2] == ["kube", self.account] and asked.form == {"jwt": self.jwt}
+            return said(**token) if good else Answer(401)
+        expected = base64.b64encode(json.dumps(token).encode()).decode()
+        if asked.headers.get("authorization") != f'Token token="{expected}"':
+            return Answer(401)
+        path = parts[-1]
+        if path in self.hidden:
+            return said(403, error={"code": "forbidden", "message": "Forbidden"})
+        if path not in self.secrets:
+            message = f"CONJ00076E Variable {self.account}:variable:{path} is empty or not found."
+            return said(404, error={"code": "not_found", "message": message})
+        return Answer(200, self.secrets[path].encode(), {"content-type": "application/octet-stream"})

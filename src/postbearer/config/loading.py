@@ -18,7 +18,7 @@ from postbearer.config.locate import Lines, Path, dotted
 from postbearer.config.providers import Providers
 from postbearer.config.schema import AccountSettings, Settings
 from postbearer.config.search import find, read
-from postbearer.config.stores import check_store
+from postbearer.config.stores import check_store, store_doubts
 from postbearer.config.values import checks
 from postbearer.config.walk import Problem, Walk, did_you_mean
 from postbearer.errors import ConfigError, ConfigErrors
@@ -56,6 +56,8 @@ class Configuration:
         """What works but should be looked at, with its place."""
         accounts = self.settings.accounts.items()
         found = [problem for name, account in accounts for problem in doubts(name, account)]
+        for name, table in self.settings.secret_stores.items():
+            found += store_doubts(name, table)
         return tuple(self.error(problem.path, problem.message, hint=problem.hint) for problem in found)
 
     def error(self, key: str | Path, message: str, *, hint: str = "") -> ConfigError:

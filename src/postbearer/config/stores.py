@@ -53,8 +53,53 @@ class VaultStore(Store):
     kv_version: Annotated[Annotated[int, Meta(ge=1, le=2)] | None, Prose("Version of the KV engine.")] = None
 
 
+class AzureStore(Store):
+    """Azure Key Vault."""
+
+    cloud: Annotated[Literal["global", "gcc-high", "dod", "china"], Prose("Microsoft's national clouds.")] = (
+        "global"
+    )
+    tenant: Annotated[str | None, Prose("Tenant of the vault: domain or id.")] = None
+    client_id: Annotated[str | None, Prose("Id of the application that asks.")] = None
+    client_secret: Annotated[Reference | None, Prose("Its secret.")] = None
+    certificate: Annotated[Reference | None, Prose("Its certificate and key.")] = None
+    key_password: Annotated[Reference | None, Prose("What opens the key.")] = None
+    assertion: Annotated[Reference | None, Prose("Token of its federated identity.")] = None
+    endpoint: Annotated[Url | None, Prose("URL of the vault; {vault} stands for its name.")] = None
+    token_url: Annotated[Url | None, Prose("Token endpoint.")] = None
+    ca_file: CaFile = None
+
+
+class GoogleStore(Store):
+    """Google Secret Manager."""
+
+    service_account: Annotated[Reference | None, Prose("Key file of a service account (JSON).")] = None
+    location: Annotated[str | None, Prose("Location of regional secrets.")] = None
+    endpoint: Annotated[Url | None, Prose("URL of the service.")] = None
+    token_url: Annotated[Url | None, Prose("Token endpoint.")] = None
+    metadata_host: Annotated[str | None, Prose("Metadata server of the machine.")] = None
+    ca_file: CaFile = None
+
+
+class ConjurStore(Store):
+    """CyberArk Conjur."""
+
+    NEEDS = {"": (("address", "CONJUR_APPLIANCE_URL"), ("account", "CONJUR_ACCOUNT"))}
+
+    address: Annotated[Url | None, Prose("URL of the appliance.")] = None
+    account: Annotated[str | None, Prose("Account.")] = None
+    login: Annotated[str | None, Prose("Who asks: user, or host/ID.")] = None
+    api_key: Annotated[Reference | None, Prose("Its API key.")] = None
+    service_id: Annotated[str | None, Prose("JWT authenticator, in place of an API key.")] = None
+    jwt: Annotated[Reference | None, Prose("Token for it.")] = None
+    ca_file: CaFile = None
+
+
 _TYPES: dict[str, type[Store]] = {
     "hashicorp-vault": VaultStore,
+    "azure-key-vault": AzureStore,
+    "gcp-secret-manager": GoogleStore,
+    "conjur": ConjurStore,
 }
 
 
@@ -75,14 +120,19 @@ def check_store(name: str, table: Mapping[str, Any]) -> Iterator[Problem]:
     walk = Walk(checks(()))  # no names of stores: a store that needs another could go round in circles
     walk.value(common if kind in plug_ins() else table, types.type_info(schema), path)
     yield from walk.problems
-    yield from _missing(path, table, schema)
+    for key, variable in _absent(table, schema):
+        if not variable:
+            yield Problem((*path, key), f"is missing for auth = {table.get('auth')}", f"Add {key} = …")
 
 
-def _missing(path: Path, table: Mapping[str, Any], schema: type[Store]) -> Iterator[Problem]:
-    method = table.get("auth")
-    always, chosen = schema.NEEDS.get("", ()), schema.NEEDS.get(str(method), ())
-    for key, variable in (*always, *chosen):
-        if key not in table and not (variable and os.environ.get(variable)):
-            reason = f" for auth = {method}" if (key, variable) in chosen else ""
-            instead = f", or set {variable}." if variable else ""
-            yield Problem((*path, key), f"is missing{reason}", f"Add {key} = …{instead}")
+def store_doubts(name: str, table: Mapping[str, Any]) -> Iterator[Problem]:
+    """What a checked table leaves to the environment, where this process does not have it: another may."""
+    for key, variable in _absent(table, _TYPES.get(table["type"], Store)):
+        if variable and not os.environ.get(variable):
+            message = f"is missing, and {variable} is not set here"
+            yield Problem(("secret-stores", name, key), message, f"Add {key} = …, or set {variable}.")
+
+
+def _absent(table: Mapping[str, Any], schema: type[Store]) -> Iterator[Need]:
+    needs = (*schema.NEEDS.get("", ()), *schema.NEEDS.get(str(table.get("auth")), ()))
+    return (need for need in needs if need[0] not in table)

@@ -122,8 +122,8 @@ def text_in(fields: object, name: str, where: str) -> Secret | str:
 
 def split(rest: str, separator: str, shape: str, reference: str) -> tuple[str, str]:
     """The two parts of a reference. Raises `SecretError` that shows its `shape`."""
-    first, found, second = rest.rpartition(separator)
-    if not found or not first or not second:
+    first, _, second = rest.partition(separator)
+    if not first or not second:
         raise SecretError(f"{reference} is not complete.", reference=reference, hint=f"Write {shape}.")
     return first, second
 

@@ -31,6 +31,9 @@ _BUILT_IN = {  # scheme -> module and function; loaded when a reference of that 
     "command": "postbearer.keeping.command:CommandSecret",
     "sealed": "postbearer.keeping.sealed:open_sealed",
     "hashicorp-vault": "postbearer.keeping.vault:open_vault",
+    "azure-key-vault": "postbearer.keeping.azure:open_azure",
+    "gcp-secret-manager": "postbearer.keeping.gcp:open_gcp",
+    "conjur": "postbearer.keeping.conjur:open_conjur",
 }
 
 

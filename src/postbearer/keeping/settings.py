@@ -60,6 +60,11 @@ class StoreSettings:
         """Where the secret of `key` is. Raises `SecretError` if nothing says so."""
         return self.secret(key, *variables) or self._missing(key, variables)
 
+    def secret_file(self, key: str, variable: str) -> SecretSource | None:
+        """Where the secret of `key` is: what the table refers to, or the file that the variable names."""
+        path = os.environ.get(variable)
+        return self.secret(key) or (self.file(path) if path else None)
+
     def file(self, path: str) -> SecretSource:
         """A file at `path`, as another program's variable names it."""
         return self._place.source(f"file:{path}")

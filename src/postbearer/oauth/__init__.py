@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from postbearer.oauth.grants import StaticToken as StaticToken
     from postbearer.oauth.grants import TokenGrant as TokenGrant
     from postbearer.oauth.inputs import resolved as resolved
+    from postbearer.oauth.machine import GoogleMachine as GoogleMachine
     from postbearer.oauth.signing import ClientKey as ClientKey
     from postbearer.oauth.signing import certificate_ends as certificate_ends
     from postbearer.oauth.source import CachedSource as CachedSource
@@ -53,6 +54,7 @@ _EXPORTS = {
         "TokenGrant",
     ],
     "inputs": ["resolved"],
+    "machine": ["GoogleMachine"],
     "signing": ["ClientKey", "certificate_ends"],
     "source": ["CachedSource", "TokenSource", "token_blocking"],
     "store": ["GrantStore", "Kept", "MemoryStore", "binding", "keep_sign_in"],

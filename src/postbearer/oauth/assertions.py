@@ -110,7 +110,7 @@ class JwtBearer(TokenGrant):
             return "its private_key is no unencrypted RSA key in PEM"
         claims: dict[str, object] = {
             "iss": key.email,
-            "sub": self.subject,
+            **({"sub": self.subject} if self.subject else {}),  # without one it acts as itself
             "aud": context.token_url,
             "iat": int(context.now),
             "exp": int(context.now) + _LIFETIME,

@@ -1,0 +1,110 @@
+"""``azure-key-vault:vault/secret``: a secret in Azure Key Vault; ``/version`` behind it names an old one."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from postbearer.errors import ConfigError, SecretError
+from postbearer.http import HttpResponse
+from postbearer.keeping.asking import Desk, split, text_in, url_path
+from postbearer.keeping.bearer import Bearer
+from postbearer.keeping.reference import Place
+from postbearer.keeping.settings import StoreSettings
+from postbearer.oauth import ClientCredentials, ClientKey, Grant, WorkloadIdentity
+from postbearer.providers import preset
+from postbearer.secret import Secret
+
+_API = "api-version=7.4"
+_DOMAINS = {
+    "global": "vault.azure.net",
+    "gcc-high": "vault.usgovcloudapi.net",
+    "dod": "vault.usgovcloudapi.net",
+    "china": "vault.azure.cn",
+}
+_VAULT = re.compile(r"[A-Za-z0-9-]{1,127}")  # it becomes a part of the host name
+_ROLE = 'the role "Key Vault Secrets User", or the permission "get" in its access policy'
+
+
+@dataclass(frozen=True, slots=True)
+class KeyVaultSecret:
+    """The value of `name` (``secret`` or ``secret/version``) in `vault`."""
+
+    desk: Desk
+    vault: str
+    name: str
+    bearer: Bearer
+
+    @property
+    def reference(self) -> str:
+        return self.desk.reference
+
+    async def read(self) -> Secret:
+        headers = await self.bearer.headers()
+        path = url_path(self.name, self.reference)
+        found = self._found(await self.desk.ask(f"secrets/{path}?{_API}", headers=headers))
+        if isinstance(found, SecretError):
+            raise found
+        return found
+
+    def _found(self, response: HttpResponse) -> Secret | SecretError:
+        body = response.json()
+        if response.ok:
+            value = text_in(body, "value", self.name)
+            return value if isinstance(value, Secret) else self.desk.error(f"{value}.")
+        if response.status == 404:
+            put = f"az keyvault secret set --vault-name {self.vault} --name {self.name.partition('/')[0]}"
+            return self.desk.refused(response, f"find {self.name}", f"Write it: {put}; or correct the name.")
+        match body:
+            case {"error": {"innererror": {"code": "SecretDisabled"}}}:
+                hint = "Enable it, and look at its dates."
+            case {"error": {"innererror": {"code": "ForbiddenByFirewall" | "ForbiddenByConnection"}}}:
+                hint = "Let this machine through the firewall of the vault."
+            case _ if response.status == 401:
+                hint = "Check tenant, client-id and cloud: the vault belongs to another tenant."
+            case _:
+                hint = f"Give the application that asks {_ROLE}. It takes some minutes."
+        return self.desk.refused(response, f"give {self.name}", hint)
+
+
+def open_azure(rest: str, place: Place) -> KeyVaultSecret:
+    """The source for ``azure-key-vault:rest``. Raises `SecretError` when a setting is missing."""
+    reference = f"{place.scheme}:{rest}"
+    vault, name = split(rest, "/", f"{place.scheme}:vault/secret", reference)
+    if not _VAULT.fullmatch(vault):
+        raise SecretError(
+            "This is no name of a vault.",
+            reference=reference,
+            hint="Write the name alone: contoso for https://contoso.vault.azure.net.",
+        )
+    given = StoreSettings(place, reference)
+    domain = _DOMAINS[given.text("cloud", default="global")]
+    url = given.text("endpoint", default=f"https://{{vault}}.{domain}").replace("{vault}", vault)
+    desk = Desk("Azure Key Vault", url.rstrip("/"), reference, given.text("ca-file"), place.clock)
+    bearer = Bearer.of(desk, _grant(given, f"https://{domain}/.default"), _token_url(given), place.clock)
+    return KeyVaultSecret(desk, vault, name, bearer)
+
+
+def _grant(given: StoreSettings, scope: str) -> Grant:
+    """How the application proves itself: by what there is."""
+    client_id = given.needed("client-id", "AZURE_CLIENT_ID")
+    if secret := given.secret("client-secret", "AZURE_CLIENT_SECRET"):
+        return ClientCredentials(client_id, secret, scopes=[scope])
+    if certificate := given.secret_file("certificate", "AZURE_CLIENT_CERTIFICATE_PATH"):
+        password = given.secret("key-password", "AZURE_CLIENT_CERTIFICATE_PASSWORD")
+        key = ClientKey(certificate, key_password=password)
+        return ClientCredentials(client_id, authentication="private-key-jwt", client_key=key, scopes=[scope])
+    assertion = given.secret_file("assertion", "AZURE_FEDERATED_TOKEN_FILE")
+    return WorkloadIdentity(
+        client_id, assertion or given.needed_secret("client-secret", "AZURE_CLIENT_SECRET"), scopes=[scope]
+    )
+
+
+def _token_url(given: StoreSettings) -> str:
+    if given.text("token-url"):
+        return given.url("token-url")
+    microsoft = preset("microsoft").in_cloud(given.text("cloud", default="global"))
+    try:
+        return microsoft.endpoint(microsoft.token_url, given.needed("tenant", "AZURE_TENANT_ID"))
+    except ConfigError as error:
+        raise SecretError(error.message, reference=given.reference, hint=error.hint) from None

@@ -1,0 +1,57 @@
+"""The access token that a cloud's secret store wants, had like any other: by a grant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from postbearer.clock import Clock
+from postbearer.errors import CredentialError, SecretError, SecretUnavailable, TokenUnavailable
+from postbearer.http import Text
+from postbearer.keeping.asking import Desk
+from postbearer.oauth import CachedSource, Endpoint, Grant
+from postbearer.secret import Secret
+
+_PLATFORM_TIMEOUT = 10.0  # seconds: it is next door, or nowhere
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """The token for the store at `desk`; two are equal when they prove the same identity."""
+
+    desk: Desk
+    grant: Grant
+    tokens: CachedSource
+
+    @classmethod
+    def of(cls, desk: Desk, grant: Grant, token_url: str, clock: Clock) -> Bearer:
+        """A bearer whose tokens come from `token_url`, or from the platform, and live in memory."""
+        if grant.asks == "platform":
+            endpoint = Endpoint("", timeout=_PLATFORM_TIMEOUT)
+        else:
+            endpoint = Endpoint(token_url, ca_file=desk.ca_file)
+        return cls(desk, grant, CachedSource(grant, endpoint, account=desk.title, clock=clock))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Bearer) and (self.desk, self.grant) == (other.desk, other.grant)
+
+    def __hash__(self) -> int:
+        return hash(self.desk)
+
+    async def headers(self) -> dict[str, Text]:
+        """The header with the token. Raises `SecretUnavailable` when that may pass, else `SecretError`."""
+        try:
+            token = await self.tokens.token()
+        except TokenUnavailable as error:
+            raise SecretUnavailable(
+                self._told(error),
+                reference=self.desk.reference,
+                hint=error.hint or "It is asked again by itself.",
+                retry_after=error.retry_after,
+            ) from error
+        except CredentialError as error:
+            raise SecretError(self._told(error), reference=self.desk.reference, hint=error.hint) from error
+        return {"Authorization": Secret(f"Bearer {token.access.reveal()}")}
+
+    def _told(self, error: CredentialError) -> str:
+        begin = f"No token for {self.desk.title}: "
+        return begin + error.message.removeprefix(begin)
