@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from postbearer.providers import Limits as Limits
     from postbearer.reply import Reply as Reply
     from postbearer.secret import Secret as Secret
+    from postbearer.tokens import token_source as token_source
 
 _EXPORTS = {
     "_version": ["__version__"],
@@ -110,6 +111,7 @@ _EXPORTS = {
     "providers": ["Limits"],
     "reply": ["Reply"],
     "secret": ["Secret"],
+    "tokens": ["token_source"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

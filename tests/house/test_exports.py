@@ -12,8 +12,8 @@ from house.tree import sources
 PUBLIC = """
     Account AsyncMailer Mailer Limits StateFolder __version__
     Envelope Recipient Outcome Receipt State Reply Secret
-    CachedSource Token TokenSource ClientCredentials CommandToken Password RefreshToken StaticToken
-    JwtBearer WorkloadIdentity ClientKey
+    CachedSource Token TokenSource token_source
+    ClientCredentials CommandToken Password RefreshToken StaticToken JwtBearer WorkloadIdentity ClientKey
     PostbearerError UsageError SenderNotAllowed ConfigError
     ProtocolError LocalProtocolError RemoteProtocolError
     NetworkError ConnectFailed TlsFailed TimedOut Disconnected ServerRefused

@@ -13,8 +13,8 @@ from house.tree import PACKAGE, ROOT, sources
 
 LAYERS: dict[int, tuple[str, ...]] = {
     7: ("cli", "daemon", "testing"),
-    6: ("submission", "observe", "importing"),
-    5: ("config", "assembly", "mailer"),
+    6: ("submission", "observe", "importing", "integrations"),
+    5: ("config", "assembly", "mailer", "tokens"),
     4: ("engine", "account", "forecast", "diagnosis", "operations"),
     3: ("transport", "store"),
     2: ("sasl", "oauth", "keeping", "verdict"),
@@ -31,6 +31,7 @@ SIBLINGS = {  # who may import a unit of the same layer; layer 0 is one vocabula
     "diagnosis": {"account", "forecast"},  # looks at one
     "assembly": {"config"},  # turns it into objects
     "mailer": {"assembly"},  # can be had from a configuration
+    "tokens": {"assembly"},  # so can these
     "cli": {"testing", "daemon"},  # demo and sandbox, and serve
     "console": {"api"},
 }

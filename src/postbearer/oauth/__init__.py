@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from postbearer.oauth.signing import certificate_ends as certificate_ends
     from postbearer.oauth.source import CachedSource as CachedSource
     from postbearer.oauth.source import TokenSource as TokenSource
+    from postbearer.oauth.source import invalidate_blocking as invalidate_blocking
     from postbearer.oauth.source import token_blocking as token_blocking
     from postbearer.oauth.store import GrantStore as GrantStore
     from postbearer.oauth.store import Kept as Kept
@@ -56,7 +57,7 @@ _EXPORTS = {
     "inputs": ["resolved"],
     "machine": ["GoogleMachine"],
     "signing": ["ClientKey", "certificate_ends"],
-    "source": ["CachedSource", "TokenSource", "token_blocking"],
+    "source": ["CachedSource", "TokenSource", "invalidate_blocking", "token_blocking"],
     "store": ["GrantStore", "Kept", "MemoryStore", "binding", "keep_sign_in"],
     "token": ["Token", "TokenAnswer"],
 }

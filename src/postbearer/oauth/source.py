@@ -344,14 +344,27 @@ def _without_refresh(kept: Kept) -> Kept:
 
 def token_blocking(source: TokenSource) -> Token:
     """A token for a thread without an event loop. Raises `UsageError` in a thread that runs one."""
+    _require_no_loop("token_blocking", "source.token()")
+    return asyncio.run(_token(source))
+
+
+def invalidate_blocking(source: TokenSource, token: Token) -> None:
+    """`TokenSource.invalidate` for a thread without an event loop. Raises as `token_blocking`."""
+    _require_no_loop("invalidate_blocking", "source.invalidate(token)")
+    asyncio.run(_invalidate(source, token))
+
+
+def _require_no_loop(name: str, instead: str) -> None:
     try:
         asyncio.get_running_loop()
     except RuntimeError:
-        return asyncio.run(_token(source))
-    raise UsageError(
-        "token_blocking() would stop the event loop of this thread.", hint="Write: await source.token()"
-    )
+        return
+    raise UsageError(f"{name}() would stop the event loop of this thread.", hint=f"Write: await {instead}")
 
 
 async def _token(source: TokenSource) -> Token:
     return await source.token()
+
+
+async def _invalidate(source: TokenSource, token: Token) -> None:
+    await source.invalidate(token)

@@ -215,10 +215,9 @@ class Conversation:
             self._auth_response(initial)
 
     def _auth_response(self, data: bytes | None) -> None:
-        assert self._exchange is not None
         if data is None:
             return
-        if self._refused:
+        if self._refused or self._exchange is None:  # None: a fault has asked for more in place of us
             self._reply(self._text(self._personality.refused))
             return
         try:

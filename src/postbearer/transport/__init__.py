@@ -5,9 +5,16 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
+    from postbearer.transport.authentication import OneStep as OneStep
+    from postbearer.transport.authentication import Turned as Turned
+    from postbearer.transport.authentication import dialogue as dialogue
+    from postbearer.transport.authentication import fits as fits
+    from postbearer.transport.authentication import refusal as refusal
+    from postbearer.transport.authentication import secrets_of as secrets_of
     from postbearer.transport.capture import Capture as Capture
     from postbearer.transport.capture import NoCapture as NoCapture
     from postbearer.transport.capture import Transcript as Transcript
+    from postbearer.transport.capture import scrubbed as scrubbed
     from postbearer.transport.conversation import Conversation as Conversation
     from postbearer.transport.login import Login as Login
     from postbearer.transport.login import Source as Source
@@ -33,7 +40,8 @@ if TYPE_CHECKING:
     from postbearer.transport.transport import Transport as Transport
 
 _EXPORTS = {
-    "capture": ["Capture", "NoCapture", "Transcript"],
+    "authentication": ["OneStep", "Turned", "dialogue", "fits", "refusal", "secrets_of"],
+    "capture": ["Capture", "NoCapture", "Transcript", "scrubbed"],
     "conversation": ["Conversation"],
     "login": ["Login", "Source"],
     "opening": ["Dial", "Opener", "dial"],

@@ -2,21 +2,13 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from traceback import clear_frames
 from typing import cast
 
-from postbearer.errors import (
-    CredentialRefused,
-    GrantRefused,
-    LocalProtocolError,
-    RemoteProtocolError,
-    ServerRefused,
-)
+from postbearer.errors import GrantRefused, LocalProtocolError, ServerRefused
 from postbearer.oauth import Token, TokenSource
 from postbearer.observer import Authenticated, Observer
-from postbearer.providers import First, Klass, Phase
-from postbearer.reply import EnhancedStatus, Reply
+from postbearer.reply import Reply
 from postbearer.sasl import (
     BearerCredential,
     ClientExchange,
@@ -26,26 +18,11 @@ from postbearer.sasl import (
     negotiate,
 )
 from postbearer.secret import SecretSource
+from postbearer.transport.authentication import OneStep, Turned, dialogue, fits, refusal, secrets_of
 from postbearer.transport.conversation import Conversation
 from postbearer.transport.smarthost import Server, Smarthost
-from postbearer.verdict import judge
-from postbearer.wire import Auth, AuthResponse, auth_fits, decode_challenge
-
-ROUNDS = 8  # a server that asks for more is not authenticating
-# RFC 4954 4: what a server should say to a response that is too long for it.
-_TOO_LONG = Reply(500, (b"5.5.6 Authentication exchange line is too long",), EnhancedStatus(5, 5, 6))
 
 Source = TokenSource | SecretSource
-
-
-class Turned(CredentialRefused):
-    """A credential that was refused; `token` is what a renewal could replace."""
-
-    token: Token | None = None
-
-
-class OneStep(ServerRefused):
-    """The server took no initial response with AUTH: on another connection it is said in two steps."""
 
 
 class Login:
@@ -86,8 +63,8 @@ class Login:
         exchange = negotiate(
             talk.core.extensions.mechanisms, credential, tls=protected, prefer=self._smarthost.mechanism
         )
-        at_once = _fits(exchange) and server not in self._two_steps
-        reply = await converse(talk, exchange, _secrets(credential, exchange), at_once=at_once)
+        at_once = fits(exchange) and server not in self._two_steps
+        reply = await converse(talk, exchange, secrets_of(credential, exchange), at_once=at_once)
         if not reply.positive:
             raise self._refused(server, exchange, reply, token, at_once=at_once)
         self._observer.notice(Authenticated(self._account, str(server), exchange.mechanism, reply))
@@ -136,30 +113,18 @@ class Login:
     def _refused(
         self, server: Server, exchange: ClientExchange, reply: Reply, token: Token | None, *, at_once: bool
     ) -> Turned | ServerRefused:
-        verdict = judge(reply, Phase.AUTH, self._smarthost.rules)
-        one_step = First.TWO_STEP in verdict.first and at_once
-        if one_step:
-            self._two_steps.add(server)
-        elif First.TWO_STEP in verdict.first:
-            # It was two steps already: not the command was too long but the credential.
-            verdict = judge(_TOO_LONG, Phase.AUTH, self._smarthost.rules)
-        if one_step or (verdict.klass is not Klass.HOLD and First.RENEW not in verdict.first):
-            kind = OneStep if one_step else ServerRefused
-            return kind(
-                f"{server} does not authenticate now: {reply.quoted}.",
-                host=str(server),
-                stage="auth",
-                reply=reply,
-                hint=verdict.remedy,
-            )
-        error = Turned(
-            f"{server} refused {self._smarthost.username or 'the certificate'}: {reply.quoted}.",
+        error = refusal(
+            reply,
+            exchange,
+            peer=str(server),
+            username=self._smarthost.username,
             account=self._account,
-            reply=reply,
-            code=exchange.failure.status if exchange.failure is not None else "",
-            hint=verdict.remedy,
+            rules=self._smarthost.rules,
+            token=token,
+            at_once=at_once,
         )
-        error.token = token if First.RENEW in verdict.first else None
+        if isinstance(error, OneStep):
+            self._two_steps.add(server)
         return error
 
 
@@ -184,31 +149,12 @@ async def _converse(
     talk: Conversation, exchange: ClientExchange, secrets: tuple[bytes, ...], *, at_once: bool
 ) -> Reply:
     talk.secrets = secrets
-    initial = exchange.initial
-    reply = await talk.ask(Auth(exchange.mechanism, initial if at_once else None))
-    if initial is not None and not at_once and reply.intermediate:
-        reply = await talk.ask(AuthResponse(initial))
-    for _ in range(ROUNDS):
-        if not reply.intermediate:
-            break
-        reply = await talk.ask(AuthResponse(exchange.respond(decode_challenge(reply))))
-    else:
-        raise RemoteProtocolError(f"{talk.peer} asks without end for more in {exchange.mechanism}.")
+    steps = dialogue(exchange, talk.peer, at_once=at_once)
+    command = next(steps)
+    try:
+        while True:
+            command = steps.send(await talk.ask(command))
+    except StopIteration as end:
+        reply: Reply = end.value
     talk.secrets = ()
     return reply
-
-
-def _fits(exchange: ClientExchange) -> bool:
-    """Whether the whole line keeps to 512 octets: servers refuse or cut longer ones, and the connection."""
-    return exchange.initial is not None and auth_fits(exchange.mechanism, exchange.initial)
-
-
-def _secrets(credential: Credential, exchange: ClientExchange) -> tuple[bytes, ...]:
-    """What must not come back in a reply: the secret itself, and the line that carries it."""
-    own: list[bytes] = [b64encode(exchange.initial)] if exchange.initial else []
-    if isinstance(credential, BearerCredential):
-        own.append(credential.token.reveal().encode())
-    if isinstance(credential, PasswordCredential):
-        password = credential.password.reveal().encode()
-        own += [password, b64encode(password)]
-    return tuple(own)

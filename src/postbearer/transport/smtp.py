@@ -19,9 +19,10 @@ from postbearer.message import Content
 from postbearer.observer import Observer, ServerFailed, Silent, TokenRefused
 from postbearer.outcome import Outcome, Receipt, State
 from postbearer.providers import Phase
+from postbearer.transport.authentication import OneStep, Turned
 from postbearer.transport.capture import Capture, NoCapture
 from postbearer.transport.connections import Connections
-from postbearer.transport.login import Login, OneStep, Source, Turned
+from postbearer.transport.login import Login, Source
 from postbearer.transport.opening import Dial, Opener, dial
 from postbearer.transport.pool import Pooled
 from postbearer.transport.session import Job, Session, Stale

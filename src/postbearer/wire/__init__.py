@@ -39,10 +39,12 @@ if TYPE_CHECKING:
     from postbearer.wire.offer import Limits as Limits
     from postbearer.wire.offer import Offer as Offer
     from postbearer.wire.render import auth_fits as auth_fits
+    from postbearer.wire.render import auth_line as auth_line
     from postbearer.wire.replies import ReplyLimits as ReplyLimits
     from postbearer.wire.replies import ReplyReader as ReplyReader
     from postbearer.wire.replies import decode_challenge as decode_challenge
     from postbearer.wire.replies import render_reply as render_reply
+    from postbearer.wire.replies import reply_of as reply_of
     from postbearer.wire.server import Server as Server
     from postbearer.wire.state import ClientState as ClientState
     from postbearer.wire.status import Code as Code
@@ -81,8 +83,8 @@ _EXPORTS = {
     "extensions": ["Extensions"],
     "grammar": ["BadSyntax"],
     "offer": ["Limits", "Offer"],
-    "render": ["auth_fits"],
-    "replies": ["ReplyLimits", "ReplyReader", "decode_challenge", "render_reply"],
+    "render": ["auth_fits", "auth_line"],
+    "replies": ["ReplyLimits", "ReplyReader", "decode_challenge", "render_reply", "reply_of"],
     "server": ["Server"],
     "state": ["ClientState"],
     "status": ["Code", "compose"],

@@ -42,6 +42,11 @@ def auth_fits(mechanism: str, initial: bytes) -> bool:
     return len("AUTH ") + len(mechanism) + 1 + encoded + len(CRLF) <= grammar.MAX_COMMAND_LINE
 
 
+def auth_line(command: Auth | AuthResponse) -> bytes:
+    """The line of one step of AUTH, without CRLF: for clients that write their lines themselves."""
+    return render(command, Extensions(), utf8=False).removesuffix(CRLF)
+
+
 def _mail(command: Mail, offered: Extensions, utf8: bool) -> bytes:
     path = grammar.path(command.reverse_path, utf8=utf8)
     return f"MAIL FROM:{path}{render_mail(command.parameters, offered)}".encode()

@@ -94,7 +94,11 @@ class ReplyReader:
 
 
 def _reply(digits: bytes, lines: tuple[bytes, ...]) -> Reply:
-    code = int(digits)
+    return reply_of(int(digits), lines)
+
+
+def reply_of(code: int, lines: tuple[bytes, ...]) -> Reply:
+    """A reply that another client has read: its code, and the texts of its lines."""
     return Reply(code, lines, parse_enhanced(lines[0], code))
 
 
