@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, time
 from pathlib import Path
@@ -19,6 +20,7 @@ from postbearer.errors import ConfigError
 from postbearer.keeping import SecretStore, StateFolder, configured, shortcut, source
 from postbearer.oauth import (
     Authentication,
+    AuthorizationCode,
     CachedSource,
     ClientCredentials,
     ClientKey,
@@ -67,7 +69,7 @@ class Assembly:
     def account(self, name: str) -> Account:
         """The account `name`. Raises `ConfigError` with the place of what is wrong."""
         settings = _with_platform(self.configuration.account(name), self._environ)
-        try:
+        with self.placing(name):
             chosen = self.configuration.preset(settings)
             grant = self._grant(settings, chosen)
             options = self._options(name, settings)
@@ -75,6 +77,12 @@ class Assembly:
             # A provider file of one's own may change without the configuration: then the long way is taken.
             own = self.configuration.providers.own(settings.provider)
             return account if own else replace(account, shortcut=self._shortcut)
+
+    @contextmanager
+    def placing(self, name: str) -> Iterator[None]:
+        """Say of each `ConfigError` within where the account `name`, or its key, stands."""
+        try:
+            yield
         except ConfigError as error:
             if error.file:
                 raise
@@ -241,8 +249,23 @@ def _jwt_bearer(settings: AccountSettings, chosen: Preset) -> Grant:
 
 
 def _device_code(settings: AccountSettings, chosen: Preset) -> Grant:
+    return DeviceCode(**_person(settings, chosen))
+
+
+def _authorization_code(settings: AccountSettings, chosen: Preset) -> Grant:
+    return AuthorizationCode(
+        authorize_url=settings.authorize_url or chosen.endpoint(chosen.authorize_url, settings.tenant or ""),
+        parameters=chosen.authorize_parameters,
+        redirect_uri=settings.redirect_uri or chosen.redirect_uri,
+        issuer=settings.issuer or chosen.issuer,
+        **_person(settings, chosen),
+    )
+
+
+def _person(settings: AccountSettings, chosen: Preset) -> dict[str, Any]:
+    """The fields that all grants share for which a person signs in."""
     url = settings.device_url or chosen.endpoint(chosen.device_url, settings.tenant or "")
-    return DeviceCode(device_url=url, **_client(settings, chosen))
+    return {"user": settings.token_user or settings.address, "device_url": url, **_client(settings, chosen)}
 
 
 def _static(settings: AccountSettings, chosen: Preset) -> Grant:
@@ -260,6 +283,7 @@ _GRANTS: dict[str, Callable[[AccountSettings, Preset], Grant]] = {
     "password": _password,
     "refresh-token": _refresh_token,
     "device-code": _device_code,
+    "authorization-code": _authorization_code,
     "workload-identity": _workload_identity,
     "jwt-bearer": _jwt_bearer,
     "static": _static,

@@ -3,52 +3,242 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import click
 
-from postbearer.cli.options import Common, common_options, json_option, pass_common
-from postbearer.cli.output import print_json
+from postbearer.cli.options import Common, common_options, duration, json_option, pass_common
+from postbearer.cli.output import print_json, printable, warn
+from postbearer.errors import ConfigError, GrantRefused, TokenUnavailable, UsageError
+from postbearer.secret import Secret
+
+if TYPE_CHECKING:
+    from postbearer.account import Account
+    from postbearer.clock import Clock
+    from postbearer.keeping import TokenFile
+    from postbearer.oauth import AuthorizationCode, Invitation, PersonGrant, TokenAnswer
+
+PATIENCE = 300.0  # seconds for a person to sign in; a code to type has a life of its own
+_LONGEST_PASTE = 64 * 1024  # characters
 
 
 @click.command("login")
 @click.argument("account")
+@click.option("--paste", is_flag=True, help="No browser here: paste the address that one ends at elsewhere.")
+@click.option("--device", is_flag=True, help="No browser here: type a code into one elsewhere.")
+@click.option(
+    "--port", type=click.IntRange(1, 65535), help="Where the browser comes back to; a free one unless given."
+)
+@click.option("--no-browser", is_flag=True, help="Only show the address; open no browser.")
+@click.option("--timeout", metavar="DURATION", callback=duration, help="How long to wait; 5 minutes.")
 @json_option
 @common_options
 @pass_common
-def command(common: Common, account: str) -> None:
-    """Sign in for ACCOUNT, whose grant is device-code.
+def command(common: Common, /, account: str, **given: Any) -> None:
+    """Sign in for ACCOUNT, as its mailbox's user.
 
-    Shows an address and a code: open the address in any browser, on any machine, type the code and
-    sign in as the mailbox's user. What comes back is kept sealed, shared by all programs of this user
-    and renewed by itself; sign in again when an error says so.
+    With the grant authorization-code a page opens in the browser, which comes back to this machine when
+    all is done. Where no browser runs, forward the port (ssh -L 8400:127.0.0.1:8400 …, --port 8400), or
+    use --paste, or --device if the provider has that. With the grant device-code it is always --device.
+
+    What comes back is kept sealed, shared by all programs of this user and renewed by itself; sign in
+    again when an error says so.
     """
     from postbearer.assembly import Assembly
     from postbearer.clock import SystemClock
-    from postbearer.errors import ConfigError
-    from postbearer.oauth import DeviceCode, DeviceSignIn, Invitation, keep_sign_in
-
-    def show(invitation: Invitation) -> None:
-        click.echo(f"Open {invitation.url} in any browser and type {invitation.code}", err=True)
-        click.echo(f"Waiting for you, {invitation.seconds / 60:.0f} minutes at most.", err=True)
 
     assembly, clock = Assembly.load(common.config), SystemClock()
     chosen = assembly.account(account)
-    grant = chosen.grant
-    if not isinstance(grant, DeviceCode):
-        name = grant.name if grant else "none"
-        raise ConfigError(
-            f"Nobody signs in for {account}: its grant is {name}.",
-            key=f"accounts.{account}.grant",
-            hint='Set grant = "device-code", if the provider has it.',
-        )
-    store = chosen.token_file(assembly.state, clock=clock)  # a folder that cannot be written shows before
-
-    async def sign_in() -> None:
-        answer = await DeviceSignIn(grant, chosen.endpoint, clock, account).run(show)
-        await keep_sign_in(store, answer, now=clock.now(), margin=chosen.refresh_margin)
-
-    asyncio.run(sign_in())
+    with assembly.placing(account):
+        grant = _grant(chosen, **{way: given[way] for way in ("paste", "device")})
+        store = chosen.token_file(assembly.state, clock=clock)  # what cannot be written shows before
+        with _alone(store, account):
+            _Login(chosen, grant, store, clock).run(**given)
     if common.as_json:
         print_json({"account": account, "signed_in": True})
     else:
         click.echo(f"Signed in. Try: postbearer check {account}")
+
+
+def _grant(account: Account, *, paste: bool, device: bool) -> PersonGrant:
+    """The grant of `account`, if a person can sign in for it in this way."""
+    from postbearer.oauth import AuthorizationCode, PersonGrant
+
+    grant = account.grant
+    if not isinstance(grant, PersonGrant):
+        name = grant.name if grant else "none"
+        raise ConfigError(
+            f"Nobody signs in for {account.name}: its grant is {name}.",
+            key="grant",
+            hint='Set grant = "authorization-code", or "device-code", whichever the provider has.',
+        )
+    if paste and (device or not isinstance(grant, AuthorizationCode)):
+        raise UsageError("With a code to type there is nothing to paste.", hint="Leave --paste out.")
+    if (device or not isinstance(grant, AuthorizationCode)) and not grant.device_url:
+        raise ConfigError(
+            f"No device authorization endpoint is known for {account.name}.",
+            key="device-url",
+            hint="Sign in without --device: with --paste no browser is needed here. Or set device-url.",
+        )
+    return grant
+
+
+@contextmanager
+def _alone(store: TokenFile, account: str) -> Iterator[None]:
+    """Of two who sign in at once the second is told, rather than the first undone."""
+    from postbearer.keeping import FileLock
+
+    lock = FileLock(f"{store.path}.sign-in")
+    if not lock.acquire():
+        raise TokenUnavailable(
+            f"Somebody is signing in for {account} already.",
+            account=account,
+            code="busy",
+            hint="Finish that sign-in, or end it with Ctrl-C, and try again.",
+        )
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@dataclass(frozen=True, slots=True)
+class _Login:
+    """One sign-in, in one of three ways."""
+
+    account: Account
+    grant: PersonGrant
+    store: TokenFile
+    clock: Clock
+
+    def run(
+        self, *, paste: bool, device: bool, port: int | None, no_browser: bool, timeout: float | None
+    ) -> None:
+        from postbearer.oauth import AuthorizationCode, loopback_port
+
+        grant = self.grant
+        if device or not isinstance(grant, AuthorizationCode):
+            asyncio.run(self._by_device(timeout))
+            return
+        registered = loopback_port(grant.redirect_uri)
+        if paste or registered is None:
+            self._by_paste(grant, port)
+        else:
+            patience = PATIENCE if timeout is None else timeout
+            asyncio.run(self._by_browser(grant, port or registered, not no_browser, patience))
+
+    async def _keep(self, answer: TokenAnswer) -> None:
+        from postbearer.oauth import keep_sign_in
+
+        await keep_sign_in(self.store, answer, now=self.clock.now(), margin=self.account.refresh_margin)
+
+    async def _by_device(self, timeout: float | None) -> None:
+        from postbearer.oauth import DeviceSignIn
+
+        one = DeviceSignIn(self.grant, self.account.endpoint, self.clock, self.account.name)
+        try:
+            async with asyncio.timeout(timeout):
+                answer = await one.run(_show_code)
+        except TimeoutError:
+            raise GrantRefused(
+                f"Nobody typed the code within {timeout:g} s.",
+                account=self.account.name,
+                code="timeout",
+                who="mailbox user",
+                hint="Begin again, with a longer --timeout.",
+            ) from None
+        await self._keep(answer)
+
+    def _by_paste(self, grant: AuthorizationCode, port: int | None) -> None:
+        from postbearer.oauth import CodeSignIn, with_port
+
+        uri = with_port(grant.redirect_uri, port) if port else grant.redirect_uri
+        one = CodeSignIn(grant, self.account.endpoint, self.clock, self.account.name, uri)
+        _say(f"Open this address in any browser, and sign in{_as(grant)}:", "", f"  {one.url}", "")
+        _say(f"At the end the browser goes to {uri}, and may say that nothing is there.")
+        _say("Copy that whole address, or the code if one is shown, and paste it here:")
+        code = one.reader.pasted(_pasted())
+
+        async def redeem() -> None:
+            await self._keep(await one.redeem(code))
+
+        asyncio.run(redeem())
+
+    async def _by_browser(self, grant: AuthorizationCode, port: int, opens: bool, timeout: float) -> None:
+        from postbearer.cli.loopback import RedirectListener, bound
+        from postbearer.oauth import CodeSignIn
+
+        listener, uri = bound(grant.redirect_uri, port)
+        with listener:
+            one = CodeSignIn(grant, self.account.endpoint, self.clock, self.account.name, uri)
+            path = urlsplit(uri).path or "/"
+            async with RedirectListener(listener, path, one.reader, _tell) as waiting:
+                opened = opens and _open_browser(one.url)
+                first = "If no browser opens, open" if opened else "Open"
+                _say(f"{first} this address, and sign in{_as(grant)}:", "", f"  {one.url}", "")
+                _say(f"Waiting for the browser to come back, {timeout:g} s at most.")
+                if not opened:
+                    port = listener.getsockname()[1]
+                    _say(f"From another machine: ssh -L {port}:127.0.0.1:{port} …; or use --paste.")
+                await self._keep(await one.redeem(await waiting.code(timeout)))
+
+
+def _as(grant: AuthorizationCode) -> str:
+    return f" as {grant.user}" if grant.user else ""
+
+
+def _say(*lines: str) -> None:
+    for line in lines:
+        click.echo(printable(line), err=True)
+
+
+def _tell(refused: GrantRefused) -> None:
+    warn(f"{refused.message} Still waiting.", refused.hint)
+
+
+def _show_code(invitation: Invitation) -> None:
+    _say(f"Open {invitation.url} in any browser and type {invitation.code}")
+    _say(f"Waiting for you, {invitation.seconds / 60:.0f} minutes at most.")
+
+
+def _pasted() -> Secret:
+    """One line of standard input."""
+    if sys.stdin.isatty():
+        # Without it a terminal takes 4,095 characters of a line at most; some codes are longer.
+        from contextlib import suppress
+
+        with suppress(ImportError):
+            import readline  # noqa: F401
+        try:
+            line = input()
+        except EOFError:
+            line = ""
+    else:
+        line = sys.stdin.readline(_LONGEST_PASTE)
+    if not line.strip():
+        raise UsageError(
+            "Nothing was pasted.", hint="Begin again, and paste the address the browser ends at."
+        )
+    return Secret(line)
+
+
+def _open_browser(url: str) -> bool:
+    """Open `url` in a browser with a window of its own; whether there is one."""
+    import os
+    import threading
+    import webbrowser
+
+    windows = ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")
+    if sys.platform not in ("win32", "darwin") and not any(map(os.environ.get, windows)):
+        return False  # a browser within the terminal would fight with us for it
+    try:
+        browser = webbrowser.get()
+    except webbrowser.Error:
+        return False
+    threading.Thread(target=browser.open, args=(url,), daemon=True).start()  # some return when it is closed
+    return True

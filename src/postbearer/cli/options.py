@@ -56,6 +56,16 @@ class Listing(click.Group):
         return super().parse_args(ctx, args)
 
 
+def duration(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
+    """Callback of an option that takes a duration; its value is in seconds."""
+    from postbearer.config import parse_duration
+
+    try:
+        return None if value is None else parse_duration(value)
+    except ValueError as error:
+        raise click.BadParameter(f"{value!r} {error}.") from None
+
+
 def common_options(function: F) -> F:
     """Add ``--config`` and ``--verbose``; their values are in `Common`."""
     function = click.option(

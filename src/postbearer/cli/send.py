@@ -8,7 +8,7 @@ import click
 
 from postbearer.cli.exits import UnusableMessage, receipt_code
 from postbearer.cli.listening import Listener
-from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.options import Common, common_options, duration, json_option, pass_common
 from postbearer.cli.output import describe, print_json, printable, report, style
 from postbearer.cli.progress import Progress
 from postbearer.errors import Rejected, SenderNotAllowed, UsageError
@@ -31,15 +31,6 @@ def _mailboxes(context: click.Context, parameter: click.Parameter, given: Any) -
         if not boxes or (parameter.name == "sender" and len(boxes) > 1):
             raise click.BadParameter(f"{printable(value)!r} is not an address.")
     return given
-
-
-def _duration(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
-    from postbearer.config import parse_duration
-
-    try:
-        return None if value is None else parse_duration(value)
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} {error}.") from None
 
 
 def _fields(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> Any:
@@ -78,7 +69,7 @@ def _addresses(name: str, help: str) -> Callable[[F], F]:
 @click.option("--dsn-return", type=click.Choice(["full", "headers"]), help="What a report brings back.")
 @click.option("--dsn-id", default="", metavar="ID", help="What reports call the message.")
 @click.option("--wait/--no-wait", default=True, help="Wait while the account may not send.")
-@click.option("--timeout", metavar="DURATION", callback=_duration, help="How long to wait for that.")
+@click.option("--timeout", metavar="DURATION", callback=duration, help="How long to wait for that.")
 @json_option
 @common_options
 @pass_common

@@ -83,6 +83,9 @@ class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_onl
     issuer: Annotated[Url | None, Prose("Issuer whose metadata names the endpoints.")] = None
     token_url: Annotated[Url | None, Prose("Token endpoint.")] = None
     authorize_url: Annotated[Url | None, Prose("Authorization endpoint.")] = None
+    redirect_uri: Annotated[
+        str | None, Prose("Where the browser comes back to after a sign-in, as registered.")
+    ] = None
     device_url: Annotated[Url | None, Prose("Device authorization endpoint.")] = None
     scopes: Annotated[tuple[str, ...] | None, Prose("Scopes to ask for.")] = None
     audience: Annotated[str | None, Prose("Audience or resource to ask for.")] = None

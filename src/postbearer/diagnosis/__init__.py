@@ -5,8 +5,6 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
-    from postbearer.diagnosis.claims import Claims as Claims
-    from postbearer.diagnosis.claims import read_claims as read_claims
     from postbearer.diagnosis.commands import Command as Command
     from postbearer.diagnosis.examination import Diagnosis as Diagnosis
     from postbearer.diagnosis.explanation import Explanation as Explanation
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from postbearer.diagnosis.finding import worst as worst
 
 _EXPORTS = {
-    "claims": ["Claims", "read_claims"],
     "commands": ["Command"],
     "examination": ["Diagnosis"],
     "explanation": ["Explanation", "explain"],

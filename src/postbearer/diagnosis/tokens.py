@@ -12,13 +12,12 @@ from urllib.parse import urlsplit
 
 from postbearer.account import Account
 from postbearer.clock import Clock
-from postbearer.diagnosis.claims import Claims, is_guid, read_claims
 from postbearer.diagnosis.commands import Ids, consent
 from postbearer.diagnosis.failing import Explainer
 from postbearer.diagnosis.finding import Failure, Finding, Step
 from postbearer.diagnosis.masking import Mask
 from postbearer.errors import PostbearerError
-from postbearer.oauth import CachedSource, Token
+from postbearer.oauth import CachedSource, Claims, Token, is_guid, read_claims
 from postbearer.providers import Preset
 from postbearer.secret import Secret, SecretSource
 from postbearer.verdict import explain

@@ -7,6 +7,11 @@ from postbearer._lazy import lazy
 if TYPE_CHECKING:
     from postbearer.oauth.assertions import JwtBearer as JwtBearer
     from postbearer.oauth.assertions import WorkloadIdentity as WorkloadIdentity
+    from postbearer.oauth.claims import Claims as Claims
+    from postbearer.oauth.claims import is_guid as is_guid
+    from postbearer.oauth.claims import read_claims as read_claims
+    from postbearer.oauth.code import AuthorizationCode as AuthorizationCode
+    from postbearer.oauth.code import CodeSignIn as CodeSignIn
     from postbearer.oauth.device import DeviceCode as DeviceCode
     from postbearer.oauth.device import DeviceSignIn as DeviceSignIn
     from postbearer.oauth.device import Invitation as Invitation
@@ -25,6 +30,11 @@ if TYPE_CHECKING:
     from postbearer.oauth.grants import TokenGrant as TokenGrant
     from postbearer.oauth.inputs import resolved as resolved
     from postbearer.oauth.machine import GoogleMachine as GoogleMachine
+    from postbearer.oauth.person import PersonGrant as PersonGrant
+    from postbearer.oauth.redirect import WRONG_STATE as WRONG_STATE
+    from postbearer.oauth.redirect import RedirectReader as RedirectReader
+    from postbearer.oauth.redirect import loopback_port as loopback_port
+    from postbearer.oauth.redirect import with_port as with_port
     from postbearer.oauth.signing import ClientKey as ClientKey
     from postbearer.oauth.signing import certificate_ends as certificate_ends
     from postbearer.oauth.source import CachedSource as CachedSource
@@ -41,6 +51,8 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "assertions": ["JwtBearer", "WorkloadIdentity"],
+    "claims": ["Claims", "is_guid", "read_claims"],
+    "code": ["AuthorizationCode", "CodeSignIn"],
     "device": ["DeviceCode", "DeviceSignIn", "Invitation"],
     "endpoint": ["Endpoint", "TokenRequest", "read_answer", "scrub"],
     "grants": [
@@ -56,6 +68,8 @@ _EXPORTS = {
     ],
     "inputs": ["resolved"],
     "machine": ["GoogleMachine"],
+    "person": ["PersonGrant"],
+    "redirect": ["WRONG_STATE", "RedirectReader", "loopback_port", "with_port"],
     "signing": ["ClientKey", "certificate_ends"],
     "source": ["CachedSource", "TokenSource", "invalidate_blocking", "token_blocking"],
     "store": ["GrantStore", "Kept", "MemoryStore", "binding", "keep_sign_in"],

@@ -10,7 +10,8 @@ from postbearer.clock import Clock
 from postbearer.errors import GrantRefused, TokenUnavailable
 from postbearer.http import HttpResponse
 from postbearer.oauth.endpoint import Endpoint, TokenRequest, read_answer
-from postbearer.oauth.grants import Exchange, GrantContext, RefreshToken, client_fields
+from postbearer.oauth.grants import GrantContext, client_fields
+from postbearer.oauth.person import PersonGrant, accepted
 from postbearer.oauth.token import TokenAnswer
 from postbearer.secret import Secret
 
@@ -21,26 +22,10 @@ _LONGEST_WAIT = 60.0  # seconds between two questions, however often the way fai
 
 
 @dataclass(frozen=True, slots=True)
-class DeviceCode(RefreshToken):
-    """A sign-in by a code that a person types elsewhere; from then on a refresh token (RFC 6749 6).
-
-    `device_url` is the device authorization endpoint (RFC 8628 3.1).
-    """
+class DeviceCode(PersonGrant):
+    """A sign-in by a code that a person types elsewhere; from then on a refresh token (RFC 6749 6)."""
 
     name: ClassVar[str] = "device-code"
-
-    device_url: str = ""
-
-    def request(self, context: GrantContext) -> Exchange:
-        if context.refresh_token is None:
-            raise GrantRefused(
-                f"Nobody has signed in for {context.account or 'the account'} yet.",
-                account=context.account,
-                code="no_refresh_token",
-                who="mailbox user",
-                hint=f"Run: postbearer login {context.account}".rstrip(),
-            )
-        return RefreshToken.request(self, context)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +46,9 @@ class _Begun:
 
 @dataclass(slots=True)
 class DeviceSignIn:
-    """One sign-in for `account` with `grant`, asked for at `endpoint`."""
+    """One sign-in for `account` with `grant`, whichever it is, asked for at `endpoint`."""
 
-    grant: DeviceCode
+    grant: PersonGrant
     endpoint: Endpoint
     clock: Clock
     account: str = ""
@@ -72,20 +57,13 @@ class DeviceSignIn:
     async def run(self, show: Callable[[Invitation], object]) -> TokenAnswer:
         """`show` what the person has to do, and wait until it is done.
 
-        Raises `GrantRefused` when it was declined, came too late or brings no refresh token, and
-        `TokenUnavailable` when the server cannot be reached to begin with.
+        Raises `GrantRefused` when it was declined, came too late, brings no refresh token or is another
+        person's, and `TokenUnavailable` when the server cannot be reached to begin with.
         """
         self._secrets = {name: await source.read() for name, source in self.grant.sources().items()}
         begun = await self._begin()
         show(begun.invitation)
-        answer = await self._wait(begun)
-        if answer.refresh is None:
-            raise self._refused(
-                "The sign-in worked, but the server gave no refresh token: it would last for an hour.",
-                "no_refresh_token",
-                'Add "offline_access", or what the server calls it, to scopes.',
-            )
-        return answer
+        return accepted(await self._wait(begun), self.grant, self.account)
 
     async def _begin(self) -> _Begun:
         form, headers = client_fields(self.grant, self._context)

@@ -24,6 +24,8 @@ from postbearer.secret import Secret
 NOT_JSON = "not_json"  # code of the error for a 200 that is no token answer: a proxy or captive portal
 UNFIT = "unfit_token"  # code of the error for a token that must not be used
 
+SIGN_IN_AGAIN = "Sign in again, and put the new refresh token or password where the old one was."
+
 _TRANSIENT_STATUS = {408, 425, 429}
 _TRANSIENT = {"temporarily_unavailable", "server_error", "slow_down", "rate_limit_exceeded"}
 _PERSON = {  # error word -> who can cure it
@@ -113,6 +115,15 @@ def read_answer(
     return verdict
 
 
+def read_refusal(
+    fields: Mapping[str, object], url: str, *, account: str = "", secrets: Iterable[Secret] = ()
+) -> CredentialError:
+    """What the ``error`` in `fields`, a redirect from the server of `url`, means (RFC 6749 4.1.2.1)."""
+    return _Reading(HttpResponse(400), urlsplit(url).hostname or "", account, tuple(secrets), 0.0).refusal(
+        fields
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class _Reading:
     response: HttpResponse
@@ -126,7 +137,7 @@ class _Reading:
         if not isinstance(fields, dict):
             return self._not_json()
         if fields.get("error"):
-            return self._refusal(fields)
+            return self.refusal(fields)
         if not self.response.ok:
             return self._wrong_status()
         try:
@@ -138,7 +149,7 @@ class _Reading:
                 hint="Check that token-url is the token endpoint of the right server.",
             )
 
-    def _refusal(self, fields: Mapping[str, object]) -> CredentialError:
+    def refusal(self, fields: Mapping[str, object]) -> CredentialError:
         word = fields["error"]
         code = word if isinstance(word, str) and _WORD.match(word) else "unreadable error"
         code = scrub(code, self.secrets)
@@ -152,11 +163,7 @@ class _Reading:
                 text += f" ({name} {scrub(value, self.secrets)})"
         text += "."
         if code in _PERSON:
-            hint = (
-                ""
-                if self._skew()
-                else "Sign in again, and put the new refresh token or password where the old one was."
-            )
+            hint = "" if self._skew() else SIGN_IN_AGAIN
             return self._refused(text, code=code, who=_PERSON[code], hint=hint, configuration=False)
         if code in _CONFIGURATION:
             who, hint = _CONFIGURATION[code]

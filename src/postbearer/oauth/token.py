@@ -53,6 +53,7 @@ class TokenAnswer:
     refresh: Secret | None = None
     scope: str | None = None  # None: as asked (RFC 6749 5.1)
     refresh_lifetime: float | None = None  # seconds the refresh token lives, where the server says so
+    identity: Secret | None = None  # ID token: who signed in (OpenID Connect Core 3.1.3.3)
 
 
 class Unfit(ValueError):
@@ -66,13 +67,14 @@ def read_token(fields: Mapping[str, object]) -> TokenAnswer:
     if kind is not None and not (isinstance(kind, str) and kind.lower() == "bearer"):
         raise Unfit("token_type is not Bearer")
     refresh = fields.get("refresh_token")
-    scope = fields.get("scope")
+    scope, identity = fields.get("scope"), fields.get("id_token")
     return TokenAnswer(
         access=access_token(fields.get("access_token")),
         lifetime=lifetime(fields.get("expires_in")),
         refresh=refresh_token(refresh) if refresh else None,
         scope=scope if isinstance(scope, str) and (not scope or _VSCHAR.match(scope)) else None,
         refresh_lifetime=_refresh_lifetime(fields),
+        identity=Secret(identity) if isinstance(identity, str) else None,
     )
 
 

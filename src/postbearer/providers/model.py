@@ -108,6 +108,7 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     token_url: str = ""
     authorize_url: str = ""
     device_url: str = ""
+    redirect_uri: str = "http://127.0.0.1"  # RFC 8252 7.3; without a port, any
     default_tenant: str = ""
     tenant_required_by: tuple[GrantName, ...] = ()
     authorize_parameters: dict[str, str] = {}

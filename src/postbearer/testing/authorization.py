@@ -14,6 +14,7 @@ from postbearer.clock import Clock
 from postbearer.testing.faults import Faults, TokenFault
 from postbearer.testing.tokens import TokenRegister
 
+_IDENTITY = ("offline_access", "openid", "profile", "email")  # scopes that say nothing about mail
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
@@ -42,6 +43,7 @@ class Pending:
 
     client_id: str
     scope: str
+    identity: bool = False  # whether an ID token was asked for
     subject: str | None = None  # set when a person approves
     challenge: str = ""  # PKCE, S256
     redirect_uri: str = ""
@@ -139,7 +141,7 @@ class AuthorizationServer:
         return client_id
 
     def _scope(self, form: Mapping[str, str]) -> str:
-        asked = [each for each in form.get("scope", "").split() if each not in ("offline_access", "openid")]
+        asked = [each for each in form.get("scope", "").split() if each not in _IDENTITY]
         if unknown := [each for each in asked if each not in self._scopes]:
             raise Refusal("invalid_scope", f"AADSTS70011: The scope {unknown[0]!r} is not valid.")
         return " ".join(asked) or self._scopes[0]
@@ -189,6 +191,7 @@ class AuthorizationServer:
         self._pending[code] = Pending(
             form["client_id"],
             self._scope(form),
+            identity=_asks_who(form),
             challenge=form.get("code_challenge", ""),
             redirect_uri=form.get("redirect_uri", ""),
         )
@@ -200,7 +203,9 @@ class AuthorizationServer:
             raise Refusal("invalid_client", "This client is not registered.")
         code = secrets.token_urlsafe(24)
         user_code = "".join(secrets.choice("BCDFGHJKLMNPQRSTVWXZ") for _ in range(8))
-        self._pending[code] = Pending(form["client_id"], self._scope(form), user_code=user_code)
+        self._pending[code] = Pending(
+            form["client_id"], self._scope(form), identity=_asks_who(form), user_code=user_code
+        )
         return {
             "device_code": code,
             "user_code": user_code,
@@ -222,9 +227,23 @@ class AuthorizationServer:
         if pending is None or subject.lower() not in self._users:
             raise Refusal("access_denied", "There is no such sign-in, or no such user.")
         pending.subject = subject
+        return self._back(pending, {"code": code}, state)
+
+    def decline(self, code: str, state: str = "") -> str:
+        """A person says no (RFC 6749 4.1.2.1, RFC 8628 3.5). Returns what `approve` does."""
+        pending = self.find(code)
+        if pending is None:
+            raise Refusal("access_denied", "There is no such sign-in.")
+        pending.declined = True
+        said = {"error": "access_denied", "error_description": "AADSTS65004: The person declined."}
+        return self._back(pending, said, state)
+
+    def _back(self, pending: Pending, fields: Mapping[str, str], state: str) -> str:
+        """Where the browser goes, with who sends it there (RFC 9207)."""
         if not pending.redirect_uri:
             return ""
-        return f"{pending.redirect_uri}?{urlencode({'code': code, 'state': state})}"
+        query = urlencode({**fields, "state": state, "iss": self._register.issuer})
+        return f"{pending.redirect_uri}{'&' if '?' in pending.redirect_uri else '?'}{query}"
 
     def _code(self, client_id: str, form: Mapping[str, str]) -> dict[str, object]:
         pending = self._pending.get(form.get("code", ""))
@@ -235,8 +254,7 @@ class AuthorizationServer:
             raise Refusal("invalid_grant", "AADSTS501481: The code verifier does not match.")
         if form.get("redirect_uri", "") != pending.redirect_uri:
             raise Refusal("invalid_grant", "The redirect URI is not the one the sign-in began with.")
-        pending.used = True
-        return self._with_refresh(client_id, pending.subject, pending.scope)
+        return self._redeemed(client_id, pending, pending.subject)
 
     def _device(self, client_id: str, form: Mapping[str, str]) -> dict[str, object]:
         pending = self._pending.get(form.get("device_code", ""))
@@ -246,5 +264,15 @@ class AuthorizationServer:
             raise Refusal("access_denied", "The person declined.")
         if pending.subject is None:
             raise Refusal("authorization_pending", "Nobody has approved yet.")
+        return self._redeemed(client_id, pending, pending.subject)
+
+    def _redeemed(self, client_id: str, pending: Pending, subject: str) -> dict[str, object]:
         pending.used = True
-        return self._with_refresh(client_id, pending.subject, pending.scope)
+        answer = self._with_refresh(client_id, subject, pending.scope)
+        return answer | (
+            {"id_token": self._register.identity(client_id, subject)} if pending.identity else {}
+        )
+
+
+def _asks_who(form: Mapping[str, str]) -> bool:
+    return "openid" in form.get("scope", "").split()

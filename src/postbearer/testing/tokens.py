@@ -37,7 +37,7 @@ class TokenRegister:
     def __init__(self, clock: Clock, *, issuer: str, audience: str, lifetime: float, opaque: bool) -> None:
         self.lifetime = lifetime
         self._clock = clock
-        self._issuer = issuer
+        self.issuer = issuer
         self._audience = audience
         self._opaque = opaque
         self._access: dict[str, Issued] = {}
@@ -83,14 +83,15 @@ class TokenRegister:
         family.current = "refresh-" + secrets.token_urlsafe(48)
         return family.current
 
-    def _jwt(self, issued: Issued) -> str:
-        from joserfc import jwt
-        from joserfc.jwk import ECKey
+    def identity(self, client_id: str, subject: str) -> str:
+        """An ID token: who has signed in (OpenID Connect Core 2)."""
+        now = int(self._clock.now())
+        names = {"sub": subject, "email": subject, "preferred_username": subject}
+        return self._signed({"iss": self.issuer, "aud": client_id, "iat": now, "exp": now + 3600, **names})
 
-        if self._key is None:
-            self._key = ECKey.generate_key("P-256")
+    def _jwt(self, issued: Issued) -> str:
         claims: dict[str, Any] = {
-            "iss": self._issuer,
+            "iss": self.issuer,
             "aud": self._audience,
             "iat": int(self._clock.now()),
             "exp": int(issued.expires_at),
@@ -101,4 +102,12 @@ class TokenRegister:
             claims |= {"sub": issued.client_id, "roles": ["SMTP.SendAsApp"]}
         else:
             claims |= {"sub": issued.subject, "upn": issued.subject, "scp": issued.scope}
+        return self._signed(claims)
+
+    def _signed(self, claims: dict[str, Any]) -> str:
+        from joserfc import jwt
+        from joserfc.jwk import ECKey
+
+        if self._key is None:
+            self._key = ECKey.generate_key("P-256")
         return jwt.encode({"alg": "ES256", "typ": "JWT"}, claims, self._key)

@@ -77,6 +77,7 @@ class Web:
                 "token_endpoint": f"{base}/token",
                 "authorization_endpoint": f"{base}/authorize",
                 "device_authorization_endpoint": f"{base}/device_authorization",
+                "authorization_response_iss_parameter_supported": True,
                 "code_challenge_methods_supported": ["S256"],
                 "response_types_supported": ["code"],
                 "scopes_supported": list(self._sandbox.personality.scopes),
@@ -100,10 +101,13 @@ class Web:
 
     async def approve(self, request: Request) -> Response:
         form = await _form(request)
-        target = self._sandbox.authorization.approve(
-            form.get("code", ""), form.get("user", ""), form.get("state", "")
-        )
-        return RedirectResponse(target, 303) if target else page("notice.html", notice="Approved")
+        code, state = form.get("code", ""), form.get("state", "")
+        if "decline" in form:
+            target, notice = self._sandbox.authorization.decline(code, state), "Declined"
+        else:
+            target = self._sandbox.authorization.approve(code, form.get("user", ""), state)
+            notice = "Approved"
+        return RedirectResponse(target, 303) if target else page("notice.html", notice=notice)
 
     # Faults and facts -----------------------------------------------------------------------
 

@@ -1,8 +1,8 @@
-"""What stands in an access token, for people who look for a fault, and for nothing else.
+"""What stands in a token: for people who look for a fault, and to tell that another person signed in.
 
-Nobody but the mail server can tell whether a token is good: it is opaque to its client (RFC 6749 1.4),
-no signature is verified here, and nothing postbearer does depends on a claim. What a token holds is
-foreign text, so it is bounded and made printable before anybody sees it.
+Nobody but the mail server can tell whether an access token is good: it is opaque to its client
+(RFC 6749 1.4), no signature is verified here, and a claim never makes postbearer trust anything. What a
+token holds is foreign text, so it is bounded and made printable before anybody sees it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from postbearer.secret import Secret
 LONGEST = 64 * 1024  # characters of a token that is looked at
 _TEXT = 200  # characters of one claim
 _ITEMS = 20  # of a list
+_NAMES = ("upn", "preferred_username", "unique_name", "email")
 _GUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _LATEST = 253402300799.0  # the end of the year 9999
 
@@ -32,12 +33,17 @@ class Claims:
     scopes: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     tenant: str = ""
-    user: str = ""
+    names: tuple[str, ...] = ()  # what the person it was given to is called, best first
     app: str = ""
     object_id: str = ""  # of who it was given to
     issued: float | None = None  # Unix time
     expires: float | None = None  # Unix time
     bound: bool = False  # to a key or a certificate (RFC 7800)
+
+    @property
+    def user(self) -> str:
+        """The person it was given to."""
+        return next(iter(self.names), "")
 
     @property
     def app_only(self) -> bool:
@@ -78,7 +84,7 @@ def read_claims(token: Secret) -> Claims | None:
         ),
         roles=_list(fields.get("roles")),
         tenant=_text(fields, "tid"),
-        user=_text(fields, "upn", "preferred_username", "unique_name", "email"),
+        names=tuple(filter(None, (_text(fields, name) for name in _NAMES))),
         app=_text(fields, "appid", "azp", "client_id"),
         object_id=object_id if _GUID.fullmatch(object_id) else "",
         issued=_time(fields.get("iat")),

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbearer.diagnosis import Claims, read_claims
+from postbearer.oauth import Claims, read_claims
 from postbearer.secret import Secret
 
 

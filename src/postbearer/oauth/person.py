@@ -1,0 +1,73 @@
+"""What all sign-ins by a person have in common, however the person gets to the page."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from postbearer.errors import GrantRefused
+from postbearer.oauth.claims import read_claims
+from postbearer.oauth.endpoint import SIGN_IN_AGAIN
+from postbearer.oauth.grants import Exchange, GrantContext, RefreshToken
+from postbearer.oauth.token import TokenAnswer
+
+
+@dataclass(frozen=True, slots=True)
+class PersonGrant(RefreshToken):
+    """A refresh token (RFC 6749 6) that comes of a person's sign-in, by `postbearer login`.
+
+    `user` is who is to sign in, as the server calls them; `device_url` the device authorization
+    endpoint (RFC 8628 3.1), where there is one.
+    """
+
+    user: str = ""
+    device_url: str = ""
+
+    def request(self, context: GrantContext) -> Exchange:
+        login = f"Run: postbearer login {context.account}".rstrip()
+        if context.refresh_token is None:
+            raise GrantRefused(
+                f"Nobody has signed in for {context.account or 'the account'} yet.",
+                account=context.account,
+                code="no_refresh_token",
+                who="mailbox user",
+                hint=login,
+            )
+        try:
+            return (yield from RefreshToken.request(self, context))
+        except GrantRefused as refused:
+            refused.hint = refused.hint.replace(SIGN_IN_AGAIN, login)
+            raise
+
+
+def accepted(answer: TokenAnswer, grant: PersonGrant, account: str = "") -> TokenAnswer:
+    """`answer`, if a sign-in may be kept that brought it.
+
+    Raises `GrantRefused` if it would end within the hour, or is another person's than `grant.user`.
+    """
+    if answer.refresh is None:
+        raise GrantRefused(
+            "The sign-in worked, but the server gave no refresh token: it would last for an hour.",
+            account=account,
+            code="no_refresh_token",
+            who="mailbox user",
+            hint='Add "offline_access", or what the server calls it, to scopes.',
+        )
+    names = _names(answer)
+    if "@" in grant.user:  # a server may also tell a bare user name, which says nothing about an address
+        names = [name for name in names if "@" in name]
+    if grant.user and names and grant.user.casefold() not in map(str.casefold, names):
+        raise GrantRefused(
+            f"{names[0]} has signed in, and not {grant.user}.",
+            account=account,
+            code="other_user",
+            who="mailbox user",
+            hint=f"Sign in as {grant.user}, in a private window if the browser knows {names[0]} already. "
+            f'Or, if {names[0]} may use this mailbox, set token-user = "{names[0]}".',
+        )
+    return answer
+
+
+def _names(answer: TokenAnswer) -> list[str]:
+    """What the server calls who signed in, as far as that can be read."""
+    claims = [read_claims(token) for token in (answer.identity, answer.access) if token]
+    return [name for each in claims if each for name in each.names]
