@@ -5,7 +5,15 @@ from __future__ import annotations
 import tomllib
 from typing import Any
 
-from postbearer.importing import Draft, Imported, finish, read_dsconfig, read_msmtp, read_portal
+from postbearer.importing import (
+    Draft,
+    Imported,
+    finish,
+    read_dsconfig,
+    read_emailproxy,
+    read_msmtp,
+    read_portal,
+)
 
 
 def dsconfig(text: str, **options: str) -> Imported:
@@ -23,6 +31,12 @@ def portal(text: str | bytes, **options: Any) -> Imported:
 def msmtp(text: str, **options: Any) -> Imported:
     draft = Draft(".msmtprc", "msmtp")
     read_msmtp(text.encode(), draft, **options)
+    return finish(draft)
+
+
+def emailproxy(text: str) -> Imported:
+    draft = Draft("emailproxy.config", "emailproxy")
+    read_emailproxy(text.encode(), draft)
     return finish(draft)
 
 

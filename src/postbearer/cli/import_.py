@@ -70,6 +70,20 @@ def dsconfig(common: Common, file: BinaryIO, root: str, address: str, **how: Any
     _finish(common, draft, how)
 
 
+@command.command("emailproxy")
+@importing
+def emailproxy(common: Common, file: BinaryIO, **how: Any) -> None:
+    """Import the accounts of email-oauth2-proxy from its FILE, emailproxy.config.
+
+    The tokens it keeps are locked by the password of its client: people sign in anew.
+    """
+    from postbearer.importing import read_emailproxy
+
+    draft = _draft(file, "emailproxy", how["seal"])
+    read_emailproxy(_content(file), draft)
+    _finish(common, draft, how)
+
+
 @command.command("msmtp")
 @address_option
 @importing

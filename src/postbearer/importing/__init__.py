@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from postbearer.importing.draft import Draft as Draft
     from postbearer.importing.draft import Remark as Remark
     from postbearer.importing.dsconfig import read_dsconfig as read_dsconfig
+    from postbearer.importing.emailproxy import read_emailproxy as read_emailproxy
     from postbearer.importing.finishing import Imported as Imported
     from postbearer.importing.finishing import finish as finish
     from postbearer.importing.msmtp import read_msmtp as read_msmtp
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "draft": ["Draft", "Remark"],
     "dsconfig": ["read_dsconfig"],
+    "emailproxy": ["read_emailproxy"],
     "finishing": ["Imported", "finish"],
     "msmtp": ["read_msmtp"],
     "portal": ["URGENT", "parse_map", "read_portal"],

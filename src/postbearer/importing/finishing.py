@@ -67,6 +67,11 @@ def _placed(draft: Draft, account: AccountDraft, error: ConfigError) -> ConfigEr
 def _drop(draft: Draft, account: AccountDraft) -> None:
     """Take an account away; who would have turned to it turns to whom it would have turned to."""
     draft.accounts.remove(account)
+    for key, tables in list(draft.relay.items()):
+        if isinstance(tables, list) and isinstance(tables[0], dict):
+            draft.relay[key] = [each for each in tables if each.get("account") != account.name]
+            if not draft.relay[key]:
+                del draft.relay[key]
     for table in (draft.relay, *(each.keys for each in draft.accounts)):
         for key in ("account", *_NEIGHBOURS):
             if table.get(key) == account.name:
