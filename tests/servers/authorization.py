@@ -54,6 +54,7 @@ class AuthorizationServer:
         ready: dict[str, Any] = json.loads(line)
         self.issuer: str = ready["issuer"]
         self.token_url: str = ready["token_url"]
+        self.authorize_url: str = ready["authorize_url"]
         self.introspection_url: str = ready["introspection_url"]
         self.policy_url: str = ready["policy_url"]
         self.scope: str = ready["scope"]

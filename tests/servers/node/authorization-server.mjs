@@ -21,6 +21,14 @@ const CLIENTS = {
   basic: { token_endpoint_auth_method: 'client_secret_basic' },
   opaque: { format: 'opaque' },
   public: { token_endpoint_auth_method: 'none', grant_types: ['password', 'refresh_token'] },
+  browser: {
+    token_endpoint_auth_method: 'none',
+    application_type: 'native',
+    grant_types: ['authorization_code', 'refresh_token'],
+    response_types: ['code'],
+    redirect_uris: ['http://127.0.0.1'],
+    scope: `openid ${SCOPE} offline_access`,
+  },
   brief: { lifetime: 2 },
   large: { padding: 8_520 },
   oversize: { format: 'opaque', padding: 12_288 },
@@ -70,7 +78,7 @@ const resourceServer = (client) => ({
 const configuration = {
   clients: Object.values(clients).map(({ metadata }) => metadata),
   jwks: { keys: [signingKey] },
-  scopes: [SCOPE, 'offline_access'],
+  scopes: ['openid', SCOPE, 'offline_access'],
   findAccount: (_ctx, accountId) => ({ accountId, claims: () => ({ sub: accountId }) }),
   extraTokenClaims: (_ctx, token) => {
     const { extra } = clients[token.clientId];
@@ -90,7 +98,7 @@ const configuration = {
     ClientCredentials: (_ctx, token) => clients[token.clientId].extra.lifetime,
   },
   features: {
-    devInteractions: { enabled: false },
+    devInteractions: { enabled: true }, // pages that let anybody in, by any name
     clientCredentials: { enabled: true },
     introspection: { enabled: true, allowedPolicy: () => true },
     revocation: { enabled: true },
@@ -216,6 +224,7 @@ server.listen(0, '127.0.0.1', () => {
   console.log(JSON.stringify({
     issuer,
     token_url: `${issuer}/token`,
+    authorize_url: `${issuer}/auth`,
     policy_url: `${issuer}/policy`,
     introspection_url: `${issuer}/token/introspection`,
     key: { kid: signingKey.kid, pem: publicKey.export({ format: 'pem', type: 'spki' }) },
