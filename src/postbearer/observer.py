@@ -160,6 +160,24 @@ class AccountResumed(Event):
     """The account sends again."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expiring(Event):
+    """`what` of the account ends at `at` (Unix seconds), within `level` days; 0: it has ended."""
+
+    what: str
+    at: float
+    level: int
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog(Event):
+    """So many `messages` wait for the account, the oldest of them `since` then (Unix seconds)."""
+
+    messages: int
+    since: float
+
+
 @dataclass(frozen=True, slots=True)
 class Started(Event):
     """The relay listens on `addresses`."""
@@ -181,6 +199,21 @@ class Observer(Protocol):
     """Anything that wants to know."""
 
     def notice(self, event: Event) -> None: ...
+
+
+class Several:
+    """Several observers as one; each hears everything."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = list(observers)
+
+    def add(self, observer: Observer) -> None:
+        """From now on, `observer` hears as well."""
+        self._observers.append(observer)
+
+    def notice(self, event: Event) -> None:
+        for each in self._observers:
+            each.notice(event)
 
 
 class Silent:

@@ -21,9 +21,11 @@ from postbearer.cli.root import COMMANDS
 from postbearer.config.relay import (
     ClientSettings,
     ListenerSettings,
+    NotifySettings,
     RelaySettings,
     RetrySettings,
     RouteSettings,
+    WebhookSettings,
 )
 from postbearer.config.schema import AccountSettings, LimitSettings, Settings
 from postbearer.providers import Preset, Rule
@@ -67,6 +69,8 @@ def keys(settings: type[Struct]) -> list[str]:
         ("configuration.md", "## relay.clients", ClientSettings),
         ("configuration.md", "## relay.routes", RouteSettings),
         ("configuration.md", "## relay.retry", RetrySettings),
+        ("configuration.md", "## notify", NotifySettings),
+        ("configuration.md", "## notify.webhooks", WebhookSettings),
         ("sandbox.md", "### All faults", Faults),
         ("sandbox.md", "### At the token endpoint", TokenFault),
         ("sandbox.md", "### In the conversation", SmtpFault),

@@ -349,6 +349,19 @@ async def test_nobody_makes_a_message_delivered_by_hand(spool: Spool) -> None:
         await spool.change("m1", Status.DELIVERED, START)
 
 
+async def test_what_waits_is_counted_by_account(spool: Spool) -> None:
+    assert list(await spool.waiting()) == []
+    await accept(spool, "m1", recipients=("a@example.org", "b@example.org"), accepted=START - 60)
+    await accept(spool, "m2", due=START + 3600)
+    await accept(spool, "m3", account="other")
+    await accept(spool, "m4")
+    await spool.change("m4", Status.HELD, START)
+    found = {each.account: (each.messages, each.oldest) for each in await spool.waiting()}
+    assert found == {"work": (2, START - 60), "other": (1, START)}
+    await claim(spool, START)  # under way is not waiting
+    assert {each.account: each.messages for each in await spool.waiting()} == {"work": 1, "other": 1}
+
+
 async def test_statistics_count_recipients(spool: Spool) -> None:
     assert (await spool.statistics()).oldest is None
     await accept(spool, "m1", recipients=("a@example.org", "b@example.org"))

@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     from postbearer.config.providers import Providers as Providers
     from postbearer.config.relay import ClientSettings as ClientSettings
     from postbearer.config.relay import ListenerSettings as ListenerSettings
+    from postbearer.config.relay import NotifySettings as NotifySettings
     from postbearer.config.relay import RelaySettings as RelaySettings
     from postbearer.config.relay import RouteSettings as RouteSettings
+    from postbearer.config.relay import WebhookSettings as WebhookSettings
     from postbearer.config.schema import AccountSettings as AccountSettings
     from postbearer.config.schema import LimitSettings as LimitSettings
     from postbearer.config.schema import Settings as Settings
@@ -32,7 +34,14 @@ _EXPORTS = {
     "jsonschema": ["json_schema"],
     "loading": ["Configuration", "load", "parse"],
     "providers": ["Providers"],
-    "relay": ["ClientSettings", "ListenerSettings", "RelaySettings", "RouteSettings"],
+    "relay": [
+        "ClientSettings",
+        "ListenerSettings",
+        "NotifySettings",
+        "RelaySettings",
+        "RouteSettings",
+        "WebhookSettings",
+    ],
     "schema": ["AccountSettings", "LimitSettings", "Settings"],
     "search": ["find", "read"],
     "units": ["parse_duration", "parse_size"],

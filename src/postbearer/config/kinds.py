@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-Kind = Literal["duration", "size", "secret", "address", "host-port", "url", "account"]
+Kind = Literal["duration", "size", "secret", "address", "host-port", "url", "account", "webhook"]
 
 
 def _kind(kind: Kind, *examples: str) -> Meta:
@@ -25,6 +25,7 @@ Reference = Annotated[str, _kind("secret", "env:NAME", "file:/run/secrets/name",
 AddressText = Annotated[str, _kind("address", "alerts@example.org")]
 HostPort = Annotated[str, _kind("host-port", "mail.example.org:587")]
 Url = Annotated[str, _kind("url", "https://login.example.org/oauth2/token")]
+WebhookUrl = Annotated[str, _kind("webhook", "https://ops.example.org/hook", "env:HOOK_URL")]
 AccountName = Annotated[str, _kind("account", "alerts")]
 Day = Annotated[date, Meta(extra_json_schema={"examples": ["2027-03-01"]})]
 Count = Annotated[int, Meta(ge=1)]

@@ -15,6 +15,7 @@ from msgspec import inspect as types
 from postbearer.config.accounts import check_account, doubts, unknown_account
 from postbearer.config.environment import override, relevant
 from postbearer.config.locate import Lines, Path, dotted
+from postbearer.config.notifying import check_notify, notify_doubts
 from postbearer.config.providers import Providers
 from postbearer.config.schema import AccountSettings, Settings
 from postbearer.config.search import find, read
@@ -58,6 +59,7 @@ class Configuration:
         found = [problem for name, account in accounts for problem in doubts(name, account)]
         for name, table in self.settings.secret_stores.items():
             found += store_doubts(name, table)
+        found += notify_doubts(self.settings.notify, self.settings.accounts)
         return tuple(self.error(problem.path, problem.message, hint=problem.hint) for problem in found)
 
     def error(self, key: str | Path, message: str, *, hint: str = "") -> ConfigError:
@@ -146,6 +148,8 @@ def _whole(data: Mapping[str, Any], clean: Mapping[str, Any], providers: Provide
     for name, store in stores.items() if isinstance(stores, dict) else ():
         if isinstance(store, dict):
             yield from check_store(name, store)
+    notify = data.get("notify")
+    yield from check_notify(notify, accounts) if isinstance(notify, dict) else ()
     for path, named in _account_references(clean):
         if isinstance(named, str) and named not in accounts:
             yield unknown_account(path, named, accounts)

@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from postbearer.config.kinds import AccountName, AddressText, Count, Prose, Reference, Seconds, Size
+from postbearer.config.kinds import (
+    AccountName,
+    AddressText,
+    Count,
+    Prose,
+    Reference,
+    Seconds,
+    Size,
+    WebhookUrl,
+)
 
 Priority = Literal["urgent", "normal", "bulk"]
 
@@ -88,12 +97,26 @@ class HttpSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=T
     key: Annotated[str | None, Prose("Private key (PEM file).")] = None
 
 
-class NotifySettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """Who is told when an account pauses, a secret expires, mail fails."""
+class WebhookSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """An address that is called, and the secret that proves who calls."""
 
-    webhooks: Annotated[tuple[str, ...], Prose("URLs that are called.")] = ()
+    url: Annotated[WebhookUrl, Prose("Where to; a secret reference if the address is a secret.")]
+    secret: Annotated[Reference | None, Prose("Key of the signature (HMAC-SHA256).")] = None
+
+
+class NotifySettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """Who is told when an account pauses, something runs out, mail fails or waits too long."""
+
+    webhooks: Annotated[tuple[WebhookUrl | WebhookSettings, ...], Prose("Addresses that are called.")] = ()
     mail_to: Annotated[tuple[AddressText, ...], Prose("Addresses that get a message.")] = ()
     account: Annotated[AccountName | None, Prose("Account those messages leave from.")] = None
+    command: Annotated[
+        str | tuple[str, ...] | None, Prose("Program that gets each notice as JSON on standard input.")
+    ] = None
+    events: Annotated[
+        tuple[Literal["account", "expiry", "failure", "backlog"], ...], Prose("What is told.")
+    ] = ("account", "expiry", "failure", "backlog")
+    backlog_after: Annotated[Seconds | None, Prose("Mail that waits for longer is a backlog.")] = None
 
 
 class VaultSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):

@@ -47,6 +47,7 @@ def checks(stores: Collection[str]) -> dict[Kind, Callable[[str], Wrong]]:
         "address": address,
         "host-port": host_port,
         "url": url,
+        "webhook": lambda text: webhook(text, stores),
         "account": account_name,
     }
 
@@ -108,6 +109,21 @@ def url(text: str) -> Wrong:
             f"uses http:// for {host}: secrets would travel in the clear",
             "Write https://; plain http is for loopback only.",
         )
+    return None
+
+
+def webhook(text: str, stores: Collection[str] = ()) -> Wrong:
+    """A web address that may be called, or a reference to one. It is not echoed: it may be a secret."""
+    if not text.partition(":")[0].startswith("http"):
+        return reference(text, stores)
+    if wrong := url(text):
+        return wrong
+    from postbearer.http import check_url  # only for those who have webhooks
+
+    try:
+        check_url(text)
+    except UsageError as error:
+        return f"cannot be called: {error.message}", error.hint
     return None
 
 

@@ -74,6 +74,8 @@ class Walk:
 
     def _union(self, value: Any, expected: types.UnionType, path: Path) -> Any:
         for alternative in expected.types:
+            if isinstance(value, str if kind_of(alternative) else dict) and _is_precise(alternative):
+                return self.value(value, alternative, path)  # its own complaint says more than ours
             attempt = Walk(self.kinds)
             result = attempt.value(value, alternative, path)
             if not attempt.problems:
@@ -176,6 +178,10 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 def _misspelt(name: str, given: Collection[str], known: Collection[str]) -> bool:
     unknown = [key for key in given if key not in known]
     return any(did_you_mean(key, known) == f"Did you mean {name}?" for key in unknown)
+
+
+def _is_precise(expected: types.Type) -> bool:
+    return kind_of(expected) is not None or isinstance(plain(expected), types.StructType)
 
 
 def _without_none(union: types.UnionType) -> tuple[types.Type, ...]:

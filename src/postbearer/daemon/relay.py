@@ -12,11 +12,12 @@ from postbearer.account import Account
 from postbearer.assembly import Assembly
 from postbearer.clock import Clock, SystemClock
 from postbearer.daemon.plan import Door, Plan, relay_settings
+from postbearer.daemon.watching import Watching
 from postbearer.engine import Client, Intake, IntakeSettings, Reporter, Road, Rules, Worker
 from postbearer.errors import ConfigError
 from postbearer.forecast import endings
 from postbearer.oauth import CachedSource
-from postbearer.observer import Observer, PossibleDuplicate, Warned
+from postbearer.observer import Observer, PossibleDuplicate, Several, Warned
 from postbearer.operations import Operations
 from postbearer.store import Found, SqliteSpool
 from postbearer.submission import (
@@ -49,7 +50,7 @@ class Relay:
     ) -> None:
         """`runtime` is the folder of the sockets; the state folder unless given."""
         self._assembly = assembly
-        self._observer = observer
+        self._observer = Several(observer)
         self._clock = clock or SystemClock()
         self._runtime = runtime or Path(assembly.state.path)
         self._bounds = Bounds()
@@ -59,6 +60,7 @@ class Relay:
         self._tasks: list[asyncio.Task[None]] = []
         self._local: Sequence[Handover | ControlServer] = ()
         self._working: asyncio.Task[None] | None = None
+        self._watching: Watching
         self.spool: SqliteSpool
         self.worker: Worker
         self.intake: Intake
@@ -97,6 +99,7 @@ class Relay:
         """
         plan = Plan.of(assembly)
         accounts = self._accounts(assembly)
+        watched = self._watching.plan(assembly, accounts, _intake_settings(plan))
         if spool_path(assembly) != spool_path(self._assembly) or self._moved(plan):
             raise ConfigError(
                 "The spool and the addresses to listen on cannot change while the relay runs.",
@@ -104,6 +107,7 @@ class Relay:
                 hint="Restart it for that; nothing was changed now.",
             )
         self._assembly = assembly
+        self._watching.use(watched)
         self.intake.replace(plan.router, accounts, _intake_settings(plan))
         await self.worker.reload(self._roads(assembly, accounts), self._rules(plan))
         self.operations = self._operations(accounts)
@@ -132,6 +136,12 @@ class Relay:
 
     async def _begin(self, plan: Plan, accounts: dict[str, Account]) -> None:
         self._plan = plan
+        self._watching = Watching(
+            self._assembly, self.spool, lambda: self.worker, self._clock, self._observer
+        )
+        self._watching.load()
+        self._watching.use(self._watching.plan(self._assembly, accounts, _intake_settings(plan)))
+        self._observer.add(self._watching)
         self.worker = Worker(
             self.spool,
             self._roads(self._assembly, accounts),
@@ -165,7 +175,10 @@ class Relay:
             self._assembly.state, self.intake, clock=self._clock, observer=self._observer, client=local
         )
         self._drop.ensure()
-        self._tasks = [asyncio.create_task(self._drop.run(), name="drop folder")]
+        self._tasks = [
+            asyncio.create_task(self._drop.run(), name="drop folder"),
+            asyncio.create_task(self._watching.run(), name="watching"),
+        ]
 
     def _operations(self, accounts: dict[str, Account]) -> Operations:
         foresee = partial(endings, accounts.values(), self._assembly.state, self._clock)

@@ -6,6 +6,7 @@ from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
     from postbearer.diagnosis.commands import Command as Command
+    from postbearer.diagnosis.cure import cures as cures
     from postbearer.diagnosis.examination import Diagnosis as Diagnosis
     from postbearer.diagnosis.explanation import Explanation as Explanation
     from postbearer.diagnosis.explanation import explain as explain
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "commands": ["Command"],
+    "cure": ["cures"],
     "examination": ["Diagnosis"],
     "explanation": ["Explanation", "explain"],
     "finding": ["Failure", "Finding", "Step", "not_configured", "worst"],

@@ -11,12 +11,13 @@ if TYPE_CHECKING:
     from postbearer.forecast.ending import Facts as Facts
     from postbearer.forecast.ending import forecast as forecast
     from postbearer.forecast.ending import renewal_due as renewal_due
+    from postbearer.forecast.facts import LOGIN_GRANTS as LOGIN_GRANTS
     from postbearer.forecast.facts import endings as endings
     from postbearer.forecast.facts import gather as gather
 
 _EXPORTS = {
     "ending": ["DAY", "LEVELS", "Ending", "Facts", "forecast", "renewal_due"],
-    "facts": ["endings", "gather"],
+    "facts": ["LOGIN_GRANTS", "endings", "gather"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -6,7 +6,11 @@ from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
     from postbearer.keeping.cached import CachedSecret as CachedSecret
+    from postbearer.keeping.command import quoted as quoted
+    from postbearer.keeping.command import run_program as run_program
+    from postbearer.keeping.files import read_private as read_private
     from postbearer.keeping.files import sync_folder as sync_folder
+    from postbearer.keeping.files import write_private as write_private
     from postbearer.keeping.folder import SYSTEM_FOLDER as SYSTEM_FOLDER
     from postbearer.keeping.folder import StateFolder as StateFolder
     from postbearer.keeping.folder import default_state_folder as default_state_folder
@@ -28,7 +32,8 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "cached": ["CachedSecret"],
-    "files": ["sync_folder"],
+    "command": ["quoted", "run_program"],
+    "files": ["read_private", "sync_folder", "write_private"],
     "folder": ["SYSTEM_FOLDER", "StateFolder", "default_state_folder"],
     "key": ["KeyFile", "rotate_key"],
     "lock": ["FileLock"],

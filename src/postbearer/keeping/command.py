@@ -8,6 +8,7 @@ import shlex
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import Sequence
 from contextlib import suppress
 
 from postbearer.errors import SecretError, SecretUnavailable
@@ -44,28 +45,51 @@ class CommandSecret(ByPlace):
 
     async def read(self) -> Secret:
         try:
-            process = await asyncio.create_subprocess_exec(
-                *self._argv, stdin=DEVNULL, stdout=PIPE, stderr=PIPE, start_new_session=True
-            )
-        except OSError as error:
-            raise self._failed(f"cannot be run: {error.strerror}") from error
-        try:
-            async with asyncio.timeout(self._timeout):
-                output, complaint = await asyncio.gather(_bounded(process.stdout), _bounded(process.stderr))
-                status = await process.wait()
+            status, output, complaint = await run_program(self._argv, timeout=self._timeout)
         except TimeoutError:
             raise SecretUnavailable(
                 f"The command {self._argv[0]} was not done within {self._timeout:g} s.",
                 reference=self.reference,
             ) from None
-        finally:
-            await _end(process)
+        except OSError as error:
+            raise self._failed(f"cannot be run: {error.strerror}") from error
         if status != 0:
-            raise self._failed(f"failed with status {status}{_quoted(complaint)}")
+            raise self._failed(f"failed with status {status}{quoted(complaint)}")
         return text_secret(output, self.reference)
 
     def _failed(self, what: str) -> SecretError:
         return SecretError(f"The command {self._argv[0]} {what}.", reference=self.reference)
+
+
+async def run_program(
+    argv: Sequence[str], given: bytes | None = None, *, timeout: float = TIMEOUT
+) -> tuple[int, bytes, bytes]:
+    """Run a program without a shell: its status, what it printed, and what it complained of.
+
+    It reads `given`, or nothing. Raises `TimeoutError` after `timeout` seconds, when it and all that it
+    started is ended, and `OSError` when it cannot be run; a `TimeoutError` is one, so ask for that first.
+    """
+    process = await asyncio.create_subprocess_exec(
+        *argv, stdin=DEVNULL if given is None else PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
+    )
+    try:
+        async with asyncio.timeout(timeout):
+            output, complaint, _ = await asyncio.gather(
+                _bounded(process.stdout), _bounded(process.stderr), _feed(process.stdin, given)
+            )
+            status = await process.wait()
+    finally:
+        await _end(process)
+    return status, output, complaint
+
+
+async def _feed(stream: asyncio.StreamWriter | None, given: bytes | None) -> None:
+    if stream is None or given is None:
+        return
+    with suppress(ConnectionError):  # it need not read what it is given
+        stream.write(given)
+        await stream.drain()
+    stream.close()
 
 
 async def _bounded(stream: asyncio.StreamReader | None) -> bytes:
@@ -87,7 +111,8 @@ async def _end(process: Process) -> None:
         await process.wait()
 
 
-def _quoted(complaint: bytes) -> str:
+def quoted(complaint: bytes) -> str:
+    """The words of a program that failed, to go behind ours."""
     text = "".join(
         char if char.isprintable() else " " for char in complaint[: _SHOWN * 4].decode("utf-8", "replace")
     )

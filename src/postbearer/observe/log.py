@@ -18,8 +18,10 @@ from postbearer.observer import (
     AccountPaused,
     Attempted,
     Authenticated,
+    Backlog,
     Connected,
     Event,
+    Expiring,
     PossibleDuplicate,
     ServerFailed,
     TlsStarted,
@@ -39,6 +41,8 @@ _LEVELS: Mapping[type[Event], int] = {
     ServerFailed: logging.WARNING,
     AccountPaused: logging.WARNING,
     PossibleDuplicate: logging.WARNING,
+    Expiring: logging.WARNING,
+    Backlog: logging.WARNING,
 }
 
 

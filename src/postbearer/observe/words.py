@@ -10,9 +10,11 @@ from postbearer.observer import (
     AccountResumed,
     Attempted,
     Authenticated,
+    Backlog,
     Connected,
     DeliveryEnded,
     Event,
+    Expiring,
     Fate,
     PossibleDuplicate,
     Reloaded,
@@ -54,6 +56,11 @@ def _of_the_queue(event: Event) -> str:
             return f"the account is paused: {event.reason} {event.remedy}".rstrip() + until
         case AccountResumed():
             return "the account sends again"
+        case Expiring():
+            ends = f"has ended {_day(event.at)}" if event.level == 0 else f"ends {_day(event.at)}"
+            return f"{event.what} {ends}. {event.remedy}".rstrip()
+        case Backlog():
+            return f"{event.messages} messages wait, the oldest since {_day(event.since)}"
         case Started():
             return f"the relay listens on {event.addresses}"
         case Reloaded():
@@ -73,6 +80,10 @@ def _fate(fate: Fate) -> str:
 
 def _clock(at: float) -> str:
     return time.strftime("%H:%M:%S", time.localtime(at))
+
+
+def _day(at: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
 
 
 def _of_the_way(event: Event) -> str:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from postbearer.store.records import Statistics as Statistics
     from postbearer.store.records import Status as Status
     from postbearer.store.records import Target as Target
+    from postbearer.store.records import Waiting as Waiting
     from postbearer.store.spool import Spool as Spool
     from postbearer.store.spool import Staging as Staging
     from postbearer.store.sqlite import SqliteSpool as SqliteSpool
@@ -52,6 +53,7 @@ _EXPORTS = {
         "Statistics",
         "Status",
         "Target",
+        "Waiting",
     ],
     "spool": ["Spool", "Staging"],
     "sqlite": ["SqliteSpool"],

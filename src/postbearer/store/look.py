@@ -22,6 +22,7 @@ from postbearer.store.records import (
     Row,
     Statistics,
     Status,
+    Waiting,
 )
 
 SQL = queries("look")
@@ -122,6 +123,13 @@ def statistics(connection: apsw.Connection) -> Statistics:
         accounts.setdefault(account, {})[status] = count
     oldest = connection.execute(SQL["oldest"]).fetchone()
     return Statistics(counts=counts, by_account=accounts, oldest=oldest[0] if oldest else None)
+
+
+def waiting(connection: apsw.Connection) -> Sequence[Waiting]:
+    return [
+        Waiting(account=account, messages=messages, oldest=oldest)
+        for account, messages, oldest in connection.execute(SQL["waiting"])
+    ]
 
 
 def pauses(connection: apsw.Connection) -> Sequence[Pause]:

@@ -29,6 +29,7 @@ from postbearer.store.records import (
     Statistics,
     Status,
     Target,
+    Waiting,
 )
 from postbearer.store.spool import Staging
 
@@ -297,6 +298,17 @@ class MemorySpool:
             if any(delivery.open for delivery in kept.deliveries):
                 open_since.append(kept.message.accepted)
         return replace(result, oldest=min(open_since, default=None))
+
+    async def waiting(self) -> Sequence[Waiting]:
+        found: dict[str, dict[str, float]] = {}
+        for name, kept in self._kept.items():
+            for delivery in kept.deliveries:
+                if delivery.waiting and not delivery.lease:
+                    found.setdefault(delivery.account, {})[name] = kept.message.accepted
+        return [
+            Waiting(account=account, messages=len(accepted), oldest=min(accepted.values()))
+            for account, accepted in found.items()
+        ]
 
     async def retire(self, before: float) -> int:
         done = [

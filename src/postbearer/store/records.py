@@ -226,6 +226,15 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """How many messages wait for an account, and when the oldest of them was accepted."""
+
+    account: str
+    messages: int
+    oldest: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
     """Counts of recipients by status, and the age of the oldest open message."""
 

@@ -18,6 +18,7 @@ from postbearer.store.records import (
     Settlement,
     Statistics,
     Status,
+    Waiting,
 )
 
 
@@ -112,6 +113,10 @@ class Spool(Protocol):
         ...
 
     async def statistics(self) -> Statistics: ...
+
+    async def waiting(self) -> Sequence[Waiting]:
+        """What waits for its turn or its next attempt, by account; neither what is held nor under way."""
+        ...
 
     async def retire(self, before: float) -> int:
         """Remove messages all of whose recipients reached a final state before `before`; returns how many."""

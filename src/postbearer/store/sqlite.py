@@ -30,6 +30,7 @@ from postbearer.store.records import (
     Settlement,
     Statistics,
     Status,
+    Waiting,
 )
 from postbearer.store.spool import Staging
 from postbearer.store.writer import Writer
@@ -189,6 +190,9 @@ class SqliteSpool:
 
     async def statistics(self) -> Statistics:
         return await self._read(look.statistics)
+
+    async def waiting(self) -> Sequence[Waiting]:
+        return await self._read(look.waiting)
 
     async def retire(self, before: float) -> int:
         total, more = 0, True

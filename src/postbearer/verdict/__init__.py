@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from postbearer.verdict.verdict import Scope as Scope
     from postbearer.verdict.verdict import Verdict as Verdict
     from postbearer.verdict.verdict import Who as Who
+    from postbearer.verdict.verdict import by_rule as by_rule
 
 _EXPORTS = {
     "explaining": ["explain"],
     "judging": ["judge"],
     "queue_id": ["provider_queue_id"],
     "token": ["judge_token_error"],
-    "verdict": ["First", "Klass", "Phase", "Scope", "Verdict", "Who"],
+    "verdict": ["First", "Klass", "Phase", "Scope", "Verdict", "Who", "by_rule"],
 }
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

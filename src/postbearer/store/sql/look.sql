@@ -76,6 +76,12 @@ SELECT delivery.account, iif(delivery.state = 'l' AND recipient.state IN ('r', '
   FROM recipient JOIN delivery ON delivery.id = recipient.delivery
  GROUP BY 1, 2;
 
+-- name: waiting
+SELECT delivery.account, count(DISTINCT delivery.message), min(message.accepted)
+  FROM delivery JOIN message ON message.number = delivery.message
+ WHERE delivery.state = 'w'
+ GROUP BY delivery.account;
+
 -- name: oldest
 SELECT accepted FROM message
  WHERE EXISTS (SELECT 1 FROM delivery WHERE delivery.message = message.number AND state <> 'x')

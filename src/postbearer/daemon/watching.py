@@ -1,0 +1,177 @@
+"""Watching over the accounts of a relay: what it is made of, from the configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import shlex
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from postbearer.account import Account
+from postbearer.assembly import Assembly
+from postbearer.clock import Clock
+from postbearer.config import NotifySettings, WebhookSettings
+from postbearer.diagnosis import cures
+from postbearer.engine import IntakeSettings, Worker
+from postbearer.errors import StoreError
+from postbearer.forecast import endings
+from postbearer.observe import (
+    Channel,
+    Letters,
+    Notebook,
+    Program,
+    Sight,
+    Teller,
+    Watch,
+    Webhook,
+    Wishes,
+)
+from postbearer.observer import Event, Observer, Warned
+from postbearer.store import Spool
+
+NAME = "notices.json"
+LOOK_AGAIN = 60.0  # seconds after which a clock that was set is noticed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watched:
+    """What is watched, and who is told."""
+
+    channels: Mapping[str, Channel]
+    sight: Sight
+    wishes: Wishes
+
+
+class Watching:
+    """An observer of all that happens. Make it, `use` what `plan` makes of a configuration, `run` it."""
+
+    def __init__(
+        self, assembly: Assembly, spool: Spool, worker: Callable[[], Worker], clock: Clock, observer: Observer
+    ) -> None:
+        self._spool = spool
+        self._worker = worker
+        self._clock = clock
+        self._observer = observer
+        self._posted = asyncio.Event()
+        self._notebook = Notebook(Path(assembly.state.path, NAME), observer)
+        self._teller = Teller(self._notebook, {}, clock, observer)
+        self._watch = Watch(
+            self._notebook,
+            Sight(spool=spool, accounts={}, foresee=partial(endings, (), None, clock), cures=_nothing),
+            Wishes(),
+            clock=clock,
+            observer=observer,
+            targets=lambda: self._teller.targets,
+            posted=self._posted.set,
+        )
+
+    def notice(self, event: Event) -> None:
+        self._watch.notice(event)
+
+    def load(self) -> None:
+        """Take up what an earlier run told. Raises `StoreError`."""
+        self._notebook.load()
+
+    def plan(self, assembly: Assembly, accounts: dict[str, Account], settings: IntakeSettings) -> Watched:
+        """What another configuration means. Raises `ConfigError`."""
+        notify = assembly.configuration.settings.notify
+        usual = Wishes()
+        after = usual.backlog_after if notify.backlog_after is None else notify.backlog_after
+        return Watched(
+            channels=self._channels(assembly, notify, accounts, settings),
+            sight=Sight(
+                spool=self._spool,
+                accounts={name: account.address for name, account in accounts.items()},
+                foresee=partial(endings, tuple(accounts.values()), assembly.state, self._clock),
+                cures=partial(_cures, assembly, accounts),
+            ),
+            wishes=Wishes(topics=frozenset(notify.events), backlog_after=after),
+        )
+
+    def use(self, watched: Watched) -> None:
+        """Go by another configuration."""
+        self._teller.use(watched.channels)
+        self._watch.use(watched.sight, watched.wishes)
+        self._posted.set()
+
+    async def run(self) -> None:
+        """Watch, and tell."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch.run())
+            group.create_task(self._tell())
+
+    async def _tell(self) -> None:
+        while True:
+            self._posted.clear()
+            try:
+                due = await self._teller.deliver()
+            except StoreError as error:
+                self._observer.notice(Warned("", f"What was told cannot be noted: {error}"))
+                due = self._clock.now() + LOOK_AGAIN
+            seconds = min(max(due - self._clock.now(), 0.05), LOOK_AGAIN)
+            waker = asyncio.ensure_future(self._posted.wait())
+            sleeper = asyncio.ensure_future(self._clock.sleep(seconds))
+            try:
+                await asyncio.wait((waker, sleeper), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waker.cancel()
+                sleeper.cancel()
+
+    def _channels(
+        self,
+        assembly: Assembly,
+        notify: NotifySettings,
+        accounts: dict[str, Account],
+        settings: IntakeSettings,
+    ) -> dict[str, Channel]:
+        channels: dict[str, Channel] = {}
+        for each in notify.webhooks:
+            hook = each if isinstance(each, WebhookSettings) else WebhookSettings(url=each)
+            url = hook.url if hook.url.startswith("http") else assembly.secret_source(hook.url)
+            secret = assembly.secret_source(hook.secret) if hook.secret else None
+            # Named by a digest, as it stands in a file and the address may be a secret.
+            digest = hashlib.sha256(hook.url.encode()).hexdigest()[:12]
+            channels[f"webhook {digest}"] = Webhook(url, secret, self._clock)
+        if notify.command:
+            channels["command"] = Program(_argv(assembly, notify.command))
+        if notify.mail_to:
+            channels["mail"] = Letters(
+                notify.mail_to,
+                notify.account or "",
+                accounts,
+                spool=self._spool,
+                clock=self._clock,
+                observer=self._observer,
+                settings=settings,
+                paused=self._is_paused,
+                wrote=self._notebook.wrote,
+                wake=lambda: self._worker().wake(),
+            )
+        return channels
+
+    def _is_paused(self, name: str) -> bool:
+        outlet = self._worker().outlets.get(name)
+        return outlet is None or outlet.paused
+
+
+def _cures(assembly: Assembly, accounts: dict[str, Account], name: str, reason: str) -> Sequence[str]:
+    settings = assembly.configuration.account(name)
+    return cures(accounts[name], assembly.configuration.preset(settings), reason, settings.tenant or "")
+
+
+def _nothing(name: str, reason: str) -> Sequence[str]:
+    return ()
+
+
+def _argv(assembly: Assembly, command: str | tuple[str, ...]) -> tuple[str, ...]:
+    if not isinstance(command, str):
+        return command
+    try:
+        return tuple(shlex.split(command))
+    except ValueError as error:
+        raise assembly.configuration.error(
+            "notify.command", f"cannot be split: {error}", hint="Quote as for a shell."
+        ) from None

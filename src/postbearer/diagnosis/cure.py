@@ -1,0 +1,29 @@
+"""What a person types to revive an account that paused, as far as its reason tells."""
+
+from __future__ import annotations
+
+from postbearer.account import Account
+from postbearer.diagnosis.commands import Ids, commands_for
+from postbearer.forecast import LOGIN_GRANTS
+from postbearer.providers import Phase, Preset
+from postbearer.verdict import by_rule
+
+
+def cures(account: Account, preset: Preset, reason: str, tenant: str = "") -> tuple[str, ...]:
+    """Command lines, the most likely first; the last one always is the one that finds out more.
+
+    `reason` is the cause that the catalogue gave when the account paused.
+    """
+    grant = account.grant.name if account.grant is not None else ""
+    check = f"postbearer check {account.name}"
+    rule = next((rule for rule in account.smarthost.rules or () if rule.cause == reason), None)
+    login = (f"postbearer login {account.name}",) if grant in LOGIN_GRANTS else ()
+    if rule is None:
+        return (*login, check)
+    phase = Phase.AUTH if Phase.ANY in rule.phase else rule.phase[0]
+    client = str(getattr(account.grant, "client_id", ""))
+    ids = Ids(account.name, account.address, client, tenant)
+    typed = commands_for(by_rule(rule, phase), phase, preset, grant, ids)
+    if rule.configuration or phase is not Phase.TOKEN:
+        login = ()  # a new sign-in would meet the same refusal
+    return (*login, *(each.line for each in typed), check)

@@ -1,0 +1,87 @@
+"""A notice as a message, through the queue, by another account than the one it is about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from postbearer.clock import Clock
+from postbearer.engine import Client, Intake, IntakeSettings, Router, Submission, Terms
+from postbearer.envelope import Envelope, Recipient
+from postbearer.message import Draft, to_bytes
+from postbearer.observe.channels import NotTold
+from postbearer.observe.notice import Notice
+from postbearer.observer import Observer
+from postbearer.reply import Reply
+from postbearer.store import Priority, Spool
+
+CLIENT = Client(name="notices", priority=Priority.URGENT)
+
+
+class Letters:
+    """Puts messages to `to` into the queue; from there on they are as safe as any other.
+
+    `preferred` is the account they leave from, if it can; else the first of `accounts` that can.
+    """
+
+    def __init__(
+        self,
+        to: Sequence[str],
+        preferred: str,
+        accounts: Mapping[str, Terms],
+        *,
+        spool: Spool,
+        clock: Clock,
+        observer: Observer,
+        settings: IntakeSettings,
+        paused: Callable[[str], bool],
+        wrote: Callable[[str], None],
+        wake: Callable[[], None],
+    ) -> None:
+        self._to = tuple(to)
+        self._preferred = preferred
+        self._accounts = accounts
+        self._paused = paused
+        self._wrote = wrote
+
+        def make(account: str) -> Intake:
+            router = Router(default_account=account)
+            return Intake(
+                spool, router, accounts, clock=clock, observer=observer, settings=settings, wake=wake
+            )
+
+        self._intake = make
+
+    @property
+    def name(self) -> str:
+        return f"the message to {', '.join(self._to)}"
+
+    async def send(self, notice: Notice) -> None:
+        account = self._account(notice.account)
+        if account is None:
+            raise NotTold("No other account can send now.")
+        address = self._accounts[account].address
+        recipients = tuple(Recipient(each, notify=("NEVER",)) for each in self._to)
+        draft = Draft(
+            address,
+            self._to,
+            subject=f"postbearer: {notice.title}",
+            text=notice.letter(),
+            headers=[("Auto-Submitted", "auto-generated"), ("X-Postbearer-Notice", notice.id)],
+        )
+        envelope = Envelope(address, recipients)
+        intaking = await self._intake(account).begin(
+            Submission(client=CLIENT, envelope=envelope, protocol="local")
+        )
+        if isinstance(intaking, Reply):
+            raise NotTold(f"The queue did not take it: {intaking}.")
+        await intaking.write(to_bytes(draft.build()))
+        answer = await intaking.finish()
+        if isinstance(answer, Reply):
+            raise NotTold(f"The queue did not take it: {answer}.")
+        self._wrote(answer)
+
+    def _account(self, about: str) -> str | None:
+        """The account it leaves from: not the one it is about, unless there is no other and it works."""
+        others = [name for name in (self._preferred, *self._accounts) if name and name != about]
+        candidates = [name for name in (*others, about) if name in self._accounts]
+        return next((name for name in candidates if not self._paused(name)), None)
