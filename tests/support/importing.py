@@ -13,6 +13,7 @@ from postbearer.importing import (
     read_emailproxy,
     read_msmtp,
     read_portal,
+    read_saslxoauth2,
 )
 
 
@@ -37,6 +38,12 @@ def msmtp(text: str, **options: Any) -> Imported:
 def emailproxy(text: str) -> Imported:
     draft = Draft("emailproxy.config", "emailproxy")
     read_emailproxy(text.encode(), draft)
+    return finish(draft)
+
+
+def saslxoauth2(text: str, passwords: str = "", **options: str) -> Imported:
+    draft = Draft("sasl-xoauth2.conf", "sasl-xoauth2")
+    read_saslxoauth2(text.encode(), draft, passwords=passwords.encode(), **options)
     return finish(draft)
 
 

@@ -129,6 +129,29 @@ def properties(
     _finish(common, draft, how)
 
 
+@command.command("sasl-xoauth2")
+@click.option(
+    "--passwords", metavar="FILE", type=click.File("rb"), help="Postfix's password map, such as sasl_passwd."
+)
+@click.option("--root", metavar="FOLDER", default="", help="Folder that Postfix's client runs in, if any.")
+@address_option
+@importing
+def sasl_xoauth2(
+    common: Common, file: BinaryIO, passwords: BinaryIO | None, root: str, address: str, **how: Any
+) -> None:
+    """Import the mailboxes of sasl-xoauth2, Postfix's plug-in, from its FILE /etc/sasl-xoauth2.conf.
+
+    Mailboxes, servers and token files are named by Postfix's password map; without it, --address names one
+    mailbox.
+    """
+    from postbearer.importing import read_saslxoauth2
+
+    draft = _draft(file, "sasl-xoauth2", how["seal"])
+    entries = _content(passwords) if passwords else b""
+    read_saslxoauth2(_content(file), draft, passwords=entries, root=root, address=address)
+    _finish(common, draft, how)
+
+
 def _draft(file: BinaryIO, program: str, seal: bool) -> Draft:
     from postbearer.importing import Draft
 

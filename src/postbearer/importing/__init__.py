@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from postbearer.importing.portal import URGENT as URGENT
     from postbearer.importing.portal import parse_map as parse_map
     from postbearer.importing.portal import read_portal as read_portal
+    from postbearer.importing.saslxoauth2 import read_saslxoauth2 as read_saslxoauth2
 
 _EXPORTS = {
     "draft": ["Draft", "Remark"],
@@ -23,6 +24,7 @@ _EXPORTS = {
     "finishing": ["Imported", "finish"],
     "msmtp": ["read_msmtp"],
     "portal": ["URGENT", "parse_map", "read_portal"],
+    "saslxoauth2": ["read_saslxoauth2"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)
