@@ -36,6 +36,10 @@ VAULT = 'type = "hashicorp-vault"\naddress = "https://vault.example.org"\n'
         ('type = "azure-key-vault"\ncloud = "chine"\n', "cloud", "cannot be 'chine'", "china?"),
         ('type = "gcp-secret-manager"\nserviceaccount = "env:X"\n', "serviceaccount",
          "is not a known key", "service-account?"),
+        ('type = "aws-secrets-manager"\nregoin = "x"\n', "regoin", "is not a known key", "region?"),
+        ('type = "aws-secrets-manager"\nsecret-access-key = "wJal"\n', "secret-access-key",
+         "not a secret reference", "env:NAME"),
+        ('type = "keyring"\nservice = "x"\n', "service", "is not a known key", "type, cache"),
         ('type = "conjur"\naddress = "conjur.example.org"\n', "address", "is not a web URL", "https"),
         (VAULT + "cache = []\n", "cache", "is not a duration", ""),
     ],
@@ -74,4 +78,4 @@ def test_our_own_variables_override_settings(written: Write) -> None:
 
 
 def test_every_scheme_that_may_be_written_can_be_opened() -> None:
-    assert set(reference._BUILT_IN) <= set(SCHEMES)
+    assert set(reference._BUILT_IN) == set(SCHEMES)

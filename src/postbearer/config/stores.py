@@ -53,6 +53,19 @@ class VaultStore(Store):
     kv_version: Annotated[Annotated[int, Meta(ge=1, le=2)] | None, Prose("Version of the KV engine.")] = None
 
 
+class AwsStore(Store):
+    """AWS Secrets Manager."""
+
+    region: Annotated[str | None, Prose("Region of the secrets.")] = None
+    endpoint: Annotated[Url | None, Prose("URL of the service.")] = None
+    ca_file: CaFile = None
+    profile: Annotated[str | None, Prose("Profile in the files of AWS's tools.")] = None
+    role: Annotated[str | None, Prose("Role to assume (ARN).")] = None
+    access_key_id: Annotated[str | None, Prose("Id of an access key.")] = None
+    secret_access_key: Annotated[Reference | None, Prose("The key itself.")] = None
+    session_token: Annotated[Reference | None, Prose("Token of a temporary key.")] = None
+
+
 class AzureStore(Store):
     """Azure Key Vault."""
 
@@ -100,6 +113,7 @@ _TYPES: dict[str, type[Store]] = {
     "azure-key-vault": AzureStore,
     "gcp-secret-manager": GoogleStore,
     "conjur": ConjurStore,
+    "aws-secrets-manager": AwsStore,
 }
 
 

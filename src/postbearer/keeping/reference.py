@@ -34,6 +34,8 @@ _BUILT_IN = {  # scheme -> module and function; loaded when a reference of that 
     "azure-key-vault": "postbearer.keeping.azure:open_azure",
     "gcp-secret-manager": "postbearer.keeping.gcp:open_gcp",
     "conjur": "postbearer.keeping.conjur:open_conjur",
+    "aws-secrets-manager": "postbearer.keeping.aws:open_aws",
+    "keyring": "postbearer.keeping.keyring:open_keyring",
 }
 
 
