@@ -1,0 +1,160 @@
+"""A mail backend for Django: ``EMAIL_BACKEND = "postbearer.integrations.django.EmailBackend"``.
+
+What it sends goes by a `Mailer`: a token instead of a password, limits kept to together with all other
+processes of the site's user, other servers when one is down.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import smtplib
+import threading
+from collections.abc import Sequence
+from email import message_from_bytes
+from typing import TYPE_CHECKING, Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.mail.backends.base import BaseEmailBackend
+
+from postbearer.account import Account
+from postbearer.envelope import Envelope
+from postbearer.errors import ConfigError, PostbearerError
+from postbearer.mailer import Mailer
+from postbearer.message import parse_mailboxes
+from postbearer.outcome import Receipt
+
+if TYPE_CHECKING:
+    from django.core.mail import EmailMessage
+
+TIMEOUT = 60.0  # seconds a request waits for the account's limits, unless the site says otherwise
+_log = logging.getLogger(__name__)
+
+
+class NotSent(smtplib.SMTPException):
+    """A message could not be sent. Its cause, in `error` too, is the `PostbearerError` that says why.
+
+    Code that catches what Django documents, `smtplib.SMTPException`, goes on working.
+    """
+
+    def __init__(self, error: PostbearerError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class EmailBackend(BaseEmailBackend):
+    """Sends Django's messages through one account.
+
+    `account` is the name of one in the configuration file `config`, or an `Account`; `timeout` is how many
+    seconds to wait for the account's limits. They come from the settings ``POSTBEARER_ACCOUNT``,
+    ``POSTBEARER_CONFIG`` and ``POSTBEARER_TIMEOUT`` unless given. As with Django's own SMTP backend, an open
+    one is reused, and may be used by several threads, one after another.
+
+    Raises `ImproperlyConfigured` for settings that cannot work, also with `fail_silently`.
+    """
+
+    def __init__(
+        self,
+        *,
+        account: Account | str | None = None,
+        config: str | os.PathLike[str] | None = None,
+        timeout: float | None = None,
+        fail_silently: bool = False,
+        **options: Any,
+    ) -> None:
+        if "alias" not in options:  # before MAILERS of Django 6.1, send_mail() gives these to every backend
+            options.pop("username", None)
+            options.pop("password", None)
+        super().__init__(**options)  # type: ignore[no-untyped-call] # it tells of those nobody knows
+        self.fail_silently = fail_silently
+        chosen: Any = account or getattr(settings, "POSTBEARER_ACCOUNT", "")
+        self.account: Account | str = chosen
+        self.config = config or getattr(settings, "POSTBEARER_CONFIG", None)
+        self.timeout = timeout if timeout is not None else getattr(settings, "POSTBEARER_TIMEOUT", TIMEOUT)
+        self.connection: Mailer | None = None
+        self._lock = threading.RLock()
+        if not self.account:
+            raise ImproperlyConfigured(
+                "postbearer does not know which account to send by: set POSTBEARER_ACCOUNT to the name of "
+                "one in its configuration file, or give the backend account=."
+            )
+
+    def open(self) -> bool | None:  # pyright: ignore[reportIncompatibleMethodOverride] - Django's own do so
+        """Make ready to send. Says whether that was needed; None if it failed silently.
+
+        Nothing is connected yet: trouble on the way shows when something is sent.
+        """
+        with self._lock:
+            if self.connection is not None:
+                return False
+            try:
+                self.connection = self._mailer()
+            except ConfigError as error:
+                raise ImproperlyConfigured(str(error)) from error
+            except PostbearerError as error:
+                if self.fail_silently:
+                    return None
+                raise NotSent(error) from error
+            return True
+
+    def close(self) -> None:
+        """Say goodbye to the server."""
+        with self._lock:
+            mailer, self.connection = self.connection, None
+            if mailer is not None:
+                mailer.close()
+
+    def send_messages(self, email_messages: Sequence[EmailMessage]) -> int:
+        """Send messages and return how many somebody was accepted for.
+
+        Raises `NotSent` for the first that was not, unless that is to be silent, and `ValueError` for what
+        can be no address. Each message that was sent has a `Receipt` in its attribute ``receipt``.
+        """
+        if not email_messages:
+            return 0
+        with self._lock:
+            opened = self.open()
+            if self.connection is None:
+                return 0
+            try:
+                return sum(self._send(self.connection, message) for message in email_messages)
+            finally:
+                if opened:
+                    self.close()
+
+    def _mailer(self) -> Mailer:
+        if isinstance(self.account, str):
+            return Mailer.from_config(self.account, config=self.config)
+        return Mailer(self.account)
+
+    def _send(self, mailer: Mailer, message: Any) -> bool:
+        if not message.recipients():
+            return False
+        envelope = _envelope(mailer.account, message)
+        # As plain parts: those of Django before 6.0 insist on their own encoding, and would not go 7-bit.
+        content = message_from_bytes(message.message().as_bytes())
+        try:
+            receipt = mailer.send(content, envelope, timeout=self.timeout)
+        except PostbearerError as error:
+            if self.fail_silently:
+                return False
+            raise NotSent(error) from error
+        message.receipt = receipt
+        _tell(receipt)
+        return True
+
+
+def _envelope(account: Account, message: Any) -> Envelope:
+    """To, Cc and Bcc as Django keeps them: the header may say something else, and never names Bcc."""
+    addresses = [box.address for each in message.recipients() for box in parse_mailboxes(str(each))]
+    if account.sender.rule == "force":
+        return Envelope.of(account.address, addresses)
+    authors = parse_mailboxes(str(message.from_email))
+    return Envelope.of(authors[0].address if authors else "", addresses)
+
+
+def _tell(receipt: Receipt) -> None:
+    """Django knows only sent or not; who was refused while others were accepted goes to the log."""
+    for outcome in receipt.refused:
+        _log.warning("A recipient was not accepted: %s. %s", outcome, outcome.remedy)
