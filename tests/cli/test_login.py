@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -265,6 +266,16 @@ def test_nobody_who_comes_back_is_a_timeout(account: Home) -> None:
     assert "--paste" in ran.err
 
 
+@pytest.mark.parametrize("way", [(), ("--paste",)])
+def test_ctrl_c_ends_it_at_once(account: Home, way: tuple[str, ...]) -> None:
+    with login(account, *way) as one:
+        one.url()
+        one.process.send_signal(signal.SIGINT)
+        ran = one.end()
+    assert ran.code == 130
+    assert "Traceback" not in ran.err
+
+
 def test_of_two_logins_at_once_the_second_is_told(account: Home) -> None:
     with login(account) as first:
         url = first.url()
@@ -332,9 +343,8 @@ def test_a_redirect_that_no_browser_should_follow_is_named(home: Home, postbeare
     configure(home, postbearer_sandbox, **{"redirect-uri": "http://relay.example.org/"})
     ran = home.run("login", "sandbox")
     assert ran.code == 78
-    assert (
-        "accounts.sandbox.redirect-uri: The redirect URI would bring the code to relay.example.org" in ran.err
-    )
+    assert "accounts.sandbox.redirect-uri: cannot be used." in ran.err
+    assert "would bring the code to relay.example.org in the clear" in ran.err
 
 
 def test_an_account_that_nobody_signs_in_for_is_78(home: Home) -> None:

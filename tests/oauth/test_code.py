@@ -16,6 +16,8 @@ from postbearer.http import HttpResponse
 from postbearer.oauth import AuthorizationCode, CodeSignIn, Endpoint, GrantContext, loopback_port, with_port
 from postbearer.secret import Secret
 from postbearer.testing import ManualClock, Sandbox
+from support.canary import assert_absent
+from support.planted import told
 from support.tokenserver import TokenServer, said
 
 GRANT = AuthorizationCode(
@@ -158,6 +160,7 @@ def test_a_person_may_paste_the_address_or_the_code(clock: ManualClock, pasted: 
         ("https://login.example.org/", "no_code"),
         ("", "no_code"),
         ("ünïcode", "no_code"),
+        ("http://[::1?code=abc", "no_code"),
     ],
 )
 def test_what_was_pasted_wrongly_is_named(clock: ManualClock, pasted: str, code: str) -> None:
@@ -200,6 +203,22 @@ async def test_the_right_person_is_known_by_any_name(
 ) -> None:
     server.script.append(said(access_token="abc", refresh_token="r", id_token=jwt(**claims)))
     assert await sign_in(clock, server.url).redeem(Secret("c-1"))
+
+
+@pytest.mark.parametrize("act", ["code", "pasted", "redeem"])
+async def test_no_error_holds_the_code(server: TokenServer, clock: ManualClock, act: str) -> None:
+    server.script.append(said(400, error="invalid_grant", error_description="canary-of-the-code is used"))
+    one = sign_in(clock, server.url)
+    query = Secret("state=another&code=canary-of-the-code")
+    acts = {
+        "code": lambda: one.reader.code(query),
+        "pasted": lambda: one.reader.pasted(Secret(f"{BACK}/?{query.reveal()}")),
+    }
+    with pytest.raises(GrantRefused) as caught:
+        await one.redeem(Secret("canary-of-the-code")) if act == "redeem" else acts[act]()
+    shown = told(caught.value)
+    assert_absent("canary-of-the-code", shown)
+    assert_absent(one._verifier.reveal(), shown)
 
 
 def test_a_page_that_nobody_should_see_is_refused(clock: ManualClock) -> None:

@@ -14,12 +14,15 @@ BEGUN = said(
     device_code="dev-1", user_code="WXYZ", verification_uri="https://login.example.org/d", expires_in=60
 )
 PENDING = said(400, error="authorization_pending")
+OTHER = "e30.eyJlbWFpbCI6ICJvdGhlckBleGFtcGxlLm9yZyJ9.x"  # {"email": "other@example.org"}
 SIGNED_IN = said(access_token="abc", token_type="Bearer", expires_in=3600, refresh_token="r-1")
 
 
 async def sign_in(server: TokenServer, clock: ManualClock, *script: object) -> TokenAnswer:
     server.script.extend(script)  # type: ignore[arg-type]
-    grant = DeviceCode("relay", device_url=server.url, authentication="none", scopes=["mail"])
+    grant = DeviceCode(
+        "relay", device_url=server.url, authentication="none", scopes=["mail"], user="alerts@example.org"
+    )
     shown: list[Invitation] = []
     answer = await DeviceSignIn(grant, Endpoint(server.url), clock, "alerts").run(shown.append)
     assert shown == [Invitation("https://login.example.org/d", "WXYZ", 60)]
@@ -50,6 +53,7 @@ async def test_a_fault_in_between_ends_nothing(server: TokenServer, clock: Manua
         ([BEGUN, said(400, error="access_denied")], "access_denied", "Sign in again"),
         ([BEGUN, *[PENDING] * 20], "expired_token", "Begin again"),
         ([BEGUN, said(access_token="abc", expires_in=3600)], "no_refresh_token", "offline_access"),
+        ([BEGUN, said(access_token="abc", refresh_token="r", id_token=OTHER)], "other_user", "token-user ="),
         ([said(400, error="invalid_client")], "invalid_client", "client-id"),
         ([said(verification_uri="x")], "unfit_token", "token-url"),
     ],

@@ -11,6 +11,7 @@ from postbearer.config.providers import Providers
 from postbearer.config.schema import AccountSettings
 from postbearer.config.values import account_name, is_loopback
 from postbearer.config.walk import Problem, did_you_mean
+from postbearer.errors import ConfigError
 from postbearer.providers import Preset
 
 # Per grant: groups of keys, of each of which one must be there.
@@ -73,6 +74,7 @@ def check_account(
         yield from _provider(base, given, chosen)
     elif isinstance(provider, str):
         yield Problem((*base, "provider"), f"cannot be {provider!r}", did_you_mean(provider, known))
+    yield from _redirect(base, given)
     yield from _tls(base, given)
     yield from _neighbours(base, name, given, others)
 
@@ -172,6 +174,16 @@ def _endpoints(base: Path, given: Mapping[str, Any], chosen: Preset) -> Iterator
 def _has(given: Mapping[str, Any], key: str, grant: str) -> bool:
     """Whether a key is there, or the platform gives its value to pods with a federated identity."""
     return key in given or (grant == "workload-identity" and bool(os.environ.get(_PLATFORM.get(key, ""))))
+
+
+def _redirect(base: Path, given: Mapping[str, Any]) -> Iterator[Problem]:
+    if isinstance(uri := given.get("redirect-uri"), str):
+        from postbearer.oauth import loopback_port
+
+        try:
+            loopback_port(uri)
+        except ConfigError as error:
+            yield Problem((*base, "redirect-uri"), f"cannot be used. {error.message}", error.hint)
 
 
 def _tls(base: Path, given: Mapping[str, Any]) -> Iterator[Problem]:

@@ -47,18 +47,16 @@ class RedirectReader:
 
         Raises what `code` raises; where there is no state, none can be wrong.
         """
-        pasted = "".join(text.reveal().split())  # a terminal may have broken the line
-        query = urlsplit(pasted).query if "://" in pasted or pasted.startswith("?") else ""
-        if query or re.match(r"(code|state|error)=", pasted):
-            return self.code(Secret(query or pasted))
-        plain = unquote(pasted) if _ESCAPE.search(pasted) else pasted
-        if "://" in plain or not _CODE.match(plain):
-            raise self._refused(
-                "What was pasted holds no code.",
-                "no_code",
-                "Paste the whole address that the browser ended at, with all that stands behind the ?.",
-            )
-        return Secret(plain)
+        query, code = _pasted(text)
+        if query is not None:
+            return self.code(query)
+        if code is not None:
+            return code
+        raise self._refused(
+            "What was pasted holds no code.",
+            "no_code",
+            "Paste the whole address that the browser ended at, with all that stands behind the ?.",
+        )
 
     def _read(self, query: str) -> Secret | CredentialError:
         try:
@@ -97,6 +95,19 @@ class RedirectReader:
 
     def _refused(self, text: str, code: str, hint: str = "Sign in again.") -> GrantRefused:
         return GrantRefused(text, account=self.account, code=code, who="mailbox user", hint=hint)
+
+
+def _pasted(text: Secret) -> tuple[Secret | None, Secret | None]:
+    """What was pasted as a query, or else as a code, or as neither."""
+    pasted = "".join(text.reveal().split())  # a terminal may have broken the line
+    try:
+        query = urlsplit(pasted).query if "://" in pasted or pasted.startswith("?") else ""
+    except ValueError:
+        return None, None
+    if query or re.match(r"(code|state|error)=", pasted):
+        return Secret(query or pasted), None
+    plain = unquote(pasted) if _ESCAPE.search(pasted) else pasted
+    return None, Secret(plain) if "://" not in plain and _CODE.match(plain) else None
 
 
 def loopback_port(uri: str) -> int | None:
