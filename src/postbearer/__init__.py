@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from postbearer.oauth import ClientKey as ClientKey
     from postbearer.oauth import CommandToken as CommandToken
     from postbearer.oauth import JwtBearer as JwtBearer
+    from postbearer.oauth import ManagedIdentity as ManagedIdentity
     from postbearer.oauth import Password as Password
     from postbearer.oauth import RefreshToken as RefreshToken
     from postbearer.oauth import StaticToken as StaticToken
@@ -100,6 +101,7 @@ _EXPORTS = {
         "ClientKey",
         "CommandToken",
         "JwtBearer",
+        "ManagedIdentity",
         "Password",
         "RefreshToken",
         "StaticToken",

@@ -45,6 +45,7 @@ class Options(TypedDict, total=False):
     certificate: ClientCertificate
     proxy: str
     token_url: str
+    issuer: str
     token_ca_file: str
     username: str  # SMTP login, when it is not the address
     authentication: Literal["oauth", "password", "certificate", "none"]
@@ -165,7 +166,7 @@ class Account:
     def binding(self) -> str:
         """What its tokens are bound to: a token got for this is never used for anything else."""
         return binding(
-            token_url=self.endpoint.url,
+            token_url=self.endpoint.place,
             client_id=str(getattr(self.grant, "client_id", "")),
             grant=self.grant.name if self.grant else "",
             scopes=tuple(getattr(self.grant, "scopes", ())),
@@ -263,14 +264,16 @@ def _smarthost(preset: Preset, address: str, limits: ProviderLimits, options: Op
 def _endpoint(preset: Preset, grant: Grant | None, tenant: str, options: Options) -> Endpoint:
     if grant is None or grant.asks != "token endpoint":
         return Endpoint("")
-    url = options.get("token_url") or preset.endpoint(preset.token_url, tenant)
-    if not url:
+    issuer = options.get("issuer", "")
+    url = options.get("token_url") or ("" if issuer else preset.endpoint(preset.token_url, tenant))
+    issuer = issuer or preset.endpoint(preset.issuer, tenant)
+    if not (url or issuer):
         raise ConfigError(
             f"The grant {grant.name} needs a token endpoint.",
             key="token-url",
-            hint='Add token-url = "https://…".',
+            hint='Add token-url = "https://…", or issuer = "https://…" to have it discovered.',
         )
-    return Endpoint(url, ca_file=options.get("token_ca_file", ""))
+    return Endpoint(url, ca_file=options.get("token_ca_file", ""), issuer=issuer)
 
 
 def _scoped(grant: Grant, preset: Preset) -> Grant:

@@ -28,6 +28,7 @@ from postbearer.oauth import (
     DeviceCode,
     Grant,
     JwtBearer,
+    ManagedIdentity,
     Password,
     RefreshToken,
     StaticToken,
@@ -138,7 +139,10 @@ class Assembly:
                 key="grant",
                 hint=f"Choose one of {', '.join(_GRANTS)}.",
             )
-        return resolved(make(settings, chosen), self.secret_source)
+        grant = make(settings, chosen)
+        if isinstance(grant, ManagedIdentity):
+            grant = grant.on(self._environ)
+        return resolved(grant, self.secret_source)
 
 
 _DATED = ("client-secret", "password", "service-account", "consent")
@@ -237,6 +241,10 @@ def _workload_identity(settings: AccountSettings, chosen: Preset) -> Grant:
     return WorkloadIdentity(settings.client_id, settings.assertion, **_wishes(settings))
 
 
+def _managed_identity(settings: AccountSettings, chosen: Preset) -> Grant:
+    return ManagedIdentity(settings.client_id or "", **_wishes(settings))
+
+
 def _jwt_bearer(settings: AccountSettings, chosen: Preset) -> Grant:
     return JwtBearer(
         settings.service_account,
@@ -254,7 +262,7 @@ def _device_code(settings: AccountSettings, chosen: Preset) -> Grant:
 
 def _authorization_code(settings: AccountSettings, chosen: Preset) -> Grant:
     return AuthorizationCode(
-        authorize_url=settings.authorize_url or chosen.endpoint(chosen.authorize_url, settings.tenant or ""),
+        authorize_url=settings.authorize_url or _usual(settings, chosen, chosen.authorize_url),
         parameters=chosen.authorize_parameters,
         redirect_uri=settings.redirect_uri or chosen.redirect_uri,
         issuer=settings.issuer or chosen.issuer,
@@ -264,8 +272,13 @@ def _authorization_code(settings: AccountSettings, chosen: Preset) -> Grant:
 
 def _person(settings: AccountSettings, chosen: Preset) -> dict[str, Any]:
     """The fields that all grants share for which a person signs in."""
-    url = settings.device_url or chosen.endpoint(chosen.device_url, settings.tenant or "")
+    url = settings.device_url or _usual(settings, chosen, chosen.device_url)
     return {"user": settings.token_user or settings.address, "device_url": url, **_client(settings, chosen)}
+
+
+def _usual(settings: AccountSettings, chosen: Preset, url: str) -> str:
+    """The provider's endpoint, unless it is to be discovered at an issuer of the account's own."""
+    return "" if settings.issuer else chosen.endpoint(url, settings.tenant or "")
 
 
 def _static(settings: AccountSettings, chosen: Preset) -> Grant:
@@ -284,6 +297,7 @@ _GRANTS: dict[str, Callable[[AccountSettings, Preset], Grant]] = {
     "refresh-token": _refresh_token,
     "device-code": _device_code,
     "authorization-code": _authorization_code,
+    "managed-identity": _managed_identity,
     "workload-identity": _workload_identity,
     "jwt-bearer": _jwt_bearer,
     "static": _static,

@@ -23,7 +23,7 @@ from support.ports import free_ports
 RUNNABLE = ("console", "sh", "python")
 MARK = re.compile(r"<!-- (not run|file|exits|setup): (.+?) -->")
 FENCE = re.compile(r"( *)(```+)(\w*)")
-INHERITED = re.compile(r"PIP_.*|.*_PROXY|SSL_CERT_.*|LANG|TMPDIR", re.IGNORECASE)
+INHERITED = re.compile(r"PYTHONPATH|PIP_.*|.*_PROXY|SSL_CERT_.*|LANG|TMPDIR", re.IGNORECASE)
 SECONDS = 300
 LOOK = re.compile(
     r"postbearer (queue|accounts)(?! (hold|release|retry|cancel|import|pause|resume))|curl -s \$SANDBOX"

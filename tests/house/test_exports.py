@@ -13,7 +13,8 @@ PUBLIC = """
     Account AsyncMailer Mailer Limits StateFolder __version__
     Envelope Recipient Outcome Receipt State Reply Secret
     CachedSource Token TokenSource token_source
-    ClientCredentials CommandToken Password RefreshToken StaticToken JwtBearer WorkloadIdentity ClientKey
+    ClientCredentials CommandToken Password RefreshToken StaticToken JwtBearer WorkloadIdentity
+    ManagedIdentity ClientKey
     PostbearerError UsageError SenderNotAllowed ConfigError
     ProtocolError LocalProtocolError RemoteProtocolError
     NetworkError ConnectFailed TlsFailed TimedOut Disconnected ServerRefused

@@ -108,6 +108,15 @@ async def test_the_client_may_prove_itself_by_its_key(
     assert len(sink.wait_for(1)) == 1
 
 
+async def test_the_endpoints_can_be_discovered(
+    server: Watched, authorization_server: AuthorizationServer, sink: Sink, state: StateFolder
+) -> None:
+    alerts = account(server, authorization_server, token_url="", issuer=authorization_server.issuer)
+    async with AsyncMailer(alerts, state=state) as mailer:
+        await mailer.send(MESSAGE, ENVELOPE)
+    assert len(sink.wait_for(1)) == 1
+
+
 async def test_the_password_grant_of_a_public_client(
     server: Watched, authorization_server: AuthorizationServer, sink: Sink, state: StateFolder
 ) -> None:

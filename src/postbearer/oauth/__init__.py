@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from postbearer.oauth.device import DeviceCode as DeviceCode
     from postbearer.oauth.device import DeviceSignIn as DeviceSignIn
     from postbearer.oauth.device import Invitation as Invitation
+    from postbearer.oauth.discovery import Metadata as Metadata
+    from postbearer.oauth.discovery import discover as discover
+    from postbearer.oauth.discovery import located as located
     from postbearer.oauth.endpoint import Endpoint as Endpoint
     from postbearer.oauth.endpoint import TokenRequest as TokenRequest
     from postbearer.oauth.endpoint import read_answer as read_answer
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from postbearer.oauth.grants import TokenGrant as TokenGrant
     from postbearer.oauth.inputs import resolved as resolved
     from postbearer.oauth.machine import GoogleMachine as GoogleMachine
+    from postbearer.oauth.managed import METADATA_SERVICE as METADATA_SERVICE
+    from postbearer.oauth.managed import ManagedIdentity as ManagedIdentity
     from postbearer.oauth.person import PersonGrant as PersonGrant
     from postbearer.oauth.redirect import WRONG_STATE as WRONG_STATE
     from postbearer.oauth.redirect import RedirectReader as RedirectReader
@@ -54,6 +59,7 @@ _EXPORTS = {
     "claims": ["Claims", "is_guid", "read_claims"],
     "code": ["AuthorizationCode", "CodeSignIn"],
     "device": ["DeviceCode", "DeviceSignIn", "Invitation"],
+    "discovery": ["Metadata", "discover", "located"],
     "endpoint": ["Endpoint", "TokenRequest", "read_answer", "scrub"],
     "grants": [
         "Authentication",
@@ -68,6 +74,7 @@ _EXPORTS = {
     ],
     "inputs": ["resolved"],
     "machine": ["GoogleMachine"],
+    "managed": ["METADATA_SERVICE", "ManagedIdentity"],
     "person": ["PersonGrant"],
     "redirect": ["WRONG_STATE", "RedirectReader", "loopback_port", "with_port"],
     "signing": ["ClientKey", "certificate_ends"],

@@ -65,20 +65,31 @@ class TokenRequest:
     headers: Mapping[str, str | Secret] = field(default_factory=dict)
     method: str = "POST"
     link_local: bool = False  # for the metadata service of a cloud only
+    hint: str = ""  # what to do when nobody answers, if the way there does not say
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where tokens come from. Raises `UsageError` for a URL that secrets must not go to."""
+    """Where tokens come from. Raises `UsageError` for a URL that secrets must not go to.
+
+    Without a `url` it is discovered at the `issuer`; without either, nobody is asked.
+    """
 
     url: str
     timeout: float = TIMEOUT  # seconds for a whole exchange
     ca_file: str = ""
     proxy: str | None = field(default=None, repr=False)
+    issuer: str = ""
 
     def __post_init__(self) -> None:
-        if self.url:
-            check_url(self.url)
+        for url in (self.url, self.issuer):
+            if url:
+                check_url(url)
+
+    @property
+    def place(self) -> str:
+        """The address that stands for it."""
+        return self.url or self.issuer
 
     async def send(self, request: TokenRequest, account: str = "") -> HttpResponse:
         """The answer, whatever it says. Raises `TokenUnavailable` when there is none."""
@@ -95,7 +106,9 @@ class Endpoint:
             )
         except (NetworkError, RemoteProtocolError) as error:
             raise TokenUnavailable(
-                f"No token for {account or 'the account'}: {error.message}", account=account, hint=error.hint
+                f"No token for {account or 'the account'}: {error.message}",
+                account=account,
+                hint=request.hint or error.hint,
             ) from error
 
 

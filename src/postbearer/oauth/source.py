@@ -21,6 +21,7 @@ from postbearer.errors import (
     TokenUnavailable,
     UsageError,
 )
+from postbearer.oauth.discovery import located
 from postbearer.oauth.endpoint import NOT_JSON, Endpoint
 from postbearer.oauth.flight import Flight
 from postbearer.oauth.grants import Grant, GrantContext
@@ -85,7 +86,8 @@ class CachedSource:
         self._locked_out: Mapping[str, Secret] | None = None  # secrets that must not be tried again
 
     def __repr__(self) -> str:
-        return f"CachedSource({self._account!r}, grant={self._grant.name!r}, endpoint={self._endpoint.url!r})"
+        place = self._endpoint.place
+        return f"CachedSource({self._account!r}, grant={self._grant.name!r}, endpoint={place!r})"
 
     async def token(self) -> Token:
         """A token that may be used now.
@@ -206,6 +208,7 @@ class CachedSource:
             )
 
     async def _fetch(self, kept: Kept) -> Token:
+        self._endpoint = await located(self._endpoint, self._account)
         context = await self._context(kept)
         self._spare(context)
         try:

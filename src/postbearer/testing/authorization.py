@@ -71,6 +71,8 @@ class AuthorizationServer:
         self._register = register
         self._clock = clock
         self._pending: dict[str, Pending] = {}
+        self._machine = next(iter(clients))
+        self.identity_header = secrets.token_urlsafe(16)
         self.faults = faults
         self.counts: Counter[str] = Counter()
         self._grants: dict[str, Callable[[str, Mapping[str, str]], dict[str, object]]] = {
@@ -178,6 +180,21 @@ class AuthorizationServer:
             raise Refusal("invalid_grant", "AADSTS700082: The refresh token has expired or was revoked.")
         family, successor = redeemed
         return self._issued(client_id, family.subject, family.scope) | {"refresh_token": successor}
+
+    def identity(self, query: Mapping[str, str], headers: Mapping[str, str]) -> dict[str, object]:
+        """Answer as a cloud's metadata service: a token for the machine that asks (a managed identity)."""
+        self.counts["managed_identity"] += 1
+        shown = headers.get("x-identity-header")
+        if headers.get("metadata") != "true" and shown != self.identity_header:
+            raise Refusal("invalid_request", "Required metadata header not specified.")
+        if query.get("client_id", self._machine) != self._machine:
+            raise Refusal("invalid_request", "Identity not found.")
+        resource = query.get("resource", "")
+        granted = next((each for each in self._scopes if each.removesuffix("/.default") == resource), None)
+        if granted is None:
+            raise Refusal("invalid_resource", f"AADSTS500011: The resource {resource!r} was not found.")
+        issued = self._issued(self._machine, None, granted)
+        return issued | {"expires_in": str(issued["expires_in"]), "resource": resource}
 
     # Sign-ins by a person -------------------------------------------------------------------
 

@@ -51,6 +51,7 @@ class Web:
                 Route("/.well-known/openid-configuration", self.metadata),
                 Route("/token", self.token, methods=["POST"]),
                 Route("/{tenant}" + token + "/token", self.token, methods=["POST"]),
+                Route("/identity/token", self.identity),
                 Route("/authorize", self.authorize),
                 Route("/{tenant}" + token + "/authorize", self.authorize),
                 Route("/approve", self.approve, methods=["POST"]),
@@ -68,6 +69,9 @@ class Web:
             await request.body(), request.headers.get("authorization", "")
         )
         return _response(answer)
+
+    async def identity(self, request: Request) -> Response:
+        return JSONResponse(self._sandbox.authorization.identity(dict(request.query_params), request.headers))
 
     async def metadata(self, request: Request) -> Response:
         base = self._sandbox.url

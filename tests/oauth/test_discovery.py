@@ -1,0 +1,147 @@
+"""`issuer` instead of addresses: the metadata is found, believed only for its own issuer, and followed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from postbearer.assembly import Assembly
+from postbearer.errors import ConfigError, GrantRefused, TokenUnavailable
+from postbearer.keeping import StateFolder
+from postbearer.oauth import Endpoint, discover
+from postbearer.testing import ManualClock, Sandbox
+from support.tokenserver import Answer, TokenServer, said
+
+
+def base(server: TokenServer, path: str = "") -> str:
+    return server.url.removesuffix("/token") + path
+
+
+def metadata(server: TokenServer, path: str = "", **changes: object) -> Answer:
+    named: dict[str, object] = {"issuer": base(server, path), "token_endpoint": server.url}
+    return said(200, **{**named, **changes})
+
+
+def configured(folder: Path, server: TokenServer, lines: str = "") -> Assembly:
+    path = folder / "postbearer.toml"
+    path.write_text(
+        '[accounts.alerts]\nprovider = "smtp"\naddress = "alerts@example.org"\nservers = ["127.0.0.1:1"]\n'
+        f'issuer = "{base(server)}"\ngrant = "client-credentials"\nclient-id = "relay"\n'
+        f'client-secret = "env:S"\n{lines}'
+    )
+    path.chmod(0o600)
+    return Assembly.load(path, {}, StateFolder(folder / "state"))
+
+
+async def test_the_token_endpoint_is_found_once(
+    tmp_path: Path, server: TokenServer, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S", "secret")
+    server.script.append(metadata(server))
+    source = configured(tmp_path, server).token_source("alerts", clock=clock)
+    await source.token()
+    await source.fresh()
+    assert [(asked.method, asked.path) for asked in server.asked] == [
+        ("GET", "/.well-known/oauth-authorization-server"),
+        ("POST", "/token"),
+        ("POST", "/token"),
+    ]
+    assert "authorization" not in server.asked[0].headers
+    assert server.asked[0].form == {}
+
+
+async def test_a_token_url_of_ones_own_wins(
+    tmp_path: Path, server: TokenServer, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("S", "secret")
+    assembly = configured(tmp_path, server, f'token-url = "{base(server)}/mine"\n')
+    await assembly.token_source("alerts", clock=clock).token()
+    assert [asked.path for asked in server.asked] == ["/mine"]
+
+
+@pytest.mark.parametrize("path", ["", "/tenant", "/tenant/"])
+async def test_both_addresses_are_tried(server: TokenServer, path: str) -> None:
+    server.script += [
+        said(404),
+        metadata(server, path, device_authorization_endpoint=f"{base(server)}/device"),
+    ]
+    found = await discover(base(server, path), Endpoint(""))
+    assert found.token_url == server.url
+    assert found.device_url == f"{base(server)}/device"
+    assert found.authorize_url == ""
+    tenant = path.rstrip("/")
+    assert [asked.path for asked in server.asked] == [
+        f"/.well-known/oauth-authorization-server{tenant}",
+        f"{tenant}/.well-known/openid-configuration",
+    ]
+
+
+async def test_one_metadata_for_many_tenants_is_believed(server: TokenServer) -> None:
+    server.script.append(metadata(server, "/{tenantid}/v2.0"))
+    assert (await discover(base(server, "/common/v2.0"), Endpoint(""))).token_url == server.url
+
+
+@pytest.mark.parametrize(
+    ("changes", "why"),
+    [
+        ({"issuer": "https://elsewhere.example.org"}, "another issuer"),
+        ({"issuer": 7}, "another issuer"),
+        ({"issuer": ""}, "another issuer"),
+        ({"token_endpoint": ""}, "names no token_endpoint"),
+        ({"token_endpoint": ["x"]}, "token_endpoint in the metadata"),
+        ({"token_endpoint": "http://login.example.org/token"}, "not safe"),
+        ({"token_endpoint": "https://169.254.169.254/token"}, "link-local"),
+        ({"authorization_endpoint": "javascript:alert(1)"}, "authorization_endpoint"),
+        ({"device_authorization_endpoint": "http://login.example.org/"}, "device_authorization_endpoint"),
+    ],
+)
+async def test_metadata_that_must_not_be_followed(
+    server: TokenServer, changes: dict[str, object], why: str
+) -> None:
+    server.script.append(metadata(server, **changes))
+    with pytest.raises(GrantRefused, match=why) as caught:
+        await discover(base(server), Endpoint(""), "alerts")
+    assert caught.value.configuration
+    assert "issuer" in caught.value.hint
+
+
+@pytest.mark.parametrize("answer", [Answer(200, b"<html>"), Answer(200, json.dumps([1]).encode())])
+async def test_what_is_no_metadata(server: TokenServer, answer: Answer) -> None:
+    server.script.append(answer)
+    with pytest.raises(GrantRefused, match="no JSON object"):
+        await discover(base(server), Endpoint(""))
+
+
+async def test_a_server_without_metadata_is_named_with_what_it_said(server: TokenServer) -> None:
+    server.script += [said(404), Answer(302, headers={"location": "https://example.org/"})]
+    with pytest.raises(GrantRefused, match=r"HTTP 404 from .*HTTP 302 from .*openid-configuration"):
+        await discover(base(server), Endpoint(""))
+
+
+@pytest.mark.parametrize("status", [429, 500, 503])
+async def test_trouble_of_the_server_passes(server: TokenServer, status: int) -> None:
+    server.script.append(said(status))
+    with pytest.raises(TokenUnavailable, match=str(status)):
+        await discover(base(server), Endpoint(""))
+
+
+async def test_the_sandbox_can_be_discovered(postbearer_sandbox: Sandbox) -> None:
+    found = await discover(postbearer_sandbox.url, Endpoint(""))
+    assert found.token_url == f"{postbearer_sandbox.url}/token"
+    assert found.authorize_url == f"{postbearer_sandbox.url}/authorize"
+
+
+def test_an_issuer_that_secrets_must_not_follow_is_refused_at_load(
+    tmp_path: Path, server: TokenServer
+) -> None:
+    path = tmp_path / "postbearer.toml"
+    path.write_text(
+        '[accounts.alerts]\nprovider = "smtp"\naddress = "alerts@example.org"\nservers = ["127.0.0.1:1"]\n'
+        'issuer = "http://login.example.org"\ngrant = "client-credentials"\nclient-id = "relay"\n'
+        'client-secret = "env:S"\n'
+    )
+    path.chmod(0o600)
+    with pytest.raises(ConfigError, match="issuer"):
+        Assembly.load(path, {}, StateFolder(tmp_path / "state")).account("alerts")
