@@ -322,6 +322,21 @@ def test_a_code_is_typed_elsewhere(home: Home, postbearer_sandbox: Sandbox, gran
     assert sends(home).code == 0
 
 
+@pytest.mark.parametrize("grant", ["device-code", "authorization-code"])
+def test_the_issuer_names_the_pages(home: Home, postbearer_sandbox: Sandbox, grant: str) -> None:
+    configure(home, postbearer_sandbox, grant, issuer=postbearer_sandbox.url)
+    home.write(re.sub(r"^(token|authorize|device)-url.*\n", "", home.config.read_text(), flags=re.M))
+    with login(home) as one:
+        if grant == "device-code":
+            code = one.read_until("Open .*").split()[-1]
+            postbearer_sandbox.authorization.approve(code, ME)
+        else:
+            approve(one.url())
+        ran = one.end()
+    assert ran.code == 0, ran.err
+    assert sends(home).code == 0
+
+
 def test_a_code_that_nobody_types_is_a_timeout(home: Home, postbearer_sandbox: Sandbox) -> None:
     configure(home, postbearer_sandbox, "device-code")
     ran = home.run("login", "sandbox", "--timeout", "0.2")

@@ -117,6 +117,13 @@ def test_what_is_wrong_with_a_redirect_is_named(
     assert asked(one)["state"] not in str(caught.value)
 
 
+def test_a_server_that_always_says_who_it_is_must_say_it(clock: ManualClock) -> None:
+    one = sign_in(clock, names_issuer=True)  # RFC 9207 2.4
+    with pytest.raises(GrantRefused, match=r"does not say that it comes from https://login.example.org"):
+        one.reader.code(redirect(one, code="c"))
+    assert one.reader.code(redirect(one, code="c", iss="https://login.example.org")) == Secret("c")
+
+
 def test_a_field_said_twice_is_refused(clock: ManualClock) -> None:
     one = sign_in(clock)
     with pytest.raises(GrantRefused, match="twice"):

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -55,19 +55,21 @@ def command(common: Common, /, account: str, **given: Any) -> None:
     assembly, clock = Assembly.load(common.config), SystemClock()
     chosen = assembly.account(account)
     with assembly.placing(account):
-        grant = _grant(chosen, **{way: given[way] for way in ("paste", "device")})
+        person = _person(chosen)
         store = chosen.token_file(assembly.state, clock=clock)  # what cannot be written shows before
         with _alone(store, account):
-            _Login(chosen, grant, store, clock).run(**given)
+            located = asyncio.run(_located(chosen, person, device=given["device"]))
+            grant = _grant(located, **{way: given[way] for way in ("paste", "device")})
+            _Login(located, grant, store, clock).run(**given)
     if common.as_json:
         print_json({"account": account, "signed_in": True})
     else:
         click.echo(f"Signed in. Try: postbearer check {account}")
 
 
-def _grant(account: Account, *, paste: bool, device: bool) -> PersonGrant:
-    """The grant of `account`, if a person can sign in for it in this way."""
-    from postbearer.oauth import AuthorizationCode, PersonGrant
+def _person(account: Account) -> PersonGrant:
+    """The grant of `account`, if a person can sign in for it."""
+    from postbearer.oauth import PersonGrant
 
     grant = account.grant
     if not isinstance(grant, PersonGrant):
@@ -77,6 +79,23 @@ def _grant(account: Account, *, paste: bool, device: bool) -> PersonGrant:
             key="grant",
             hint='Set grant = "authorization-code", or "device-code", whichever the provider has.',
         )
+    return grant
+
+
+async def _located(account: Account, grant: PersonGrant, *, device: bool) -> Account:
+    """`account` with the endpoints it needs, where only their issuer is known."""
+    from postbearer.oauth import found
+
+    page = grant.device_url if device else getattr(grant, "authorize_url", grant.device_url)
+    grant, endpoint = await found(grant, account.endpoint, account.name, page=page)
+    return replace(account, grant=grant, endpoint=endpoint)
+
+
+def _grant(account: Account, *, paste: bool, device: bool) -> PersonGrant:
+    """The grant of `account`, if a person can sign in in this way."""
+    from postbearer.oauth import AuthorizationCode
+
+    grant = _person(account)
     if paste and (device or not isinstance(grant, AuthorizationCode)):
         raise UsageError("With a code to type there is nothing to paste.", hint="Leave --paste out.")
     if (device or not isinstance(grant, AuthorizationCode)) and not grant.device_url:

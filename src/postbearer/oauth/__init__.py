@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from postbearer.oauth.managed import METADATA_SERVICE as METADATA_SERVICE
     from postbearer.oauth.managed import ManagedIdentity as ManagedIdentity
     from postbearer.oauth.person import PersonGrant as PersonGrant
+    from postbearer.oauth.person import found as found
     from postbearer.oauth.redirect import WRONG_STATE as WRONG_STATE
     from postbearer.oauth.redirect import RedirectReader as RedirectReader
     from postbearer.oauth.redirect import loopback_port as loopback_port
@@ -75,7 +76,7 @@ _EXPORTS = {
     "inputs": ["resolved"],
     "machine": ["GoogleMachine"],
     "managed": ["METADATA_SERVICE", "ManagedIdentity"],
-    "person": ["PersonGrant"],
+    "person": ["PersonGrant", "found"],
     "redirect": ["WRONG_STATE", "RedirectReader", "loopback_port", "with_port"],
     "signing": ["ClientKey", "certificate_ends"],
     "source": ["CachedSource", "TokenSource", "invalidate_blocking", "token_blocking"],

@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import ClassVar
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
 from urllib.parse import quote, urlencode
 
 from postbearer.clock import Clock
 from postbearer.errors import ConfigError
 from postbearer.http import check_url
+from postbearer.oauth.discovery import Metadata
 from postbearer.oauth.endpoint import Endpoint, TokenRequest, read_answer
 from postbearer.oauth.grants import GrantContext, client_fields
 from postbearer.oauth.jwt import encoded
@@ -42,6 +43,15 @@ class AuthorizationCode(PersonGrant):
     parameters: Mapping[str, str] = field(default_factory=dict)
     redirect_uri: str = "http://127.0.0.1"  # as registered; on loopback without a port: any (RFC 8252 7.3)
     issuer: str = ""
+    names_issuer: bool = False  # redirects say who sent them (RFC 9207)
+
+    def at(self, metadata: Metadata) -> Self:
+        return replace(
+            self,
+            device_url=self.device_url or metadata.device_url,
+            authorize_url=self.authorize_url or metadata.authorize_url,
+            names_issuer=metadata.names_issuer,
+        )
 
 
 @dataclass(slots=True)
@@ -92,7 +102,10 @@ class CodeSignIn:
     @property
     def reader(self) -> RedirectReader:
         """What makes a code of the redirect."""
-        return RedirectReader(self._state, self.grant.authorize_url, self.grant.issuer, self.account)
+        grant = self.grant
+        return RedirectReader(
+            self._state, grant.authorize_url, grant.issuer, self.account, names_issuer=grant.names_issuer
+        )
 
     async def redeem(self, code: Secret) -> TokenAnswer:
         """The tokens for `code`, which can be had once.

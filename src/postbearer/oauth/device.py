@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from postbearer.clock import Clock
 from postbearer.errors import GrantRefused, TokenUnavailable
 from postbearer.http import HttpResponse
-from postbearer.oauth.discovery import discover, located
 from postbearer.oauth.endpoint import Endpoint, TokenRequest, read_answer
 from postbearer.oauth.grants import GrantContext, client_fields
 from postbearer.oauth.person import PersonGrant, accepted
@@ -61,26 +60,10 @@ class DeviceSignIn:
         Raises `GrantRefused` when it was declined, came too late, brings no refresh token or is another
         person's, and `TokenUnavailable` when the server cannot be reached to begin with.
         """
-        await self._locate()
         self._secrets = {name: await source.read() for name, source in self.grant.sources().items()}
         begun = await self._begin()
         show(begun.invitation)
         return accepted(await self._wait(begun), self.grant, self.account)
-
-    async def _locate(self) -> None:
-        """Find the endpoints, where only their issuer is known."""
-        if self.grant.device_url or not self.endpoint.issuer:
-            self.endpoint = await located(self.endpoint, self.account)
-            return
-        metadata = await discover(self.endpoint.issuer, self.endpoint, self.account)
-        self.endpoint = replace(self.endpoint, url=self.endpoint.url or metadata.token_url)
-        self.grant = replace(self.grant, device_url=metadata.device_url)
-        if not metadata.device_url:
-            raise self._refused(
-                f"{metadata.issuer} names no device authorization endpoint.",
-                "no_device_endpoint",
-                "Name it by device-url, or choose another grant.",
-            )
 
     async def _begin(self) -> _Begun:
         form, headers = client_fields(self.grant, self._context)

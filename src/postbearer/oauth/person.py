@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
 
 from postbearer.errors import GrantRefused
 from postbearer.oauth.claims import read_claims
-from postbearer.oauth.endpoint import SIGN_IN_AGAIN
+from postbearer.oauth.discovery import Metadata, discover
+from postbearer.oauth.endpoint import SIGN_IN_AGAIN, Endpoint
 from postbearer.oauth.grants import Exchange, GrantContext, RefreshToken
 from postbearer.oauth.token import TokenAnswer
 
@@ -21,6 +23,10 @@ class PersonGrant(RefreshToken):
 
     user: str = ""
     device_url: str = ""
+
+    def at(self, metadata: Metadata) -> Self:
+        """The same, with the endpoints of `metadata` where it has none of its own."""
+        return replace(self, device_url=self.device_url or metadata.device_url)
 
     def request(self, context: GrantContext) -> Exchange:
         login = f"Run: postbearer login {context.account}".rstrip()
@@ -37,6 +43,22 @@ class PersonGrant(RefreshToken):
         except GrantRefused as refused:
             refused.hint = refused.hint.replace(SIGN_IN_AGAIN, login)
             raise
+
+
+AnyPerson = TypeVar("AnyPerson", bound=PersonGrant)
+
+
+async def found(
+    grant: AnyPerson, endpoint: Endpoint, account: str = "", *, page: str
+) -> tuple[AnyPerson, Endpoint]:
+    """Both with the endpoints that their issuer names, if `page`, or where to get tokens, is not known.
+
+    Raises what `discover` raises.
+    """
+    if not endpoint.issuer or (page and endpoint.url):
+        return grant, endpoint
+    metadata = await discover(endpoint.issuer, endpoint, account)
+    return grant.at(metadata), replace(endpoint, url=endpoint.url or metadata.token_url)
 
 
 def accepted(answer: TokenAnswer, grant: PersonGrant, account: str = "") -> TokenAnswer:

@@ -31,6 +31,7 @@ class RedirectReader:
     authorize_url: str
     issuer: str = ""  # who answers there, if that is known (RFC 9207)
     account: str = ""
+    names_issuer: bool = False  # it says so in each redirect
 
     def code(self, query: Secret) -> Secret:
         """The authorization code that `query`, what stands behind the ``?``, carries.
@@ -77,9 +78,10 @@ class RedirectReader:
                 WRONG_STATE,
                 "Open the address of this sign-in, and close older tabs.",
             )
-        if self.issuer and issuer and issuer != self.issuer:  # RFC 9207 2.4
+        if self.issuer and issuer != self.issuer and (issuer or self.names_issuer):  # RFC 9207 2.4
+            sender = f"comes from {scrub(issuer, ())}, and not" if issuer else "does not say that it comes"
             return self._refused(
-                f"The redirect comes from {scrub(issuer, ())}, and not from {self.issuer}.",
+                f"The redirect {sender} from {self.issuer}.",
                 "wrong_issuer",
                 "If this is the right server, correct issuer; else somebody mixed up two servers.",
             )
