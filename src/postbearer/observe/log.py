@@ -6,12 +6,14 @@ Every line about a message carries its id, from the moment it was accepted to th
 from __future__ import annotations
 
 import dataclasses
-import json
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import Enum
+from functools import lru_cache
 from typing import Any, TextIO
+
+import msgspec
 
 from postbearer.observe.words import sentence
 from postbearer.observer import (
@@ -46,7 +48,7 @@ _LEVELS: Mapping[type[Event], int] = {
 }
 
 
-_encode = json.JSONEncoder(ensure_ascii=False).encode
+_encode = msgspec.json.Encoder().encode
 
 
 class Log:
@@ -58,7 +60,10 @@ class Log:
     def notice(self, event: Event) -> None:
         level = _LEVELS.get(type(event), logging.INFO)
         if self._logger.isEnabledFor(level):
-            self._logger.log(level, "%s", sentence(event), extra={"event": event})
+            # `Logger.log` would walk the stack to find its caller, for each message twice.
+            record = logging.LogRecord(NAME, level, "", 0, sentence(event), None, None)
+            record.event = event
+            self._logger.handle(record)
 
 
 class TextFormatter(logging.Formatter):
@@ -81,25 +86,27 @@ class TextFormatter(logging.Formatter):
         if self._journal:
             return f"<{_syslog(record.levelno)}>{text}"
         severity = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
-        at = datetime.fromtimestamp(record.created, UTC).astimezone()
-        return f"{at:%Y-%m-%d %H:%M:%S} {severity}{text}"
+        return f"{_local(int(record.created))} {severity}{text}"
 
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: ``time``, ``level``, ``event``, the event's own fields, and the sentence."""
 
     def format(self, record: logging.LogRecord) -> str:
-        at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
-        fields: dict[str, Any] = {"time": at, "level": record.levelname.lower()}
+        second, milliseconds = divmod(int(record.created * 1000), 1000)
+        fields: dict[str, Any] = {
+            "time": f"{_utc(second)}.{milliseconds:03}+00:00",
+            "level": record.levelname.lower(),
+        }
         event: Event | None = getattr(record, "event", None)
         if event is not None:
             fields["event"] = type(event).__name__
-            for field in dataclasses.fields(event):
-                fields[field.name] = _plain(getattr(event, field.name))
+            for name in event.__dataclass_fields__:
+                fields[name] = _plain(getattr(event, name))
         fields["text"] = record.getMessage()
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        return _encode(fields)
+        return _encode(fields).decode()
 
 
 def set_up(stream: TextIO, *, as_json: bool, verbose: bool, journal: bool = False) -> None:
@@ -112,9 +119,20 @@ def set_up(stream: TextIO, *, as_json: bool, verbose: bool, journal: bool = Fals
     logger.propagate = False
 
 
+# Most lines come in the second of the one before.
+@lru_cache(maxsize=1)
+def _local(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC).astimezone():%Y-%m-%d %H:%M:%S}"
+
+
+@lru_cache(maxsize=1)
+def _utc(second: int) -> str:
+    return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
 def _plain(value: Any) -> Any:
     """A field of an event as JSON knows it."""
-    if value is None or isinstance(value, bool | int | float):
+    if value is None or type(value) in (str, int, bool, float):
         return value
     if isinstance(value, Enum):
         return str(value.value)
@@ -123,7 +141,7 @@ def _plain(value: Any) -> Any:
     if (
         dataclasses.is_dataclass(value) and type(value).__str__ is object.__str__
     ):  # else it says itself what it is
-        return {field.name: _plain(getattr(value, field.name)) for field in dataclasses.fields(value)}
+        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
     return str(value)
 
 
@@ -132,4 +150,6 @@ def _syslog(level: int) -> int:
 
 
 def _one_line(text: str) -> str:
+    if text.isprintable():
+        return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
