@@ -27,13 +27,15 @@ def serve(loop: str) -> None:
     from postbearer.clock import SystemClock
     from postbearer.engine import Intake, IntakeSettings, Router
     from postbearer.observer import Silent
-    from postbearer.store import MemorySpool, Message, NewDelivery, Staging
+    from postbearer.store import Claimed, MemorySpool, Message, NewDelivery, Staging
     from postbearer.submission import Access, Bounds, Doors, House, Listener, Logins, Pace
     from postbearer.wire import Offer
 
     class Forgetful(MemorySpool):
-        async def accept(self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]) -> None:
-            pass
+        async def accept(
+            self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]
+        ) -> Sequence[Claimed]:
+            return ()
 
     async def main() -> None:
         clock, access, bounds = SystemClock(), Access(), Bounds()

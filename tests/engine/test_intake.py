@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pytest
 
 from postbearer.account import Account
-from postbearer.engine import Client, Intake, IntakeSettings, Route, Router, RouteRule, Submission
+from postbearer.engine import Client, Idle, Intake, IntakeSettings, Route, Router, RouteRule, Submission
 from postbearer.envelope import Envelope
 from postbearer.errors import OutcomeUnknown, StoreFull
 from postbearer.observer import Accepted
@@ -19,7 +19,7 @@ from support.relay import APP, HOST, Ears, WaitingClock, account
 CONTENT = b"From: app@example.org\r\nSubject: hi\r\nMessage-ID: <1@example.org>\r\n\r\nHello.\r\n"
 
 
-class Door:
+class Door(Idle):
     """An intake on a spool in memory."""
 
     def __init__(self, *accounts: Account, rules: Sequence[RouteRule] = (), size: int = 10_000) -> None:
@@ -34,7 +34,7 @@ class Door:
             clock=self.clock,
             observer=self.ears,
             settings=IntakeSettings(hostname=HOST, size=size),
-            wake=self.wake,
+            starter=self,
         )
 
     def wake(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -9,9 +10,20 @@ import pytest
 
 from postbearer.engine import Client, Limits, RetryPolicy, Road, Route, Router, RouteRule
 from postbearer.envelope import Recipient
-from postbearer.errors import ConnectFailed, GrantRefused, LeaseLost, StoreError, TokenUnavailable
+from postbearer.errors import ConnectFailed, GrantRefused, LeaseLost, StoreError, StoreFull, TokenUnavailable
 from postbearer.observer import AccountPaused, AccountResumed, DeliveryEnded, PossibleDuplicate
-from postbearer.store import Claimed, MemoryLedger, Pause, Priority, Settlement, Status
+from postbearer.store import (
+    Claimed,
+    Lane,
+    MemoryLedger,
+    Message,
+    NewDelivery,
+    Pause,
+    Priority,
+    Settlement,
+    Staging,
+    Status,
+)
 from support.relay import Provider, WaitingClock, account, most_in_any, relaying, rules
 
 REVOKED = GrantRefused("The grant was refused (invalid_grant).", code="invalid_grant", hint="Sign in again.")
@@ -28,6 +40,53 @@ async def test_what_was_accepted_is_sent_at_once() -> None:
         assert await relay.statuses(message) == ["delivered", "delivered"]
         (ended,) = relay.said(DeliveryEnded)
         assert (ended.id, ended.queue_id, ended.server) == (message, "Q1", "mail.example.org:587")
+
+
+async def test_an_account_that_is_free_need_not_be_asked_for_its_turn() -> None:
+    async with relaying() as relay:
+        await relay.settle()
+        relay.spool.claim = refused  # type: ignore[method-assign]
+        message = await relay.submit()
+        await relay.settle()
+        assert await relay.statuses(message) == ["delivered"]
+        message = await relay.submit()
+        await relay.settle()
+        assert await relay.statuses(message) == ["delivered"]
+
+
+async def refused(lane: Lane, most: int, now: float) -> Sequence[Claimed]:
+    raise StoreError("Nobody claims here.")
+
+
+async def test_nobody_overtakes_who_waits_already() -> None:
+    async with relaying() as relay:  # Microsoft: 2 connections
+        provider = relay.providers["alerts"]
+        provider.delay = 1.0
+        for name in "abcdef":
+            await relay.submit(f"{name}@example.net")
+            await relay.pass_time(0.3)
+        await relay.pass_time(10)
+        assert [each.to[0][0] for each in provider.sent] == list("abcdef")
+        assert provider.most_at_once == 2
+
+
+async def test_a_message_that_cannot_be_kept_keeps_no_place() -> None:
+    async with relaying() as relay:
+        await relay.settle()
+        accept, relay.spool.accept = relay.spool.accept, full  # type: ignore[method-assign]
+        for _ in range(3):  # more than it has connections
+            with pytest.raises(AssertionError, match="no room"):
+                await relay.submit()
+            await relay.settle()
+        relay.spool.accept = accept  # type: ignore[method-assign]
+        await relay.settle()
+        message = await relay.submit()
+        await relay.settle()
+        assert await relay.statuses(message) == ["delivered"]
+
+
+async def full(message: Message, content: Staging, deliveries: Sequence[NewDelivery]) -> Sequence[Claimed]:
+    raise StoreFull("Full.")
 
 
 async def test_thirty_a_minute_are_never_thirty_one_and_the_hour_is_used() -> None:

@@ -24,7 +24,7 @@ from postbearer.store import (
     Status,
 )
 from postbearer.testing import ManualClock
-from support.spooling import START, TEXT, accept, claim, ending, message, sqlite, statuses
+from support.spooling import START, TEXT, accept, claim, delivery, ending, message, sqlite, statuses
 
 MINUTE = 60.0
 
@@ -103,6 +103,23 @@ async def test_an_id_is_taken_once(spool: Spool) -> None:
     with pytest.raises(StoreError, match="m1 already"):
         await accept(spool, "m1")
     assert len(await spool.search(Query())) == 1
+
+
+async def test_what_begins_at_once_is_leased_as_it_is_accepted(spool: Spool) -> None:
+    content = spool.stage("m1")
+    await content.write(TEXT)
+    made = message("m1", content, ("a@example.org", "b@example.org"))
+    later = delivery(made, "alerts")
+    [claimed] = await spool.accept(made, content, [delivery(made, at_once=True), later])
+    assert (claimed.message, claimed.account, claimed.attempt) == (made, "work", 1)
+    assert [each.recipient.address for each in claimed.targets] == ["a@example.org", "b@example.org"]
+    assert await claim(spool) == []
+    assert [lane.account for lane in await spool.lanes(START)] == ["alerts"]
+    assert b"".join(spool.content(made).blocks()) == TEXT
+    await spool.settle(claimed, ending(claimed, Status.DEFERRED, due=START + MINUTE))
+    [again] = await claim(spool, START + MINUTE)
+    assert (again.delivery, again.attempt, again.targets) == (claimed.delivery, 2, claimed.targets)
+    assert again.first_tried == claimed.first_tried == START
 
 
 async def test_what_is_claimed_is_nobody_elses(spool: Spool) -> None:

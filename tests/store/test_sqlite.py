@@ -15,7 +15,7 @@ from postbearer.errors import LeaseLost, OutcomeUnknown, SchemaMismatch, StoreEr
 from postbearer.store import Query, SqliteSpool, Status
 from postbearer.store.place import file_system
 from postbearer.testing import ManualClock
-from support.spooling import START, TEXT, accept, claim, ending, sqlite, statuses
+from support.spooling import START, TEXT, accept, claim, delivery, ending, message, sqlite, statuses
 
 
 @pytest.fixture
@@ -107,6 +107,25 @@ async def test_work_that_was_under_way_may_have_arrived(
     assert await statuses(again, "waiting") == [Status.READY]
     with pytest.raises(StoreError):
         await again.settle(claimed, ending(claimed, Status.DELIVERED))
+    await again.close()
+
+
+async def test_a_first_attempt_that_a_crash_cut_short_is_not_taken_for_none(
+    tmp_path: Path, clock: ManualClock
+) -> None:
+    killed = sqlite(tmp_path, clock)
+    await killed.open()
+    content = killed.stage("m1")
+    await content.write(TEXT)
+    made = message("m1", content)
+    assert await killed.accept(made, content, [delivery(made, at_once=True)])
+    again = sqlite(abandon(tmp_path), clock)
+    await killed.close()
+    assert (await again.open()).doubtful == ("m1",)
+    assert await statuses(again, "m1") == [Status.DEFERRED]
+    [claimed] = await claim(again)
+    assert claimed.attempt == 2
+    assert b"".join(again.content(made).blocks()) == TEXT
     await again.close()
 
 

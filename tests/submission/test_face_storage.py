@@ -10,7 +10,7 @@ import pytest
 
 from postbearer.clock import SystemClock
 from postbearer.errors import OutcomeUnknown, StoreError, StoreFull
-from postbearer.store import MemorySpool, Message, NewDelivery, Query, Staging
+from postbearer.store import Claimed, MemorySpool, Message, NewDelivery, Query, Staging
 from support.submitting import MESSAGE, Talk, running
 
 
@@ -33,12 +33,14 @@ class Troubled(MemorySpool):
         staging = super().stage(message)
         return Failing(staging, self.errors["write"]) if "write" in self.errors else staging
 
-    async def accept(self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]) -> None:
+    async def accept(
+        self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]
+    ) -> Sequence[Claimed]:
         self.asked.set()
         if self.held is not None:
             await self.held.wait()
         self._trouble("accept")
-        await super().accept(message, content, deliveries)
+        return await super().accept(message, content, deliveries)
 
     async def room(self, size: int) -> bool:
         self._trouble("room")

@@ -291,7 +291,7 @@ async def relaying(
         clock=clock,
         observer=ears,
         settings=IntakeSettings(hostname=HOST),
-        wake=worker.wake,
+        starter=worker,
     )
     relay = Relay(spool, clock, named, providers, intake, worker, ears.events, sockets)
     running = asyncio.create_task(worker.run())

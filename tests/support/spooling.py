@@ -62,9 +62,16 @@ async def accept(
     content = spool.stage(name)
     await content.write(text)
     made = message(name, content, recipients, accepted)
-    delivery = NewDelivery(account=account, recipients=made.envelope.recipients, client=client, due=due)
-    await spool.accept(made, content, [delivery])
+    await spool.accept(made, content, [delivery(made, account, client, due)])
     return made
+
+
+def delivery(
+    made: Message, account: str = "work", client: str = "app", due: float = START, *, at_once: bool = False
+) -> NewDelivery:
+    """The one delivery of a message."""
+    recipients = made.envelope.recipients
+    return NewDelivery(account=account, recipients=recipients, client=client, due=due, at_once=at_once)
 
 
 async def claim(

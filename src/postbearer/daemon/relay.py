@@ -156,7 +156,7 @@ class Relay:
             clock=self._clock,
             observer=self._observer,
             settings=_intake_settings(plan),
-            wake=self.worker.wake,
+            starter=self.worker,
         )
         self.operations = self._operations(accounts)
         self._working = asyncio.create_task(self.worker.run(), name="worker")

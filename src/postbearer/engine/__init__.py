@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from postbearer.engine.intake import Intaking as Intaking
     from postbearer.engine.intake import Submission as Submission
     from postbearer.engine.outlet import Outlet as Outlet
+    from postbearer.engine.places import Idle as Idle
     from postbearer.engine.queue_id import new_id as new_id
     from postbearer.engine.route import Route as Route
     from postbearer.engine.route import Router as Router
@@ -34,6 +35,7 @@ _EXPORTS = {
     "clients": ["Client"],
     "intake": ["Intake", "IntakeSettings", "Intaking", "Submission"],
     "outlet": ["Outlet"],
+    "places": ["Idle"],
     "queue_id": ["new_id"],
     "route": ["Route", "RouteRule", "Router"],
     "schedule": ["RetryPolicy"],

@@ -86,8 +86,8 @@ class Attempting:
         refused_here = not home and not ending.server and any(f.status is Status.FAILED for f in ending.fates)
         return _keep_for_home(ending, now) if refused_here else ending
 
-    async def settle(self, claimed: Claimed, way: Outlet, ending: Ending) -> None:
-        """Write down the end, and say so."""
+    async def settle(self, claimed: Claimed, way: Outlet, ending: Ending) -> bool:
+        """Write down the end, and say so; whether something may be left to send."""
         now = self._clock.now()
         report = self._report(claimed, way, ending, now)
         settlement = Settlement(
@@ -102,8 +102,10 @@ class Attempting:
             warned=self.rules.reporter.wants_delay_warning(claimed, ending, self._steady.now()),
             counted=ending.counted,
         )
-        if await self._written(claimed, ending, settlement):
+        written = await self._written(claimed, ending, settlement)
+        if written:
             self._tell(claimed, way, ending, report)
+        return not written or ending.due is not None or report is not None
 
     async def _written(self, claimed: Claimed, ending: Ending, settlement: Settlement) -> bool:
         """Mark it, with patience: a mark that is lost means a second copy."""

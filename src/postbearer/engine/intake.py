@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from postbearer.clock import Clock
 from postbearer.engine.clients import Client
+from postbearer.engine.places import Idle, Places, Starter
 from postbearer.engine.queue_id import new_id
 from postbearer.engine.route import Route, Router, lane_for
 from postbearer.engine.terms import Terms
@@ -64,7 +65,7 @@ class Intake:
         clock: Clock,
         observer: Observer,
         settings: IntakeSettings,
-        wake: Callable[[], None] = lambda: None,
+        starter: Starter | None = None,
     ) -> None:
         self.spool = spool
         self.router = router
@@ -72,7 +73,7 @@ class Intake:
         self.clock = clock
         self.observer = observer
         self.settings = settings
-        self.wake = wake
+        self.starter = starter or Idle()
 
     def replace(self, router: Router, accounts: Mapping[str, Terms], settings: IntakeSettings) -> None:
         """Go by another configuration from the next message on."""
@@ -166,7 +167,6 @@ class Intaking:
         if refusal is not None:
             await self.abort()
             return refusal
-        self._intake.wake()
         return self.id
 
     async def abort(self) -> None:
@@ -196,8 +196,16 @@ class Intaking:
             if refusal := self._refuse_for(account, header):
                 return refusal
         message = self._message(header, groups)
-        deliveries = [delivery for group in groups.items() for delivery in self._deliveries(*group)]
-        await self._intake.spool.accept(message, self._staging, deliveries)
+        places = Places(self._intake.starter)
+        try:
+            deliveries = [
+                delivery for group in groups.items() for delivery in self._deliveries(places, *group)
+            ]
+            claimed = await self._intake.spool.accept(message, self._staging, deliveries)
+        except BaseException:
+            places.give_back()
+            raise
+        places.begin(claimed)
         accounts = {delivery.account for delivery in deliveries}
         self._intake.observer.notice(
             Accepted(
@@ -255,7 +263,7 @@ class Intaking:
         return None
 
     def _deliveries(
-        self, lane: tuple[str, Priority], routed: Sequence[tuple[Recipient, Route]]
+        self, places: Places, lane: tuple[str, Priority], routed: Sequence[tuple[Recipient, Route]]
     ) -> list[NewDelivery]:
         account, priority = lane
         recipients = tuple(recipient for recipient, _ in routed)
@@ -267,6 +275,7 @@ class Intaking:
                 priority=priority,
                 client=self._submission.client.name,
                 due=self._intake.clock.now(),
+                at_once=places.take(account, priority),
             )
             for start in range(0, len(recipients), most)
         ]

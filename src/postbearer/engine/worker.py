@@ -51,6 +51,9 @@ class Worker:
         self._rota = Rota()
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()  # as above, for others than the one that decides
+        self._at_rest = False  # whatever is due and may begin has begun
+        self._empty = False  # … and nothing waits
+        self._reserved = 0  # slots for what is being accepted
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._ended = asyncio.Event()  # cleared while it runs
@@ -112,6 +115,9 @@ class Worker:
         self._attempting.stopping = True
         self.wake()
         await self._ended.wait()
+        while self._reserved:  # what they are for may be leased already
+            self._changed.clear()
+            await self._changed.wait()
         if self._tasks:
             patience = asyncio.ensure_future(self._clock.sleep(timeout))
             everything = asyncio.ensure_future(asyncio.wait(tuple(self._tasks)))
@@ -183,11 +189,12 @@ class Worker:
         """Begin all that may begin; when there will be something to do by the clock alone."""
         await self._retire()
         while True:
-            now = self._clock.now()
+            now, self._empty = self._clock.now(), False
             if not any(way.open(now) for way in self._outlets.values()):
                 return min((way.opens_at(now) for way in self._outlets.values()), default=math.inf)
             lanes = await self._spool.lanes(now)
             if not await self._claim(lanes):
+                self._empty = not lanes
                 return min((self._time_of(lane) for lane in lanes), default=math.inf)
 
     async def _claim(self, lanes: Sequence[Lane]) -> bool:
@@ -251,20 +258,49 @@ class Worker:
         return max(now if _due(lane, now) else lane.due, min(times, default=math.inf))
 
     async def _begin(self, claimed: Claimed, way: Outlet) -> None:
-        """Start an attempt, charged to the account that makes it; without budget, put it off."""
+        """Start an attempt."""
+        ending = await self._unable(claimed, way)
+        way.busy += 1
+        self._track(self._work(claimed, way, way.pause, ending))
+
+    def reserve(self, account: str, priority: Priority) -> Outlet | None:
+        """A slot for what is being accepted, if nothing is before it (see `Starter`)."""
+        way = self._outlets.get(account)
+        if way is None or way.paused or self._stopping or not self._at_rest or self._wake.is_set():
+            return None
+        if not way.free(priority, self._clock.now()):
+            return None
+        way.busy += 1
+        self._reserved += 1
+        return way
+
+    def start(self, claimed: Claimed, way: Outlet) -> None:
+        async def work() -> None:
+            await self._work(claimed, way, None, await self._unable(claimed, way))
+
+        self._reserved -= 1
+        self._track(work())
+        self._changed.set()
+
+    def give_back(self, way: Outlet) -> None:
+        self._reserved -= 1
+        way.busy -= 1
+        self.wake()
+
+    async def _unable(self, claimed: Claimed, way: Outlet) -> Ending | None:
+        """Charge an attempt to the account that makes it, unless it is over already or there is no budget."""
         try:
             ending = await self._attempting.ended_already(claimed, way)
             if ending is None:
                 urgent = claimed.priority is Priority.URGENT
                 slot = await way.budget.take(len(claimed.targets), urgent=urgent)
                 if slot is not None:
-                    ending = put_off(claimed, slot, "The account has sent all it may for now.")
+                    return put_off(claimed, slot, "The account has sent all it may for now.")
         except StoreError as error:  # not counted is not sent
             self._observer.notice(Warned(way.terms.name, str(error)))
             way.rest(0)
-            ending = put_off(claimed, self._clock.now(), error.message)
-        way.busy += 1
-        self._track(self._work(claimed, way, way.pause, ending))
+            return put_off(claimed, self._clock.now(), error.message)
+        return ending
 
     async def _work(self, claimed: Claimed, way: Outlet, probed: Pause | None, ending: Ending | None) -> None:
         """One attempt, unless its `ending` is known already; `probed` is the pause it may end."""
@@ -277,13 +313,18 @@ class Worker:
                     self._observer.notice(Warned(way.terms.name, f"A pause cannot be written: {error}"))
         finally:
             way.busy -= 1
-            self.wake()  # the next may be claimed while this one is marked
+            if self._at_rest and self._empty:
+                self._changed.set()
+            else:
+                self.wake()  # the next may be claimed while this one is marked
+        more = True
         try:
-            await self._attempting.settle(claimed, way, ending)
+            more = await self._attempting.settle(claimed, way, ending)
         finally:
             self._last_end = self._clock.now()
-            self._retire_at = min(self._retire_at, self._last_end + self._keep + 1.0)
-            self.wake()
+            if self._retire_at == math.inf or more:
+                self._retire_at = min(self._retire_at, self._last_end + self._keep + 1.0)
+                self.wake()
 
     # What an attempt tells about its account ----------------------------------------------
 
@@ -358,10 +399,17 @@ class Worker:
         until = min(until, self._retire_at)
         if self._wake.is_set() or self._stopping:
             return
-        waker = asyncio.ensure_future(self._wake.wait())
+        self._at_rest = True
+        try:
+            await self._until(until)
+        finally:
+            self._at_rest = False
+
+    async def _until(self, until: float) -> None:
         if until == math.inf:
-            await waker
+            await self._wake.wait()
             return
+        waker = asyncio.ensure_future(self._wake.wait())
         seconds = min(max(until - self._clock.now(), 0.005), LOOK_AGAIN)
         sleeper = asyncio.ensure_future(self._clock.sleep(seconds))
         try:

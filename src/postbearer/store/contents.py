@@ -65,13 +65,13 @@ class SqliteContent:
     reused. Their hash is proven before the last chunk is handed out.
     """
 
-    def __init__(self, readers: Readers, message: Message) -> None:
+    def __init__(self, readers: Readers, message: Message, whole: bytes = b"") -> None:
         self._readers = readers
         self._message = message
         self.size = message.size
         self.eight_bit = message.eight_bit
         self.binary = message.binary
-        self._whole = b""  # of small content, which is read twice: for its header, and to be sent
+        self._whole = whole  # of small content, which is read twice: for its header, and to be sent
 
     def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
         return _sliced(self._proven(), size)

@@ -23,7 +23,7 @@ LETTERS = {
 }
 STATUSES = {letter: status for status, letter in LETTERS.items()}
 
-WAITING, HELD, DONE = "w", "h", "x"  # states of a delivery; a leased one is 'l'
+WAITING, LEASED, HELD, DONE = "w", "l", "h", "x"  # states of a delivery
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Envelope).decode

@@ -143,12 +143,16 @@ class MemorySpool:
     def stage(self, message: str) -> Staging:
         return MemoryStaging()
 
-    async def accept(self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]) -> None:
+    async def accept(
+        self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]
+    ) -> Sequence[Claimed]:
         if not isinstance(content, MemoryStaging):
             raise StoreError("This content was staged in another spool.")
-        self._keep(message, content.octets, deliveries)
+        kept = self._keep(message, content.octets, deliveries)
+        pairs = zip(kept.deliveries, deliveries, strict=True)
+        return [self._lease(kept, made, new.due) for made, new in pairs if new.at_once]
 
-    def _keep(self, message: Message, octets: bytes, deliveries: Iterable[NewDelivery]) -> None:
+    def _keep(self, message: Message, octets: bytes, deliveries: Iterable[NewDelivery]) -> _Kept:
         if message.id in self._kept:
             raise StoreError(f"There is a message {message.id} already.")
         kept = _Kept(message, octets, [])
@@ -159,6 +163,7 @@ class MemorySpool:
             kept.deliveries.append(made)
             self._deliveries[made.id] = kept, made
         self._kept[message.id] = kept
+        return kept
 
     async def room(self, size: int) -> bool:
         return True

@@ -61,8 +61,13 @@ class Spool(Protocol):
         """Begin to take the content of the message with the id `message`."""
         ...
 
-    async def accept(self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]) -> None:
-        """Make the message and its deliveries durable, in one synced transaction. After it: 250."""
+    async def accept(
+        self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]
+    ) -> Sequence[Claimed]:
+        """Make the message and its deliveries durable, in one synced transaction. After it: 250.
+
+        Those that are to be attempted `at_once` may be leased in it: what is returned is. The others wait.
+        """
         ...
 
     async def room(self, size: int) -> bool:

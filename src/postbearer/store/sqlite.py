@@ -33,7 +33,7 @@ from postbearer.store.records import (
     Waiting,
 )
 from postbearer.store.spool import Staging
-from postbearer.store.writer import Writer
+from postbearer.store.writer import Work, Writer
 
 T = TypeVar("T")
 
@@ -63,6 +63,7 @@ class SqliteSpool:
         self._opened: Opened | None = None
         self._writing: Writer | None = None
         self._numbers = count(1)
+        self._at_hand: dict[str, bytes] = {}  # small contents whose first attempt is under way
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -90,13 +91,19 @@ class SqliteSpool:
     def stage(self, message: str) -> Staging:
         return SqliteStaging(self._writer, next(self._numbers))
 
-    async def accept(self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]) -> None:
+    async def accept(
+        self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]
+    ) -> Sequence[Claimed]:
         if not isinstance(content, SqliteStaging):
             raise StoreError("This content was staged in another spool.")
-        number, rest, new = content.number, content.rest, tuple(deliveries)
-        await self._writer.submit(
-            lambda connection: steps.keep(connection, number, message, rest, new), names=("accept",)
+        number, rest, new, next_lease = content.number, content.rest, tuple(deliveries), self._open.next_lease
+        claimed = await self._leasing(
+            lambda connection: steps.keep(connection, number, message, rest, new, next_lease),
+            names=("accept", "attempt") if any(each.at_once for each in new) else ("accept",),
         )
+        if claimed and len(rest) == 1 and rest[0][0] == 0:
+            self._at_hand[message.id] = rest[0][1]
+        return claimed
 
     async def room(self, size: int) -> bool:
         writer = self._writer
@@ -119,11 +126,15 @@ class SqliteSpool:
         """Raises `StoreFull` when so little room is left that a delivery could not be marked."""
         if self._opening.room.tight():
             raise StoreFull("Too little room to note what is delivered.", hint="Free some disk space.")
-        opened = self._open
+        next_lease = self._open.next_lease
+        return await self._leasing(
+            lambda connection: steps.claim(connection, lane, most, now, next_lease), names=("attempt",)
+        )
+
+    async def _leasing(self, run: Work[list[Claimed]], *, names: tuple[str, ...]) -> Sequence[Claimed]:
+        alive = self._open.alive
         future = self._writer.submit(
-            lambda connection: steps.claim(connection, lane, most, now, opened.next_lease),
-            names=("attempt",),
-            then=lambda claimed: opened.alive.update(each.lease for each in claimed),
+            run, names=names, then=lambda claimed: alive.update(each.lease for each in claimed)
         )
         try:
             return await asyncio.shield(future)
@@ -143,12 +154,14 @@ class SqliteSpool:
         await self._settling(claimed, settlement)
 
     def _settling(self, claimed: Claimed, settlement: Settlement) -> asyncio.Future[None]:
-        alive = self._open.alive
+        alive, next_lease = self._open.alive, self._open.next_lease
+        self._at_hand.pop(claimed.message.id, None)
         reports = [(next(self._numbers), each) for each in settlement.reports]
 
         def settle(connection: apsw.Connection) -> None:
             for number, report in reports:
-                steps.keep(connection, number, report.message, _chunks(report.content), [report.delivery])
+                chunks = _chunks(report.content)
+                steps.keep(connection, number, report.message, chunks, [report.delivery], next_lease)
             steps.settle(connection, claimed, settlement)
 
         def mark(connection: apsw.Connection) -> None:
@@ -162,7 +175,7 @@ class SqliteSpool:
         )
 
     def content(self, message: Message) -> Content:
-        return SqliteContent(self._opening.readers, message)
+        return SqliteContent(self._opening.readers, message, self._at_hand.get(message.id, b""))
 
     async def pause(self, pause: Pause) -> None:
         await self._writer.submit(lambda connection: steps.pause(connection, pause))

@@ -11,6 +11,7 @@ from postbearer.errors import LeaseLost, StoreError, UsageError
 from postbearer.store.database import rows
 from postbearer.store.letters import (
     DONE,
+    LEASED,
     LETTERS,
     WAITING,
     message_of,
@@ -76,8 +77,12 @@ def keep(
     message: Message,
     chunks: Sequence[Chunk],
     deliveries: Iterable[NewDelivery],
-) -> None:
-    """Add a message. `chunks` are those of its content that are not staged already."""
+    next_lease: Callable[[], int],
+) -> list[Claimed]:
+    """Add a message, and lease what is to begin at once.
+
+    `chunks` are those of its content that are not staged already.
+    """
     if not chunks or chunks[0][0]:
         connection.execute(SQL["unstage"], (number,))
     try:
@@ -85,13 +90,42 @@ def keep(
     except apsw.ConstraintError:
         raise StoreError(f"There is a message {message.id} already.") from None
     add_chunks(connection, number, chunks)
-    for new in deliveries:
-        row = (number, new.account, int(new.priority), new.client, new.due)
-        connection.execute(SQL["add-delivery"], row)
-        delivery = connection.last_insert_rowid()
-        connection.executemany(
-            SQL["add-recipient"], [(delivery, *recipient_row(each)) for each in new.recipients]
-        )
+    return [
+        claimed
+        for new in deliveries
+        if (claimed := _add_delivery(connection, number, message, new, next_lease)) is not None
+    ]
+
+
+def _add_delivery(
+    connection: apsw.Connection,
+    number: int,
+    message: Message,
+    new: NewDelivery,
+    next_lease: Callable[[], int],
+) -> Claimed | None:
+    leased = (LEASED, next_lease(), 1, new.due) if new.at_once else (WAITING, 0, 0, 0)
+    row = (number, new.account, int(new.priority), new.client, new.due, *leased)
+    connection.execute(SQL["add-delivery"], row)
+    delivery = connection.last_insert_rowid()
+    targets = []
+    for each in new.recipients:
+        connection.execute(SQL["add-recipient"], (delivery, *recipient_row(each)))
+        targets.append(Target(row=connection.last_insert_rowid(), recipient=each))
+    if not new.at_once:
+        return None
+    connection.execute(SQL["open-attempt"], (delivery, 1, new.due))
+    return Claimed(
+        delivery=delivery,
+        lease=leased[1],
+        attempt=1,
+        account=new.account,
+        priority=new.priority,
+        client=new.client,
+        message=message,
+        targets=tuple(targets),
+        first_tried=new.due,
+    )
 
 
 def claim(

@@ -24,7 +24,8 @@ DELETE FROM content WHERE place = -1;
 INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: add-delivery
-INSERT INTO delivery (message, account, priority, client, due) VALUES (?, ?, ?, ?, ?);
+INSERT INTO delivery (message, account, priority, client, due, state, lease, attempt, first_tried)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: add-recipient
 INSERT INTO recipient (delivery, address, notify, orcpt) VALUES (?, ?, ?, ?);

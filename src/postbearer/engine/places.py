@@ -1,0 +1,83 @@
+"""The short way through the queue: what comes in while its account is free begins with its own commit.
+
+The commit that makes a message durable then leases it, too: one sync before the 250, and none between
+it and the first word to the provider.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from postbearer.engine.outlet import Outlet
+from postbearer.store import Claimed, Priority
+
+
+class Starter(Protocol):
+    """Who begins attempts."""
+
+    def reserve(self, account: str, priority: Priority) -> Outlet | None:
+        """A slot for a delivery that may begin at once; None: it has to wait for its turn."""
+        ...
+
+    def start(self, claimed: Claimed, way: Outlet) -> None:
+        """Begin an attempt in a slot that was reserved."""
+        ...
+
+    def give_back(self, way: Outlet) -> None:
+        """Free a slot that was reserved for nothing."""
+        ...
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        ...
+
+
+class Places:
+    """The slots reserved for the deliveries of one message, from before its commit until after it."""
+
+    def __init__(self, starter: Starter) -> None:
+        self._starter = starter
+        self._reserved: list[Outlet] = []
+        self._queued = False
+
+    def take(self, account: str, priority: Priority) -> bool:
+        """Reserve a slot for a delivery if it may begin at once; else it goes into the queue."""
+        way = self._starter.reserve(account, priority)
+        if way is None:
+            self._queued = True
+            return False
+        self._reserved.append(way)
+        return True
+
+    def begin(self, claimed: Sequence[Claimed]) -> None:
+        """The message is accepted: begin what was leased."""
+        for each in claimed:
+            way = next(way for way in self._reserved if way.terms.name == each.account)
+            self._reserved.remove(way)
+            self._starter.start(each, way)
+        if self._queued:
+            self._starter.wake()
+        self.give_back()
+
+    def give_back(self) -> None:
+        """Free the slots for which nothing was leased."""
+        for way in self._reserved:
+            self._starter.give_back(way)
+        self._reserved.clear()
+
+
+class Idle:
+    """A starter for an intake that nothing is sent from."""
+
+    def reserve(self, account: str, priority: Priority) -> Outlet | None:
+        return None
+
+    def start(self, claimed: Claimed, way: Outlet) -> None:
+        """Never asked, as no slot is ever reserved."""
+
+    def give_back(self, way: Outlet) -> None:
+        """Never asked either."""
+
+    def wake(self) -> None:
+        """Nobody sleeps."""
