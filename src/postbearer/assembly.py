@@ -291,6 +291,11 @@ def _command(settings: AccountSettings, chosen: Preset) -> Grant:
     return CommandToken(settings.command)
 
 
+def grant_names() -> tuple[str, ...]:
+    """The grants that accounts can have here."""
+    return tuple(_GRANTS)
+
+
 _GRANTS: dict[str, Callable[[AccountSettings, Preset], Grant]] = {
     "client-credentials": _client_credentials,
     "password": _password,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from postbearer.testing import BackgroundSandbox, Sandbox
 from support.configuration import COMPLETE
 
 
@@ -75,3 +76,17 @@ def edited(home: Home) -> Edit:
         return home.write(COMPLETE.replace(old, new, 1))
 
     return edit
+
+
+@pytest.fixture(scope="session")
+def microsoft() -> Iterator[Sandbox]:
+    """A provider that answers as Microsoft's does, for the whole run."""
+    with BackgroundSandbox("microsoft") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox_microsoft(microsoft: Sandbox) -> Sandbox:
+    """The same, with an empty inbox and no faults."""
+    microsoft.reset()
+    return microsoft

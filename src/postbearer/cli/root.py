@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "config": ("configuration", "Show, change and check the configuration."),
     "demo": ("demo", "Send a message through a mail provider that lives on this machine only."),
     "import": ("import_", "Move in: make a configuration of another program's."),
+    "init": ("init", "Describe a mailbox: a few questions, and a configuration with comments."),
     "login": ("login", "Sign in for an account, once; from then on it renews itself."),
     "providers": ("providers", "List the mail providers that are known, and what each needs."),
     "queue": ("queue", "Look at the queue of the relay, and work on it."),

@@ -4,6 +4,9 @@ from postbearer._lazy import lazy
 
 TYPE_CHECKING = False  # `typing` alone would double the time that a cached token takes
 if TYPE_CHECKING:
+    from postbearer.config.accounts import needs as needs
+    from postbearer.config.adding import Addition as Addition
+    from postbearer.config.adding import descriptions as descriptions
     from postbearer.config.edit import key_path as key_path
     from postbearer.config.edit import set_key as set_key
     from postbearer.config.edit import typed_value as typed_value
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from postbearer.config.schema import AccountSettings as AccountSettings
     from postbearer.config.schema import LimitSettings as LimitSettings
     from postbearer.config.schema import Settings as Settings
+    from postbearer.config.search import candidates as candidates
     from postbearer.config.search import find as find
     from postbearer.config.search import read as read
     from postbearer.config.units import parse_duration as parse_duration
@@ -30,6 +34,8 @@ if TYPE_CHECKING:
     from postbearer.config.writing import write_new as write_new
 
 _EXPORTS = {
+    "accounts": ["needs"],
+    "adding": ["Addition", "descriptions"],
     "edit": ["key_path", "set_key", "typed_value", "unset_key"],
     "jsonschema": ["json_schema"],
     "loading": ["Configuration", "load", "parse"],
@@ -43,7 +49,7 @@ _EXPORTS = {
         "WebhookSettings",
     ],
     "schema": ["AccountSettings", "LimitSettings", "Settings"],
-    "search": ["find", "read"],
+    "search": ["candidates", "find", "read"],
     "units": ["parse_duration", "parse_size"],
     "walk": ["did_you_mean"],
     "writing": ["write_new"],

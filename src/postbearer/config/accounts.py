@@ -58,6 +58,11 @@ _WHERE = {
 }
 
 
+def needs(grant: str) -> tuple[tuple[str, ...], ...]:
+    """Groups of keys that `grant` needs: one key of each."""
+    return _NEEDS.get(grant, ())
+
+
 def check_account(
     name: str, given: Mapping[str, Any], others: Collection[str], providers: Providers
 ) -> Iterator[Problem]:
@@ -128,6 +133,12 @@ def _provider(base: Path, given: Mapping[str, Any], chosen: Preset) -> Iterator[
     if isinstance(cloud, str) and cloud not in (chosen.clouds or ("global",)):
         hint = did_you_mean(cloud, chosen.clouds) or f"{chosen.title} has none: leave the key out."
         yield Problem((*base, "cloud"), f"cannot be {cloud!r} with {chosen.title}", hint)
+    tenant = given.get("tenant")
+    if isinstance(tenant, str) and "{tenant}" in chosen.token_url:
+        try:
+            chosen.endpoint(chosen.token_url, tenant)
+        except ConfigError as error:
+            yield Problem((*base, "tenant"), f"cannot be {tenant!r:.80}", error.hint)
     if chosen.no_oauth and given.get("authentication", "oauth") == "oauth":
         key = next((key for key in ("grant", "authentication") if key in given), "authentication")
         found = f"cannot be {given[key]!r} with" if key in given else "cannot be 'oauth', the default, with"

@@ -69,17 +69,30 @@ def _type_at(path: Path) -> Any:
 
 
 def _edit(named: str | None, environ: Mapping[str, str], change: Callable[[TOMLDocument], None]) -> str:
-    import tomlkit
-
     path = find(named, environ)
     before = read(path)
-    newline = "\r\n" if b"\r\n" in before else "\n"
-    document = tomlkit.parse(before.decode().replace("\r\n", "\n"))
-    change(document)
-    after = tomlkit.dumps(document).replace("\n", newline).encode()
+    after = _changed(before, change)
     parse(after, path, environ)
     replace(path, before, after)
     return path
+
+
+def _changed(before: bytes, change: Callable[[TOMLDocument], None]) -> bytes:
+    import tomlkit
+
+    newline = "\r\n" if b"\r\n" in before else "\n"
+    document = tomlkit.parse(before.decode().replace("\r\n", "\n"))
+    change(document)
+    return tomlkit.dumps(document).replace("\n", newline).encode()
+
+
+def with_key(before: bytes, path: Path, value: object) -> bytes:
+    """The file `before` with one key set, not yet checked or written."""
+
+    def change(document: TOMLDocument) -> None:
+        _table_of(document, path, create=True)[path[-1]] = value
+
+    return _changed(before, change)
 
 
 def _table_of(document: TOMLDocument, path: Path, *, create: bool) -> Any:

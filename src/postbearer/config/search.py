@@ -71,8 +71,16 @@ def refuse_writable(path: str, descriptor: int) -> None:
         )
     if held.st_mode & 0o022:
         raise _error("Others may write this file.", file=path, hint=f"Take that away: chmod go-w {path}")
-    for folder in _folders(path):
-        held = os.stat(folder)
+    refuse_open_folders(path)
+
+
+def refuse_open_folders(path: str) -> None:
+    """Raise `ConfigError` if somebody else may put another file in the place of `path`, there or not."""
+    for folder in _folders(path) if os.name == "posix" else ():
+        try:
+            held = os.stat(folder)
+        except FileNotFoundError:  # it will be made by its owner
+            continue
         if _foreign(held):
             raise _error(
                 f"The folder {folder} belongs to user {held.st_uid}, who may replace the file.",

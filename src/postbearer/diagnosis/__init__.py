@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from postbearer.diagnosis.finding import Step as Step
     from postbearer.diagnosis.finding import not_configured as not_configured
     from postbearer.diagnosis.finding import worst as worst
+    from postbearer.diagnosis.tokens import secret_doubts as secret_doubts
 
 _EXPORTS = {
     "commands": ["Command"],
@@ -22,6 +23,7 @@ _EXPORTS = {
     "examination": ["Diagnosis"],
     "explanation": ["Explanation", "explain"],
     "finding": ["Failure", "Finding", "Step", "not_configured", "worst"],
+    "tokens": ["secret_doubts"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

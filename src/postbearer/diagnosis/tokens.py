@@ -52,7 +52,7 @@ async def read_secrets(account: Account, explainer: Explainer, mask: Mask) -> As
             step=Step.SECRET,
             ok=True,
             text=f"{name}: {_called(source)} can be read",
-            notes=tuple(_doubts(name, secret, account)),
+            notes=tuple(secret_doubts(name, secret, account.provider)),
             details={"key": name, "reference": _called(source)},
         )
 
@@ -78,11 +78,12 @@ def _called(source: SecretSource) -> str:
     return f"command:{program}{' …' if blank else ''}" if scheme == "command" else source.reference
 
 
-def _doubts(name: str, secret: Secret, account: Account) -> Iterator[str]:
+def secret_doubts(name: str, secret: Secret, provider: str) -> Iterator[str]:
+    """What is odd about the secret that an account at `provider` has under the key `name`."""
     value = secret.reveal()
     if value != value.strip():
         yield f"{name} begins or ends with white space, which is sent as a part of it."
-    if name == "client-secret" and account.provider.startswith("microsoft") and is_guid(value.strip()):
+    if name == "client-secret" and provider.startswith("microsoft") and is_guid(value.strip()):
         yield "client-secret looks like the Secret ID; what is needed is the secret's Value."
 
 

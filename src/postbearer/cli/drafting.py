@@ -1,0 +1,150 @@
+"""An account in the making: what was given for it, and what is wrong with it so far."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from postbearer.account import name_for
+from postbearer.address import Address
+from postbearer.assembly import Assembly, grant_names
+from postbearer.config import Addition, Providers, find
+from postbearer.errors import ConfigError, UsageError
+from postbearer.keeping import StateFolder
+from postbearer.providers import GrantName, Preset
+
+# The keys that are asked for or have a flag of their own, in the order they are written.
+KEYS = (
+    *("provider", "cloud", "tenant", "address", "username", "token-user", "servers", "tls", "ca-file"),
+    *("authentication", "grant", "issuer", "token-url", "authorize-url", "device-url", "scopes", "audience"),
+    *("client-id", "client-secret", "certificate", "private-key", "key-password", "assertion", "password"),
+    *("refresh-token", "service-account", "token", "command"),
+)
+SIGNED_IN = ("authorization-code", "device-code")  # grants for which a person signs in, once
+_MEANINGS = {
+    "client-credentials": "The program proves itself by a secret or a certificate; no person takes part.",
+    "workload-identity": "The program proves itself by a token that its platform gives it.",
+    "managed-identity": "The cloud machine that this runs on has an identity.",
+    "authorization-code": "A person signs in once, in a browser on this machine.",
+    "device-code": "A person signs in once, in any browser, by a code.",
+    "refresh-token": "A person signed in elsewhere, and you have the refresh token.",
+    "password": "By the mailbox user's password.",
+    "jwt-bearer": "A service account acts for the mailbox.",
+    "static": "A token that you have.",
+    "command": "A program of yours prints the token.",
+}
+
+
+@dataclass(slots=True)
+class Draft:
+    """The addition, with the providers that may be chosen."""
+
+    addition: Addition
+    providers: Providers
+    environ: Mapping[str, str]
+
+    @property
+    def name(self) -> str:
+        return self.addition.name
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        return self.addition.keys
+
+    @property
+    def preset(self) -> Preset:
+        """The provider chosen. Raises `ConfigError`."""
+        return self.providers.preset(str(self.keys.get("provider", "")), str(self.keys.get("cloud", "")))
+
+    def put(self, key: str, value: Any) -> None:
+        """Set a key, or with None take it away; the keys stay in the order of `KEYS`."""
+        keys = {**self.keys, key: value}
+        ordered = [*(each for each in KEYS if each in keys), *(each for each in keys if each not in KEYS)]
+        self.addition.keys = {each: keys[each] for each in ordered if keys[each] is not None}
+
+    def complete(self) -> None:
+        """Put in what follows from the rest: the usual name, a password where no token helps, TLS by port."""
+        if not self.addition.name and "address" in self.keys:
+            self.addition.name = usual_name(str(self.keys["address"]), self.addition.accounts())
+        try:
+            chosen = self.preset
+        except ConfigError:  # told by `problems`
+            return
+        self.addition.title = chosen.title
+        if chosen.no_oauth and not self.keys.keys() & {"grant", "authentication"}:
+            self.put("authentication", "password")
+        servers = self.keys.get("servers", ())
+        if "tls" not in self.keys and servers and all(each.endswith(":465") for each in servers):
+            self.put("tls", None if chosen.tls == "implicit" else "implicit")
+
+    def grants(self) -> dict[str, str]:
+        """The grants that work here and at the provider, with what there is to know about each."""
+        offered: Mapping[GrantName, Any] = self.preset.grants
+        return {
+            name: " ".join(filter(None, (_MEANINGS.get(name, ""), each.note)))
+            for name, each in offered.items()
+            if works(name, each.works)
+        }
+
+    @property
+    def signs_in(self) -> bool:
+        """Whether a person has to sign in before it can send."""
+        return self.keys.get("grant") in SIGNED_IN
+
+    def is_found(self) -> bool:
+        """Whether its file is the one that commands find by themselves."""
+        try:
+            return find(None, self.environ) == self.addition.path
+        except ConfigError:
+            return False
+
+    def problems(self) -> Sequence[ConfigError]:
+        """Everything that is wrong with it so far."""
+        try:
+            configuration = self.addition.parsed(self.environ)
+            assembly = Assembly(configuration, StateFolder(), self.environ)
+            assembly.account(self.name)
+            if self.addition.listen:
+                from postbearer.daemon import Plan
+
+                Plan.of(assembly)
+        except ConfigError as error:
+            return error.problems
+        except UsageError as error:
+            return (ConfigError(error.message, key=f"accounts.{self.name}", hint=error.hint),)
+        return ()
+
+    def problem(self, key: str) -> ConfigError | None:
+        """What is wrong with `key` of the account."""
+        return next((each for each in self.problems() if self.key(each).split(".")[0] == key), None)
+
+    def key(self, problem: ConfigError) -> str:
+        """Which key of the account `problem` is about; empty: none."""
+        head = f"accounts.{self.name}."
+        return problem.key.removeprefix(head) if problem.key.startswith(head) else ""
+
+
+def works(name: str, offered: str) -> bool:
+    """Whether a grant can be had: here, and at a provider that says `offered`."""
+    return offered != "no" and name in grant_names()
+
+
+def usual_name(address: str, taken: Sequence[str]) -> str:
+    """What an account is called unless somebody says otherwise: the local part of its address."""
+    try:
+        name = name_for(Address.parse(address).local)
+    except UsageError:
+        return "mail"
+    others = (f"{name}-{number}" for number in range(2, len(taken) + 3))
+    return name if name not in taken else next(each for each in others if each not in taken)
+
+
+def target(named: str | None, places: Sequence[str]) -> str:
+    """The file to write: the one named, else the one that is found, else root's or one's own."""
+    if named:
+        return os.path.abspath(named)
+    found = next((place for place in places if os.path.lexists(place) and os.access(place, os.W_OK)), None)
+    root = hasattr(os, "geteuid") and os.geteuid() == 0
+    return os.path.abspath(found or places[-1 if root else 0])
