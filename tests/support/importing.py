@@ -14,7 +14,9 @@ from postbearer.importing import (
     read_msmtp,
     read_portal,
     read_saslxoauth2,
+    read_smtp2graph,
 )
+from postbearer.submission import hash_password
 
 
 def dsconfig(text: str, **options: str) -> Imported:
@@ -45,6 +47,18 @@ def saslxoauth2(text: str, passwords: str = "", **options: str) -> Imported:
     draft = Draft("sasl-xoauth2.conf", "sasl-xoauth2")
     read_saslxoauth2(text.encode(), draft, passwords=passwords.encode(), **options)
     return finish(draft)
+
+
+def smtp2graph(text: str, **options: str) -> Imported:
+    draft = Draft("config.yml", "smtp2graph")
+    read_smtp2graph(text.encode(), draft, hash_password=hash_password, **options)
+    return finish(draft)
+
+
+def relay(imported: Imported) -> dict[str, Any]:
+    """The relay of the configuration that was made."""
+    found: dict[str, Any] = tomllib.loads(imported.text)["relay"]
+    return found
 
 
 def accounts(imported: Imported) -> dict[str, Any]:

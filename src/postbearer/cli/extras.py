@@ -21,3 +21,9 @@ def need_relay() -> None:
     """Raise `UsageError` naming what to install, if the relay cannot run."""
     if find_spec("apsw") is None:
         raise UsageError("The relay needs apsw.", hint="Install it: pip install 'postbearer[relay]'")
+
+
+def need_yaml() -> None:
+    """Raise `UsageError` naming what to install, if YAML files cannot be read."""
+    if find_spec("yaml") is None:
+        raise UsageError("This format needs PyYAML.", hint="Install it: pip install 'postbearer[import]'")

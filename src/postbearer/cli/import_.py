@@ -152,6 +152,24 @@ def sasl_xoauth2(
     _finish(common, draft, how)
 
 
+@command.command("smtp2graph")
+@address_option
+@importing
+def smtp2graph(common: Common, file: BinaryIO, address: str, **how: Any) -> None:
+    """Import the mailboxes and clients of SMTP2Graph from its FILE, config.yml.
+
+    It needs the extra import. Passwords of clients become hashes.
+    """
+    from postbearer.cli.extras import need_yaml
+    from postbearer.importing import read_smtp2graph
+    from postbearer.submission import hash_password
+
+    need_yaml()
+    draft = _draft(file, "smtp2graph", how["seal"])
+    read_smtp2graph(_content(file), draft, hash_password=hash_password, address=address)
+    _finish(common, draft, how)
+
+
 def _draft(file: BinaryIO, program: str, seal: bool) -> Draft:
     from postbearer.importing import Draft
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from postbearer.importing.portal import parse_map as parse_map
     from postbearer.importing.portal import read_portal as read_portal
     from postbearer.importing.saslxoauth2 import read_saslxoauth2 as read_saslxoauth2
+    from postbearer.importing.smtp2graph import read_smtp2graph as read_smtp2graph
 
 _EXPORTS = {
     "draft": ["Draft", "Remark"],
@@ -25,6 +26,7 @@ _EXPORTS = {
     "msmtp": ["read_msmtp"],
     "portal": ["URGENT", "parse_map", "read_portal"],
     "saslxoauth2": ["read_saslxoauth2"],
+    "smtp2graph": ["read_smtp2graph"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)
