@@ -146,8 +146,8 @@ async def fetch(
 
     `timeout` is in seconds for the whole exchange. `ca_file` is trusted beside the system's authorities.
     ``HTTPS_PROXY`` and ``NO_PROXY`` are honoured, except on loopback. Raises `UsageError` for a URL that
-    secrets must not go to, a `NetworkError` when the way fails, `RemoteProtocolError` when the answer is
-    not HTTP or larger than 64 KiB.
+    secrets must not go to and for a header that cannot be sent, a `NetworkError` when the way fails,
+    `RemoteProtocolError` when the answer is not HTTP or larger than 64 KiB.
     """
     parts = check_url(url, link_local=link_local)
     direct = is_loopback(parts.hostname or "") or link_local
@@ -185,6 +185,13 @@ class _Call:
     async def run(self) -> HttpResponse | PostbearerError:
         import httpx2
 
+        # Told here, in words of ours: the HTTP library would show the value.
+        unfit = [name for name, value in self.headers.items() if not _fits_header(plain(value))]
+        if unfit:
+            return UsageError(
+                f"What should go to {self.host} in the header {unfit[0]} holds characters it cannot have.",
+                hint="Correct the secret it is made of: perhaps a line end is part of it.",
+            )
         # At DEBUG it logs the headers of answers, which may hold a code or an echo of a secret.
         chatter = logging.getLogger("httpcore2")
         if chatter.level == logging.NOTSET:
@@ -279,6 +286,11 @@ class _Call:
 def plain(value: Text) -> str:
     """`value` in the open, for the moment in which it leaves."""
     return value.reveal() if isinstance(value, Secret) else value
+
+
+def _fits_header(value: str) -> bool:
+    """Whether `value` can be a field value (RFC 9110 5.5): visible ASCII, blanks inside only."""
+    return value == value.strip() and all(" " <= char <= "~" for char in value)
 
 
 def _tls_trouble(error: BaseException | None) -> str | None:

@@ -20,6 +20,7 @@ from postbearer.errors import (
 )
 from postbearer.http import HttpResponse, check_url, fetch, post_form
 from postbearer.secret import Secret
+from support.planted import told
 from support.tokenserver import Answer, TokenServer, serving
 
 
@@ -103,6 +104,16 @@ async def test_o4_a_body_over_64_kib_is_refused(server: TokenServer) -> None:
 async def test_o4_a_compressed_body_is_not_unfolded(server: TokenServer) -> None:
     server.script.append(Answer(body=b"\x1f\x8b\x08 pretended", headers={"Content-Encoding": "gzip"}))
     assert (await post_form(server.url, {})).json() is None
+
+
+@pytest.mark.parametrize("value", ["CANARY-token\n", "CANARY-token\r\nX: y", "CANARY-tökén", " CANARY-token"])
+async def test_o9_a_header_that_cannot_be_sent_is_named_and_not_shown(
+    server: TokenServer, value: str
+) -> None:
+    with pytest.raises(UsageError, match="in the header X-Token") as caught:
+        await fetch("GET", server.url, headers={"X-Token": Secret(value)})
+    assert "CANARY" not in told(caught.value)
+    assert server.asked == []
 
 
 async def test_the_timeout_is_for_the_whole_exchange(server: TokenServer) -> None:

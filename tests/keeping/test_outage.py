@@ -10,11 +10,13 @@ import pytest
 import trustme
 
 from keeping.conftest import Named
-from postbearer.errors import SecretUnavailable
+from postbearer.errors import SecretError, SecretUnavailable
 from postbearer.keeping import source
 from postbearer.oauth import CachedSource, ClientCredentials, Endpoint
 from postbearer.secret import Secret
 from postbearer.testing import ManualClock
+from support.canary import assert_absent
+from support.planted import told
 from support.tokenserver import TokenServer, said, serving
 from support.vaults import Vault
 
@@ -91,6 +93,18 @@ async def test_a_store_that_does_not_run_is_named(vault: Vault, monkeypatch: pyt
         await source(REFERENCE).read()
     assert caught.value.reference == REFERENCE
     assert caught.value.hint
+
+
+@pytest.mark.parametrize("token", ["hvs.CANARY\nX: y", "hvs.CANARY\0", "hvs.CANARYü"])
+async def test_o9_a_token_that_no_header_can_carry_is_not_shown(
+    vault: Vault, named: Named, tmp_path: Path, token: str
+) -> None:
+    (tmp_path / "token").write_text(token)
+    secret = named("secret/mail#client-secret", 'type = "hashicorp-vault"\ntoken = "file:token"')
+    with pytest.raises(SecretError, match="in the header X-Vault-Token") as caught:
+        await secret.read()
+    assert_absent("hvs.CANARY", told(caught.value))
+    assert vault.asked == []
 
 
 def test_stores_are_the_same_when_they_read_the_same_place(vault: Vault, named: Named) -> None:

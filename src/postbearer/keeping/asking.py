@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
 from postbearer.clock import Clock, SystemClock
-from postbearer.errors import NetworkError, RemoteProtocolError, SecretError, SecretUnavailable
+from postbearer.errors import NetworkError, RemoteProtocolError, SecretError, SecretUnavailable, UsageError
 from postbearer.http import HttpResponse, Text, fetch
 from postbearer.oauth import scrub
 from postbearer.secret import Secret
@@ -63,6 +63,8 @@ class Desk:
                 reference=self.reference,
                 hint=error.hint or f"Check that {self.name} runs and can be reached from this machine.",
             ) from error
+        except UsageError as error:
+            raise SecretError(error.message, reference=self.reference, hint=error.hint) from None
         if response.status in _PASSING or response.status >= 500:
             raise SecretUnavailable(
                 f"{self.name} cannot answer now (HTTP {response.status}){said(response)}.",

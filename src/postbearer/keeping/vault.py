@@ -74,7 +74,7 @@ class VaultSecret:
         if self.namespace:
             headers["X-Vault-Namespace"] = self.namespace
         if token is not None:
-            headers["X-Vault-Token"] = token
+            headers["X-Vault-Token"] = Secret(token.reveal().strip())
         return headers
 
     async def _token(self) -> Secret | None:

@@ -16,6 +16,7 @@ from postbearer.errors import (
     NetworkError,
     RemoteProtocolError,
     TokenUnavailable,
+    UsageError,
 )
 from postbearer.http import TIMEOUT, HttpResponse, check_url, fetch
 from postbearer.oauth.token import TokenAnswer, Unfit, read_token
@@ -92,7 +93,10 @@ class Endpoint:
         return self.url or self.issuer
 
     async def send(self, request: TokenRequest, account: str = "") -> HttpResponse:
-        """The answer, whatever it says. Raises `TokenUnavailable` when there is none."""
+        """The answer, whatever it says. Raises `TokenUnavailable` when there is none.
+
+        Raises `GrantRefused` for a request that cannot be made as it is configured.
+        """
         try:
             return await fetch(
                 request.method,
@@ -110,6 +114,15 @@ class Endpoint:
                 account=account,
                 hint=request.hint or error.hint,
             ) from error
+        except UsageError as error:  # the platform names a wrong address, or a secret has a line end in it
+            raise GrantRefused(
+                error.message,
+                account=account,
+                code="unfit_request",
+                who="host operator",
+                hint=error.hint,
+                configuration=True,
+            ) from None
 
 
 def read_answer(
