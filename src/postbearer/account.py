@@ -32,6 +32,8 @@ from postbearer.transport import (
 Rule = Literal["force", "check", "allow"]
 TlsMode = Literal["implicit", "starttls", "none-loopback"]
 
+_USERS = ("user", "username", "subject")  # what grants call the person they act for
+
 OVERFLOW_AFTER = 300.0  # seconds
 
 
@@ -170,6 +172,7 @@ class Account:
             client_id=str(getattr(self.grant, "client_id", "")),
             grant=self.grant.name if self.grant else "",
             scopes=tuple(getattr(self.grant, "scopes", ())),
+            user=next((str(getattr(self.grant, name)) for name in _USERS if hasattr(self.grant, name)), ""),
             login=self.smarthost.username,
             servers=tuple(map(str, self.smarthost.servers)),
         )

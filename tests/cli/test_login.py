@@ -259,6 +259,30 @@ def test_whom_token_user_names_may_sign_in(home: Home, postbearer_sandbox: Sandb
         assert one.end().code == 0
 
 
+def test_when_token_user_changes_somebody_has_to_sign_in_again(
+    home: Home, postbearer_sandbox: Sandbox
+) -> None:
+    configure(home, postbearer_sandbox, **{"token-user": OTHER})
+    with login(home) as one:
+        approve(one.url(), OTHER)
+        assert one.end().code == 0
+    assert signed_in(home)
+    configure(home, postbearer_sandbox)
+    assert not signed_in(home)
+    configure(home, postbearer_sandbox, **{"token-user": OTHER})
+    assert signed_in(home)  # it is kept for whoever takes the change back
+
+
+def test_check_names_the_command_when_the_consent_is_gone(account: Home, postbearer_sandbox: Sandbox) -> None:
+    with login(account) as one:
+        approve(one.url())
+        assert one.end().code == 0
+    postbearer_sandbox.set_faults(Faults(revoked=True))
+    checked = account.run("check", "sandbox")
+    assert checked.code == 77
+    assert re.search(r"✗ token .*\n(.*\n)*.*→ mailbox user: .*Run: postbearer login sandbox", checked.out)
+
+
 def test_nobody_who_comes_back_is_a_timeout(account: Home) -> None:
     ran = account.run("login", "sandbox", "--timeout", "200 ms")
     assert ran.code == 77

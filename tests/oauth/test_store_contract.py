@@ -93,6 +93,7 @@ def test_the_binding_changes_with_everything_it_binds() -> None:
         "client_id": "relay",
         "grant": "client-credentials",
         "scopes": ("a", "b"),
+        "user": "somebody@example.org",
         "login": "alerts@example.org",
         "servers": ("mail.example.org:587",),
     }

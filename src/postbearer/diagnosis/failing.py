@@ -23,6 +23,7 @@ from postbearer.errors import (
     TokenUnavailable,
     UsageError,
 )
+from postbearer.oauth import PersonGrant
 from postbearer.providers import Preset
 from postbearer.verdict import Klass, Phase, Verdict, judge
 
@@ -55,6 +56,8 @@ class Explainer:
         if isinstance(error, TokenUnavailable) and not error.hint and _is_elsewhere(error):
             cause = "The token endpoint cannot be reached, or something else answers in its place."
             fix = "Check token-url, and whether a proxy, a firewall or a portal stands in between."
+        if isinstance(self.account.grant, PersonGrant) and getattr(error, "who", "") == "mailbox user":
+            fix = f"{verdict.remedy} {error.hint}".strip()  # which is the command to sign in
         grant = self.account.grant.name if self.account.grant is not None else ""
         return Finding(
             step=step,

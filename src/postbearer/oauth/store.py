@@ -102,11 +102,20 @@ def binding(
     client_id: str,
     grant: str = "",
     scopes: Sequence[str] = (),
+    user: str = "",
     login: str = "",
     servers: Sequence[str] = (),
 ) -> str:
     """A digest of what a token was got for: state kept under another binding is never used."""
-    parts = [token_url, client_id, grant, sorted(scopes), login, list(servers)]
+    parts = [
+        token_url,
+        client_id,
+        grant,
+        sorted(scopes),
+        login,
+        list(servers),
+        *([user.casefold()] if user else []),
+    ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
