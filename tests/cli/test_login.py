@@ -192,6 +192,9 @@ def test_a_redirect_that_leads_elsewhere_is_always_pasted(home: Home, postbearer
             browser.submit(user=ME)
         code = parse_qs(urlsplit(browser.address).query)["code"][0]
         assert one.end(code).code == 0  # the code alone does as well
+    ran = home.run("login", "sandbox", "--port", "9")
+    assert ran.code == 64
+    assert "Leave --port out." in ran.err
 
 
 @pytest.mark.parametrize(

@@ -145,6 +145,11 @@ class _Login:
             asyncio.run(self._by_device(timeout))
             return
         registered = loopback_port(grant.redirect_uri)
+        if port and registered is None:
+            raise UsageError(
+                f"The browser does not come back to this machine, but to {grant.redirect_uri}.",
+                hint="Leave --port out.",
+            )
         if paste or registered is None:
             self._by_paste(grant, port)
         else:
