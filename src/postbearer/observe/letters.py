@@ -42,12 +42,11 @@ class Letters:
         self._accounts = accounts
         self._paused = paused
         self._wrote = wrote
+        self._wake = wake
 
         def make(account: str) -> Intake:
             router = Router(default_account=account)
-            return Intake(
-                spool, router, accounts, clock=clock, observer=observer, settings=settings, wake=wake
-            )
+            return Intake(spool, router, accounts, clock=clock, observer=observer, settings=settings)
 
         self._intake = make
 
@@ -79,6 +78,7 @@ class Letters:
         if isinstance(answer, Reply):
             raise NotTold(f"The queue did not take it: {answer}.")
         self._wrote(answer)
+        self._wake()
 
     def _account(self, about: str) -> str | None:
         """The account it leaves from: not the one it is about, unless there is no other and it works."""
