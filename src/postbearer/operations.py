@@ -40,7 +40,7 @@ CHUNK = 48 * 1024
 
 class Operations:
     """`worker` is there in the relay's own process only; `accounts` names those that are configured.
-    `foresee` tells what will run out of them.
+    `foresee` tells what will run out of them, and `changed` has a paused one tried again.
 
     All methods raise `UsageError` for what does not exist or cannot be done, and `StoreError`.
     """
@@ -52,12 +52,14 @@ class Operations:
         worker: Worker | None = None,
         accounts: Sequence[str] = (),
         foresee: Foresight | None = None,
+        changed: Callable[[str], Awaitable[bool]] | None = None,
     ) -> None:
         self._spool = spool
         self._clock = clock
         self._worker = worker
         self._configured = tuple(accounts)
         self._foresee = foresee
+        self._changed = changed
 
     # Messages -------------------------------------------------------------------------------
 
@@ -205,6 +207,12 @@ class Operations:
         else:
             await self._spool.pause(Pause(account=name, since=self._clock.now(), reason=BY_HAND))
         return await self.account(name)
+
+    async def changed(self, name: str) -> Json:
+        """Somebody signed in for an account, or changed its secret: a paused one is tried again at once."""
+        await self.account(name)
+        tried = await self._changed(name) if self._changed is not None else False
+        return {"name": name, "tried": tried}
 
     async def resume(self, name: str) -> Json:
         """Let an account send again."""

@@ -14,6 +14,7 @@ import click
 
 from postbearer.cli.options import Common, common_options, duration, json_option, pass_common
 from postbearer.cli.output import print_json, printable, warn
+from postbearer.cli.waking import wake_relay
 from postbearer.errors import ConfigError, GrantRefused, TokenUnavailable, UsageError
 from postbearer.secret import Secret
 
@@ -61,10 +62,12 @@ def command(common: Common, /, account: str, **given: Any) -> None:
             located = asyncio.run(_located(chosen, person, device=given["device"]))
             grant = _grant(located, **{way: given[way] for way in ("paste", "device")})
             _Login(located, grant, store, clock).run(**given)
+    woken = wake_relay(account)
     if common.as_json:
         print_json({"account": account, "signed_in": True})
     else:
-        click.echo(f"Signed in. Try: postbearer check {account}")
+        again = " The relay, which had paused the account, tries again now." if woken else ""
+        click.echo(f"Signed in.{again} Try: postbearer check {account}")
 
 
 def _person(account: Account) -> PersonGrant:

@@ -12,6 +12,7 @@ from postbearer.account import Account
 from postbearer.assembly import Assembly
 from postbearer.clock import Clock, SystemClock
 from postbearer.daemon.plan import Door, Plan, relay_settings
+from postbearer.daemon.tending import Tending
 from postbearer.daemon.watching import Watching
 from postbearer.engine import Client, Intake, IntakeSettings, Reporter, Road, Rules, Worker
 from postbearer.errors import ConfigError
@@ -61,6 +62,7 @@ class Relay:
         self._local: Sequence[Handover | ControlServer] = ()
         self._working: asyncio.Task[None] | None = None
         self._watching: Watching
+        self._tending: Tending
         self.spool: SqliteSpool
         self.worker: Worker
         self.intake: Intake
@@ -108,6 +110,7 @@ class Relay:
             )
         self._assembly = assembly
         self._watching.use(watched)
+        self._tending.use(accounts)
         self.intake.replace(plan.router, accounts, _intake_settings(plan))
         await self.worker.reload(self._roads(assembly, accounts), self._rules(plan))
         self.operations = self._operations(accounts)
@@ -142,6 +145,11 @@ class Relay:
         self._watching.load()
         self._watching.use(self._watching.plan(self._assembly, accounts, _intake_settings(plan)))
         self._observer.add(self._watching)
+        self._tending = Tending(
+            self._assembly.state, self.spool, lambda: self.worker, self._clock, self._observer
+        )
+        self._tending.use(accounts)
+        self._observer.add(self._tending)
         self.worker = Worker(
             self.spool,
             self._roads(self._assembly, accounts),
@@ -178,11 +186,14 @@ class Relay:
         self._tasks = [
             asyncio.create_task(self._drop.run(), name="drop folder"),
             asyncio.create_task(self._watching.run(), name="watching"),
+            asyncio.create_task(self._tending.run(), name="tending"),
         ]
 
     def _operations(self, accounts: dict[str, Account]) -> Operations:
         foresee = partial(endings, accounts.values(), self._assembly.state, self._clock)
-        return Operations(self.spool, self._clock, self.worker, tuple(accounts), foresee)
+        return Operations(
+            self.spool, self._clock, self.worker, tuple(accounts), foresee, self._tending.changed
+        )
 
     def _accounts(self, assembly: Assembly) -> dict[str, Account]:
         return {name: assembly.account(name) for name in assembly.names}
@@ -201,7 +212,7 @@ class Relay:
         )
         ledger = account.ledger(assembly.state, clock=self._clock)
         if isinstance(credential, CachedSource):
-            return Road(account, transport, ledger, credential.expires)
+            return Road(account, transport, ledger, credential)
         return Road(account, transport, ledger)
 
     def _rules(self, plan: Plan) -> Rules:

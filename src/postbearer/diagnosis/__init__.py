@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from postbearer.diagnosis.finding import not_configured as not_configured
     from postbearer.diagnosis.finding import worst as worst
     from postbearer.diagnosis.tokens import secret_doubts as secret_doubts
+    from postbearer.diagnosis.tokens import secret_sources as secret_sources
 
 _EXPORTS = {
     "commands": ["Command"],
@@ -23,7 +24,7 @@ _EXPORTS = {
     "examination": ["Diagnosis"],
     "explanation": ["Explanation", "explain"],
     "finding": ["Failure", "Finding", "Step", "not_configured", "worst"],
-    "tokens": ["secret_doubts"],
+    "tokens": ["secret_doubts", "secret_sources"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -44,7 +44,7 @@ class Attempting:
 
     async def ended_already(self, claimed: Claimed, way: Outlet) -> Ending | None:
         """The end of a delivery that is not worth, or not safe, another attempt. Raises `StoreError`."""
-        judge = self._judge(way)
+        judge = self.judge(way)
         ending = judge.stale(claimed, self._steady.now())
         careful = way.terms.on_unknown == "hold" and claimed.attempt > 1
         if ending is not None or (claimed.attempt <= POISON and not careful):
@@ -65,7 +65,7 @@ class Attempting:
         """Make the attempt. When the worker stops meanwhile, its fate is not known."""
         home = way.terms.name == claimed.account
         content = self._spool.content(claimed.message)
-        judge, now = self._judge(way), self._clock.now()
+        judge, now = self.judge(way), self._clock.now()
         largest = way.terms.largest
         if not home and largest is not None and claimed.message.size > largest:
             return _keep_for_home(
@@ -177,7 +177,8 @@ class Attempting:
             self._observer.notice(Warned(claimed.account, text))
             return None
 
-    def _judge(self, way: Outlet) -> Judge:
+    def judge(self, way: Outlet) -> Judge:
+        """Who judges what this account meets."""
         return Judge(way.terms, self.rules.retry, self.rules.dice)
 
 

@@ -86,7 +86,8 @@ class Judge:
             (target, outcome, self._verdict(outcome))
             for target, outcome in zip(claimed.targets, receipt.outcomes, strict=True)
         ]
-        stop = next((stop for _, _, verdict in pairs if (stop := self._stop(claimed, verdict))), None)
+        tries = claimed.attempt
+        stop = next((stop for _, _, verdict in pairs if (stop := self._stop(tries, verdict))), None)
         fates = tuple(self._fate(*pair) for pair in pairs)
         done = all(outcome.state is State.DELIVERED for _, outcome, _ in pairs)
         due = None if done else self._due(claimed, [v for _, _, v in pairs], now)
@@ -109,7 +110,7 @@ class Judge:
         verdict = judge(error, Phase.ANY, self.terms.smarthost.rules)
         if verdict.state is State.FAILED:
             return self.all(claimed, Status.FAILED, cause=verdict.cause, remedy=error.hint, error=str(error))
-        stop = self._stop(claimed, verdict, error)
+        stop = self._stop(claimed.attempt, verdict, error)
         ending = self.all(
             claimed, Status.DEFERRED, cause=verdict.cause, remedy=verdict.remedy, error=str(error)
         )
@@ -122,6 +123,10 @@ class Judge:
             rest=None if stop else verdict.wait,
             cut=First.CUT in verdict.first,
         )
+
+    def refusal(self, error: PostbearerError) -> Stop | None:
+        """The pause that `error` asks for, met without a message."""
+        return self._stop(1, judge(error, Phase.ANY, self.terms.smarthost.rules), error)
 
     def all(
         self, claimed: Claimed, status: Status, *, cause: str, remedy: str = "", error: str = ""
@@ -188,15 +193,13 @@ class Judge:
             return Status.HELD
         return Status.DEFERRED
 
-    def _stop(
-        self, claimed: Claimed, verdict: Verdict | None, error: PostbearerError | None = None
-    ) -> Stop | None:
+    def _stop(self, tries: int, verdict: Verdict | None, error: PostbearerError | None = None) -> Stop | None:
         """The pause that a failure of the whole account asks for."""
         if verdict is None or not (_wide(verdict) or verdict.hold_after):
             return None
         if verdict.klass is Klass.WINDOW:
             return Stop(reason=verdict.cause, remedy=verdict.remedy, seconds=verdict.wait or FIRST_PROBE)
-        worn_out = verdict.klass is Klass.SOON and 0 < verdict.hold_after <= claimed.attempt
+        worn_out = verdict.klass is Klass.SOON and 0 < verdict.hold_after <= tries
         if verdict.klass is not Klass.HOLD and not worn_out:
             return None
         locking = self.terms.password_login and isinstance(error, GrantRefused | CredentialRefused)

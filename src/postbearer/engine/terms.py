@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from postbearer.engine.budget import Limits
 from postbearer.message import SenderRule
+from postbearer.oauth import CachedSource
 from postbearer.store import Ledger
 from postbearer.transport import Smarthost, Transport
 
@@ -60,10 +60,14 @@ class Terms(Protocol):
 class Road:
     """An account with its way out, and the ledger its budget is counted in (None: no limits).
 
-    `token_expires` tells when the token in use does (Unix seconds), as far as that is known.
+    `source` is where its tokens come from, if it has any.
     """
 
     terms: Terms
     transport: Transport
     ledger: Ledger | None = None
-    token_expires: Callable[[], float | None] = field(default=lambda: None)
+    source: CachedSource | None = None
+
+    def token_expires(self) -> float | None:
+        """When the token in use does (Unix seconds), as far as that is known."""
+        return self.source.expires() if self.source is not None else None

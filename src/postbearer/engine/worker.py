@@ -17,7 +17,7 @@ from postbearer.engine.lanes import Rota
 from postbearer.engine.outlet import Outlet
 from postbearer.engine.settle import NEXT_PROBE, Ending, Fate, Stop
 from postbearer.engine.terms import Road
-from postbearer.errors import StoreError, UsageError
+from postbearer.errors import PostbearerError, StoreError, UsageError
 from postbearer.observer import AccountPaused, AccountResumed, Observer, Warned
 from postbearer.store import Claimed, Lane, Pause, Priority, Spool, Status
 
@@ -177,6 +177,28 @@ class Worker:
             self._observer.notice(AccountResumed(account))
         self.wake()
         return resumed
+
+    def try_again(self, account: str) -> bool:
+        """What made it pause may be another now: probe it with the next message, at once.
+
+        False if it is not paused, or by hand. Raises `UsageError`.
+        """
+        outlet = self._outlet(account)
+        if outlet.pause is None or outlet.pause.reason == BY_HAND:
+            return False
+        outlet.pause = replace(outlet.pause, probe=self._clock.now())
+        self.wake()
+        return True
+
+    async def refused(self, account: str, error: PostbearerError) -> None:
+        """Its sign-in met `error` beside the queue: it pauses, if a message would have made it pause.
+
+        Raises `UsageError`, `StoreError`.
+        """
+        outlet = self._outlet(account)
+        stop = self._attempting.judge(outlet).refusal(error)
+        if stop is not None and outlet.pause is None:
+            await self._stop(outlet, stop)
 
     def _outlet(self, account: str) -> Outlet:
         if account not in self._outlets:

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from postbearer.oauth.store import Kept as Kept
     from postbearer.oauth.store import MemoryStore as MemoryStore
     from postbearer.oauth.store import binding as binding
+    from postbearer.oauth.store import digest as digest
     from postbearer.oauth.store import keep_sign_in as keep_sign_in
     from postbearer.oauth.token import Token as Token
     from postbearer.oauth.token import TokenAnswer as TokenAnswer
@@ -80,7 +81,7 @@ _EXPORTS = {
     "redirect": ["WRONG_STATE", "RedirectReader", "loopback_port", "with_port"],
     "signing": ["ClientKey", "certificate_ends"],
     "source": ["CachedSource", "TokenSource", "invalidate_blocking", "token_blocking"],
-    "store": ["GrantStore", "Kept", "MemoryStore", "binding", "keep_sign_in"],
+    "store": ["GrantStore", "Kept", "MemoryStore", "binding", "digest", "keep_sign_in"],
     "token": ["Token", "TokenAnswer"],
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from datetime import UTC, datetime
 
@@ -45,7 +46,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
 
     def letter(self) -> str:
         """The body of a message."""
-        lines = [self.text, ""]
+        lines = [*textwrap.wrap(self.text, 76, break_long_words=False), ""]
         lines += [f"  {command}" for command in self.commands]
         return "\n".join(lines).rstrip() + "\n"
 

@@ -308,7 +308,7 @@ class MemorySpool:
         found: dict[str, dict[str, float]] = {}
         for name, kept in self._kept.items():
             for delivery in kept.deliveries:
-                if delivery.waiting and not delivery.lease:
+                if delivery.waiting:
                     found.setdefault(delivery.account, {})[name] = kept.message.accepted
         return [
             Waiting(account=account, messages=len(accepted), oldest=min(accepted.values()))

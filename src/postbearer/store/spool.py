@@ -120,7 +120,7 @@ class Spool(Protocol):
     async def statistics(self) -> Statistics: ...
 
     async def waiting(self) -> Sequence[Waiting]:
-        """What waits for its turn or its next attempt, by account; neither what is held nor under way."""
+        """What has not left yet, by account: it waits, or an attempt is under way. Not what is held."""
         ...
 
     async def retire(self, before: float) -> int:

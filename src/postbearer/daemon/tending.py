@@ -1,0 +1,161 @@
+"""Tending the sign-ins of a relay: one that changed is taken up at once, one that idles is used in time."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Mapping
+
+from postbearer.account import Account
+from postbearer.clock import Clock
+from postbearer.diagnosis import secret_sources
+from postbearer.engine import BY_HAND, Worker
+from postbearer.errors import CredentialError, PostbearerError, SecretError, StoreError, TokenUnavailable
+from postbearer.forecast import Facts, renewal_due
+from postbearer.keeping import StateFolder
+from postbearer.oauth import CachedSource, digest
+from postbearer.observer import AccountPaused, Event, Observer, Warned
+from postbearer.store import Spool
+
+LOOK = 15.0  # seconds between looks at the secrets of a paused account
+IDLE_LOOK = 600.0  # seconds between looks for a sign-in that idles
+
+
+class Tending:
+    """An observer that acts: `run` looks at what paused accounts prove themselves with, and at idle ones.
+
+    Secrets are read while an account is paused only, and of them no more than a digest is kept, in memory.
+    """
+
+    def __init__(
+        self,
+        state: StateFolder,
+        spool: Spool,
+        worker: Callable[[], Worker],
+        clock: Clock,
+        observer: Observer,
+    ) -> None:
+        self._state = state
+        self._spool = spool
+        self._worker = worker
+        self._clock = clock
+        self._observer = observer
+        self._accounts: Mapping[str, Account] = {}
+        self._wake = asyncio.Event()
+        self._seen: dict[str, str] = {}  # of paused accounts: what they could not prove themselves with
+        self._began: set[str] = set()  # accounts that paused while we looked on
+        self._idle_at = 0.0
+
+    def use(self, accounts: Mapping[str, Account]) -> None:
+        """Go by a configuration. At a reload the worker has paused accounts tried by itself."""
+        if self._accounts:
+            self._began |= accounts.keys()
+        self._accounts = accounts
+        self._seen.clear()
+        self._wake.set()
+
+    def notice(self, event: Event) -> None:
+        if isinstance(event, AccountPaused):
+            self._began.add(event.account)
+            self._wake.set()
+
+    async def run(self) -> None:
+        """Look at once when an account pauses, and every quarter of a minute."""
+        while True:
+            self._wake.clear()
+            try:
+                await self.look()
+            except StoreError as error:
+                self._observer.notice(Warned("", f"The sign-ins cannot be looked after: {error}"))
+            waker = asyncio.ensure_future(self._wake.wait())
+            sleeper = asyncio.ensure_future(self._clock.sleep(LOOK))
+            try:
+                await asyncio.wait((waker, sleeper), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                waker.cancel()
+                sleeper.cancel()
+
+    async def look(self) -> None:
+        """Look once. Raises `StoreError`."""
+        for name, account in self._accounts.items():
+            if self._stopped(name):
+                await self._compare(account)
+            else:
+                self._seen.pop(name, None)
+        if self._clock.now() >= self._idle_at:
+            self._idle_at = self._clock.now() + IDLE_LOOK
+            for name, account in self._accounts.items():
+                if not self._stopped(name):
+                    await self._keep_warm(account)
+
+    async def changed(self, name: str) -> bool:
+        """Somebody signed in for the account, or changed its secret: it is tried again at once.
+
+        With no mail to try it with, a new token is the proof. False if it was not paused. Raises `UsageError`
+        and `StoreError`.
+        """
+        worker = self._worker()
+        if not worker.try_again(name):
+            return False
+        source = worker.outlets[name].road.source
+        if source is not None and not any(each.account == name for each in await self._spool.waiting()):
+            try:
+                await source.fresh()
+            except PostbearerError as error:
+                self._observer.notice(Warned(name, f"It still gets no token: {error}"))
+            else:
+                await worker.resume(name)
+        return True
+
+    def _stopped(self, name: str) -> bool:
+        """Whether it is paused, and not by hand."""
+        outlet = self._worker().outlets.get(name)
+        return outlet is not None and outlet.pause is not None and outlet.pause.reason != BY_HAND
+
+    async def _compare(self, account: Account) -> None:
+        name, now = account.name, await self._fingerprint(account)
+        before, self._seen[name] = self._seen.get(name, now), now
+        # Of one that paused before this process began nobody knows; but a refused password is not tried for
+        # a "perhaps", as that locks mailboxes.
+        perhaps = name not in self._began and not account.password_login
+        self._began.add(name)
+        if perhaps or before != now:
+            await self.changed(name)
+
+    async def _fingerprint(self, account: Account) -> str:
+        """A digest of the account's secrets and of its kept sign-in, as they are now."""
+        known = hashlib.sha256()
+        for key, source in secret_sources(account).items():
+            try:
+                value = digest(await source.read())
+            except SecretError as error:
+                value = error.message
+            known.update(f"{key} {value}\n".encode())
+        if account.grant is not None and account.grant.keeps_refresh_token:
+            kept = await account.token_file(self._state, clock=self._clock).load()
+            known.update(f"sign-in {digest(kept.refresh)} {kept.damage}".encode())
+        return known.hexdigest()
+
+    async def _keep_warm(self, account: Account) -> None:
+        """Use the refresh token of an account that sends nothing, before it dies of idleness."""
+        source = self._worker().outlets[account.name].road.source
+        if source is None or account.grant is None or not account.grant.keeps_refresh_token:
+            return
+        kept = await account.token_file(self._state, clock=self._clock).load()
+        facts = Facts(
+            account=account.name,
+            refreshed=kept.refreshed,
+            refresh_expires=kept.refresh_expires,
+            refresh_idle=account.refresh_idle,
+        )
+        due = renewal_due(facts)
+        if due is not None and due <= self._clock.now():
+            await self._renew(account.name, source)
+
+    async def _renew(self, name: str, source: CachedSource) -> None:
+        try:
+            await source.fresh()
+        except (TokenUnavailable, SecretError, StoreError) as error:  # it is tried again at the next look
+            self._observer.notice(Warned(name, f"Its idle sign-in could not be renewed yet: {error}"))
+        except CredentialError as error:
+            await self._worker().refused(name, error)
