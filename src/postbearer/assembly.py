@@ -33,6 +33,7 @@ from postbearer.oauth import (
     RefreshToken,
     StaticToken,
     WorkloadIdentity,
+    plugged_grant,
     resolved,
 )
 from postbearer.observer import Observer, Silent
@@ -133,13 +134,7 @@ class Assembly:
         if settings.authentication != "oauth" or settings.grant is None:
             return None
         make = _GRANTS.get(settings.grant)
-        if make is None:
-            raise ConfigError(
-                f"The grant {settings.grant} is not supported yet.",
-                key="grant",
-                hint=f"Choose one of {', '.join(_GRANTS)}.",
-            )
-        grant = make(settings, chosen)
+        grant = make(settings, chosen) if make else plugged_grant(settings.grant, settings.grant_settings)
         if isinstance(grant, ManagedIdentity):
             grant = grant.on(self._environ)
         return resolved(grant, self.secret_source)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from postbearer.config.search import read as read
     from postbearer.config.units import parse_duration as parse_duration
     from postbearer.config.units import parse_size as parse_size
-    from postbearer.config.walk import did_you_mean as did_you_mean
+    from postbearer.config.values import did_you_mean as did_you_mean
     from postbearer.config.writing import write_new as write_new
 
 _EXPORTS = {
@@ -51,7 +51,7 @@ _EXPORTS = {
     "schema": ["AccountSettings", "LimitSettings", "Settings"],
     "search": ["candidates", "find", "read"],
     "units": ["parse_duration", "parse_size"],
-    "walk": ["did_you_mean"],
+    "values": ["did_you_mean"],
     "writing": ["write_new"],
 }
 

@@ -9,8 +9,8 @@ from typing import Any
 from postbearer.config.locate import Path
 from postbearer.config.providers import Providers
 from postbearer.config.schema import AccountSettings
-from postbearer.config.values import account_name, is_loopback
-from postbearer.config.walk import Problem, did_you_mean
+from postbearer.config.values import account_name, did_you_mean, is_loopback
+from postbearer.config.walk import Problem
 from postbearer.errors import ConfigError
 from postbearer.providers import Preset
 
@@ -106,6 +106,8 @@ def _grant(base: Path, given: Mapping[str, Any]) -> Iterator[Problem]:
         if any(_has(given, key, grant) for key in group) or (public and "client-secret" in group):
             continue
         yield _missing(base, group, f"for the grant {grant}")
+    if "grant-settings" in given and grant in _NEEDS:
+        yield Problem((*base, "grant-settings"), f"has no effect with {grant}", "Take it away.")
     if grant == "jwt-bearer":
         yield from _one_assertion(base, given)
     if given.get("client-authentication") == "private-key-jwt" and not (

@@ -12,7 +12,7 @@ from postbearer.config.environment import read_value, type_at
 from postbearer.config.loading import SCHEMA, parse
 from postbearer.config.locate import Path, dotted, split_dotted
 from postbearer.config.search import find, read
-from postbearer.config.walk import did_you_mean
+from postbearer.config.values import did_you_mean
 from postbearer.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from typing import Any
 from msgspec import inspect as types
 
 from postbearer.config.locate import Path
-from postbearer.config.walk import did_you_mean, plain
+from postbearer.config.values import did_you_mean
+from postbearer.config.walk import plain
 from postbearer.errors import ConfigError
 
 PREFIX = "POSTBEARER_"

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from msgspec import Meta
 
-Kind = Literal["duration", "size", "secret", "address", "host-port", "url", "account", "webhook"]
+from postbearer.providers import GrantName
+
+Kind = Literal["duration", "size", "secret", "address", "host-port", "url", "account", "webhook", "grant"]
 
 
 def _kind(kind: Kind, *examples: str) -> Meta:
@@ -27,5 +29,6 @@ HostPort = Annotated[str, _kind("host-port", "mail.example.org:587")]
 Url = Annotated[str, _kind("url", "https://login.example.org/oauth2/token")]
 WebhookUrl = Annotated[str, _kind("webhook", "https://ops.example.org/hook", "env:HOOK_URL")]
 AccountName = Annotated[str, _kind("account", "alerts")]
+GrantText = Annotated[str, _kind("grant", *get_args(GrantName))]
 Day = Annotated[date, Meta(extra_json_schema={"examples": ["2027-03-01"]})]
 Count = Annotated[int, Meta(ge=1)]

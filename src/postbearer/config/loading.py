@@ -20,8 +20,8 @@ from postbearer.config.providers import Providers
 from postbearer.config.schema import AccountSettings, Settings
 from postbearer.config.search import find, read
 from postbearer.config.stores import check_store, store_doubts
-from postbearer.config.values import checks
-from postbearer.config.walk import Problem, Walk, did_you_mean
+from postbearer.config.values import checks, did_you_mean
+from postbearer.config.walk import Problem, Walk
 from postbearer.errors import ConfigError, ConfigErrors
 from postbearer.providers import Preset
 

@@ -16,6 +16,7 @@ from postbearer.config.kinds import (
     AddressText,
     Count,
     Day,
+    GrantText,
     HostPort,
     Prose,
     Reference,
@@ -24,7 +25,6 @@ from postbearer.config.kinds import (
     Url,
 )
 from postbearer.config.relay import HttpSettings, NotifySettings, RelaySettings, VaultSettings
-from postbearer.providers import GrantName
 
 
 class LimitSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -50,7 +50,8 @@ class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_onl
     authentication: Annotated[
         Literal["oauth", "password", "certificate", "none"], Prose("How the account proves who it is.")
     ] = "oauth"
-    grant: Annotated[GrantName | None, Prose("How an access token is obtained.")] = None
+    grant: Annotated[GrantText | None, Prose("How an access token is obtained.")] = None
+    grant_settings: Annotated[dict[str, Any], Prose("Settings of a grant that another package brings.")] = {}
     tenant: Annotated[str | None, Prose("Microsoft tenant: domain or id.")] = None
     cloud: Annotated[
         str | None, Prose("Which of the provider's separate installations, if it is not the first.")

@@ -11,8 +11,8 @@ from msgspec import inspect as types
 
 from postbearer.config.kinds import Prose, Reference, Seconds, Url
 from postbearer.config.locate import Path
-from postbearer.config.values import SCHEMES, checks, plug_ins
-from postbearer.config.walk import Problem, Walk, did_you_mean
+from postbearer.config.values import SCHEMES, checks, did_you_mean, plug_ins
+from postbearer.config.walk import Problem, Walk
 
 CaFile = Annotated[str | None, Prose("Certificates to trust beside the system's (PEM).")]
 Need = tuple[str, str]  # the key, and the environment variable that may stand for it

@@ -6,13 +6,16 @@ there may be the secret itself.
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
+from typing import get_args
 from urllib.parse import urlsplit
 
 from postbearer.address import Address, ascii_domain
 from postbearer.config.kinds import Kind
 from postbearer.errors import UsageError
+from postbearer.providers import GrantName
 
 SCHEMES = (
     "env",
@@ -49,6 +52,7 @@ def checks(stores: Collection[str]) -> dict[Kind, Callable[[str], Wrong]]:
         "url": url,
         "webhook": lambda text: webhook(text, stores),
         "account": account_name,
+        "grant": grant,
     }
 
 
@@ -127,6 +131,14 @@ def webhook(text: str, stores: Collection[str] = ()) -> Wrong:
     return None
 
 
+def grant(text: str) -> Wrong:
+    """A grant that is built in, or that an installed package brings."""
+    known = get_args(GrantName)
+    if text in known or text in (others := plug_ins("postbearer.grants")):
+        return None
+    return f"cannot be {text!r}", did_you_mean(text, [*known, *sorted(others)])
+
+
 def account_name(text: str) -> Wrong:
     """``[a-z0-9][a-z0-9_-]*``."""
     if not _ACCOUNT.fullmatch(text):
@@ -150,8 +162,16 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def plug_ins() -> Collection[str]:
-    """The secret stores that installed packages add."""
+def plug_ins(group: str = "postbearer.secret_stores") -> Collection[str]:
+    """What installed packages add, by name."""
     from importlib.metadata import entry_points
 
-    return entry_points(group="postbearer.secret_stores").names
+    return entry_points(group=group).names
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A hint that names what was probably meant, else everything there is."""
+    known = list(known)
+    if near := difflib.get_close_matches(word.lower().replace("_", "-"), known, n=1, cutoff=0.6):
+        return f"Did you mean {near[0]}?"
+    return f"Known are: {', '.join(known)}." if known else ""

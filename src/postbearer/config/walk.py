@@ -6,8 +6,7 @@ walk goes first, names every problem with its path, and leaves a value that conv
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
@@ -17,6 +16,7 @@ from msgspec import inspect as types
 from postbearer.config import units
 from postbearer.config.kinds import Kind
 from postbearer.config.locate import Path
+from postbearer.config.values import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,14 +165,6 @@ def plain(expected: types.Type) -> types.Type:
             expected = first
         else:
             return expected
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint that names what was probably meant, else everything there is."""
-    known = list(known)
-    if near := difflib.get_close_matches(word.lower().replace("_", "-"), known, n=1, cutoff=0.6):
-        return f"Did you mean {near[0]}?"
-    return f"Known are: {', '.join(known)}." if known else ""
 
 
 def _misspelt(name: str, given: Collection[str], known: Collection[str]) -> bool:

@@ -25,18 +25,23 @@ if TYPE_CHECKING:
     from postbearer.oauth.grants import Authentication as Authentication
     from postbearer.oauth.grants import ClientCredentials as ClientCredentials
     from postbearer.oauth.grants import CommandToken as CommandToken
+    from postbearer.oauth.grants import Exchange as Exchange
     from postbearer.oauth.grants import Grant as Grant
     from postbearer.oauth.grants import GrantContext as GrantContext
     from postbearer.oauth.grants import Password as Password
     from postbearer.oauth.grants import RefreshToken as RefreshToken
     from postbearer.oauth.grants import StaticToken as StaticToken
     from postbearer.oauth.grants import TokenGrant as TokenGrant
+    from postbearer.oauth.grants import exchange as exchange
+    from postbearer.oauth.inputs import SecretInput as SecretInput
     from postbearer.oauth.inputs import resolved as resolved
     from postbearer.oauth.machine import GoogleMachine as GoogleMachine
     from postbearer.oauth.managed import METADATA_SERVICE as METADATA_SERVICE
     from postbearer.oauth.managed import ManagedIdentity as ManagedIdentity
     from postbearer.oauth.person import PersonGrant as PersonGrant
     from postbearer.oauth.person import found as found
+    from postbearer.oauth.plugged import plugged_grant as plugged_grant
+    from postbearer.oauth.plugged import plugged_grants as plugged_grants
     from postbearer.oauth.redirect import WRONG_STATE as WRONG_STATE
     from postbearer.oauth.redirect import RedirectReader as RedirectReader
     from postbearer.oauth.redirect import loopback_port as loopback_port
@@ -67,17 +72,20 @@ _EXPORTS = {
         "Authentication",
         "ClientCredentials",
         "CommandToken",
+        "Exchange",
         "Grant",
         "GrantContext",
         "Password",
         "RefreshToken",
         "StaticToken",
         "TokenGrant",
+        "exchange",
     ],
-    "inputs": ["resolved"],
+    "inputs": ["SecretInput", "resolved"],
     "machine": ["GoogleMachine"],
     "managed": ["METADATA_SERVICE", "ManagedIdentity"],
     "person": ["PersonGrant", "found"],
+    "plugged": ["plugged_grant", "plugged_grants"],
     "redirect": ["WRONG_STATE", "RedirectReader", "loopback_port", "with_port"],
     "signing": ["ClientKey", "certificate_ends"],
     "source": ["CachedSource", "TokenSource", "invalidate_blocking", "token_blocking"],

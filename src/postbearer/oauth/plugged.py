@@ -1,0 +1,61 @@
+"""Grants that other packages bring, by the entry-point group ``postbearer.grants``."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Collection, Mapping
+from importlib.metadata import EntryPoint
+from typing import cast
+
+from postbearer.errors import ConfigError
+from postbearer.oauth.grants import Grant, TokenGrant
+
+GROUP = "postbearer.grants"
+
+
+def plugged_grants() -> Collection[str]:
+    """The names of the grants that installed packages bring."""
+    return {entry.name for entry in _entries()}
+
+
+def plugged_grant(name: str, settings: Mapping[str, object]) -> Grant:
+    """The grant `name`, made with `settings` as keyword arguments, ``-`` in their names as ``_``.
+
+    Raises `ConfigError` if there is none, it cannot be loaded, or does not take these settings.
+    """
+    entry = next((each for each in _entries() if each.name == name), None)
+    if entry is None:
+        raise ConfigError(f"No installed package brings the grant {name}.", key="grant")
+    given = {key.replace("-", "_"): value for key, value in settings.items()}
+    kind = _loaded(entry)
+    try:
+        inspect.signature(kind).bind(**given)
+    except TypeError as error:  # it names an argument and never a value
+        raise ConfigError(
+            f"The grant {name} does not take these settings: {error}.",
+            key="grant-settings",
+            hint=f"It is made as {name}{inspect.signature(kind)}.",
+        ) from None
+    return cast(Grant, kind(**given))
+
+
+def _loaded(entry: EntryPoint) -> type[TokenGrant]:
+    try:
+        kind = entry.load()
+    except Exception as error:  # a plug-in may fail in any way when it is imported
+        raise ConfigError(
+            f"The grant {entry.name} could not be loaded: {type(error).__name__}: {error}",
+            key="grant",
+            hint="Install what it needs, or remove it.",
+        ) from error
+    if not (isinstance(kind, type) and issubclass(kind, TokenGrant)):
+        raise ConfigError(
+            f"What {entry.value} brings as the grant {entry.name} is no subclass of TokenGrant.", key="grant"
+        )
+    return kind
+
+
+def _entries() -> Collection[EntryPoint]:
+    from importlib import metadata
+
+    return metadata.entry_points(group=GROUP)
