@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
-from postbearer.config import load
+from house.tree import ROOT
+from postbearer.config import json_schema, load
+from postbearer.config.stores import TYPES
 from postbearer.config.values import SCHEMES
 from postbearer.errors import ConfigError
 from postbearer.keeping import reference
@@ -79,3 +83,27 @@ def test_our_own_variables_override_settings(written: Write) -> None:
 
 def test_every_scheme_that_may_be_written_can_be_opened() -> None:
     assert set(reference._BUILT_IN) == set(SCHEMES)
+
+
+@pytest.mark.parametrize(
+    ("table", "fits"),
+    [
+        ({"type": "hashicorp-vault", "address": "https://vault.example.org", "cache": "5m"}, True),
+        ({"type": "hashicorp-vault", "adress": "https://vault.example.org"}, False),
+        ({"type": "command", "cache": 5}, True),
+        ({"type": "a-plug-in", "door": "left"}, True),
+        ({"address": "https://vault.example.org"}, False),
+    ],
+)
+def test_an_editor_is_told_the_settings_of_each_type(table: dict[str, object], fits: bool) -> None:
+    judge = Draft202012Validator(json_schema())
+    assert judge.is_valid({"secret-stores": {"safe": table}}) is fits
+
+
+def test_the_tables_that_the_guide_shows_are_right(written: Write) -> None:
+    guide = (ROOT / "docs" / "how-to" / "keep-secrets.md").read_text()
+    blocks = re.findall(r"```toml\n(.*?)```", guide, re.DOTALL)
+    tables = [block.split("[accounts")[0] for block in blocks if "[secret-stores." in block]
+    assert len(tables) >= 5
+    settings = load(written(COMPLETE + "\n".join(["", *tables])), {}).settings
+    assert {table["type"] for table in settings.secret_stores.values()} == set(TYPES)

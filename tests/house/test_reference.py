@@ -28,6 +28,7 @@ from postbearer.config.relay import (
     WebhookSettings,
 )
 from postbearer.config.schema import AccountSettings, LimitSettings, Settings
+from postbearer.config.stores import TYPES
 from postbearer.providers import Preset, Rule
 from postbearer.providers.model import Cloud, Ehlo, Grant, Step
 from postbearer.store import Status
@@ -84,6 +85,12 @@ def keys(settings: type[Struct]) -> list[str]:
 def test_every_key_is_listed_once(page: str, heading: str, settings: type[Struct]) -> None:
     made = {"provider"} if settings is Rule else set()  # set when loaded
     assert sorted(listed(page, heading)) == sorted(set(keys(settings)) - made)
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_every_setting_of_a_store_is_listed_once(kind: str) -> None:
+    settings = set(keys(TYPES[kind])) - {"type", "cache"}  # which all of them have
+    assert sorted(listed("configuration.md", f"### {kind}")) == sorted(settings)
 
 
 def test_every_key_of_a_preset_is_listed_once() -> None:

@@ -7,18 +7,31 @@ from typing import Any
 import msgspec
 
 from postbearer.config.schema import Settings
+from postbearer.config.stores import TYPES
 
 _UNITS = {"90 s": ["number", "string"], "25 MB": ["integer", "string"]}
 
 
 def json_schema() -> dict[str, Any]:
     """The schema (JSON Schema 2020-12) of a whole file."""
-    schema = _tidy(msgspec.json.schema(Settings))
+    schema = msgspec.json.schema(Settings)
+    tables, definitions = _stores()
+    schema["$defs"] |= definitions
+    schema["$defs"]["Settings"]["properties"]["secret-stores"]["additionalProperties"] = tables
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Configuration of postbearer",
-        **schema,
+        **_tidy(schema),
     }
+
+
+def _stores() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The schema of a [secret-stores.NAME] table, by its type, and the definitions it refers to."""
+    references, definitions = msgspec.json.schema_components(TYPES.values(), ref_template="#/$defs/{name}")
+    for kind, settings in TYPES.items():
+        definitions[settings.__name__]["properties"]["type"] = {"const": kind}
+    other = {"required": ["type"], "properties": {"type": {"type": "string", "not": {"enum": [*TYPES]}}}}
+    return {"type": "object", "oneOf": [*references, other]}, definitions
 
 
 def _tidy(node: Any) -> Any:

@@ -108,7 +108,7 @@ class ConjurStore(Store):
     ca_file: CaFile = None
 
 
-_TYPES: dict[str, type[Store]] = {
+TYPES: dict[str, type[Store]] = {  # those with settings
     "hashicorp-vault": VaultStore,
     "azure-key-vault": AzureStore,
     "gcp-secret-manager": GoogleStore,
@@ -129,7 +129,7 @@ def check_store(name: str, table: Mapping[str, Any]) -> Iterator[Problem]:
     if isinstance(kind, str) and kind not in known:
         yield Problem((*path, "type"), f"cannot be {kind!r}", did_you_mean(kind, known))
         return
-    schema = _TYPES.get(kind, Store) if isinstance(kind, str) else Store
+    schema = TYPES.get(kind, Store) if isinstance(kind, str) else Store
     common = {key: table[key] for key in ("type", "cache") if key in table}
     walk = Walk(checks(()))  # no names of stores: a store that needs another could go round in circles
     walk.value(common if kind in plug_ins() else table, types.type_info(schema), path)
@@ -141,7 +141,7 @@ def check_store(name: str, table: Mapping[str, Any]) -> Iterator[Problem]:
 
 def store_doubts(name: str, table: Mapping[str, Any]) -> Iterator[Problem]:
     """What a checked table leaves to the environment, where this process does not have it: another may."""
-    for key, variable in _absent(table, _TYPES.get(table["type"], Store)):
+    for key, variable in _absent(table, TYPES.get(table["type"], Store)):
         if variable and not os.environ.get(variable):
             message = f"is missing, and {variable} is not set here"
             yield Problem(("secret-stores", name, key), message, f"Add {key} = …, or set {variable}.")
