@@ -54,6 +54,8 @@ def test_everything_that_can_be_said() -> None:
         ("webhooks = [1]", TWO, "webhooks.0", "must be a text or a table"),
         ('mail-to = ["ops"]', TWO, "mail-to.0", "no mail address"),
         ('events = ["everything"]', TWO, "events.0", "cannot be"),
+        ('command = "page \'now"', TWO, "command", "cannot be split"),
+        ('command = " "', TWO, "command", "names no program"),
         ('backlog-after = "soon"', TWO, "backlog-after", "not a duration"),
     ],
 )

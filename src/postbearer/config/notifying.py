@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -18,12 +19,22 @@ def check_notify(given: Mapping[str, Any], accounts: Collection[str]) -> Iterato
             f"is {account!r}, the only account: it could not tell that it cannot send",
             "Add another account for it, or use webhooks or command.",
         )
-    elif account in accounts and not mail_to:
+    command = given.get("command")
+    if isinstance(command, str) and (wrong := _unquoted(command)):
+        yield Problem(("notify", "command"), wrong, "Quote as for a shell, or write a list of words.")
+    if account in accounts and len(accounts) > 1 and not mail_to:
         yield Problem(
             ("notify", "account"),
             "has no effect without mail-to",
             'Add mail-to = ["ops@example.org"].',
         )
+
+
+def _unquoted(command: str) -> str:
+    try:
+        return "" if shlex.split(command) else "names no program"
+    except ValueError as error:
+        return f"cannot be split: {error}"
 
 
 def notify_doubts(notify: NotifySettings, accounts: Collection[str]) -> Iterator[Problem]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from postbearer.assembly import Assembly
 from postbearer.daemon.relay import DRAIN, Relay
-from postbearer.errors import ConfigError, ConfigErrors
+from postbearer.errors import ConfigError, ConfigErrors, SecretError
 from postbearer.observe import Log, Supervisor
 from postbearer.observer import Reloaded, Started, Stopped, Warned
 
@@ -63,7 +63,7 @@ async def _reload(relay: Relay, load: Callable[[], Assembly], log: Log) -> None:
     """Take the configuration as it is now; if it is wrong, say why and go on with the old one."""
     try:
         await relay.reload(load())
-    except ConfigError as error:
+    except (ConfigError, SecretError) as error:  # the latter for a reference that is none
         problems = error.problems if isinstance(error, ConfigErrors) else (error,)
         for problem in problems:
             log.notice(Warned("", f"The configuration was not taken, the old one stays: {problem}"))

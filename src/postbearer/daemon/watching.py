@@ -136,7 +136,9 @@ class Watching:
             digest = hashlib.sha256(hook.url.encode()).hexdigest()[:12]
             channels[f"webhook {digest}"] = Webhook(url, secret, self._clock)
         if notify.command:
-            channels["command"] = Program(_argv(assembly, notify.command))
+            channels["command"] = Program(
+                shlex.split(notify.command) if isinstance(notify.command, str) else notify.command
+            )
         if notify.mail_to:
             channels["mail"] = Letters(
                 notify.mail_to,
@@ -164,14 +166,3 @@ def _cures(assembly: Assembly, accounts: dict[str, Account], name: str, reason: 
 
 def _nothing(name: str, reason: str) -> Sequence[str]:
     return ()
-
-
-def _argv(assembly: Assembly, command: str | tuple[str, ...]) -> tuple[str, ...]:
-    if not isinstance(command, str):
-        return command
-    try:
-        return tuple(shlex.split(command))
-    except ValueError as error:
-        raise assembly.configuration.error(
-            "notify.command", f"cannot be split: {error}", hint="Quote as for a shell."
-        ) from None
