@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from postbearer.address import refuse_controls
-from postbearer.cli.exits import Unreadable, UnusableMessage
+from postbearer.cli.exits import UnusableMessage
+from postbearer.cli.reading import read_file, unreadable
 from postbearer.envelope import Envelope, Notify, Ret
 from postbearer.errors import UsageError
 from postbearer.message import Content, Draft, FileContent, parse_mailboxes
@@ -50,7 +50,7 @@ class Order:
             return cls(given, notify, raw=_raw(given["raw"]))
         if [given["text"], given["html"]].count("-") > 1:
             raise UsageError("Standard input can be read only once: give - to --text or to --html.")
-        attachments = tuple((os.path.basename(path), _bytes(path)) for path in given["attach"])
+        attachments = tuple((os.path.basename(path), read_file(path)) for path in given["attach"])
         return cls(given, notify, None, _text(given["text"]), _text(given["html"]), attachments)
 
     def build(self, account: Account) -> tuple[bytes | Content | EmailMessage, Envelope]:
@@ -90,10 +90,10 @@ def _raw(name: str) -> bytes | Content:
         try:
             content = FileContent(name)
         except OSError as error:
-            raise _unreadable(name, error) from None
+            raise unreadable(name, error) from None
         if not content.binary:
             return content
-    return crlf(_bytes(name))
+    return crlf(read_file(name))
 
 
 def crlf(content: bytes) -> bytes:
@@ -125,22 +125,8 @@ def _text(value: str | None) -> str | None:
     if value != "-":
         return value
     try:
-        return _bytes("-").decode()
+        return read_file("-").decode()
     except UnicodeDecodeError:
         raise UnusableMessage(
             "Standard input is not UTF-8.", hint="Convert it, or attach it as a file."
         ) from None
-
-
-def _bytes(name: str) -> bytes:
-    try:
-        if name == "-":
-            return sys.stdin.buffer.read()
-        with open(name, "rb") as file:
-            return file.read()
-    except OSError as error:
-        raise _unreadable(name, error) from None
-
-
-def _unreadable(name: str, error: OSError) -> Unreadable:
-    return Unreadable(f"{name} cannot be read: {error.strerror or error}.")

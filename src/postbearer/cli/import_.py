@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from postbearer.cli.exits import CannotCreate
 from postbearer.cli.options import Common, common_options, json_option, pass_common
 from postbearer.cli.output import note, print_json, warn
+from postbearer.cli.reading import read_file
 
 if TYPE_CHECKING:
     from postbearer.importing import Draft, Imported, Remark
@@ -39,7 +40,7 @@ def importing(function: Command) -> Command:
             "-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Write to a new file."
         ),
         click.option("--seal", is_flag=True, help="Seal secrets that are written out under the local key."),
-        click.argument("file", type=click.File("rb")),
+        click.argument("file", type=click.Path()),
     )
     for decorate in decorators:
         function = decorate(function)
@@ -57,7 +58,7 @@ def address_option(function: Command) -> Command:
 @click.option("--root", metavar="FOLDER", default="", help="Folder of the directory server.")
 @address_option
 @importing
-def dsconfig(common: Common, file: BinaryIO, root: str, address: str, **how: Any) -> None:
+def dsconfig(common: Common, file: str, root: str, address: str, **how: Any) -> None:
     """Import the mail servers of a directory server from a batch FILE of dsconfig commands.
 
     Read are create-passphrase-provider, create-http-authorization-method, create-external-server --type smtp
@@ -72,7 +73,7 @@ def dsconfig(common: Common, file: BinaryIO, root: str, address: str, **how: Any
 
 @command.command("emailproxy")
 @importing
-def emailproxy(common: Common, file: BinaryIO, **how: Any) -> None:
+def emailproxy(common: Common, file: str, **how: Any) -> None:
     """Import the accounts of email-oauth2-proxy from its FILE, emailproxy.config.
 
     The tokens it keeps are locked by the password of its client: people sign in anew.
@@ -87,7 +88,7 @@ def emailproxy(common: Common, file: BinaryIO, **how: Any) -> None:
 @command.command("msmtp")
 @address_option
 @importing
-def msmtp(common: Common, file: BinaryIO, address: str, **how: Any) -> None:
+def msmtp(common: Common, file: str, address: str, **how: Any) -> None:
     """Import the accounts of msmtp from its configuration FILE, such as ~/.msmtprc.
 
     Nothing in it is run: passwordeval becomes the account's command, and eval lines are left out.
@@ -110,7 +111,7 @@ def msmtp(common: Common, file: BinaryIO, address: str, **how: Any) -> None:
 @importing
 def properties(
     common: Common,
-    file: BinaryIO,
+    file: str,
     given: tuple[str, ...],
     connector: str,
     urgent: tuple[str, ...],
@@ -131,13 +132,16 @@ def properties(
 
 @command.command("sasl-xoauth2")
 @click.option(
-    "--passwords", metavar="FILE", type=click.File("rb"), help="Postfix's password map, such as sasl_passwd."
+    "--passwords",
+    metavar="FILE",
+    type=click.File("rb", lazy=True),
+    help="Postfix's password map, such as sasl_passwd.",
 )
 @click.option("--root", metavar="FOLDER", default="", help="Folder that Postfix's client runs in, if any.")
 @address_option
 @importing
 def sasl_xoauth2(
-    common: Common, file: BinaryIO, passwords: BinaryIO | None, root: str, address: str, **how: Any
+    common: Common, file: str, passwords: str | None, root: str, address: str, **how: Any
 ) -> None:
     """Import the mailboxes of sasl-xoauth2, Postfix's plug-in, from its FILE /etc/sasl-xoauth2.conf.
 
@@ -155,7 +159,7 @@ def sasl_xoauth2(
 @command.command("smtp2graph")
 @address_option
 @importing
-def smtp2graph(common: Common, file: BinaryIO, address: str, **how: Any) -> None:
+def smtp2graph(common: Common, file: str, address: str, **how: Any) -> None:
     """Import the mailboxes and clients of SMTP2Graph from its FILE, config.yml.
 
     It needs the extra import. Passwords of clients become hashes.
@@ -170,25 +174,24 @@ def smtp2graph(common: Common, file: BinaryIO, address: str, **how: Any) -> None
     _finish(common, draft, how)
 
 
-def _draft(file: BinaryIO, program: str, seal: bool) -> Draft:
+def _draft(file: str, program: str, seal: bool) -> Draft:
     from postbearer.importing import Draft
 
+    name = "standard input" if file == "-" else file
     if not seal:
-        return Draft(file.name, program)
+        return Draft(name, program)
     from postbearer.keeping import KeyFile, StateFolder, seal_reference
 
-    folder = StateFolder()
-    folder.ensure()
-    box = KeyFile(folder).box()
-    return Draft(file.name, program, lambda secret: seal_reference(box, secret))
+    box = KeyFile(StateFolder()).box()
+    return Draft(name, program, lambda secret: seal_reference(box, secret))
 
 
-def _content(file: BinaryIO) -> bytes:
+def _content(file: str) -> bytes:
     from postbearer.errors import ConfigError
 
-    content = file.read(LARGEST + 1)
+    content = read_file(file)
     if len(content) > LARGEST:
-        raise ConfigError("The file is too large for a configuration.", file=file.name)
+        raise ConfigError("The file is too large for a configuration.", file=file)
     return content
 
 

@@ -81,6 +81,10 @@ def _value(value: Any) -> str:
     if isinstance(value, dict):
         table = tomlkit.inline_table()
         table.update(value)
-        return table.as_string()
-    text: str = tomlkit.item(value).as_string()
-    return text
+        return _visible(table.as_string())
+    return _visible(tomlkit.item(value).as_string())
+
+
+def _visible(text: str) -> str:
+    """TOML with escapes for what a terminal might act on; tomlkit escapes only what it has to."""
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08X}" for char in text)
