@@ -44,7 +44,7 @@ from postbearer.message import (
 from postbearer.observer import Observer, Silent, Warned
 from postbearer.outcome import Outcome, Receipt
 from postbearer.providers import Phase
-from postbearer.transport import Capture, NoCapture, SmtpTransport
+from postbearer.transport import Capture, Conversation, NoCapture, Server, SmtpTransport
 from postbearer.verdict import judge
 
 T = TypeVar("T")
@@ -101,6 +101,10 @@ class AsyncMailer:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    async def adopt(self, talk: Conversation, server: Server) -> None:
+        """Send the next message by `talk`, on which somebody has logged in to `server`."""
+        await self._transport.adopt(talk, server)
 
     async def close(self) -> None:
         """Say goodbye on all connections."""

@@ -18,7 +18,7 @@ from postbearer.outcome import Receipt
 from postbearer.secret import Secret
 from postbearer.testing import Faults, Sandbox, SmtpFault
 from postbearer.testing.certificates import Authority
-from postbearer.transport import Transcript
+from postbearer.transport import Conversation, Server, Transcript
 from support.canary import assert_absent
 from support.examining import CLIENT, SECRET, Report, an_account, examine, jwt
 from support.listening import listening
@@ -29,8 +29,9 @@ TO = "anna@example.net"
 
 
 async def examine_with_message(account: Account, to: str = TO) -> Report:
-    async def send(message: EmailMessage) -> Receipt:
+    async def send(message: EmailMessage, talk: Conversation, server: Server) -> Receipt:
         async with AsyncMailer(account, state="memory") as mailer:
+            await mailer.adopt(talk, server)
             return await mailer.send(message, wait=False)
 
     return await examine(account, send=send, send_to=to)
@@ -218,3 +219,10 @@ async def test_no_secret_and_no_token_shows(tokens: TokenServer, tmp_path: Path)
     assert report.failed().step is Step.AUTH
     for canary in (SECRET, token, token[:200], token[50:120]):
         assert_absent(canary, transcript, str(report))
+
+
+async def test_a_message_costs_no_second_connection_and_no_second_token(microsoft: Sandbox) -> None:
+    report = await examine_with_message(microsoft.account())
+    assert report[Step.MESSAGE].ok
+    assert len(microsoft.inbox.messages) == 1
+    assert (microsoft.mail.connections, microsoft.token_requests) == (1, 1)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from postbearer.diagnosis import Diagnosis, Finding
     from postbearer.outcome import Receipt
     from postbearer.providers import Preset
-    from postbearer.transport import Transcript
+    from postbearer.transport import Conversation, Server, Transcript
 
 _LONGEST = 64 * 1024  # octets of a text to explain
 
@@ -164,8 +164,9 @@ def _diagnosis(assembly: Assembly, report: Report, send_to: str) -> Diagnosis:
 
     account = assembly.account(report.account)
 
-    async def send(message: EmailMessage) -> Receipt:
+    async def send(message: EmailMessage, talk: Conversation, server: Server) -> Receipt:
         async with AsyncMailer(account, state=assembly.state, capture=report.capture) as mailer:
+            await mailer.adopt(talk, server)
             return await mailer.send(message, wait=False)
 
     return Diagnosis(

@@ -23,10 +23,10 @@ from postbearer.oauth import Token
 from postbearer.observer import Authenticated, Event, Warned
 from postbearer.outcome import Receipt
 from postbearer.providers import Preset, preset
-from postbearer.transport import Capture, Conversation, Deadline, Dial, Login, NoCapture, Source, dial
+from postbearer.transport import Capture, Conversation, Deadline, Dial, Login, NoCapture, Server, Source, dial
 from postbearer.wire import Quit
 
-Send = Callable[[EmailMessage], Awaitable[Receipt]]
+Send = Callable[[EmailMessage, Conversation, Server], Awaitable[Receipt]]
 
 
 class Diagnosis:
@@ -35,7 +35,8 @@ class Diagnosis:
     `state` is where its tokens are kept (None: nowhere). `provider` is its preset, where it is not the
     one of that name (another cloud), and `tenant` its organisation there. With `send_to` a real message
     goes there by `send`, which is how the account sends otherwise, so that its budget and its sender rule
-    count. `capture` makes what sees the conversation with each server, secrets masked. All steps are done
+    count; it takes over the connection that was logged in to, which has cost its round trips already.
+    `capture` makes what sees the conversation with each server, secrets masked. All steps are done
     that can be: every server is tried, and a broken server does not keep the token from being looked at.
     """
 
@@ -110,14 +111,14 @@ class Diagnosis:
             yield finding
             source = _Held(token) if token is not None else None
             lacking = "" if token is not None else "there is no token for it"
-        entered = False
+        entered: Reach | None = None
         for reach in reached:
             finding = await self._log_in(reach, source, lacking)
-            entered = entered or finding.ok is True
+            entered = entered or (reach if finding.ok is True else None)
             yield finding
         for finding in await self._endings():
             yield finding
-        yield await self._message(entered=entered)
+        yield await self._message(entered)
 
     async def _endings(self) -> list[Finding]:
         """One for each thing whose end is known; none is an error, as the other steps tell what has ended."""
@@ -206,12 +207,12 @@ class Diagnosis:
         details = {"mechanism": entered.mechanism, "reply": str(entered.reply)} if entered is not None else {}
         return Finding(step=Step.AUTH, ok=True, text=text, server=str(server), details=details)
 
-    async def _message(self, *, entered: bool) -> Finding:
+    async def _message(self, entered: Reach | None) -> Finding:
         if not self._send_to or self._send is None:
             late = self.account.provider.startswith("microsoft")
             why = "missing permissions show only after a message" if late else "it proves the whole way"
             return Finding(step=Step.MESSAGE, ok=None, text=f"none was sent; add --send-to ADDRESS: {why}")
-        if not entered:
+        if entered is None or entered.talk is None:
             return not_done(Step.MESSAGE, "no server let us in")
         try:
             draft = Draft(
@@ -221,7 +222,7 @@ class Diagnosis:
                 text="postbearer check sent this message. If you can read it, mail leaves.\n",
                 headers=[("Auto-Submitted", "auto-generated")],
             )
-            receipt = (await self._send(draft.build())).raise_for_refused()
+            receipt = (await self._send(draft.build(), entered.talk, entered.server)).raise_for_refused()
         except PostbearerError as error:
             return self._explainer.failed(Step.MESSAGE, error)
         taken = receipt.outcomes[0]

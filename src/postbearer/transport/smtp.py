@@ -22,6 +22,7 @@ from postbearer.providers import Phase
 from postbearer.transport.authentication import OneStep, Turned
 from postbearer.transport.capture import Capture, NoCapture
 from postbearer.transport.connections import Connections
+from postbearer.transport.conversation import Conversation
 from postbearer.transport.login import Login, Source
 from postbearer.transport.opening import Dial, Opener, dial
 from postbearer.transport.pool import Pooled
@@ -91,6 +92,16 @@ class SmtpTransport:
         outcomes = tuple([outcome for outcome in job.outcomes if outcome is not None])
         return Receipt(outcomes, server=job.server, dsn=job.dsn)
 
+    async def adopt(self, talk: Conversation, server: Server) -> None:
+        """Take over a connection to `server` on which somebody has logged in: the next message goes by it."""
+        entry = await self._connections.take()
+        if entry is None:
+            session = _session(self._opener, talk, server)
+            entry = self._connections.opened(session, self._smarthost.servers.index(server), None)
+        else:
+            await talk.stream.close()  # there is one already
+        self._connections.release(entry)
+
     async def close(self) -> None:
         """Close all idle connections; to be called when nothing is under way."""
         await self._connections.close()
@@ -103,6 +114,12 @@ class SmtpTransport:
         if self._context is None:
             self._context = tls_context(self._smarthost.ca_file, self._smarthost.certificate)
         return self._context
+
+
+def _session(opener: Opener, talk: Conversation, server: Server) -> Session:
+    return Session(
+        talk, opener.smarthost, server, clock=opener.clock, observer=opener.observer, account=opener.account
+    )
 
 
 class _Delivery:
@@ -196,15 +213,7 @@ class _Delivery:
                 if not await login.renew(refusal):
                     raise
             else:
-                session = Session(
-                    talk,
-                    opener.smarthost,
-                    server,
-                    clock=opener.clock,
-                    observer=opener.observer,
-                    account=opener.account,
-                )
-                return session, token_obtained
+                return _session(opener, talk, server), token_obtained
 
     def _note(self, server: Server, error: PostbearerError) -> None:
         self._errors.append(error)
