@@ -134,7 +134,7 @@ def properties(
 @click.option(
     "--passwords",
     metavar="FILE",
-    type=click.File("rb", lazy=True),
+    type=click.Path(),
     help="Postfix's password map, such as sasl_passwd.",
 )
 @click.option("--root", metavar="FOLDER", default="", help="Folder that Postfix's client runs in, if any.")
