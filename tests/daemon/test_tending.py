@@ -180,6 +180,30 @@ async def test_a_restart_may_be_the_change_but_never_for_a_password(
         assert desk.sent == sent
 
 
+async def test_a_reload_takes_up_a_secret_that_changed_in_its_place(tmp_path: Path) -> None:
+    async with tending(tmp_path) as desk:
+        source = desk.relay.worker.outlets["alerts"].road.source
+        assert source is not None
+        before = await source.token()
+        requests = desk.sandbox.authorization.requests
+        desk.tending.use({"alerts": desk.account})
+        await desk.look()
+        assert desk.sandbox.authorization.requests == requests  # nothing changed
+        secret = desk.sandbox.folder / "client-secret"
+        right = secret.read_text()
+        secret.write_text("wrong")
+        desk.tending.use({"alerts": desk.account})
+        await desk.look()
+        assert "the one in use stays" in desk.relay.said(Warned)[-1].text
+        assert await source.token() == before
+        desk.sandbox.authorization._clients["sandbox-app"] = "rotated"
+        secret.write_text("rotated")
+        desk.tending.use({"alerts": desk.account})
+        await desk.look()
+        assert (await source.token()).access != before.access
+        assert right not in "".join(map(str, desk.relay.events))
+
+
 # Idle sign-ins ------------------------------------------------------------------------------------
 
 

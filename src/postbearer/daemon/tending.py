@@ -45,11 +45,13 @@ class Tending:
         self._seen: dict[str, str] = {}  # of paused accounts: what they could not prove themselves with
         self._began: set[str] = set()  # accounts that paused while we looked on
         self._idle_at = 0.0
+        self._recheck = False  # the configuration was read anew, so a secret may be another
 
     def use(self, accounts: Mapping[str, Account]) -> None:
         """Go by a configuration. At a reload the worker has paused accounts tried by itself."""
         if self._accounts:
             self._began |= accounts.keys()
+            self._recheck = True
         self._accounts = accounts
         self._seen.clear()
         self._wake.set()
@@ -82,6 +84,10 @@ class Tending:
                 await self._compare(account)
             else:
                 self._seen.pop(name, None)
+        if self._recheck:
+            self._recheck = False
+            for name in self._accounts:
+                await self._take_up_secrets(name)
         if self._clock.now() >= self._idle_at:
             self._idle_at = self._clock.now() + IDLE_LOOK
             for name, account in self._accounts.items():
@@ -121,6 +127,18 @@ class Tending:
         self._began.add(name)
         if perhaps or before != now:
             await self.changed(name)
+
+    async def _take_up_secrets(self, name: str) -> None:
+        """Get a token with a secret that is another now; the one in use stays if that fails."""
+        outlet = self._worker().outlets.get(name)
+        if outlet is None or outlet.pause is not None or outlet.road.source is None:
+            return
+        try:
+            if await outlet.road.source.outdated():
+                await outlet.road.source.fresh()
+        except PostbearerError as error:
+            text = f"With what its secrets are now it gets no token; the one in use stays: {error}"
+            self._observer.notice(Warned(name, text))
 
     async def _fingerprint(self, account: Account) -> str:
         """A digest of the account's secrets and of its kept sign-in, as they are now."""

@@ -152,6 +152,7 @@ class TokenFile:
                     expires=float(fields["expires"]),
                     fresh_until=float(fields["fresh_until"]),
                     scope=str(fields["scope"]),
+                    basis=str(fields.get("basis", "")),
                 )
         except (StoreError, ValueError, KeyError, TypeError):
             kept = Kept(version=version)  # as good as none: the next request brings another
@@ -199,6 +200,7 @@ class TokenFile:
             "expires": kept.expires,
             "fresh_until": kept.fresh_until,
             "scope": kept.scope,
+            "basis": kept.basis,
             "shortcuts": ([self._shortcut] if self._shortcut else []) + known[: _SHORTCUTS - 1],
         }
 

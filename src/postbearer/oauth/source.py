@@ -25,7 +25,7 @@ from postbearer.oauth.discovery import located
 from postbearer.oauth.endpoint import NOT_JSON, Endpoint
 from postbearer.oauth.flight import Flight
 from postbearer.oauth.grants import Grant, GrantContext
-from postbearer.oauth.store import GrantStore, Kept, MemoryStore, digest
+from postbearer.oauth.store import GrantStore, Kept, MemoryStore, basis, digest
 from postbearer.oauth.token import Token, TokenAnswer
 from postbearer.observer import Observer, Silent, TokenFetched, Warned
 from postbearer.secret import Secret
@@ -108,6 +108,16 @@ class CachedSource:
         It proves that the grant still works. Raises what `token` raises.
         """
         return await self._flight.join(self._renew_now)
+
+    async def outdated(self) -> bool:
+        """Whether the kept token was got with another secret than there is now; False if nobody knows.
+
+        Raises `SecretError` and `StoreError`.
+        """
+        kept = await self._store.load()
+        if kept.access is None or not kept.basis:
+            return False
+        return kept.basis != basis(await self._secrets())
 
     def expires(self) -> float | None:
         """When the token in use expires (Unix seconds); None while there is none."""
@@ -237,7 +247,7 @@ class CachedSource:
             )
 
     async def _context(self, kept: Kept, tried: Secret | None = None) -> GrantContext:
-        secrets = {name: await source.read() for name, source in self._grant.sources().items()}
+        secrets = await self._secrets()
         refresh = None
         if self._grant.keeps_refresh_token:
             if kept.damage:
@@ -259,6 +269,9 @@ class CachedSource:
             refresh_token=None if refresh == tried else refresh,
             now=self._clock.now(),
         )
+
+    async def _secrets(self) -> dict[str, Secret]:
+        return {name: await source.read() for name, source in self._grant.sources().items()}
 
     async def _ask(self, context: GrantContext, kept: Kept) -> Token:
         asked = (self._clock.monotonic(), self._clock.now())
@@ -291,6 +304,7 @@ class CachedSource:
                 expires=wall + answer.lifetime,
                 fresh_until=wall + life - min(self._margin, life / 2),
                 scope=scope,
+                basis=basis(context.secrets),
                 refresh=chain,
                 signed_in=(kept.signed_in if inherited else 0.0) or wall if chain else 0.0,
                 refreshed=wall if chain else 0.0,

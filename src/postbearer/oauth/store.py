@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -23,6 +23,7 @@ class Kept:
     expires: float = 0.0
     fresh_until: float = 0.0  # when to renew: `expires` less the margin
     scope: str = ""
+    basis: str = ""  # digest of the secrets `access` was got with; empty: not known
     refresh: Secret | None = None
     origin: str = ""  # digest of the configured refresh token `refresh` descends from; empty after a sign-in
     signed_in: float = 0.0  # when the chain of refresh tokens began; 0: not known
@@ -117,6 +118,14 @@ def binding(
         *([user.casefold()] if user else []),
     ]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def basis(secrets: Mapping[str, Secret]) -> str:
+    """What tells whether a token was got with other secrets, without keeping them; empty for none."""
+    if not secrets:
+        return ""
+    told = json.dumps({name: secret.reveal() for name, secret in secrets.items()}, sort_keys=True)
+    return hashlib.sha256(b"basis\0" + told.encode()).hexdigest()
 
 
 def digest(secret: Secret | None) -> str:
