@@ -178,6 +178,22 @@ class Backlog(Event):
     since: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnedAway(Event):
+    """Somebody at `peer` was not let in, or may not send. Of one peer this is told once a minute."""
+
+    peer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginFailed(Event):
+    """A client at `peer` did not know its password. `username` is empty when nobody has that name."""
+
+    peer: str
+    username: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Started(Event):
     """The relay listens on `addresses`."""

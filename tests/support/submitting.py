@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from postbearer.account import Account, Rule
 from postbearer.clock import Clock, SystemClock
 from postbearer.engine import Intake, IntakeSettings, Router
-from postbearer.observer import Silent
+from postbearer.observer import Observer, Silent
 from postbearer.store import MemorySpool, Message, Query, Spool
-from postbearer.submission import Access, Admission, Bounds, Doors, House, Listener, Logins, Pace
+from postbearer.submission import Access, Admission, Bounds, Doors, House, Listener, Logins, Pace, Porter
 from postbearer.wire import Extensions, Limits, Offer
 
 EXTENSIONS = (
@@ -61,11 +61,13 @@ class Submission:
     account: Account = field(default_factory=account)
     address: str = "127.0.0.1:0"
     environ: dict[str, str] = field(default_factory=dict)
+    observer: Observer = field(default_factory=Silent)
 
     def __post_init__(self) -> None:
         self.kept = MemorySpool(self.clock)
+        self.porter = Porter(self.clock, self.observer)
         self.house = self.build()
-        self.doors = Doors(self.bounds)
+        self.doors = Doors(self.bounds, self.porter)
         self.listener = Listener(self.address, self.house, self.doors)
 
     def build(self) -> House:
@@ -89,6 +91,8 @@ class Submission:
             context=self.context,
             implicit_tls=self.implicit_tls,
             legacy=self.legacy,
+            porter=self.porter,
+            observer=self.observer,
         )
 
     @property

@@ -32,6 +32,7 @@ from postbearer.submission import (
     Listener,
     Logins,
     Pace,
+    Porter,
 )
 from postbearer.transport import SmtpTransport
 
@@ -55,7 +56,8 @@ class Relay:
         self._clock = clock or SystemClock()
         self._runtime = runtime or Path(assembly.state.path)
         self._bounds = Bounds()
-        self._doors = Doors(self._bounds)
+        self._porter = Porter(self._clock, self._observer)
+        self._doors = Doors(self._bounds, self._porter)
         self._pace = Pace(self._clock)
         self._listeners: list[Listener] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -231,6 +233,8 @@ class Relay:
             context=door.context,
             implicit_tls=door.implicit_tls,
             legacy=door.legacy,
+            porter=self._porter,
+            observer=self._observer,
         )
 
     @staticmethod

@@ -24,10 +24,12 @@ from postbearer.observer import (
     Connected,
     Event,
     Expiring,
+    LoginFailed,
     PossibleDuplicate,
     ServerFailed,
     TlsStarted,
     TokenRefused,
+    TurnedAway,
     Warned,
 )
 
@@ -45,6 +47,8 @@ _LEVELS: Mapping[type[Event], int] = {
     PossibleDuplicate: logging.WARNING,
     Expiring: logging.WARNING,
     Backlog: logging.WARNING,
+    TurnedAway: logging.WARNING,
+    LoginFailed: logging.WARNING,
 }
 
 

@@ -16,6 +16,7 @@ from postbearer.observer import (
     Event,
     Expiring,
     Fate,
+    LoginFailed,
     PossibleDuplicate,
     Reloaded,
     Reported,
@@ -25,6 +26,7 @@ from postbearer.observer import (
     TlsStarted,
     TokenFetched,
     TokenRefused,
+    TurnedAway,
     Warned,
 )
 
@@ -61,6 +63,11 @@ def _of_the_queue(event: Event) -> str:
             return f"{event.what} {ends}. {event.remedy}".rstrip()
         case Backlog():
             return f"{event.messages} messages wait, the oldest since {_day(event.since)}"
+        case TurnedAway():
+            return f"{event.peer or 'a local program'} was turned away: {event.reason}"
+        case LoginFailed():
+            name = f"as {event.username}" if event.username else "under a name that nobody has"
+            return f"{event.peer or 'a local program'} could not log in {name}"
         case Started():
             return f"the relay listens on {event.addresses}"
         case Reloaded():

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from postbearer.submission.limits import Bounds as Bounds
     from postbearer.submission.limits import Doors as Doors
     from postbearer.submission.limits import Pace as Pace
+    from postbearer.submission.limits import Porter as Porter
     from postbearer.submission.link import Link as Link
     from postbearer.submission.listener import Listener as Listener
     from postbearer.submission.listener import is_local as is_local
@@ -42,7 +43,7 @@ _EXPORTS = {
     "drop": ["DropFolder"],
     "frame": ["Slip", "parse_line", "parse_slip"],
     "handover": ["Handover"],
-    "limits": ["Bounds", "Doors", "Pace"],
+    "limits": ["Bounds", "Doors", "Pace", "Porter"],
     "link": ["Link"],
     "listener": ["Listener", "is_local"],
     "local": ["LocalServer", "runtime_folder", "socket_places"],

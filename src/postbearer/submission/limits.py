@@ -9,7 +9,10 @@ from dataclasses import dataclass
 
 from postbearer.clock import Clock
 from postbearer.engine import Client
+from postbearer.observer import Observer, TurnedAway
 from postbearer.submission.access import is_remote
+
+_ALL = "*"  # no peer is called so
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +34,9 @@ class Bounds:
 class Doors:
     """Counts who is inside."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, porter: Porter | None = None) -> None:
         self._bounds = bounds
+        self._porter = porter
         self._inside: Counter[str] = Counter()
         self._all = 0
 
@@ -40,6 +44,8 @@ class Doors:
     def enter(self, peer: str) -> Iterator[str]:
         """Be inside while the block runs; yields why not, or ``""``. `peer`: an address, or a local user."""
         if refusal := self._refusal(peer):
+            if self._porter is not None:
+                self._porter.tell(peer, refusal)
             yield refusal
             return
         self._inside[peer] += 1
@@ -86,6 +92,22 @@ class Window:
         while times and times[0] <= since:
             times.popleft()
         return len(times)
+
+
+class Porter:
+    """Says who is turned away: once a minute of each peer, and 60 times a minute in all."""
+
+    MOST = 60
+
+    def __init__(self, clock: Clock, observer: Observer) -> None:
+        self._said = Window(clock)
+        self._observer = observer
+
+    def tell(self, peer: str, reason: str) -> None:
+        if not self._said.count(peer) and self._said.count(_ALL) < self.MOST:
+            self._said.add(peer)
+            self._said.add(_ALL)
+            self._observer.notice(TurnedAway("", peer=peer, reason=reason))
 
 
 class Pace:

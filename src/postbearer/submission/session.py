@@ -10,10 +10,11 @@ from postbearer.clock import Clock
 from postbearer.engine import Client, Intake, Intaking, Submission
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import RemoteProtocolError, UsageError
+from postbearer.observer import LoginFailed, Observer, Silent
 from postbearer.reply import Reply
 from postbearer.sasl import Claim, ServerExchange, server_exchange
 from postbearer.submission.access import Access
-from postbearer.submission.limits import Bounds, Pace
+from postbearer.submission.limits import Bounds, Pace, Porter
 from postbearer.submission.link import Link
 from postbearer.submission.login import WRONG, Logins
 from postbearer.wire import (
@@ -72,6 +73,8 @@ class House:
     context: ssl.SSLContext | None = None  # for STARTTLS, or for all of the connection
     implicit_tls: bool = False
     legacy: bool = False
+    porter: Porter | None = None  # tells of those who may not send
+    observer: Observer = field(default_factory=Silent)
 
 
 @dataclass(slots=True)
@@ -223,6 +226,9 @@ class SmtpSession:
             return WRONG
         admission = await self._house.logins.verify(claim.username, claim.password, self._peer)
         if isinstance(admission, Reply):
+            if admission is WRONG:
+                known = claim.username if self._house.access.by_login(claim.username, self._peer) else ""
+                self._house.observer.notice(LoginFailed("", peer=self._peer, username=known))
             return admission
         self._client, self._login = admission.client, claim.username
         return LOGGED_IN
@@ -234,7 +240,7 @@ class SmtpSession:
         if self._stopping:
             return SHUTDOWN
         if client is None:
-            return LOGIN_FIRST if self._house.offer.mechanisms else STRANGER
+            return LOGIN_FIRST if self._house.offer.mechanisms else self._stranger()
         if not event.reverse_path and client.default_sender:
             event = replace(event, reverse_path=client.default_sender)
         if refusal := intake.refuse_sender(client, event.reverse_path):
@@ -247,6 +253,11 @@ class SmtpSession:
             return TOO_MANY
         self._transaction = Transaction(event)
         return SENDER_OK
+
+    def _stranger(self) -> Reply:
+        if self._house.porter is not None:
+            self._house.porter.tell(self._peer, "It is no client of the relay's.")
+        return STRANGER
 
     def _on_rcpt(self, event: Rcpt) -> Reply:
         transaction, client = self._open()

@@ -1,0 +1,68 @@
+"""What the log hears of those who are not let in: enough to act upon, and never a flood."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from postbearer.observe import sentence
+from postbearer.observer import LoginFailed, TurnedAway
+from postbearer.submission import Bounds, Porter
+from postbearer.testing import ManualClock
+from submission.test_face_login import ASKED, CANARY, ELSEWHERE, plain
+from support.relay import Ears
+from support.submitting import Talk, running
+
+
+def said(ears: Ears, kind: type) -> list[Any]:
+    return [each for each in ears.events if isinstance(each, kind)]
+
+
+async def test_whoever_finds_no_room_is_told_of_once_a_minute() -> None:
+    ears, clock = Ears(), ManualClock()
+    bounds = Bounds(connections=1)
+    async with running(bounds=bounds, observer=ears, clock=clock) as relay, await relay.client():
+        for _ in range(5):
+            async with await Talk.open("127.0.0.1", relay.port) as other:
+                assert await other.all_replies() == ["421 4.7.0 Too many connections, try again later"]
+        (away,) = said(ears, TurnedAway)
+        assert (away.peer, away.reason) == ("127.0.0.1", "Too many connections")
+        clock.advance(61)
+        async with await Talk.open("127.0.0.1", relay.port) as other:
+            await other.all_replies()
+    assert len(said(ears, TurnedAway)) == 2
+    assert sentence(away) == "127.0.0.1 was turned away: Too many connections"
+
+
+async def test_so_is_a_stranger_who_wants_to_send() -> None:
+    ears = Ears()
+    async with running(admissions=[ELSEWHERE], observer=ears) as relay, await relay.client() as client:
+        await client.say("EHLO client.example.org")
+        assert (await client.say("MAIL FROM:<app@example.org>")).startswith("550 5.7.1")
+        assert (await client.say("MAIL FROM:<app@example.org>")).startswith("550 5.7.1")
+    (away,) = said(ears, TurnedAway)
+    assert away.reason == "It is no client of the relay's."
+
+
+def test_many_strangers_make_no_flood() -> None:
+    ears = Ears()
+    porter = Porter(ManualClock(), ears)
+    for number in range(10_000):
+        porter.tell(f"2001:db8::{number:x}", "Too many connections")
+    assert len(ears.events) == 60
+
+
+@pytest.mark.parametrize(
+    ("username", "password", "told"),
+    [("alice", "wrong", ["alice"]), (CANARY, "alice", [""]), ("alice", CANARY, [])],
+)
+async def test_a_login_that_failed_is_told_without_what_may_be_a_password(
+    username: str, password: str, told: list[str]
+) -> None:
+    ears = Ears()
+    async with running(**ASKED, observer=ears) as relay, await relay.client() as client:
+        await client.say("EHLO client.example.org")
+        await client.say(plain(username, password))
+    assert [each.username for each in said(ears, LoginFailed)] == told
+    assert CANARY not in "".join(map(sentence, ears.events))
