@@ -12,7 +12,8 @@ from typing import Protocol
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from relay.running import SENDER, Relay, relay_table
-from servers.processes import Log, Process, free_ports, program
+from servers.processes import Log, Process, program
+from support.ports import free_ports
 
 MAIN = """
 compatibility_level = 3.6
