@@ -129,6 +129,33 @@ async def test_a_first_attempt_that_a_crash_cut_short_is_not_taken_for_none(
     await again.close()
 
 
+async def test_a_mark_shares_the_commit_of_the_next_claim(spool: SqliteSpool) -> None:
+    await accept(spool, "m1")
+    await accept(spool, "m2")
+    [first] = await claim(spool)
+    settling = asyncio.create_task(spool.settle(first, ending(first, Status.DELIVERED)))
+    await asyncio.sleep(0)
+    [second] = await claim(spool)
+    await asyncio.sleep(0)
+    assert settling.done()
+    await spool.settle(second, ending(second, Status.DELIVERED))  # alone: after a moment
+
+
+async def test_no_mark_is_lost_at_a_proper_end(tmp_path: Path, clock: ManualClock) -> None:
+    spool = sqlite(tmp_path, clock)
+    await spool.open()
+    await accept(spool, "m1")
+    [claimed] = await claim(spool)
+    settling = asyncio.create_task(spool.settle(claimed, ending(claimed, Status.DELIVERED)))
+    await asyncio.sleep(0)
+    await spool.close()
+    await settling
+    again = sqlite(tmp_path, clock)
+    await again.open()
+    assert await statuses(again, "m1") == [Status.DELIVERED]
+    await again.close()
+
+
 async def test_leases_never_come_twice(tmp_path: Path, clock: ManualClock) -> None:
     leases = []
     for _ in range(3):

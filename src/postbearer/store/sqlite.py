@@ -172,6 +172,7 @@ class SqliteSpool:
             names=("done", "dsn") if reports else ("done",),
             scarce=None if reports else mark,
             then=lambda _: alive.discard(claimed.lease),
+            patient=True,
         )
 
     def content(self, message: Message) -> Content:

@@ -24,6 +24,7 @@ T = TypeVar("T")
 Work = Callable[[apsw.Connection], T]
 
 MOST = 1_000  # jobs a commit takes
+PATIENCE = 0.001  # seconds that a job nobody waits for waits for another one's commit
 
 # After these, a write may stand or not, and the file may not be what its cache shows.
 FATAL = (
@@ -60,6 +61,8 @@ class Writer:
         self._opening = opening
         self._opened: asyncio.Future[Opened] = self._loop.create_future()
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._patient: list[Job] = []
+        self._hurry: asyncio.TimerHandle | None = None
         self._stopping = False
         self._connection: apsw.Connection | None = None
         self.pages = 0  # in the log, as far as they cannot be written over yet
@@ -82,21 +85,39 @@ class Writer:
         names: tuple[str, ...] = (),
         scarce: Work[T] | None = None,
         then: Callable[[T], None] | None = None,
+        patient: bool = False,
     ) -> asyncio.Future[T]:
         """Have `run` be part of a commit. The future gives its value once that is synced.
 
+        A `patient` job goes with the next that is none, or alone after a moment.
         What it raises is rolled back, alone. `StoreFull`: nothing was written. `OutcomeUnknown`: the
         commit failed in a way that leaves its fate open.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         if self._stopping:
             raise StoreError("The spool is closed.")
-        self._jobs.put(Job(run, future, names, scarce, then))
+        job = Job(run, future, names, scarce, then)
+        if patient:
+            self._patient.append(job)
+            if self._hurry is None:
+                self._hurry = self._loop.call_later(PATIENCE, self._go)
+        else:
+            self._go(job)
         return future
+
+    def _go(self, *jobs: Job) -> None:
+        """Wake the writer for all that waits."""
+        if self._hurry is not None:
+            self._hurry.cancel()
+            self._hurry = None
+        for job in (*self._patient, *jobs):
+            self._jobs.put(job)
+        self._patient.clear()
 
     async def stop(self) -> None:
         """Finish what waits, and close."""
         self._stopping = True
+        self._go()
         self._jobs.put(None)
         await asyncio.to_thread(self._thread.join)
 
