@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import trustme
 
 from keeping.conftest import Named
 from postbearer.errors import SecretError, SecretUnavailable
@@ -57,6 +58,27 @@ async def test_a_federated_identity(vault: KeyVault, named: Named, table: str, t
     assert await named("contoso/mail", given).read() == Secret(CANARY)
     assert vault.asked[0].form["client_assertion"] == "from.another.provider"
     assert vault.asked[0].form["scope"] == "https://vault.azure.cn/.default"
+
+
+async def test_a_machine_with_an_identity_needs_no_secret(
+    vault: KeyVault, named: Named, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{vault.address}/identity")
+    monkeypatch.setenv("IDENTITY_HEADER", PROOF)
+    secret = named("contoso/mail", f'type = "azure-key-vault"\nendpoint = "{vault.address}"')
+    assert await secret.read() == Secret(CANARY)
+    assert vault.asked[0].headers["x-identity-header"] == PROOF
+    assert "resource=https%3A%2F%2Fvault.azure.net" in vault.asked[0].path
+    assert_absent(PROOF, repr(secret))
+
+
+async def test_a_certificate(vault: KeyVault, named: Named, table: str, tmp_path: Path) -> None:
+    authority = trustme.CA()
+    pair = authority.issue_cert("mailer.example.org")
+    pair.private_key_and_cert_chain_pem.write_to_path(tmp_path / "mailer.pem")
+    given = table.replace('client-secret = "env:PROOF"', 'certificate = "file:mailer.pem"')
+    assert await named("contoso/mail", given).read() == Secret(CANARY)
+    assert vault.asked[0].form["client_assertion"].count(".") == 2
 
 
 async def test_the_variables_of_azures_own_tools(
@@ -154,6 +176,9 @@ def test_a_wrong_reference(named: Named, table: str, rest: str, says: str) -> No
         named(rest, table)
 
 
-def test_what_is_not_set_up() -> None:
-    with pytest.raises(SecretError, match="no client-id, and AZURE_CLIENT_ID is not set"):
+@pytest.mark.parametrize("name", ["CLIENT_ID", "TENANT_ID"])
+def test_what_is_not_set_up(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    for each in {"CLIENT_ID", "TENANT_ID", "CLIENT_SECRET"} - {name}:
+        monkeypatch.setenv(f"AZURE_{each}", "contoso.example.org")
+    with pytest.raises(SecretError, match=f"and AZURE_{name} is not set"):
         source("azure-key-vault:contoso/mail")

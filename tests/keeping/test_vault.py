@@ -120,7 +120,12 @@ async def test_logins(
     vault.logins[path] = expected
     secret = named("secret/mail#client-secret", f'type = "hashicorp-vault"\n{table}')
     assert await secret.read() == Secret(CANARY)
+    assert await secret.read() == Secret(CANARY)
+    assert [asked.path for asked in vault.asked].count(f"/v1/{path}") == 1, "its token is kept"
+    vault.token = "hvs.CANARY-after-a-restart"
+    assert await secret.read() == Secret(CANARY)
     vault.logins[path] = {}
+    vault.token = "hvs.CANARY-after-another"
     with pytest.raises(SecretError, match=f"refuses to log us in at {path.removesuffix('/login')}") as caught:
         await secret.read()
     assert "invalid role or secret ID" in caught.value.message

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 
@@ -11,7 +12,15 @@ from postbearer.keeping.asking import Desk, split, text_in, url_path
 from postbearer.keeping.bearer import Bearer
 from postbearer.keeping.reference import Place
 from postbearer.keeping.settings import StoreSettings
-from postbearer.oauth import ClientCredentials, ClientKey, Grant, WorkloadIdentity
+from postbearer.oauth import (
+    Authentication,
+    ClientCredentials,
+    ClientKey,
+    Grant,
+    ManagedIdentity,
+    WorkloadIdentity,
+    resolved,
+)
 from postbearer.providers import preset
 from postbearer.secret import Secret
 
@@ -81,23 +90,28 @@ def open_azure(rest: str, place: Place) -> KeyVaultSecret:
     domain = _DOMAINS[given.text("cloud", default="global")]
     url = given.text("endpoint", default=f"https://{{vault}}.{domain}").replace("{vault}", vault)
     desk = Desk("Azure Key Vault", url.rstrip("/"), reference, given.text("ca-file"), place.clock)
-    bearer = Bearer.of(desk, _grant(given, f"https://{domain}/.default"), _token_url(given), place.clock)
-    return KeyVaultSecret(desk, vault, name, bearer)
+    grant = _grant(given, f"https://{domain}/.default")
+    token_url = "" if grant.asks == "platform" else _token_url(given)
+    return KeyVaultSecret(desk, vault, name, Bearer.of(desk, grant, token_url, place.clock))
 
 
 def _grant(given: StoreSettings, scope: str) -> Grant:
-    """How the application proves itself: by what there is."""
-    client_id = given.needed("client-id", "AZURE_CLIENT_ID")
-    if secret := given.secret("client-secret", "AZURE_CLIENT_SECRET"):
-        return ClientCredentials(client_id, secret, scopes=[scope])
-    if certificate := given.secret_file("certificate", "AZURE_CLIENT_CERTIFICATE_PATH"):
-        password = given.secret("key-password", "AZURE_CLIENT_CERTIFICATE_PASSWORD")
-        key = ClientKey(certificate, key_password=password)
-        return ClientCredentials(client_id, authentication="private-key-jwt", client_key=key, scopes=[scope])
-    assertion = given.secret_file("assertion", "AZURE_FEDERATED_TOKEN_FILE")
-    return WorkloadIdentity(
-        client_id, assertion or given.needed_secret("client-secret", "AZURE_CLIENT_SECRET"), scopes=[scope]
-    )
+    """How the application proves itself: by what there is, else by what the machine is."""
+    key: ClientKey | None = None
+    secret = given.secret("client-secret", "AZURE_CLIENT_SECRET")
+    if secret is None and (pem := given.secret_file("certificate", "AZURE_CLIENT_CERTIFICATE_PATH")):
+        key = ClientKey(pem, key_password=given.secret("key-password", "AZURE_CLIENT_CERTIFICATE_PASSWORD"))
+    if secret or key:
+        how: Authentication = "private-key-jwt" if key else "post"
+        return ClientCredentials(_client_id(given), secret, how, [scope], client_key=key)
+    if assertion := given.secret_file("assertion", "AZURE_FEDERATED_TOKEN_FILE"):
+        return WorkloadIdentity(_client_id(given), assertion, [scope])
+    machine = ManagedIdentity(given.text("client-id", "AZURE_CLIENT_ID"), scopes=[scope])
+    return resolved(machine.on(os.environ), given.source)
+
+
+def _client_id(given: StoreSettings) -> str:
+    return given.needed("client-id", "AZURE_CLIENT_ID")
 
 
 def _token_url(given: StoreSettings) -> str:

@@ -53,8 +53,8 @@ class StoreSettings:
         """Where the secret of `key` is: what the table refers to, or the first variable that is set."""
         given = self._place.settings.get(key)
         if given is not None:
-            return self._place.source(str(given))
-        return next((self._place.source(f"env:{name}") for name in variables if os.environ.get(name)), None)
+            return self.source(str(given))
+        return next((self.source(f"env:{name}") for name in variables if os.environ.get(name)), None)
 
     def needed_secret(self, key: str, *variables: str) -> SecretSource:
         """Where the secret of `key` is. Raises `SecretError` if nothing says so."""
@@ -67,7 +67,11 @@ class StoreSettings:
 
     def file(self, path: str) -> SecretSource:
         """A file at `path`, as another program's variable names it."""
-        return self._place.source(f"file:{path}")
+        return self.source(f"file:{path}")
+
+    def source(self, reference: str) -> SecretSource:
+        """Where a secret of the store's own is."""
+        return self._place.source(reference)
 
     def _missing(self, key: str, variables: tuple[str, ...]) -> Never:
         unset = f", and {variables[0]} is not set" if variables else ""

@@ -11,13 +11,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from postbearer.errors import SecretError
+from postbearer.errors import SecretError, SecretUnavailable
 from postbearer.http import HttpResponse, Text, plain
 from postbearer.keeping.asking import Desk, split, text_in, url_path
 from postbearer.keeping.reference import Place
 from postbearer.keeping.settings import StoreSettings
 from postbearer.secret import Secret, SecretSource
 
+_PART = 0.9  # of a lease, after which its token is not used any more
 _SERVICE_ACCOUNT = "/var/run/secrets/kubernetes.io/serviceaccount/token"
 
 
@@ -27,6 +28,17 @@ class Login:
 
     mount: str
     fields: Mapping[str, str | SecretSource] = field(hash=False)
+
+
+@dataclass(slots=True)
+class Session:
+    """The token that a login gave, while its lease lasts: each login costs the server a lease."""
+
+    token: Secret | None = None
+    until: float = 0.0  # monotonic seconds
+
+    def fresh(self, now: float) -> Secret | None:
+        return self.token if now < self.until else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +58,36 @@ class Engine:
 
 @dataclass(frozen=True, slots=True)
 class VaultSecret:
-    """A field of a secret. `access` is a token, a way to get one, or nothing: a Vault agent adds its own."""
+    """The field `name` of the secret at `path`.
+
+    `access` is a token, a way to get one, or nothing: a Vault agent adds its own.
+    """
 
     desk: Desk
     path: str
-    field: str
+    name: str
     access: SecretSource | Login | None
     namespace: str = ""
     engine: Engine = Engine()
+    session: Session = field(default_factory=Session, compare=False, repr=False)
 
     @property
     def reference(self) -> str:
         return self.desk.reference
 
     async def read(self) -> Secret:
-        headers = self._headers(await self._token())
+        kept = self.session.fresh(self.desk.clock.monotonic())
+        if kept is not None:
+            try:
+                return await self._read(kept)
+            except SecretUnavailable:
+                raise
+            except SecretError:  # perhaps only the token has ended: a new one tells
+                self.session.token = None
+        return await self._read(await self._token())
+
+    async def _read(self, token: Secret | None) -> Secret:
+        headers = self._headers(token)
         engine = self.engine if self.engine.version else await self._ask_engine(headers)
         path = engine.path(self.path)
         response = await self.desk.ask(f"v1/{url_path(path, self.reference)}", headers=headers)
@@ -84,19 +111,20 @@ class VaultSecret:
             name: value if isinstance(value, str) else await value.read()
             for name, value in self.access.fields.items()
         }
-        mount = self.access.mount
+        mount, asked = self.access.mount, self.desk.clock.monotonic()
         response = await self.desk.ask(
             f"v1/auth/{url_path(mount, self.reference)}/login",
             content=Secret(json.dumps({name: plain(value) for name, value in given.items()})),
             headers=self._headers(None),
         )
-        token = _client_token(response)
+        token, lease = _client_token(response)
         if token is None:
             secrets = [value for value in given.values() if isinstance(value, Secret)]
             names = ", ".join(name.replace("_", "-") for name in given)
             raise self.desk.refused(
                 response, f"log us in at auth/{mount}", f"Check {names}, auth-path and namespace.", secrets
             )
+        self.session.token, self.session.until = token, asked + lease * _PART
         return token
 
     async def _ask_engine(self, headers: Mapping[str, Text]) -> Engine:
@@ -131,7 +159,7 @@ class VaultSecret:
         fields = body.get("data") if isinstance(body, dict) else None
         if engine.version == 2:
             fields = fields.get("data") if isinstance(fields, dict) else None
-        value = text_in(fields, self.field, path)
+        value = text_in(fields, self.name, path)
         return value if isinstance(value, Secret) else self.desk.error(f"{value}.", self._put())
 
     def _nothing(self, body: object, path: str) -> tuple[str, str]:
@@ -143,7 +171,7 @@ class VaultSecret:
         return f"has nothing at {path}.", self._put()
 
     def _put(self) -> str:
-        return f"Write it there: vault kv put {self.path} {self.field}=…; or correct the reference."
+        return f"Write it there: vault kv put {self.path} {self.name}=…; or correct the reference."
 
     def _policy(self, path: str) -> str:
         return (
@@ -152,11 +180,12 @@ class VaultSecret:
         )
 
 
-def _client_token(response: HttpResponse) -> Secret | None:
+def _client_token(response: HttpResponse) -> tuple[Secret | None, int]:
+    """The token of a login, and for how many seconds it is good."""
     match response.json():
-        case {"auth": {"client_token": str(token)}} if response.ok and token:
-            return Secret(token)
-    return None
+        case {"auth": {"client_token": str(token), "lease_duration": int(lease)}} if response.ok and token:
+            return Secret(token), lease
+    return None, 0
 
 
 def open_vault(rest: str, place: Place) -> VaultSecret:

@@ -21,5 +21,11 @@ class GoogleMachine(TokenGrant):
     def request(self, context: GrantContext) -> Exchange:
         url = f"http://{self.host}/computeMetadata/v1/instance/service-accounts/default/token"
         headers = {"Metadata-Flavor": "Google"}  # without it, it does not answer: nobody is lured into asking
-        response = yield TokenRequest(url, headers=headers, method="GET", link_local=True)
+        response = yield TokenRequest(
+            url,
+            headers=headers,
+            method="GET",
+            link_local=True,
+            hint="Is this a machine of Google's with a service account? Anywhere else it takes a key file.",
+        )
         return read_answer(response, url, account=context.account, now=context.now)
