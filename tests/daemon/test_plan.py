@@ -74,6 +74,20 @@ def test_a_listener_with_starttls_asks_for_it_before_all_else(plan: Planned, cer
     assert door.offer.offered(tls=True).mechanisms == ("PLAIN", "LOGIN")
 
 
+APP = f'[[relay.clients]]\nname = "app"\nusername = "app"\npassword-hash = "{HASH}"\n'
+
+
+def test_on_loopback_a_password_comes_in_clear_only_where_that_was_asked_for(plan: Planned) -> None:
+    relay = plan(APP)
+    assert "AUTH" not in relay.doors[0].offer.offered(tls=False).keywords
+    (warning,) = relay.warnings
+    assert "no listener takes a login" in warning
+    relay = plan(f'[[relay.listeners]]\naddress = "127.0.0.1:25"\nlogin-without-tls = true\n{APP}')
+    assert relay.doors[0].offer.offered(tls=False).mechanisms == ("PLAIN", "LOGIN")
+    (warning,) = relay.warnings
+    assert "127.0.0.1:25 takes passwords without TLS" in warning
+
+
 def test_a_listener_with_implicit_tls(plan: Planned, certificate: str) -> None:
     (door,) = plan(f'[[relay.listeners]]\n{OFF_LOOPBACK}\ntls = "implicit"\n{certificate}\n').doors
     assert door.implicit_tls
@@ -165,6 +179,18 @@ CLIENT = '[[relay.clients]]\nname = "app"\n'
         (
             f"[[relay.listeners]]\n{OFF_LOOPBACK}\ntls = 'implicit'\ncertificate = 'none.pem'\n",
             "relay.listeners.certificate", "cannot be used", "PEM",
+        ),
+        (
+            f"{LEGACY}login-without-tls = true\n{PRINTER}",
+            "relay.listeners.login-without-tls", "in clear", "loopback",
+        ),
+        (
+            f"[[relay.listeners]]\n{OFF_LOOPBACK}\ntls = 'starttls'\nlogin-without-tls = true\n",
+            "relay.listeners.login-without-tls", "in clear", "loopback",
+        ),
+        (
+            '[[relay.listeners]]\naddress = "192.0.2.1:25"\nlogin-without-tls = true\n',
+            "relay.listeners", "has no TLS", "starttls",
         ),
         (CLIENT, "relay.clients", "could be anybody", "networks"),
         (f"{CLIENT}networks = ['0.0.0.0/0']\n", "relay.clients.networks", "open relay", "username"),

@@ -27,6 +27,7 @@ class ListenerSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_on
     tls: Annotated[Literal["none", "starttls", "implicit"], Prose("Protection of the connection.")] = "none"
     certificate: Annotated[str | None, Prose("Certificate chain (PEM file).")] = None
     key: Annotated[str | None, Prose("Private key (PEM file).")] = None
+    login_without_tls: Annotated[bool, Prose("Take passwords in clear; on this machine only.")] = False
     legacy: Annotated[bool, Prose("For devices: HELO, no login, lenient line ends.")] = False
     old_tls: Annotated[bool, Prose("Take TLS 1.0 and 1.1 too; legacy listeners only.")] = False
 

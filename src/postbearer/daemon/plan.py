@@ -84,7 +84,7 @@ class Plan:
             retry=_retry(settings),
             size=settings.size or DEFAULT_SIZE,
             bounces_to=settings.bounces_to or "",
-            warnings=tuple(_warnings(doors)),
+            warnings=tuple(_warnings(doors, access)),
         )
 
 
@@ -109,6 +109,12 @@ def _door(
             key="relay.listeners",
             hint='Give it tls = "starttls" with a certificate, or legacy = true with named networks.',
         )
+    if listener.login_without_tls and (listener.legacy or not local):
+        raise ConfigError(
+            f"{listener.address} would take passwords in clear.",
+            key="relay.listeners.login-without-tls",
+            hint="That is possible on loopback and Unix sockets only, and never on a legacy listener.",
+        )
     if listener.old_tls and not listener.legacy:
         raise ConfigError(
             f"{listener.address} would take old TLS from everybody.",
@@ -122,7 +128,7 @@ def _door(
         limits=Limits(max_size=settings.size or DEFAULT_SIZE),
         starttls=listener.tls == "starttls",
         mechanisms=("PLAIN", "LOGIN") if access.hashes and not listener.legacy else (),
-        auth_in_clear=local,
+        auth_in_clear=listener.login_without_tls,
         require_tls=listener.tls == "starttls" and not local and not listener.legacy,
         fix_line_ends=listener.legacy,
     )
@@ -286,9 +292,25 @@ def _check_legacy(doors: Sequence[Door], admissions: Sequence[Admission]) -> Non
         )
 
 
-def _warnings(doors: Sequence[Door]) -> list[str]:
-    return [
+def _warnings(doors: Sequence[Door], access: Access) -> list[str]:
+    texts = [
         f"{door.address} serves old devices: no login and perhaps no TLS, for the named networks only."
         for door in doors
         if door.legacy
     ]
+    texts += [
+        f"{door.address} takes passwords without TLS: who may capture packets of this machine reads them."
+        for door in doors
+        if door.offer.mechanisms and door.offer.auth_in_clear
+    ]
+    if access.hashes and not any(_takes_logins(door) for door in doors):
+        texts.append(
+            "A client has a password, and no listener takes a login: give one tls, or, on loopback, "
+            "login-without-tls = true in [[relay.listeners]]."
+        )
+    return texts
+
+
+def _takes_logins(door: Door) -> bool:
+    offer = door.offer
+    return bool(offer.mechanisms) and (door.context is not None or offer.auth_allowed(tls=False))

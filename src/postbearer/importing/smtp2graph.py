@@ -20,7 +20,6 @@ _HINTS = {
     "receive.banner": "There is nothing of the kind.",
     "receive.rateLimit": "Say by messages-per-minute what each of [[relay.clients]] may submit.",
     "receive.authLimit": "Logins that fail are slowed down anyway.",
-    "receive.allowInsecureAuth": "Logins are taken under TLS or on this machine only.",
     "httpProxy": "Set HTTPS_PROXY for token requests, and proxy for the account's mail server.",
 }
 
@@ -58,8 +57,9 @@ class _Graph:
         relay: dict[str, Any] = {"account": self.draft.accounts[0].name}
         if size := _SIZE.fullmatch(receive.at("maxSize").text):
             relay["size"] = f"{size[1]} {'KiB' if size[2] in 'kK' else 'MiB'}"
-        relay |= self._listening(receive)
-        if clients := self._clients(receive):
+        clients = self._clients(receive)
+        relay |= self._listening(receive, logins=any("username" in each for each in clients))
+        if clients:
             relay["clients"] = clients
         if len(mailboxes) > 1:
             accounts = self.draft.accounts
@@ -114,7 +114,7 @@ class _Graph:
                 certificate.line,
             )
 
-    def _listening(self, receive: Item) -> dict[str, Any]:
+    def _listening(self, receive: Item, *, logins: bool) -> dict[str, Any]:
         """Where the relay listens: as it did on this machine; for others only with the certificate."""
         port, address = receive.at("port").text or "25", receive.at("listenAddress").text
         certificate, key = receive.at("tlsCertPath").text, receive.at("tlsKeyPath").text
@@ -128,6 +128,14 @@ class _Graph:
             address = "127.0.0.1"
         address = address or "0.0.0.0"  # noqa: S104 - with TLS, and only to clients that are named
         place = f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+        receive.at("allowInsecureAuth")
+        if not certificate and logins:
+            self.draft.note(
+                f"Passwords come in clear on {place}, as no certificate is named.",
+                "Only programs of this machine can log in so: login-without-tls in [[relay.listeners]].",
+                receive.line or None,
+            )
+            return {"listeners": [{"address": place, "login-without-tls": True}]}
         if not certificate:
             return {"listen": [place]}
         tls = "implicit" if implicit else "starttls"
