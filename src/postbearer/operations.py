@@ -18,6 +18,7 @@ from postbearer.engine import BY_HAND, Outlet, Worker
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import UsageError
 from postbearer.forecast import Ending
+from postbearer.oauth import handed_out
 from postbearer.store import (
     Attempt,
     Entry,
@@ -198,6 +199,21 @@ class Operations:
         if found is None:
             raise UsageError(f"There is no account {name!r}.", hint="`postbearer accounts` lists them.")
         return found
+
+    async def token(self, name: str) -> Json:
+        """A valid access token of an account, from the source that the account itself sends with.
+
+        Raises what that source raises, and `UsageError` unless the relay runs and the account uses tokens.
+        """
+        outlets: Mapping[str, Outlet] = self._worker.outlets if self._worker is not None else {}
+        if name not in outlets:
+            raise UsageError(
+                f"No running relay sends for an account {name!r}.", hint="`postbearer accounts` lists them."
+            )
+        source = outlets[name].road.source
+        if source is None:
+            raise UsageError(f"The account {name} does not use OAuth tokens.")
+        return handed_out(await source.token(), name, self._clock.monotonic())
 
     async def pause(self, name: str) -> Json:
         """Stop an account until it is resumed."""

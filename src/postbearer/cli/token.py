@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
+from typing import Any
 
 import click
 
 from postbearer.cli.options import Common, common_options, json_option, pass_common
 from postbearer.cli.output import print_json
+from postbearer.errors import ConfigError
 
 
 @click.command("token")
 @click.argument("account")
+@click.option("--relay", "from_relay", is_flag=True, help="Ask the running relay, by its control socket.")
 @json_option
 @common_options
 @pass_common
-def command(common: Common, account: str) -> None:
+def command(common: Common, account: str, from_relay: bool) -> None:
     """Print a valid access token of ACCOUNT.
 
     The token comes from the cache that all programs of this user share; a new one is fetched only
@@ -25,21 +26,38 @@ def command(common: Common, account: str) -> None:
     \b
       auth oauthbearer
       passwordeval postbearer token alerts
-    """
-    from postbearer.assembly import Assembly
 
-    source = Assembly.load(common.config).token_source(account)
-    token = asyncio.run(source.token())
-    if not common.as_json:
-        click.echo(token.access.reveal())
-        return
-    left = token.expires_at - time.monotonic()
-    print_json(
-        {
-            "account": account,
-            "access_token": token.access.reveal(),
-            "token_type": "Bearer",
-            "expires_in": max(0, int(left)),
-            "scope": token.scope,
-        }
-    )
+    With --relay the relay's own cache is asked: as its user or as root, who need to read neither its
+    configuration nor its secrets then.
+    """
+    told = _of_relay(account) if from_relay else _of_configuration(common, account)
+    if common.as_json:
+        print_json(told)
+    else:
+        click.echo(told["access_token"])
+
+
+def _of_configuration(common: Common, account: str) -> dict[str, Any]:
+    import time
+
+    from postbearer.oauth import handed_out
+    from postbearer.tokens import token_source
+
+    token = token_source(account, config=common.config).token_blocking()
+    return handed_out(token, account, time.monotonic())
+
+
+def _of_relay(account: str) -> dict[str, Any]:
+    from postbearer.keeping import StateFolder
+    from postbearer.submission import ControlClient
+
+    state = StateFolder()
+    client = ControlClient.find(state)
+    if client is None:
+        raise ConfigError(
+            f"No relay of {state.path} runs.",
+            hint="Start one by: postbearer serve. If its state folder is another, set POSTBEARER_STATE.",
+        )
+    with client:
+        told: dict[str, Any] = client.call("accounts.token", name=account)
+    return told

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from postbearer.oauth.store import keep_sign_in as keep_sign_in
     from postbearer.oauth.token import Token as Token
     from postbearer.oauth.token import TokenAnswer as TokenAnswer
+    from postbearer.oauth.token import handed_out as handed_out
 
 _EXPORTS = {
     "assertions": ["JwtBearer", "WorkloadIdentity"],
@@ -90,7 +91,7 @@ _EXPORTS = {
     "signing": ["ClientKey", "certificate_ends"],
     "source": ["CachedSource", "TokenSource", "invalidate_blocking", "token_blocking"],
     "store": ["GrantStore", "Kept", "MemoryStore", "binding", "digest", "keep_sign_in"],
-    "token": ["Token", "TokenAnswer"],
+    "token": ["Token", "TokenAnswer", "handed_out"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -44,6 +44,20 @@ class Token:
         return now < self.expires_at - min(margin, self.lifetime / 2)
 
 
+def handed_out(token: Token, account: str, now: float) -> dict[str, object]:
+    """What a program is told that asked for a token: the fields of RFC 6749 5.1, and whose it is.
+
+    `now` is monotonic seconds. This holds the token in the open: it goes to that program and nowhere else.
+    """
+    return {
+        "account": account,
+        "access_token": token.access.reveal(),
+        "token_type": "Bearer",
+        "expires_in": max(0, int(token.expires_at - now)),
+        "scope": token.scope,
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class TokenAnswer:
     """What a grant yields: an access token, and perhaps a new refresh token."""

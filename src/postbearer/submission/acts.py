@@ -78,6 +78,7 @@ ACTS: Mapping[str, Act] = {
     "accounts.list": Act(Nothing, lambda operations, given: operations.accounts()),
     "accounts.show": Act(Named, lambda operations, given: operations.account(given.name)),
     "accounts.pause": Act(Named, lambda operations, given: operations.pause(given.name)),
+    "accounts.token": Act(Named, lambda operations, given: operations.token(given.name)),
     "accounts.changed": Act(Named, lambda operations, given: operations.changed(given.name)),
     "accounts.resume": Act(Named, lambda operations, given: operations.resume(given.name)),
 }

@@ -7,13 +7,27 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Self
 
-from postbearer.errors import ConfigError, LeaseLost, PostbearerError, StoreError, StoreFull, UsageError
+from postbearer.errors import (
+    ConfigError,
+    GrantRefused,
+    LeaseLost,
+    PostbearerError,
+    SecretError,
+    StoreError,
+    StoreFull,
+    TokenUnavailable,
+    UsageError,
+)
 from postbearer.keeping import StateFolder
 from postbearer.submission.local import socket_places
 
 _PATIENCE = 300.0  # seconds for an answer
 _KINDS: Mapping[str, type[PostbearerError]] = {
-    kind.__name__: kind for kind in (UsageError, ConfigError, StoreError, StoreFull, LeaseLost)
+    kind.__name__: kind
+    for kind in (
+        *(UsageError, ConfigError, StoreError, StoreFull, LeaseLost),
+        *(TokenUnavailable, GrantRefused, SecretError),  # of a token that was asked for
+    )
 }
 
 

@@ -1,4 +1,5 @@
-"""``control.sock``: people ask the running relay about its queue and its accounts, and tell it what to do.
+"""``control.sock``: people ask the running relay about its queue and its accounts, and tell it what to do;
+programs of the same user get access tokens here.
 
 One JSON object a line. ``{"act": "queue.show", "with": {"message": "…"}}`` is answered by ``{"ok": …}`` or
 by ``{"error": {"type": …, "message": …, "hint": …}}``. An export comes as one ``{"item": …}`` a record before
@@ -28,7 +29,7 @@ MODE = 0o600
 IDLE = 60.0  # seconds until the next request, and for each write
 LONGEST_REQUEST = 64 * 1024
 LONGEST_RECORD = 8 * 1024 * 1024  # of an import: a message with a thousand recipients
-AT_ONCE = 16  # connections
+AT_ONCE = 64  # connections: programs that want a token come in crowds
 _UNREADABLE = (DecodeError, ValidationError, UnicodeDecodeError, RecursionError)
 
 
