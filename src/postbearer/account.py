@@ -89,6 +89,7 @@ class Account:
     refresh_lifetime: float = 0.0  # seconds after which a sign-in ends in any case; 0: not known
     expires: Mapping[str, float] = field(default_factory=dict)  # what ends when (Unix seconds), by key
     null_sender: bool = True  # the provider takes the null reverse-path
+    organisations: frozenset[str] = frozenset()  # what it shares with accounts that one refusal may reach too
     on_unknown: Literal["retry", "hold"] = "retry"  # what was lost past the end of its content
     fallback: str = ""  # account that sends while this one is paused
     overflow: str = ""  # account that sends what waited `overflow_after` seconds for this one's budget
@@ -152,6 +153,7 @@ class Account:
             refresh_lifetime=options.get("refresh_token_lifetime", preset.refresh_lifetime),
             expires=options.get("expires", {}),
             null_sender=preset.null_sender,
+            organisations=_organisations(preset, address, tenant),
             on_unknown=options.get("on_unknown", "retry"),
             fallback=options.get("fallback", ""),
             overflow=options.get("overflow", ""),
@@ -277,6 +279,14 @@ def _endpoint(preset: Preset, grant: Grant | None, tenant: str, options: Options
             hint='Add token-url = "https://…", or issuer = "https://…" to have it discovered.',
         )
     return Endpoint(url, ca_file=options.get("token_ca_file", ""), issuer=issuer)
+
+
+def _organisations(preset: Preset, address: str, tenant: str) -> frozenset[str]:
+    """Names under which the provider knows the customer that the mailbox belongs to."""
+    names = [f"tenant {tenant.casefold()}"] if tenant else []
+    if preset.organisation_by_domain:
+        names.append(f"domain {Address.parse(address).domain.casefold()}")
+    return frozenset(f"{preset.name} {name}" for name in names)
 
 
 def _scoped(grant: Grant, preset: Preset) -> Grant:

@@ -8,10 +8,20 @@ from typing import Any
 
 import pytest
 
+from postbearer.account import Account
 from postbearer.engine import Client, Limits, RetryPolicy, Road, Route, Router, RouteRule
 from postbearer.envelope import Recipient
-from postbearer.errors import ConnectFailed, GrantRefused, LeaseLost, StoreError, StoreFull, TokenUnavailable
+from postbearer.errors import (
+    ConnectFailed,
+    CredentialRefused,
+    GrantRefused,
+    LeaseLost,
+    StoreError,
+    StoreFull,
+    TokenUnavailable,
+)
 from postbearer.observer import AccountPaused, AccountResumed, DeliveryEnded, PossibleDuplicate
+from postbearer.providers import preset
 from postbearer.store import (
     Claimed,
     Lane,
@@ -24,6 +34,7 @@ from postbearer.store import (
     Staging,
     Status,
 )
+from postbearer.testing.mail import parse_reply
 from support.relay import Provider, WaitingClock, account, most_in_any, relaying, rules
 
 REVOKED = GrantRefused("The grant was refused (invalid_grant).", code="invalid_grant", hint="Sign in again.")
@@ -656,3 +667,60 @@ async def test_a_lease_that_was_lost_is_told_as_a_possible_duplicate() -> None:
         await relay.pass_time(10)
         assert [event.window for event in relay.said(PossibleDuplicate)] == ["DUP-LEASE"]
         assert not relay.said(DeliveryEnded)
+
+
+# What reaches the organisation ------------------------------------------------------------------
+
+OFF = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant."
+
+
+def of(name: str, domain: str, provider: str = "microsoft") -> Account:
+    return replace(account(name, provider), organisations=frozenset({f"{provider} domain {domain}"}))
+
+
+async def test_what_reaches_the_organisation_pauses_its_accounts_and_no_others() -> None:
+    refused = CredentialRefused("Refused.", reply=parse_reply(OFF))
+    accounts = of("a", "example.org"), of("b", "example.org"), of("c", "example.net")
+    router = Router(tuple(
+        RouteRule(to=f"{name}@example.net", route=Route(account=name)) for name in ("a", "b", "c")
+    ))  # fmt: skip
+    async with relaying(*accounts, router=router) as relay:
+        relay.providers["a"].always = refused
+        for name in ("a", "b", "c"):
+            await relay.submit(f"{name}@example.net")
+            await relay.settle()
+        assert [paused.account for paused in relay.said(AccountPaused)] == ["a", "b"]
+        assert [len(relay.providers[name].sent) for name in ("a", "b", "c")] == [0, 0, 1]
+        relay.providers["a"].always = None
+        await relay.pass_time(16 * 60)  # one of them is tried, and the other goes with it
+        assert [len(relay.providers[name].sent) for name in ("a", "b", "c")] == [1, 1, 1]
+        assert {resumed.account for resumed in relay.said(AccountResumed)} == {"a", "b"}
+
+
+async def test_a_change_while_a_probe_is_under_way_is_tried_after_it() -> None:
+    async with relaying() as relay:
+        provider = relay.providers["alerts"]
+        provider.answers = [REVOKED, REVOKED]
+        provider.delay = 10.0
+        message = await relay.submit()
+        await relay.pass_time(11)
+        await relay.pass_time(15 * 60 - 1)  # the probe has begun, and will fail
+        assert relay.worker.try_again("alerts")
+        await relay.pass_time(30)
+        assert await relay.statuses(message) == ["delivered"]
+        assert len(relay.said(AccountPaused)) == 1
+
+
+@pytest.mark.parametrize(
+    ("provider", "tenant", "names"),
+    [
+        ("microsoft", "Contoso.com", {"microsoft tenant contoso.com", "microsoft domain example.org"}),
+        ("microsoft", "", {"microsoft domain example.org"}),
+        ("google", "", set()),  # everybody has gmail.com
+        ("smtp", "", set()),
+    ],
+)
+def test_whose_a_mailbox_is(provider: str, tenant: str, names: set[str]) -> None:
+    servers = ["mail.example.org:587"]
+    made = Account.of(preset(provider), "alerts@example.org", tenant=tenant, servers=servers)
+    assert made.organisations == names

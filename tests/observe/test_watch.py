@@ -231,6 +231,23 @@ async def test_another_reason_is_news_but_not_for_ever(desk: Desk) -> None:
     assert len(desk.notebook.notes.outbox) == 5
 
 
+async def test_accounts_that_pause_together_are_one_notice(desk: Desk) -> None:
+    await accept(desk.spool, "m1", account="other")
+    for name in ("alerts", "other"):
+        await desk.spool.pause(
+            Pause(account=name, since=desk.clock.now(), reason="Switched off for the organisation.")
+        )
+    (notice,) = await desk.watch.look()
+    assert (notice.account, notice.others, notice.waiting) == ("alerts", ("other",), 1)
+    assert "So do other, for the same reason." in notice.text
+    assert notice.commands == ("postbearer login alerts", "postbearer login other")
+    desk.restart()
+    for name in ("alerts", "other"):
+        await desk.spool.resume(name)
+    (notice,) = await desk.watch.look()
+    assert (notice.kind, notice.account) == ("account.resumed", "alerts")
+
+
 async def test_an_account_that_is_configured_no_more_is_forgotten(desk: Desk) -> None:
     await desk.pause()
     await desk.looks()

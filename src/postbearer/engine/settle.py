@@ -30,6 +30,7 @@ class Stop:
     remedy: str = ""
     seconds: float | None = None
     person: bool = False  # somebody must act; otherwise it passes by itself
+    tenant: bool = False  # it reaches every account of the organisation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +199,8 @@ class Judge:
         if verdict is None or not (_wide(verdict) or verdict.hold_after):
             return None
         if verdict.klass is Klass.WINDOW:
-            return Stop(reason=verdict.cause, remedy=verdict.remedy, seconds=verdict.wait or FIRST_PROBE)
+            seconds = verdict.wait or FIRST_PROBE
+            return Stop(reason=verdict.cause, remedy=verdict.remedy, seconds=seconds, tenant=verdict.tenant)
         worn_out = verdict.klass is Klass.SOON and 0 < verdict.hold_after <= tries
         if verdict.klass is not Klass.HOLD and not worn_out:
             return None
@@ -209,6 +211,7 @@ class Judge:
             remedy=verdict.remedy,
             seconds=None if never else FIRST_PROBE,
             person=True,
+            tenant=verdict.tenant,
         )
 
     def _rest(self, verdicts: Sequence[Verdict | None]) -> float | None:

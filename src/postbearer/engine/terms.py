@@ -43,6 +43,11 @@ class Terms(Protocol):
     @property
     def on_unknown(self) -> Literal["retry", "hold"]: ...
     @property
+    def organisations(self) -> frozenset[str]:
+        """What it shares with other accounts of its customer at the provider."""
+        ...
+
+    @property
     def fallback(self) -> str:
         """Account that sends while this one is paused; empty: none."""
         ...

@@ -356,17 +356,43 @@ class Worker:
         if ending.error:
             way.last_error = ending.error
         if way.pause is not None and way.pause is not probed:
-            return  # paused meanwhile: what was under way says nothing new
+            # Paused meanwhile: what was under way says nothing new. Or something changed while it was probed:
+            # that it works is true all the same, and that it does not has to be tried again.
+            same = probed is not None and probed.since == way.pause.since
+            if not same or ending.stop is not None:
+                return
         if ending.stop is not None:
             await self._stop(way, ending.stop)
+            if ending.stop.tenant:
+                await self._stop_sisters(way, ending.stop)
         elif ending.rest is not None:
             way.rest(ending.rest)
         elif ending.works:
             way.went_well()
             if way.pause is not None:
-                way.pause = None
-                await self._spool.resume(way.terms.name)
-                self._observer.notice(AccountResumed(way.terms.name))
+                await self._works_again(way, way.pause)
+
+    async def _works_again(self, way: Outlet, pause: Pause) -> None:
+        """It sends; those of its organisation that paused for the same reason are tried as well."""
+        way.pause = None
+        await self._spool.resume(way.terms.name)
+        self._observer.notice(AccountResumed(way.terms.name))
+        for sister in self._sisters(way):
+            if sister.pause is not None and sister.pause.reason == pause.reason:
+                sister.pause = replace(sister.pause, probe=self._clock.now())
+
+    async def _stop_sisters(self, way: Outlet, stop: Stop) -> None:
+        """What reaches the organisation stops all of its accounts: each need not be refused to know it."""
+        for sister in self._sisters(way):
+            if sister.pause is None:
+                await self._stop(sister, stop)
+
+    def _sisters(self, way: Outlet) -> list[Outlet]:
+        return [
+            other
+            for other in self._outlets.values()
+            if other is not way and other.terms.organisations & way.terms.organisations
+        ]
 
     async def _stop(self, way: Outlet, stop: Stop) -> None:
         before, now, name = way.pause, self._clock.now(), way.terms.name

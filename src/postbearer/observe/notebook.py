@@ -34,10 +34,11 @@ class Post(msgspec.Struct):
 
 
 class Told(msgspec.Struct):
-    """A pause that was told."""
+    """A pause that was told; `with_` names the account whose notice told it, if that was another."""
 
     since: float
     reasons: list[str]
+    with_: str = ""
 
 
 class Level(msgspec.Struct):

@@ -22,6 +22,7 @@ class Notice(msgspec.Struct, frozen=True, kw_only=True):
     text: str
     since: float | None = None
     waiting: int = 0  # messages of the account
+    others: tuple[str, ...] = ()  # accounts that the same has happened to
     cause: str = ""
     remedy: str = ""
     commands: Commands = ()
@@ -59,7 +60,19 @@ KINDS = {
     "message.failed": "failure",
     "account.backlog": "backlog",
 }
-_DATA = ("account", "since", "waiting", "cause", "remedy", "commands", "level", "what", "ends", "count")
+_DATA = (
+    "account",
+    "others",
+    "since",
+    "waiting",
+    "cause",
+    "remedy",
+    "commands",
+    "level",
+    "what",
+    "ends",
+    "count",
+)
 
 
 def iso(at: float) -> str:

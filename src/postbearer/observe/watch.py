@@ -140,7 +140,7 @@ class Watch:
     def _pauses(
         self, pauses: Mapping[str, Pause], waiting: Mapping[str, Waiting], now: float
     ) -> Iterator[Notice]:
-        told = self._notebook.notes.paused
+        told, news = self._notebook.notes.paused, dict[str, list[Pause]]()
         for name in [each for each in told if each not in self._sight.accounts]:
             del told[name]
         for name in self._sight.accounts:
@@ -148,12 +148,18 @@ class Watch:
             if pause is None:
                 self._urgent.discard(name)
                 if name in told:
-                    yield self._resumed(name, told.pop(name), count, now)
                     self._notebook.notes.resumed[name] = now
+                    entry = told.pop(name)
+                    if not entry.with_:
+                        yield self._resumed(name, entry, count, now)
             elif self._is_news(pause, now):
-                entry = told.setdefault(name, Told(pause.since, []))
+                news.setdefault(pause.reason, []).append(pause)
+        for first, *others in news.values():  # what reaches an organisation pauses many, and is one notice
+            for pause in (first, *others):
+                entry = told.setdefault(pause.account, Told(pause.since, []))
                 entry.reasons.append(pause.reason)
-                yield self._paused(pause, count, now)
+                entry.with_ = "" if pause is first else first.account
+            yield self._paused(first, [each.account for each in others], waiting, now)
 
     def _is_news(self, pause: Pause, now: float) -> bool:
         if pause.reason == BY_HAND:
@@ -165,13 +171,18 @@ class Watch:
         calm = now - self._notebook.notes.resumed.get(pause.account, 0.0) >= QUIET
         return calm and (lasts or pause.account in self._urgent or pause.probe is None)
 
-    def _paused(self, pause: Pause, count: int, now: float) -> Notice:
+    def _paused(
+        self, pause: Pause, others: Sequence[str], waiting: Mapping[str, Waiting], now: float
+    ) -> Notice:
         name = pause.account
-        commands = tuple(self._sight.cures(name, pause.reason))
+        count = sum(_count(waiting, each) for each in (name, *others))
+        cures = [self._sight.cures(each, pause.reason) for each in (name, *others)]
+        commands = tuple(dict.fromkeys(line for lines in cures for line in lines))
         address, since = self._sight.accounts[name], moment(pause.since)
         sentences = [
             f"{name} ({address}) does not send since {since}: {pause.reason}",
             pause.remedy,
+            f"So do {', '.join(others)}, for the same reason." if others else "",
             f"{messages(count).capitalize()}; all of it leaves by itself once the account works.",
             f"It is tried again {moment(pause.probe)}." if pause.probe is not None else "",
             "What helps:" if commands else "",
@@ -184,6 +195,7 @@ class Watch:
             text=" ".join(filter(None, sentences)),
             since=pause.since,
             waiting=count,
+            others=tuple(others),
             cause=pause.reason,
             remedy=pause.remedy,
             commands=commands,

@@ -122,6 +122,7 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     refresh_lifetime: float = 0  # it ends so long after the sign-in, however much it is used; 0: not known
     connection_age: float = 600
     error_challenge: bool = True  # a refused token is told by a 334 with JSON before the 535
+    organisation_by_domain: bool = False  # mailboxes with one domain belong to one customer of the provider
     null_sender: bool = True  # MAIL FROM:<> is taken
     ehlo: Ehlo = Ehlo()
     setup: tuple[Step, ...] = ()
