@@ -25,6 +25,7 @@ from postbearer import (
     Secret,
     ServerRefused,
     StaticToken,
+    Token,
     TokenUnavailable,
     UsageError,
     token_source,
@@ -86,6 +87,30 @@ async def test_a_token_source_alone_with_the_name_it_is_for(
     assert len(sandbox.inbox.messages) == 1
     with pytest.raises(UsageError, match="username="):
         await send(token_source(account))
+
+
+class Mine:
+    """Where a program has its tokens from is its own affair."""
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+        self.refused: list[Token] = []
+
+    async def token(self) -> Token:
+        return Token(Secret(self.value), expires_at=1e9, obtained_at=0.0)
+
+    async def invalidate(self, token: Token) -> None:
+        self.refused.append(token)
+
+
+async def test_a_token_source_of_ones_own(send: Send, sandbox: Sandbox) -> None:
+    mine = Mine(sandbox.register.issue("client", "alerts@example.org", "smtp.send"))
+    await send(mine, username="alerts@example.org")
+    assert len(sandbox.inbox.messages) == 1
+    mine.value = "outdated"
+    with pytest.raises(CredentialRefused):
+        await send(mine, username="alerts@example.org")
+    assert [token.access for token in mine.refused] == [Secret("outdated")]
 
 
 async def test_logins_share_one_token_with_everybody(send: Send, sandbox: Sandbox, account: Account) -> None:

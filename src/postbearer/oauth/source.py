@@ -129,6 +129,10 @@ class CachedSource:
         """`token` for a thread without an event loop."""
         return token_blocking(self)
 
+    def invalidate_blocking(self, token: Token) -> None:
+        """`invalidate` for a thread without an event loop."""
+        invalidate_blocking(self, token)
+
     async def invalidate(self, token: Token) -> None:
         """Drop exactly this token, here and in the store; nothing happens if a newer one is there."""
         current = self._token
