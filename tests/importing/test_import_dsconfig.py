@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tomllib
+
 import pytest
 
 from postbearer.errors import ConfigError
@@ -129,7 +131,7 @@ PROVIDERS = [
         "aws-secrets-manager:mail#value",
     ),
     (
-        "--type azure-key-vault --set key-vault-uri:https://safe.vault.example.net --set secret-name:mail",
+        "--type azure-key-vault --set key-vault-uri:https://safe.vault.azure.net --set secret-name:mail",
         "azure-key-vault:safe/mail",
     ),
     ("--type conjur --set conjur-secret-relative-path:mail/oauth", "conjur:mail/oauth"),
@@ -145,6 +147,109 @@ def test_every_kind_of_passphrase_provider(options: str, reference: str) -> None
     assert accounts(imported)["mail"]["client-secret"] == reference
     assert "canary" not in imported.text
     assert (list(imported.to_set) == ["CLIENT_SECRET"]) == (reference == "env:CLIENT_SECRET")
+
+
+STORES = [
+    (
+        "--type vault --set vault-external-server:Safe --set vault-secret-path:secret/data/mail "
+        "--set vault-secret-field-name:value --set 'max-cache-duration:5 m'",
+        "create-external-server --server-name Safe --type vault "
+        "--set vault-server-base-uri:https://vault.example.org --set vault-authentication-method:Role\n"
+        "create-vault-authentication-method --method-name Role --type app-role --set vault-role-id:directory "
+        "--set vault-secret-id:canary-secret-id",
+        {"type": "hashicorp-vault", "address": "https://vault.example.org", "auth": "approle",
+         "role-id": "directory", "secret-id": "env:ROLE_SECRET_ID", "cache": "5 m"},
+        "secret/data/mail#value",
+    ),
+    (
+        "--type vault --set vault-external-server:Safe --set vault-secret-path:mail",
+        "create-external-server --server-name Safe --type vault "
+        "--set vault-server-base-uri:https://vault.example.org --set vault-authentication-method:Token\n"
+        "create-vault-authentication-method --method-name Token --type static-token "
+        "--set vault-access-token:canary-token",
+        {"type": "hashicorp-vault", "address": "https://vault.example.org", "token": "env:TOKEN_TOKEN"},
+        "mail",
+    ),
+    (
+        "--type amazon-secrets-manager --set aws-external-server:Safe --set secret-id:mail",
+        "create-external-server --server-name Safe --type amazon-aws --set aws-region-name:eu-central-1 "
+        "--set aws-access-key-id:AKIA --set aws-secret-access-key:canary-key",
+        {"type": "aws-secrets-manager", "region": "eu-central-1", "access-key-id": "AKIA",
+         "secret-access-key": "env:SAFE_SECRET_ACCESS_KEY"},
+        "mail",
+    ),
+    (
+        "--type azure-key-vault --set key-vault-uri:https://vault.example.net "
+        "--set azure-authentication-method:Safe --set secret-name:mail",
+        "create-azure-authentication-method --method-name Safe --type client-secret "
+        "--set tenant-id:example.org --set client-id:app --set client-secret:canary-secret",
+        {"type": "azure-key-vault", "tenant": "example.org", "client-id": "app",
+         "client-secret": "env:SAFE_CLIENT_SECRET", "endpoint": "https://vault.example.net"},
+        "vault/mail",
+    ),
+    (
+        "--type conjur --set conjur-external-server:Safe --set conjur-secret-relative-path:mail",
+        "create-external-server --server-name Safe --type conjur --set conjur-account-name:example "
+        "--set conjur-server-base-uri:https://conjur.example.org --set conjur-authentication-method:Key\n"
+        "create-conjur-authentication-method --method-name Key --type api-key --set username:host/mail "
+        "--set api-key:canary-api-key",
+        {"type": "conjur", "address": "https://conjur.example.org", "account": "example",
+         "login": "host/mail", "api-key": "env:KEY_API_KEY"},
+        "mail",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "there", "table", "rest"), STORES, ids=[each[0][:30] for each in STORES])
+def test_a_secret_store_whose_server_is_in_the_file_has_a_table(
+    options: str, there: str, table: dict[str, str], rest: str
+) -> None:
+    provider = f'create-passphrase-provider --provider-name "Client Secret" --set enabled:true {options}\n'
+    imported = dsconfig(f"{there}\n{provider}{METHOD}{server()}")
+    assert tomllib.loads(imported.text)["secret-stores"] == {"safe": table}
+    assert accounts(imported)["mail"]["client-secret"] == f"safe:{rest}"
+    assert told(imported) == []
+    assert set(imported.to_set) == {each[4:] for each in table.values() if each.startswith("env:")}
+    assert "canary" not in imported.text
+
+
+def vault(*servers: str) -> str:
+    """A secret in Vault, and servers of that name."""
+    provider = (
+        'create-passphrase-provider --provider-name "Client Secret" --set enabled:true --type vault '
+        "--set vault-external-server:Safe --set vault-secret-path:mail --set 'max-cache-duration:5 m'"
+    )
+    return "\n".join((provider, *servers, METHOD))
+
+
+def test_a_secret_store_whose_server_is_not_in_the_file_is_asked_by_its_variables() -> None:
+    imported = dsconfig(vault() + server())
+    assert accounts(imported)["mail"]["client-secret"] == "safe:mail"
+    assert told(imported) == ["1: Client Secret needs Safe, which this file does not create."]
+    assert "VAULT_ADDR" in imported.left[0].hint
+    assert "secret-stores.safe.address" in noted(imported)
+
+
+def test_a_secret_store_that_would_be_asked_in_the_clear_is_not_carried_over() -> None:
+    address = "http://vault.example.org"
+    there = f"create-external-server --server-name Safe --type vault --set vault-server-base-uri:{address}"
+    imported = dsconfig(vault(there) + server())
+    assert accounts(imported)["mail"]["client-secret"] == "hashicorp-vault:mail"
+    assert told(imported) == [
+        "1: The store of Client Secret cannot be used as the file says: address, cache."
+    ]
+
+
+def test_a_key_vault_that_is_elsewhere_has_a_table_with_its_address() -> None:
+    provider = (
+        'create-passphrase-provider --provider-name "Client Secret" --set enabled:true '
+        "--type azure-key-vault --set key-vault-uri:https://vault.example.net "
+        "--set azure-authentication-method:MI --set secret-name:mail\n"
+    )
+    imported = dsconfig(provider + METHOD + server())
+    assert accounts(imported)["mail"]["client-secret"] == "mi:vault/mail"
+    assert tomllib.loads(imported.text)["secret-stores"]["mi"]["endpoint"] == "https://vault.example.net"
+    assert told(imported) == ["1: Client Secret needs MI, which this file does not create."]
 
 
 def test_a_secret_that_may_be_kept_for_a_while_has_a_store_of_its_own() -> None:

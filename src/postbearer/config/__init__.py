@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from postbearer.config.search import read as read
     from postbearer.config.units import parse_duration as parse_duration
     from postbearer.config.units import parse_size as parse_size
+    from postbearer.config.values import SCHEMES as SCHEMES
     from postbearer.config.values import did_you_mean as did_you_mean
     from postbearer.config.writing import write_new as write_new
 
@@ -51,7 +52,7 @@ _EXPORTS = {
     "schema": ["AccountSettings", "LimitSettings", "Settings"],
     "search": ["candidates", "find", "read"],
     "units": ["parse_duration", "parse_size"],
-    "values": ["did_you_mean"],
+    "values": ["SCHEMES", "did_you_mean"],
     "writing": ["write_new"],
 }
 

@@ -306,7 +306,12 @@ class _Reading:
     def _report_rest(self) -> None:
         """Name every property of the objects about mail that nothing was made of."""
         for thing in self.directory.objects.values():
-            if thing.what == "external server" and thing.type != "smtp":
+            if not thing.used and thing.type != "smtp":
+                self.draft.leave(
+                    f"{thing.title or 'The ' + thing.what} ({thing.what}) is needed by no account here.",
+                    "Nothing to do, unless sending depends on it.",
+                    thing.line,
+                )
                 continue
             for name, values in thing.values.items():
                 usual = _AS_EVER.get(name, "")

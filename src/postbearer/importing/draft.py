@@ -87,13 +87,12 @@ class Draft:
 
     def secret(self, account: AccountDraft, key: str, value: str, line: int | None = None) -> None:
         """Keep a secret that the source writes out: sealed, or as a reference to a variable to be set."""
-        if not value:
-            return
-        meaning = f"the {key} of {account.title}"
-        reference = (
-            self.seal(Secret(value)) if self.seal else self.environment(f"{account.name}_{key}", meaning)
-        )
-        account.put(key, reference, line)
+        if value:
+            account.put(key, self.keep(f"{account.name}_{key}", f"the {key} of {account.title}", value), line)
+
+    def keep(self, name: str, meaning: str, value: str) -> str:
+        """A reference for a secret that the source writes out."""
+        return self.seal(Secret(value)) if self.seal else self.environment(name, meaning)
 
     def error(self, message: str, hint: str = "", line: int | None = None) -> ConfigError:
         """The source cannot be used at all."""

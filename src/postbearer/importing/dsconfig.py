@@ -1,7 +1,8 @@
 """A directory server's batch file of ``dsconfig`` commands, as the objects it leaves behind.
 
-Only what mail depends on is kept: passphrase providers, HTTP authorization methods, external servers,
-and the global configuration, which names the mail servers in their order.
+Only what mail depends on is kept: passphrase providers and how they sign in to secret stores, HTTP
+authorization methods, external servers, and the global configuration, which names the mail servers in
+their order.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ _KINDS = {  # as commands call them → (what people call it, the option with it
     "passphrase-provider": ("passphrase provider", "--provider-name"),
     "http-authorization-method": ("authorization method", "--method-name"),
     "external-server": ("external server", "--server-name"),
+    "vault-authentication-method": ("login for Vault", "--method-name"),
+    "azure-authentication-method": ("login for Azure", "--method-name"),
+    "conjur-authentication-method": ("login for Conjur", "--method-name"),
     "global-configuration": ("global configuration", ""),
 }
 _SUBCOMMAND = re.compile(r"(create|set|delete)-([a-z-]+?)(-prop)?")

@@ -36,10 +36,11 @@ def finish(draft: Draft) -> Imported:
         raise _nothing(draft, refused)
     draft.left.sort(key=lambda each: each.line or 0)
     configuration = parse(render(draft).encode(), draft.file, {})
+    lines = {each.name: each.lines for each in draft.accounts}
     for warning in configuration.warnings():
-        name = str(warning.key).split(".")[1]
-        account = next(each for each in draft.accounts if each.name == name)
-        line = account.lines.get(warning.key.rpartition(".")[2])
+        table, _, rest = warning.key.partition(".")
+        name, _, key = rest.partition(".")
+        line = lines.get(name, {}).get(key.split(".")[0]) if table == "accounts" else None
         draft.note(f"{warning.key} {warning.message}", warning.hint, line)
     names = tuple(each.name for each in draft.accounts)
     return Imported(render(draft), names, tuple(draft.left), tuple(draft.notes), dict(draft.to_set))

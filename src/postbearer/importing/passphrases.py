@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from postbearer.config import parse_duration
+from postbearer.config import SCHEMES, parse_duration
 from postbearer.importing.draft import Draft, variable_for
+from postbearer.importing.storetables import KINDS, StoreTables
 
 if TYPE_CHECKING:
     from postbearer.importing.directory import Directory, Object, Value
@@ -21,14 +23,17 @@ class Passphrases:
     directory: Directory
     draft: Draft
     root: str  # folder of the directory server, where its relative paths begin
+    tables: StoreTables = field(init=False)
     references: dict[str, str] = field(default_factory=dict)
     asked: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.tables = StoreTables(self.directory, self.draft)
 
     def read_all(self) -> None:
         """Turn each of them into a reference; name those that cannot be."""
         for provider in self.directory.of("passphrase-provider"):
-            reference = self._reference(provider)
-            self.references[provider.title] = self._cached(provider, reference)
+            self.references[provider.title] = self._reference(provider)
 
     def reference(self, named: Value) -> str:
         """The reference for the provider with this name; a variable to be set, if it is not there."""
@@ -67,20 +72,17 @@ class Passphrases:
             case "environment-variable" if variable := provider.text("environment-variable"):
                 return f"env:{variable}"
             case "file-based" if path := provider.text("password-file"):
-                return f"file:{self._path(provider, path)}"
+                path, cache = self._path(provider, path), self._cache(provider)
+                scheme = self._table(provider, {"type": "file", "cache": cache}) if cache else "file"
+                return f"{scheme}:{path}"
             case "vault" if path := provider.text("vault-secret-path"):
-                self._server(provider, "vault-external-server", "VAULT_ADDR and VAULT_TOKEN")
-                return f"hashicorp-vault:{_with_field(path, provider.text('vault-secret-field-name'))}"
+                return self._stored(provider, _with_field(path, provider.text("vault-secret-field-name")))
             case "amazon-secrets-manager" if name := provider.text("secret-id"):
-                self._server(provider, "aws-external-server", "AWS_REGION and the credentials of AWS")
-                return f"aws-secrets-manager:{_with_field(name, provider.text('secret-field-name'))}"
+                return self._stored(provider, _with_field(name, provider.text("secret-field-name")))
             case "azure-key-vault" if name := provider.text("secret-name"):
-                self._server(provider, "azure-authentication-method", "AZURE_TENANT_ID and AZURE_CLIENT_ID")
-                vault = (urlsplit(provider.text("key-vault-uri")).hostname or "vault").split(".")[0]
-                return f"azure-key-vault:{vault}/{name}"
+                return self._key_vault(provider, name)
             case "conjur" if path := provider.text("conjur-secret-relative-path"):
-                self._server(provider, "conjur-external-server", "CONJUR_APPLIANCE_URL and its login")
-                return f"conjur:{path}"
+                return self._stored(provider, path)
             case _:
                 return self._not_carried(provider)
 
@@ -101,16 +103,41 @@ class Passphrases:
         self.draft.leave(message, hint, provider.line)
         return f"env:{variable}"
 
-    def _server(self, provider: Object, name: str, variables: str) -> None:
-        """The object that says where the store is and how to sign in there."""
-        named = provider.one(name)
-        if named is None:
-            return
+    def _key_vault(self, provider: Object, name: str) -> str:
+        """A vault goes by its name, which is the first part of its host; one elsewhere needs its address."""
+        url = provider.text("key-vault-uri").rstrip("/")
+        vault, _, domain = (urlsplit(url).hostname or "vault").partition(".")
+        usual = domain == "vault.azure.net" or not domain
+        return self._stored(provider, f"{vault}/{name}", {} if usual else {"endpoint": url})
+
+    def _stored(self, provider: Object, rest: str, more: Mapping[str, str] | None = None) -> str:
+        """A reference into a store: by a table of its own, as far as the file says enough for one."""
+        scheme = KINDS[provider.type].scheme
+        settings = self.tables.settings(provider) | dict(more or {})
+        cache = self._cache(provider)
+        if not settings and not cache:
+            return f"{scheme}:{rest}"
+        table = {"type": scheme, **settings, **({"cache": cache} if cache else {})}
+        if self.tables.usable(table):
+            return f"{self._table(provider, table)}:{rest}"
+        lost = ", ".join(key for key in table if key != "type")
         self.draft.leave(
-            f"{provider.title} signs in by {named.text}, which is not carried over.",
-            f"Set {variables}.",
-            named.line,
+            f"The store of {provider.title} cannot be used as the file says: {lost}.",
+            f"Set {KINDS[provider.type].variables}, or write a table [secret-stores.…] by hand.",
+            provider.line,
         )
+        return f"{scheme}:{rest}"
+
+    def _table(self, provider: Object, table: dict[str, Any]) -> str:
+        """The name of a table: one that is there, if it says the same."""
+        for name, there in self.draft.stores.items():
+            if there == table:
+                return name
+        link = KINDS[provider.type].link if provider.type in KINDS else ""
+        title = (provider.text(link) if link else "") or provider.title
+        name = self.draft.unused(title, [*self.draft.stores, *SCHEMES])
+        self.draft.stores[name] = table
+        return name
 
     def _path(self, provider: Object, path: str) -> str:
         if os.path.isabs(path):
@@ -124,22 +151,16 @@ class Passphrases:
         )
         return path
 
-    def _cached(self, provider: Object, reference: str) -> str:
-        """A reference by a store of its own, if its values may be kept for a while."""
+    def _cache(self, provider: Object) -> str:
+        """How long a value may be kept; empty if not at all."""
         duration = provider.one("max-cache-duration")
         if duration is None:
-            return reference
+            return ""
         try:
-            seconds = parse_duration(duration.text)
+            return duration.text if parse_duration(duration.text) else ""
         except ValueError:
             self.draft.leave("This is not a duration: the secret is read every time.", "", duration.line)
-            return reference
-        scheme, _, rest = reference.partition(":")
-        if not seconds or scheme == "env":
-            return reference
-        name = self.draft.unused(provider.title, list(self.draft.stores))
-        self.draft.stores[name] = {"type": scheme, "cache": duration.text}
-        return f"{name}:{rest}"
+            return ""
 
 
 def _with_field(path: str, name: str) -> str:
