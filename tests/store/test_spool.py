@@ -379,6 +379,41 @@ async def test_what_waits_is_counted_by_account(spool: Spool) -> None:
     assert {each.account: each.messages for each in await spool.waiting()} == {"work": 2, "other": 1}
 
 
+async def test_what_is_late_is_found_in_pages_and_told_of_once(spool: Spool) -> None:
+    for number in range(3):
+        await accept(spool, f"m{number}", accepted=START - 100, due=START + 50)
+    await accept(spool, "young")
+    await accept(spool, "elsewhere", account="other", accepted=START - 100)
+    first = await spool.late("work", START - 50, 0, 2)
+    second = await spool.late("work", START - 50, first[-1].delivery, 2)
+    assert [each.message.id for each in (*first, *second)] == ["m0", "m1", "m2"]
+    assert [each.recipient.address for each in first[0].targets] == ["you@example.org"]
+    assert await spool.warn(first[0], None)
+    assert not await spool.warn(first[0], None)
+    assert [each.message.id for each in await spool.late("work", START - 50, 0, 9)] == ["m1", "m2"]
+    claimed = {each.message.id: each.warned for each in await claim(spool, START + 49, most=9)}
+    assert claimed == {"young": False}  # what was warned of is due as it was
+    claimed = {each.message.id: each.warned for each in await claim(spool, START + 50, most=1)}
+    assert claimed == {"m0": True}
+    await spool.change("m1", Status.CANCELLED, START)
+    assert not await spool.warn(first[1], None)
+
+
+async def test_a_delay_report_comes_with_its_mark_or_not_at_all(spool: Spool) -> None:
+    await accept(spool, "m1", accepted=START - 100)
+    (late,) = await spool.late("work", START, 0, 9)
+    content = spool.stage("r1")
+    await content.write(TEXT)
+    made = replace(message("r1", content), report_of="m1")
+    delivery = NewDelivery(account="other", recipients=made.envelope.recipients, client="app", due=START)
+    report = Report(message=made, content=TEXT, delivery=delivery)
+    assert await spool.warn(late, report)
+    assert not await spool.warn(late, replace(report, message=replace(made, id="r2")))
+    assert sorted(each.message.id for each in await spool.search(Query())) == ["m1", "r1"]
+    (claimed,) = await claim(spool, START, account="other")
+    assert b"".join(spool.content(claimed.message).blocks()) == TEXT
+
+
 async def test_statistics_count_recipients(spool: Spool) -> None:
     assert (await spool.statistics()).oldest is None
     await accept(spool, "m1", recipients=("a@example.org", "b@example.org"))

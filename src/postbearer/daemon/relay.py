@@ -15,7 +15,7 @@ from postbearer.daemon.plan import Door, Plan, relay_settings
 from postbearer.daemon.tending import Tending
 from postbearer.daemon.watching import Watching
 from postbearer.engine import Client, Intake, IntakeSettings, Reporter, Road, Rules, Worker
-from postbearer.errors import ConfigError
+from postbearer.errors import ConfigError, StoreError
 from postbearer.forecast import endings
 from postbearer.oauth import CachedSource
 from postbearer.observer import Observer, PossibleDuplicate, Several, Warned
@@ -37,6 +37,8 @@ from postbearer.submission import (
 from postbearer.transport import SmtpTransport
 
 DRAIN = 660.0  # seconds: the longest wait for a final reply (RFC 5321 4.5.3.2.6), and some for the marks
+
+LATE_LOOK = 300.0  # seconds between looks for mail that waits for too long
 
 
 class Relay:
@@ -189,7 +191,16 @@ class Relay:
             asyncio.create_task(self._drop.run(), name="drop folder"),
             asyncio.create_task(self._watching.run(), name="watching"),
             asyncio.create_task(self._tending.run(), name="tending"),
+            asyncio.create_task(self._warn_late(), name="delay warnings"),
         ]
+
+    async def _warn_late(self) -> None:
+        while True:
+            await self._clock.sleep(LATE_LOOK)
+            try:
+                await self.worker.warn_late()
+            except StoreError as error:
+                self._observer.notice(Warned("", f"Nobody can be told that mail is late: {error}"))
 
     def _operations(self, accounts: dict[str, Account]) -> Operations:
         foresee = partial(endings, accounts.values(), self._assembly.state, self._clock)

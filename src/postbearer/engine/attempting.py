@@ -89,7 +89,7 @@ class Attempting:
     async def settle(self, claimed: Claimed, way: Outlet, ending: Ending) -> bool:
         """Write down the end, and say so; whether something may be left to send."""
         now = self._clock.now()
-        report = self._report(claimed, way, ending, now)
+        report = self.report(claimed, way, ending, now)
         settlement = Settlement(
             results=tuple(fate.result for fate in ending.fates),
             ended=now,
@@ -163,7 +163,9 @@ class Attempting:
             PossibleDuplicate(claimed.account, id=claimed.message.id, window=window, attempt=claimed.attempt)
         )
 
-    def _report(self, claimed: Claimed, way: Outlet, ending: Ending, now: float) -> Report | None:
+    def report(self, claimed: Claimed, way: Outlet, ending: Ending, now: float) -> Report | None:
+        """The report that this end calls for, if anybody wishes for one."""
+
         def header() -> bytes:
             try:
                 return bytes(read_header(self._spool.content(claimed.message)))

@@ -14,6 +14,7 @@ from dataclasses import replace
 from postbearer.clock import Clock
 from postbearer.engine.attempting import Attempting, Rules
 from postbearer.engine.lanes import Rota
+from postbearer.engine.lateness import warn_late
 from postbearer.engine.outlet import Outlet
 from postbearer.engine.settle import NEXT_PROBE, Ending, Fate, Stop
 from postbearer.engine.terms import Road
@@ -159,6 +160,13 @@ class Worker:
             self._track(self._close_when_done(outlet))
         self._homeless.clear()
         self.wake()
+
+    async def warn_late(self) -> int:
+        """Tell senders of what waits for too long without an attempt; how many. Raises `StoreError`."""
+        told = await warn_late(self._spool, self._attempting, self._outlets, self._clock, self._observer)
+        if told:
+            self.wake()
+        return told
 
     async def pause(self, account: str) -> None:
         """Stop an account until `resume`. Raises `UsageError`, `StoreError`."""

@@ -9,10 +9,11 @@ import apsw
 
 from postbearer.errors import UsageError
 from postbearer.store.database import rows
-from postbearer.store.letters import LETTERS, STATUSES, message_of
+from postbearer.store.letters import LETTERS, STATUSES, message_of, recipient_of
 from postbearer.store.queries import queries
 from postbearer.store.records import (
     Attempt,
+    Claimed,
     Entry,
     Lane,
     Message,
@@ -22,11 +23,13 @@ from postbearer.store.records import (
     Row,
     Statistics,
     Status,
+    Target,
     Waiting,
 )
 
 SQL = queries("look")
 NEXT_LANE = queries("queue")["next-lane"]
+LATE, TARGETS = queries("queue")["late"], queries("queue")["targets"]
 
 
 def lanes(connection: apsw.Connection) -> list[Lane]:
@@ -123,6 +126,31 @@ def statistics(connection: apsw.Connection) -> Statistics:
         accounts.setdefault(account, {})[status] = count
     oldest = connection.execute(SQL["oldest"]).fetchone()
     return Statistics(counts=counts, by_account=accounts, oldest=oldest[0] if oldest else None)
+
+
+def late(connection: apsw.Connection, account: str, before: float, after: int, most: int) -> list[Claimed]:
+    """Deliveries that wait, unwarned; none is leased."""
+    found = []
+    wanted = (account, before, after, most)
+    for delivery, number, priority, client, attempts, first in rows(connection, LATE, wanted):
+        targets = [
+            Target(row=row, recipient=recipient_of(*wishes))
+            for row, *wishes in rows(connection, TARGETS, (delivery,))
+        ]
+        found.append(
+            Claimed(
+                delivery=delivery,
+                lease=0,
+                attempt=attempts,
+                account=account,
+                priority=Priority(priority),
+                client=client,
+                message=message(connection, number),
+                targets=tuple(targets),
+                first_tried=first,
+            )
+        )
+    return found
 
 
 def waiting(connection: apsw.Connection) -> Sequence[Waiting]:

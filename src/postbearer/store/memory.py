@@ -304,6 +304,38 @@ class MemorySpool:
                 open_since.append(kept.message.accepted)
         return replace(result, oldest=min(open_since, default=None))
 
+    async def late(self, account: str, before: float, after: int, most: int) -> Sequence[Claimed]:
+        found = [
+            Claimed(
+                delivery=each.id,
+                lease=0,
+                attempt=len(each.attempts),
+                account=account,
+                priority=each.priority,
+                client=each.client,
+                message=kept.message,
+                targets=tuple(Target(row=one.row, recipient=one.recipient) for one in each.waiting),
+                first_tried=each.attempts[0].began if each.attempts else 0.0,
+            )
+            for kept, each in self._deliveries.values()
+            if each.account == account
+            and each.waiting
+            and not each.lease
+            and not each.warned
+            and kept.message.accepted < before
+            and each.id > after
+        ]
+        return sorted(found, key=lambda late: late.delivery)[:most]
+
+    async def warn(self, late: Claimed, report: Report | None) -> bool:
+        _, delivery = self._deliveries.get(late.delivery, (None, None))
+        if delivery is None or not delivery.waiting or delivery.lease or delivery.warned:
+            return False
+        delivery.warned = True
+        if report is not None:
+            self._report(report)
+        return True
+
     async def waiting(self) -> Sequence[Waiting]:
         found: dict[str, dict[str, float]] = {}
         for name, kept in self._kept.items():

@@ -15,6 +15,7 @@ from postbearer.store.records import (
     NewDelivery,
     Pause,
     Query,
+    Report,
     Settlement,
     Statistics,
     Status,
@@ -87,6 +88,20 @@ class Spool(Protocol):
 
         After `OutcomeUnknown` it may be called again: the mark is made now, or `LeaseLost` says that
         it had been made.
+        """
+        ...
+
+    async def late(self, account: str, before: float, after: int, most: int) -> Sequence[Claimed]:
+        """Up to `most` deliveries of `account` that wait, accepted before `before`, their senders not told.
+
+        They come in the order of their numbers, from behind `after`. None is leased.
+        """
+        ...
+
+    async def warn(self, late: Claimed, report: Report | None) -> bool:
+        """Note that the sender was told of the delay, by `report` if there is one; in one transaction.
+
+        False, and nothing changed, when the delivery does not wait any more or the sender was told meanwhile.
         """
         ...
 

@@ -27,6 +27,7 @@ from postbearer.store.records import (
     NewDelivery,
     Pause,
     Query,
+    Report,
     Settlement,
     Statistics,
     Status,
@@ -174,6 +175,22 @@ class SqliteSpool:
             then=lambda _: alive.discard(claimed.lease),
             patient=True,
         )
+
+    async def late(self, account: str, before: float, after: int, most: int) -> Sequence[Claimed]:
+        return await self._read(lambda connection: look.late(connection, account, before, after, most))
+
+    async def warn(self, late: Claimed, report: Report | None) -> bool:
+        number, next_lease = next(self._numbers), self._open.next_lease
+
+        def warn(connection: apsw.Connection) -> bool:
+            if not steps.warn(connection, late):
+                return False
+            if report is not None:
+                chunks = _chunks(report.content)
+                steps.keep(connection, number, report.message, chunks, [report.delivery], next_lease)
+            return True
+
+        return await self._writer.submit(warn, names=("dsn",))
 
     def content(self, message: Message) -> Content:
         return SqliteContent(self._opening.readers, message, self._at_hand.get(message.id, b""))

@@ -188,6 +188,12 @@ def settle(
     )
 
 
+def warn(connection: apsw.Connection, late: Claimed) -> bool:
+    """Note that the sender knows; False if it did, or if the delivery does not wait any more."""
+    connection.execute(SQL["warn"], (late.delivery,))
+    return connection.changes() > 0
+
+
 def _note(connection: apsw.Connection, results: Iterable[Result]) -> None:
     for each in results:
         if each.reply or each.cause or each.remedy:

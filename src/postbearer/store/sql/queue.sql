@@ -48,6 +48,16 @@ UPDATE delivery SET state = 'l', lease = ?, attempt = ?, first_tried = ? WHERE i
 -- name: open-attempt
 INSERT INTO attempt (delivery, number, began) VALUES (?, ?, ?);
 
+-- name: late
+SELECT delivery.id, delivery.message, delivery.priority, delivery.client, delivery.attempt, delivery.first_tried
+  FROM delivery JOIN message ON message.number = delivery.message
+ WHERE delivery.state = 'w' AND delivery.account = ? AND delivery.warned = 0
+   AND message.accepted < ? AND delivery.id > ?
+ ORDER BY delivery.id LIMIT ?;
+
+-- name: warn
+UPDATE delivery SET warned = 1 WHERE id = ? AND state = 'w' AND warned = 0;
+
 -- name: targets
 SELECT id, address, notify, orcpt FROM recipient WHERE delivery = ? AND state IN ('r', 'd') ORDER BY id;
 

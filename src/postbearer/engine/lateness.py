@@ -1,0 +1,77 @@
+"""Telling senders that their mail is late when nothing is attempted: a pause, or a budget that is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from postbearer.clock import Clock
+from postbearer.engine.attempting import Attempting
+from postbearer.engine.outlet import Outlet
+from postbearer.engine.settle import Ending, Fate
+from postbearer.observer import Observer, Reported
+from postbearer.store import Claimed, Priority, Report, Spool, Status
+
+AT_ONCE = 100  # deliveries that are looked at together
+
+
+async def warn_late(
+    spool: Spool, attempting: Attempting, outlets: Mapping[str, Outlet], clock: Clock, observer: Observer
+) -> int:
+    """Queue a report for each delivery that waits for too long; how many. Raises `StoreError`.
+
+    A report leaves by an account that can carry it now. While there is none, its time has not come.
+    """
+    told = 0
+    for name, home in outlets.items():
+        now, last = clock.now(), 0
+        carrier, before = _carrier(home, outlets), now - attempting.rules.retry.warn_after
+        while carrier is not None and (found := await spool.late(name, before, last, AT_ONCE)):
+            for late in found:
+                cause = _why(late, home, now)
+                report = _report(late, carrier, attempting, cause, now) if cause else None
+                if not cause or not await spool.warn(late, report) or report is None:
+                    continue
+                to = report.message.envelope.addresses[0]
+                observer.notice(
+                    Reported(carrier.terms.name, id=late.message.id, report=report.message.id, to=to)
+                )
+                told += 1
+            last = found[-1].delivery
+    return told
+
+
+def _why(late: Claimed, home: Outlet, now: float) -> str:
+    """Why nothing is attempted; empty when something is, as then the attempt tells."""
+    if home.pause is not None:
+        return f"The account that it leaves by does not send now. {home.pause.reason}"
+    if home.budget_opens(late.priority) > now or not late.attempt:
+        return "The account has sent all it may for now."
+    return ""
+
+
+def _report(late: Claimed, carrier: Outlet, attempting: Attempting, cause: str, now: float) -> Report | None:
+    fates = tuple(Fate(target=each, status=Status.DEFERRED, cause=cause) for each in late.targets)
+    report = attempting.report(late, carrier, Ending(fates=fates), now)
+    if report is None:
+        return None
+    delivery = replace(report.delivery, account=carrier.terms.name, priority=Priority.URGENT)
+    return replace(report, delivery=delivery)
+
+
+def _carrier(home: Outlet, outlets: Mapping[str, Outlet]) -> Outlet | None:
+    """The account a report leaves by: its own, its substitute, or one of the same organisation or domain.
+
+    Not just any: a customer's report does not leave in the name of another one.
+    """
+    if not home.paused:
+        return home
+    domain = home.terms.address.rpartition("@")[2].casefold()
+    kin = (
+        name
+        for name, other in outlets.items()
+        if other.terms.organisations & home.terms.organisations
+        or other.terms.address.rpartition("@")[2].casefold() == domain
+    )
+    candidates = (outlets.get(name) for name in (home.terms.fallback, *kin))
+    return next((other for other in candidates if other is not None and not other.paused), None)
