@@ -79,7 +79,7 @@ def test_refused(check: Check, sandbox: Sandbox) -> None:
         "        Set-CASMailbox -Identity alerts@example.org -SmtpClientAuthenticationDisabled $false\n"
         in ran.out
     )
-    assert "<service principal id>: in Exchange Online PowerShell" in ran.out
+    assert "New-ServicePrincipal -AppId sandbox-app -ObjectId 5a9d0000-" in ran.out
 
 
 def test_a_wrong_secret_is_a_matter_of_configuration(check: Check, sandbox: Sandbox, home: Home) -> None:

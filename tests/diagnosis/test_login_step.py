@@ -14,6 +14,7 @@ import pytest
 from postbearer.account import Account
 from postbearer.diagnosis import Failure, Step
 from postbearer.mailer import AsyncMailer
+from postbearer.oauth import RefreshToken
 from postbearer.outcome import Receipt
 from postbearer.secret import Secret
 from postbearer.testing import Faults, Sandbox, SmtpFault
@@ -37,9 +38,10 @@ async def examine_with_message(account: Account, to: str = TO) -> Report:
     return await examine(account, send=send, send_to=to)
 
 
-async def test_a_bare_refusal_of_microsoft(microsoft: Sandbox) -> None:
-    microsoft.set_faults(Faults(refuse_tokens=9))
-    failed = (await examine(microsoft.account())).failed()
+async def test_a_bare_refusal_of_microsoft() -> None:
+    async with Sandbox("microsoft", opaque=True) as microsoft:
+        microsoft.set_faults(Faults(refuse_tokens=9))
+        failed = (await examine(microsoft.account())).failed()
     assert (failed.step, failed.failure) == (Step.AUTH, Failure.REFUSED)
     assert "535 5.7.3 Authentication unsuccessful" in failed.text
     assert failed.cause == "Exchange does not accept the token for this mailbox, and does not say why."
@@ -54,6 +56,33 @@ async def test_a_bare_refusal_of_microsoft(microsoft: Sandbox) -> None:
     where = failed.commands[0].unknown[0]
     assert "Enterprise applications (not App registrations)" in where
     assert "(Get-MgServicePrincipal -Filter \"appId eq 'sandbox-app'\").Id" in where
+
+
+async def test_a_token_without_the_role_is_told_from_one_that_is_right(microsoft: Sandbox) -> None:
+    microsoft.set_faults(Faults(refuse_tokens=9))
+    failed = (await examine(microsoft.account())).failed()
+    assert failed.cause.startswith("The token itself is right and has the role SMTP.SendAsApp.")
+    assert not any("adminconsent" in command.line for command in failed.commands)
+    microsoft.set_faults(Faults(without_role=True))
+    failed = (await examine(microsoft.account())).failed()
+    assert failed.cause.startswith("The token does not have the role SMTP.SendAsApp")
+    assert "adminconsent" in failed.commands[0].line
+
+
+async def test_a_token_of_somebody_who_may_not_open_the_mailbox(microsoft: Sandbox) -> None:
+    scope = "https://outlook.office.com/SMTP.Send"
+    token = microsoft.register.sign_in("sandbox-app", "other@example.org", scope)
+    secret = Secret(microsoft.client_secret)
+    grant = RefreshToken("sandbox-app", Secret(token), secret, scopes=(scope,))
+    server = str(microsoft.account().smarthost.servers[0])
+    ca_file = str(microsoft.folder / "ca.pem")
+    account = an_account(
+        server, provider="microsoft", grant=grant, token_url=microsoft.token_url, ca_file=ca_file
+    )
+    failed = (await examine(account)).failed()
+    assert failed.fix == (
+        "Give other@example.org FullAccess to alerts@example.org, or sign in as alerts@example.org."
+    )
 
 
 async def test_the_token_tells_the_object_id(microsoft: Sandbox, tokens: TokenServer) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Self
 
+from postbearer.account import Account
 from postbearer.providers import Preset, Step, Who
 from postbearer.verdict import Klass, Phase, Verdict
 
@@ -37,10 +39,19 @@ class Ids:
     """What is known about an account that commands name."""
 
     account: str
-    address: str
+    address: str  # of the mailbox that is logged in to
     client_id: str = ""
     tenant: str = ""
     object_id: str = ""  # of the Enterprise application, as an app-only token tells it
+    sender: str = ""  # the address mail leaves as, if it is not the mailbox's own
+
+    @classmethod
+    def of(cls, account: Account, tenant: str = "") -> Self:
+        """Those of `account`, in `tenant`."""
+        login, sender = account.smarthost.username, account.address
+        mailbox = login if "@" in login else sender
+        client = str(getattr(account.grant, "client_id", ""))
+        return cls(account.name, mailbox, client, tenant, sender=sender if sender != mailbox else "")
 
     def fill(self, text: str) -> str:
         """`text` with every <blank> filled in that is known."""
@@ -52,6 +63,8 @@ class Ids:
         return {
             "mailbox": self.address,
             "account": self.account if own else self.address,
+            "address": "" if own else self.sender,
+            "mailbox or service principal": self.object_id or self.address,
             "client id": self.client_id,
             "tenant": self.tenant,
             **dict.fromkeys((name.lower() for name in _OBJECT_ID), self.object_id),
@@ -62,18 +75,20 @@ def commands_for(verdict: Verdict, phase: Phase, preset: Preset, grant: str, ids
     """The commands that may cure `verdict`: those it names, else those the grant's set-up needs."""
     steps = [step for step in _steps(preset, grant) if not step.command.startswith(_OWN)]
     chosen = [step for step in steps if step.command.split()[0] in verdict.remedy]
-    if not chosen and verdict.who is Who.TENANT_ADMIN and verdict.klass is Klass.HOLD:
-        if phase is Phase.AUTH:
-            # A blank for somebody else's address belongs to what only some accounts need.
-            chosen = [step for step in steps if "<address>" not in step.command and not _consents(step)]
-        elif phase is Phase.TOKEN and "consent" in verdict.remedy.lower():
-            chosen = [step for step in steps if _consents(step)]
+    by_admin = verdict.who is Who.TENANT_ADMIN and verdict.klass is Klass.HOLD
+    if not chosen and by_admin and phase is Phase.TOKEN and "consent" in verdict.remedy.lower():
+        chosen = [step for step in steps if _consents(step)]
     return tuple(_command(step, ids) for step in chosen)
 
 
 def consent(preset: Preset, grant: str, ids: Ids) -> str:
     """The address at which an administrator consents to the app; empty if none is known."""
     return next((ids.fill(step.command) for step in _steps(preset, grant) if _consents(step)), "")
+
+
+def consent_commands(preset: Preset, grant: str, ids: Ids) -> tuple[Command, ...]:
+    """What an administrator opens to consent to the app."""
+    return tuple(_command(step, ids) for step in _steps(preset, grant) if _consents(step))
 
 
 def _consents(step: Step) -> bool:

@@ -21,9 +21,7 @@ def cures(account: Account, preset: Preset, reason: str, tenant: str = "") -> tu
     if rule is None:
         return (*login, check)
     phase = Phase.AUTH if Phase.ANY in rule.phase else rule.phase[0]
-    client = str(getattr(account.grant, "client_id", ""))
-    ids = Ids(account.name, account.address, client, tenant)
-    typed = commands_for(by_rule(rule, phase), phase, preset, grant, ids)
+    typed = commands_for(by_rule(rule, phase), phase, preset, grant, Ids.of(account, tenant))
     if rule.configuration or phase is not Phase.TOKEN:
         login = ()  # a new sign-in would meet the same refusal
     return (*login, *(each.line for each in typed), check)

@@ -13,13 +13,14 @@ from postbearer.diagnosis.commands import Ids
 from postbearer.diagnosis.failing import Explainer
 from postbearer.diagnosis.finding import Finding, Step, not_done
 from postbearer.diagnosis.masking import Mask
+from postbearer.diagnosis.narrowing import narrowed
 from postbearer.diagnosis.reaching import LIMIT, Reach, Resolve, resolve
 from postbearer.diagnosis.tokens import SHORT_CAP, TokenStep, read_secrets
 from postbearer.errors import ConfigError, PostbearerError, UsageError
 from postbearer.forecast import DAY, forecast, gather
 from postbearer.keeping import StateFolder
 from postbearer.message import Draft
-from postbearer.oauth import Token
+from postbearer.oauth import Claims, Token
 from postbearer.observer import Authenticated, Event, Warned
 from postbearer.outcome import Receipt
 from postbearer.providers import Preset, preset
@@ -66,12 +67,8 @@ class Diagnosis:
         self._dial = dial
         self._resolve = resolve
         self._mask = Mask()
-        self._ids = Ids(
-            account.name,
-            account.address,
-            str(getattr(account.grant, "client_id", "")),
-            tenant or _tenant(self._preset, account.endpoint.url),
-        )
+        self._claims: Claims | None = None  # of the token that logs in
+        self._ids = Ids.of(account, tenant or _tenant(self._preset, account.endpoint.url))
 
     async def run(self) -> AsyncGenerator[Finding, None]:
         """Every step; the errors that postbearer knows are findings and are not raised."""
@@ -187,6 +184,7 @@ class Diagnosis:
         )
         finding = await step.run()
         self._ids = step.ids(self._ids)
+        self._claims = step.claims
         return finding, step.token
 
     async def _log_in(self, reach: Reach, source: Source | None, lacking: str) -> Finding:
@@ -201,7 +199,9 @@ class Diagnosis:
         try:
             await login.run(talk, server)
         except PostbearerError as error:
-            return self._explainer.failed(Step.AUTH, error, str(server))
+            failed = self._explainer.failed(Step.AUTH, error, str(server))
+            grant = self.account.grant.name if self.account.grant is not None else ""
+            return narrowed(failed, self._claims, self._preset, grant, self._ids)
         entered = listener.authenticated
         text = f"{entered.mechanism}: {entered.reply}" if entered is not None else "no login is needed"
         details = {"mechanism": entered.mechanism, "reply": str(entered.reply)} if entered is not None else {}

@@ -24,7 +24,7 @@ from postbearer.errors import (
     UsageError,
 )
 from postbearer.oauth import PersonGrant
-from postbearer.providers import Preset
+from postbearer.providers import Preset, Who
 from postbearer.verdict import Klass, Phase, Verdict, judge
 
 _PHASES = {
@@ -49,13 +49,14 @@ class Explainer:
         """The finding of a step that ended with `error`."""
         phase = _PHASES.get(step, Phase.ANY)
         verdict = judge(error, phase, self.account.smarthost.rules)
-        cause, fix = verdict.cause, verdict.remedy or error.hint
+        cause, fix, who = verdict.cause, verdict.remedy or error.hint, verdict.who
         if isinstance(error, Rejected):  # the transport knew what each reply answered
             refused = error.receipt.refused[0]
             cause, fix = refused.cause or cause, refused.remedy or fix
         if isinstance(error, TokenUnavailable) and not error.hint and _is_elsewhere(error):
             cause = "The token endpoint cannot be reached, or something else answers in its place."
             fix = "Check token-url, and whether a proxy, a firewall or a portal stands in between."
+            who = Who.HOST_OPERATOR
         if isinstance(self.account.grant, PersonGrant) and getattr(error, "who", "") == "mailbox user":
             fix = f"{verdict.remedy} {error.hint}".strip()  # which is the command to sign in
         grant = self.account.grant.name if self.account.grant is not None else ""
@@ -66,9 +67,9 @@ class Explainer:
             server=server,
             cause="" if cause == error.message else self.ids.fill(cause),
             fix=self.ids.fill(fix) or "Read the message; postbearer knows no more about it.",
-            who=str(verdict.who),
+            who=str(who),
             commands=commands_for(verdict, phase, self.preset, grant, self.ids),
-            details=_details(error),
+            details=_details(error) | ({"rule": verdict.rule} if verdict.rule else {}),
             failure=_kind(error, verdict),
         )
 

@@ -16,6 +16,7 @@ from postbearer.diagnosis.commands import Ids, consent
 from postbearer.diagnosis.failing import Explainer
 from postbearer.diagnosis.finding import Failure, Finding, Step
 from postbearer.diagnosis.masking import Mask
+from postbearer.diagnosis.narrowing import ROLES
 from postbearer.errors import PostbearerError
 from postbearer.oauth import CachedSource, Claims, Token, is_guid, read_claims
 from postbearer.providers import Preset
@@ -31,7 +32,6 @@ _RESOURCES = {  # audience → what people call it
     "00000002-0000-0ff1-ce00-000000000000": "Exchange Online",
 }
 _EXCHANGE = "00000002-0000-0ff1-ce00-000000000000"
-_ROLES = {"microsoft": "SMTP.SendAsApp", "microsoft-hve": "Mail.Send"}
 _ALWAYS = ("offline_access", "openid", "profile", "email")  # scopes that no access token shows
 
 
@@ -176,7 +176,7 @@ class TokenStep:
 
     def _about_people(self, claims: Claims) -> Iterator[str]:
         login, client = self.account.smarthost.username, getattr(self.account.grant, "client_id", "")
-        role = _ROLES.get(self.preset.name)
+        role = ROLES.get(self.preset.name)
         if claims.user and not claims.app_only and claims.user.casefold() != login.casefold():
             yield (
                 f"It is {claims.user}'s, and the login is {login}: that works only if {login} is a mailbox "
@@ -216,7 +216,7 @@ class TokenStep:
         urls = {scope for scopes in self.preset.scopes.values() for scope in scopes if "://" in scope}
         parts = {urlsplit(url) for url in urls}
         expected = {f"{part.scheme}://{part.netloc}".lower() for part in parts}
-        return expected | {_EXCHANGE} if self.preset.name in _ROLES else expected
+        return expected | {_EXCHANGE} if self.preset.name in ROLES else expected
 
     def _missing(self, token: Token) -> list[str]:
         """Scopes that were asked for and not given."""

@@ -15,6 +15,7 @@ from postbearer.testing.faults import Faults, TokenFault
 from postbearer.testing.tokens import TokenRegister
 
 _IDENTITY = ("offline_access", "openid", "profile", "email")  # scopes that say nothing about mail
+TENANTS = ("", "example.org", "organizations", "common")
 DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
@@ -88,8 +89,8 @@ class AuthorizationServer:
         """Token requests so far, also those that were refused."""
         return self.counts.total()
 
-    async def token(self, body: bytes, authorization: str = "") -> Answer:
-        """Answer one POST to the token endpoint."""
+    async def token(self, body: bytes, authorization: str = "", tenant: str = "") -> Answer:
+        """Answer one POST to the token endpoint, that of `tenant` where the address names one."""
         form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
         grant = form.get("grant_type", "")
         self.counts[grant] += 1
@@ -97,6 +98,8 @@ class AuthorizationServer:
         if fault is not None and (answer := await self._strike(fault)) is not None:
             return answer
         try:
+            if tenant not in TENANTS:
+                raise Refusal("invalid_request", f"AADSTS90002: Tenant {tenant!r} was not found.")
             client_id = self._authenticate(form, authorization)
             decide = self._grants.get(grant)
             if decide is None:
@@ -118,6 +121,7 @@ class AuthorizationServer:
                 200, b"<html>Please sign in to this network</html>", {"content-type": "text/html"}
             ),
             "redirect": Answer(302, b"", {"location": "https://login.example.org/elsewhere"}),
+            "refused": Answer(400, {"error": fault.error, "error_description": fault.description}),
             "huge": Answer(200, b'{"access_token":"' + b"A" * 4_000_000 + b'"}'),
         }.get(fault.kind)
 
@@ -150,7 +154,9 @@ class AuthorizationServer:
 
     def _issued(self, client_id: str, subject: str | None, scope: str) -> dict[str, object]:
         return {
-            "access_token": self._register.issue(client_id, subject, scope),
+            "access_token": self._register.issue(
+                client_id, subject, scope, audience=self.faults.audience, role=not self.faults.without_role
+            ),
             "token_type": "Bearer",
             "expires_in": int(self._register.lifetime),
             "scope": scope,

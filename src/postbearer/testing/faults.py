@@ -12,14 +12,16 @@ class TokenFault(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, renam
     """What the token endpoint does instead of answering.
 
     ``down``: 503. ``slow``: waits `delay` seconds first. ``throttled``: 429 with `retry_after`.
-    ``not-json``: an HTML page with status 200. ``redirect``: 302 to another host. ``huge``: more than
-    anybody should read. ``lost-rotation``: rotates the refresh token and drops the connection, so
-    that the client never learns the new one.
+    ``refused``: 400 with `error` and `description`. ``not-json``: an HTML page with status 200.
+    ``redirect``: 302 to another host. ``huge``: more than anybody should read. ``lost-rotation``: rotates
+    the refresh token and drops the connection, so that the client never learns the new one.
     """
 
-    kind: Literal["down", "slow", "throttled", "not-json", "redirect", "huge", "lost-rotation"]
+    kind: Literal["down", "slow", "throttled", "refused", "not-json", "redirect", "huge", "lost-rotation"]
     times: int = 1_000_000_000  # how often it strikes before the endpoint is well again
     delay: float = 0.0  # seconds
+    error: str = "invalid_grant"
+    description: str = ""
     retry_after: str = "60"  # seconds or an HTTP date, as it goes into the header
 
 
@@ -52,6 +54,8 @@ class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, rename="k
     disconnect_after: int | None = None  # octets the mail server reads from a connection before it hangs up
     refuse_tokens: int = 0  # how many further AUTHs are refused although the token is good
     excess_is_refused: bool = False  # `microsoft`: 421 4.4.2 for the 31st message in place of waiting
+    audience: str = ""  # whom tokens are for in place of the mail server, which refuses them
+    without_role: bool = False  # app-only tokens come without the role that the mail server wants to see
     revoked: bool = False  # consent withdrawn: refresh tokens are refused with invalid_grant
 
     def next_token(self) -> TokenFault | None:

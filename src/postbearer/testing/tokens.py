@@ -8,6 +8,8 @@ from typing import Any
 
 from postbearer.clock import Clock
 
+OBJECT_ID = "5a9d0000-0000-4000-8000-00000000e1a7"  # of the client's Enterprise application
+
 
 @dataclass(frozen=True, slots=True)
 class Issued:
@@ -44,11 +46,17 @@ class TokenRegister:
         self._families: list[Family] = []
         self._key: Any = None
 
-    def issue(self, client_id: str, subject: str | None, scope: str) -> str:
-        """A new access token."""
+    def issue(
+        self, client_id: str, subject: str | None, scope: str, *, audience: str = "", role: bool = True
+    ) -> str:
+        """A new access token. One for another `audience`, or app-only without `role`, is good for nothing."""
         issued = Issued(client_id, subject, scope, self._clock.now() + self.lifetime)
-        token = "opaque-" + secrets.token_urlsafe(48) if self._opaque else self._jwt(issued)
-        return self.accept(token, issued)
+        if self._opaque:
+            token = "opaque-" + secrets.token_urlsafe(48)
+        else:
+            token = self._jwt(issued, audience or self._audience, role=role)
+        good = not audience and (role or subject is not None)
+        return self.accept(token, issued) if good else token
 
     def accept(self, token: str, issued: Issued) -> str:
         """Stand by a token that was made elsewhere: a very long one, say."""
@@ -89,17 +97,18 @@ class TokenRegister:
         names = {"sub": subject, "email": subject, "preferred_username": subject}
         return self._signed({"iss": self.issuer, "aud": client_id, "iat": now, "exp": now + 3600, **names})
 
-    def _jwt(self, issued: Issued) -> str:
+    def _jwt(self, issued: Issued, audience: str, *, role: bool) -> str:
         claims: dict[str, Any] = {
             "iss": self.issuer,
-            "aud": self._audience,
+            "aud": audience,
             "iat": int(self._clock.now()),
             "exp": int(issued.expires_at),
             "jti": secrets.token_hex(16),
             "appid": issued.client_id,
         }
         if issued.subject is None:
-            claims |= {"sub": issued.client_id, "roles": ["SMTP.SendAsApp"]}
+            claims |= {"sub": issued.client_id, "oid": OBJECT_ID}
+            claims |= {"roles": ["SMTP.SendAsApp"]} if role else {}
         else:
             claims |= {"sub": issued.subject, "upn": issued.subject, "scp": issued.scope}
         return self._signed(claims)

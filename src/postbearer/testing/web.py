@@ -66,7 +66,9 @@ class Web:
 
     async def token(self, request: Request) -> Response:
         answer = await self._sandbox.authorization.token(
-            await request.body(), request.headers.get("authorization", "")
+            await request.body(),
+            request.headers.get("authorization", ""),
+            request.path_params.get("tenant", ""),
         )
         return _response(answer)
 
