@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+from email import message_from_bytes
+from email.policy import default
 from typing import Any
 
 import pytest
+from django.conf import settings
+
+if not settings.configured:
+    settings.configure(DEFAULT_FROM_EMAIL="alerts@example.org", DEFAULT_CHARSET="utf-8")
+
+from django.core.mail import EmailMessage
 
 from postbearer import CredentialRefused, Secret, StaticToken
+from postbearer.integrations.django import EmailBackend
+from postbearer.integrations.logging import MailHandler
 from postbearer.keeping import StateFolder
 from support.libraries import send_by, trusting
 
 from .authorization import AuthorizationServer
-from .sending import SENDER, Watched, account, client_credentials
+from .sending import RECIPIENT, SENDER, Watched, account, client_credentials
 from .sink import Sink
 
 pytestmark = pytest.mark.servers
@@ -55,3 +66,29 @@ async def test_a_long_token_goes_in_two_steps(
     context = trusting(str(mail_servers.ca_file))
     await send_by(library, mail_servers.submission_port, context, sender, sender=SENDER)
     assert len(sink.wait_for(1)) == 1
+
+
+def test_django(server: Watched, authorization_server: AuthorizationServer, sink: Sink) -> None:
+    letter = EmailMessage("Grüße", "Größer als ASCII.", SENDER, [RECIPIENT], bcc=["b@example.org"])
+    letter.attach("octets.bin", bytes(range(256)), "application/octet-stream")
+    with EmailBackend(account=account(server, authorization_server)) as backend:
+        assert backend.send_messages([letter, letter]) == 2
+    for message in sink.wait_for(2):
+        assert set(message.addresses) == {RECIPIENT, "b@example.org"}
+        parsed = message_from_bytes(message.content, policy=default)
+        body, attached = parsed.get_body(), list(parsed.iter_attachments())
+        assert body is not None
+        assert body.get_content().strip() == "Größer als ASCII."
+        assert attached[0].get_content() == bytes(range(256))
+
+
+def test_the_logging_handler(server: Watched, authorization_server: AuthorizationServer, sink: Sink) -> None:
+    handler = MailHandler(account(server, authorization_server), RECIPIENT, gather=30.0)
+    logger = logging.getLogger("a program at work")
+    logger.addHandler(handler)
+    for number in range(50):
+        logger.error("disk %d is full", number)
+    logger.removeHandler(handler)
+    handler.close()
+    (message,) = sink.wait_for(1)
+    assert b"Subject: ERROR: disk 0 is full (and 49 more)" in message.content

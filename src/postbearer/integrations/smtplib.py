@@ -36,7 +36,8 @@ def login(
     Raises `CredentialRefused` when the server refuses the token, which is then never used again: connect
     anew, and a new one is tried. `ServerRefused` is not about the token, and a later try may succeed.
     `MechanismMissing`, `LocalProtocolError`, `NetworkError`, and what getting a token raises, are as
-    `Mailer.send` tells them. Not for a thread that runs an event loop.
+    `Mailer.send` tells them; what smtplib makes of EHLO it raises itself. Not for a thread that runs an
+    event loop.
     """
     identity = Identity.of(who, username, config)
     smtp.ehlo_or_helo_if_needed()
