@@ -213,3 +213,18 @@ def test_from_the_proxy_to_a_delivered_message(home: Home, postbearer_sandbox: S
     home.environ["SSL_CERT_FILE"] = str(postbearer_sandbox.folder / "ca.pem")
     ran = home.run("send", "-a", "alerts-example-org", "--to", "you@example.org", "--text", "Hello")
     assert ran.code == 0, ran.err
+
+
+def test_a_person_is_told_to_sign_in(home: Home, postbearer_sandbox: Sandbox) -> None:
+    there = postbearer_sandbox.describe()
+    text = (
+        f"[SMTP-1587]\nserver_address = localhost\nserver_port = {postbearer_sandbox.starttls_port}\n"
+        f"server_starttls = True\n\n[alerts@example.org]\npermission_url = {there['authorize_url']}\n"
+        f"token_url = {postbearer_sandbox.token_url}\noauth2_scope = smtp.send\nclient_id = sandbox-app\n"
+        f"client_secret = {postbearer_sandbox.client_secret}\n"
+    )
+    ran = home.run("import", "emailproxy", "-", "--seal", "-o", str(home.config), "--force", stdin=text)
+    assert "postbearer login alerts-example-org" in ran.err
+    ran = home.run("token", "alerts-example-org")
+    assert ran.code == 77
+    assert "postbearer login alerts-example-org" in ran.err

@@ -77,12 +77,15 @@ def test_every_line_that_was_not_used_is_named() -> None:
 
 
 def test_a_name_can_be_mapped_to_a_key() -> None:
-    text = PROPERTIES + "MAIL_MAX_RECIPIENTS=25\nAPP KEY=canary-app-key\n"
-    mapped = parse_map(("MAIL_MAX_RECIPIENTS=limits.recipients-per-message", "APP KEY=client-secret"))
+    text = PROPERTIES + "MAIL_MAX_RECIPIENTS=25\nAPP KEY=canary-app-key\nPIN=canary-pin\n"
+    mapped = parse_map(
+        ("MAIL_MAX_RECIPIENTS=limits.recipients-per-message", "APP KEY=client-secret", "PIN=key-password")
+    )
     imported = portal(text, mapped=mapped)
     account = accounts(imported)["portal"]
     assert account["limits"] == {"recipients-per-message": 25}
     assert account["client-secret"] == "env:PORTAL_CLIENT_SECRET"
+    assert account["key-password"] == "env:PORTAL_KEY_PASSWORD"
     assert told(imported) == []
     assert "canary" not in imported.text
 

@@ -44,6 +44,7 @@ def moved(home: Home, sandbox: Sandbox, *, lifetime: str = "1 h", first: int = N
         *("--output", str(home.config), "--force"),
     )
     assert ran.code == 0, ran.err
+    assert home.run("config", "validate").code == 0  # the relay would start with it, too
     assert "Set SMTP_CLIENT_SECRET" in ran.err
     home.environ |= {
         "SMTP_CLIENT_SECRET": sandbox.client_secret,

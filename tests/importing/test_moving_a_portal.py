@@ -42,6 +42,7 @@ def moved(home: Home, sandbox: Sandbox, *options: str) -> str:
         *("--output", str(home.config), "--force"),
     )
     assert ran.code == 0, ran.err
+    assert home.run("config", "validate").code == 0  # the relay would start with it, too
     configuration = home.config.read_text()
     for secret in (sandbox.client_secret, sandbox.users["alerts@example.org"]):
         assert_absent(secret, configuration, ran.out, ran.err)

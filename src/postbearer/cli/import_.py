@@ -54,7 +54,7 @@ def address_option(function: Command) -> Command:
     )(function)
 
 
-@command.command("dsconfig")
+@command.command("dsconfig", short_help="A directory server's batch file of dsconfig commands.")
 @click.option("--root", metavar="FOLDER", default="", help="Folder of the directory server.")
 @address_option
 @importing
@@ -71,7 +71,7 @@ def dsconfig(common: Common, file: str, root: str, address: str, **how: Any) -> 
     _finish(common, draft, how)
 
 
-@command.command("emailproxy")
+@command.command("emailproxy", short_help="The emailproxy.config of email-oauth2-proxy.")
 @importing
 def emailproxy(common: Common, file: str, **how: Any) -> None:
     """Import the accounts of email-oauth2-proxy from its FILE, emailproxy.config.
@@ -85,7 +85,7 @@ def emailproxy(common: Common, file: str, **how: Any) -> None:
     _finish(common, draft, how)
 
 
-@command.command("msmtp")
+@command.command("msmtp", short_help="The configuration of msmtp, such as ~/.msmtprc.")
 @address_option
 @importing
 def msmtp(common: Common, file: str, address: str, **how: Any) -> None:
@@ -100,7 +100,7 @@ def msmtp(common: Common, file: str, address: str, **how: Any) -> None:
     _finish(common, draft, how)
 
 
-@command.command("properties")
+@command.command("properties", short_help="The SMTP and OAuth properties of a partner portal.")
 @click.option(
     "--map", "given", metavar="NAME=KEY", multiple=True, help="The key that a property stands for; repeat it."
 )
@@ -130,7 +130,7 @@ def properties(
     _finish(common, draft, how)
 
 
-@command.command("sasl-xoauth2")
+@command.command("sasl-xoauth2", short_help="The files of sasl-xoauth2, Postfix's plug-in.")
 @click.option(
     "--passwords",
     metavar="FILE",
@@ -156,7 +156,7 @@ def sasl_xoauth2(
     _finish(common, draft, how)
 
 
-@command.command("smtp2graph")
+@command.command("smtp2graph", short_help="The config.yml of SMTP2Graph.")
 @address_option
 @importing
 def smtp2graph(common: Common, file: str, address: str, **how: Any) -> None:

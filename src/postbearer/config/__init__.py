@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from postbearer.config.accounts import needs as needs
     from postbearer.config.adding import Addition as Addition
     from postbearer.config.adding import descriptions as descriptions
+    from postbearer.config.edit import holds_secret as holds_secret
     from postbearer.config.edit import key_path as key_path
     from postbearer.config.edit import set_key as set_key
     from postbearer.config.edit import typed_value as typed_value
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "accounts": ["needs"],
     "adding": ["Addition", "descriptions"],
-    "edit": ["key_path", "set_key", "typed_value", "unset_key"],
+    "edit": ["holds_secret", "key_path", "set_key", "typed_value", "unset_key"],
     "jsonschema": ["json_schema"],
     "loading": ["Configuration", "load", "parse"],
     "providers": ["Providers"],

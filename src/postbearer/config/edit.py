@@ -13,6 +13,7 @@ from postbearer.config.loading import SCHEMA, parse
 from postbearer.config.locate import Path, dotted, split_dotted
 from postbearer.config.search import find, read
 from postbearer.config.values import did_you_mean
+from postbearer.config.walk import kind_of
 from postbearer.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -56,6 +57,11 @@ def key_path(name: str) -> Path:
 def typed_value(name: str, value: str) -> Any:
     """A value given as text, as what the key `name` takes. Raises `ConfigError` for what is no key."""
     return read_value(value, _type_at(key_path(name)))
+
+
+def holds_secret(name: str) -> bool:
+    """Whether the key `name` takes a reference to a secret. Raises `ConfigError` for what is no key."""
+    return kind_of(_type_at(key_path(name))) == "secret"
 
 
 def _type_at(path: Path) -> Any:

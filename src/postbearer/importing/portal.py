@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from postbearer.config import did_you_mean, typed_value
+from postbearer.config import did_you_mean, holds_secret, typed_value
 from postbearer.errors import ConfigError, ConfigErrors, UsageError
 from postbearer.importing.draft import AccountDraft, Draft
 from postbearer.importing.known import Known, by_server, by_token_url, use_preset
@@ -39,7 +39,6 @@ _MEANINGS = {  # what a name says at its end, the words joined by _
     "host": r".*(HOST|HOST_?NAME|SERVER|SERVER_NAME)",
     "port": r".*PORT",
 }
-_SECRETS = ("client-secret", "password", "refresh-token", "token", "assertion", "certificate", "private-key")
 _PROVIDERS = {  # names that portals show
     "microsoft exchange": "microsoft",
     "exchange": "microsoft",
@@ -227,7 +226,7 @@ class _Portal:
         for key, line in self.found.items():
             if key in _MEANINGS or key in account.keys:
                 continue
-            if key in _SECRETS:
+            if holds_secret(f"accounts.portal.{key}"):
                 self.draft.secret(account, key, line.value, line.line)
                 continue
             value = typed_value(f"accounts.portal.{key}", line.value.strip())
