@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from cli.conftest import Home
+from postbearer.testing import Sandbox
 from support.configuration import COMPLETE
 from support.tokenserver import serving
 from support.vaults import Vault
@@ -55,3 +56,48 @@ def test_what_is_wrong(
     ran = home.run("secret", "test", f"hashicorp-vault:secret/mail#{field}", "--json", environ=environ)
     error = json.loads(ran.out)["error"]
     assert (error["exit"], error["reference"]) == (code, f"hashicorp-vault:secret/mail#{field}")
+
+
+SEND = ("send", "--account", "sandbox", "--to", "you@example.org", "--text", "x")
+
+
+@pytest.fixture
+def mailbox(home: Home, vault: Vault, postbearer_sandbox: Sandbox) -> Sandbox:
+    """An account at the sandbox whose secret is in Vault."""
+    vault.secrets["secret/mail"] = {"client-secret": postbearer_sandbox.client_secret}
+    lines = postbearer_sandbox.configuration().splitlines()
+    kept = [line for line in lines if not line.startswith("client-secret")]
+    home.write("\n".join([*kept, 'client-secret = "hashicorp-vault:secret/mail#client-secret"\n']))
+    return postbearer_sandbox
+
+
+def test_mail_leaves_with_a_secret_from_a_store_and_outlasts_its_outage(
+    home: Home, vault: Vault, mailbox: Sandbox
+) -> None:
+    assert home.run(*SEND).code == 0
+    vault.down = True
+    ran = home.run(*SEND)
+    assert ran.code == 0, f"the last token is still good: {ran.err}"
+    assert len(mailbox.inbox.messages) == 2
+
+
+def test_without_a_token_mail_waits_for_the_store(home: Home, vault: Vault, mailbox: Sandbox) -> None:
+    vault.down = True
+    ran = home.run(*SEND)
+    assert ran.code == 75
+    assert "Vault is sealed" in ran.err
+    ran = home.run("check", "sandbox", "--json")
+    assert ran.code == 75
+    assert "Vault is sealed" in ran.out
+    vault.down = False
+    assert home.run(*SEND).code == 0
+
+
+def test_a_denial_is_not_waited_for(home: Home, vault: Vault, mailbox: Sandbox) -> None:
+    home.environ["VAULT_TOKEN"] = "hvs.canary-revoked"
+    ran = home.run(*SEND)
+    assert ran.code == 78
+    assert "permission denied" in ran.err
+    ran = home.run("check", "sandbox")
+    assert ran.code == 78
+    assert 'capabilities = ["read"]' in ran.out

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
@@ -218,3 +220,17 @@ async def test_plug_ins_by_entry_point(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_o9_no_source_shows_what_it_read() -> None:
     for reference in ("env:X", "file:/x", "systemd:x", "command:x y", "sealed:v1.a.b"):
         assert repr(source(reference, cache=1))
+
+
+@pytest.mark.parametrize(
+    "reference",
+    ["aws-secrets-manager:mail", "keyring:mail/alerts", "hashicorp-vault:a/b#c", "gcp-secret-manager:a/b"],
+)
+def test_what_reads_a_store_is_loaded_when_it_is_read(reference: str) -> None:
+    code = f"import sys; from postbearer.keeping import source; source({reference!r}); print(*sys.modules)"
+    environ = {**os.environ, "VAULT_ADDR": "https://vault.example.org", "VAULT_TOKEN": "x"}
+    loaded = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environ
+    ).stdout.split()
+    heavy = {"botocore", "keyring", "httpx2", "cryptography"}
+    assert heavy.isdisjoint(loaded)

@@ -32,8 +32,11 @@ class Vault(Store):
         self.logins: dict[str, dict[str, str]] = {}  # what must be sent, by path of the login
         self.deleted: dict[str, str] = {}
         self.namespace = ""
+        self.down = False
 
     def reply(self, asked: Asked) -> Answer:
+        if self.down:
+            return said(503, errors=["Vault is sealed"])
         path = asked.path.removeprefix("/v1/")
         if asked.headers.get("x-vault-namespace", "") != self.namespace:
             return said(403, errors=["permission denied"])

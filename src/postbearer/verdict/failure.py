@@ -77,6 +77,8 @@ def _found(finding: str, error: PostbearerError, phase: Phase, rules: Sequence[R
     if rule is None:
         return of(Klass.SOON, scope_of(phase), error.message, error.hint)
     verdict = by_rule(rule, phase)
+    if isinstance(error, errors.SecretError):  # only it knows which secret, in which store
+        verdict = replace(verdict, cause=error.message)
     return replace(verdict, remedy=error.hint) if error.hint else verdict
 
 
