@@ -268,6 +268,23 @@ async def test_410_is_the_last_call_until_the_configuration_is_read_anew(
     assert hooks.calls[-1].headers["webhook-id"] == "c"
 
 
+class Broken:
+    name = "a way with a defect"
+
+    async def send(self, notice: Notice) -> None:
+        raise ZeroDivisionError
+
+
+async def test_a_defect_of_one_way_does_not_silence_the_others(tmp_path: Path, hooks: Hooks) -> None:
+    clock = ManualClock()
+    telling = Telling(tmp_path, webhook(hooks, clock), clock)
+    telling.teller.use({"broken": Broken(), "hook": webhook(hooks, clock)})
+    telling.post("a")
+    await telling.teller.deliver()
+    assert len(hooks.calls) == 1
+    assert "met a defect: ZeroDivisionError()" in telling.warnings[0]
+
+
 async def test_what_has_no_way_any_more_is_dropped(tmp_path: Path, hooks: Hooks) -> None:
     clock = ManualClock()
     telling = Telling(tmp_path, webhook(hooks, clock), clock)

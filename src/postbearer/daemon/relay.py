@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -188,11 +188,22 @@ class Relay:
         )
         self._drop.ensure()
         self._tasks = [
-            asyncio.create_task(self._drop.run(), name="drop folder"),
-            asyncio.create_task(self._watching.run(), name="watching"),
-            asyncio.create_task(self._tending.run(), name="tending"),
-            asyncio.create_task(self._warn_late(), name="delay warnings"),
+            self._task(self._drop.run(), "drop folder"),
+            self._task(self._watching.run(), "watch over the accounts"),
+            self._task(self._tending.run(), "care for sign-ins"),
+            self._task(self._warn_late(), "look for late mail"),
         ]
+
+    def _task(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
+        """Something that goes on beside the queue; if it ends by a defect, the log says so."""
+
+        def ended(task: asyncio.Task[None]) -> None:
+            if not task.cancelled() and (error := task.exception()) is not None:
+                self._observer.notice(Warned("", f"The {name} ended in an unforeseen way: {error!r}"))
+
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(ended)
+        return task
 
     async def _warn_late(self) -> None:
         while True:

@@ -17,7 +17,8 @@ from postbearer.config import NotifySettings, WebhookSettings
 from postbearer.diagnosis import cures
 from postbearer.engine import IntakeSettings, Worker
 from postbearer.errors import StoreError
-from postbearer.forecast import endings
+from postbearer.forecast import Ending, endings, forecast, gather
+from postbearer.keeping import StateFolder
 from postbearer.observe import (
     Channel,
     Letters,
@@ -56,6 +57,7 @@ class Watching:
         self._clock = clock
         self._observer = observer
         self._posted = asyncio.Event()
+        self._said: set[str] = set()  # what cannot be looked at
         self._notebook = Notebook(Path(assembly.state.path, NAME), observer)
         self._teller = Teller(self._notebook, {}, clock, observer)
         self._watch = Watch(
@@ -85,7 +87,7 @@ class Watching:
             sight=Sight(
                 spool=self._spool,
                 accounts={name: account.address for name, account in accounts.items()},
-                foresee=partial(endings, tuple(accounts.values()), assembly.state, self._clock),
+                foresee=partial(self._foresee, tuple(accounts.values()), assembly.state),
                 cures=partial(_cures, assembly, accounts),
             ),
             wishes=Wishes(topics=frozenset(notify.events), backlog_after=after),
@@ -96,6 +98,17 @@ class Watching:
         self._teller.use(watched.channels)
         self._watch.use(watched.sight, watched.wishes)
         self._posted.set()
+
+    async def _foresee(
+        self, accounts: Sequence[Account], state: StateFolder
+    ) -> Mapping[str, Sequence[Ending]]:
+        """What will run out; what cannot be looked at is said once."""
+        facts = [await gather(each, state, self._clock) for each in accounts]
+        troubles = {trouble: each.account for each in facts for trouble in each.troubles}
+        for trouble in troubles.keys() - self._said:
+            self._observer.notice(Warned(troubles[trouble], trouble))
+        self._said = set(troubles)
+        return {each.account: forecast(each) for each in facts}
 
     async def run(self) -> None:
         """Watch, and tell."""

@@ -52,15 +52,24 @@ class Teller:
         for post, target in [each for each in self._waiting() if each[1].to == name]:
             if target.due > self._clock.now():
                 return
-            try:
-                await self._channels[name].send(post.notice)
-            except PostbearerError as error:
-                if self._failed(post, target, error):
-                    return
-            else:
+            error = await self._send(self._channels[name], post)
+            if error is None:
                 post.targets.remove(target)
                 self._complained.discard(name)
+            elif self._failed(post, target, error):
+                return
             await self._tidy()
+
+    @staticmethod
+    async def _send(channel: Channel, post: Post) -> PostbearerError | None:
+        """Why it did not arrive; None: it did."""
+        try:
+            await channel.send(post.notice)
+        except PostbearerError as error:
+            return error
+        except Exception as error:  # a defect of one way must not silence the others
+            return NotTold(f"{channel.name} met a defect: {error!r}")
+        return None
 
     def _failed(self, post: Post, target: Target, error: PostbearerError) -> bool:
         """Whether it is tried again later, and all others on this way with it."""
