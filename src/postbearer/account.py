@@ -65,6 +65,7 @@ class Options(TypedDict, total=False):
     expires: Mapping[str, float]
     on_unknown: Literal["retry", "hold"]  # the next four are for the relay
     fallback: str
+    fallback_when: Literal["paused", "unreachable"]
     overflow: str
     overflow_after: float
 
@@ -92,6 +93,7 @@ class Account:
     organisations: frozenset[str] = frozenset()  # what it shares with accounts that one refusal may reach too
     on_unknown: Literal["retry", "hold"] = "retry"  # what was lost past the end of its content
     fallback: str = ""  # account that sends while this one is paused
+    fallback_when: Literal["paused", "unreachable"] = "paused"  # or also while no server can be reached
     overflow: str = ""  # account that sends what waited `overflow_after` seconds for this one's budget
     overflow_after: float = OVERFLOW_AFTER
     shortcut: str = ""  # under which `postbearer token` may take a kept token without reading more
@@ -156,6 +158,7 @@ class Account:
             organisations=_organisations(preset, address, tenant),
             on_unknown=options.get("on_unknown", "retry"),
             fallback=options.get("fallback", ""),
+            fallback_when=options.get("fallback_when", "paused"),
             overflow=options.get("overflow", ""),
             overflow_after=options.get("overflow_after", OVERFLOW_AFTER),
         )

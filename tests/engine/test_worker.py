@@ -441,6 +441,36 @@ async def test_the_fallback_sends_while_an_account_is_paused() -> None:
         assert {each.envelope.reverse_path for each in relay.providers["spare"].sent} == {"spare@example.org"}
 
 
+UNREACHABLE = ConnectFailed(
+    "mail.example.org:587 cannot be reached.", host="mail.example.org:587", stage="conn"
+)
+
+
+async def test_the_fallback_sends_at_once_while_no_server_can_be_reached() -> None:
+    first = account(fallback="spare", fallback_when="unreachable")
+    async with relaying(first, account("spare", "smtp")) as relay:
+        relay.providers["alerts"].always = UNREACHABLE
+        messages = [await relay.submit() for _ in range(4)]
+        await relay.settle()
+        assert [await relay.statuses(each) for each in messages] == [["delivered"]] * 4
+        assert len(relay.providers["spare"].sent) == 4
+        relay.providers["alerts"].always = None
+        await relay.pass_time(301)
+        await relay.submit()
+        await relay.submit()
+        await relay.settle()
+        assert len(relay.providers["alerts"].sent) >= 1  # it is used again as soon as it answers
+        assert len(relay.providers["spare"].sent) <= 5
+
+
+async def test_otherwise_mail_waits_for_the_account_it_is_of() -> None:
+    async with relaying(account(fallback="spare"), account("spare", "smtp")) as relay:
+        relay.providers["alerts"].always = UNREACHABLE
+        await relay.submit()
+        await relay.pass_time(3600)
+        assert relay.providers["spare"].sent == []
+
+
 async def test_the_overflow_sends_what_the_budget_keeps_too_long() -> None:
     busy = account(limits=Limits(messages_per_day=2), overflow="spare", overflow_after=600.0)
     async with relaying(busy, account("spare", "smtp")) as relay:

@@ -117,6 +117,25 @@ async def test_a_token_is_renewed_when_it_expires_and_when_it_is_refused(
     assert len(postbearer_sandbox.inbox.messages) == 4
 
 
+def test_the_account_below_sends_while_the_one_above_cannot_be_reached(
+    home: Home, short: Path, postbearer_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = moved(home, postbearer_sandbox).replace(
+        f"localhost:{postbearer_sandbox.starttls_port}", "localhost:1"
+    )
+    monkeypatch.setenv("SSL_CERT_FILE", home.environ["SSL_CERT_FILE"])
+    monkeypatch.setenv("SMTP_CLIENT_SECRET", postbearer_sandbox.client_secret)
+    here = 'listen = ["127.0.0.1:0"]\nallow-ephemeral = true\n'
+    with Relay(short, text + here) as relay:  # [relay] is its last table
+        assert relay.start(), relay.log
+        assert submit(relay, "one") == 250
+        assert relay.drain()
+        assert relay.said("AccountPaused") == []
+        assert relay.stop() == 0
+    (received,) = postbearer_sandbox.inbox.messages
+    assert received.username == "other@example.org"
+
+
 def test_the_account_below_sends_while_the_one_above_is_paused(
     home: Home, short: Path, postbearer_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:

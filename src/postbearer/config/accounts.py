@@ -224,6 +224,8 @@ def _neighbours(
             yield Problem((*base, key), "is the account itself", "Name another account.")
         elif isinstance(other, str) and account_name(other) is None and other not in others:
             yield unknown_account((*base, key), other, others)
+    if "fallback-when" in given and "fallback" not in given:
+        yield Problem((*base, "fallback-when"), "has no effect without fallback", "Add fallback = …")
     if "overflow-after" in given and "overflow" not in given:
         yield Problem((*base, "overflow-after"), "has no effect without overflow", "Add overflow = …")
     if given.get("aliases") and given.get("sender", "force") == "force":

@@ -130,6 +130,10 @@ class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_onl
     aliases: Annotated[tuple[AddressText, ...], Prose("Further senders the mailbox may use.")] = ()
     limits: Annotated[LimitSettings, Prose("What the account may send.")] = LimitSettings()
     fallback: Annotated[AccountName | None, Prose("Account used while this one is paused.")] = None
+    fallback_when: Annotated[
+        Literal["paused", "unreachable"],
+        Prose("paused: only then. unreachable: also while no server can be reached, or no token be had."),
+    ] = "paused"
     overflow: Annotated[AccountName | None, Prose("Account used when the budget is spent.")] = None
     overflow_after: Annotated[Seconds | None, Prose("Wait for budget before overflow is used.")] = None
     on_unknown: Annotated[

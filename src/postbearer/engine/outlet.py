@@ -23,6 +23,7 @@ class Outlet:
         self.pause: Pause | None = None
         self.busy = 0
         self.last_error = ""
+        self.missed = False  # the last attempt found nothing to attempt it on
         self._clock = clock
         self._most = max(1, road.terms.smarthost.limits.connections)
         self._limit = self._most
@@ -98,6 +99,7 @@ class Outlet:
         """The provider dealt with a message: what was given up comes back little by little."""
         self._failures = 0
         self.last_error = ""
+        self.missed = False
         self._rest_until = -math.inf
         self._good += 1
         if self._good >= GROW_AFTER and self._limit < self._most:

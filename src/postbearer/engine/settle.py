@@ -69,6 +69,7 @@ class Ending:
     error: str = ""
     stop: Stop | None = None
     rest: float | None = None
+    missed: bool = False  # nothing could be attempted, as no server could be reached or no token was had
     cut: bool = False  # fewer connections
     works: bool = False
 
@@ -122,6 +123,7 @@ class Judge:
             error=ending.error,
             stop=stop,
             rest=None if stop else verdict.wait,
+            missed=stop is None,
             cut=First.CUT in verdict.first,
         )
 

@@ -53,6 +53,11 @@ class Terms(Protocol):
         ...
 
     @property
+    def fallback_when(self) -> Literal["paused", "unreachable"]:
+        """Whether `fallback` also sends while no server can be reached, or no token be had."""
+        ...
+
+    @property
     def overflow(self) -> str:
         """Account that sends what has waited `overflow_after` seconds for this one's budget; empty: none."""
         ...

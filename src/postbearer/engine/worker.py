@@ -264,7 +264,7 @@ class Worker:
                 self._observer.notice(Warned(lane.account, text))
             return ()
         substitute = ""
-        if home.paused:
+        if home.paused or (home.missed and home.terms.fallback_when == "unreachable"):
             substitute = home.terms.fallback
         elif home.terms.overflow and self._overflows(lane, home, now):
             substitute = home.terms.overflow
@@ -375,6 +375,7 @@ class Worker:
                 await self._stop_sisters(way, ending.stop)
         elif ending.rest is not None:
             way.rest(ending.rest)
+            way.missed = ending.missed
         elif ending.works:
             way.went_well()
             if way.pause is not None:

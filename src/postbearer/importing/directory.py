@@ -104,6 +104,7 @@ class _Reading:
         chain = self._grouped(ordered)
         for above, below in pairwise(chain):
             above.put("fallback", below.name)
+            above.put("fallback-when", "unreachable")
         for server in others:
             self.draft.note(
                 f"{server.title} is not among the servers that smtp-server names: nothing turns to it.",
@@ -119,8 +120,8 @@ class _Reading:
         if len(chain) > 1:
             self.draft.note(
                 "Servers with different logins are accounts of their own. "
-                "Each is the fallback of the one above: it sends while that is paused.",
-                "While a server only cannot be reached, its mail waits and is tried again.",
+                "Each is the fallback of the one above: it sends while that cannot be reached, or is paused.",
+                "Mail then leaves as the fallback's own address.",
             )
         self.passphrases.report_spare()
         self._report_rest()

@@ -48,7 +48,7 @@ def finish(draft: Draft) -> Imported:
 
 def _problems(draft: Draft, account: AccountDraft) -> list[ConfigError]:
     """What our loader has against one account, told at the place in the source."""
-    alone = {key: value for key, value in account.keys.items() if key not in _NEIGHBOURS}
+    alone = {key: value for key, value in account.keys.items() if key not in (*_NEIGHBOURS, "fallback-when")}
     text = render(
         Draft(draft.file, draft.program, accounts=[replace(account, keys=alone)], stores=draft.stores)
     )
@@ -79,6 +79,8 @@ def _drop(draft: Draft, account: AccountDraft) -> None:
                 del table[key]
                 if key in account.keys:
                     table[key] = account.keys[key]
+        if "fallback" not in table:
+            table.pop("fallback-when", None)
     if "account" not in draft.relay and draft.relay and draft.accounts:
         draft.relay["account"] = draft.accounts[0].name
     for variable in [each for each, what in draft.to_set.items() if what.endswith(f" of {account.title}")]:
