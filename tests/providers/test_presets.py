@@ -286,3 +286,73 @@ def test_where_no_token_helps_nothing_pretends_to() -> None:
         assert "password" in known.no_oauth
         assert not known.grants
         assert not known.token_url
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("microsoft", "port 465 is not offered"),
+        ("microsoft", "not a scope"),
+        ("microsoft", "refused after the content"),
+        ("microsoft", "user name is the shared address"),
+        ("microsoft", "audience must be Outlook"),
+        ("microsoft", "partner.outlook.cn"),
+        ("microsoft", "Application SMTP.SendAsApp"),
+        ("microsoft", "grows with the licences"),
+        ("microsoft-hve", "must be inside the organisation"),
+        ("microsoft-hve", "within about ten minutes"),
+        ("microsoft-hve", "has no effect"),
+        ("outlook", "5,000 recipients"),
+        ("google", "Port 587"),
+        ("google", "gmail.send is for the API"),
+        ("google", "after six months without use"),
+        ("google", "500 messages a day"),
+        ("google", "is rewritten"),
+        ("google-relay", "by reports alone"),
+        ("yahoo", "100 a message"),
+        ("yahoo", "Port 587"),
+        ("aol", "Clients of Yahoo are not known"),
+        ("att", "are at Yahoo"),
+        ("fastmail", "really ends in /oauth/refresh"),
+        ("yandex", "smtp.yandex.ru"),
+        ("mailru", "called after IMAP"),
+        ("comcast", "Port 465"),
+        ("zoho", "smtppro.zoho"),
+    ],
+)
+def test_what_people_trip_over_is_told(name: str, says: str) -> None:
+    assert any(says in note.text for note in preset(name).quirks)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("microsoft", (30, None, 10_000, 2, 500, 36_700_160)),
+        ("microsoft-hve", (None, None, None, None, 50, 10_485_760)),
+        ("google", (None, 2_000, 10_000, None, 100, 26_214_400)),
+        ("google-relay", (None, 10_000, 10_000, None, None, None)),
+        ("yandex", (None, None, None, None, None, 42_991_616)),
+    ],
+)
+def test_limits_are_those_of_the_provider(name: str, expected: tuple[int | None, ...]) -> None:
+    limits = preset(name).limits
+    assert expected == (
+        limits.messages_per_minute,
+        limits.messages_per_day,
+        limits.recipients_per_day,
+        limits.connections,
+        limits.recipients_per_message,
+        limits.size,
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in names() if preset(name).grants])
+def test_a_token_is_renewed_early_enough(name: str) -> None:
+    margins = {"microsoft-hve": 1200, "smtp": 60}
+    assert preset(name).refresh_margin == margins.get(name, 600)
+
+
+def test_what_servers_were_seen_to_offer_is_kept() -> None:
+    assert "AUTH LOGIN XOAUTH2" in preset("microsoft").ehlo.after_tls
+    assert any("OAUTHBEARER" in line for line in preset("google").ehlo.after_tls)
+    assert "AUTH LOGIN PLAIN XOAUTH2" in preset("yandex").ehlo.after_tls

@@ -1,0 +1,48 @@
+"""Every known reply of a provider is explained, in the phase it belongs to and from a log line alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from postbearer.diagnosis import explain as ask
+from postbearer.providers import preset
+from postbearer.verdict import explain
+
+Row = tuple[str, str, str, str, str]
+
+
+def table() -> list[list[str]]:
+    lines = Path(__file__).with_name("replies.txt").read_text().splitlines()
+    return [line.split(" | ") for line in lines if not line.startswith("#")]
+
+
+def replies() -> Iterator[Row]:
+    for provider, phase, klass, scope, *text in (row for row in table() if row[0] != "entra"):
+        yield provider, phase, klass, scope, " | ".join(text)
+
+
+def numbers() -> Iterator[tuple[str, str]]:
+    for _, klass, listed in (row for row in table() if row[0] == "entra"):
+        yield from ((klass, number) for number in listed.split())
+
+
+@pytest.mark.parametrize(("provider", "phase", "klass", "scope", "text"), replies())
+def test_a_reply_is_understood(provider: str, phase: str, klass: str, scope: str, text: str) -> None:
+    verdict = explain(text, preset(provider).rules, phase)
+    assert verdict.rule, "only its code was understood"
+    assert (verdict.klass, verdict.scope) == (klass, scope)
+    (explained,) = ask(text, [preset(provider)])
+    assert not explained.guess
+    assert explained.verdict.cause
+    assert explained.verdict.remedy or klass == "done"
+
+
+@pytest.mark.parametrize(("klass", "number"), numbers())
+def test_a_number_of_entra_is_understood(klass: str, number: str) -> None:
+    (explained,) = ask(f"AADSTS{number}: Something went wrong.", [preset("microsoft")])
+    assert explained.verdict.rule.startswith("entra/")
+    assert explained.verdict.klass == klass
+    assert explained.verdict.remedy
