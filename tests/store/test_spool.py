@@ -234,11 +234,25 @@ async def test_a_report_comes_into_being_with_the_mark_it_reports(spool: Spool) 
     await content.write(TEXT)
     about = replace(message("r1", content, ("app@example.org",)), report_of="m1")
     back = NewDelivery(account="work", recipients=about.envelope.recipients, client="reports", due=START)
-    report = Report(message=about, content=TEXT, delivery=back)
+    report = Report(message=about, content=content, delivery=back)
     await spool.settle(claimed, replace(ending(claimed, Status.FAILED), reports=(report,)))
     [carried] = await claim(spool, client="reports")
     assert carried.message == about
     assert b"".join(spool.content(about).blocks()) == TEXT
+
+
+async def test_a_report_may_be_as_large_as_the_message_it_returns(spool: Spool) -> None:
+    await accept(spool, "m1")
+    [claimed] = await claim(spool)
+    content, text = spool.stage("r1"), TEXT + b"returned\r\n" * 100_000
+    for start in range(0, len(text), 50_000):
+        await content.write(text[start : start + 50_000])
+    about = replace(message("r1", content, ("app@example.org",)), report_of="m1")
+    back = NewDelivery(account="work", recipients=about.envelope.recipients, client="reports", due=START)
+    report = Report(message=about, content=content, delivery=back)
+    await spool.settle(claimed, replace(ending(claimed, Status.FAILED), reports=(report,)))
+    await content.discard()  # too late to do anything
+    assert b"".join(spool.content(about).blocks()) == text
 
 
 async def test_a_lease_that_is_over_makes_no_report(spool: Spool) -> None:
@@ -246,7 +260,8 @@ async def test_a_lease_that_is_over_makes_no_report(spool: Spool) -> None:
     [claimed] = await claim(spool)
     await spool.settle(claimed, ending(claimed, Status.DELIVERED))
     about = replace(claimed.message, id="r1")
-    report = Report(message=about, content=TEXT, delivery=NewDelivery(account="work", recipients=()))
+    back = NewDelivery(account="work", recipients=())
+    report = Report(message=about, content=spool.stage("r1"), delivery=back)
     with pytest.raises(LeaseLost):
         await spool.settle(claimed, replace(ending(claimed, Status.FAILED), reports=(report,)))
     assert await spool.show("r1") is None
@@ -406,7 +421,7 @@ async def test_a_delay_report_comes_with_its_mark_or_not_at_all(spool: Spool) ->
     await content.write(TEXT)
     made = replace(message("r1", content), report_of="m1")
     delivery = NewDelivery(account="other", recipients=made.envelope.recipients, client="app", due=START)
-    report = Report(message=made, content=TEXT, delivery=delivery)
+    report = Report(message=made, content=content, delivery=delivery)
     assert await spool.warn(late, report)
     assert not await spool.warn(late, replace(report, message=replace(made, id="r2")))
     assert sorted(each.message.id for each in await spool.search(Query())) == ["m1", "r1"]

@@ -41,7 +41,7 @@ async def carry(spool: Spool, name: str, *, large: bool, fails: bool) -> None:
         await content.write(TEXT)
         about = replace(message(f"r{name}", content), report_of=name)
         back = NewDelivery(account="work", recipients=about.envelope.recipients, client="reports")
-        end = replace(end, reports=(Report(message=about, content=TEXT, delivery=back),))
+        end = replace(end, reports=(Report(message=about, content=content, delivery=back),))
     await spool.settle(claimed, end)
     say("done", name)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 
 from postbearer.clock import Clock
@@ -13,10 +14,10 @@ from postbearer.engine.outlet import Outlet
 from postbearer.engine.schedule import RetryPolicy
 from postbearer.engine.settle import NEXT_PROBE, POISON, Ending, Judge
 from postbearer.engine.steady import SteadyTime
-from postbearer.errors import LeaseLost, PostbearerError, StoreError, UsageError
-from postbearer.message import read_header
+from postbearer.errors import LeaseLost, PostbearerError, StoreError, StoreFull, UsageError
+from postbearer.message import DeliveryReport
 from postbearer.observer import DeliveryEnded, Fate, Observer, PossibleDuplicate, Reported, Warned
-from postbearer.store import Attempt, Claimed, Report, Settlement, Spool, Status
+from postbearer.store import Attempt, Claimed, Report, Settlement, Spool, Staging, Status
 
 SETTLE_TRIES = 6
 STOPPED = "stopped"
@@ -98,21 +99,22 @@ class Attempting:
             server=ending.server,
             queue_id=ending.queue_id,
             error=ending.error,
-            reports=(report,) if report else (),
             warned=self.rules.reporter.wants_delay_warning(claimed, ending, self._steady.now()),
             counted=ending.counted,
         )
-        written = await self._written(claimed, ending, settlement)
+        written = await self._written(claimed, ending, settlement, report)
         if written:
             self._tell(claimed, way, ending, report)
         return not written or ending.due is not None or report is not None
 
-    async def _written(self, claimed: Claimed, ending: Ending, settlement: Settlement) -> bool:
+    async def _written(
+        self, claimed: Claimed, ending: Ending, settlement: Settlement, report: DeliveryReport | None
+    ) -> bool:
         """Mark it, with patience: a mark that is lost means a second copy."""
         name, window = claimed.account, "DUP-MARK"
         for tries in range(SETTLE_TRIES):
             try:
-                await self._spool.settle(claimed, settlement)
+                await self._settle(claimed, settlement, report)
             except LeaseLost:
                 window = "DUP-LEASE"
                 break
@@ -126,7 +128,43 @@ class Attempting:
             self._duplicate(claimed, window)
         return False
 
-    def _tell(self, claimed: Claimed, way: Outlet, ending: Ending, report: Report | None) -> None:
+    async def _settle(self, claimed: Claimed, settlement: Settlement, report: DeliveryReport | None) -> None:
+        """The marks, together with the report about them."""
+        if report is None:
+            await self._spool.settle(claimed, settlement)
+            return
+        async with self.staged(claimed, report) as made:
+            await self._spool.settle(claimed, replace(settlement, reports=(made,)))
+
+    @asynccontextmanager
+    async def staged(self, claimed: Claimed, report: DeliveryReport) -> AsyncIterator[Report]:
+        """`report` with its octets in the spool, for one transaction. Raises `StoreError`.
+
+        It goes without the message it was to return, if that cannot be copied.
+        """
+        content = self._spool.stage(report.id)
+        try:
+            try:
+                await self._copy(report, content)
+            except PostbearerError:
+                if report.message is None:
+                    raise
+                await content.discard()
+                content = self._spool.stage(report.id)
+                report = replace(report, message=None, omitted="it could not be copied.")
+                await self._copy(report, content)
+            yield self.rules.reporter.kept(claimed, report, content)
+        finally:
+            with suppress(StoreError):
+                await content.discard()
+
+    async def _copy(self, report: DeliveryReport, content: Staging) -> None:
+        if report.message is not None and not await self._spool.room(report.message.size * 3 // 2):
+            raise StoreFull("There is no room for a second copy.")
+        for block in report.blocks():
+            await content.write(block)
+
+    def _tell(self, claimed: Claimed, way: Outlet, ending: Ending, report: DeliveryReport | None) -> None:
         if ending.unknown:
             self._duplicate(claimed, "DUP-REPLY")
         deferred = any(fate.status is Status.DEFERRED for fate in ending.fates)
@@ -153,9 +191,8 @@ class Attempting:
             )
         )
         if report is not None:
-            to = report.message.envelope.addresses[0]
             self._observer.notice(
-                Reported(claimed.account, id=claimed.message.id, report=report.message.id, to=to)
+                Reported(claimed.account, id=claimed.message.id, report=report.id, to=report.to)
             )
 
     def _duplicate(self, claimed: Claimed, window: str) -> None:
@@ -163,17 +200,11 @@ class Attempting:
             PossibleDuplicate(claimed.account, id=claimed.message.id, window=window, attempt=claimed.attempt)
         )
 
-    def report(self, claimed: Claimed, way: Outlet, ending: Ending, now: float) -> Report | None:
+    def report(self, claimed: Claimed, way: Outlet, ending: Ending, now: float) -> DeliveryReport | None:
         """The report that this end calls for, if anybody wishes for one."""
-
-        def header() -> bytes:
-            try:
-                return bytes(read_header(self._spool.content(claimed.message)))
-            except PostbearerError:
-                return b""  # damaged or absurd: the report goes without it
-
+        content = self._spool.content(claimed.message)
         try:
-            return self.rules.reporter.report(claimed, ending, header, now, sender=way.terms.address)
+            return self.rules.reporter.report(claimed, ending, content, now, way.terms)
         except UsageError as error:  # an address or envelope id no report could name
             text = f"No report about {claimed.message.id} could be made: {error}"
             self._observer.notice(Warned(claimed.account, text))

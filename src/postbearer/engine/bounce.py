@@ -5,20 +5,23 @@ Never about a report, and never to nobody: mail with a null reverse-path asks fo
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from postbearer.address import Address
 from postbearer.engine.queue_id import new_id
 from postbearer.engine.schedule import RetryPolicy
 from postbearer.engine.settle import Ending, Fate
+from postbearer.engine.terms import Terms
 from postbearer.envelope import Envelope, Recipient
-from postbearer.errors import UsageError
-from postbearer.message import About, Action, DeliveryReport, Header
-from postbearer.store import Claimed, Message, NewDelivery, Priority, Report, Status
+from postbearer.errors import PostbearerError, UsageError
+from postbearer.message import About, Action, Content, DeliveryReport, read_header
+from postbearer.store import Claimed, Message, NewDelivery, Priority, Report, Staging, Status
+
+RETURNED = 10 * 1024 * 1024  # octets of the largest message that a report brings back whole
 
 _FAILED = (Status.FAILED, Status.EXPIRED)
+_NO_EIGHT_BIT = "5.6.3"  # conversion required but not supported, RFC 3463 3.7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,31 +41,36 @@ class Reporter:
         )
 
     def report(
-        self, claimed: Claimed, ending: Ending, header: Callable[[], bytes], now: float, *, sender: str
-    ) -> Report | None:
+        self, claimed: Claimed, ending: Ending, content: Content, now: float, terms: Terms
+    ) -> DeliveryReport | None:
         """One report about every recipient that its submitter wants to hear of now, if there are any.
 
-        `sender` is the address it leaves from; `header` gives the header section of the message. Success is
-        ours to report where the provider takes no wishes for reports (RFC 3461 5.2.2).
+        `terms` are those of the account it leaves from. Success is ours to report where the provider takes no
+        wishes for reports (RFC 3461 5.2.2). Raises `UsageError` for an address that no report can name.
         """
         to = self.address_for(claimed.message)
         late = self.wants_delay_warning(claimed, ending, now)
         about = tuple(self._about(claimed, ending, late=late)) if to else ()
         if not about:
             return None
-        identifier = new_id(now)
+        message, omitted = _returned(claimed.message, about, content, terms)
         report = DeliveryReport(
-            sender=sender,
+            id=new_id(now),
+            sender=terms.address,
             to=to,
             reporting=self.hostname,
             queue_id=claimed.message.id,
             arrived=claimed.message.accepted,
             now=now,
             recipients=about,
-            header=header(),
+            header=_header(content),
             envid=claimed.message.envelope.envid,
+            message=message,
+            omitted=omitted,
+            seven_bit=any(each.status == _NO_EIGHT_BIT for each in about),
         )
-        return self._kept(claimed, identifier, to, report.render(), now)
+        report.fields()  # so that what cannot be said comes to light now
+        return report
 
     def address_for(self, message: Message) -> str:
         """Who hears about `message`; empty: nobody."""
@@ -89,17 +97,18 @@ class Reporter:
                 will_retry_until=claimed.message.expires if action == "delayed" else None,
             )
 
-    def _kept(self, claimed: Claimed, identifier: str, to: str, content: bytes, now: float) -> Report:
-        recipients = (Recipient(to, notify=("NEVER",)),)
-        header = Header.parse(content.partition(b"\r\n\r\n")[0] + b"\r\n")
+    def kept(self, claimed: Claimed, report: DeliveryReport, content: Staging) -> Report:
+        """`report`, whose octets are in `content`, as the spool keeps it."""
+        recipients, now, header = (Recipient(report.to, notify=("NEVER",)),), report.now, report.fields()
         message = Message(
-            id=identifier,
+            id=report.id,
             accepted=now,
             client=claimed.client,
             envelope=Envelope("", recipients),
             received="",
-            size=len(content),
-            sha256=hashlib.sha256(content).hexdigest(),
+            size=content.size,
+            sha256=content.sha256,
+            eight_bit=report.eight_bit or not report.to.isascii(),
             expires=now + self.retry.expire_after,
             message_id=header.get("message-id") or "",
             author=header.get("from") or "",
@@ -125,6 +134,32 @@ def deliverable(address: str) -> bool:
     return "." in domain.strip(".") and not domain.endswith(
         (".localdomain", ".local", ".localhost", ".internal")
     )
+
+
+def _header(content: Content) -> bytes:
+    try:
+        return bytes(read_header(content))
+    except PostbearerError:
+        return b""  # damaged or absurd: the report goes without it
+
+
+def _returned(
+    message: Message, about: Sequence[About], content: Content, terms: Terms
+) -> tuple[Content | None, str]:
+    """The message, if it is returned whole; else why not, if it was to be.
+
+    That is for failures only (RFC 3461 4.3), and as far as the account can carry it: two thirds of what it
+    takes at most leave room for base64.
+    """
+    failed = any(each.action == "failed" for each in about)
+    if message.envelope.ret != "FULL" or not failed:
+        return None, ""
+    if content.binary:
+        return None, "it is not made of lines as mail has them."
+    most = RETURNED if terms.largest is None else min(RETURNED, terms.largest * 2 // 3)
+    if content.size > most:
+        return None, f"with {content.size} octets it is larger than the {most} that are."
+    return content, ""
 
 
 def _action(fate: Fate, *, late: bool, relayed: bool) -> Action | None:

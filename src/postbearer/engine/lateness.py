@@ -9,8 +9,9 @@ from postbearer.clock import Clock
 from postbearer.engine.attempting import Attempting
 from postbearer.engine.outlet import Outlet
 from postbearer.engine.settle import Ending, Fate
+from postbearer.message import DeliveryReport
 from postbearer.observer import Observer, Reported
-from postbearer.store import Claimed, Priority, Report, Spool, Status
+from postbearer.store import Claimed, Priority, Spool, Status
 
 AT_ONCE = 100  # deliveries that are looked at together
 
@@ -29,12 +30,14 @@ async def warn_late(
         while carrier is not None and (found := await spool.late(name, before, last, AT_ONCE)):
             for late in found:
                 cause = _why(late, home, now)
-                report = _report(late, carrier, attempting, cause, now) if cause else None
-                if not cause or not await spool.warn(late, report) or report is None:
+                if not cause:
                     continue
-                to = report.message.envelope.addresses[0]
+                fates = tuple(Fate(target=each, status=Status.DEFERRED, cause=cause) for each in late.targets)
+                report = attempting.report(late, carrier, Ending(fates=fates), now)
+                if not await _warn(spool, attempting, late, carrier, report) or report is None:
+                    continue
                 observer.notice(
-                    Reported(carrier.terms.name, id=late.message.id, report=report.message.id, to=to)
+                    Reported(carrier.terms.name, id=late.message.id, report=report.id, to=report.to)
                 )
                 told += 1
             last = found[-1].delivery
@@ -50,13 +53,15 @@ def _why(late: Claimed, home: Outlet, now: float) -> str:
     return ""
 
 
-def _report(late: Claimed, carrier: Outlet, attempting: Attempting, cause: str, now: float) -> Report | None:
-    fates = tuple(Fate(target=each, status=Status.DEFERRED, cause=cause) for each in late.targets)
-    report = attempting.report(late, carrier, Ending(fates=fates), now)
+async def _warn(
+    spool: Spool, attempting: Attempting, late: Claimed, carrier: Outlet, report: DeliveryReport | None
+) -> bool:
+    """Whether the sender was not told before; `report` is queued then."""
     if report is None:
-        return None
-    delivery = replace(report.delivery, account=carrier.terms.name, priority=Priority.URGENT)
-    return replace(report, delivery=delivery)
+        return await spool.warn(late, None)
+    async with attempting.staged(late, report) as made:
+        delivery = replace(made.delivery, account=carrier.terms.name, priority=Priority.URGENT)
+        return await spool.warn(late, replace(made, delivery=delivery))
 
 
 def _carrier(home: Outlet, outlets: Mapping[str, Outlet]) -> Outlet | None:

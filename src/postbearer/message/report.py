@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from base64 import encodebytes
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from email.utils import format_datetime, make_msgid
+from email.utils import format_datetime
 from typing import Literal
 
+from postbearer.message.content import Content
 from postbearer.message.fields import Header
+from postbearer.message.returned import Part, header_only, whole
 
 Action = Literal["failed", "delayed", "delivered", "relayed"]
 """RFC 3464 2.3.3. ``relayed`` stands for "accepted by the provider": further reports may follow."""
@@ -37,6 +39,7 @@ class About:
 class DeliveryReport:
     """A report, before it is bytes. Times are Unix seconds."""
 
+    id: str  # its own
     sender: str  # in From: the account it leaves from
     to: str
     reporting: str  # our host name
@@ -46,16 +49,23 @@ class DeliveryReport:
     recipients: Sequence[About]
     header: bytes  # header section of the message reported on
     envid: str = ""
+    message: Content | None = None  # if it is to be returned whole …
+    omitted: str = ""  # … and if it was to be, but is not: why
+    seven_bit: bool = False  # the provider takes no 8-bit content
 
-    def render(self) -> bytes:
-        """The report as 7-bit CRLF content: text for people, fields for programs, the original header.
-
-        `Auto-Submitted` keeps responders quiet and marks it for our own loop check (RFC 3834 5).
-        """
-        boundary = f"report-{self.queue_id}"
+    def fields(self) -> Header:
+        """Its header. `Auto-Submitted` keeps responders quiet, and marks it for our loop check (RFC 3834)."""
         fields = Header(())
-        for name, value in reversed(self._fields(boundary)):
+        for name, value in reversed(self._fields()):
             fields = fields.add(name, value)
+        return fields
+
+    @property
+    def eight_bit(self) -> bool:
+        return self._returned.encoding == "8bit"
+
+    def blocks(self) -> Iterator[bytes]:
+        """CRLF content: text for people, fields for programs, the original message or its header."""
         words = self._words()
         encoding = "7bit" if words.isascii() else "base64"
         if not words.isascii():
@@ -65,14 +75,25 @@ class DeliveryReport:
             ("message/delivery-status", "7bit", self._status()),
         ]
         body = "".join(
-            f"--{boundary}\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n{text}\r\n"
+            f"--{self._boundary}\r\nContent-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+            f"{text}\r\n"
             for kind, encoding, text in parts
-        ).encode()
-        original = _seven_bit(self.header)
-        body += f"--{boundary}\r\nContent-Type: text/rfc822-headers\r\n\r\n".encode() + original
-        return bytes(fields) + b"\r\n" + body + f"\r\n--{boundary}--\r\n".encode()
+        )
+        yield bytes(self.fields()) + f"\r\n{body}--{self._boundary}\r\n".encode()
+        yield from self._returned.blocks()
+        yield f"\r\n--{self._boundary}--\r\n".encode()
 
-    def _fields(self, boundary: str) -> list[tuple[str, str]]:
+    @property
+    def _boundary(self) -> str:
+        return f"report-{self.id}"  # nobody knew this id when the message was written
+
+    @property
+    def _returned(self) -> Part:
+        if self.message is None:
+            return header_only(self.header)
+        return whole(self.message, self.header, seven_bit=self.seven_bit)
+
+    def _fields(self) -> list[tuple[str, str]]:
         failed = any(about.action == "failed" for about in self.recipients)
         subject = "Mail was not delivered" if failed else "Mail is delayed"
         if all(about.action in ("delivered", "relayed") for about in self.recipients):
@@ -82,10 +103,11 @@ class DeliveryReport:
             ("To", self.to),
             ("Subject", subject),
             ("Date", _date(self.now)),
-            ("Message-ID", make_msgid(domain=self.reporting.strip("[]") or "localhost")),
+            ("Message-ID", f"<{self.id}@{self.reporting.strip('[]') or 'localhost'}>"),
             ("Auto-Submitted", "auto-replied"),
             ("MIME-Version", "1.0"),
-            ("Content-Type", f'multipart/report; report-type=delivery-status; boundary="{boundary}"'),
+            ("Content-Transfer-Encoding", "8bit" if self.eight_bit else "7bit"),
+            ("Content-Type", f'multipart/report; report-type=delivery-status; boundary="{self._boundary}"'),
         ]
 
     def _words(self) -> str:
@@ -98,6 +120,8 @@ class DeliveryReport:
             if about.will_retry_until is not None:
                 lines.append(f"  It is tried until {_date(about.will_retry_until)}; do not send it again.")
             lines.append("")
+        if self.omitted:
+            lines += [f"Only the header of the message is returned: {self.omitted}", ""]
         return "\r\n".join(lines)
 
     def _status(self) -> str:
@@ -145,8 +169,3 @@ def _xtext(address: str) -> str:
 
 def _plain(text: str) -> str:
     return _LONG.sub("?", text)
-
-
-def _seven_bit(section: bytes) -> bytes:
-    """The original header, harmless inside our message: its lines are quoted by nothing but their place."""
-    return bytes(octet if octet < 0x80 else 0x3F for octet in section)

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from postbearer.store.records import Target as Target
     from postbearer.store.records import Waiting as Waiting
     from postbearer.store.spool import Spool as Spool
-    from postbearer.store.spool import Staging as Staging
     from postbearer.store.sqlite import SqliteSpool as SqliteSpool
+    from postbearer.store.staging import Staging as Staging
 
 _EXPORTS = {
     "ledger": ["Charge", "FileLedger", "Ledger", "MemoryLedger"],
@@ -55,8 +55,9 @@ _EXPORTS = {
         "Target",
         "Waiting",
     ],
-    "spool": ["Spool", "Staging"],
+    "spool": ["Spool"],
     "sqlite": ["SqliteSpool"],
+    "staging": ["Staging"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -31,7 +31,7 @@ from postbearer.store.records import (
     Target,
     Waiting,
 )
-from postbearer.store.spool import Staging
+from postbearer.store.staging import Staging
 
 _WAITING = (Status.READY, Status.DEFERRED)
 
@@ -146,16 +146,16 @@ class MemorySpool:
     async def accept(
         self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]
     ) -> Sequence[Claimed]:
-        if not isinstance(content, MemoryStaging):
-            raise StoreError("This content was staged in another spool.")
-        kept = self._keep(message, content.octets, deliveries)
+        kept = self._keep(message, content, deliveries)
         pairs = zip(kept.deliveries, deliveries, strict=True)
         return [self._lease(kept, made, new.due) for made, new in pairs if new.at_once]
 
-    def _keep(self, message: Message, octets: bytes, deliveries: Iterable[NewDelivery]) -> _Kept:
+    def _keep(self, message: Message, content: Staging, deliveries: Iterable[NewDelivery]) -> _Kept:
+        if not isinstance(content, MemoryStaging):
+            raise StoreError("This content was staged in another spool.")
         if message.id in self._kept:
             raise StoreError(f"There is a message {message.id} already.")
-        kept = _Kept(message, octets, [])
+        kept = _Kept(message, content.octets, [])
         for new in deliveries:
             recipients = [_Recipient(next(self._numbers), each) for each in new.recipients]
             number = next(self._numbers)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from postbearer.envelope import Envelope, Recipient
+from postbearer.store.staging import Staging
 
 
 class Priority(IntEnum):
@@ -125,7 +126,7 @@ class Report:
     """A delivery report (RFC 3464) that comes into being together with the marks it reports."""
 
     message: Message
-    content: bytes
+    content: Staging
     delivery: NewDelivery
 
 

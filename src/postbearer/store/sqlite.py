@@ -16,7 +16,7 @@ from postbearer.clock import Clock
 from postbearer.errors import StoreError, StoreFull
 from postbearer.message import Content
 from postbearer.store import look, steps
-from postbearer.store.contents import CHUNK, SqliteContent, SqliteStaging
+from postbearer.store.contents import SqliteContent, SqliteStaging
 from postbearer.store.opening import Opened, Opening
 from postbearer.store.records import (
     Claimed,
@@ -33,7 +33,7 @@ from postbearer.store.records import (
     Status,
     Waiting,
 )
-from postbearer.store.spool import Staging
+from postbearer.store.staging import Staging
 from postbearer.store.writer import Work, Writer
 
 T = TypeVar("T")
@@ -95,9 +95,7 @@ class SqliteSpool:
     async def accept(
         self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]
     ) -> Sequence[Claimed]:
-        if not isinstance(content, SqliteStaging):
-            raise StoreError("This content was staged in another spool.")
-        number, rest, new, next_lease = content.number, content.rest, tuple(deliveries), self._open.next_lease
+        (number, rest), new, next_lease = _staged(content), tuple(deliveries), self._open.next_lease
         claimed = await self._leasing(
             lambda connection: steps.keep(connection, number, message, rest, new, next_lease),
             names=("accept", "attempt") if any(each.at_once for each in new) else ("accept",),
@@ -157,12 +155,11 @@ class SqliteSpool:
     def _settling(self, claimed: Claimed, settlement: Settlement) -> asyncio.Future[None]:
         alive, next_lease = self._open.alive, self._open.next_lease
         self._at_hand.pop(claimed.message.id, None)
-        reports = [(next(self._numbers), each) for each in settlement.reports]
+        reports = [(*_staged(each.content), each) for each in settlement.reports]
 
         def settle(connection: apsw.Connection) -> None:
-            for number, report in reports:
-                chunks = _chunks(report.content)
-                steps.keep(connection, number, report.message, chunks, [report.delivery], next_lease)
+            for number, rest, report in reports:
+                steps.keep(connection, number, report.message, rest, [report.delivery], next_lease)
             steps.settle(connection, claimed, settlement)
 
         def mark(connection: apsw.Connection) -> None:
@@ -180,14 +177,13 @@ class SqliteSpool:
         return await self._read(lambda connection: look.late(connection, account, before, after, most))
 
     async def warn(self, late: Claimed, report: Report | None) -> bool:
-        number, next_lease = next(self._numbers), self._open.next_lease
+        staged, next_lease = _staged(report.content) if report is not None else None, self._open.next_lease
 
         def warn(connection: apsw.Connection) -> bool:
             if not steps.warn(connection, late):
                 return False
-            if report is not None:
-                chunks = _chunks(report.content)
-                steps.keep(connection, number, report.message, chunks, [report.delivery], next_lease)
+            if report is not None and staged is not None:
+                steps.keep(connection, staged[0], report.message, staged[1], [report.delivery], next_lease)
             return True
 
         return await self._writer.submit(warn, names=("dsn",))
@@ -261,9 +257,11 @@ class SqliteSpool:
         return await asyncio.to_thread(read)
 
 
-def _chunks(content: bytes) -> list[steps.Chunk]:
-    starts = range(0, len(content), CHUNK)
-    return [(number, content[start : start + CHUNK]) for number, start in enumerate(starts)]
+def _staged(content: Staging) -> tuple[int, list[steps.Chunk]]:
+    """The number of the message it is for, and what of it is not in the file yet."""
+    if not isinstance(content, SqliteStaging):
+        raise StoreError("This content was staged in another spool.")
+    return content.number, content.rest
 
 
 def _free(connection: apsw.Connection) -> int:
