@@ -73,8 +73,10 @@ def _unreadable(error: Error, file: str) -> ConfigError:
             message = f"The key {error.option} stands twice in [{error.section}]."
         case MissingSectionHeaderError():
             message = "This is no INI file: a key stands before the first section."
-        case UnreadableLine() if error.errors:
-            line, message = error.errors[0][0], "This is neither a section nor a key."
+        case UnreadableLine():
+            places: list[tuple[int, str]] = getattr(error, "errors", [])  # not of every kind, from 3.13 on
+            line = places[0][0] if places else line
+            message = "This is neither a section nor a key."
         case _:
             message = "This is no INI file."
     return ConfigError(message, file=file, line=line, hint="Correct it, and import again.")
@@ -84,7 +86,7 @@ def _places(text: str) -> dict[tuple[str, str], int]:
     """Section and key → line; the section alone has an empty key. Indented lines continue a value."""
     places: dict[tuple[str, str], int] = {}
     section = ""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if head := _HEAD.match(line):
             section = head["section"]
             places[section, ""] = number

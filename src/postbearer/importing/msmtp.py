@@ -131,7 +131,7 @@ def _entries(text: str, draft: Draft) -> dict[str, _Entry]:
 
 def _lines(text: str) -> Iterator[tuple[int, str, str]]:
     """Line number, command and argument; the argument may stand in double quotes."""
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         command, _, value = line.strip().partition(" ")
         if "\t" in command:
             command, _, value = line.strip().partition("\t")

@@ -70,7 +70,7 @@ def read_saslxoauth2(
 def _entries(text: str) -> Iterator[_Entry]:
     """``[host]:port user:/path/of/token``; indented lines go on (postconf(5))."""
     lines: list[tuple[int, str]] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip() or line.lstrip().startswith("#"):
             continue
         if line[0].isspace() and lines:
