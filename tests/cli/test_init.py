@@ -253,7 +253,7 @@ def test_where_a_person_signs_in_the_command_for_it_comes_first(empty: Home) -> 
 
 
 def test_where_no_token_helps_a_password_is_asked_for(empty: Home) -> None:
-    with Terminal("init", folder=empty.folder, environ=empty.environ) as person:
+    with Terminal("init", "--grant", "static", folder=empty.folder, environ=empty.environ) as person:
         person.answer("Name or number", "icloud")
         person.answer("leaves from", "alerts@example.org")
         person.answer("A name for the account", "")
@@ -313,6 +313,40 @@ def test_providers_of_ones_own_can_be_chosen(empty: Home) -> None:
     options = ("--provider", "example", "--address", "a@example.org", "--grant", "command")
     assert empty.run("init", *options, "--command", "print-a-token").code == 0
     assert "Example Mail" in empty.config.read_text()
+
+
+def test_any_grant_can_be_chosen_where_nothing_is_said_about_grants(empty: Home) -> None:
+    folder = empty.config.parent / "providers"
+    folder.mkdir(parents=True)
+    (folder / "example.toml").write_text(
+        'name = "example"\ntitle = "Example Mail"\nservers = ["mail.example.org:465"]\ntls = "implicit"\n'
+    )
+    with Terminal("init", folder=empty.folder, environ=empty.environ) as person:
+        person.answer("Name or number", "example")
+        person.answer("leaves from", "alerts@example.org")
+        person.answer("A name for the account", "")
+        person.answer("How are tokens obtained?", "command")
+        person.answer("Command that prints an access token", "print-a-token")
+        person.answer("by a relay here?", "")
+        person.answer("Write this to", "")
+        person.answer("Check it now?", "n")
+        assert person.code() == 0
+
+
+def test_a_person_at_google_signs_in_in_a_browser(empty: Home) -> None:
+    with Terminal("init", folder=empty.folder, environ=empty.environ) as person:
+        person.answer("Name or number", "google")
+        person.answer("leaves from", "alerts@example.org")
+        person.answer("A name for the account", "")
+        person.answer("How are tokens obtained?", "authorization-code")
+        person.answer("Id of the app", "app")
+        person.answer("Where is the client secret?", "env")
+        person.answer("Name of the variable", "")
+        person.answer("It is not there now.", "")
+        person.answer("by a relay here?", "")
+        person.answer("Write this to", "")
+        assert person.code() == 0
+    assert "Next: postbearer login alerts" in person.seen
 
 
 def test_the_file_is_the_one_named_or_found_or_ones_own(

@@ -12,8 +12,9 @@ from postbearer.address import Address
 from postbearer.assembly import Assembly, grant_names
 from postbearer.config import Addition, Providers, find
 from postbearer.errors import ConfigError, UsageError
+from postbearer.forecast import LOGIN_GRANTS
 from postbearer.keeping import StateFolder
-from postbearer.providers import GrantName, Preset
+from postbearer.providers import Grant, Preset
 
 # The keys that are asked for or have a flag of their own, in the order they are written.
 KEYS = (
@@ -22,7 +23,6 @@ KEYS = (
     *("client-id", "client-secret", "certificate", "private-key", "key-password", "assertion", "password"),
     *("refresh-token", "service-account", "token", "command"),
 )
-SIGNED_IN = ("authorization-code", "device-code")  # grants for which a person signs in, once
 _MEANINGS = {
     "client-credentials": "The program proves itself by a secret or a certificate; no person takes part.",
     "workload-identity": "The program proves itself by a token that its platform gives it.",
@@ -81,17 +81,18 @@ class Draft:
 
     def grants(self) -> dict[str, str]:
         """The grants that work here and at the provider, with what there is to know about each."""
-        offered: Mapping[GrantName, Any] = self.preset.grants
+        said = {str(name): grant for name, grant in self.preset.grants.items()}
+        offered = said or {name: Grant() for name in grant_names()}
         return {
             name: " ".join(filter(None, (_MEANINGS.get(name, ""), each.note)))
             for name, each in offered.items()
-            if works(name, each.works)
+            if each.works != "no" and name in grant_names()
         }
 
     @property
     def signs_in(self) -> bool:
         """Whether a person has to sign in before it can send."""
-        return self.keys.get("grant") in SIGNED_IN
+        return self.keys.get("grant") in LOGIN_GRANTS
 
     def is_found(self) -> bool:
         """Whether its file is the one that commands find by themselves."""
@@ -124,11 +125,6 @@ class Draft:
         """Which key of the account `problem` is about; empty: none."""
         head = f"accounts.{self.name}."
         return problem.key.removeprefix(head) if problem.key.startswith(head) else ""
-
-
-def works(name: str, offered: str) -> bool:
-    """Whether a grant can be had: here, and at a provider that says `offered`."""
-    return offered != "no" and name in grant_names()
 
 
 def usual_name(address: str, taken: Sequence[str]) -> str:

@@ -58,6 +58,9 @@ class Interview:
         self._ask_for("address")
         self._name()
         self.draft.complete()
+        if self.draft.preset.no_oauth and self.draft.keys.get("authentication", "oauth") == "oauth":
+            self.draft.put("grant", None)
+            self.draft.put("authentication", "password")
         if self.draft.preset.no_oauth:
             say(self.draft.preset.no_oauth)
         self._grant()
