@@ -109,6 +109,20 @@ async def test_what_it_consists_of_is_noted(content: bytes, eight_bit: bool, bin
     assert (message.eight_bit, message.binary) == (eight_bit, binary)
 
 
+@pytest.mark.parametrize("piece", [1, 100, 65536])
+@pytest.mark.parametrize(
+    ("line", "eight_bit", "binary"),
+    [(b"x" * 998, False, False), (b"x" * 999, False, True), ("ü".encode(), True, False)],
+)
+async def test_what_is_looked_at_on_the_way_is_not_looked_at_twice(
+    line: bytes, eight_bit: bool, binary: bool, piece: int
+) -> None:
+    door = Door()
+    answer = await door.submit(CONTENT + line + b"\r\n", checked=True, piece=piece)
+    message = (await door.taken(answer)).message
+    assert (message.eight_bit, message.binary) == (eight_bit, binary)
+
+
 async def test_too_large_when_announced_and_when_not() -> None:
     door = Door(size=100)
     announced = await door.submit(size=101)

@@ -43,7 +43,10 @@ class IntakeSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Submission:
-    """What is known before the content comes. `peer` is an address, `protocol` as in RFC 3848."""
+    """What is known before the content comes. `peer` is an address, `protocol` as in RFC 3848.
+
+    `checked`: content with a NUL, or with a CR or LF that is not a CRLF, will not come to its end.
+    """
 
     client: Client
     envelope: Envelope
@@ -51,6 +54,7 @@ class Submission:
     helo: str = ""
     protocol: str = "ESMTP"
     size: int | None = None  # declared
+    checked: bool = False
 
 
 class Intake:
@@ -131,7 +135,7 @@ class Intaking:
         self._submission = submission
         self._staging = staging
         self._limit = intake.size_for(submission.client)
-        self._scanner = Scanner()
+        self._scanner = Scanner(checked=submission.checked)
         self._head = bytearray()
         self._head_ended = False
         self._refusal: Reply | None = None  # found while the content still comes

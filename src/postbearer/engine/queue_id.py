@@ -5,16 +5,10 @@ from __future__ import annotations
 import secrets
 
 _DIGITS = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford: no i, l, o, u
+_PAIRS = [high + low for high in _DIGITS for low in _DIGITS]
 
 
 def new_id(now: float) -> str:
     """A new id: 9 characters of time (milliseconds), so that ids sort by age, and 7 of chance."""
-    return _written(int(now * 1000), 9) + _written(secrets.randbits(35), 7)
-
-
-def _written(number: int, width: int) -> str:
-    digits = []
-    for _ in range(width):
-        number, digit = divmod(number, 32)
-        digits.append(_DIGITS[digit])
-    return "".join(reversed(digits))
+    number = int(now * 1000) << 35 | secrets.randbits(35)
+    return "".join([_PAIRS[number >> bits & 1023] for bits in range(70, -1, -10)])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from postbearer.address import canonical
 from postbearer.engine.clients import Client
@@ -59,15 +60,19 @@ class Router:
 
         `account` is empty when nothing says where mail goes.
         """
-        found = next(
-            (rule.route for rule in self.routes if rule.holds(client, reverse_path, recipient, header)),
-            Route(),
-        )
-        return Route(
-            account=found.account or client.account or self.default_account,
-            priority=found.priority,
-            expire_after=found.expire_after,
-        )
+        rules = (rule.route for rule in self.routes if rule.holds(client, reverse_path, recipient, header))
+        found = next(rules, _SILENT) if self.routes else _SILENT
+        if found.account:
+            return found
+        return _completed(found, client.account or self.default_account)
+
+
+_SILENT = Route()
+
+
+@lru_cache(maxsize=256)  # there are as many as accounts and rules
+def _completed(route: Route, account: str) -> Route:
+    return replace(route, account=account)
 
 
 def lane_for(route: Route, client: Client, mt_priority: int | None) -> Priority:

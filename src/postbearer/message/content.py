@@ -42,9 +42,13 @@ class Traits(NamedTuple):
 
 
 class Scanner:
-    """Finds the `Traits` of content that comes in pieces."""
+    """Finds the `Traits` of content that comes in pieces.
 
-    def __init__(self) -> None:
+    `checked`: somebody looks out for NUL and for bare CR and LF already, and refuses them.
+    """
+
+    def __init__(self, *, checked: bool = False) -> None:
+        self._checked = checked
         self._size = 0
         self._eight_bit = False
         self._binary = False
@@ -67,15 +71,18 @@ class Scanner:
         end = data.rfind(b"\n") + 1
         whole, self._tail = data[:end], data[end:]
         tail = self._tail.removesuffix(b"\r")  # its LF may be in the next piece
-        lines = whole.splitlines()  # also at a bare CR or LF, and then they do not make `whole` again
-        lines.append(b"")
         self._binary = (
-            b"\0" in data
-            or b"\r" in tail
-            or len(tail) > LONGEST_LINE
-            or whole != b"\r\n".join(lines)
+            len(tail) > LONGEST_LINE
             or _has_long_line(whole)
+            or (not self._checked and (b"\0" in data or b"\r" in tail or not _is_crlf(whole)))
         )
+
+
+def _is_crlf(whole: bytes) -> bool:
+    """Whether every line ends with CRLF, and nothing else is a CR or LF."""
+    lines = whole.splitlines()  # also at a bare CR or LF, and then they do not make `whole` again
+    lines.append(b"")
+    return whole == b"\r\n".join(lines)
 
 
 def _has_long_line(lines: bytes) -> bool:

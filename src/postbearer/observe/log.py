@@ -115,6 +115,8 @@ class JsonFormatter(logging.Formatter):
 
 def set_up(stream: TextIO, *, as_json: bool, verbose: bool, journal: bool = False) -> None:
     """Send postbearer's log to `stream`, and nothing of it anywhere else."""
+    # What no line shows is not looked up for each of them (logging: "Optimization").
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter() if as_json else TextFormatter(journal=journal))
     logger = logging.getLogger(NAME)

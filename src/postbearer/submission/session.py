@@ -293,6 +293,7 @@ class SmtpSession:
             helo=self._helo,
             protocol=self._protocol(parameters.smtputf8),
             size=parameters.size,
+            checked=parameters.body != "BINARYMIME",  # then the core looks at each line
         )
         begun = await self._house.intake.begin(submission)
         if isinstance(begun, Reply):

@@ -15,6 +15,8 @@ from postbearer.wire.grammar import BadSyntax
 _SIZE = re.compile(r"[0-9]{1,20}")  # RFC 1870 3
 _PRIORITY = re.compile(r"-?[1-9]|0")  # RFC 6710 4
 
+_NO_MAIL_PARAMETERS, _NO_RCPT_PARAMETERS = MailParameters(), RcptParameters()  # as most commands have
+
 MAX_ENVID = 100  # RFC 3461 4.4, in its encoded form
 MAX_ORCPT = 500  # RFC 3461 4.2
 
@@ -28,12 +30,12 @@ def parse_mail(text: str, offered: Extensions) -> MailParameters:
 
     Raises `UnknownParameter` when the extension is not `offered`, `BadSyntax` for anything else.
     """
-    return MailParameters(**_parse(text, offered, _MAIL))
+    return MailParameters(**_parse(text, offered, _MAIL)) if text else _NO_MAIL_PARAMETERS
 
 
 def parse_rcpt(text: str, offered: Extensions) -> RcptParameters:
     """Read what follows the path of RCPT TO. Raises as `parse_mail` does."""
-    return RcptParameters(**_parse(text, offered, _RCPT))
+    return RcptParameters(**_parse(text, offered, _RCPT)) if text else _NO_RCPT_PARAMETERS
 
 
 def render_mail(parameters: MailParameters, offered: Extensions) -> str:
