@@ -446,6 +446,43 @@ async def test_a_disk_that_forgets_is_refused(tmp_path: Path, clock: ManualClock
         await SqliteSpool(Path("/dev/shm/spool.db"), clock=clock).open()
 
 
+@pytest.mark.parametrize("quick", [True, False])
+async def test_after_an_error_of_the_disk_nothing_is_added_before_the_file_is_opened_anew(
+    spool: SqliteSpool, quick: bool
+) -> None:
+    def fails(connection: apsw.Connection) -> None:
+        raise apsw.IOError("disk I/O error")
+
+    before = spool._writer._connection
+    together = asyncio.create_task(accept(spool, "m1"))
+    await asyncio.sleep(0)
+    failing = spool._writer.submit(fails, quick=quick)
+    with pytest.raises(OutcomeUnknown):
+        await failing
+    with pytest.raises(OutcomeUnknown):
+        await together
+    await accept(spool, "m2")
+    assert spool._writer._connection is not before
+    assert await statuses(spool, "m1") == []
+
+
+@pytest.mark.parametrize("recipients", [1, 100])
+async def test_a_lock_of_another_program_is_waited_for_and_stops_nobody_else(
+    spool: SqliteSpool, tmp_path: Path, recipients: int
+) -> None:
+    other = apsw.Connection(str(tmp_path / "spool.db"))
+    other.execute("BEGIN IMMEDIATE")
+    to = [f"you{number}@example.org" for number in range(recipients)]
+    accepting = asyncio.create_task(accept(spool, "m1", recipients=to))
+    for _ in range(20):
+        await asyncio.sleep(0.001)
+    assert not accepting.done()
+    other.execute("ROLLBACK")
+    other.close()
+    await accepting
+    assert len(await statuses(spool, "m1")) == recipients
+
+
 async def test_one_commit_serves_all_who_wait(spool: SqliteSpool) -> None:
     commits = []
     await spool._writer.submit(lambda connection: connection.set_commit_hook(lambda: bool(commits.append(1))))

@@ -42,6 +42,7 @@ LONGEST_LOG = 16_384  # pages, 64 MiB: beyond, a reader that does not end keeps 
 SPARE_PAGES = 16_384  # pages nobody needs that stay in the file; more are given back
 SHRINK = 4_096  # pages given back at a time
 PAGE_OF_EXPORT = 100
+QUICK = 20  # recipients of a message that the loop itself writes down
 
 
 class SqliteSpool:
@@ -99,6 +100,7 @@ class SqliteSpool:
         claimed = await self._leasing(
             lambda connection: steps.keep(connection, number, message, rest, new, next_lease),
             names=("accept", "attempt") if any(each.at_once for each in new) else ("accept",),
+            quick=len(message.envelope.recipients) <= QUICK,
         )
         if claimed and len(rest) == 1 and rest[0][0] == 0:
             self._at_hand[message.id] = rest[0][1]
@@ -127,13 +129,20 @@ class SqliteSpool:
             raise StoreFull("Too little room to note what is delivered.", hint="Free some disk space.")
         next_lease = self._open.next_lease
         return await self._leasing(
-            lambda connection: steps.claim(connection, lane, most, now, next_lease), names=("attempt",)
+            lambda connection: steps.claim(connection, lane, most, now, next_lease),
+            names=("attempt",),
+            quick=True,
         )
 
-    async def _leasing(self, run: Work[list[Claimed]], *, names: tuple[str, ...]) -> Sequence[Claimed]:
+    async def _leasing(
+        self, run: Work[list[Claimed]], *, names: tuple[str, ...], quick: bool
+    ) -> Sequence[Claimed]:
         alive = self._open.alive
         future = self._writer.submit(
-            run, names=names, then=lambda claimed: alive.update(each.lease for each in claimed)
+            run,
+            names=names,
+            then=lambda claimed: alive.update(each.lease for each in claimed),
+            quick=quick,
         )
         try:
             return await asyncio.shield(future)
@@ -170,6 +179,7 @@ class SqliteSpool:
             names=("done", "dsn") if reports else ("done",),
             scarce=None if reports else mark,
             then=lambda _: alive.discard(claimed.lease),
+            quick=not reports and len(settlement.results) <= QUICK,
             patient=True,
         )
 

@@ -1,6 +1,8 @@
-"""The one thread that writes. What waits while it commits goes into its next commit, all of it.
+"""The one thread that commits. What waits meanwhile goes into its next commit, all of it.
 
-So one sync is shared by everybody who came meanwhile, and nobody waits for a timer.
+So one sync is shared by everybody who came meanwhile, and nobody waits for a timer. What is quick is
+put into the transaction by the loop itself while the thread has nothing to do: to hand single
+statements back and forth between two threads costs more than the statements.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import apsw
 
 from postbearer.crash import crash
 from postbearer.errors import OutcomeUnknown, StoreError, StoreFull
-from postbearer.store.database import CHECKPOINT
+from postbearer.store.database import BUSY, CHECKPOINT
 from postbearer.store.opening import Opened, Opening
 
 T = TypeVar("T")
@@ -49,18 +51,30 @@ class Job:
     names: tuple[str, ...] = ()  # of its crash points
     scarce: Work[Any] | None = None  # to be run instead when the disk is full
     then: Callable[[Any], None] | None = None  # called in the writer after the commit
+    quick: bool = False  # may run in the loop
     value: Any = None
     error: BaseException | None = None
 
 
+@dataclass(slots=True)
+class Batch:
+    """The jobs of one commit, and whether the loop has run them, or how it failed to."""
+
+    jobs: list[Job]
+    begun: bool = False
+    error: Exception | None = None
+
+
 class Writer:
-    """Commits jobs in groups, on a connection that no other thread touches from its opening to its end."""
+    """Commits jobs in groups, on a connection that belongs to the thread or, between commits, to the loop."""
 
     def __init__(self, opening: Opening) -> None:
         self._loop = asyncio.get_running_loop()
         self._opening = opening
         self._opened: asyncio.Future[Opened] = self._loop.create_future()
-        self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
+        self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
+        self._busy = False  # the connection is the thread's
+        self._waiting: list[Job] = []
         self._patient: list[Job] = []
         self._hurry: asyncio.TimerHandle | None = None
         self._stopping = False
@@ -75,7 +89,7 @@ class Writer:
         try:
             return await asyncio.shield(self._opened)
         except asyncio.CancelledError:
-            self._jobs.put(None)  # close again
+            self._batches.put(None)  # close again
             raise
 
     def submit(
@@ -85,18 +99,19 @@ class Writer:
         names: tuple[str, ...] = (),
         scarce: Work[T] | None = None,
         then: Callable[[T], None] | None = None,
+        quick: bool = False,
         patient: bool = False,
     ) -> asyncio.Future[T]:
         """Have `run` be part of a commit. The future gives its value once that is synced.
 
-        A `patient` job goes with the next that is none, or alone after a moment.
-        What it raises is rolled back, alone. `StoreFull`: nothing was written. `OutcomeUnknown`: the
-        commit failed in a way that leaves its fate open.
+        A `quick` job is a few statements at most; a `patient` one goes with the next that is none, or
+        alone after a moment. What a job raises is rolled back, alone. `StoreFull`: nothing was written.
+        `OutcomeUnknown`: the commit failed in a way that leaves its fate open.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         if self._stopping:
             raise StoreError("The spool is closed.")
-        job = Job(run, future, names, scarce, then)
+        job = Job(run, future, names, scarce, then, quick)
         if patient:
             self._patient.append(job)
             if self._hurry is None:
@@ -106,19 +121,51 @@ class Writer:
         return future
 
     def _go(self, *jobs: Job) -> None:
-        """Wake the writer for all that waits."""
+        """Have all that waits be committed."""
         if self._hurry is not None:
             self._hurry.cancel()
             self._hurry = None
-        for job in (*self._patient, *jobs):
-            self._jobs.put(job)
+        self._waiting += (*self._patient, *jobs)
         self._patient.clear()
+        self._next()
+
+    def _next(self) -> None:
+        if self._waiting and not self._busy:
+            self._busy = True
+            self._loop.call_soon(self._hand_over)  # together with what else comes in this round of the loop
+
+    def _hand_over(self) -> None:
+        batch = Batch(self._waiting[:MOST])
+        del self._waiting[:MOST]
+        if self._connection is not None and all(job.quick for job in batch.jobs):
+            self._begin(self._connection, batch)
+        self._batches.put(batch)
+
+    def _begin(self, connection: apsw.Connection, batch: Batch) -> None:
+        try:
+            connection.set_busy_timeout(0)
+            _fill(connection, batch.jobs)
+            batch.begun = True
+        except apsw.BusyError:
+            pass  # another program has it locked: the thread can wait
+        except Exception as error:
+            batch.error = error
+        finally:
+            connection.set_busy_timeout(BUSY)
+
+    def _done(self, jobs: list[Job]) -> None:
+        """The thread has nothing to do."""
+        self._busy = False
+        _resolve(jobs)
+        self._next()
 
     async def stop(self) -> None:
         """Finish what waits, and close."""
+        last = self.submit(lambda connection: None)
         self._stopping = True
-        self._go()
-        self._jobs.put(None)
+        with contextlib.suppress(StoreError):
+            await last
+        self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
@@ -129,47 +176,37 @@ class Writer:
             return
         self._use(opened.connection)
         self._tell(_settle, self._opened, opened, None)
-        last = False
-        while not last:
-            batch, last = self._take()
-            if batch:
-                self._serve(batch)
-                self._tell(_resolve, batch)
+        while (batch := self._batches.get()) is not None:
+            self._serve(batch)
+            if self._connection is None or self.pages <= CHECKPOINT:
+                self._tell(self._done, batch.jobs)
+            else:
+                self._tell(_resolve, batch.jobs)
                 self._checkpoint()
+                self._tell(self._done, [])
         self._opening.close(self._connection)
 
     def _tell(self, what: Callable[..., None], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is gone, and with it all who waited
             self._loop.call_soon_threadsafe(what, *arguments)
 
-    def _take(self) -> tuple[list[Job], bool]:
-        """Everything that waits, at least one; and whether it was the last."""
-        batch: list[Job] = []
-        item = self._jobs.get()
-        while item is not None:
-            batch.append(item)
-            if len(batch) == MOST:
-                return batch, False
-            try:
-                item = self._jobs.get_nowait()
-            except queue.Empty:
-                return batch, False
-        return batch, True
-
-    def _serve(self, batch: list[Job]) -> None:
-        if self._connection is None and not self._recover(batch):
+    def _serve(self, batch: Batch) -> None:
+        jobs = batch.jobs
+        if self._connection is None and not self._recover(jobs):
             return
         try:
-            self._commit(batch)
+            if batch.error is not None:
+                raise batch.error
+            self._commit(jobs, begun=batch.begun)
         except apsw.FullError:
             self._roll_back()
             self._checkpoint(0)  # the log can then be written over, which needs no room
-            self._one_by_one(batch)
+            self._one_by_one(jobs)
         except apsw.BusyError as error:
             self._roll_back()
-            _fail(batch, StoreError, f"The spool is locked by another program: {error}.", "Stop it.")
+            _fail(jobs, StoreError, f"The spool is locked by another program: {error}.", "Stop it.")
         except Exception as error:  # whatever it is: the next commit starts from what the disk really holds
-            self._stop_short(batch, error)
+            self._stop_short(jobs, error)
 
     def _one_by_one(self, batch: list[Job]) -> None:
         """No room for all: whoever fits, fits; and marks go without what is only said for people."""
@@ -192,12 +229,11 @@ class Writer:
                 return
             waiting.pop(0)
 
-    def _commit(self, batch: list[Job]) -> None:
+    def _commit(self, batch: list[Job], *, begun: bool = False) -> None:
         connection = self._connection
         assert connection is not None
-        connection.execute("BEGIN IMMEDIATE")
-        for job in batch:
-            _part(connection, job)
+        if not begun:
+            _fill(connection, batch)
         _crash(batch, "before")
         connection.execute("COMMIT")
         _crash(batch, "after")
@@ -248,6 +284,12 @@ class Writer:
             pass  # the log stays long, and a long log is no `room`
         except apsw.Error as error:
             self._stop_short([], error)
+
+
+def _fill(connection: apsw.Connection, batch: Iterable[Job]) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    for job in batch:
+        _part(connection, job)
 
 
 def _part(connection: apsw.Connection, job: Job) -> None:
