@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from postbearer.observe import sentence
-from postbearer.observer import LoginFailed, TurnedAway
+from postbearer.observer import LoginFailed, TurnedAway, Warned
 from postbearer.submission import Bounds, Porter
 from postbearer.testing import ManualClock
 from submission.test_face_login import ASKED, CANARY, ELSEWHERE, plain
@@ -47,10 +47,17 @@ async def test_so_is_a_stranger_who_wants_to_send() -> None:
 
 def test_many_strangers_make_no_flood() -> None:
     ears = Ears()
-    porter = Porter(ManualClock(), ears)
+    clock = ManualClock()
+    porter = Porter(clock, ears)
     for number in range(10_000):
-        porter.tell(f"2001:db8::{number:x}", "Too many connections")
-    assert len(ears.events) == 60
+        porter.turned_away(f"2001:db8::{number:x}", "Too many connections")
+        porter.login_failed(f"2001:db8::{number:x}", "alice")
+    assert len(said(ears, TurnedAway)) == len(said(ears, LoginFailed)) == 30
+    (last,) = said(ears, Warned)  # that there are more is said once
+    assert last is ears.events[-1]
+    clock.advance(61)
+    porter.login_failed("192.0.2.1", "alice")
+    assert ears.events[-1] == LoginFailed("", peer="192.0.2.1", username="alice")
 
 
 @pytest.mark.parametrize(

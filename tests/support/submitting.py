@@ -92,7 +92,6 @@ class Submission:
             implicit_tls=self.implicit_tls,
             legacy=self.legacy,
             porter=self.porter,
-            observer=self.observer,
         )
 
     @property

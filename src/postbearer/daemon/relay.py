@@ -256,7 +256,6 @@ class Relay:
             implicit_tls=door.implicit_tls,
             legacy=door.legacy,
             porter=self._porter,
-            observer=self._observer,
         )
 
     @staticmethod

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 
 from postbearer.clock import Clock
 from postbearer.engine import Client
-from postbearer.observer import Observer, TurnedAway
+from postbearer.observer import Event, LoginFailed, Observer, TurnedAway, Warned
 from postbearer.submission.access import is_remote
 
+MANY = "More clients are turned away, or fail to log in, than are told of one by one."
 _ALL = "*"  # no peer is called so
 
 
@@ -45,7 +46,7 @@ class Doors:
         """Be inside while the block runs; yields why not, or ``""``. `peer`: an address, or a local user."""
         if refusal := self._refusal(peer):
             if self._porter is not None:
-                self._porter.tell(peer, refusal)
+                self._porter.turned_away(peer, refusal)
             yield refusal
             return
         self._inside[peer] += 1
@@ -95,7 +96,7 @@ class Window:
 
 
 class Porter:
-    """Says who is turned away: once a minute of each peer, and 60 times a minute in all."""
+    """Says who is turned away, once a minute of each peer, and whose login fails; at most 60 a minute."""
 
     MOST = 60
 
@@ -103,11 +104,21 @@ class Porter:
         self._said = Window(clock)
         self._observer = observer
 
-    def tell(self, peer: str, reason: str) -> None:
-        if not self._said.count(peer) and self._said.count(_ALL) < self.MOST:
+    def turned_away(self, peer: str, reason: str) -> None:
+        """Somebody at `peer` was not let in, or may not send."""
+        if not self._said.count(peer) and self._tell(TurnedAway("", peer=peer, reason=reason)):
             self._said.add(peer)
+
+    def login_failed(self, peer: str, username: str) -> None:
+        """A login failed. `username` is empty when nobody has that name: it may be a password."""
+        self._tell(LoginFailed("", peer=peer, username=username))
+
+    def _tell(self, event: Event) -> bool:
+        told = self._said.count(_ALL)
+        if told <= self.MOST:
             self._said.add(_ALL)
-            self._observer.notice(TurnedAway("", peer=peer, reason=reason))
+            self._observer.notice(event if told < self.MOST else Warned("", MANY))
+        return told < self.MOST
 
 
 class Pace:

@@ -10,7 +10,6 @@ from postbearer.clock import Clock
 from postbearer.engine import Client, Intake, Intaking, Submission
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import RemoteProtocolError, UsageError
-from postbearer.observer import LoginFailed, Observer, Silent
 from postbearer.reply import Reply
 from postbearer.sasl import Claim, ServerExchange, server_exchange
 from postbearer.submission.access import Access
@@ -74,7 +73,6 @@ class House:
     implicit_tls: bool = False
     legacy: bool = False
     porter: Porter | None = None  # tells of those who may not send
-    observer: Observer = field(default_factory=Silent)
 
 
 @dataclass(slots=True)
@@ -226,9 +224,9 @@ class SmtpSession:
             return WRONG
         admission = await self._house.logins.verify(claim.username, claim.password, self._peer)
         if isinstance(admission, Reply):
-            if admission is WRONG:
+            if admission is WRONG and self._house.porter is not None:
                 known = claim.username if self._house.access.by_login(claim.username, self._peer) else ""
-                self._house.observer.notice(LoginFailed("", peer=self._peer, username=known))
+                self._house.porter.login_failed(self._peer, known)
             return admission
         self._client, self._login = admission.client, claim.username
         return LOGGED_IN
@@ -256,7 +254,7 @@ class SmtpSession:
 
     def _stranger(self) -> Reply:
         if self._house.porter is not None:
-            self._house.porter.tell(self._peer, "It is no client of the relay's.")
+            self._house.porter.turned_away(self._peer, "It is no client of the relay's.")
         return STRANGER
 
     def _on_rcpt(self, event: Rcpt) -> Reply:
