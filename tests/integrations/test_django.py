@@ -10,18 +10,15 @@ from collections.abc import Callable, Iterator
 from email.policy import default
 from typing import Any
 
-import pytest
-from django.conf import settings
-
-if not settings.configured:
-    settings.configure(DEFAULT_FROM_EMAIL="Shop <alerts@example.org>", DEFAULT_CHARSET="utf-8")
-
 import django
+import pytest
 from django.core import mail
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMessage, EmailMultiAlternatives
 from django.test import override_settings
+from django.utils.log import AdminEmailHandler
 
+import support.djangosite  # noqa: F401 - settings
 from postbearer import Account, BudgetSpent, CredentialRefused, Limits, Rejected, SenderNotAllowed
 from postbearer.integrations.django import EmailBackend, NotSent
 from postbearer.testing import Faults, Sandbox, SmtpFault
@@ -243,6 +240,24 @@ def test_who_was_refused_while_others_were_taken_is_in_the_log(
     with caplog.at_level(logging.WARNING, logger="postbearer.integrations.django"):
         assert backend(account=account).send_messages([letter("gone@example.org", "you@example.org")]) == 1
     assert "gone@example.org: failed (550 5.1.1 Unknown). Correct the address." in caplog.text
+
+
+@pytest.mark.usefixtures("site")
+def test_a_refused_admin_does_not_make_the_log_go_round(sandbox: Sandbox) -> None:
+    """Django's own handler mails warnings to the admins, and one of them is gone."""
+    sandbox.set_faults(Faults(smtp=[SmtpFault(at="rcpt", match="gone", reply="550 5.1.1 Unknown")]))
+    admins = ["gone@example.org", "ops@example.org"]
+    logger, handler = logging.getLogger("postbearer.integrations.django"), AdminEmailHandler()
+    logger.addHandler(handler)
+    try:
+        told = admins if MAILERS else [(each, each) for each in admins]
+        with override_settings(ADMINS=told):
+            assert mail.send_mail("Hello", "x", None, admins) == 1
+    finally:
+        logger.removeHandler(handler)
+    subjects = [read(each)["Subject"] for each in sandbox.inbox.messages]
+    assert len(subjects) == 2  # the message, and one about the refusal
+    assert {"Hello"} < set(subjects)
 
 
 def test_nobody_there_fails_silently_too(account: Account, backend: Backend) -> None:

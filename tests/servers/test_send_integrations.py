@@ -8,13 +8,9 @@ from email.policy import default
 from typing import Any
 
 import pytest
-from django.conf import settings
-
-if not settings.configured:
-    settings.configure(DEFAULT_FROM_EMAIL="alerts@example.org", DEFAULT_CHARSET="utf-8")
-
 from django.core.mail import EmailMessage
 
+import support.djangosite  # noqa: F401 - settings
 from postbearer import CredentialRefused, Secret, StaticToken
 from postbearer.integrations.django import EmailBackend
 from postbearer.integrations.logging import MailHandler

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 60.0  # seconds a request waits for the account's limits, unless the site says otherwise
 _log = logging.getLogger(__name__)
+_telling = threading.local()
 
 
 class NotSent(smtplib.SMTPException):
@@ -155,6 +156,15 @@ def _envelope(account: Account, message: Any) -> Envelope:
 
 
 def _tell(receipt: Receipt) -> None:
-    """Django knows only sent or not; who was refused while others were accepted goes to the log."""
-    for outcome in receipt.refused:
-        _log.warning("A recipient was not accepted: %s. %s", outcome, outcome.remedy)
+    """Django knows only sent or not; who was refused while others were accepted goes to the log.
+
+    A handler may mail that to the site's admins, one of whom it may be who was refused: once is enough.
+    """
+    if not receipt.refused or getattr(_telling, "now", False):
+        return
+    _telling.now = True
+    try:
+        for outcome in receipt.refused:
+            _log.warning("A recipient was not accepted: %s. %s", outcome, outcome.remedy)
+    finally:
+        _telling.now = False
