@@ -29,7 +29,7 @@ def numbers() -> Iterator[tuple[str, str]]:
         yield from ((klass, number) for number in listed.split())
 
 
-@pytest.mark.parametrize(("provider", "phase", "klass", "scope", "text"), replies())
+@pytest.mark.parametrize(("provider", "phase", "klass", "scope", "text"), list(replies()))
 def test_a_reply_is_understood(provider: str, phase: str, klass: str, scope: str, text: str) -> None:
     verdict = explain(text, preset(provider).rules, phase)
     assert verdict.rule, "only its code was understood"
@@ -40,7 +40,7 @@ def test_a_reply_is_understood(provider: str, phase: str, klass: str, scope: str
     assert explained.verdict.remedy or klass == "done"
 
 
-@pytest.mark.parametrize(("klass", "number"), numbers())
+@pytest.mark.parametrize(("klass", "number"), list(numbers()))
 def test_a_number_of_entra_is_understood(klass: str, number: str) -> None:
     (explained,) = ask(f"AADSTS{number}: Something went wrong.", [preset("microsoft")])
     assert explained.verdict.rule.startswith("entra/")
