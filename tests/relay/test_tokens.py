@@ -21,6 +21,7 @@ from postbearer.submission import ControlClient
 from postbearer.testing import BackgroundSandbox, Faults, Sandbox, TokenFault
 from relay.conversing import submit
 from relay.running import Relay, relay_table
+from support.local import NOBODY
 
 EACH = 8  # askers of every kind
 
@@ -169,6 +170,34 @@ def test_what_is_not_there_is_told(relay: Relay, tmp_path: Path) -> None:
     told = command(relay, "alerts", "--relay")
     assert told.returncode == 78
     assert "postbearer serve" in told.stderr
+
+
+ASK_AS = """
+import os, socket, sys
+if os.geteuid() == 0: os.setuid(int(sys.argv[2]))
+with socket.socket(socket.AF_UNIX) as asking:
+    asking.connect(sys.argv[1])
+    asking.sendall(b'{"act": "accounts.token", "with": {"name": "alerts"}}\\n')
+    print(asking.makefile("rb").readline().decode())
+"""
+
+
+@pytest.mark.parametrize("user", [0, NOBODY] if os.geteuid() == 0 else [os.geteuid()])
+def test_the_kernel_says_who_asks_whatever_the_modes_are(relay: Relay, user: int) -> None:
+    path = Path(relay.state.path, "control.sock")
+    assert path.stat().st_mode & 0o777 == 0o600
+    path.chmod(0o666)
+    for folder in (relay.folder, relay.state.path):
+        os.chmod(folder, 0o711)
+    done = subprocess.run(
+        [sys.executable, "-c", ASK_AS, str(path), str(user)], capture_output=True, text=True, timeout=60
+    )
+    told = json.loads(done.stdout)
+    if user == os.geteuid():
+        assert told["ok"]["account"] == "alerts"
+    else:
+        assert "own user and root" in told["error"]["message"]
+        assert "eyJ" not in done.stdout
 
 
 def test_no_token_is_logged(relay: Relay) -> None:
