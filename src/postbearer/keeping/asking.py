@@ -118,7 +118,7 @@ def text_in(fields: object, name: str, where: str) -> Secret | str:
         return Secret(value)
     if name in fields:
         return f"has {'no text' if value else 'nothing'} in the field {name} of {where}"
-    known = ", ".join(sorted(map(str, fields))[:10]) or "none"
+    known = scrub(", ".join(sorted(map(str, fields))[:10]), ()) or "none"
     return f"has no field {name} in {where}; its fields: {known}"
 
 

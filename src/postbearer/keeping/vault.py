@@ -16,6 +16,7 @@ from postbearer.http import HttpResponse, Text, plain
 from postbearer.keeping.asking import Desk, split, text_in, url_path
 from postbearer.keeping.reference import Place
 from postbearer.keeping.settings import StoreSettings
+from postbearer.oauth import scrub
 from postbearer.secret import Secret, SecretSource
 
 _PART = 0.9  # of a lease, after which its token is not used any more
@@ -140,7 +141,7 @@ class VaultSecret:
                 return Engine(mount.strip("/"), 1)
             case {"data": {"type": str(kind)}}:
                 raise self.desk.error(
-                    f"keeps no fixed secrets at {self.path}: there is an engine of type {kind[:40]}.",
+                    f"keeps no fixed secrets at {self.path}: there is an engine of type {scrub(kind, ())}.",
                     "Name a path in a KV engine.",
                 )
         raise self.desk.refused(
@@ -167,7 +168,7 @@ class VaultSecret:
             case {"data": {"metadata": {"destroyed": True}}}:
                 return f"has destroyed the newest version of {path}.", self._put()
             case {"data": {"metadata": {"deletion_time": str(when)}}} if when:
-                return f"has nothing at {path}: it was deleted at {when[:30]}.", self._put()
+                return f"has nothing at {path}: it was deleted at {scrub(when, ())}.", self._put()
         return f"has nothing at {path}.", self._put()
 
     def _put(self) -> str:
