@@ -14,7 +14,7 @@ from postbearer.clock import Clock, SystemClock
 from postbearer.daemon.plan import Door, Plan, relay_settings
 from postbearer.daemon.tending import Tending
 from postbearer.daemon.watching import Watching
-from postbearer.engine import Client, Intake, IntakeSettings, Reporter, Road, Rules, Worker
+from postbearer.engine import Client, FlooredClock, Intake, IntakeSettings, Reporter, Road, Rules, Worker
 from postbearer.errors import ConfigError, StoreError
 from postbearer.forecast import endings
 from postbearer.oauth import CachedSource
@@ -56,6 +56,7 @@ class Relay:
         self._assembly = assembly
         self._observer = Several(observer)
         self._clock = clock or SystemClock()
+        self._time = FlooredClock(self._clock)  # of all that is written in the queue
         self._runtime = runtime or Path(assembly.state.path)
         self._bounds = Bounds()
         self._porter = Porter(self._clock, self._observer)
@@ -84,17 +85,18 @@ class Relay:
         self._assembly.state.ensure()
         self.spool = SqliteSpool(
             spool_path(self._assembly),
-            clock=self._clock,
+            clock=self._time,
             allow_ephemeral=self._assembly.configuration.settings.allow_ephemeral
             or relay_settings(self._assembly).allow_ephemeral,
         )
         found = await self.spool.open()
+        behind = self._time.start_at(found.newest)
         try:
             await self._begin(plan, accounts)
         except BaseException:
             await self.stop(0.0)
             raise
-        self._tell(plan, found)
+        self._tell(plan, found, behind)
         return found
 
     async def reload(self, assembly: Assembly) -> None:
@@ -157,7 +159,7 @@ class Relay:
         self.worker = Worker(
             self.spool,
             self._roads(self._assembly, accounts),
-            clock=self._clock,
+            clock=self._time,
             observer=self._observer,
             rules=self._rules(plan),
         )
@@ -165,7 +167,7 @@ class Relay:
             self.spool,
             plan.router,
             accounts,
-            clock=self._clock,
+            clock=self._time,
             observer=self._observer,
             settings=_intake_settings(plan),
             starter=self.worker,
@@ -216,7 +218,7 @@ class Relay:
     def _operations(self, accounts: dict[str, Account]) -> Operations:
         foresee = partial(endings, accounts.values(), self._assembly.state, self._clock)
         return Operations(
-            self.spool, self._clock, self.worker, tuple(accounts), foresee, self._tending.changed
+            self.spool, self._time, self.worker, tuple(accounts), foresee, self._tending.changed
         )
 
     def _accounts(self, assembly: Assembly) -> dict[str, Account]:
@@ -234,7 +236,7 @@ class Relay:
             clock=self._clock,
             observer=self._observer,
         )
-        ledger = account.ledger(assembly.state, clock=self._clock)
+        ledger = account.ledger(assembly.state, clock=self._time)
         if isinstance(credential, CachedSource):
             return Road(account, transport, ledger, credential)
         return Road(account, transport, ledger)
@@ -268,10 +270,15 @@ class Relay:
 
         return places(plan.doors) != places(self._plan.doors)
 
-    def _tell(self, plan: Plan, found: Found | None) -> None:
+    def _tell(self, plan: Plan, found: Found | None, behind: float = 0.0) -> None:
         texts = [*plan.warnings, *self._assembly.configuration.warnings()]
         if found is not None:
             texts += self.spool.remarks
+            if behind:
+                texts.append(
+                    f"The clock is {behind:.0f} seconds behind what the queue was written at last. The queue "
+                    "goes on from there until the clock has caught up: set it right."
+                )
             if not found.clean:
                 texts.append("The last run did not end properly; the queue was put in order.")
         for text in texts:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from postbearer.engine.route import Router as Router
     from postbearer.engine.route import RouteRule as RouteRule
     from postbearer.engine.schedule import RetryPolicy as RetryPolicy
+    from postbearer.engine.steady import FlooredClock as FlooredClock
     from postbearer.engine.terms import Road as Road
     from postbearer.engine.terms import Terms as Terms
     from postbearer.engine.worker import BY_HAND as BY_HAND
@@ -39,6 +40,7 @@ _EXPORTS = {
     "queue_id": ["new_id"],
     "route": ["Route", "RouteRule", "Router"],
     "schedule": ["RetryPolicy"],
+    "steady": ["FlooredClock"],
     "terms": ["Road", "Terms"],
     "worker": ["BY_HAND", "Worker"],
 }

@@ -1,4 +1,4 @@
-"""Wall time that cannot be hurried."""
+"""Wall time that cannot be hurried, nor set back below what the queue has seen."""
 
 from __future__ import annotations
 
@@ -15,3 +15,31 @@ class SteadyTime:
 
     def now(self) -> float:
         return min(self._clock.now(), self._wall + self._clock.monotonic() - self._monotonic)
+
+
+class FlooredClock:
+    """The clock of the queue: `clock`, but never earlier than what an earlier run has written.
+
+    A machine without a battery for its clock starts years ago. Due times, ages and budgets would then be
+    counted from there until the clock is set right, and what was accepted meanwhile would be years old.
+    """
+
+    TOLERANCE = 60.0  # seconds that a clock may be behind: it is adjusted all the time
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._floor = float("-inf")
+        self._since = clock.monotonic()
+        self.monotonic = clock.monotonic
+        self.sleep = clock.sleep
+
+    def start_at(self, newest: float) -> float:
+        """Go on from `newest` if the wall clock is behind it; by how many seconds it is, else 0."""
+        behind = newest - self._clock.now()
+        if behind <= self.TOLERANCE:
+            return 0.0
+        self._floor, self._since = newest, self._clock.monotonic()
+        return behind
+
+    def now(self) -> float:
+        return max(self._clock.now(), self._floor + self._clock.monotonic() - self._since)

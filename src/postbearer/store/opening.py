@@ -82,10 +82,11 @@ class Opening:
             database.refuse_short(connection, self._path)
         else:
             database.check(connection, self._path)
+        newest = float(connection.execute(queries("queue")["newest"]).get)
         connection.execute("BEGIN IMMEDIATE")
         steps.put(connection, "clean", 0)
         steps.put(connection, "run", run)
-        doubtful = steps.restart(connection, self._clock.now())
+        doubtful = steps.restart(connection, max(self._clock.now(), newest))
         connection.execute("COMMIT")
         orphans = _remove_orphans(connection)
         sync_folder(str(self._path.parent))  # SQLite does so too for a new log, and ignores that it failed
@@ -93,7 +94,13 @@ class Opening:
         connection.wal_checkpoint()  # the file itself now says that it is in use
         return Opened(
             connection=connection,
-            found=Found(clean=clean, unknown=len(doubtful), orphans=orphans, doubtful=tuple(doubtful)),
+            found=Found(
+                clean=clean,
+                unknown=len(doubtful),
+                orphans=orphans,
+                doubtful=tuple(doubtful),
+                newest=newest,
+            ),
             next_number=int(connection.execute(queries("queue")["next-number"]).get),
             next_lease=count(run << _RUN_BITS | 1).__next__,
             alive=self._alive,
@@ -137,6 +144,7 @@ class Opening:
             with suppress(apsw.Error):  # then all is in the log, for the next run
                 pages, home = connection.wal_checkpoint()
                 if pages == home:
+                    steps.put(connection, "seen", int(self._clock.now()))
                     steps.put(connection, "clean", 1)
                     connection.wal_checkpoint()
             connection.close(force=True)

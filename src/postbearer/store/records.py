@@ -225,6 +225,7 @@ class Found:
     unknown: int = 0  # leased, attempt open: deferred, and a copy is possible (window DUP-MARK)
     orphans: int = 0  # contents nobody names, removed
     doubtful: tuple[str, ...] = ()  # ids of the messages behind `unknown`
+    newest: float = 0.0  # the latest time that was written; a clock behind it was set back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,13 @@ SELECT max(
   coalesce((SELECT max(number) FROM staged), 0)
 ) + 1;
 
+-- name: newest
+SELECT max(
+  coalesce((SELECT max(accepted) FROM message), 0),
+  coalesce((SELECT max(ended) FROM delivery INDEXED BY delivery_ended WHERE state = 'x'), 0),
+  (SELECT value FROM meta WHERE name = 'seen')
+);
+
 -- name: stage
 INSERT INTO staged VALUES (?);
 
