@@ -286,6 +286,27 @@ def test_check_names_the_command_when_the_consent_is_gone(account: Home, postbea
     assert re.search(r"✗ token .*\n(.*\n)*.*→ mailbox user: .*Run: postbearer login sandbox", checked.out)
 
 
+def test_a_box_left_empty_is_told_and_nothing_is_kept(account: Home, postbearer_sandbox: Sandbox) -> None:
+    postbearer_sandbox.set_faults(Faults(without_scope=True))
+    with login(account) as one:
+        page = approve(one.url())
+        ran = one.end()
+    assert page.status == 400
+    assert ran.code == 77
+    assert f"without the scope {postbearer_sandbox.personality.scopes[0]}" in ran.err
+    assert "tick the box for mail" in ran.err
+    assert not signed_in(account)
+
+
+def test_a_paste_that_does_not_come_is_a_timeout(account: Home) -> None:
+    with login(account, "--paste", "--timeout", "200 ms") as one:
+        one.url()
+        assert one.process.wait(60) == 77  # its standard input is open all the while
+        ran = one.end()
+    assert "Nothing was pasted within 0.2 s." in ran.err
+    assert "--timeout" in ran.err
+
+
 def test_nobody_who_comes_back_is_a_timeout(account: Home) -> None:
     ran = account.run("login", "sandbox", "--timeout", "200 ms")
     assert ran.code == 77

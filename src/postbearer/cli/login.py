@@ -16,7 +16,6 @@ from postbearer.cli.options import Common, common_options, duration, json_option
 from postbearer.cli.output import print_json, printable, warn
 from postbearer.cli.waking import wake_relay
 from postbearer.errors import ConfigError, GrantRefused, TokenUnavailable, UsageError
-from postbearer.secret import Secret
 
 if TYPE_CHECKING:
     from postbearer.account import Account
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
     from postbearer.oauth import AuthorizationCode, Invitation, PersonGrant, TokenAnswer
 
 PATIENCE = 300.0  # seconds for a person to sign in; a code to type has a life of its own
-_LONGEST_PASTE = 64 * 1024  # characters
 
 
 @click.command("login")
@@ -36,7 +34,12 @@ _LONGEST_PASTE = 64 * 1024  # characters
     "--port", type=click.IntRange(1, 65535), help="Where the browser comes back to; a free one unless given."
 )
 @click.option("--no-browser", is_flag=True, help="Only show the address; open no browser.")
-@click.option("--timeout", metavar="DURATION", callback=duration, help="How long to wait; 5 minutes.")
+@click.option(
+    "--timeout",
+    metavar="DURATION",
+    callback=duration,
+    help="How long to wait for you; 5 minutes for a browser.",
+)
 @json_option
 @common_options
 @pass_common
@@ -154,10 +157,19 @@ class _Login:
                 hint="Leave --port out.",
             )
         if paste or registered is None:
-            self._by_paste(grant, port)
+            self._by_paste(grant, port, timeout)
         else:
             patience = PATIENCE if timeout is None else timeout
             asyncio.run(self._by_browser(grant, port or registered, not no_browser, patience))
+
+    def _late(self, text: str) -> GrantRefused:
+        return GrantRefused(
+            text,
+            account=self.account.name,
+            code="timeout",
+            who="mailbox user",
+            hint="Begin again, with a longer --timeout.",
+        )
 
     async def _keep(self, answer: TokenAnswer) -> None:
         from postbearer.oauth import keep_sign_in
@@ -172,16 +184,11 @@ class _Login:
             async with asyncio.timeout(timeout):
                 answer = await one.run(_show_code)
         except TimeoutError:
-            raise GrantRefused(
-                f"Nobody typed the code within {timeout:g} s.",
-                account=self.account.name,
-                code="timeout",
-                who="mailbox user",
-                hint="Begin again, with a longer --timeout.",
-            ) from None
+            raise self._late(f"Nobody typed the code within {timeout:g} s.") from None
         await self._keep(answer)
 
-    def _by_paste(self, grant: AuthorizationCode, port: int | None) -> None:
+    def _by_paste(self, grant: AuthorizationCode, port: int | None, timeout: float | None) -> None:
+        from postbearer.cli.pasting import pasted
         from postbearer.oauth import CodeSignIn, with_port
 
         uri = with_port(grant.redirect_uri, port) if port else grant.redirect_uri
@@ -189,7 +196,11 @@ class _Login:
         _say(f"Open this address in any browser, and sign in{_as(grant)}:", "", f"  {one.url}", "")
         _say(f"At the end the browser goes to {uri}, and may say that nothing is there.")
         _say("Copy that whole address, or the code if one is shown, and paste it here:")
-        code = one.reader.pasted(_pasted())
+        try:
+            text = pasted(timeout)
+        except TimeoutError:
+            raise self._late(f"Nothing was pasted within {timeout:g} s.") from None
+        code = one.reader.pasted(text)
 
         async def redeem() -> None:
             await self._keep(await one.redeem(code))
@@ -231,27 +242,6 @@ def _tell(refused: GrantRefused) -> None:
 def _show_code(invitation: Invitation) -> None:
     _say(f"Open {invitation.url} in any browser and type {invitation.code}")
     _say(f"Waiting for you, {invitation.seconds / 60:.0f} minutes at most.")
-
-
-def _pasted() -> Secret:
-    """One line of standard input."""
-    if sys.stdin.isatty():
-        # Without it a terminal takes 4,095 characters of a line at most; some codes are longer.
-        from contextlib import suppress
-
-        with suppress(ImportError):
-            import readline  # noqa: F401
-        try:
-            line = input()
-        except EOFError:
-            line = ""
-    else:
-        line = sys.stdin.readline(_LONGEST_PASTE)
-    if not line.strip():
-        raise UsageError(
-            "Nothing was pasted.", hint="Begin again, and paste the address the browser ends at."
-        )
-    return Secret(line)
 
 
 def _open_browser(url: str) -> bool:

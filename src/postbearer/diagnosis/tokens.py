@@ -18,7 +18,7 @@ from postbearer.diagnosis.finding import Failure, Finding, Step
 from postbearer.diagnosis.masking import Mask
 from postbearer.diagnosis.narrowing import ROLES
 from postbearer.errors import PostbearerError
-from postbearer.oauth import CachedSource, Claims, Token, is_guid, read_claims
+from postbearer.oauth import CachedSource, Claims, Token, is_guid, missing_scopes, read_claims
 from postbearer.providers import Preset
 from postbearer.secret import Secret, SecretSource
 from postbearer.verdict import explain
@@ -32,7 +32,6 @@ _RESOURCES = {  # audience → what people call it
     "00000002-0000-0ff1-ce00-000000000000": "Exchange Online",
 }
 _EXCHANGE = "00000002-0000-0ff1-ce00-000000000000"
-_ALWAYS = ("offline_access", "openid", "profile", "email")  # scopes that no access token shows
 
 
 async def read_secrets(account: Account, explainer: Explainer, mask: Mask) -> AsyncIterator[Finding]:
@@ -221,12 +220,7 @@ class TokenStep:
     def _missing(self, token: Token) -> list[str]:
         """Scopes that were asked for and not given."""
         given = (self.claims.scopes if self.claims is not None else ()) or tuple(token.scope.split())
-        if not given:
-            return []
-        had = {_short(scope) for scope in given}
-        asked = getattr(self.account.grant, "scopes", ())
-        wanted = [scope for scope in asked if scope not in _ALWAYS and not scope.endswith("/.default")]
-        return [scope for scope in wanted if _short(scope) not in had]
+        return missing_scopes(getattr(self.account.grant, "scopes", ()), given)
 
 
 def _told(claims: Claims) -> Iterator[str]:
@@ -254,8 +248,3 @@ def _named(audience: tuple[str, ...] | list[str]) -> str:
 
 def _normal(audience: tuple[str, ...]) -> set[str]:
     return {one.rstrip("/").lower() for one in audience}
-
-
-def _short(scope: str) -> str:
-    """Microsoft asks for ``https://…/SMTP.Send`` and gives ``SMTP.Send``."""
-    return scope.rstrip("/").rpartition("/")[2].lower()

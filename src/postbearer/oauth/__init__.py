@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from postbearer.oauth.redirect import RedirectReader as RedirectReader
     from postbearer.oauth.redirect import loopback_port as loopback_port
     from postbearer.oauth.redirect import with_port as with_port
+    from postbearer.oauth.scopes import missing_scopes as missing_scopes
     from postbearer.oauth.signing import ClientKey as ClientKey
     from postbearer.oauth.signing import certificate_ends as certificate_ends
     from postbearer.oauth.source import CachedSource as CachedSource
@@ -88,6 +89,7 @@ _EXPORTS = {
     "person": ["PersonGrant", "found"],
     "plugged": ["plugged_grant", "plugged_grants"],
     "redirect": ["WRONG_STATE", "RedirectReader", "loopback_port", "with_port"],
+    "scopes": ["missing_scopes"],
     "signing": ["ClientKey", "certificate_ends"],
     "source": ["CachedSource", "TokenSource", "invalidate_blocking", "token_blocking"],
     "store": ["GrantStore", "Kept", "MemoryStore", "binding", "digest", "keep_sign_in"],

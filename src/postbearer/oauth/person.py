@@ -10,6 +10,7 @@ from postbearer.oauth.claims import read_claims
 from postbearer.oauth.discovery import Metadata, discover
 from postbearer.oauth.endpoint import SIGN_IN_AGAIN, Endpoint
 from postbearer.oauth.grants import Exchange, GrantContext, RefreshToken
+from postbearer.oauth.scopes import missing_scopes
 from postbearer.oauth.token import TokenAnswer
 
 
@@ -64,8 +65,19 @@ async def found(
 def accepted(answer: TokenAnswer, grant: PersonGrant, account: str = "") -> TokenAnswer:
     """`answer`, if a sign-in may be kept that brought it.
 
-    Raises `GrantRefused` if it would end within the hour, or is another person's than `grant.user`.
+    Raises `GrantRefused` if it would end within the hour, lacks a scope that was asked for (RFC 6749 5.1),
+    or is another person's than `grant.user`.
     """
+    missing = missing_scopes(grant.scopes, (answer.scope or "").split())
+    if missing:
+        raise GrantRefused(
+            f"The sign-in worked, but without the scope {' '.join(missing)} that was asked for.",
+            account=account,
+            code="scope_missing",
+            who="mailbox user",
+            hint="Sign in again, and tick the box for mail on the page that asks what this program may do. "
+            "If there is none, the app at the provider needs that scope first.",
+        )
     if answer.refresh is None:
         raise GrantRefused(
             "The sign-in worked, but the server gave no refresh token: it would last for an hour.",

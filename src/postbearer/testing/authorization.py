@@ -291,7 +291,8 @@ class AuthorizationServer:
 
     def _redeemed(self, client_id: str, pending: Pending, subject: str) -> dict[str, object]:
         pending.used = True
-        answer = self._with_refresh(client_id, subject, pending.scope)
+        scope = "openid" if self.faults.without_scope else pending.scope
+        answer = self._with_refresh(client_id, subject, scope)
         return answer | (
             {"id_token": self._register.identity(client_id, subject)} if pending.identity else {}
         )

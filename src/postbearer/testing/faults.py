@@ -56,6 +56,7 @@ class Faults(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, rename="k
     excess_is_refused: bool = False  # `microsoft`: 421 4.4.2 for the 31st message in place of waiting
     audience: str = ""  # whom tokens are for in place of the mail server, which refuses them
     without_role: bool = False  # app-only tokens come without the role that the mail server wants to see
+    without_scope: bool = False  # whoever signs in leaves the box for mail empty
     revoked: bool = False  # consent withdrawn: refresh tokens are refused with invalid_grant
 
     def next_token(self) -> TokenFault | None:
