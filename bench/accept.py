@@ -33,7 +33,7 @@ def serve(loop: str) -> None:
 
     class Forgetful(MemorySpool):
         async def accept(
-            self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]
+            self, message: Message, content: Staging, deliveries: Sequence[NewDelivery], **_: object
         ) -> Sequence[Claimed]:
             return ()
 

@@ -27,6 +27,7 @@
     ├─ BudgetSpent                the account may send again at `retry_at`
     └─ StoreError
        ├─ StoreFull
+       ├─ AlreadyAccepted
        ├─ LeaseLost
        ├─ SchemaMismatch
        └─ OutcomeUnknown          a commit whose fate is not known
@@ -63,6 +64,10 @@ class PostbearerError(Exception):
 
 class UsageError(PostbearerError, ValueError):
     """The caller asked for something impossible: an address with a newline, no recipients, …"""
+
+
+class KeyReused(UsageError):
+    """An idempotency key was used before, for something else."""
 
 
 class SenderNotAllowed(UsageError):
@@ -261,6 +266,14 @@ class StoreError(PostbearerError):
 
 class StoreFull(StoreError):
     """No room on the disk."""
+
+
+class AlreadyAccepted(StoreError):
+    """This was accepted before, under the same idempotency key; `id` is the message that was made of it."""
+
+    def __init__(self, message: str, *, id: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.id = id
 
 
 class LeaseLost(StoreError):

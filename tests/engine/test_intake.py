@@ -13,7 +13,7 @@ from postbearer.envelope import Envelope
 from postbearer.errors import OutcomeUnknown, StoreFull
 from postbearer.observer import Accepted
 from postbearer.reply import Reply
-from postbearer.store import Entry, Lane, MemorySpool, Message, NewDelivery, Priority, Staging
+from postbearer.store import Entry, IdempotencyKey, Lane, MemorySpool, Message, NewDelivery, Priority, Staging
 from support.relay import APP, HOST, Ears, WaitingClock, account
 
 CONTENT = b"From: app@example.org\r\nSubject: hi\r\nMessage-ID: <1@example.org>\r\n\r\nHello.\r\n"
@@ -212,7 +212,9 @@ async def test_what_a_client_says_of_itself_cannot_break_our_trace() -> None:
 class FullSpool(MemorySpool):
     error: Exception = StoreFull("No room.")
 
-    async def accept(self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]) -> None:
+    async def accept(
+        self, message: Message, content: Staging, deliveries: Sequence[NewDelivery], **_: object
+    ) -> None:
         raise self.error
 
 
@@ -228,6 +230,18 @@ async def test_what_cannot_be_kept_is_not_taken(error: Exception, code: int) -> 
     assert answer.code == code
     assert door.ears.events == []
     assert door.woken == 0
+
+
+async def test_what_is_submitted_again_under_its_key_is_one_message() -> None:
+    door = Door()
+    key = IdempotencyKey(client="app", key="order-17", digest="d1")
+    first = await door.submit(key=key)
+    assert await door.submit(CONTENT.replace(b"<1@", b"<2@"), key=key) == first
+    assert len(door.ears.events) == 1  # accepted once, and said once
+    other = await door.submit(key=IdempotencyKey(client="app", key="order-17", digest="d2"))
+    assert isinstance(other, Reply)
+    assert other.code == 554
+    assert "'order-17' was used for another message" in str(other)
 
 
 async def test_no_room_is_said_before_the_content() -> None:

@@ -2,9 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
@@ -12,7 +10,6 @@ from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import LeaseLost, StoreError, UsageError
 from postbearer.store import (
     Lane,
-    MemorySpool,
     NewDelivery,
     Pause,
     Priority,
@@ -23,24 +20,9 @@ from postbearer.store import (
     Spool,
     Status,
 )
-from postbearer.testing import ManualClock
-from support.spooling import START, TEXT, accept, claim, delivery, ending, message, sqlite, statuses
+from support.spooling import START, TEXT, accept, claim, delivery, ending, message, statuses
 
 MINUTE = 60.0
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(START)
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-async def spool(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Spool]:
-    made: Spool = MemorySpool(clock) if request.param == "memory" else sqlite(tmp_path, clock)
-    found = await made.open()
-    assert found.clean
-    yield made
-    await made.close()
 
 
 async def ids(spool: Spool, query: Query) -> list[str]:

@@ -34,7 +34,7 @@ class Troubled(MemorySpool):
         return Failing(staging, self.errors["write"]) if "write" in self.errors else staging
 
     async def accept(
-        self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]
+        self, message: Message, content: Staging, deliveries: Sequence[NewDelivery], **_: object
     ) -> Sequence[Claimed]:
         self.asked.set()
         if self.held is not None:

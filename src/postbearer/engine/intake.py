@@ -20,11 +20,18 @@ from postbearer.engine.queue_id import new_id
 from postbearer.engine.route import Route, Router, lane_for
 from postbearer.engine.terms import Terms
 from postbearer.envelope import Envelope, Recipient
-from postbearer.errors import SenderNotAllowed, StoreError, StoreFull, UsageError
+from postbearer.errors import (
+    AlreadyAccepted,
+    KeyReused,
+    SenderNotAllowed,
+    StoreError,
+    StoreFull,
+    UsageError,
+)
 from postbearer.message import MAXIMUM_HEADER, Header, Scanner, parse_mailboxes
 from postbearer.observer import Accepted, Observer
 from postbearer.reply import EnhancedStatus, Reply
-from postbearer.store import Message, NewDelivery, Priority, Spool, Staging
+from postbearer.store import IdempotencyKey, Message, NewDelivery, Priority, Spool, Staging
 
 LONGEST_PATH = 50  # Received fields, RFC 5321 6.3
 OWN_PATH = 3  # of them ours
@@ -54,6 +61,7 @@ class Submission:
     helo: str = ""
     protocol: str = "ESMTP"
     size: int | None = None  # declared
+    key: IdempotencyKey | None = None
     checked: bool = False
 
 
@@ -160,10 +168,16 @@ class Intaking:
 
     async def finish(self) -> str | Reply:
         """Make it durable. The id; or why not, and then nothing is kept: but for the 451 of a commit whose
-        fate is not known, which may turn out to be kept after all.
+        fate is not known, which may turn out to be kept after all. Under an idempotency key that is known,
+        the id that was told first.
         """
         try:
             refusal = self._refusal or await self._store()
+        except AlreadyAccepted as known:
+            await self.abort()
+            return known.id
+        except KeyReused as error:
+            refusal = refuse(554, "5.5.0", error.message)
         except StoreFull:
             refusal = NO_ROOM
         except StoreError:
@@ -205,7 +219,9 @@ class Intaking:
             deliveries = [
                 delivery for group in groups.items() for delivery in self._deliveries(places, *group)
             ]
-            claimed = await self._intake.spool.accept(message, self._staging, deliveries)
+            claimed = await self._intake.spool.accept(
+                message, self._staging, deliveries, key=self._submission.key
+            )
         except BaseException:
             places.give_back()
             raise

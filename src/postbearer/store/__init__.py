@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from postbearer.store.records import Claimed as Claimed
     from postbearer.store.records import Entry as Entry
     from postbearer.store.records import Found as Found
+    from postbearer.store.records import IdempotencyKey as IdempotencyKey
     from postbearer.store.records import Lane as Lane
     from postbearer.store.records import Message as Message
     from postbearer.store.records import NewDelivery as NewDelivery
@@ -40,6 +41,7 @@ _EXPORTS = {
         "Claimed",
         "Entry",
         "Found",
+        "IdempotencyKey",
         "Lane",
         "Message",
         "NewDelivery",

@@ -12,11 +12,14 @@ from postbearer.clock import Clock
 from postbearer.envelope import Recipient
 from postbearer.errors import LeaseLost, StoreError, UsageError
 from postbearer.message import BytesContent, Content
+from postbearer.store.keys import refuse_repeated
 from postbearer.store.records import (
+    KEYS_KEPT,
     Attempt,
     Claimed,
     Entry,
     Found,
+    IdempotencyKey,
     Lane,
     Message,
     NewDelivery,
@@ -132,6 +135,8 @@ class MemorySpool:
         self._kept: dict[str, _Kept] = {}
         self._deliveries: dict[int, tuple[_Kept, _Delivery]] = {}
         self._pauses: dict[str, Pause] = {}
+        self._keys: dict[tuple[str, str], tuple[str, str]] = {}  # digest, and id of the message
+        self._gone: dict[str, float] = {}  # messages that are no more, and when they were accepted
         self._numbers = count(1)
 
     async def open(self) -> Found:
@@ -144,9 +149,18 @@ class MemorySpool:
         return MemoryStaging()
 
     async def accept(
-        self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]
+        self,
+        message: Message,
+        content: Staging,
+        deliveries: Sequence[NewDelivery],
+        *,
+        key: IdempotencyKey | None = None,
     ) -> Sequence[Claimed]:
+        if key is not None:
+            refuse_repeated(key, self._keys.get((key.client, key.key)))
         kept = self._keep(message, content, deliveries)
+        if key is not None:
+            self._keys[key.client, key.key] = key.digest, message.id
         pairs = zip(kept.deliveries, deliveries, strict=True)
         return [self._lease(kept, made, new.due) for made, new in pairs if new.at_once]
 
@@ -354,8 +368,13 @@ class MemorySpool:
             if all(each.ended is not None and each.ended < before for each in kept.deliveries)
         ]
         for name in done:
-            for delivery in self._kept.pop(name).deliveries:
+            gone = self._kept.pop(name)
+            self._gone[name] = gone.message.accepted
+            for delivery in gone.deliveries:
                 del self._deliveries[delivery.id]
+        old = {name for name, accepted in self._gone.items() if accepted < before - KEYS_KEPT}
+        self._keys = {key: value for key, value in self._keys.items() if value[1] not in old}
+        self._gone = {name: accepted for name, accepted in self._gone.items() if name not in old}
         return len(done)
 
     async def export(self) -> AsyncIterator[tuple[Entry, Content]]:

@@ -63,6 +63,22 @@ class Message:
     report_of: str = ""  # id of the message this one is a delivery report about: no report about a report
 
 
+KEYS_KEPT = 86_400.0  # seconds that an idempotency key is known at least, and as long as its message is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdempotencyKey:
+    """A client's word that what it submits under `key` is one message, however often it comes.
+
+    `digest` tells whether it is the same again: it is made of what the client sent, since the message that
+    is built of it has a new Date and Message-ID each time.
+    """
+
+    client: str
+    key: str
+    digest: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDelivery:
     """A delivery to be made: which recipients go through which account, in which lane, from when on."""

@@ -10,6 +10,7 @@ from postbearer.store.records import (
     Claimed,
     Entry,
     Found,
+    IdempotencyKey,
     Lane,
     Message,
     NewDelivery,
@@ -44,11 +45,18 @@ class Spool(Protocol):
         ...
 
     async def accept(
-        self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]
+        self,
+        message: Message,
+        content: Staging,
+        deliveries: Sequence[NewDelivery],
+        *,
+        key: IdempotencyKey | None = None,
     ) -> Sequence[Claimed]:
         """Make the message and its deliveries durable, in one synced transaction. After it: 250.
 
         Those that are to be attempted `at_once` may be leased in it: what is returned is. The others wait.
+        With a `key` that is known, nothing is kept: raises `AlreadyAccepted`, or `KeyReused` when it stands
+        for something else. A key is known for a day, and for as long as its message is.
         """
         ...
 

@@ -22,6 +22,7 @@ from postbearer.store.records import (
     Claimed,
     Entry,
     Found,
+    IdempotencyKey,
     Lane,
     Message,
     NewDelivery,
@@ -94,11 +95,22 @@ class SqliteSpool:
         return SqliteStaging(self._writer, next(self._numbers))
 
     async def accept(
-        self, message: Message, content: Staging, deliveries: Sequence[NewDelivery]
+        self,
+        message: Message,
+        content: Staging,
+        deliveries: Sequence[NewDelivery],
+        *,
+        key: IdempotencyKey | None = None,
     ) -> Sequence[Claimed]:
         (number, rest), new, next_lease = _staged(content), tuple(deliveries), self._open.next_lease
+
+        def take(connection: apsw.Connection) -> list[Claimed]:
+            if key is not None:
+                steps.take_key(connection, key, message)
+            return steps.keep(connection, number, message, rest, new, next_lease)
+
         claimed = await self._leasing(
-            lambda connection: steps.keep(connection, number, message, rest, new, next_lease),
+            take,
             names=("accept", "attempt") if any(each.at_once for each in new) else ("accept",),
             quick=len(message.envelope.recipients) <= QUICK,
         )

@@ -9,6 +9,7 @@ import apsw
 from postbearer.address import Address
 from postbearer.errors import LeaseLost, StoreError, UsageError
 from postbearer.store.database import rows
+from postbearer.store.keys import refuse_repeated
 from postbearer.store.letters import (
     DONE,
     LEASED,
@@ -22,7 +23,9 @@ from postbearer.store.letters import (
 )
 from postbearer.store.queries import queries
 from postbearer.store.records import (
+    KEYS_KEPT,
     Claimed,
+    IdempotencyKey,
     Lane,
     Message,
     NewDelivery,
@@ -69,6 +72,13 @@ def unstage(connection: apsw.Connection, number: int) -> bool:
 def _drop_chunks(connection: apsw.Connection, number: int, most: int) -> int:
     connection.execute(SQL["drop-chunks"], (number, most))
     return connection.changes()
+
+
+def take_key(connection: apsw.Connection, key: IdempotencyKey, message: Message) -> None:
+    """Note that `message` is what `key` stands for. Raises `AlreadyAccepted`, `KeyReused`."""
+    refuse_repeated(key, connection.execute(SQL["key"], (key.client, key.key)).fetchone())
+    row = key.client, key.key, key.digest, message.id, message.accepted
+    connection.execute(SQL["add-key"], row)
 
 
 def keep(
@@ -268,7 +278,10 @@ def change(connection: apsw.Connection, message: str, status: Status, now: float
 
 
 def retire(connection: apsw.Connection, before: float) -> tuple[int, bool]:
-    """Remove some messages that came to their end before `before`: how many, and whether there are more."""
+    """Remove some messages that came to their end before `before`: how many, and whether there are more.
+
+    And keys whose messages are gone and that are a day older than that.
+    """
     done = rows(connection, SQL["retirable"], (before, AT_ONCE))
     left = AT_ONCE
     for count, (number,) in enumerate(done):
@@ -276,6 +289,7 @@ def retire(connection: apsw.Connection, before: float) -> tuple[int, bool]:
         if left == 0:  # the message itself goes with the next call, with what there may be left of it
             return count, True
         _drop_message(connection, number)
+    connection.execute(SQL["drop-keys"], (before - KEYS_KEPT, AT_ONCE))
     return len(done), len(done) == AT_ONCE
 
 

@@ -30,6 +30,18 @@ DELETE FROM content WHERE place = -1;
 -- name: add-message
 INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
+-- name: key
+SELECT digest, message FROM idempotency WHERE client = ? AND key = ?;
+
+-- name: add-key
+INSERT INTO idempotency (client, key, digest, message, created) VALUES (?, ?, ?, ?, ?);
+
+-- name: drop-keys
+DELETE FROM idempotency WHERE number IN (
+  SELECT number FROM idempotency
+   WHERE created < ? AND NOT EXISTS (SELECT 1 FROM message WHERE message.id = idempotency.message)
+   ORDER BY created LIMIT ?);
+
 -- name: add-delivery
 INSERT INTO delivery (message, account, priority, client, due, state, lease, attempt, first_tried)
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
