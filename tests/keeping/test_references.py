@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -150,6 +151,19 @@ async def test_command_that_hangs_is_ended() -> None:
     secret = CommandSecret(f"{sys.executable} -c 'import time; time.sleep(60)'", timeout=0.2)
     with pytest.raises(SecretError, match=r"not done within 0\.2 s"):
         await secret.read()
+
+
+async def test_a_command_that_floods_is_ended_as_well() -> None:
+    async with asyncio.timeout(20):
+        with pytest.raises(SecretError, match=r"not done within 0\.2 s"):
+            await CommandSecret("yes", timeout=0.2).read()
+
+
+async def test_a_command_whose_child_has_run_away_with_its_output_is_left() -> None:
+    away = "import os, time; os.fork() or (os.setsid(), time.sleep(5))"
+    async with asyncio.timeout(4):
+        with pytest.raises(SecretError, match=r"not done within 0\.2 s"):
+            await CommandSecret(f'{sys.executable} -c "{away}"', timeout=0.2).read()
 
 
 async def test_command_troubles() -> None:

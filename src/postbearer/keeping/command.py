@@ -108,7 +108,10 @@ async def _end(process: Process) -> None:
         else:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-        await process.wait()
+    # wait() is for the end of the pipes too, and that does not come by itself: reading pauses while a
+    # flood is behind, and a child that made a session of its own may hold the other end for ever.
+    vars(process)["_transport"].close()  # there is no public way
+    await process.wait()
 
 
 def quoted(complaint: bytes) -> str:
