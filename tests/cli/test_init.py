@@ -84,6 +84,22 @@ def test_a_new_user_comes_from_questions_to_a_delivered_message(
     assert b"It works." in received.content
 
 
+def test_what_will_not_do_is_said_in_red_and_not_in_codes(empty: Home) -> None:
+    with Terminal("init", folder=empty.folder, environ=empty.environ, kind="xterm") as person:
+        person.answer("Name or number", "smpt")
+        person.wait_for("✗ 'smpt' is none of these.")
+        person.answer("Name or number", "smtp")
+        person.answer("leaves from", "alerts@example.org")
+        person.answer("A name for the account [alerts]", "Bad!")
+        person.wait_for("✗ the name cannot be 'Bad!'")
+        person.answer("A name for the account [alerts]", "")
+        person.wait_for("command             A program of yours prints the token.\n")
+        person.answer("Name or number [client-credentials]", "")
+        person.answer("host:port", "mail")
+        person.wait_for("✗ servers cannot be 'mail'.")
+    assert "\\x1b" not in person.seen
+
+
 def test_without_questions_options_say_everything(empty: Home, sandbox_microsoft: Sandbox) -> None:
     empty.environ["SHOP_SECRET"] = sandbox_microsoft.client_secret
     options = [word if word != "app" else "sandbox-app" for word in MICROSOFT]

@@ -21,7 +21,7 @@ _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 class Terminal:
     """Runs ``postbearer`` with `arguments` until the ``with`` block ends. `seen` is all that it showed."""
 
-    def __init__(self, *arguments: str, folder: Path, environ: Mapping[str, str]) -> None:
+    def __init__(self, *arguments: str, folder: Path, environ: Mapping[str, str], kind: str = "dumb") -> None:
         self.seen = ""
         self._read = 0  # how much of it was waited for already
         self._master, slave = pty.openpty()
@@ -31,7 +31,7 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             cwd=folder,
-            env={**environ, "TERM": "dumb", "COLUMNS": "200"},
+            env={**environ, "TERM": kind, "COLUMNS": "200"},
             start_new_session=True,
         )
         os.close(slave)

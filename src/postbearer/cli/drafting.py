@@ -84,7 +84,7 @@ class Draft:
         said = {str(name): grant for name, grant in self.preset.grants.items()}
         offered = said or {name: Grant() for name in grant_names()}
         return {
-            name: " ".join(filter(None, (_MEANINGS.get(name, ""), each.note)))
+            name: " ".join(dict.fromkeys(filter(None, (_MEANINGS.get(name, ""), each.note))))
             for name, each in offered.items()
             if each.works != "no" and name in grant_names()
         }

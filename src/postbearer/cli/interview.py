@@ -105,7 +105,7 @@ class Interview:
             try:
                 addition.content()
             except ConfigError as error:
-                refuse(error, addition.name)
+                refuse(error, "the name")
                 addition.name = ""
             else:
                 return
@@ -295,12 +295,18 @@ def say(*lines: str) -> None:
         click.echo(printable(line), err=True)
 
 
+def _no(why: str, what_would: str) -> None:
+    click.echo(f"  {style('✗', 'error', sys.stderr)} {printable(why)}", err=True)
+    if what_would:
+        say(f"    {what_would}")
+
+
 def refuse(error: PostbearerError, what: str = "") -> None:
     """Why an answer will not do, and what would."""
-    key = error.key.rpartition(".")[2] if isinstance(error, ConfigError) else ""
-    say(f"  {style('✗', 'error', sys.stderr)} {' '.join(filter(None, (what or key, error.message)))}")
-    if error.hint:
-        say(f"    {error.hint}")
+    key = error.key if isinstance(error, ConfigError) else ""
+    names = [part for part in key.split(".") if not part.isdecimal()]  # of servers.0: servers
+    named = names[-1] if names else ""
+    _no(" ".join(filter(None, (what or named, error.message))), error.hint)
 
 
 def ask(question: str, usual: str | None = None) -> str:
@@ -328,7 +334,4 @@ def choose(question: str, choices: Mapping[str, str], usual: str | None = None) 
             return answer
         if answer.isdecimal() and 1 <= int(answer) <= len(names):
             return names[int(answer) - 1]
-        say(
-            f"  {style('✗', 'error', sys.stderr)} {answer!r:.60} is none of these.",
-            f"    {did_you_mean(answer, names)}",
-        )
+        _no(f"{answer!r:.60} is none of these.", did_you_mean(answer, names))
