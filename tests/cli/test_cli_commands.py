@@ -125,10 +125,27 @@ def test_a_reference_to_a_named_store_is_tested_too(home: Home) -> None:
         assert "can be read" in ran.out
 
 
-def test_no_secret_is_64(home: Home) -> None:
-    ran = home.run("secret", "seal")
+@pytest.mark.parametrize("name", ["seal", "hash-password"])
+def test_no_secret_is_64(home: Home, name: str) -> None:
+    ran = home.run("secret", name)
     assert ran.code == 64
-    assert "Pipe it in" in ran.err
+    assert f"Pipe it in: pass show mail | postbearer secret {name}" in ran.err
+
+
+@pytest.mark.parametrize("name", ["seal", "hash-password"])
+def test_a_secret_that_is_no_text_is_64(home: Home, name: str) -> None:
+    ran = home.run("secret", name, stdin=b"\xff\xfe")
+    assert (ran.code, "no text in UTF-8" in ran.err) == (64, True)
+
+
+def test_a_change_after_which_the_relay_would_not_start_is_warned_of(home: Home) -> None:
+    second = COMPLETE.replace("[accounts.alerts]", "[accounts.second]")
+    home.write(COMPLETE + second + '[relay]\naccount = "second"\n')
+    assert home.run("config", "set", NAME, "1 s").err.count("\n") == 1
+    ran = home.run("config", "unset", "relay.account")
+    assert ran.code == 0
+    assert "warning: The relay would not start: relay.account: is missing" in ran.err
+    assert "→ Name the account mail leaves from: alerts, second." in ran.err
 
 
 def test_providers_say_what_is_needed(home: Home) -> None:

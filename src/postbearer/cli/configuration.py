@@ -82,6 +82,7 @@ def set_(common: Common, name: str, value: str) -> None:
 
     path = set_key(common.config, name, value, os.environ)
     click.echo(f"{path}: {name} is set.", err=True)
+    _warn_of_relay(common)
 
 
 @command.command("unset")
@@ -94,6 +95,7 @@ def unset(common: Common, name: str) -> None:
 
     path = unset_key(common.config, name, os.environ)
     click.echo(f"{path}: {name} is gone.", err=True)
+    _warn_of_relay(common)
 
 
 @command.command("validate")
@@ -114,6 +116,15 @@ def validate(common: Common) -> None:
         warn(f"{each.file}:{each.line}: {each.key}: {each.message}", each.hint)
     count = f"{len(accounts)} account{'' if len(accounts) == 1 else 's'}"
     click.echo(f"{configuration.path} is right: {count}.")
+
+
+def _warn_of_relay(common: Common) -> None:
+    """Tell of what `serve` would refuse now. It is no error: a listener and its certificate are two keys."""
+    try:
+        _validate_relay(common, common.configuration())
+    except ConfigError as error:
+        for each in error.problems:
+            warn(f"The relay would not start: {each.key}: {each.message}", each.hint)
 
 
 def _validate_relay(common: Common, configuration: Configuration) -> None:

@@ -108,10 +108,15 @@ def _given(prompt: str = "Secret", *, confirmed: bool = False) -> Secret:
     if sys.stdin.isatty():
         text = click.prompt(prompt, hide_input=True, confirmation_prompt=confirmed, err=True)
     else:
-        text = sys.stdin.buffer.read(_LARGEST + 1).decode("utf-8", "strict")
+        try:
+            text = sys.stdin.buffer.read(_LARGEST + 1).decode("utf-8", "strict")
+        except UnicodeDecodeError:
+            hint = "Secrets are texts: convert it first."
+            raise UsageError("That is no text in UTF-8.", hint=hint) from None
         text = text.removesuffix("\n").removesuffix("\r")
     if not text:
-        raise UsageError("No secret was given.", hint="Pipe it in: pass show mail | postbearer secret seal")
+        this = click.get_current_context().command_path
+        raise UsageError("No secret was given.", hint=f"Pipe it in: pass show mail | {this}")
     if len(text) > _LARGEST:
         raise UsageError("That is too long for a secret.")
     return Secret(text)
