@@ -204,6 +204,7 @@ def test_a_redirect_that_leads_elsewhere_is_always_pasted(home: Home, postbearer
         ("http://127.0.0.1/?code=abc", 77, "no state"),
         ("https://login.example.org/somewhere", 77, "holds no code"),
         ("not-a-good-code", 77, "AADSTS54005"),
+        ("not-a-good-code", 77, "Begin again, and be quick"),
         ("", 64, "Nothing was pasted"),
     ],
 )
@@ -361,9 +362,11 @@ def test_no_output_shows_a_secret(account: Home, postbearer_sandbox: Sandbox) ->
 @pytest.mark.parametrize("grant", ["device-code", "authorization-code"])
 def test_a_code_is_typed_elsewhere(home: Home, postbearer_sandbox: Sandbox, grant: str) -> None:
     configure(home, postbearer_sandbox, grant)
-    with login(home, *(["--device"] if grant == "authorization-code" else [])) as one:
+    how = ["--device"] if grant == "authorization-code" else []
+    with login(home, *how, "--timeout", "3m") as one:
         code = one.read_until("Open .*").split()[-1]
         assert f"{postbearer_sandbox.url}/device" in one.shown
+        one.read_until("Waiting for you, 3 min at most.")
         postbearer_sandbox.authorization.approve(code, ME)
         ran = one.end()
     assert ran.code == 0, ran.err

@@ -41,6 +41,7 @@ def test_the_current_folder_is_never_looked_at(
     with pytest.raises(ConfigError, match="no configuration file") as caught:
         find(None, {"HOME": str(tmp_path / "home")})
     assert SYSTEM_FILE in caught.value.hint
+    assert "Make one by `postbearer init`" in caught.value.hint
 
 
 def test_a_named_file_that_is_not_there_is_told(tmp_path: Path) -> None:

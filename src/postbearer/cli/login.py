@@ -14,6 +14,7 @@ import click
 
 from postbearer.cli.options import Common, common_options, duration, json_option, pass_common
 from postbearer.cli.output import print_json, printable, warn
+from postbearer.cli.shown import age
 from postbearer.cli.waking import wake_relay
 from postbearer.errors import ConfigError, GrantRefused, TokenUnavailable, UsageError
 
@@ -182,7 +183,7 @@ class _Login:
         one = DeviceSignIn(self.grant, self.account.endpoint, self.clock, self.account.name)
         try:
             async with asyncio.timeout(timeout):
-                answer = await one.run(_show_code)
+                answer = await one.run(lambda invitation: _show_code(invitation, timeout))
         except TimeoutError:
             raise self._late(f"Nobody typed the code within {timeout:g} s.") from None
         await self._keep(answer)
@@ -239,9 +240,10 @@ def _tell(refused: GrantRefused) -> None:
     warn(f"{refused.message} Still waiting.", refused.hint)
 
 
-def _show_code(invitation: Invitation) -> None:
+def _show_code(invitation: Invitation, timeout: float | None) -> None:
+    patience = invitation.seconds if timeout is None else min(invitation.seconds, timeout)
     _say(f"Open {invitation.url} in any browser and type {invitation.code}")
-    _say(f"Waiting for you, {invitation.seconds / 60:.0f} minutes at most.")
+    _say(f"Waiting for you, {age(patience)} at most.")
 
 
 def _open_browser(url: str) -> bool:

@@ -39,7 +39,8 @@ def find(named: str | None, environ: Mapping[str, str]) -> str:
     raise _error(
         "There is no configuration file.",
         file=places[0] if len(places) == 1 else "",
-        hint=f"Looked for {', '.join(places)}. Write one, or name it with --config or POSTBEARER_CONFIG.",
+        hint=f"Looked for {', '.join(places)}. Make one by `postbearer init`, "
+        "or name it with --config or POSTBEARER_CONFIG.",
     )
 
 

@@ -14,16 +14,18 @@ from typing import ClassVar, Self
 from urllib.parse import quote, urlencode
 
 from postbearer.clock import Clock
-from postbearer.errors import ConfigError
+from postbearer.errors import ConfigError, GrantRefused
 from postbearer.http import check_url
 from postbearer.oauth.discovery import Metadata
-from postbearer.oauth.endpoint import Endpoint, TokenRequest, read_answer
+from postbearer.oauth.endpoint import SIGN_IN_AGAIN, Endpoint, TokenRequest, read_answer
 from postbearer.oauth.grants import GrantContext, client_fields
 from postbearer.oauth.jwt import encoded
 from postbearer.oauth.person import PersonGrant, accepted
 from postbearer.oauth.redirect import RedirectReader
 from postbearer.oauth.token import TokenAnswer
 from postbearer.secret import Secret
+
+_CODE_ENDS = "Begin again, and be quick: a code is good for some minutes, and once."
 
 
 def _random() -> Secret:
@@ -124,7 +126,11 @@ class CodeSignIn:
         }
         response = await self.endpoint.send(TokenRequest(self.endpoint.url, form, headers), self.account)
         sent = [code, self._verifier, *read.values()]
-        answer = read_answer(
-            response, self.endpoint.url, account=self.account, secrets=sent, now=self.clock.now()
-        )
+        try:
+            answer = read_answer(
+                response, self.endpoint.url, account=self.account, secrets=sent, now=self.clock.now()
+            )
+        except GrantRefused as refused:
+            refused.hint = refused.hint.replace(SIGN_IN_AGAIN, _CODE_ENDS)
+            raise
         return accepted(answer, self.grant, self.account)

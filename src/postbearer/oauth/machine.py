@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+from postbearer.errors import GrantRefused
 from postbearer.oauth.endpoint import TokenRequest, read_answer
 from postbearer.oauth.grants import Asks, Exchange, GrantContext, TokenGrant
+
+_HINT = "Is this a machine of Google's with a service account? Anywhere else it takes a key file."
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,10 @@ class GoogleMachine(TokenGrant):
             headers=headers,
             method="GET",
             link_local=True,
-            hint="Is this a machine of Google's with a service account? Anywhere else it takes a key file.",
+            hint=_HINT,
         )
-        return read_answer(response, url, account=context.account, now=context.now)
+        try:
+            return read_answer(response, url, account=context.account, now=context.now)
+        except GrantRefused as refused:
+            refused.hint = _HINT  # no key of ours names its address
+            raise

@@ -86,6 +86,6 @@ class ManagedIdentity(TokenGrant):
                 code=refused.code,
                 who="tenant admin",
                 hint="Assign a managed identity to this machine, name it by client-id if there are "
-                "several, and give it the permission to send.",
+                "several, and give it the permission that is missing.",
                 configuration=True,
             ) from None
