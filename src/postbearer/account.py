@@ -35,6 +35,7 @@ TlsMode = Literal["implicit", "starttls", "none-loopback"]
 _USERS = ("user", "username", "subject")  # what grants call the person they act for
 
 OVERFLOW_AFTER = 300.0  # seconds
+_SPREAD = 0.1  # of the refresh margin: hosts that were started together do not renew together
 
 
 class Options(TypedDict, total=False):
@@ -220,6 +221,7 @@ class Account:
             store=store,
             clock=clock,
             margin=self.refresh_margin,
+            spread=_SPREAD,
             maximum_lifetime=self.maximum_token_lifetime,
             observer=observer,
         )

@@ -70,8 +70,8 @@ class Assembly:
 
     def account(self, name: str) -> Account:
         """The account `name`. Raises `ConfigError` with the place of what is wrong."""
-        settings = _with_platform(self.configuration.account(name), self._environ)
         with self.placing(name):
+            settings = self._with_platform(self.configuration.account(name))
             chosen = self.configuration.preset(settings)
             grant = self._grant(settings, chosen)
             options = self._options(name, settings)
@@ -99,6 +99,23 @@ class Assembly:
             self.state,
             clock=clock or SystemClock(),
             observer=observer or Silent(),
+        )
+
+    def _with_platform(self, settings: AccountSettings) -> AccountSettings:
+        """With what the platform tells pods with a federated identity, where they do not say it."""
+        if settings.grant != "workload-identity":
+            return settings
+        environ = self._environ
+        file, authority = environ.get("AZURE_FEDERATED_TOKEN_FILE"), environ.get("AZURE_AUTHORITY_HOST")
+        cloud = settings.cloud
+        if authority and not cloud and not settings.token_url:
+            cloud = _cloud(self.configuration.preset(settings), authority)
+        return msgspec.structs.replace(
+            settings,
+            client_id=settings.client_id or environ.get("AZURE_CLIENT_ID"),
+            tenant=settings.tenant or environ.get("AZURE_TENANT_ID"),
+            assertion=settings.assertion or (f"file:{file}" if file else None),
+            cloud=cloud,
         )
 
     @property
@@ -157,17 +174,19 @@ def _named_store(table: Mapping[str, Any]) -> SecretStore:
     return configured(table["type"], settings, parse_duration(table.get("cache", 0)))
 
 
-def _with_platform(settings: AccountSettings, environ: Mapping[str, str]) -> AccountSettings:
-    """The settings with what the platform tells pods with a federated identity, where they do not say it."""
-    if settings.grant != "workload-identity":
-        return settings
-    file = environ.get("AZURE_FEDERATED_TOKEN_FILE")
-    return msgspec.structs.replace(
-        settings,
-        client_id=settings.client_id or environ.get("AZURE_CLIENT_ID"),
-        tenant=settings.tenant or environ.get("AZURE_TENANT_ID"),
-        assertion=settings.assertion or (f"file:{file}" if file else None),
-    )
+def _cloud(known: Preset, authority: str) -> str | None:
+    """The cloud whose login server a platform names, if that says which. Raises `ConfigError`."""
+    names = known.clouds_at(authority)
+    if not names:
+        return None  # not a login server of this provider's
+    first, *others = names
+    if others:
+        raise ConfigError(
+            f"The platform's AZURE_AUTHORITY_HOST fits the clouds {' and '.join(names)}.",
+            key="cloud",
+            hint=f'Add cloud = "{first}", or the other one.',
+        )
+    return first
 
 
 def _client(settings: AccountSettings, chosen: Preset) -> dict[str, Any]:

@@ -104,6 +104,10 @@ def test_without_a_table_the_vault_and_its_tenant_are_known(monkeypatch: pytest.
     assert "https://contoso.vault.azure.net" in shown
     assert "https://login.microsoftonline.com/contoso.example.org/oauth2/v2.0/token" in shown
     assert_absent(PROOF, shown)
+    monkeypatch.setenv("AZURE_AUTHORITY_HOST", "https://login.partner.microsoftonline.cn/")
+    shown = repr(source("azure-key-vault:contoso/mail"))
+    assert "https://contoso.vault.azure.cn" in shown
+    assert "https://login.partner.microsoftonline.cn/" in shown
 
 
 def forbidden(message: str, code: str) -> Answer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -13,7 +14,7 @@ from joserfc import jwt
 from joserfc.jwk import RSAKey
 
 from postbearer.assembly import Assembly
-from postbearer.errors import GrantRefused
+from postbearer.errors import ConfigError, GrantRefused
 from postbearer.keeping import StateFolder
 from postbearer.oauth import GrantContext, JwtBearer
 from postbearer.secret import Secret
@@ -160,3 +161,62 @@ async def test_the_platform_names_client_and_assertion(
     await assembled(tmp_path, server, 'grant = "workload-identity"', environ).token_source("alerts").token()
     (asked,) = server.asked
     assert (asked.form["client_id"], asked.form["client_assertion"]) == ("pod", "platform.assertion.x")
+
+
+POD = """
+[accounts.alerts]
+provider = "microsoft"
+address = "alerts@example.org"
+grant = "workload-identity"
+client-id = "pod"
+tenant = "example.org"
+assertion = "file:federated"
+"""
+
+
+@pytest.mark.parametrize(
+    ("authority", "keys", "host", "server"),
+    [
+        ("https://login.microsoftonline.com/", "", "login.microsoftonline.com", "smtp.office365.com"),
+        (
+            "https://login.partner.microsoftonline.cn",
+            "",
+            "login.partner.microsoftonline.cn",
+            "smtp.partner.outlook.cn",
+        ),
+        (
+            "https://login.microsoftonline.us/",
+            'cloud = "dod"',
+            "login.microsoftonline.us",
+            "outlook-dod.office365.us",
+        ),
+        (
+            "https://login.microsoftonline.us/",
+            'cloud = "global"',
+            "login.microsoftonline.com",
+            "smtp.office365.com",
+        ),
+        ("https://login.example.org/", "", "login.microsoftonline.com", "smtp.office365.com"),
+    ],
+)
+def test_the_platform_names_the_cloud(
+    tmp_path: Path, authority: str, keys: str, host: str, server: str
+) -> None:
+    account = pod(tmp_path, authority, keys).account("alerts")
+    assert urlsplit(account.endpoint.url).hostname == host
+    assert account.smarthost.servers[0].host == server
+    (scope,) = getattr(account.grant, "scopes", ())
+    assert scope.endswith("/.default")
+    assert (scope == "https://partner.outlook.cn/.default") == host.endswith(".cn")
+
+
+def test_a_login_server_of_two_clouds_leaves_the_choice(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="AZURE_AUTHORITY_HOST fits the clouds gcc-high and dod") as caught:
+        pod(tmp_path, "https://login.microsoftonline.us/").account("alerts")
+    assert caught.value.key == "accounts.alerts.cloud"
+    assert 'cloud = "gcc-high"' in caught.value.hint
+
+
+def pod(folder: Path, authority: str, keys: str = "") -> Assembly:
+    (folder / "postbearer.toml").write_text(f"{POD}{keys}\n")
+    return Assembly.load(folder / "postbearer.toml", environ={"AZURE_AUTHORITY_HOST": authority})

@@ -50,6 +50,24 @@ async def test_the_life_begins_before_the_request(
     assert token.lifetime == 100
 
 
+async def test_sources_that_began_together_do_not_renew_together(
+    server: TokenServer, clock: ManualClock
+) -> None:
+    grant = ClientCredentials("relay", Secret("client-secret"))
+    sources = [
+        CachedSource(grant, Endpoint(server.url), clock=clock, margin=600.0, spread=0.1) for _ in range(40)
+    ]
+    asked = []
+    for wait in (0.0, 3600.0 - 661, 31.0, 30.0):  # until 600 s are left
+        clock.advance(wait)
+        for each in sources:
+            await each.token()
+        asked.append(len(server.asked))
+    assert asked[:2] == [40, 40]
+    assert 40 < asked[2] < 80  # each renews up to a tenth of the margin earlier, at random
+    assert asked[3] == 80
+
+
 async def test_a_margin_longer_than_the_life_shrinks_to_half(
     make: Make, server: TokenServer, clock: ManualClock
 ) -> None:

@@ -87,7 +87,7 @@ def open_azure(rest: str, place: Place) -> KeyVaultSecret:
             hint="Write the name alone: contoso for https://contoso.vault.azure.net.",
         )
     given = StoreSettings(place, reference)
-    domain = _DOMAINS[given.text("cloud", default="global")]
+    domain = _DOMAINS[_cloud(given)]
     url = given.text("endpoint", default=f"https://{{vault}}.{domain}").replace("{vault}", vault)
     desk = Desk("Azure Key Vault", url.rstrip("/"), reference, given.text("ca-file"), place.clock)
     grant = _grant(given, f"https://{domain}/.default")
@@ -110,6 +110,12 @@ def _grant(given: StoreSettings, scope: str) -> Grant:
     return resolved(machine.on(os.environ), given.source)
 
 
+def _cloud(given: StoreSettings) -> str:
+    """What is set, or what the platform's login server tells; gcc-high and dod have vaults in one domain."""
+    authority = os.environ.get("AZURE_AUTHORITY_HOST", "")
+    return given.text("cloud") or next(iter(preset("microsoft").clouds_at(authority)), "global")
+
+
 def _client_id(given: StoreSettings) -> str:
     return given.needed("client-id", "AZURE_CLIENT_ID")
 
@@ -117,7 +123,7 @@ def _client_id(given: StoreSettings) -> str:
 def _token_url(given: StoreSettings) -> str:
     if given.text("token-url"):
         return given.url("token-url")
-    microsoft = preset("microsoft").in_cloud(given.text("cloud", default="global"))
+    microsoft = preset("microsoft").in_cloud(_cloud(given))
     try:
         return microsoft.endpoint(microsoft.token_url, given.needed("tenant", "AZURE_TENANT_ID"))
     except ConfigError as error:

@@ -1,7 +1,7 @@
 """The identity that a cloud gives its machines: a token from the metadata service, no secret anywhere.
 
-Azure's two forms: the instance metadata service of virtual machines, and the endpoint that App Service,
-Functions and Container Apps name in ``IDENTITY_ENDPOINT``.
+Azure's three forms: the instance metadata service of virtual machines, the endpoint that App Service,
+Functions and Container Apps name in ``IDENTITY_ENDPOINT``, and the agent of Azure Arc.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import ClassVar
 from urllib.parse import urlencode
 
 from postbearer.errors import GrantRefused, TokenUnavailable
+from postbearer.oauth.arc import agent, key_folder, proof
 from postbearer.oauth.endpoint import TokenRequest, read_answer
 from postbearer.oauth.grants import Asks, Exchange, GrantContext, TokenGrant
 from postbearer.oauth.inputs import SecretInput
@@ -20,7 +21,7 @@ from postbearer.secret import Secret
 _PATH = "/metadata/identity/oauth2/token"
 METADATA_SERVICE = f"http://169.254.169.254{_PATH}"
 
-_VERSIONS = {False: "2018-02-01", True: "2019-08-01"}  # of the service: without a header secret, and with one
+_MACHINE, _APP_SERVICE, _ARC = "2018-02-01", "2019-08-01", "2020-06-01"  # versions of the services
 _NOT_YET = {404, 410}  # the identity is being assigned, or the service is being replaced: it comes back
 _ALL = "/.default"
 
@@ -30,7 +31,8 @@ class ManagedIdentity(TokenGrant):
     """What the machine is, to its cloud. `client_id` chooses one of several identities.
 
     `endpoint` and `header` are what the platform says in ``IDENTITY_ENDPOINT`` and ``IDENTITY_HEADER``;
-    without a header it is the instance metadata service. `scopes` names the one resource to ask for.
+    without a header it is the instance metadata service, or the agent of Azure Arc, which leaves its keys
+    in the folder `keys`. `scopes` names the one resource to ask for.
     """
 
     name: ClassVar[str] = "managed-identity"
@@ -40,6 +42,7 @@ class ManagedIdentity(TokenGrant):
     client_id: str = ""
     endpoint: str = METADATA_SERVICE
     header: SecretInput | None = field(default=None, repr=False)
+    keys: str = ""
     scopes: Sequence[str] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
 
@@ -47,26 +50,39 @@ class ManagedIdentity(TokenGrant):
         """The same on the platform that `environ` tells of."""
         if "IDENTITY_ENDPOINT" in environ and "IDENTITY_HEADER" in environ:
             return replace(self, endpoint=environ["IDENTITY_ENDPOINT"], header="env:IDENTITY_HEADER")
-        host = environ.get("AZURE_POD_IDENTITY_AUTHORITY_HOST")  # something that stands in for the service
-        return replace(self, endpoint=f"{host.rstrip('/')}{_PATH}") if host else self
+        if host := environ.get("AZURE_POD_IDENTITY_AUTHORITY_HOST"):  # it stands in for the service
+            return replace(self, endpoint=f"{host.rstrip('/')}{_PATH}")
+        arc = agent(environ)
+        return replace(self, endpoint=arc, keys=key_folder(environ)) if arc else self
 
     def request(self, context: GrantContext) -> Exchange:
         secret = context.secrets.get("header")
+        if self.keys and self.client_id:
+            raise self._refused(
+                context, "Azure Arc gives a machine one identity only.", "Leave client-id out."
+            )
         # The service takes a resource, where the token endpoint takes a scope: the same without its end.
         query = {
-            "api-version": _VERSIONS[secret is not None],
+            "api-version": _APP_SERVICE if secret else _ARC if self.keys else _MACHINE,
             "resource": " ".join(self.scopes).removesuffix(_ALL),
             **({"client_id": self.client_id} if self.client_id else {}),
             **self.extra,
         }
         headers: dict[str, str | Secret] = {"X-IDENTITY-HEADER": secret} if secret else {"Metadata": "true"}
-        response = yield TokenRequest(
+        request = TokenRequest(
             f"{self.endpoint}?{urlencode(query)}",
             headers=headers,
             method="GET",
             link_local=True,
             hint="Is this a machine of Azure that has a managed identity?",
         )
+        response = yield request
+        secrets = list(context.secrets.values())
+        if response.status == 401 and self.keys:
+            key = proof(response, self.keys, context.account)
+            secrets.append(key)
+            told = Secret(f"Basic {key.reveal()}")  # as it stands: the agent wants no base64 of it
+            response = yield replace(request, headers={**headers, "Authorization": told})
         if response.status in _NOT_YET:
             raise TokenUnavailable(
                 f"The platform has no identity for this machine yet (HTTP {response.status}).",
@@ -74,18 +90,20 @@ class ManagedIdentity(TokenGrant):
                 code=f"http_{response.status}",
                 hint="It takes a minute after it was assigned.",
             )
-        secrets = context.secrets.values()
         try:
             return read_answer(
                 response, self.endpoint, account=context.account, secrets=secrets, now=context.now
             )
         except GrantRefused as refused:
-            raise GrantRefused(
+            raise self._refused(
+                context,
                 refused.message,
-                account=context.account,
-                code=refused.code,
-                who="tenant admin",
-                hint="Assign a managed identity to this machine, name it by client-id if there are "
+                "Assign a managed identity to this machine, name it by client-id if there are "
                 "several, and give it the permission that is missing.",
-                configuration=True,
+                refused.code,
             ) from None
+
+    def _refused(self, context: GrantContext, text: str, hint: str, code: str = "arc") -> GrantRefused:
+        return GrantRefused(
+            text, account=context.account, code=code, who="tenant admin", hint=hint, configuration=True
+        )

@@ -8,6 +8,7 @@ Lifetimes run on the monotonic clock from *before* the request; the wall clock i
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Protocol
@@ -51,9 +52,10 @@ class TokenSource(Protocol):
 class CachedSource:
     """A `TokenSource` that asks `grant` at `endpoint` only when it must.
 
-    `margin` and `maximum_lifetime` are in seconds. `store` keeps tokens between runs and shares them
-    between processes; without one they live and die with this object. May be used from any number of
-    event loops and threads.
+    `margin` and `maximum_lifetime` are in seconds. Up to the share `spread` of the margin is added to it at
+    random, so that many sources that began together do not ask together. `store` keeps tokens between runs
+    and shares them between processes; without one they live and die with this object. May be used from any
+    number of event loops and threads.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class CachedSource:
         store: GrantStore | None = None,
         clock: Clock | None = None,
         margin: float = MARGIN,
+        spread: float = 0.0,
         maximum_lifetime: float | None = None,
         observer: Observer | None = None,
     ) -> None:
@@ -73,7 +76,7 @@ class CachedSource:
         self._account = account
         self._store = store or MemoryStore()
         self._clock = clock or SystemClock()
-        self._margin = margin
+        self._margin = margin * (1 + spread * random.random())  # noqa: S311 - no secret
         self._cap = maximum_lifetime if maximum_lifetime is not None else float("inf")
         self._observer = observer or Silent()
         self._flight: Flight[Token] = Flight()

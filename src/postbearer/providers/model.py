@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from typing import Literal
+from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Struct
@@ -164,6 +165,11 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     def steps(self, grant: GrantName) -> tuple[Step, ...]:
         """What has to be set up at the provider before `grant` yields mail."""
         return tuple(step for step in self.setup if not step.grants or grant in step.grants)
+
+    def clouds_at(self, authority: str) -> tuple[str, ...]:
+        """The names of the clouds whose login server is at the address `authority`."""
+        host = urlsplit(authority).hostname
+        return tuple(name for name, cloud in self.clouds.items() if cloud.words.get("authority") == host)
 
     def in_cloud(self, name: str = "") -> Preset:
         """The preset for one of the provider's clouds; the first one if none was chosen yet.
