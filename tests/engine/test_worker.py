@@ -96,7 +96,9 @@ async def test_a_message_that_cannot_be_kept_keeps_no_place() -> None:
         assert await relay.statuses(message) == ["delivered"]
 
 
-async def full(message: Message, content: Staging, deliveries: Sequence[NewDelivery]) -> Sequence[Claimed]:
+async def full(
+    message: Message, content: Staging, deliveries: Sequence[NewDelivery], *, key: object = None
+) -> Sequence[Claimed]:
     raise StoreFull("Full.")
 
 
