@@ -25,6 +25,10 @@ WITH RECURSIVE up (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < ?)
 INSERT INTO delivery (message, account, priority, client, due)
 SELECT (SELECT min(number) FROM message), ?, 1, 'app', n FROM up
 """
+RECIPIENTS = """
+INSERT INTO recipient (delivery, address, notify, orcpt)
+SELECT id, 'you@example.org', '', '' FROM delivery WHERE account = ?
+"""
 
 
 async def accept(spool: SqliteSpool, name: str, account: str) -> None:
@@ -92,6 +96,7 @@ async def claims(spool: SqliteSpool, account: str, times: int = 200) -> tuple[fl
 def fill(path: Path, rows: int) -> None:
     connection = apsw.Connection(str(path))
     connection.execute(FILL, (rows, "spent"))
+    connection.execute(RECIPIENTS, ("spent",))
     connection.close()
 
 
@@ -125,6 +130,9 @@ async def main(messages: int, rows: int) -> None:
             quick, slow = await claims(short, "work"), await claims(long, "work")
         print(f"claim  {quick[1]:6.0f} µs behind 1,000 of another account, {slow[1]:6.0f} µs behind {rows:,}")
         print(f"lanes  {quick[0]:6.0f} µs, {slow[0]:6.0f} µs")
+        began = time.perf_counter()
+        await long.statistics()
+        print(f"stats of {rows:,} in {(time.perf_counter() - began) * 1e3:.1f} ms")
         print(f"claim of the long lane itself {(await claims(long, 'spent'))[1]:6.0f} µs")
         await short.close()
         await long.close()

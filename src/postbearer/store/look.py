@@ -28,6 +28,7 @@ from postbearer.store.records import (
 )
 
 SQL = queries("look")
+FEW = 10_000  # recipients that are looked at one by one in a moment
 NEXT_LANE = queries("queue")["next-lane"]
 LATE, TARGETS = queries("queue")["late"], queries("queue")["targets"]
 
@@ -124,8 +125,9 @@ def statistics(connection: apsw.Connection) -> Statistics:
         status = STATUSES[letter]
         counts[status] = counts.get(status, 0) + count
         accounts.setdefault(account, {})[status] = count
-    oldest = connection.execute(SQL["oldest"]).fetchone()
-    return Statistics(counts=counts, by_account=accounts, oldest=oldest[0] if oldest else None)
+    pending = sum(count for status, count in counts.items() if not status.final)
+    oldest = connection.execute(SQL["oldest-of-few" if pending < FEW else "oldest-of-many"]).get
+    return Statistics(counts=counts, by_account=accounts, oldest=oldest)
 
 
 def late(connection: apsw.Connection, account: str, before: float, after: int, most: int) -> list[Claimed]:

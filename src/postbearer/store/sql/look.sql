@@ -71,10 +71,18 @@ EXISTS (SELECT 1 FROM delivery JOIN recipient ON recipient.delivery = delivery.i
 SELECT DISTINCT message FROM delivery WHERE message > ? AND state <> 'x' ORDER BY message LIMIT ?;
 
 -- name: count
-SELECT delivery.account, iif(delivery.state = 'l' AND recipient.state IN ('r', 'd'), 'l', recipient.state),
-       count(*)
-  FROM recipient JOIN delivery ON delivery.id = recipient.delivery
- GROUP BY 1, 2;
+-- What is under way is few, and found by the index of leases.
+WITH away AS (
+  SELECT delivery.account, recipient.state, count(*) AS count
+    FROM delivery JOIN recipient ON recipient.delivery = delivery.id
+   WHERE delivery.state = 'l' AND recipient.state IN ('r', 'd')
+   GROUP BY 1, 2
+)
+SELECT account, state, sum(count)
+  FROM (SELECT account, state, count FROM tally
+        UNION ALL SELECT account, state, -count FROM away
+        UNION ALL SELECT account, 'l', count FROM away)
+ GROUP BY 1, 2 HAVING sum(count) > 0;
 
 -- name: waiting
 -- One part for each of the indexes that hold nothing else.
@@ -84,10 +92,19 @@ SELECT pending.account, count(DISTINCT pending.message), min(message.accepted)
   JOIN message ON message.number = pending.message
  GROUP BY pending.account;
 
--- name: oldest
+-- name: oldest-of-many
+-- From the oldest message on: with many open ones, the first is soon found.
 SELECT accepted FROM message
  WHERE EXISTS (SELECT 1 FROM delivery WHERE delivery.message = message.number AND state <> 'x')
  ORDER BY accepted LIMIT 1;
+
+-- name: oldest-of-few
+-- From the open deliveries on, by the indexes that hold nothing else.
+SELECT min(message.accepted)
+  FROM (SELECT message FROM delivery WHERE state = 'w'
+        UNION ALL SELECT message FROM delivery WHERE state = 'l'
+        UNION ALL SELECT message FROM delivery WHERE state = 'h') AS pending
+  JOIN message ON message.number = pending.message;
 
 -- name: pauses
 SELECT account, since, reason, remedy, probe, probes FROM pause ORDER BY since;
