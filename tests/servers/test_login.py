@@ -106,3 +106,20 @@ def test_who_turns_back_at_the_page_is_told(
     assert result.returncode == 77
     assert b"access_denied: End-User aborted interaction" in result.stderr
     assert "declined" in browser.page.text
+
+
+def test_a_code_is_typed_into_a_browser_elsewhere(
+    postbearer: Command, authorization_server: AuthorizationServer, sink: Sink
+) -> None:
+    process, browser = postbearer.start("login", "alerts", "--device"), Browser()
+    assert process.stderr is not None
+    told = process.stderr.readline().decode()  # Open URL in any browser and type CODE
+    browser.open(told.split()[1])
+    browser.submit(user_code=told.split()[-1])
+    browser.submit()  # it is this device
+    browser.submit(login=SENDER, password="any")
+    browser.submit()  # consent
+    result = ended(process)
+    assert result.returncode == 0, result.stderr
+    assert postbearer.send().returncode == 0
+    assert sink.wait_for(1)[0].sender == SENDER

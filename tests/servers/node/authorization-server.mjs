@@ -24,7 +24,7 @@ const CLIENTS = {
   browser: {
     token_endpoint_auth_method: 'none',
     application_type: 'native',
-    grant_types: ['authorization_code', 'refresh_token'],
+    grant_types: ['authorization_code', 'refresh_token', 'urn:ietf:params:oauth:grant-type:device_code'],
     response_types: ['code'],
     redirect_uris: ['http://127.0.0.1'],
     scope: `openid ${SCOPE} offline_access`,
@@ -98,6 +98,7 @@ const configuration = {
     ClientCredentials: (_ctx, token) => clients[token.clientId].extra.lifetime,
   },
   features: {
+    deviceFlow: { enabled: true, charset: 'digits' },
     devInteractions: { enabled: true }, // pages that let anybody in, by any name
     clientCredentials: { enabled: true },
     introspection: { enabled: true, allowedPolicy: () => true },
