@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -16,13 +17,13 @@ from postbearer.daemon.tending import Tending
 from postbearer.errors import GrantRefused
 from postbearer.forecast import DAY
 from postbearer.keeping import StateFolder
-from postbearer.oauth import keep_sign_in
+from postbearer.oauth import RefreshToken, keep_sign_in
 from postbearer.oauth.token import TokenAnswer
 from postbearer.observer import AccountPaused, AccountResumed, Warned
-from postbearer.secret import Secret
+from postbearer.secret import ByPlace, Secret
 from postbearer.store import Pause
 from postbearer.testing import Faults, Sandbox, TokenFault
-from support.relay import Ears, Relay, WaitingClock, relaying
+from support.relay import Ears, Relay, WaitingClock, relaying, rules
 
 REVOKED = GrantRefused("The grant was refused (invalid_grant).", code="invalid_grant", hint="Sign in again.")
 PASSWORD = 'authentication = "password"\npassword = "file:secret"\n'
@@ -202,6 +203,46 @@ async def test_a_reload_takes_up_a_secret_that_changed_in_its_place(tmp_path: Pa
         await desk.look()
         assert (await source.token()).access != before.access
         assert right not in "".join(map(str, desk.relay.events))
+
+
+async def test_an_account_that_a_reload_is_about_to_bring_waits_for_the_next_look(tmp_path: Path) -> None:
+    async with tending(tmp_path) as desk:
+        new = replace(desk.account, name="new")
+        desk.tending.use({"alerts": desk.account, "new": new})
+        await desk.look()
+        assert desk.relay.said(Warned) == []
+
+
+class Removing(ByPlace):
+    """A new secret, and while it is read a reload takes the account away."""
+
+    reference = "env:NEW"
+
+    def __init__(self, relay: Relay) -> None:
+        self.relay = relay
+
+    def place(self) -> tuple[object, ...]:
+        return (self.reference,)
+
+    async def read(self) -> Secret:
+        await self.relay.worker.reload({}, rules())
+        return Secret("second")
+
+
+async def test_an_account_that_a_reload_takes_away_meanwhile_is_left_alone(tmp_path: Path) -> None:
+    async with tending(tmp_path) as desk:
+        await desk.fail()
+        await desk.look()
+        assert isinstance(desk.account.grant, RefreshToken)
+        desk.tending._accounts = {  # its secret is read as it is about to go
+            "alerts": replace(
+                desk.account, grant=replace(desk.account.grant, client_secret=Removing(desk.relay))
+            )
+        }
+        watching = asyncio.ensure_future(desk.tending.run())
+        await desk.relay.settle()
+        assert (watching.done(), dict(desk.relay.worker.outlets)) == (False, {})
+        watching.cancel()
 
 
 # Idle sign-ins ------------------------------------------------------------------------------------

@@ -285,6 +285,24 @@ async def test_a_defect_of_one_way_does_not_silence_the_others(tmp_path: Path, h
     assert "met a defect: ZeroDivisionError()" in telling.warnings[0]
 
 
+async def test_a_way_may_be_taken_away_while_it_is_called(tmp_path: Path) -> None:
+    clock = ManualClock()
+
+    class Leaving:
+        name = "a way that another configuration does not have"
+
+        async def send(self, notice: Notice) -> None:
+            telling.teller.use({})
+            raise NotTold("It is gone.", gone=True)
+
+    telling = Telling(tmp_path, Leaving(), clock)
+    telling.post("a", "b")
+    await telling.teller.deliver()
+    assert "did not get 'a'" in telling.warnings[0]
+    await telling.teller.deliver()
+    assert telling.open == []
+
+
 async def test_what_has_no_way_any_more_is_dropped(tmp_path: Path, hooks: Hooks) -> None:
     clock = ManualClock()
     telling = Telling(tmp_path, webhook(hooks, clock), clock)

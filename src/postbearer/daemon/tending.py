@@ -5,12 +5,20 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from postbearer.account import Account
 from postbearer.clock import Clock
 from postbearer.diagnosis import secret_sources
 from postbearer.engine import BY_HAND, Worker
-from postbearer.errors import CredentialError, PostbearerError, SecretError, StoreError, TokenUnavailable
+from postbearer.errors import (
+    CredentialError,
+    PostbearerError,
+    SecretError,
+    StoreError,
+    TokenUnavailable,
+    UsageError,
+)
 from postbearer.forecast import Facts, renewal_due
 from postbearer.keeping import StateFolder
 from postbearer.oauth import CachedSource, digest
@@ -66,7 +74,8 @@ class Tending:
         while True:
             self._wake.clear()
             try:
-                await self.look()
+                with suppress(UsageError):  # a reload took an account away meanwhile, and has us look again
+                    await self.look()
             except StoreError as error:
                 self._observer.notice(Warned("", f"The sign-ins cannot be looked after: {error}"))
             waker = asyncio.ensure_future(self._wake.wait())
@@ -156,7 +165,8 @@ class Tending:
 
     async def _keep_warm(self, account: Account) -> None:
         """Use the refresh token of an account that sends nothing, before it dies of idleness."""
-        source = self._worker().outlets[account.name].road.source
+        outlet = self._worker().outlets.get(account.name)  # none: a reload has only just named it
+        source = outlet.road.source if outlet is not None else None
         if source is None or account.grant is None or not account.grant.keeps_refresh_token:
             return
         kept = await account.token_file(self._state, clock=self._clock).load()

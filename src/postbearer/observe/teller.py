@@ -43,20 +43,21 @@ class Teller:
     async def deliver(self) -> float:
         """Send what is due; when there will be something again (Unix seconds). Raises `StoreError`."""
         self._drop_what_has_no_way()
-        await asyncio.gather(*(self._by(name) for name in self._channels))
+        # Another configuration may come into use while one of them waits for its receiver.
+        await asyncio.gather(*(self._by(name, channel) for name, channel in self._channels.items()))
         await self._tidy()
         return min((target.due for _, target in self._waiting()), default=math.inf)
 
-    async def _by(self, name: str) -> None:
+    async def _by(self, name: str, channel: Channel) -> None:
         """All that is due on one way, in its order. One that fails lets the others wait as well."""
         for post, target in [each for each in self._waiting() if each[1].to == name]:
-            if target.due > self._clock.now():
+            if target.due > self._clock.now() or self._channels.get(name) is not channel:
                 return
-            error = await self._send(self._channels[name], post)
+            error = await self._send(channel, post)
             if error is None:
                 post.targets.remove(target)
                 self._complained.discard(name)
-            elif self._failed(post, target, error):
+            elif self._failed(channel, post, target, error):
                 return
             await self._tidy()
 
@@ -71,13 +72,13 @@ class Teller:
             return NotTold(f"{channel.name} met a defect: {error!r}")
         return None
 
-    def _failed(self, post: Post, target: Target, error: PostbearerError) -> bool:
+    def _failed(self, channel: Channel, post: Post, target: Target, error: PostbearerError) -> bool:
         """Whether it is tried again later, and all others on this way with it."""
         now, notice = self._clock.now(), post.notice
         gone = isinstance(error, NotTold) and error.gone
         if gone or now - target.since >= GIVE_UP:
             why = "it is not called any more" if gone else "it was tried for three days"
-            text = f"{self._channels[target.to].name} did not get {notice.title!r}, and {why}: {error}"
+            text = f"{channel.name} did not get {notice.title!r}, and {why}: {error}"
             self._observer.notice(Warned(notice.account, text))
             post.targets.remove(target)
             if gone:
