@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import uvloop
 
 from postbearer.observe import Channel, Notebook, Notice, Program, Teller, Webhook, signature
 from postbearer.observe.channels import NotTold
@@ -21,6 +23,7 @@ from postbearer.testing import ManualClock
 from support.hooks import Hooks, receiving
 from support.relay import Ears
 
+LoopFactory = Callable[[], asyncio.AbstractEventLoop]
 KEY = base64.b64encode(b"canary key of 24 octets!").decode()
 CANARY = f"whsec_{KEY}"
 NOTICE = Notice(
@@ -175,6 +178,16 @@ async def test_a_program_that_fails(tmp_path: Path, text: str, says: str) -> Non
 
 async def test_a_program_that_does_not_read_is_no_trouble(tmp_path: Path) -> None:
     await Program(program(tmp_path, "")).send(NOTICE)
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_nor_is_one_that_ends_before_it_is_given_anything(loop: LoopFactory) -> None:
+    notice = Notice(id="a", kind="account.paused", account="alerts", at=0.0, title="a", text="x" * 1_000_000)
+    with asyncio.Runner(loop_factory=loop) as runner:
+        for _ in range(5):
+            runner.run(Program(("true",)).send(notice))
+            with pytest.raises(NotTold, match="failed with status 1"):
+                runner.run(Program(("false",)).send(notice))
 
 
 async def test_a_program_that_is_not_there() -> None:

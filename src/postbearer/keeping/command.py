@@ -86,7 +86,8 @@ async def run_program(
 async def _feed(stream: asyncio.StreamWriter | None, given: bytes | None) -> None:
     if stream is None or given is None:
         return
-    with suppress(ConnectionError):  # it need not read what it is given
+    # It need not read what it is given, and may have ended before; uvloop says so by a RuntimeError.
+    with suppress(ConnectionError, RuntimeError):
         stream.write(given)
         await stream.drain()
     stream.close()
