@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import stat
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -167,6 +168,7 @@ def test_an_export_moves_the_open_messages_to_another_store(home: Home, state: P
     file = home.folder / "queue.jsonl"
     exported = home.run("queue", "export", str(file))
     assert exported.err == "2 messages written.\n"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600  # it holds other people's mail
     with short_folder() as other:
         moved = {"POSTBEARER_STATE": str(other)}
         assert home.run("queue", "import", str(file), environ=moved).out == "2 messages taken.\n"
@@ -175,6 +177,24 @@ def test_an_export_moves_the_open_messages_to_another_store(home: Home, state: P
         assert [each["id"] for each in json.loads(listed.out)["messages"]] == ["m1", "m3"]
         broken = home.run("queue", "import", "-", stdin="not an export\n", environ=moved)
         assert broken.code == 64
+
+
+def test_an_export_is_whole_or_not_there(home: Home, state: Path) -> None:
+    stopped(state)
+    nowhere = home.run("queue", "export", str(home.folder / "missing" / "queue.jsonl"))
+    assert (nowhere.code, "No such file" in nowhere.err, "→" in nowhere.err) == (73, True, True)
+    file = home.folder / "queue.jsonl"
+    file.write_text("an earlier one")
+    for each in state.glob("spool.db*"):
+        each.unlink()
+    assert home.run("queue", "export", str(file)).code == 78  # there is no queue
+    assert file.read_text() == "an earlier one"
+
+
+def test_an_import_of_what_is_not_there_is_66(home: Home, state: Path) -> None:
+    stopped(state)
+    ran = home.run("queue", "import", "/nowhere/queue.jsonl")
+    assert (ran.code, "No such file" in ran.err) == (66, True)
 
 
 def test_stats_are_a_table(home: Home, state: Path) -> None:

@@ -54,7 +54,7 @@ class Unreadable(UsageError):
 
 
 class CannotCreate(UsageError):
-    """A file that was named is there already."""
+    """A file that was named is there already, or cannot be made."""
 
 
 _BY_KIND: tuple[tuple[type[PostbearerError], Exit], ...] = (  # the first that fits

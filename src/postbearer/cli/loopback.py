@@ -84,8 +84,9 @@ def bound(uri: str, port: int) -> tuple[socket.socket, str]:
         listener = socket.create_server((address, port), family=family)
     except OSError as error:
         taken = error.errno == errno.EADDRINUSE
+        why = str(error.strerror).partition(" (while ")[0]  # the rest is the address again
         raise UsageError(
-            f"Port {port} of {address} {'is taken' if taken else f'cannot be had ({error.strerror})'}.",
+            f"Port {port} of {address} {'is taken' if taken else f'cannot be had ({why})'}.",
             hint="Choose another with --port, as far as the registered redirect URI allows.",
         ) from error
     return listener, with_port(uri, listener.getsockname()[1])

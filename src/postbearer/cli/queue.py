@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from postbearer.cli.exits import CannotCreate
 from postbearer.cli.options import Common, Listing, common_options, json_option, pass_common
 from postbearer.cli.output import print_json, printable
 from postbearer.cli.shown import age, facts, moment, table
@@ -207,34 +208,61 @@ def stats(common: Common) -> None:
 
 
 @command.command("export")
-@click.argument("file", type=click.File("wb"), default="-")
+@click.argument("file", type=click.Path(allow_dash=True), default="-")
 @common_options
 @pass_common
-def export(common: Common, file: BinaryIO) -> None:
+def export(common: Common, file: str) -> None:
     """Write every open message to FILE, as JSON lines, for another store.
 
-    The messages stay in the queue: hold or cancel them here before they are imported elsewhere.
+    FILE is for its owner alone, and holds all of it or is not there. The messages stay in the queue: hold
+    or cancel them here before they are imported elsewhere.
     """
     from postbearer.cli.desk import desk
+    from postbearer.keeping import whole_file
 
-    count = 0
-    for record in desk(common).export():
-        file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
-        count += "end" in record
-    file.flush()
+    asked = desk(common)
+    try:
+        if file == "-":
+            count = _write_export(asked, sys.stdout.buffer)
+        else:
+            with whole_file(file, replace=True) as written:
+                count = _write_export(asked, written)
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise CannotCreate(
+            f"{file} cannot be written: {error.strerror}.",
+            hint="Check the folder and the permissions.",
+        ) from None
     click.echo(f"{count} message{'' if count == 1 else 's'} written.", err=True)
 
 
+def _write_export(asked: Desk, file: BinaryIO) -> int:
+    """How many messages were written."""
+    count = 0
+    for record in asked.export():
+        file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        count += "end" in record
+    file.flush()
+    return count
+
+
 @command.command("import")
-@click.argument("file", type=click.File("rb"), default="-")
+@click.argument("file", type=click.Path(allow_dash=True), default="-")
 @json_option
 @common_options
 @pass_common
-def import_(common: Common, file: BinaryIO) -> None:
+def import_(common: Common, file: str) -> None:
     """Take the messages that an export wrote to FILE. Those that are here already are left alone."""
     from postbearer.cli.desk import desk
+    from postbearer.cli.reading import unreadable
 
-    count = desk(common).import_(file)
+    try:
+        given = sys.stdin.buffer if file == "-" else open(file, "rb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise unreadable(file, error) from None
+    with given:
+        count = desk(common).import_(given)
     if common.as_json:
         print_json({"imported": count})
     else:

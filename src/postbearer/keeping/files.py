@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import BinaryIO
 
 from postbearer.errors import StoreError, StoreFull
 
@@ -43,6 +47,32 @@ def write_synced(path: str, data: bytes, flags: int) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+@contextmanager
+def whole_file(path: str, *, replace: bool = False) -> Iterator[BinaryIO]:
+    """A new file for the owner alone, mode 0600, whose name appears once all of it is written and synced.
+
+    Where the ``with`` block fails nothing is left. `replace` takes the place of a file that is there; without
+    it that is a `FileExistsError`. Raises `OSError`.
+    """
+    target = os.path.realpath(path) if replace else os.path.abspath(path)
+    folder, name = os.path.split(target)
+    scratch = os.path.join(folder, f".{name}.{secrets.token_hex(8)}")
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+    try:
+        with open(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if replace:
+            os.replace(scratch, target)
+        else:
+            os.link(scratch, target)
+    finally:
+        with suppress(FileNotFoundError):
+            os.unlink(scratch)
+    sync_folder(folder)
 
 
 def sync_folder(folder: str) -> None:

@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from postbearer.cli.exits import CannotCreate
 from postbearer.errors import UsageError
 
 MARK = "# postbearer sendmail"
@@ -40,5 +41,7 @@ def install(path: Path) -> str:
         temporary.replace(path)
     except OSError as error:
         temporary.unlink(missing_ok=True)
-        raise UsageError(f"{path} cannot be written: {error.strerror}.") from None
+        raise CannotCreate(
+            f"{path} cannot be written: {error.strerror}.", hint="Check the folder and the permissions."
+        ) from None
     return str(path)
