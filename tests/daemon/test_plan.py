@@ -228,6 +228,12 @@ def test_what_is_unsafe_or_cannot_work_is_refused_with_the_way_out(
     assert "CANARY" not in str(error)
 
 
+def test_a_spool_of_an_unknown_kind_is_found_when_the_relay_is_planned(plan: Planned) -> None:
+    with pytest.raises(ConfigError, match="cannot be 'mysql://db'") as caught:
+        plan("[relay]\nspool = 'mysql://db'\n")
+    assert (caught.value.key, caught.value.line is not None) == ("relay.spool", True)
+
+
 def test_a_network_of_the_whole_world_is_allowed_with_a_login(plan: Planned) -> None:
     relay = plan(f"{CLIENT}networks = ['0.0.0.0/0']\nusername = 'app'\npassword-hash = '{HASH}'\n")
     assert relay.access.by_network("192.0.2.1") is None

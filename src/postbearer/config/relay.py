@@ -75,7 +75,7 @@ class RelaySettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=
 
     listen: Annotated[tuple[str, ...], Prose("host:port, or unix:/path.")] = ()
     listeners: Annotated[tuple[ListenerSettings, ...], Prose("Long form of listen.")] = ()
-    spool: Annotated[str | None, Prose("sqlite:/path or postgresql://…")] = None
+    spool: Annotated[str | None, Prose("sqlite:/path")] = None
     account: Annotated[AccountName | None, Prose("Account used when no client or route names one.")] = None
     clients: Annotated[tuple[ClientSettings, ...], Prose("Who may submit.")] = ()
     routes: Annotated[tuple[RouteSettings, ...], Prose("The first that matches decides.")] = ()

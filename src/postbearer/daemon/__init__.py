@@ -6,10 +6,10 @@ from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
     from postbearer.daemon.plan import Plan as Plan
+    from postbearer.daemon.plan import spool_path as spool_path
     from postbearer.daemon.process import run as run
     from postbearer.daemon.relay import Relay as Relay
-    from postbearer.daemon.relay import spool_path as spool_path
 
-_EXPORTS = {"plan": ["Plan"], "process": ["run"], "relay": ["Relay", "spool_path"]}
+_EXPORTS = {"plan": ["Plan", "spool_path"], "process": ["run"], "relay": ["Relay"]}
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -63,6 +63,7 @@ class Plan:
     @classmethod
     def _of(cls, assembly: Assembly) -> Plan:
         settings = relay_settings(assembly)
+        spool_path(assembly)
         names = assembly.names
         if settings.account is None and len(names) != 1:
             raise ConfigError(
@@ -91,6 +92,19 @@ class Plan:
 def relay_settings(assembly: Assembly) -> RelaySettings:
     """The ``[relay]`` table; all of it has defaults."""
     return assembly.configuration.settings.relay or RelaySettings()
+
+
+def spool_path(assembly: Assembly) -> Path:
+    """Where the spool is. Raises `ConfigError` for a kind of spool that is not supported."""
+    given = relay_settings(assembly).spool
+    if given is None:
+        return Path(assembly.state.path, "spool.db")
+    scheme, _, rest = given.partition(":")
+    if scheme != "sqlite" or not rest:
+        raise assembly.configuration.error(
+            "relay.spool", f"cannot be {given!r}", hint='Write spool = "sqlite:/path/to/spool.db".'
+        )
+    return Path(assembly.configuration.path).absolute().parent / rest
 
 
 def _listeners(settings: RelaySettings) -> Sequence[ListenerSettings]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from postbearer.account import Account
 from postbearer.assembly import Assembly
 from postbearer.clock import Clock, SystemClock
-from postbearer.daemon.plan import Door, Plan, relay_settings
+from postbearer.daemon.plan import Door, Plan, relay_settings, spool_path
 from postbearer.daemon.tending import Tending
 from postbearer.daemon.watching import Watching
 from postbearer.engine import Client, FlooredClock, Intake, IntakeSettings, Reporter, Road, Rules, Worker
@@ -285,19 +285,6 @@ class Relay:
             self._observer.notice(Warned("", str(text)))
         for identifier in found.doubtful if found is not None else ():  # their attempts were under way
             self._observer.notice(PossibleDuplicate("", id=identifier, window="DUP-MARK"))
-
-
-def spool_path(assembly: Assembly) -> Path:
-    """Where the spool is. Raises `ConfigError` for a kind of spool that is not supported."""
-    given = relay_settings(assembly).spool
-    if given is None:
-        return Path(assembly.state.path, "spool.db")
-    scheme, _, rest = given.partition(":")
-    if scheme != "sqlite" or not rest:
-        raise assembly.configuration.error(
-            "relay.spool", f"cannot be {given!r}", hint='Write spool = "sqlite:/path/to/spool.db".'
-        )
-    return Path(assembly.configuration.path).absolute().parent / rest
 
 
 def _intake_settings(plan: Plan) -> IntakeSettings:

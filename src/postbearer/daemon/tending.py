@@ -74,8 +74,7 @@ class Tending:
         while True:
             self._wake.clear()
             try:
-                with suppress(UsageError):  # a reload took an account away meanwhile, and has us look again
-                    await self.look()
+                await self.look()
             except StoreError as error:
                 self._observer.notice(Warned("", f"The sign-ins cannot be looked after: {error}"))
             waker = asyncio.ensure_future(self._wake.wait())
@@ -88,6 +87,10 @@ class Tending:
 
     async def look(self) -> None:
         """Look once. Raises `StoreError`."""
+        with suppress(UsageError):  # a reload took an account away meanwhile, and has us look again
+            await self._look()
+
+    async def _look(self) -> None:
         for name, account in self._accounts.items():
             if self._stopped(name):
                 await self._compare(account)
