@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,6 +98,8 @@ def test_what_a_person_should_see_is_a_warning(event: Event) -> None:
 def test_a_pause_says_why_and_what_to_do() -> None:
     event = AccountPaused("alerts", reason="535 5.7.3 refused.", remedy="Check the role.", person=True)
     assert sentence(event) == "the account is paused: 535 5.7.3 refused. Check the role."
+    later = AccountPaused("alerts", reason="Nobody has signed in.", remedy="Run: this", until=0.0)
+    assert re.search(r"signed in\. It is tried again at [\d:]+\. Run: this$", sentence(later))
 
 
 def test_foreign_text_can_do_nothing_to_a_terminal_or_forge_a_line() -> None:

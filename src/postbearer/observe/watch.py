@@ -181,10 +181,10 @@ class Watch:
         address, since = self._sight.accounts[name], moment(pause.since)
         sentences = [
             f"{name} ({address}) does not send since {since}: {pause.reason}",
-            pause.remedy,
             f"So do {', '.join(others)}, for the same reason." if others else "",
             f"{messages(count).capitalize()}; all of it leaves by itself once the account works.",
             f"It is tried again {moment(pause.probe)}." if pause.probe is not None else "",
+            pause.remedy,  # last, as some end with a command, and that without a full stop
             "What helps:" if commands else "",
         ]
         return self._make(

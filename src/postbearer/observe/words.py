@@ -55,7 +55,7 @@ def _of_the_queue(event: Event) -> str:
             return f"{event.id}: may be delivered more than once ({event.window})"
         case AccountPaused():
             until = f" It is tried again at {_clock(event.until)}." if event.until is not None else ""
-            return f"the account is paused: {event.reason} {event.remedy}".rstrip() + until
+            return f"the account is paused: {event.reason}{until} {event.remedy}".rstrip()
         case AccountResumed():
             return "the account sends again"
         case Expiring():

@@ -32,6 +32,11 @@ _HINTS = {
 }
 
 
+def _plainly(error: OSError) -> str:
+    """Why, without the address: `socket.create_server` writes it into the reason once more."""
+    return (error.strerror or str(error)).partition(" (while ")[0]
+
+
 class Listener:
     """One listening socket and its sessions. `address`: ``host:port``, ``unix:/path`` or ``systemd:NAME``."""
 
@@ -64,7 +69,7 @@ class Listener:
             self._socket = _socket(self._asked, os.environ if environ is None else environ)
         except OSError as error:
             raise ConfigError(
-                f"Cannot listen on {self._asked}: {error.strerror or error}.",
+                f"Cannot listen on {self._asked}: {_plainly(error)}.",
                 key=KEY,
                 hint=_HINTS.get(error.errno or 0, ""),
             ) from None
