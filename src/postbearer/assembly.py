@@ -114,9 +114,14 @@ class Assembly:
             settings,
             client_id=settings.client_id or environ.get("AZURE_CLIENT_ID"),
             tenant=settings.tenant or environ.get("AZURE_TENANT_ID"),
-            assertion=settings.assertion or (f"file:{file}" if file else None),
+            assertion=settings.assertion or (f"file:{file}" if file else self._job),
             cloud=cloud,
         )
+
+    @property
+    def _job(self) -> str | None:
+        """What vouches for a job of GitHub, for the audience that Microsoft expects."""
+        return f"github-actions:{_AUDIENCE}" if "ACTIONS_ID_TOKEN_REQUEST_URL" in self._environ else None
 
     @property
     def _shortcut(self) -> str:
@@ -157,6 +162,7 @@ class Assembly:
         return resolved(grant, self.secret_source)
 
 
+_AUDIENCE = "api://AzureADTokenExchange"
 _DATED = ("client-secret", "password", "service-account", "consent")
 
 

@@ -46,6 +46,7 @@ _PLATFORM = {
     "assertion": "AZURE_FEDERATED_TOKEN_FILE",
     "tenant": "AZURE_TENANT_ID",
 }
+_JOB = "ACTIONS_ID_TOKEN_REQUEST_URL"  # set by GitHub for a job that it vouches for
 _WHERE = {
     "client-id": 'Add client-id = "…", the id of the application registered at the provider.',
     "tenant": 'Add tenant = "example.org", the domain or id of your organisation.',
@@ -186,7 +187,9 @@ def _endpoints(base: Path, given: Mapping[str, Any], chosen: Preset) -> Iterator
 
 def _has(given: Mapping[str, Any], key: str, grant: str) -> bool:
     """Whether a key is there, or the platform gives its value to pods with a federated identity."""
-    return key in given or (grant == "workload-identity" and bool(os.environ.get(_PLATFORM.get(key, ""))))
+    if key in given or grant != "workload-identity":
+        return key in given
+    return any(map(os.environ.get, (_PLATFORM.get(key, ""), _JOB if key == "assertion" else "")))
 
 
 def _redirect(base: Path, given: Mapping[str, Any]) -> Iterator[Problem]:

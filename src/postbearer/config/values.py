@@ -29,6 +29,7 @@ SCHEMES = (
     "azure-key-vault",
     "gcp-secret-manager",
     "conjur",
+    "github-actions",
 )
 Wrong = tuple[str, str] | None
 

@@ -35,6 +35,7 @@ _BUILT_IN = {  # scheme -> module and function; loaded when a reference of that 
     "gcp-secret-manager": "postbearer.keeping.gcp:open_gcp",
     "conjur": "postbearer.keeping.conjur:open_conjur",
     "aws-secrets-manager": "postbearer.keeping.aws:open_aws",
+    "github-actions": "postbearer.keeping.github:open_github",
     "keyring": "postbearer.keeping.keyring:open_keyring",
 }
 
