@@ -182,7 +182,7 @@ def test_what_was_pasted_wrongly_is_named(clock: ManualClock, pasted: str, code:
         ({}, "no_refresh_token", "offline_access"),
         ({"refresh_token": "r", "id_token": jwt(email="me@example.org")}, "other_user", "me@example.org has"),
         ({"refresh_token": "r", "access_token": jwt(upn="me@example.org")}, "other_user", "token-user ="),
-        ({"error": "invalid_grant"}, "invalid_grant", "Sign in again"),
+        ({"error": "invalid_grant"}, "invalid_grant", "Begin again"),
         ({"error": "invalid_client", "error_description": "c-1 is ***"}, "invalid_client", "*** is ***"),
     ],
 )

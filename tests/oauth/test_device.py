@@ -50,7 +50,9 @@ async def test_a_fault_in_between_ends_nothing(server: TokenServer, clock: Manua
 @pytest.mark.parametrize(
     ("script", "code", "hint"),
     [
-        ([BEGUN, said(400, error="access_denied")], "access_denied", "Sign in again"),
+        ([BEGUN, said(400, error="access_denied")], "access_denied", "agree to what the page asks for"),
+        ([BEGUN, said(400, error="authorization_declined")], "authorization_declined", "agree to what"),
+        ([BEGUN, said(400, error="bad_verification_code")], "bad_verification_code", "Sign in again"),
         ([BEGUN, *[PENDING] * 20], "expired_token", "Begin again"),
         ([BEGUN, said(access_token="abc", expires_in=3600)], "no_refresh_token", "offline_access"),
         ([BEGUN, said(access_token="abc", refresh_token="r", id_token=OTHER)], "other_user", "token-user ="),

@@ -18,7 +18,7 @@ from postbearer.oauth import (
     StaticToken,
     token_blocking,
 )
-from postbearer.observer import Event, TokenFetched
+from postbearer.observer import Event, TokenFetched, Warned
 from postbearer.secret import Given, Secret
 from postbearer.testing import ManualClock
 from support.tokenserver import Answer, TokenServer, said
@@ -66,6 +66,26 @@ async def test_sources_that_began_together_do_not_renew_together(
     assert asked[:2] == [40, 40]
     assert 40 < asked[2] < 80  # each renews up to a tenth of the margin earlier, at random
     assert asked[3] == 80
+
+
+@pytest.mark.parametrize(
+    ("date", "told"), [("07:59:50", ""), ("07:50:00", "600 s ahead"), ("08:10:00", "600 s behind")]
+)
+async def test_a_clock_that_is_off_is_told_though_the_token_came(
+    make: Make, server: TokenServer, clock: ManualClock, date: str, told: str
+) -> None:
+    heard: list[Event] = []
+
+    class Listener:
+        def notice(self, event: Event) -> None:
+            heard.append(event)
+
+    headers = {"date": f"Fri, 15 Jan 2027 {date} GMT"}
+    server.script.append(said(200, headers, access_token="good", token_type="Bearer", expires_in=3600))
+    await make(observer=Listener()).token()
+    warnings = [event.text for event in heard if isinstance(event, Warned)]
+    assert len(warnings) == bool(told)
+    assert all(told in text for text in warnings)
 
 
 async def test_a_margin_longer_than_the_life_shrinks_to_half(

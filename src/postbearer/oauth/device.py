@@ -9,7 +9,7 @@ from typing import ClassVar
 from postbearer.clock import Clock
 from postbearer.errors import GrantRefused, TokenUnavailable
 from postbearer.http import HttpResponse
-from postbearer.oauth.endpoint import Endpoint, TokenRequest, read_answer
+from postbearer.oauth.endpoint import AGREE, SIGN_IN_AGAIN, Endpoint, TokenRequest, read_answer
 from postbearer.oauth.grants import GrantContext, client_fields
 from postbearer.oauth.person import PersonGrant, accepted
 from postbearer.oauth.token import TokenAnswer
@@ -93,6 +93,7 @@ class DeviceSignIn:
                 interval = longer if later.code == "slow_down" else min(longer, _LONGEST_WAIT)
             except GrantRefused as refused:
                 if refused.code != "authorization_pending":
+                    refused.hint = refused.hint.replace(SIGN_IN_AGAIN, AGREE)
                     raise
 
     async def _ask(self, begun: _Begun) -> TokenAnswer:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote, quote_plus, urlsplit
 
 from postbearer.errors import (
@@ -26,6 +26,7 @@ NOT_JSON = "not_json"  # code of the error for a 200 that is no token answer: a 
 UNFIT = "unfit_token"  # code of the error for a token that must not be used
 
 SIGN_IN_AGAIN = "Sign in again, and put the new refresh token or password where the old one was."
+AGREE = "Sign in again, and agree to what the page asks for."  # in its place while somebody signs in
 
 _TRANSIENT_STATUS = {408, 425, 429}
 _TRANSIENT = {"temporarily_unavailable", "server_error", "slow_down", "rate_limit_exceeded"}
@@ -36,6 +37,7 @@ _PERSON = {  # error word -> who can cure it
     "access_denied": "mailbox user",
     "expired_token": "mailbox user",
     "authorization_declined": "mailbox user",
+    "bad_verification_code": "mailbox user",
     "consent_required": "tenant admin",
 }
 _CONFIGURATION = {
@@ -167,7 +169,7 @@ class _Reading:
         if not self.response.ok:
             return self._wrong_status()
         try:
-            return read_token(fields)
+            return replace(read_token(fields), clock=self._skew())
         except Unfit as unfit:
             return self._refused(
                 f"{self.host} gave a token that cannot be used: {unfit}.",

@@ -23,6 +23,7 @@ METADATA_SERVICE = f"http://169.254.169.254{_PATH}"
 
 _MACHINE, _APP_SERVICE, _ARC = "2018-02-01", "2019-08-01", "2020-06-01"  # versions of the services
 _NOT_YET = {404, 410}  # the identity is being assigned, or the service is being replaced: it comes back
+_REPLACED_IN = 70.0  # seconds, at most, until the service answers again after a 410
 _ALL = "/.default"
 
 
@@ -89,6 +90,7 @@ class ManagedIdentity(TokenGrant):
                 account=context.account,
                 code=f"http_{response.status}",
                 hint="It takes a minute after it was assigned.",
+                retry_after=_REPLACED_IN if response.status == 410 else None,
             )
         try:
             return read_answer(

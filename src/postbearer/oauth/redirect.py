@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from postbearer.errors import ConfigError, CredentialError, GrantRefused
 from postbearer.http import is_loopback
-from postbearer.oauth.endpoint import SIGN_IN_AGAIN, read_refusal, scrub
+from postbearer.oauth.endpoint import AGREE, SIGN_IN_AGAIN, read_refusal, scrub
 from postbearer.secret import Secret
 
 WRONG_STATE = "wrong_state"  # code of the error for a redirect that belongs to another sign-in
@@ -87,9 +87,7 @@ class RedirectReader:
             )
         if fields.get("error"):
             error = read_refusal(fields, self.authorize_url, account=self.account, secrets=[self.state])
-            error.hint = error.hint.replace(
-                SIGN_IN_AGAIN, "Sign in again, and agree to what the page asks for."
-            )
+            error.hint = error.hint.replace(SIGN_IN_AGAIN, AGREE)
             return error
         if not _CODE.match(fields.get("code", "")):
             return self._refused("The redirect brings no code.", "no_code", "Sign in again.")

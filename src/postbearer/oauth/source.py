@@ -334,6 +334,8 @@ class CachedSource:
                 else "",
             )
         self._observer.notice(TokenFetched(self._account, self._grant.name, life, scope))
+        if answer.clock:
+            self._observer.notice(Warned(self._account, f"{answer.clock} Set it: signed proofs fail by it."))
         return token
 
     async def _commit(self, kept: Kept, *, rotated: bool) -> None:

@@ -68,6 +68,7 @@ class TokenAnswer:
     scope: str | None = None  # None: as asked (RFC 6749 5.1)
     refresh_lifetime: float | None = None  # seconds the refresh token lives, where the server says so
     identity: Secret | None = None  # ID token: who signed in (OpenID Connect Core 3.1.3.3)
+    clock: str = ""  # a sentence about our clock, where it differs notably from the server's
 
 
 class Unfit(ValueError):
