@@ -12,6 +12,7 @@ from postbearer.assembly import Assembly
 from postbearer.daemon import Relay
 from postbearer.engine import Budget, Client, FlooredClock, Limits, Submission
 from postbearer.envelope import Envelope
+from postbearer.keeping import StateFolder
 from postbearer.observer import Warned
 from postbearer.store import FileLedger, Message
 from postbearer.testing import ManualClock
@@ -35,8 +36,9 @@ def home() -> Iterator[Path]:
 async def running(home: Path, now: float) -> AsyncIterator[tuple[Relay, list[str]]]:
     """The relay on a machine whose clock says `now`, and what it warns of."""
     ears = Ears()
-    environ = {"POSTBEARER_STATE": str(home / "state"), "POSTBEARER_ALLOW_EPHEMERAL": "true"}
-    relay = Relay(Assembly.load(home / "postbearer.toml", environ), observer=ears, clock=WaitingClock(now))
+    state = StateFolder(home / "state")
+    assembly = Assembly.load(home / "postbearer.toml", {"POSTBEARER_ALLOW_EPHEMERAL": "true"}, state=state)
+    relay = Relay(assembly, observer=ears, clock=WaitingClock(now))
     await relay.start()
     try:
         await relay.worker.pause("alerts")
@@ -66,6 +68,15 @@ async def test_the_queue_goes_on_from_where_it_was_and_the_log_says_so(home: Pat
         assert first.id[:9] <= second.id[:9]  # they still sort by age
     async with running(home, START + 1) as (relay, warnings):
         assert not any("clock" in each for each in warnings)  # it was set right meanwhile
+
+
+async def test_a_queue_that_was_moved_here_is_held_and_the_log_says_how_many(home: Path) -> None:
+    async with running(home, START) as (relay, _):
+        await submitted(relay)
+    (home / "state" / "spool.generation").unlink()
+    async with running(home, START + 1) as (relay, warnings):
+        (said,) = [each for each in warnings if "DUP-RESTORE" in each]
+        assert "1 messages are held" in said
 
 
 async def test_an_idle_run_is_remembered_too(tmp_path: Path) -> None:

@@ -44,7 +44,7 @@ def abandon(folder: Path) -> Path:
     """What a killed process leaves: its files as they are at this moment."""
     copy = folder / "after"
     copy.mkdir()
-    for file in folder.glob("spool.db*"):
+    for file in (*folder.glob("spool.db*"), folder / "spool.generation"):
         (copy / file.name).write_bytes(file.read_bytes())
         (copy / file.name).chmod(0o600)
     return copy
@@ -62,7 +62,8 @@ async def test_it_is_all_there_after_a_proper_end(tmp_path: Path, clock: ManualC
 
 async def test_only_the_owner_can_read_it(spool: SqliteSpool, tmp_path: Path) -> None:
     await accept(spool, "m1")
-    assert sorted(os.listdir(tmp_path)) == ["spool.db", "spool.db-shm", "spool.db-wal", "spool.lock"]
+    names = ["spool.db", "spool.db-shm", "spool.db-wal", "spool.generation", "spool.lock"]
+    assert sorted(os.listdir(tmp_path)) == names
     modes = {stat.S_IMODE(os.stat(tmp_path / name).st_mode) for name in os.listdir(tmp_path)}
     assert modes == {0o600}
 

@@ -279,6 +279,12 @@ class Relay:
                     f"The clock is {behind:.0f} seconds behind what the queue was written at last. The queue "
                     "goes on from there until the clock has caught up: set it right."
                 )
+            if found.restored:
+                texts.append(
+                    "The queue is an older copy of what was here, or was moved here. What waits in it may be "
+                    f"delivered already (DUP-RESTORE), so {found.held} messages are held. Look at them by "
+                    "`postbearer queue list --state held`, and release or cancel them."
+                )
             if not found.clean:
                 texts.append("The last run did not end properly; the queue was put in order.")
         for text in texts:

@@ -136,8 +136,8 @@ def refuse_missing_log(connection: apsw.Connection, path: Path, *, existed: bool
     if not existed and not get(connection, "clean"):
         raise StoreError(
             f"{path}-wal is missing, and the last run did not end properly: messages may be lost.",
-            hint="Put it back. If another program has opened the spool since, nothing is lost: "
-            f"create an empty {path}-wal to go on.",
+            hint="Put it back. If the file comes from a backup, or another program has opened it since, "
+            f"nothing is lost: create an empty {path}-wal to go on.",
         )
 
 

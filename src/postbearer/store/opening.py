@@ -14,6 +14,7 @@ from postbearer.clock import Clock
 from postbearer.keeping import sync_folder
 from postbearer.store import database, steps
 from postbearer.store.database import CHECKPOINT
+from postbearer.store.generation import Generation
 from postbearer.store.place import Claim, Room, examine
 from postbearer.store.queries import queries
 from postbearer.store.records import Found
@@ -42,6 +43,7 @@ class Opening:
         self._allow_ephemeral = allow_ephemeral
         self._claim = Claim(path)
         self._alive: set[int] = set()
+        self.generation = Generation(path)
         self.room = Room(path.parent, reserve)
         self.readers = database.Readers(path)
         self.remarks: Sequence[str] = ()
@@ -62,6 +64,8 @@ class Opening:
     def _opened(self) -> Opened:
         fresh = not database.refuse_damage(self._path)
         if fresh:
+            if self.generation.file.exists():
+                self.remarks = (*self.remarks, f"{self._path} is gone: a new, empty queue was made.")
             database.create(self._path)
         logged = fresh or self._log.exists()
         connection = database.connect(self._path, write=True)
@@ -83,11 +87,17 @@ class Opening:
         else:
             database.check(connection, self._path)
         newest = float(connection.execute(queries("queue")["newest"]).get)
+        restored = self.generation.replaced(connection)
+        if not restored:
+            self.generation.keep()  # before mail comes: one that is missing has been taken away
         connection.execute("BEGIN IMMEDIATE")
+        self.generation.advance(connection)
         steps.put(connection, "clean", 0)
         steps.put(connection, "run", run)
         doubtful = steps.restart(connection, max(self._clock.now(), newest))
+        held = steps.hold_all(connection) if restored else 0
         connection.execute("COMMIT")
+        self.generation.keep()
         orphans = _remove_orphans(connection)
         sync_folder(str(self._path.parent))  # SQLite does so too for a new log, and ignores that it failed
         self._allocate(connection)
@@ -99,6 +109,8 @@ class Opening:
                 unknown=len(doubtful),
                 orphans=orphans,
                 doubtful=tuple(doubtful),
+                restored=restored,
+                held=held,
                 newest=newest,
             ),
             next_number=int(connection.execute(queries("queue")["next-number"]).get),
@@ -144,6 +156,8 @@ class Opening:
             with suppress(apsw.Error):  # then all is in the log, for the next run
                 pages, home = connection.wal_checkpoint()
                 if pages == home:
+                    self.generation.advance(connection)
+                    self.generation.note()
                     steps.put(connection, "seen", int(self._clock.now()))
                     steps.put(connection, "clean", 1)
                     connection.wal_checkpoint()

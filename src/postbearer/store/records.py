@@ -241,6 +241,8 @@ class Found:
     unknown: int = 0  # leased, attempt open: deferred, and a copy is possible (window DUP-MARK)
     orphans: int = 0  # contents nobody names, removed
     doubtful: tuple[str, ...] = ()  # ids of the messages behind `unknown`
+    restored: bool = False  # it is an older copy of what was here (window DUP-RESTORE) …
+    held: int = 0  # … so these messages wait for a person
     newest: float = 0.0  # the latest time that was written; a clock behind it was set back
 
 

@@ -42,6 +42,8 @@ CHUNK_BITS = 20  # a content has at most 2^20 chunks
 AT_ONCE = 128  # chunks a transaction removes: each is overwritten with zeros, which the log must hold
 
 INTERRUPTED = "interrupted: the process ended before the result was noted"
+RESTORED = "The queue was restored from an older copy, so it may have been delivered since."
+RESTORED_REMEDY = "Look whether it arrived; release or cancel it."
 UNTOLD = "not begun: writing the spool failed"
 
 Chunk = tuple[int, bytes]  # its number, its octets
@@ -239,6 +241,15 @@ def restart(connection: apsw.Connection, now: float) -> list[str]:
         connection.execute(SQL["close-attempt"], (now, True, "", "", INTERRUPTED, delivery, attempt))
         connection.execute(SQL["release"], (WAITING, now, 0, False, "", "", 0, delivery))
     return doubtful
+
+
+def hold_all(connection: apsw.Connection) -> int:
+    """Let what waits wait for a person: it may have been delivered already. How many messages that are."""
+    messages = int(connection.execute(SQL["waiting-messages"]).get)
+    connection.execute(SQL["explain-all"], (RESTORED, RESTORED_REMEDY))
+    connection.execute(SQL["hold-recipients"])
+    connection.execute(SQL["hold-deliveries"])
+    return messages
 
 
 def take_back(connection: apsw.Connection, alive: Collection[int], now: float) -> None:

@@ -217,7 +217,7 @@ class Writer:
                 return
             job = waiting[0]
             try:
-                self._commit([job])
+                self._commit([job], scarce=True)
             except apsw.FullError:
                 self._roll_back()
                 if job.scarce is not None:
@@ -229,14 +229,18 @@ class Writer:
                 return
             waiting.pop(0)
 
-    def _commit(self, batch: list[Job], *, begun: bool = False) -> None:
-        connection = self._connection
+    def _commit(self, batch: list[Job], *, begun: bool = False, scarce: bool = False) -> None:
+        connection, generation = self._connection, self._opening.generation
         assert connection is not None
         if not begun:
             _fill(connection, batch)
+        if advanced := not scarce and generation.due():
+            generation.advance(connection)
         _crash(batch, "before")
         connection.execute("COMMIT")
         _crash(batch, "after")
+        if advanced:
+            generation.note()
         for job in batch:
             if job.then and job.error is None:
                 job.then(job.value)

@@ -116,6 +116,21 @@ SELECT delivery.id, delivery.lease, delivery.attempt, message.id
 -- name: doubt
 UPDATE recipient SET state = 'd', unknown = 1 WHERE delivery = ? AND state IN ('r', 'd');
 
+-- name: waiting-messages
+SELECT count(DISTINCT message) FROM delivery WHERE state = 'w';
+
+-- name: explain-all
+INSERT OR REPLACE INTO answer
+SELECT recipient.id, coalesce(answer.reply, ''), ?, ?
+  FROM recipient LEFT JOIN answer ON answer.recipient = recipient.id
+ WHERE recipient.state IN ('r', 'd');
+
+-- name: hold-recipients
+UPDATE recipient SET state = 'h', unknown = 1 WHERE state IN ('r', 'd');
+
+-- name: hold-deliveries
+UPDATE delivery SET state = 'h' WHERE state = 'w';
+
 -- name: staged
 SELECT number FROM staged;
 
