@@ -69,6 +69,11 @@ class AsyncMailer:
         observer: Observer | None = None,
         capture: Callable[[], Capture] = NoCapture,
     ) -> None:
+        if not isinstance(account, Account):
+            raise UsageError(
+                f"A mailer is made for an Account, not for {account!r:.80}.",
+                hint="For an account of the configuration file: from_config(name).",
+            )
         self.account = account
         self._clock = clock or SystemClock()
         self._observer = observer or Silent()
@@ -158,6 +163,7 @@ class AsyncMailer:
             content = edit(BytesContent(to_bytes(message)), self._complete)
             header = read_header(content)
         else:
+            _refuse_text(message)
             if envelope is None:
                 raise UsageError(
                     "Bytes need an envelope.", hint="Give Envelope.of(sender, recipients) beside them."
@@ -189,7 +195,8 @@ class AsyncMailer:
         if content.binary and not binary:
             raise UsageError(
                 "The content holds a bare CR or LF, a NUL, or a line of more than 998 octets.",
-                hint="End every line with CRLF, or say binary=True where the server takes BINARYMIME.",
+                hint="End every line with CRLF, and encode what is binary. From Python, binary=True sends it "
+                "as it is to a server that takes BINARYMIME.",
             )
         header = read_header(content)
         self.account.sender.check(header)
@@ -232,6 +239,14 @@ class AsyncMailer:
                     hint="Send it then, or let send() wait.",
                 )
             await self._clock.sleep(pause)
+
+
+def _refuse_text(message: object) -> None:
+    if message is None or isinstance(message, str):
+        raise UsageError(
+            f"A message is an email.message.Message, or bytes, and no {type(message).__name__}.",
+            hint="Make an EmailMessage, and set_content(text).",
+        )
 
 
 class Mailer:

@@ -325,6 +325,18 @@ def test_a_request_waits_for_the_limits_no_longer_than_it_is_told(sandbox: Sandb
 # — settings ———————————————————————————————————————————————————————————————————————————————————————————
 
 
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"POSTBEARER_ACCOUNT": 5}, "which account"), ({"POSTBEARER_TIMEOUT": "60"}, "a number of seconds")],
+)
+def test_settings_of_the_wrong_kind_are_told(
+    backend: Backend, configured: str, wrong: dict[str, Any], message: str
+) -> None:
+    chosen = {"POSTBEARER_ACCOUNT": configured, **wrong}
+    with override_settings(**chosen), pytest.raises(ImproperlyConfigured, match=message):
+        backend()
+
+
 @pytest.mark.parametrize("silent", [False, True])
 def test_wrong_settings_are_told_even_silently(backend: Backend, configured: str, silent: bool) -> None:
     with pytest.raises(ImproperlyConfigured, match="POSTBEARER_ACCOUNT"):

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pytest
 
-from postbearer import AsyncMailer, Envelope, Rejected, SenderNotAllowed, UsageError
+from postbearer import AsyncMailer, Envelope, Mailer, Rejected, SenderNotAllowed, UsageError
 from postbearer.message import FileContent, SenderRule
 from postbearer.observer import Event, Warned
 from postbearer.testing import Sandbox
@@ -175,6 +175,19 @@ async def test_bytes_need_an_envelope(sandbox: Sandbox) -> None:
     async with mailer(sandbox) as sending:
         with pytest.raises(UsageError, match=r"Bytes need an envelope.*Envelope\.of"):
             await sending.send(RAW)
+
+
+@pytest.mark.parametrize("message", ["Subject: Hello", None])
+async def test_a_text_is_no_message(sandbox: Sandbox, message: Any) -> None:
+    async with mailer(sandbox) as sending:
+        with pytest.raises(UsageError, match="Make an EmailMessage"):
+            await sending.send(message, Envelope.of("alerts@example.org", ["you@example.org"]))
+
+
+def test_the_name_of_an_account_is_no_account() -> None:
+    named: Any = "alerts"
+    with pytest.raises(UsageError, match=r"for an Account, not for 'alerts'.*from_config\(name\)"):
+        Mailer(named)
 
 
 @pytest.mark.parametrize("body", [b"a\nb\r\n", b"a\rb\r\n", b"a\r", b"\0\r\n", b"x" * 999 + b"\r\n"])

@@ -75,11 +75,13 @@ class EmailBackend(BaseEmailBackend):
         self.timeout = timeout if timeout is not None else getattr(settings, "POSTBEARER_TIMEOUT", TIMEOUT)
         self.connection: Mailer | None = None
         self._lock = threading.RLock()
-        if not self.account:
+        if not isinstance(self.account, Account | str) or not self.account:
             raise ImproperlyConfigured(
                 "postbearer does not know which account to send by: set POSTBEARER_ACCOUNT to the name of "
                 "one in its configuration file, or give the backend account=."
             )
+        if not isinstance(self.timeout, int | float):
+            raise ImproperlyConfigured("POSTBEARER_TIMEOUT is a number of seconds, without quotes.")
 
     def open(self) -> bool | None:  # pyright: ignore[reportIncompatibleMethodOverride] - Django's own do so
         """Make ready to send. Says whether that was needed; None if it failed silently.
