@@ -66,6 +66,19 @@ async def test_silence_is_a_timeout_that_names_its_stage() -> None:
         assert caught.value.stage == "rcpt"
 
 
+async def test_who_does_not_greet_may_wait_for_tls() -> None:
+    async def silent(reader: StreamReader, writer: StreamWriter) -> None:
+        await reader.read(1)
+        writer.close()
+
+    async with connected(silent) as stream:
+        with pytest.raises(TimedOut, match=r'its greeting.*set tls = "implicit"'):
+            await stream.read("conn", 0.01)
+        await stream.write(b"x", "conn", 1)
+        with pytest.raises(Disconnected, match=r'its greeting.*set tls = "implicit"'):
+            await stream.read("conn", 5)
+
+
 async def test_full_windows_on_both_sides_do_not_block_each_other() -> None:
     """The peer answers every line and does not read on before its answer is taken."""
     line, answer = b"x" * 1000, b"y" * 1000

@@ -27,7 +27,7 @@ RECEIVE_HIGH = 65536  # above it the peer must wait for us to read …
 RECEIVE_MOST = 4 * 1024 * 1024  # … but not while our own write waits for the peer; this is where it ends
 SEND_HIGH = 512 * 1024  # a message sent in one flight never waits here; more content meets back-pressure
 WAITING = {  # the phases that the verdicts know, in words
-    "conn": "for the connection",
+    "conn": "for its greeting",
     "tls": "for TLS",
     "ehlo": "for the answer to EHLO",
     "auth": "for the answer to AUTH",
@@ -294,7 +294,10 @@ class TcpStream:
 
     def _timed_out(self, stage: str, timeout: float) -> TimedOut:
         return TimedOut(
-            f"{self._peer} let us wait {timeout:g} s {WAITING[stage]}.", host=self._peer, stage=stage
+            f"{self._peer} let us wait {timeout:g} s {WAITING[stage]}.",
+            host=self._peer,
+            stage=stage,
+            hint=self._silent(stage),
         )
 
     def _disconnected(self, stage: str) -> NetworkError:
@@ -305,7 +308,14 @@ class TcpStream:
             f"{self._peer} closed the connection while we waited {WAITING[stage]}.",
             host=self._peer,
             stage=stage,
+            hint=self._silent(stage),
         )
+
+    def _silent(self, stage: str) -> str:
+        """A server that does not begin may wait for us to begin with TLS, as on port 465."""
+        if stage != "conn" or self._tls is not None:
+            return ""
+        return 'If it speaks TLS from the first octet, as on port 465, set tls = "implicit".'
 
 
 async def connect(host: str, port: int, *, timeout: float, loopback_only: bool = False) -> TcpStream:
