@@ -143,6 +143,7 @@ def test_a_wrong_override_names_the_variable(home: Home) -> None:
         (["config", "set", "accounts.alerts.tls"], "VALUE"),
         (["token"], "ACCOUNT"),
         (["sandbox", "--provider", "other"], "microsoft"),
+        (["sandbox", "--lifetime", "0"], "x>0"),
     ],
 )
 def test_a_wrong_command_line_is_64(home: Home, arguments: list[str], says: str) -> None:

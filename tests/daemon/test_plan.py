@@ -228,6 +228,14 @@ def test_what_is_unsafe_or_cannot_work_is_refused_with_the_way_out(
     assert "CANARY" not in str(error)
 
 
+def test_a_relay_without_any_account_is_told_how_to_get_one(tmp_path: Path) -> None:
+    file = tmp_path / "postbearer.toml"
+    file.touch(0o600)
+    with pytest.raises(ConfigError, match="no account that mail could leave from") as caught:
+        Plan.of(Assembly.load(file, {"POSTBEARER_STATE": str(tmp_path / "state")}))
+    assert "postbearer init" in caught.value.hint
+
+
 def test_a_spool_of_an_unknown_kind_is_found_when_the_relay_is_planned(plan: Planned) -> None:
     with pytest.raises(ConfigError, match="cannot be 'mysql://db'") as caught:
         plan("[relay]\nspool = 'mysql://db'\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from postbearer.keeping import (
     default_state_folder,
     parse_keys,
 )
+from postbearer.keeping.files import trouble
 from postbearer.testing import ManualClock
 
 
@@ -139,6 +141,12 @@ def test_a_damaged_key_file_is_not_replaced(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="damaged"):
         KeyFile(folder).box()
     assert Path(folder.key).read_text() == ""
+
+
+def test_what_we_may_not_do_in_a_folder_is_told_with_another_way() -> None:
+    told = trouble(PermissionError(errno.EACCES, "Permission denied"), "/state", "made")
+    assert told.message == "/state cannot be made: Permission denied."
+    assert "name another state folder by POSTBEARER_STATE" in told.hint
 
 
 # -- the lock

@@ -26,7 +26,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Whose habits it has: what EHLO offers, how it refuses, what it limits.",
 )
-@click.option("--lifetime", default=3600.0, metavar="SECONDS", help="How long access tokens live.  [3600]")
+@click.option(
+    "--lifetime",
+    type=click.FloatRange(min=0, min_open=True),
+    default=3600.0,
+    metavar="SECONDS",
+    help="How long access tokens live.  [3600]",
+)
 @click.option("--opaque", is_flag=True, help="Give opaque access tokens instead of JWTs.")
 @json_option
 @common_options

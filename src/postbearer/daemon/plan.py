@@ -65,7 +65,13 @@ class Plan:
         settings = relay_settings(assembly)
         spool_path(assembly)
         names = assembly.names
-        if settings.account is None and len(names) != 1:
+        if not names:
+            raise ConfigError(
+                "There is no account that mail could leave from.",
+                key="accounts",
+                hint="Make one by `postbearer init`.",
+            )
+        if settings.account is None and len(names) > 1:
             raise ConfigError(
                 "is missing, and there is more than one account.",
                 key="relay.account",

@@ -91,4 +91,6 @@ def trouble(error: OSError, path: str, verb: str) -> StoreError:
     """`error` as what it means: no room, or a file that cannot be `verb`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreFull(f"No room to write {path}.", hint="Free some disk space.")
-    return StoreError(f"{path} cannot be {verb}: {error.strerror}.")
+    denied = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+    hint = "Correct its permissions, or name another state folder by POSTBEARER_STATE." if denied else ""
+    return StoreError(f"{path} cannot be {verb}: {error.strerror}.", hint=hint)
