@@ -28,6 +28,7 @@ from postbearer.transport import (
     Smarthost,
     default_ehlo_name,
 )
+from postbearer.wire import Dispensable
 
 Rule = Literal["force", "check", "allow"]
 TlsMode = Literal["implicit", "starttls", "none-loopback"]
@@ -58,6 +59,7 @@ class Options(TypedDict, total=False):
     aliases: Sequence[str]
     limits: ProviderLimits
     ehlo_name: str
+    unused_extensions: Sequence[Dispensable]
     timeout: float
     maximum_token_lifetime: float
     refresh_margin: float
@@ -264,6 +266,7 @@ def _smarthost(preset: Preset, address: str, limits: ProviderLimits, options: Op
         username=options.get("username") or address,
         mechanism=options.get("mechanism", "auto"),
         ehlo_name=options.get("ehlo_name") or default_ehlo_name(),
+        unused=tuple(options.get("unused_extensions", ())),
         timeout=options.get("timeout"),
         limits=pool,
         recipients_per_message=limits.recipients_per_message,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from postbearer.assembly import Assembly
 from postbearer.config import load
 from postbearer.errors import ConfigError
 from support.configuration import COMPLETE
@@ -47,6 +48,11 @@ def test_words_become_seconds_and_octets(written: Write) -> None:
     assert account.refresh_margin == 90
     assert account.limits.size == 10_485_760
     assert account.limits.connections == 2
+
+
+def test_what_a_server_gets_wrong_is_left_unused_by_its_account(written: Write) -> None:
+    path = written(COMPLETE + 'unused-extensions = ["chunking", "dsn"]\n')
+    assert Assembly.load(path, environ={}).account("alerts").smarthost.unused == ("chunking", "dsn")
 
 
 def test_the_keys_of_the_relay_are_read_too(written: Write) -> None:
@@ -129,6 +135,8 @@ cache = "5m"
         ("# as registered", "\nlimits = 3", 9, "limits", "must be a table", ""),
         ("# as registered", '\nscopes = "smtp.send"', 9, "scopes", "must be a list", "brackets"),
         ("# as registered", '\nehlo-name = ""', 9, "ehlo-name", "is empty", "leave"),
+        ("# as registered", '\nunused-extensions = ["starttls"]', 9, "unused-extensions.0",
+         "cannot be", "chunking"),
         ("# as registered", "\ncommand = 5", 9, "command", "a text or a list", ""),
         ("# as registered", '\nauthentication = "password"', 2, "password", "is missing", "env:"),
         ("# as registered", '\ncloud = "dod"', 9, "cloud", "", ""),

@@ -35,6 +35,16 @@ async def test_the_flight_leaves_in_one_write() -> None:
     )
 
 
+async def test_an_extension_that_the_server_gets_wrong_is_left_unused() -> None:
+    transaction = conversation(
+        [Expect("MAIL FROM:<alerts@example.org>"), lines("250 ok"), Expect("RCPT"), lines("250 ok")],
+        [Expect("DATA"), lines("354 go"), ExpectContent(), lines("250 ok")],
+    )
+    provider = with_provider(opened() + transaction, unused=("chunking", "pipelining", "size"))
+    receipt = await provider.deliver(envelope(), CONTENT)
+    assert receipt.outcomes[0].state is State.DELIVERED
+
+
 async def test_two_round_trips_with_pipelining() -> None:
     transaction = conversation(
         Expect("MAIL"),

@@ -25,6 +25,7 @@ from postbearer.config.kinds import (
     Url,
 )
 from postbearer.config.relay import HttpSettings, NotifySettings, RelaySettings, VaultSettings
+from postbearer.wire import Dispensable
 
 
 class LimitSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -121,6 +122,9 @@ class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_onl
     mechanism: Annotated[Literal["auto", "xoauth2", "oauthbearer"], Prose("SASL mechanism.")] = "auto"
     timeout: Annotated[Seconds | None, Prose("Overall limit for one attempt.")] = None
     ehlo_name: Annotated[str | None, Prose("Name said in EHLO.")] = None
+    unused_extensions: Annotated[
+        tuple[Dispensable, ...], Prose("Extensions that the server offers and gets wrong.")
+    ] = ()
 
     # What leaves, and how much.
     sender: Annotated[

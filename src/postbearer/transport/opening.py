@@ -97,6 +97,7 @@ class Opener:
         reply = await talk.ask(Ehlo(self.smarthost.ehlo_name))
         if not reply.positive:
             raise _turned_away(server, "ehlo", "EHLO", reply)
+        talk.core.extensions = talk.core.extensions.without(self.smarthost.unused)
 
     async def _upgrade(self, talk: Conversation, server: Server) -> None:
         if not talk.core.extensions.starttls:

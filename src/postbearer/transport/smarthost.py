@@ -13,6 +13,7 @@ from postbearer.transport.pool import PoolLimits
 from postbearer.transport.proxy import Proxy
 from postbearer.transport.timeouts import Timeouts
 from postbearer.transport.tls import ClientCertificate
+from postbearer.wire import Dispensable
 
 if TYPE_CHECKING:
     from postbearer.providers import Rule
@@ -76,7 +77,8 @@ class Smarthost:
     """The next hop of one account.
 
     `servers` are tried in their order. `recipients_per_message` splits larger envelopes. `timeout` is
-    the overall limit for one `deliver`, in seconds. `rules` are the provider's known replies.
+    the overall limit for one `deliver`, in seconds. `rules` are the provider's known replies. `unused` are
+    extensions that a server offers and gets wrong.
     Raises `ConfigError` for what could not be used safely.
     """
 
@@ -89,6 +91,7 @@ class Smarthost:
     username: str = ""
     mechanism: Prefer = "auto"
     ehlo_name: str = field(default_factory=default_ehlo_name)
+    unused: tuple[Dispensable, ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
     timeout: float | None = None
     limits: PoolLimits = field(default_factory=PoolLimits)

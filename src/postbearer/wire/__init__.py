@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from postbearer.wire.events import Rset as Rset
     from postbearer.wire.events import StartTls as StartTls
     from postbearer.wire.events import Vrfy as Vrfy
+    from postbearer.wire.extensions import Dispensable as Dispensable
     from postbearer.wire.extensions import Extensions as Extensions
     from postbearer.wire.grammar import BadSyntax as BadSyntax
     from postbearer.wire.offer import Limits as Limits
@@ -80,7 +81,7 @@ _EXPORTS = {
         "StartTls",
         "Vrfy",
     ],
-    "extensions": ["Extensions"],
+    "extensions": ["Dispensable", "Extensions"],
     "grammar": ["BadSyntax"],
     "offer": ["Limits", "Offer"],
     "render": ["auth_fits", "auth_line"],

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 from postbearer.wire.grammar import ESMTP_KEYWORD
 
 _NUMBER = re.compile(r"[0-9]{1,20}")
 _LIMIT = re.compile(r"([A-Z0-9]+)=([1-9][0-9]{0,5})")  # RFC 9422 3
+
+# What mail can do without; AUTH, STARTTLS and REQUIRETLS are not among it.
+Dispensable = Literal[
+    "8bitmime", "binarymime", "chunking", "dsn", "limits", "mt-priority", "pipelining", "size", "smtputf8"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,11 @@ class Extensions:
             else:
                 keywords.setdefault(keyword, tuple(values))
         return cls(keywords)
+
+    def without(self, keywords: Collection[str]) -> Extensions:
+        """The same, as if `keywords` had not been offered."""
+        unwanted = {keyword.upper() for keyword in keywords}
+        return Extensions({key: values for key, values in self.keywords.items() if key not in unwanted})
 
     def render(self) -> list[str]:
         """The lines of an EHLO reply behind the first one."""
