@@ -65,12 +65,9 @@ class RedirectReader:
         except ValueError:
             pairs = []
         names = [name for name, _ in pairs]
-        if any(names.count(name) > 1 for name in _ONCE):
-            return self._refused("The redirect says something twice (RFC 6749 3.1).", "malformed")
-        return self._judge(dict(pairs))
-
-    def _judge(self, fields: dict[str, str]) -> Secret | CredentialError:
-        state, issuer = fields.get("state", ""), fields.get("iss", "")
+        # First of all whose it is: nobody else may end this sign-in, not even by a malformed redirect.
+        states = [value for name, value in pairs if name == "state"]
+        state = states[0] if len(states) == 1 else ""
         if not hmac.compare_digest(state.encode(), self.state.reveal().encode()):
             return self._refused(
                 f"The redirect carries {'another state than' if state else 'no state of'} this sign-in: it "
@@ -78,6 +75,12 @@ class RedirectReader:
                 WRONG_STATE,
                 "Open the address of this sign-in, and close older tabs.",
             )
+        if any(names.count(name) > 1 for name in _ONCE):
+            return self._refused("The redirect says something twice (RFC 6749 3.1).", "malformed")
+        return self._judge(dict(pairs))
+
+    def _judge(self, fields: dict[str, str]) -> Secret | CredentialError:
+        issuer = fields.get("iss", "")
         if self.issuer and issuer != self.issuer and (issuer or self.names_issuer):  # RFC 9207 2.4
             sender = f"comes from {scrub(issuer, ())}, and not" if issuer else "does not say that it comes"
             return self._refused(
