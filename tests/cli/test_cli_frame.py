@@ -164,8 +164,9 @@ def test_a_reader_that_goes_away_is_no_error(home: Home) -> None:
         assert (done.returncode, done.stderr) == (141, b"")
 
 
-def test_a_full_disk_is_74(home: Home) -> None:
-    command = [sys.executable, "-m", "postbearer", "config", "schema"]
+@pytest.mark.parametrize("arguments", [["config", "schema"], ["config", "show"], ["--version"], ["--help"]])
+def test_a_full_disk_is_74(home: Home, arguments: list[str]) -> None:
+    command = [sys.executable, "-m", "postbearer", *arguments]
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
             command, stdout=full, stderr=subprocess.PIPE, text=True, env=home.environ, check=False
@@ -173,6 +174,7 @@ def test_a_full_disk_is_74(home: Home) -> None:
     assert done.returncode == 74
     assert "No space left" in done.stderr
     assert "Traceback" not in done.stderr
+    assert "ignored" not in done.stderr
 
 
 def test_an_interrupt_is_130_without_a_traceback(home: Home) -> None:

@@ -14,10 +14,14 @@ def main(arguments: list[str] | None = None) -> int:
         try:
             sys.stdout.write(f"{quick}\n")
             sys.stdout.flush()
-        except OSError:
+        except BrokenPipeError:
             from postbearer.cli.output import silence
 
             return silence()
+        except OSError as error:
+            from postbearer.cli.output import report
+
+            return report(error, as_json=False, verbose=False)
         return 0
     if arguments[:1] == ["sendmail"] and not any(word[:2] == "--" and word[2:] for word in arguments):
         from postbearer.cli.dropin.main import main as sendmail

@@ -63,6 +63,8 @@ def report(error: BaseException, *, as_json: bool, verbose: bool) -> Exit:
         _line("error", f"{error}.", "Check the disk and the permissions.")
     if verbose:
         _show_traceback(error)
+    if isinstance(error, OSError):
+        _forget_what_cannot_be_written()
     return code
 
 
@@ -96,6 +98,14 @@ def silence() -> Exit:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     return Exit.BROKEN_PIPE
+
+
+def _forget_what_cannot_be_written() -> None:
+    """What a full disk left in the buffer would fail once more at the end, with a code of Python's own."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        silence()
 
 
 def _what_and_next(error: PostbearerError) -> tuple[str, str]:
