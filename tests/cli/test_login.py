@@ -219,7 +219,7 @@ def test_what_was_pasted_wrongly_is_named(account: Home, text: str, code: int, w
 def test_a_redirect_of_another_sign_in_is_refused_and_the_right_one_awaited(account: Home) -> None:
     with login(account) as one:
         url = one.url()
-        for wrong in ("?code=abc&state=another", "?code=abc", "?error=access_denied"):
+        for wrong in ("?code=abc&state=another", "?code=abc", "?error=access_denied", "?code=a&code=b"):
             page = Browser().open(comes_back_to(url) + "/" + wrong)
             assert (page.status, "another" in page.text, "earlier sign-in" in page.text) == (400, False, True)
         assert "another state than this sign-in" in one.read_until("warning.*")
@@ -393,6 +393,13 @@ def test_a_code_that_nobody_types_is_a_timeout(home: Home, postbearer_sandbox: S
     ran = home.run("login", "sandbox", "--timeout", "0.2")
     assert ran.code == 77
     assert "Nobody typed the code within 0.2 s." in ran.err
+
+
+def test_check_says_once_that_somebody_has_to_sign_in(home: Home, postbearer_sandbox: Sandbox) -> None:
+    configure(home, postbearer_sandbox, "authorization-code")
+    ran = home.run("check", "sandbox")
+    assert "Nobody has signed in for sandbox yet." in ran.out
+    assert ran.out.count("Run: postbearer login sandbox") == 1
 
 
 def test_a_way_that_the_account_does_not_have_is_named(home: Home, postbearer_sandbox: Sandbox) -> None:

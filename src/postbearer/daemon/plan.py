@@ -71,7 +71,7 @@ class Plan:
                 key="accounts",
                 hint="Make one by `postbearer init`.",
             )
-        if settings.account is None and len(names) > 1:
+        if settings.account is None and len(names) != 1:
             raise ConfigError(
                 "is missing, and there is more than one account.",
                 key="relay.account",

@@ -58,7 +58,8 @@ class Explainer:
             fix = "Check token-url, and whether a proxy, a firewall or a portal stands in between."
             who = Who.HOST_OPERATOR
         if isinstance(self.account.grant, PersonGrant) and getattr(error, "who", "") == "mailbox user":
-            fix = f"{verdict.remedy} {error.hint}".strip()  # which is the command to sign in
+            # The hint is the command to sign in, and may be all that the verdict says too.
+            fix = " ".join(dict.fromkeys(filter(None, (verdict.remedy, error.hint))))
         grant = self.account.grant.name if self.account.grant is not None else ""
         return Finding(
             step=step,
