@@ -266,3 +266,14 @@ def test_a_password_is_hashed_from_standard_input(home: Home) -> None:
     again = home.run("secret", "hash-password", "--json", stdin="canary-password\n")
     assert json.loads(again.out)["password-hash"] != ran.out.strip()
     assert home.run("secret", "hash-password", stdin="").code == 64
+
+
+def test_a_restored_queue_is_held_whoever_opens_it_first(home: Home, state: Path) -> None:
+    stopped(state)
+    (state / "spool.generation").unlink()
+    ran = home.run("queue")
+    assert "warning: The queue is an older copy of what was here" in ran.err
+    assert ran.out.count("held") >= 2
+    assert "older copy" not in home.run("queue").err
+    assert home.run("queue", "release", "--state", "held", "--yes").code == 0
+    assert "held" not in home.run("queue").out

@@ -59,6 +59,7 @@ async def test_what_waits_in_a_backup_waits_for_a_person(home: Path) -> None:
     put_back(home.parent / "backup.db", home)
     spool, found = await opened(home)
     assert (found.restored, found.held) == (True, 2)
+    assert "so 2 messages are held" in found.what_is_held
     for name in ("sent", "waits"):
         entry = await spool.show(name)
         assert entry is not None

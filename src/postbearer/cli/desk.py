@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from postbearer.cli.extras import need_relay
+from postbearer.cli.output import warn
 from postbearer.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -106,7 +107,9 @@ class Database:
         clock = SystemClock()
         # Whoever only looks need not care whether the disk survives: `serve` does.
         spool = SqliteSpool(self._path, clock=clock, allow_ephemeral=True)
-        await spool.open()
+        found = await spool.open()
+        if found.restored:  # the relay will find it in order, and say nothing
+            warn(found.what_is_held)
         assembly = self._assembly
         if assembly is None:
             return Operations(spool, clock), spool.close

@@ -280,11 +280,7 @@ class Relay:
                     "goes on from there until the clock has caught up: set it right."
                 )
             if found.restored:
-                texts.append(
-                    "The queue is an older copy of what was here, or was moved here. What waits in it may be "
-                    f"delivered already (DUP-RESTORE), so {found.held} messages are held. Look at them by "
-                    "`postbearer queue list --state held`, and release or cancel them."
-                )
+                texts.append(found.what_is_held)
             if not found.clean:
                 texts.append("The last run did not end properly; the queue was put in order.")
         for text in texts:

@@ -245,6 +245,15 @@ class Found:
     held: int = 0  # … so these messages wait for a person
     newest: float = 0.0  # the latest time that was written; a clock behind it was set back
 
+    @property
+    def what_is_held(self) -> str:
+        """In words, of a queue that was restored."""
+        return (
+            "The queue is an older copy of what was here, or was moved here. What waits in it may be "
+            f"delivered already (DUP-RESTORE), so {self.held} messages are held. Look at them by `postbearer "
+            "queue list --state held`, and release or cancel them."
+        )
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
