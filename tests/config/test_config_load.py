@@ -135,6 +135,7 @@ cache = "5m"
         ("# as registered", "\nlimits = 3", 9, "limits", "must be a table", ""),
         ("# as registered", '\nscopes = "smtp.send"', 9, "scopes", "must be a list", "brackets"),
         ("# as registered", '\nehlo-name = ""', 9, "ehlo-name", "is empty", "leave"),
+        ("# as registered", '\npassword = "env:PASSWORD"', 9, "password", "no effect", "Take it away"),
         ("# as registered", '\nunused-extensions = ["starttls"]', 9, "unused-extensions.0",
          "cannot be", "chunking"),
         ("# as registered", "\ncommand = 5", 9, "command", "a text or a list", ""),

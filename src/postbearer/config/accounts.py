@@ -107,6 +107,12 @@ def _grant(base: Path, given: Mapping[str, Any]) -> Iterator[Problem]:
         if any(_has(given, key, grant) for key in group) or (public and "client-secret" in group):
             continue
         yield _missing(base, group, f"for the grant {grant}")
+    if "password" in given and isinstance(grant, str) and grant in {*_NEEDS} - {"password"}:
+        yield Problem(
+            (*base, "password"),
+            f"has no effect with {grant}: the login is by token",
+            'Take it away; or write authentication = "password" in place of grant.',
+        )
     if "grant-settings" in given and grant in _NEEDS:
         yield Problem((*base, "grant-settings"), f"has no effect with {grant}", "Take it away.")
     if grant == "jwt-bearer":
