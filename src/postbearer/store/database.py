@@ -102,11 +102,14 @@ def migrate(connection: apsw.Connection, path: Path) -> None:
             hint="Start the newer version again, or let it empty the queue first.",
         )
     if version < len(scripts):
+        if version and get(connection, "clean"):
+            refuse_short(connection, path)
         connection.execute("BEGIN IMMEDIATE")
         for script in scripts[version:]:
             connection.execute(script)
         connection.pragma("user_version", len(scripts))
         connection.execute("COMMIT")
+        connection.wal_checkpoint()  # a file that was ended properly holds all of its pages, also now
 
 
 def refuse_damage(path: Path) -> bool:
