@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 
@@ -10,7 +11,7 @@ import pytest
 from keeping.conftest import Named
 from postbearer.errors import SecretError
 from postbearer.secret import Secret, SecretSource
-from support.tokenserver import Answer, Asked, TokenServer, serving
+from support.tokenserver import Answer, Asked, TokenServer, said, serving
 
 BODIES = [
     *(b"", b"null", b"5", b'"x"', b"[]", b"{}", b"\xff\xfe", b"<html>", b"[" * 100_000, b"{" + b" " * 70_000),
@@ -71,12 +72,17 @@ async def outcome(source: SecretSource) -> Secret | SecretError:
         return error
 
 
+def configured(named: Named, kind: str, url: str) -> SecretSource:
+    """A secret in the store of that kind which is served at `url`."""
+    address = url.removesuffix("/token")
+    table = TABLES[kind].replace("URL", address).replace("HOST", address.removeprefix("http://"))
+    return named("a/b" if kind != "hashicorp-vault" else "a/b#c", f'type = "{kind}"\n{table}')
+
+
 @pytest.mark.parametrize("kind", TABLES)
 @pytest.mark.parametrize("status", [200, 204, 301, 400, 401, 403, 404, 418, 500, 599])
 async def test_any_answer_is_told(server: Always, named: Named, kind: str, status: int) -> None:
-    address = server.url.removesuffix("/token")
-    table = TABLES[kind].replace("URL", address).replace("HOST", address.removeprefix("http://"))
-    secret = named("a/b" if kind != "hashicorp-vault" else "a/b#c", f'type = "{kind}"\n{table}')
+    secret = configured(named, kind, server.url)
     for body in BODIES:
         server.chosen = Answer(status, body, {"Location": "https://elsewhere.example.org/?code=CANARY"})
         found = await outcome(secret)
@@ -87,3 +93,31 @@ async def test_any_answer_is_told(server: Always, named: Named, kind: str, statu
             told = f"{found.message} {found.hint}"
             assert told.isprintable()
             assert "CANARY" not in told
+
+
+class Parrot(TokenServer):
+    """Gives a token, then refuses with whatever header carried it."""
+
+    status = 403
+
+    def reply(self, asked: Asked) -> Answer:
+        if asked.path.endswith(("/token", "/authenticate")):
+            return Answer(200, b'{"access_token": "CANARY-access", "payload": "CANARY-access"}')
+        heard = asked.headers.get("x-vault-token") or asked.headers["authorization"]
+        return said(self.status, errors=[f"no: {heard}"], error={"message": f"no: {heard}"})
+
+
+@pytest.mark.parametrize("kind", TABLES)
+@pytest.mark.parametrize("status", [403, 503])
+async def test_a_token_that_is_repeated_is_not_shown(
+    monkeypatch: pytest.MonkeyPatch, named: Named, kind: str, status: int
+) -> None:
+    monkeypatch.setenv("PROOF", "CANARY-proof")
+    with serving(state=Parrot()) as parrot:
+        parrot.status = status
+        found = await outcome(configured(named, kind, parrot.url))
+    assert isinstance(found, SecretError)
+    assert "no: " in found.message
+    assert "***" in found.message
+    assert "CANARY" not in f"{found.message} {found.hint}"
+    assert base64.b64encode(b'{"access_token": "CANARY').decode() not in found.message  # as Conjur's goes

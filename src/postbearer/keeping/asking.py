@@ -6,8 +6,9 @@ person: `SecretError`, in the store's own words, without what was sent and witho
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urlsplit
 
 from postbearer.clock import Clock, SystemClock
@@ -17,6 +18,7 @@ from postbearer.oauth import scrub
 from postbearer.secret import Secret
 
 TIMEOUT = 15.0  # seconds a request; a read takes three at most
+_TELLING = 8  # characters from which on a part of a header may be the token
 _PASSING = {408, 412, 425, 429}  # 412: this node of a Vault cluster has not heard of it yet
 
 
@@ -65,6 +67,8 @@ class Desk:
             ) from error
         except UsageError as error:
             raise SecretError(error.message, reference=self.reference, hint=error.hint) from None
+        if not response.ok:
+            response = _without_echo(response, headers or {})
         if response.status in _PASSING or response.status >= 500:
             raise SecretUnavailable(
                 f"{self.name} cannot answer now (HTTP {response.status}){said(response)}.",
@@ -88,6 +92,17 @@ class Desk:
     def error(self, message: str, hint: str = "") -> SecretError:
         """An error that begins with the name of the store."""
         return SecretError(f"{self.name} {message}", reference=self.reference, hint=hint)
+
+
+def _without_echo(response: HttpResponse, headers: Mapping[str, Text]) -> HttpResponse:
+    """`response` without the tokens in our `headers`: a store, or a proxy before it, may repeat them."""
+    body = response.body
+    for value in headers.values():
+        # What stands behind "Bearer", or in the quotes of Conjur's 'Token token="…"'.
+        words = re.split(r'[\s"=]+', value.reveal()) if isinstance(value, Secret) else ()
+        for word in words:
+            body = body.replace(word.encode(), b"***") if len(word) >= _TELLING else body
+    return replace(response, body=body)
 
 
 def said(response: HttpResponse, secrets: Sequence[Secret] = ()) -> str:
