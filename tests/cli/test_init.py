@@ -100,6 +100,16 @@ def test_what_will_not_do_is_said_in_red_and_not_in_codes(empty: Home) -> None:
     assert "\\x1b" not in person.seen
 
 
+def test_a_place_where_nothing_can_be_made_is_told_before_the_first_question(empty: Home) -> None:
+    (empty.folder / "file").touch()
+    path = empty.folder / "file" / "etc" / "postbearer.toml"
+    where = {"folder": empty.folder, "environ": {**empty.environ, "POSTBEARER_CONFIG": str(path)}}
+    with Terminal("init", **where) as person:
+        assert person.code() == 78
+    assert f"Nothing can be made in {empty.folder / 'file'}." in person.seen
+    assert "Name or number" not in person.seen
+
+
 def test_without_questions_options_say_everything(empty: Home, sandbox_microsoft: Sandbox) -> None:
     empty.environ["SHOP_SECRET"] = sandbox_microsoft.client_secret
     options = [word if word != "app" else "sandbox-app" for word in MICROSOFT]

@@ -289,7 +289,8 @@ def _chosen(asked: Desk, query: dict[str, Any], name: str, *, yes: bool) -> list
     if ids and not yes:
         if not sys.stdin.isatty():
             raise UsageError(f"This would {name} {len(ids)} messages.", hint="Say --yes if that is meant.")
-        click.confirm(f"{name.capitalize()} {len(ids)} messages?", abort=True, err=True)
+        count = f"{len(ids)} message{'' if len(ids) == 1 else 's'}"
+        click.confirm(f"{name.capitalize()} {count}?", abort=True, err=True)
     return ids
 
 

@@ -44,12 +44,13 @@ class Addition:
     def to(cls, path: str, environ: Mapping[str, str], *, anew: bool = False) -> Addition:
         """An addition to the file at `path`, if it is there and not to be made anew.
 
-        Raises `ConfigError` if the file is wrong, or if others could replace it.
+        Raises `ConfigError` if the file is wrong, if others could replace it, or if we may not.
         """
         there = os.path.lexists(path) and not anew
         before = read(path) if there else None
         if before is not None:
             parse(before, path, environ)
+        _refuse_locked_folder(path)
         refuse_open_folders(path)
         return cls(path, before)
 
@@ -130,6 +131,19 @@ class Addition:
             if key == "provider" and self.title:
                 note = f"{self.title}; what to set up there: postbearer providers {value}"
             yield key, value, note
+
+
+def _refuse_locked_folder(path: str) -> None:
+    """Raise `ConfigError` where nothing can be made: better before the first question than after the last."""
+    folder = os.path.dirname(os.path.abspath(path))
+    while not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    if not os.path.isdir(folder) or not os.access(folder, os.W_OK | os.X_OK):
+        raise ConfigError(
+            f"Nothing can be made in {folder}.",
+            file=path,
+            hint="Name another file with --config, or run it as who may write there.",
+        )
 
 
 def descriptions() -> dict[str, str]:
