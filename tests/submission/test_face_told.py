@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -43,6 +44,45 @@ async def test_so_is_a_stranger_who_wants_to_send() -> None:
         assert (await client.say("MAIL FROM:<app@example.org>")).startswith("550 5.7.1")
     (away,) = said(ears, TurnedAway)
     assert away.reason == "It is no client of the relay's."
+
+
+@pytest.mark.parametrize(
+    ("said_first", "reason"),
+    [
+        (b"\x16\x03\x01\x00\xa5\x01", "spoke TLS"),
+        (b"GET / HTTP/1.1\r\n", "spoke another protocol"),
+        (b"EHLO x\n", "a command ended in a bare LF"),
+        (b"NONSENSE\r\n" * 20, "421 4.7.0 Too many errors, closing"),
+    ],
+)
+async def test_so_is_a_client_that_does_not_speak_smtp(said_first: bytes, reason: str) -> None:
+    ears = Ears()
+    async with running(observer=ears, clock=ManualClock()) as relay, await relay.client() as client:
+        client.send(said_first)
+        await client.all_replies()
+    assert [each.reason for each in said(ears, TurnedAway)] == [reason]
+
+
+async def test_so_is_one_that_speaks_first() -> None:
+    ears = Ears()
+    async with running(observer=ears) as relay:
+        end = socket.create_connection(("127.0.0.1", relay.port))
+        end.sendall(b"EHLO client.example.org\r\n")
+        async with await Talk.open(None, None, sock=end) as client:
+            assert [each[:3] for each in await client.all_replies()] == ["554"]
+    assert [each.reason for each in said(ears, TurnedAway)] == ["spoke before the greeting"]
+
+
+async def test_a_client_that_leaves_is_no_news() -> None:
+    ears = Ears()
+    async with running(observer=ears) as relay:
+        async with await relay.client() as client:
+            client.half_close()
+            await client.all_replies()
+        async with await relay.client() as client:
+            await client.say("QUIT")
+            await client.all_replies()
+    assert said(ears, TurnedAway) == []
 
 
 def test_many_strangers_make_no_flood() -> None:

@@ -134,6 +134,8 @@ class SmtpSession:
         if early := self._link.take():  # it should have waited for the greeting (RFC 5321 4.3.1)
             self._core.receive(early)
         self._core.greet()
+        if self._core.closing:
+            await self._answer_all()
         while not self._core.closing:
             if said := self._core.data_to_send():
                 self._heard = self._house.clock.monotonic()
@@ -157,6 +159,8 @@ class SmtpSession:
         while (event := self._core.next_event()) is not None:
             if isinstance(event, Closed | Quit):
                 self._quit = isinstance(event, Quit)
+                if isinstance(event, Closed) and event.fault:
+                    self._tell(event.reason)
                 return
             await self._answer(event)
         if self._transaction is None:
@@ -253,9 +257,12 @@ class SmtpSession:
         return SENDER_OK
 
     def _stranger(self) -> Reply:
-        if self._house.porter is not None:
-            self._house.porter.turned_away(self._peer, "It is no client of the relay's.")
+        self._tell("It is no client of the relay's.")
         return STRANGER
+
+    def _tell(self, reason: str) -> None:
+        if self._house.porter is not None:
+            self._house.porter.turned_away(self._peer, reason)
 
     def _on_rcpt(self, event: Rcpt) -> Reply:
         transaction, client = self._open()

@@ -37,6 +37,8 @@ from postbearer.wire.answers import Refused
 from postbearer.wire.buffer import BareLineFeed, LineBuffer, LineTooLong
 from postbearer.wire.content import LineCheck
 from postbearer.wire.events import (
+    LEFT,
+    SENT_AWAY,
     Auth,
     AuthResponse,
     Bdat,
@@ -156,7 +158,7 @@ class Server:
             except _Starved:
                 if not self._eof:
                     return None
-                self._close("the client closed the connection")
+                self._close(LEFT)
             except BareLineFeed:
                 self.close(answers.BARE_LF, "a command ended in a bare LF")
             else:
@@ -206,7 +208,7 @@ class Server:
         if handle is None or handle(self, event, reply):
             self._queue(reply, utf8=utf8)
         if reply.closing:
-            self._close("turned away with 421")
+            self._close(SENT_AWAY)
 
     # Reading.
 
