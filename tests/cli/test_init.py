@@ -68,12 +68,14 @@ def test_a_new_user_comes_from_questions_to_a_delivered_message(
         person.answer("all the same?", "n")
         person.answer("Name or number [sealed]", "sealed")
         person.answer("Client secret:", sandbox_microsoft.client_secret)
-        person.answer("by a relay here?", "n")
+        person.answer("by a relay here?", "y")
+        person.answer("Where the relay listens", "")
         assert not empty.config.exists()
         person.answer("Write this to", "y")
         person.answer("Check it now?", "y")
         assert person.code() == 0
     assert "✓ AUTH" in person.seen
+    assert "Next: postbearer serve" in person.seen
     assert sandbox_microsoft.client_secret not in person.seen
     assert sandbox_microsoft.client_secret not in empty.config.read_text()
     sent = empty.run(

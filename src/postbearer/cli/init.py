@@ -120,10 +120,17 @@ def command(common: Common, /, non_interactive: bool, **given: Any) -> int:
 
         common.config = draft.addition.path
         context = click.get_current_context()
-        return int(context.invoke(check, accounts=(draft.name,), send_to="", text=None))
-    for step in following:
-        click.echo(f"Next: {step}")
+        code = int(context.invoke(check, accounts=(draft.name,), send_to="", text=None))
+        following = following[-1:] if code == Exit.OK and draft.addition.listen else []  # the relay's start
+        _say_next(following)
+        return code
+    _say_next(following)
     return Exit.OK
+
+
+def _say_next(steps: list[str]) -> None:
+    for step in steps:
+        click.echo(f"Next: {step}")
 
 
 def _draft(common: Common, given: dict[str, Any]) -> Draft:
