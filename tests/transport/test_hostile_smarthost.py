@@ -444,6 +444,17 @@ async def test_c8_an_echo_of_the_credential_is_masked(cut: slice) -> None:
     assert b64encode(initial).decode()[40:60] not in shown
 
 
+async def test_c8_nor_is_it_shown_when_it_comes_back_as_no_reply_at_all() -> None:
+    initial = b64encode(f"user=alerts@example.org\x01auth=Bearer {CANARY}\x01\x01".encode()).decode()
+    for echo in (initial, f"Bearer {CANARY}"):
+        provider = with_provider(conversation(StartTls(), HELLO, ehlo(), refused_login(f"AUTH {echo[:60]}")))
+        with pytest.raises(RemoteProtocolError, match="what is no SMTP reply") as caught:
+            await provider.deliver(envelope(), CONTENT)
+        assert caught.value.message.startswith("mail.example.org:465: The server sent")
+        assert "***" in caught.value.message
+        assert echo[40:56] not in f"{caught.value}{provider.events}{provider.transcript}"
+
+
 # C9: rate replies ----------------------------------------------------------------------------------
 
 

@@ -71,12 +71,22 @@ def scrubbed(reply: Reply, secrets: Iterable[bytes]) -> Reply:
 
     Some servers repeat the command they refuse, and replies go to logs and to people.
     """
+    pieces = _pieces(secrets)
+    lines = tuple(_masked(line, pieces) for line in reply.lines)
+    return reply if lines == reply.lines else replace(reply, lines=lines)
+
+
+def scrubbed_text(text: str, secrets: Iterable[bytes]) -> str:
+    """As `scrubbed`, for words about what a server said."""
+    return _masked(text.encode(), _pieces(secrets)).decode()
+
+
+def _pieces(secrets: Iterable[bytes]) -> set[bytes]:
     pieces: set[bytes] = set()
     for secret in secrets:
         length = min(_PIECE, len(secret))
         pieces.update(secret[start : start + length] for start in range(len(secret) - length + 1))
-    lines = tuple(_masked(line, pieces - {b""}) for line in reply.lines)
-    return reply if lines == reply.lines else replace(reply, lines=lines)
+    return pieces - {b""}
 
 
 def _masked(line: bytes, pieces: set[bytes]) -> bytes:

@@ -6,9 +6,9 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from postbearer.errors import Disconnected, NetworkError, TlsFailed
+from postbearer.errors import Disconnected, NetworkError, RemoteProtocolError, TlsFailed
 from postbearer.reply import Reply
-from postbearer.transport.capture import Capture, NoCapture, scrubbed
+from postbearer.transport.capture import Capture, NoCapture, scrubbed, scrubbed_text
 from postbearer.transport.stream import Stream
 from postbearer.transport.timeouts import Deadline, Timeouts
 from postbearer.wire import (
@@ -120,7 +120,16 @@ class Conversation:
         await self.write(self.core.abort_content(), EndOfContent())
 
     def _note(self, data: bytes) -> None:
-        for answer in self.core.receive(data):
+        try:
+            answers = self.core.receive(data)
+        except RemoteProtocolError as error:
+            # It may repeat what it was sent; the wire knows neither the secrets nor whom we talk to.
+            said = scrubbed_text(error.message, self.secrets)
+            hint = (
+                error.hint or "Is it the port of a mail server? Something on the way may answer in its place."
+            )
+            raise RemoteProtocolError(f"{self.peer}: {said}", hint=hint) from None
+        for answer in answers:
             if self.secrets and not answer.reply.intermediate:  # a challenge is still to be decoded
                 answer = Answer(answer.command, scrubbed(answer.reply, self.secrets))
             self.capture.received(answer.command, answer.reply)

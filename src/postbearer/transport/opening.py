@@ -105,7 +105,7 @@ class Opener:
                 f"{server} does not offer STARTTLS, and nothing is sent without TLS.",
                 host=str(server),
                 stage="tls",
-                hint='Is the port 465, use tls = "implicit"; else something on the way may be removing it.',
+                hint='On port 465 use tls = "implicit"; else something on the way may be removing it.',
             )
         reply = await talk.ask(StartTls())
         if not reply.positive:
