@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import socket
@@ -134,7 +135,8 @@ def test_a_browser_that_is_there_opens_by_itself(account: Home) -> None:
     script.write_text(f'#!/bin/sh\nexec {sys.executable} -c "{code}" "$@"\n')
     script.chmod(0o700)
     tests = Path(__file__).parents[1]
-    account.environ |= {"BROWSER": f"{script} %s", "PYTHONPATH": f"{account.environ['PYTHONPATH']}:{tests}"}
+    paths = [*filter(None, [account.environ.get("PYTHONPATH")]), str(tests)]
+    account.environ |= {"BROWSER": f"{script} %s", "PYTHONPATH": os.pathsep.join(paths)}
     ran = account.run("login", "sandbox", "--json")
     assert ran.code == 0, ran.err
     assert json.loads(ran.out) == {"account": "sandbox", "signed_in": True}

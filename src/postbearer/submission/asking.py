@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Self
 
 from postbearer.errors import (
@@ -82,19 +83,15 @@ class ControlClient:
     def import_(self, records: Iterable[bytes]) -> int:
         """Give the relay the lines of an export; how many messages it took."""
         self._send({"act": "queue.import"})
-        try:
+        with suppress(OSError):  # as in `_send`
             for record in records:
                 self._connection.sendall(record.rstrip(b"\r\n") + b"\n")
             self._connection.sendall(b"\n")
-        except OSError:
-            pass  # it says why
         return int(self._answer()["ok"])
 
     def _send(self, request: Mapping[str, Any]) -> None:
-        try:
+        with suppress(OSError):  # who hung up may have said why: `_answer` tells
             self._connection.sendall(json.dumps(request).encode() + b"\n")
-        except OSError as error:
-            raise _gone() from error
 
     def _answer(self) -> dict[str, Any]:
         try:
