@@ -64,12 +64,12 @@ async def by_aiosmtplib(
         tls_context=context,
     )
     await smtp.connect()
+    transport = smtp.transport  # `quit` forgets it
     try:
         reply = await aiosmtplib_login.login(smtp, who, **options)
         await smtp.send_message(message(From=sender))
         await smtp.quit()
     finally:
-        transport = smtp.transport
         smtp.close()
         if transport is not None:
             transport.abort()  # a farewell in TLS would outlive the loop of the test

@@ -106,6 +106,11 @@ class Link(asyncio.Protocol):
         """Whether its task waits for the client to say something."""
         return self._waiter is not None and not self._choked
 
+    @property
+    def lost(self) -> bool:
+        """Whether the connection is closed, on both sides."""
+        return self._lost
+
     def take(self) -> bytes:
         """What has come so far."""
         data = b"".join(self._pieces)

@@ -98,12 +98,12 @@ class MailServer:
             await server.wait_closed()
 
     async def _serve(self, link: Link) -> None:
-        self._links.add(link)
+        # One that says goodbye is still open for a while, and is to be ended with the rest.
+        self._links = {link, *(each for each in self._links if not each.lost)}
         self.connections += 1
         try:
             await Conversation(self, link).run()
         finally:
-            self._links.discard(link)
             link.close()
 
     async def admit(self) -> Reply | None:
