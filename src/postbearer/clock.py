@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Clock(Protocol):
@@ -32,3 +35,15 @@ class SystemClock:
         import asyncio  # `postbearer token` with a cached token must not pay for asyncio
 
         await asyncio.sleep(seconds)
+
+
+async def event_or_time(event: asyncio.Event, seconds: float, clock: Clock) -> None:
+    """Wait until `event` is set, or for `seconds`, whichever is less."""
+    import asyncio
+
+    ends = (asyncio.ensure_future(event.wait()), asyncio.ensure_future(clock.sleep(seconds)))
+    try:
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for each in ends:
+            each.cancel()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Callable, Iterator
 
 import keyring
@@ -83,9 +83,13 @@ async def test_a_keyring_that_asks_a_person_who_is_not_there(
     use: Use, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ours, "TIMEOUT", 0.05)
-    use(Kept(lambda: time.sleep(0.3)))
-    with pytest.raises(SecretUnavailable, match="did not answer"):
-        await source("keyring:mail/alerts").read()
+    gone = threading.Event()
+    use(Kept(gone.wait))
+    try:
+        with pytest.raises(SecretUnavailable, match="did not answer"):
+            await source("keyring:mail/alerts").read()
+    finally:
+        gone.set()
 
 
 @pytest.mark.parametrize("rest", ["mail", "mail/", "/alerts"])

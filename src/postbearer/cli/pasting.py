@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from postbearer.errors import UsageError
@@ -34,7 +35,7 @@ def pasted(seconds: float | None = None) -> Secret:
 def _terminal() -> str:
     # Without it a terminal takes 4,095 characters of a line at most; some codes are longer.
     with suppress(ImportError):
-        import readline  # noqa: F401
+        import_module("readline")
     try:
         return input()
     except EOFError:

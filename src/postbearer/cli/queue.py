@@ -255,13 +255,9 @@ def _write_export(asked: Desk, file: BinaryIO) -> int:
 def import_(common: Common, file: str) -> None:
     """Take the messages that an export wrote to FILE. Those that are here already are left alone."""
     from postbearer.cli.desk import desk
-    from postbearer.cli.reading import unreadable
+    from postbearer.cli.reading import opened
 
-    try:
-        given = sys.stdin.buffer if file == "-" else open(file, "rb")  # noqa: SIM115 - closed below
-    except OSError as error:
-        raise unreadable(file, error) from None
-    with given:
+    with opened(file) as given:
         count = desk(common).import_(given)
     if common.as_json:
         print_json({"imported": count})

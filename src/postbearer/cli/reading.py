@@ -3,19 +3,34 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import BinaryIO
 
 from postbearer.cli.exits import Unreadable
 
 
 def read_file(name: str) -> bytes:
     """All of a file. Raises `Unreadable`."""
-    try:
-        if name == "-":
-            return sys.stdin.buffer.read()
-        with open(name, "rb") as file:
+    with opened(name) as file:
+        try:
             return file.read()
-    except OSError as error:
-        raise unreadable(name, error) from None
+        except OSError as error:
+            raise unreadable(name, error) from None
+
+
+@contextmanager
+def opened(name: str) -> Iterator[BinaryIO]:
+    """The file, to be read piece by piece. Raises `Unreadable` if it cannot be opened."""
+    if name == "-":
+        yield sys.stdin.buffer
+        return
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(open(name, "rb"))
+        except OSError as error:
+            raise unreadable(name, error) from None
+        yield file
 
 
 def unreadable(name: str, error: OSError) -> Unreadable:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from postbearer.account import Account
-from postbearer.clock import Clock
+from postbearer.clock import Clock, event_or_time
 from postbearer.diagnosis import secret_sources
 from postbearer.engine import BY_HAND, Worker
 from postbearer.errors import (
@@ -77,13 +77,7 @@ class Tending:
                 await self.look()
             except StoreError as error:
                 self._observer.notice(Warned("", f"The sign-ins cannot be looked after: {error}"))
-            waker = asyncio.ensure_future(self._wake.wait())
-            sleeper = asyncio.ensure_future(self._clock.sleep(LOOK))
-            try:
-                await asyncio.wait((waker, sleeper), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                waker.cancel()
-                sleeper.cancel()
+            await event_or_time(self._wake, LOOK, self._clock)
 
     async def look(self) -> None:
         """Look once. Raises `StoreError`."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from postbearer.account import Account
 from postbearer.assembly import Assembly
-from postbearer.clock import Clock
+from postbearer.clock import Clock, event_or_time
 from postbearer.config import NotifySettings, WebhookSettings
 from postbearer.diagnosis import cures
 from postbearer.engine import IntakeSettings, Worker
@@ -125,13 +125,7 @@ class Watching:
                 self._observer.notice(Warned("", f"What was told cannot be noted: {error}"))
                 due = self._clock.now() + LOOK_AGAIN
             seconds = min(max(due - self._clock.now(), 0.05), LOOK_AGAIN)
-            waker = asyncio.ensure_future(self._posted.wait())
-            sleeper = asyncio.ensure_future(self._clock.sleep(seconds))
-            try:
-                await asyncio.wait((waker, sleeper), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                waker.cancel()
-                sleeper.cancel()
+            await event_or_time(self._posted, seconds, self._clock)
 
     def _channels(
         self,

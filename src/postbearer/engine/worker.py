@@ -11,7 +11,7 @@ import math
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 
-from postbearer.clock import Clock
+from postbearer.clock import Clock, event_or_time
 from postbearer.engine.attempting import Attempting, Rules
 from postbearer.engine.lanes import Rota
 from postbearer.engine.lateness import warn_late
@@ -466,14 +466,8 @@ class Worker:
         if until == math.inf:
             await self._wake.wait()
             return
-        waker = asyncio.ensure_future(self._wake.wait())
         seconds = min(max(until - self._clock.now(), 0.005), LOOK_AGAIN)
-        sleeper = asyncio.ensure_future(self._clock.sleep(seconds))
-        try:
-            await asyncio.wait((waker, sleeper), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            waker.cancel()
-            sleeper.cancel()
+        await event_or_time(self._wake, seconds, self._clock)
 
 
 def put_off(claimed: Claimed, until: float, why: str) -> Ending:

@@ -11,7 +11,7 @@ from concurrent.futures import Executor
 from email.message import Message
 from typing import TypeVar, TypeVarTuple, Unpack
 
-from postbearer.clock import Clock
+from postbearer.clock import Clock, event_or_time
 from postbearer.errors import PostbearerError
 from postbearer.integrations.backlog import Backlog, Entry
 from postbearer.mailer import AsyncMailer
@@ -120,7 +120,9 @@ class Postman(threading.Thread):
         self._something.clear()
         failed, begun = False, bool(self._backlog)
         if begun:
-            await self._pause(self._gather)  # what belongs together comes within a moment
+            await event_or_time(
+                self._hurry, self._gather, self._clock
+            )  # what belongs together comes within a moment
         self._hurry.clear()  # who is in a hurry from here on wants another mail
         if begun:
             failed = not await self._deliver()
@@ -129,7 +131,8 @@ class Postman(threading.Thread):
             if self._stopping:
                 return False
         if begun:
-            await self._pause(min(self._interval * 2**self._failures, LONGEST_PAUSE))
+            pause = min(self._interval * 2**self._failures, LONGEST_PAUSE)
+            await event_or_time(self._hurry, pause, self._clock)
         if self._backlog:
             self._something.set()
         return True
@@ -155,16 +158,6 @@ class Postman(threading.Thread):
             return False
         rules = self._mailer.account.smarthost.rules
         return judge(error, Phase.ANY, rules).state is State.DEFERRED
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait, unless somebody is in a hurry."""
-        sleeping = asyncio.ensure_future(self._clock.sleep(seconds))
-        hurried = asyncio.ensure_future(self._hurry.wait())
-        try:
-            await asyncio.wait((sleeping, hurried), return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            sleeping.cancel()
-            hurried.cancel()
 
 
 def _complain(text: str) -> None:

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 from postbearer.clock import Clock, SystemClock
 from postbearer.errors import NetworkError, RemoteProtocolError, SecretError, SecretUnavailable, UsageError
 from postbearer.http import HttpResponse, Text, fetch
+from postbearer.keeping.reference import incomplete
 from postbearer.oauth import scrub
 from postbearer.secret import Secret
 
@@ -141,7 +142,7 @@ def split(rest: str, separator: str, shape: str, reference: str) -> tuple[str, s
     """The two parts of a reference. Raises `SecretError` that shows its `shape`."""
     first, _, second = rest.partition(separator)
     if not first or not second:
-        raise SecretError(f"{reference} is not complete.", reference=reference, hint=f"Write {shape}.")
+        raise incomplete(reference, shape)
     return first, second
 
 

@@ -9,14 +9,13 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from importlib.util import find_spec
 from typing import Any
 
 from postbearer.errors import SecretError, SecretUnavailable, UsageError
 from postbearer.http import check_url
 from postbearer.keeping.asking import text_in
 from postbearer.keeping.file import text_secret
-from postbearer.keeping.reference import Place
+from postbearer.keeping.reference import Place, incomplete, need
 from postbearer.keeping.settings import StoreSettings
 from postbearer.keeping.threads import in_thread
 from postbearer.oauth import scrub
@@ -151,17 +150,8 @@ def open_aws(rest: str, place: Place) -> AwsSecret:
     reference = f"{place.scheme}:{rest}"
     name, _, field = rest.partition("#")
     if not name or rest.endswith("#"):
-        raise SecretError(
-            f"{reference} is not complete.",
-            reference=reference,
-            hint=f"Write {place.scheme}:id or {place.scheme}:id#field.",
-        )
-    if find_spec("botocore") is None:
-        raise SecretError(
-            "Secrets in AWS need botocore.",
-            reference=reference,
-            hint="Install it: pip install 'postbearer[aws]'",
-        )
+        raise incomplete(reference, f"{place.scheme}:id or {place.scheme}:id#field")
+    need("botocore", "aws", reference)
     given = StoreSettings(place, reference)
     access = Access(
         region=given.text("region", "AWS_REGION", default=_region_in(name)),

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
-
 from postbearer.errors import SecretError, SecretUnavailable
-from postbearer.keeping.reference import Place
+from postbearer.keeping.reference import Place, incomplete, need
 from postbearer.keeping.threads import in_thread
 from postbearer.oauth import scrub
 from postbearer.secret import ByPlace, Secret
@@ -72,15 +70,6 @@ def open_keyring(rest: str, place: Place) -> KeyringSecret:
     reference = f"{place.scheme}:{rest}"
     service, _, user = rest.rpartition("/")  # the service may be a URL
     if not service or not user:
-        raise SecretError(
-            f"{reference} is not complete.",
-            reference=reference,
-            hint=f"Write {place.scheme}:service/user.",
-        )
-    if find_spec("keyring") is None:
-        raise SecretError(
-            "Secrets in a keyring need the package keyring.",
-            reference=reference,
-            hint="Install it: pip install 'postbearer[keyring]'",
-        )
+        raise incomplete(reference, f"{place.scheme}:service/user")
+    need("keyring", "keyring", reference)
     return KeyringSecret(service, user, reference)

@@ -11,6 +11,7 @@ import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -143,6 +144,21 @@ def _plugged(load: object, scheme: str) -> SecretStore:
             reference=f"{scheme}:…",
             hint="Install what it needs, or remove it.",
         ) from error
+
+
+def incomplete(reference: str, shape: str) -> SecretError:
+    """The error for a reference that leaves something out; it shows the `shape` of a whole one."""
+    return SecretError(f"{reference} is not complete.", reference=reference, hint=f"Write {shape}.")
+
+
+def need(package: str, extra: str, reference: str) -> None:
+    """Raise `SecretError` naming what to install, if `package` is not there."""
+    if find_spec(package) is None:
+        raise SecretError(
+            f"{reference} needs the package {package}.",
+            reference=reference,
+            hint=f"Install it: pip install 'postbearer[{extra}]'",
+        )
 
 
 def _unknown(scheme: str, named: Mapping[str, SecretStore]) -> SecretError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, cast
+from typing import TYPE_CHECKING, Literal, TypeGuard, cast
 
 from postbearer.secret import Secret
 
@@ -42,10 +42,10 @@ def load_key(pem: Secret, password: Secret | None = None) -> PrivateKey | None:
         key = serialization.load_pem_private_key(pem.reveal().encode(), opener)
     except (ValueError, TypeError, UnsupportedAlgorithm):  # no key, locked or unlocked, of an unknown kind
         return None
-    return key if fits(key) else None  # type: ignore[return-value]
+    return key if fits(key) else None
 
 
-def fits(key: object) -> bool:
+def fits(key: object) -> TypeGuard[PrivateKey]:
     """Whether `key` is one that we can sign with."""
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 

@@ -183,7 +183,7 @@ def _read_pkcs12(container: Secret, password: Secret | None) -> _Pair | str:
         return "the PKCS#12 holds no certificate"
     if not fits(found.key):
         return "the PKCS#12 holds no RSA or P-256 private key"
-    return _matched(found.key, [found.cert.certificate])  # type: ignore[arg-type]
+    return _matched(found.key, [found.cert.certificate])
 
 
 def _certificates(container: Secret) -> list[x509.Certificate] | str:

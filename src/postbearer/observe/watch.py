@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, 
 from dataclasses import dataclass
 from typing import Any
 
-from postbearer.clock import Clock
+from postbearer.clock import Clock, event_or_time
 from postbearer.engine import BY_HAND
 from postbearer.errors import StoreError
 from postbearer.forecast import DAY, Ending
@@ -108,13 +108,7 @@ class Watch:
                 await self.look()
             except StoreError as error:
                 self._observer.notice(Warned("", f"It cannot be watched over the accounts: {error}"))
-            waker = asyncio.ensure_future(self._wake.wait())
-            sleeper = asyncio.ensure_future(self._clock.sleep(LOOK))
-            try:
-                await asyncio.wait((waker, sleeper), return_when=asyncio.FIRST_COMPLETED)
-            finally:
-                waker.cancel()
-                sleeper.cancel()
+            await event_or_time(self._wake, LOOK, self._clock)
 
     async def look(self) -> list[Notice]:
         """Look once, note what is new, and put it on its way. Raises `StoreError`."""
