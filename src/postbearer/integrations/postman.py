@@ -119,10 +119,8 @@ class Postman(threading.Thread):
         await self._something.wait()
         self._something.clear()
         failed, begun = False, bool(self._backlog)
-        if begun:
-            await event_or_time(
-                self._hurry, self._gather, self._clock
-            )  # what belongs together comes within a moment
+        if begun:  # what belongs together comes within a moment
+            await event_or_time(self._hurry, self._gather, self._clock)
         self._hurry.clear()  # who is in a hurry from here on wants another mail
         if begun:
             failed = not await self._deliver()

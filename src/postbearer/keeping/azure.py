@@ -49,9 +49,8 @@ class KeyVaultSecret:
         return self.desk.reference
 
     async def read(self) -> Secret:
-        headers = await self.bearer.headers()
         path = url_path(self.name, self.reference)
-        found = self._found(await self.desk.ask(f"secrets/{path}?{_API}", headers=headers))
+        found = self._found(await self.bearer.ask(f"secrets/{path}?{_API}"))
         if isinstance(found, SecretError):
             raise found
         return found

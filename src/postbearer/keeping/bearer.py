@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from postbearer.clock import Clock
 from postbearer.errors import CredentialError, SecretError, SecretUnavailable, TokenUnavailable
-from postbearer.http import Text
+from postbearer.http import HttpResponse, Text
 from postbearer.keeping.asking import Desk
 from postbearer.oauth import CachedSource, Endpoint, Grant
 from postbearer.secret import Secret
@@ -36,6 +36,10 @@ class Bearer:
 
     def __hash__(self) -> int:
         return hash(self.desk)
+
+    async def ask(self, path: str) -> HttpResponse:
+        """What `Desk.ask` answers to who shows the token; raises as `headers` and as that."""
+        return await self.desk.ask(path, headers=await self.headers())
 
     async def headers(self) -> dict[str, Text]:
         """The header with the token. Raises `SecretUnavailable` when that may pass, else `SecretError`."""

@@ -34,9 +34,8 @@ class CloudSecret:
         return self.desk.reference
 
     async def read(self) -> Secret:
-        headers = await self.bearer.headers()
-        response = await self.desk.ask(f"v1/{url_path(self.path, self.reference)}:access", headers=headers)
-        found = self._found(response)
+        path = url_path(self.path, self.reference)
+        found = self._found(await self.bearer.ask(f"v1/{path}:access"))
         if isinstance(found, SecretError):
             raise found
         return found
