@@ -1,6 +1,8 @@
 """The relay beside Postfix: durable accepts, the whole way, latency, memory, a million queued.
 
     ./dev bench relay [--quick]
+    ./dev bench relay --only paced      # five minutes at 30 a minute, in real time
+    ./dev bench relay --only queued     # a million messages queued
 
 Both take their turn in each round, on the same disk, with the same load from Postfix's own smtp-source; the
 target of both is bench/sink.py. As root, because Postfix starts as root only.
@@ -237,7 +239,15 @@ def step(name: str, measure: Callable[[], dict[str, float]]) -> dict[str, float]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="few messages, one round, a tenth of the queue")
+    parser.add_argument("--only", choices=("paced", "queued"), help="this one part, without a peer")
     options = parser.parse_args()
+    if options.only == "paced":
+        step("30 a minute, for five", lambda: paced(300))
+        return
+    if options.only == "queued":
+        for rows in (1000, 1_000_000):
+            step(f"{rows:,} queued", lambda rows=rows: queued(rows))
+        return
     os.environ["BENCH_TOKEN"] = "t" * 1400
     rounds, messages, rows = (1, 2000, 100_000) if options.quick else (5, 6000, 1_000_000)
     goals = []
