@@ -5,9 +5,11 @@ Every line about a message carries its id, from the moment it was accepted to th
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import logging
 from collections.abc import Mapping
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
@@ -113,11 +115,49 @@ class JsonFormatter(logging.Formatter):
         return _encode(fields).decode()
 
 
+class RoundHandler(logging.StreamHandler[TextIO]):
+    """Writes what is said in one round of the event loop at its end, in one piece; without a loop, at once."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._lines: list[str] = []
+        self._last: logging.LogRecord | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None  # that has the end of its round in mind
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            self._lines.append(self.format(record))
+            self._last = record
+            try:
+                loop = asyncio.get_running_loop()
+            except RuntimeError:
+                self.flush()
+            else:
+                if loop is not self._loop:
+                    self._loop = loop
+                    loop.call_soon(self.flush)
+        except Exception:
+            self.handleError(record)
+
+    def flush(self) -> None:
+        """Write what was said."""
+        with self.lock or nullcontext():
+            self._loop, lines, last = None, self._lines, self._last
+            if last is None:
+                return
+            self._lines, self._last = [], None
+            try:
+                self.stream.write("\n".join([*lines, ""]))
+                self.stream.flush()
+            except Exception:
+                self.handleError(last)
+
+
 def set_up(stream: TextIO, *, as_json: bool, verbose: bool, journal: bool = False) -> None:
     """Send postbearer's log to `stream`, and nothing of it anywhere else."""
     # What no line shows is not looked up for each of them (logging: "Optimization").
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
-    handler = logging.StreamHandler(stream)
+    handler = RoundHandler(stream)
     handler.setFormatter(JsonFormatter() if as_json else TextFormatter(journal=journal))
     logger = logging.getLogger(NAME)
     logger.handlers[:] = [handler]

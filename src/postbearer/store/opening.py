@@ -44,7 +44,7 @@ class Opening:
         self._claim = Claim(path)
         self._alive: set[int] = set()
         self.generation = Generation(path)
-        self.room = Room(path.parent, reserve)
+        self.room = Room(path.parent, reserve, clock)
         self.readers = database.Readers(path)
         self.remarks: Sequence[str] = ()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from postbearer.clock import Clock
 from postbearer.errors import StoreError
 from postbearer.keeping import FileLock
 
@@ -17,6 +19,8 @@ DISTANT = re.compile(r"fuse.*|nfs\d?|cifs|smb\d|9p|virtiofs|vboxsf|ceph|glusterf
 COPYING = {"btrfs", "zfs", "bcachefs"}  # need free blocks even to overwrite
 FEWEST_FILES = 16  # free inodes
 SMALLEST_RESERVE = 64 * 1024 * 1024
+PLENTY = 1024 * 1024 * 1024  # octets above the reserve, more than is written …
+MOMENT = 0.1  # … in so many seconds
 RESERVE_SHARE = 20  # the default reserve is at least the disk's size divided by this
 
 _ESCAPE = re.compile(r"\\([0-7]{3})")
@@ -80,9 +84,11 @@ def file_system(folder: Path) -> str:
 class Room:
     """How much room there is, and how much of it is kept free."""
 
-    def __init__(self, folder: Path, reserve: int | None) -> None:
+    def __init__(self, folder: Path, reserve: int | None, clock: Clock) -> None:
         self._folder = folder
         self._reserve = reserve
+        self._clock = clock
+        self._plenty_until = -math.inf  # monotonic
 
     @property
     def reserve(self) -> int:
@@ -90,9 +96,21 @@ class Room:
         return self._kept(self._look().total)
 
     def missing(self, size: int) -> int:
-        """How many octets are missing to write `size` and keep the reserve; 0 if there is room."""
+        """How many octets are missing to write `size` and keep the reserve; 0 if there is room.
+
+        It is asked for each message, and to look lets the other thread run each time: where there is plenty,
+        one look is good for a moment.
+        """
+        now = self._clock.monotonic()
+        if now < self._plenty_until and size < PLENTY // 2:
+            return 0
         found = self._look()
-        return max(0, self._kept(found.total) + size - found.free) if found.files else max(size, 1)
+        left = found.free - self._kept(found.total)
+        if not found.files:
+            return max(size, 1)
+        if left > PLENTY:
+            self._plenty_until = now + MOMENT
+        return max(0, size - left)
 
     def tight(self) -> bool:
         """Less than half of the reserve is left: what is delivered could not be marked."""
@@ -103,7 +121,7 @@ class Room:
         return max(SMALLEST_RESERVE, total // RESERVE_SHARE) if self._reserve is None else self._reserve
 
     def _look(self) -> _Disk:
-        """One look: it is asked for each message, and lets the other thread run each time."""
+        """One look."""
         if sys.platform == "win32":
             usage = shutil.disk_usage(self._folder)
             return _Disk(usage.total, usage.free)

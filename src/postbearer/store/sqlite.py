@@ -150,23 +150,19 @@ class SqliteSpool:
         self, run: Work[list[Claimed]], *, names: tuple[str, ...], quick: bool
     ) -> Sequence[Claimed]:
         alive = self._open.alive
-        future = self._writer.submit(
+        return await self._writer.submit(
             run,
             names=names,
-            then=lambda claimed: alive.update(each.lease for each in claimed),
+            then=lambda claimed: alive.update([each.lease for each in claimed]),
+            unclaimed=self._give_back,
             quick=quick,
         )
-        try:
-            return await asyncio.shield(future)
-        except asyncio.CancelledError:
-            future.add_done_callback(self._give_back)
-            raise
 
-    def _give_back(self, future: asyncio.Future[list[Claimed]]) -> None:
+    def _give_back(self, unclaimed: Sequence[Claimed]) -> None:
         """Nobody waits any more for what was claimed."""
-        if future.cancelled() or future.exception() or self._writing is None:
+        if self._writing is None:
             return
-        for claimed in future.result():
+        for claimed in unclaimed:
             untouched = Settlement(results=(), ended=self._clock.now(), counted=False)
             self._settling(claimed, untouched).add_done_callback(lambda done: done.exception())
 

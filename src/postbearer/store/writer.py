@@ -51,6 +51,7 @@ class Job:
     names: tuple[str, ...] = ()  # of its crash points
     scarce: Work[Any] | None = None  # to be run instead when the disk is full
     then: Callable[[Any], None] | None = None  # called in the writer after the commit
+    unclaimed: Callable[[Any], None] | None = None  # called in the loop if nobody waits for it any more
     quick: bool = False  # may run in the loop
     value: Any = None
     error: BaseException | None = None
@@ -99,6 +100,7 @@ class Writer:
         names: tuple[str, ...] = (),
         scarce: Work[T] | None = None,
         then: Callable[[T], None] | None = None,
+        unclaimed: Callable[[T], None] | None = None,
         quick: bool = False,
         patient: bool = False,
     ) -> asyncio.Future[T]:
@@ -111,7 +113,7 @@ class Writer:
         future: asyncio.Future[T] = self._loop.create_future()
         if self._stopping:
             raise StoreError("The spool is closed.")
-        job = Job(run, future, names, scarce, then, quick)
+        job = Job(run, future, names, scarce, then, unclaimed, quick)
         if patient:
             self._patient.append(job)
             if self._hurry is None:
@@ -291,9 +293,18 @@ class Writer:
 
 
 def _fill(connection: apsw.Connection, batch: Iterable[Job]) -> None:
+    """Run the jobs in one transaction. What one raises is found as its `error`, and undoes it alone."""
     connection.execute("BEGIN IMMEDIATE")
-    for job in batch:
-        _part(connection, job)
+    try:
+        for job in batch:
+            job.error, job.value = None, job.run(connection)
+    except (*FATAL, apsw.FullError):
+        raise
+    except Exception:  # rare, so savepoints are made only when it is known that one is needed
+        connection.execute("ROLLBACK")
+        connection.execute("BEGIN IMMEDIATE")
+        for job in batch:
+            _part(connection, job)
 
 
 def _part(connection: apsw.Connection, job: Job) -> None:
@@ -323,7 +334,10 @@ def _fail(batch: Iterable[Job], kind: type[StoreError], message: str, hint: str)
 
 def _resolve(batch: Iterable[Job]) -> None:
     for job in batch:
-        _settle(job.future, job.value, job.error)
+        if job.unclaimed is not None and job.error is None and job.future.cancelled():
+            job.unclaimed(job.value)
+        else:
+            _settle(job.future, job.value, job.error)
 
 
 def _settle(future: asyncio.Future[Any], value: object, error: BaseException | None) -> None:

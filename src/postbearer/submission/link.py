@@ -14,11 +14,37 @@ HIGH = 256 * 1024  # octets buffered before the client has to wait
 LINGER = 2.0  # seconds that a client has for its last replies once the connection is closed
 
 
+class Outbox:
+    """What several connections say in one round of the loop, written at its end.
+
+    A client that sleeps is woken by what is written to it; one program with many connections is so woken
+    once a round, and not by each of them (a sixth more messages a second from ten).
+    """
+
+    def __init__(self) -> None:
+        self._links: list[Link] = []
+
+    def put(self, link: Link) -> None:
+        """Have `link` flushed."""
+        if not self._links:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._links.append(link)
+
+    def _flush(self) -> None:
+        links, self._links = self._links, []
+        for link in links:
+            link.flush()
+
+
 class Link(asyncio.Protocol):
     """What a server reads from and writes to, in one task: `serve`, if given, from the connection on."""
 
-    def __init__(self, serve: Callable[[Link], Awaitable[None]] | None = None) -> None:
+    def __init__(
+        self, serve: Callable[[Link], Awaitable[None]] | None = None, outbox: Outbox | None = None
+    ) -> None:
         self._serve = serve
+        self._outbox = outbox
+        self._said = b""  # and in the outbox
         self._task: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
@@ -134,11 +160,23 @@ class Link(asyncio.Protocol):
         """Send `data`; waits while the client does not read. Raises `TimeoutError`."""
         if not data or self.transport.is_closing():
             return
-        self.transport.write(data)
+        if self._outbox is None:
+            self.transport.write(data)
+        elif self._said:
+            self._said += data
+        else:
+            self._said = data
+            self._outbox.put(self)
         if self._choked:
             due = self._due_in(timeout)
             while self._choked and not self._lost:
                 await self._wait(due)
+
+    def flush(self) -> None:
+        """Send now what is in the outbox."""
+        data, self._said = self._said, b""
+        if data and not self.transport.is_closing():
+            self.transport.write(data)
 
     def hurry(self) -> None:
         """Acknowledge at once: a client that writes line by line waits for it (RFC 1122 4.2.3.2)."""
@@ -152,6 +190,7 @@ class Link(asyncio.Protocol):
         if self._pieces or self._ended:
             self.abort()
             return False
+        self.flush()
         try:
             transport = await self._loop.start_tls(
                 self.transport,
@@ -176,6 +215,7 @@ class Link(asyncio.Protocol):
         """
         if self.transport.is_closing() or self._deaf:
             return
+        self.flush()
         if last:
             self.transport.write(last)
         if linger and not self._ended and self.transport.can_write_eof():

@@ -14,7 +14,7 @@ from typing import Any
 from postbearer.errors import ConfigError
 from postbearer.submission.access import is_loopback
 from postbearer.submission.limits import Doors
-from postbearer.submission.link import LINGER, Link
+from postbearer.submission.link import LINGER, Link, Outbox
 from postbearer.submission.local import unix_socket
 from postbearer.submission.session import House, SmtpSession
 from postbearer.wire import compose, render_reply
@@ -44,6 +44,7 @@ class Listener:
         self._asked = address
         self._house = house
         self._doors = doors
+        self._outbox = Outbox()
         self._socket: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._sessions: set[SmtpSession] = set()
@@ -119,7 +120,7 @@ class Listener:
             if refusal:
                 self._turn_away(connection, refusal)
                 return
-            house, link, loop = self._house, Link(), asyncio.get_running_loop()
+            house, link, loop = self._house, Link(outbox=self._outbox), asyncio.get_running_loop()
             try:
                 await loop.connect_accepted_socket(lambda: link, connection, **_tls(house))
             except OSError:  # gone already, or no TLS came about
