@@ -125,6 +125,12 @@ def test_a_wrong_override_names_the_variable(home: Home) -> None:
     ("arguments", "says"),
     [
         (["sned"], "Did you mean send?"),
+        (["queue", "lst"], "There is no command 'lst'. Did you mean list?"),
+        (["accounts", "puase", "alerts"], "Did you mean pause?"),
+        (["config", "validat"], "Did you mean validate?"),
+        (["secret", "rotate"], "Did you mean rotate-key?"),
+        (["import", "msmpt", "x"], "Did you mean msmtp?"),
+        (["queue", "xyz"], "There is no command 'xyz'.\n"),
         (["send"], "--account"),
         (["send", "--acount", "x"], "--account"),
         ([*SEND, "--to", "nobody"], "domain is missing"),

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from postbearer.cli.options import Common, Listing, common_options, json_option, pass_common
+from postbearer.cli.groups import Listing
+from postbearer.cli.options import Common, common_options, json_option, pass_common
 from postbearer.cli.output import print_json
 from postbearer.cli.shown import age, facts, moment, table
 

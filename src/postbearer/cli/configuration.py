@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from postbearer.cli.groups import Group
 from postbearer.cli.options import Common, common_options, json_option, pass_common
 from postbearer.cli.output import print_json, warn
 from postbearer.errors import ConfigError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]*@")
 
 
-@click.group("config")
+@click.group("config", cls=Group)
 def command() -> None:
     """Show, change and check the configuration.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from postbearer.cli.exits import CannotCreate
+from postbearer.cli.groups import Group
 from postbearer.cli.options import Common, common_options, json_option, pass_common
 from postbearer.cli.output import note, print_json, warn
 from postbearer.cli.reading import read_file
@@ -19,7 +20,7 @@ Command = Callable[..., Any]
 LARGEST = 4 * 1024 * 1024  # octets; no configuration is near that
 
 
-@click.group("import")
+@click.group("import", cls=Group)
 def command() -> None:
     """Turn the configuration of another program into one of ours.
 

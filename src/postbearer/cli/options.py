@@ -45,17 +45,6 @@ def _keep(context: click.Context, parameter: click.Parameter, value: Any) -> Any
     return value
 
 
-class Listing(click.Group):
-    """A group that lists when no command is named: ``queue --all`` is ``queue list --all``."""
-
-    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put ``list`` before options that stand alone."""
-        named = any(not word.startswith("-") for word in args[:1])
-        if not named and not set(args[:1]) & {"-h", "--help"} and not ctx.resilient_parsing:
-            args = ["list", *args]
-        return super().parse_args(ctx, args)
-
-
 def duration(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
     """Callback of an option that takes a duration; its value is in seconds."""
     from postbearer.config import parse_duration

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from postbearer.cli.exits import CannotCreate
-from postbearer.cli.options import Common, Listing, common_options, json_option, pass_common
+from postbearer.cli.groups import Listing
+from postbearer.cli.options import Common, common_options, json_option, pass_common
 from postbearer.cli.output import print_json, printable
 from postbearer.cli.shown import age, facts, moment, table
 from postbearer.errors import UsageError

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import sys
-from difflib import get_close_matches
 from importlib import import_module
 from typing import Any
 
@@ -12,6 +11,7 @@ import click
 
 from postbearer._version import __version__
 from postbearer.cli.exits import Exit
+from postbearer.cli.groups import Group
 from postbearer.cli.options import Common, common_options
 from postbearer.cli.output import report, silence, usage
 
@@ -45,7 +45,7 @@ Exit codes: 0 done, 64 usage, 65 unusable message, 66 unreadable file,
 """
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group that knows the names and purposes of its commands without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -56,14 +56,6 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = import_module(f"postbearer.cli.{COMMANDS[cmd_name][0]}").command
         return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if args and args[0] not in COMMANDS and not args[0].startswith("-") and not ctx.resilient_parsing:
-            near = get_close_matches(args[0], COMMANDS, n=1)
-            ctx.fail(f"There is no command {args[0]!r}." + (f" Did you mean {near[0]}?" if near else ""))
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

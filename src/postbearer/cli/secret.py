@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from postbearer.cli.groups import Group
 from postbearer.cli.options import Common, common_options, json_option, pass_common
 from postbearer.cli.output import print_json
 from postbearer.errors import ConfigError, SecretError, UsageError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 _LARGEST = 1 << 20
 
 
-@click.group("secret")
+@click.group("secret", cls=Group)
 def command() -> None:
     """Seal, test and look after secrets."""
 
