@@ -92,6 +92,15 @@ def test_what_cannot_be_read_or_written_is_named(home: Home, source: Path) -> No
     assert "msmtprc:2: The file is not UTF-8." in ran.err
 
 
+@pytest.mark.parametrize("file", ["/dev/zero", "mail.log"])
+def test_a_file_far_too_large_for_a_configuration_is_not_read_to_its_end(home: Home, file: str) -> None:
+    (home.folder / "mail.log").write_bytes(b"# no configuration\n" * 60_000)
+    ran = home.run("import", "msmtp", file)
+    assert ran.code == 78
+    assert f"error: {file}: It is larger than 1 MiB, and so no configuration." in ran.err
+    assert "Name the configuration file itself" in ran.err
+
+
 def test_sealed_secrets_open_on_this_machine(home: Home, source: Path) -> None:
     ran = home.run("import", "msmtp", "msmtprc", "--seal", "-o", "moved.toml")
     assert ran.code == 0

@@ -117,6 +117,11 @@ def test_what_cannot_be_used_is_refused(text: str, address: str, expected: str) 
     assert "canary" not in str(caught.value)
 
 
+def test_a_token_file_that_is_none_is_not_read_to_its_end() -> None:
+    imported = saslxoauth2(CONF, "[smtp.gmail.com]:587 one@example.org:/dev/zero\n")
+    assert "The token file /dev/zero cannot be used: It is larger than 1 MiB" in told(imported)[0]
+
+
 def test_a_broken_token_file_is_named_and_the_token_asked_for(tmp_path: Path) -> None:
     (tmp_path / "one").write_text('{"refresh_token": canary-refresh')
     imported = saslxoauth2(CONF, f"[smtp.gmail.com]:587 one@example.org:{tmp_path}/one\n")

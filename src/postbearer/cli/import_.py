@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from postbearer.importing import Draft, Imported, Remark
 
 Command = Callable[..., Any]
-LARGEST = 4 * 1024 * 1024  # octets; no configuration is near that
 
 
 @click.group("import", cls=Group)
@@ -178,7 +177,7 @@ def smtp2graph(common: Common, file: str, address: str, **how: Any) -> None:
 def _draft(file: str, program: str, seal: bool) -> Draft:
     from postbearer.importing import Draft
 
-    name = "standard input" if file == "-" else file
+    name = _called(file)
     if not seal:
         return Draft(name, program)
     from postbearer.keeping import KeyFile, StateFolder, seal_reference
@@ -187,13 +186,14 @@ def _draft(file: str, program: str, seal: bool) -> Draft:
     return Draft(name, program, lambda secret: seal_reference(box, secret))
 
 
-def _content(file: str) -> bytes:
-    from postbearer.errors import ConfigError
+def _called(file: str) -> str:
+    return "standard input" if file == "-" else file
 
-    content = read_file(file)
-    if len(content) > LARGEST:
-        raise ConfigError("The file is too large for a configuration.", file=file)
-    return content
+
+def _content(file: str) -> bytes:
+    from postbearer.importing import LARGEST, bounded
+
+    return bounded(read_file(file, LARGEST + 1), _called(file))
 
 
 def _finish(common: Common, draft: Draft, how: dict[str, Any]) -> None:

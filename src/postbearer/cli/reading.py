@@ -10,11 +10,11 @@ from typing import BinaryIO
 from postbearer.cli.exits import Unreadable
 
 
-def read_file(name: str) -> bytes:
-    """All of a file. Raises `Unreadable`."""
+def read_file(name: str, most: int = -1) -> bytes:
+    """All of a file, or its first `most` octets. Raises `Unreadable`."""
     with opened(name) as file:
         try:
-            return file.read()
+            return file.read(most)
         except OSError as error:
             raise unreadable(name, error) from None
 

@@ -5,8 +5,10 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
+    from postbearer.importing.draft import LARGEST as LARGEST
     from postbearer.importing.draft import Draft as Draft
     from postbearer.importing.draft import Remark as Remark
+    from postbearer.importing.draft import bounded as bounded
     from postbearer.importing.dsconfig import read_dsconfig as read_dsconfig
     from postbearer.importing.emailproxy import read_emailproxy as read_emailproxy
     from postbearer.importing.finishing import Imported as Imported
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from postbearer.importing.smtp2graph import read_smtp2graph as read_smtp2graph
 
 _EXPORTS = {
-    "draft": ["Draft", "Remark"],
+    "draft": ["LARGEST", "Draft", "Remark", "bounded"],
     "dsconfig": ["read_dsconfig"],
     "emailproxy": ["read_emailproxy"],
     "finishing": ["Imported", "finish"],

@@ -11,6 +11,8 @@ from postbearer.account import name_for
 from postbearer.errors import ConfigError
 from postbearer.secret import Secret
 
+LARGEST = 1024 * 1024  # octets of a source; no configuration is near that
+
 Seal = Callable[[Secret], str]
 
 
@@ -108,6 +110,17 @@ def variable_for(name: str) -> str:
     """A name for an environment variable: ``Lab Token`` → ``LAB_TOKEN``."""
     variable = re.sub(r"[^A-Z0-9]+", "_", name.upper()).strip("_")
     return variable if re.match("[A-Z]", variable) else f"SECRET_{variable}".rstrip("_")
+
+
+def bounded(content: bytes, file: str) -> bytes:
+    """`content`, if it has no more than `LARGEST` octets: one more need be read. Raises `ConfigError`."""
+    if len(content) > LARGEST:
+        raise ConfigError(
+            "It is larger than 1 MiB, and so no configuration.",
+            file=file,
+            hint="Name the configuration file itself; see: postbearer import --help",
+        )
+    return content
 
 
 def decoded(content: bytes, file: str) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from postbearer.errors import ConfigError
-from postbearer.importing.draft import Draft, decoded
+from postbearer.importing.draft import LARGEST, Draft, bounded, decoded
 from postbearer.importing.known import by_server, by_token_url, use_preset
 
 _GOOGLE = "https://accounts.google.com/o/oauth2/token"  # where it asks unless told
@@ -127,7 +127,7 @@ def _token_file(entry: _Entry, draft: Draft, root: str) -> Mapping[str, Any]:
     path = os.path.join(root, entry.path.lstrip("/")) if root else entry.path
     try:
         with open(path, "rb") as file:
-            content = file.read()
+            content = file.read(LARGEST + 1)
     except OSError as error:
         draft.leave(
             f"The token file {path} cannot be read: {error.strerror}.",
@@ -135,9 +135,10 @@ def _token_file(entry: _Entry, draft: Draft, root: str) -> Mapping[str, Any]:
         )
         return {}
     try:
-        found = _object(decoded(content, path), path)
+        found = _object(decoded(bounded(content, path), path), path)
     except ConfigError as error:
-        draft.leave(f"The token file {path} cannot be used: line {error.line}: {error.message}", error.hint)
+        line = f"line {error.line}: " if error.line else ""
+        draft.leave(f"The token file {path} cannot be used: {line}{error.message}", error.hint)
         return {}
     _report_rest(found, draft, path)
     return found
