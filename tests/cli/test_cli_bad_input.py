@@ -170,6 +170,16 @@ def test_mixed_line_ends_of_raw_content_are_65(home: Home, content: bytes, line:
     assert f"line {line} " in ran.err
 
 
+@pytest.mark.parametrize("content", [b"", b"\n", b"\r\n\r\n"])
+def test_raw_content_with_nothing_in_it_is_65(home: Home, content: bytes) -> None:
+    path = home.folder / "report.eml"
+    path.write_bytes(content)
+    for named, said in ((str(path), str(path)), ("-", "Standard input")):
+        ran = home.run(*SEND, "--raw", named, stdin=content)
+        assert ran.code == 65
+        assert f"error: {said} is empty: there is no message, neither header nor text." in ran.err
+
+
 def test_text_that_is_no_utf8_is_65(home: Home) -> None:
     ran = home.run(*SEND, "--text", "-", stdin=b"caf\xe9")
     assert ran.code == 65

@@ -69,9 +69,10 @@ def test_what_became_of_it_is_told_as_json(ready: Home) -> None:
     assert told["recipients"][0]["address"] == "you@example.org"
 
 
-def test_raw_content_leaves_as_it_is(ready: Home, sandbox: Sandbox) -> None:
+@pytest.mark.parametrize("file", ["-", "/dev/stdin"])
+def test_raw_content_leaves_as_it_is(ready: Home, sandbox: Sandbox, file: str) -> None:
     content = b"From: alerts@example.org\r\nSubject:  two  blanks\r\n\r\n.dot\r\n"
-    ran = ready.run(*SEND, "--raw", "-", stdin=content)
+    ran = ready.run(*SEND, "--raw", file, stdin=content)
     assert ran.code == 0
     assert "no Date" in ran.err
     assert sandbox.inbox.messages[-1].content.endswith(content)

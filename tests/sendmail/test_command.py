@@ -67,8 +67,8 @@ async def test_the_long_command_does_the_same(folder: Path) -> None:
         (b"\none\r\n.\r\nlost\r\n", b"one\r\n"),
         (b"\none\n.", b"one\r\n"),
         (b"\n..\n.x\none\n", b"..\r\n.x\r\none\r\n"),
-        (b".\n", b""),
-        (b".", b""),
+        (b"Subject: x\n.\n", b""),
+        (b"Subject: x\n.", b""),
     ],
 )
 async def test_a_lone_dot_ends_the_message(folder: Path, stdin: bytes, body: bytes) -> None:
@@ -112,6 +112,10 @@ async def test_refusals_end_with_their_codes(folder: Path) -> None:
         assert (await code("-f", "x@example.org", "a@e.org", stdin=b"x" * 200_000))[0] == 69
         assert (await code("-Z"))[0] == 64
         assert (await code("-t"))[0] == 64
+        assert await code("a@e.org", stdin=b"") == (
+            65,
+            "sendmail: standard input was empty: there is no message, neither header nor text\n",
+        )
         assert (await code())[0] == 64
         told = (await code("-f", "x@example.com", "a@e.org"))[1]
         assert told.startswith("sendmail: 550 5.7.1 ")

@@ -13,7 +13,7 @@ from postbearer.cli.exits import UnusableMessage
 from postbearer.cli.reading import read_file, unreadable
 from postbearer.envelope import Envelope, Notify, Ret
 from postbearer.errors import UsageError
-from postbearer.message import Content, Draft, FileContent, parse_mailboxes
+from postbearer.message import BytesContent, Content, Draft, FileContent, parse_mailboxes
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -31,7 +31,7 @@ class Order:
 
     given: Mapping[str, Any]
     notify: tuple[Notify, ...] = ()
-    raw: bytes | Content | None = None
+    raw: Content | None = None
     text: str | None = None
     html: str | None = None
     attachments: tuple[tuple[str, bytes], ...] = ()
@@ -53,7 +53,7 @@ class Order:
         attachments = tuple((os.path.basename(path), read_file(path)) for path in given["attach"])
         return cls(given, notify, None, _text(given["text"]), _text(given["html"]), attachments)
 
-    def build(self, account: Account) -> tuple[bytes | Content | EmailMessage, Envelope]:
+    def build(self, account: Account) -> tuple[Content | EmailMessage, Envelope]:
         """The message and its envelope, for `account`. Raises `UnusableMessage`."""
         author = self.given["sender"] or account.address
         to, cc, bcc = (self.given[name] for name in ("to", "cc", "bcc"))
@@ -84,16 +84,26 @@ class Order:
         return replace(envelope, recipients=recipients, ret=ret, envid=self.given["dsn_id"])
 
 
-def _raw(name: str) -> bytes | Content:
-    """Content as it is. A file with good line ends is streamed, whatever its size."""
-    if name != "-":
+def _raw(name: str) -> Content:
+    """Content as it is. A file with good line ends is streamed, whatever its size; a pipe is read once."""
+    if os.path.isfile(name):
         try:
             content = FileContent(name)
         except OSError as error:
             raise unreadable(name, error) from None
         if not content.binary:
-            return content
-    return crlf(read_file(name))
+            return _filled(content, name)
+    return _filled(BytesContent(crlf(read_file(name))), "Standard input" if name == "-" else name)
+
+
+def _filled(content: Content, name: str) -> Content:
+    """`content`, unless there is nothing in it."""
+    if not any(block.strip(b"\r\n") for block in content.blocks()):
+        raise UnusableMessage(
+            f"{name} is empty: there is no message, neither header nor text.",
+            hint="See whether the program that was to write it failed.",
+        )
+    return content
 
 
 def crlf(content: bytes) -> bytes:

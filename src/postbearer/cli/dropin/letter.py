@@ -51,11 +51,16 @@ class Letter:
 
 
 def write(order: Order, data: bytes, caller: Caller, chance: Callable[[int], bytes]) -> Letter:
-    """The letter that `data` is. Raises `Stop` when it has nobody to go to, or a header nobody can read."""
+    """The letter that `data` is. Raises `Stop` when there is nothing of it, when it has nobody to go to, or a
+    header nobody can read.
+    """
     sender = caller.address if order.sender is None else order.sender
     sender = qualified(sender, caller.host) if sender else ""
     recipients = [qualified(each, caller.host) for word in order.recipients for each in addresses(word)]
     fields, body = cut(plain_lines(data))
+    if not fields and not body.strip(b"\n"):
+        # Postfix would make an empty mail of it; but it is what a program that failed pipes in.
+        raise Stop(DATA, "standard input was empty: there is no message, neither header nor text")
     if order.scan:
         recipients += [qualified(each, caller.host) for each in named(fields)]
         fields = [field for field in fields if field[0] not in (b"bcc", b"resent-bcc")]
