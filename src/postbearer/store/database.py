@@ -47,6 +47,8 @@ def connect(path: Path, *, write: bool = False) -> apsw.Connection:
     connection = apsw.Connection(str(path), flags)
     try:
         connection.set_busy_timeout(BUSY)
+        # Else SQLite compiles a statement anew for each value that might lead to another plan.
+        connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         connection.pragma("synchronous", _SYNCHRONOUS)
         connection.pragma("wal_autocheckpoint", 0)  # the writer does that, and nobody else
         if write:

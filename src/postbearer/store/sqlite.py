@@ -18,6 +18,7 @@ from postbearer.message import Content
 from postbearer.store import look, steps
 from postbearer.store.contents import SqliteContent, SqliteStaging
 from postbearer.store.opening import Opened, Opening
+from postbearer.store.recent import Recent
 from postbearer.store.records import (
     Claimed,
     Entry,
@@ -66,7 +67,7 @@ class SqliteSpool:
         self._opened: Opened | None = None
         self._writing: Writer | None = None
         self._numbers = count(1)
-        self._at_hand: dict[str, bytes] = {}  # small contents whose first attempt is under way
+        self._recent = Recent()
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -81,6 +82,7 @@ class SqliteSpool:
     async def open(self) -> Found:
         writer = Writer(self._opening)
         self._opened = opened = await writer.start()
+        self._recent = Recent()
         self._numbers = count(opened.next_number)
         self._writing = writer
         return opened.found
@@ -114,8 +116,8 @@ class SqliteSpool:
             names=("accept", "attempt") if any(each.at_once for each in new) else ("accept",),
             quick=len(message.envelope.recipients) <= QUICK,
         )
-        if claimed and len(rest) == 1 and rest[0][0] == 0:
-            self._at_hand[message.id] = rest[0][1]
+        if len(rest) == 1 and rest[0][0] == 0:  # all of it
+            self._recent.add(number, message, rest[0][1], self._clock.monotonic())
         return claimed
 
     async def room(self, size: int) -> bool:
@@ -139,9 +141,9 @@ class SqliteSpool:
         """Raises `StoreFull` when so little room is left that a delivery could not be marked."""
         if self._opening.room.tight():
             raise StoreFull("Too little room to note what is delivered.", hint="Free some disk space.")
-        next_lease = self._open.next_lease
+        next_lease, known = self._open.next_lease, self._recent.message
         return await self._leasing(
-            lambda connection: steps.claim(connection, lane, most, now, next_lease),
+            lambda connection: steps.claim(connection, lane, most, now, next_lease, known),
             names=("attempt",),
             quick=True,
         )
@@ -171,7 +173,7 @@ class SqliteSpool:
 
     def _settling(self, claimed: Claimed, settlement: Settlement) -> asyncio.Future[None]:
         alive, next_lease = self._open.alive, self._open.next_lease
-        self._at_hand.pop(claimed.message.id, None)
+        self._recent.drop(claimed.message.id)
         reports = [(*_staged(each.content), each) for each in settlement.reports]
 
         def settle(connection: apsw.Connection) -> None:
@@ -207,7 +209,7 @@ class SqliteSpool:
         return await self._writer.submit(warn, names=("dsn",))
 
     def content(self, message: Message) -> Content:
-        return SqliteContent(self._opening.readers, message, self._at_hand.get(message.id, b""))
+        return SqliteContent(self._opening.readers, message, self._recent.content(message.id))
 
     async def pause(self, pause: Pause) -> None:
         await self._writer.submit(lambda connection: steps.pause(connection, pause))

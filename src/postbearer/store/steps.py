@@ -141,16 +141,24 @@ def _add_delivery(
 
 
 def claim(
-    connection: apsw.Connection, lane: Lane, most: int, now: float, next_lease: Callable[[], int]
+    connection: apsw.Connection,
+    lane: Lane,
+    most: int,
+    now: float,
+    next_lease: Callable[[], int],
+    known: Callable[[int], Message | None],
 ) -> list[Claimed]:
-    """Lease what is due in `lane`, and open an attempt for each."""
+    """Lease what is due in `lane`, and open an attempt for each. Messages that are `known` are not read."""
     wanted = (lane.account, int(lane.priority), lane.client, now, most)
     claimed = []
     for delivery, number, attempts, warned, first in rows(connection, SQL["claim"], wanted):
         lease, attempt, first_tried = next_lease(), attempts + 1, first or now
         connection.execute(SQL["lease"], (lease, attempt, first_tried, delivery))
         connection.execute(SQL["open-attempt"], (delivery, attempt, now))
-        (row,) = rows(connection, MESSAGE, (number,))
+        message = known(number)
+        if message is None:
+            (row,) = rows(connection, MESSAGE, (number,))
+            message = message_of(row)
         targets = [
             Target(row=target, recipient=recipient_of(*wishes))
             for target, *wishes in rows(connection, SQL["targets"], (delivery,))
@@ -163,7 +171,7 @@ def claim(
                 account=lane.account,
                 priority=lane.priority,
                 client=lane.client,
-                message=message_of(row),
+                message=message,
                 targets=tuple(targets),
                 warned=bool(warned),
                 first_tried=first_tried,

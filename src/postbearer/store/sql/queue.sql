@@ -100,7 +100,7 @@ DELETE FROM attempt WHERE delivery = ? AND number = ?;
 UPDATE delivery SET first_tried = 0 WHERE id = ?;
 
 -- name: states
-SELECT DISTINCT state FROM recipient WHERE delivery = ?;
+SELECT state FROM recipient WHERE delivery = ?;
 
 -- name: release
 UPDATE delivery

@@ -1,0 +1,59 @@
+"""Small messages that were accepted a moment ago: most leave before they would have to be read again."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from postbearer.store.records import Message
+
+MOST = 8 * 1024 * 1024  # octets that are kept
+EACH = 2048  # octets that a message needs beside its content
+LONGEST = 30.0  # seconds after which one makes room for newer ones
+
+
+class _Kept(NamedTuple):
+    number: int
+    message: Message
+    content: bytes
+    since: float
+
+
+class Recent:
+    """What is in the file as well. When it is full, those that came first stay, as they are sent first."""
+
+    def __init__(self, most: int = MOST) -> None:
+        self._most = most
+        self._size = 0
+        self._kept: dict[str, _Kept] = {}  # by id, the oldest first
+        self._ids: dict[int, str] = {}
+
+    def add(self, number: int, message: Message, content: bytes, now: float) -> None:
+        """Keep it, if there is room. `now` is monotonic."""
+        size = len(content) + EACH
+        while self._size + size > self._most and self._kept:
+            oldest = next(iter(self._kept.values()))
+            if oldest.since > now - LONGEST:
+                return
+            self.drop(oldest.message.id)
+        if size <= self._most:
+            self._size += size
+            self._kept[message.id] = _Kept(number, message, content, now)
+            self._ids[number] = message.id
+
+    def message(self, number: int) -> Message | None:
+        """The message with this number, if it is kept."""
+        identifier = self._ids.get(number)
+        kept = self._kept.get(identifier) if identifier is not None else None
+        return kept.message if kept is not None else None
+
+    def content(self, identifier: str) -> bytes:
+        """Its content; empty if it is not kept."""
+        kept = self._kept.get(identifier)
+        return kept.content if kept is not None else b""
+
+    def drop(self, identifier: str) -> None:
+        """Forget it, if it is kept."""
+        kept = self._kept.pop(identifier, None)
+        if kept is not None:
+            self._size -= len(kept.content) + EACH
+            del self._ids[kept.number]
