@@ -86,9 +86,9 @@ class Assembly:
         try:
             yield
         except ConfigError as error:
-            if error.file:
+            if error.file or not error.key:  # it has its place, or is about nothing of the account's
                 raise
-            key = f"accounts.{name}.{error.key}" if error.key else f"accounts.{name}"
+            key = f"accounts.{name}.{error.key}"
             raise self.configuration.error(key, error.message, hint=error.hint) from None
 
     def token_source(

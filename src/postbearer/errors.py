@@ -261,7 +261,14 @@ class BudgetSpent(PostbearerError):
 
 
 class StoreError(PostbearerError):
-    """Durable state could not be read or written."""
+    """Durable state could not be read or written.
+
+    `configuration` is true when only a person can put it right: the local key is lost.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", configuration: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.configuration = configuration
 
 
 class StoreFull(StoreError):

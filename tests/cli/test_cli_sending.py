@@ -45,6 +45,34 @@ def test_a_changed_configuration_never_gets_the_token_of_another(ready: Home, sa
     assert ran.out == ""
 
 
+def test_a_lost_local_key_is_78_and_asks_nobody_to_sign_in_who_never_did(ready: Home) -> None:
+    assert ready.run("token", "sandbox").code == 0
+    key = ready.folder / "state" / "key"
+    key.unlink()
+    for command in (("token", "sandbox"), (*SEND, "--text", "x"), ("check", "sandbox")):
+        ran = ready.run(*command)
+        assert ran.code == 78
+        assert f"The key file {key} is missing." in ran.out + ran.err
+        assert "Restore it from a backup." in ran.out + ran.err
+        assert "sign in" not in ran.out + ran.err
+        assert "try again" not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("key", ["ca-file", "tls-certificate"])
+def test_a_file_of_the_account_that_is_gone_is_78_with_file_line_and_key(
+    ready: Home, sandbox: Sandbox, key: str
+) -> None:
+    lines = [line for line in sandbox.configuration().splitlines() if not line.startswith(key)]
+    path = ready.write("\n".join([*lines, f'{key} = "/gone/mail.pem"', ""]))
+    ran = ready.run(*SEND, "--text", "x")
+    assert ran.code == 78
+    line = path.read_text().splitlines().index(f'{key} = "/gone/mail.pem"') + 1
+    assert ran.err == (
+        f"error: {path}:{line}: accounts.sandbox.{key}: /gone/mail.pem cannot be read: No such file or "
+        "directory.\n  → It must exist and be readable by the user that sends mail.\n"
+    )
+
+
 def test_a_message_is_built_and_sent(ready: Home, sandbox: Sandbox) -> None:
     report = ready.folder / "report.csv"
     report.write_text("a,b\n")

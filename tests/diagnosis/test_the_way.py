@@ -150,8 +150,8 @@ async def test_a_ca_file_that_is_not_there(generic: Sandbox) -> None:
     report = await examine(replace(account, smarthost=replace(account.smarthost, ca_file="/nowhere.pem")))
     failed = report.failed()
     assert (failed.step, failed.failure) == (Step.TLS, Failure.CONFIGURATION)
-    assert "/nowhere.pem cannot be used" in failed.text
-    assert failed.fix == "It must hold certificates in PEM form."
+    assert "/nowhere.pem cannot be read" in failed.text
+    assert failed.fix == "It must exist and be readable by the user that sends mail."
 
 
 async def test_no_starttls() -> None:

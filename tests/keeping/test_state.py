@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import subprocess
 import sys
@@ -127,12 +128,30 @@ def test_processes_that_start_together_make_one_key(tmp_path: Path) -> None:
 
 def test_o8_a_lost_key_is_never_made_anew_while_something_is_sealed(tmp_path: Path) -> None:
     folder = StateFolder(tmp_path / "state").ensure()
-    for account in ("alerts", "billing"):
-        Path(folder.token(account)).write_text("{}")
+    for account, field in (("alerts", "refresh"), ("billing", "refresh"), ("shop", "access")):
+        Path(folder.token(account)).write_text(json.dumps({field: "v1.k.x"}))
     with pytest.raises(StoreError, match="missing") as caught:
         KeyFile(folder).box()
-    assert "sign in again: alerts, billing" in caught.value.hint
+    assert caught.value.hint.endswith(f"remove {folder.tokens} and sign in again: alerts, billing.")
+    assert caught.value.configuration
     assert not os.path.exists(folder.key)
+
+
+def test_nobody_is_asked_to_sign_in_for_tokens_that_are_got_without_a_person(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path / "state").ensure()
+    Path(folder.token("alerts")).write_text(json.dumps({"access": "v1.k.x"}))
+    with pytest.raises(StoreError, match="missing") as caught:
+        KeyFile(folder).box()
+    assert "sign in" not in caught.value.hint
+    assert f"remove {folder.tokens}: what is kept there is got anew by itself" in caught.value.hint
+
+
+def test_a_key_that_cannot_be_read_is_for_a_person_too(tmp_path: Path) -> None:
+    folder = StateFolder(tmp_path / "state").ensure()
+    Path(folder.key).mkdir()
+    with pytest.raises(StoreError, match=f"The key file {folder.key} cannot be read") as caught:
+        KeyFile(folder).box()
+    assert caught.value.configuration
 
 
 def test_a_damaged_key_file_is_not_replaced(tmp_path: Path) -> None:

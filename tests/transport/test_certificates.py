@@ -232,6 +232,14 @@ def test_files_that_cannot_be_used_are_named(tmp_path: Path, content: str | None
         tls_context("", ClientCertificate(str(file)))
 
 
+def test_a_file_that_is_not_there_is_not_called_wrong(tmp_path: Path) -> None:
+    file = str(tmp_path / "gone.pem")
+    for given in ((file,), ("", ClientCertificate(file))):
+        with pytest.raises(ConfigError, match=r"gone.pem cannot be read: No such file") as caught:
+            tls_context(*given)
+        assert caught.value.hint == "It must exist and be readable by the user that sends mail."
+
+
 def test_verification_cannot_be_turned_off() -> None:
     context = tls_context()
     assert context.verify_mode is ssl.CERT_REQUIRED

@@ -83,7 +83,7 @@ def exit_code(error: BaseException) -> Exit:
     match error:
         case Rejected():
             return outcomes_code(error.receipt.outcomes)
-        case GrantRefused(configuration=True):
+        case GrantRefused(configuration=True) | StoreError(configuration=True):
             return Exit.CONFIG
         case KeyboardInterrupt():
             return Exit.INTERRUPTED

@@ -94,7 +94,11 @@ def command(common: Common, /, account: str, **given: Any) -> int:
     message, envelope = order.build(chosen)
     observer = Listener(verbose=common.verbose)
     try:
-        with Progress("Sending"), Mailer(chosen, state=assembly.state, observer=observer) as mailer:
+        with (
+            assembly.placing(account),
+            Progress("Sending"),
+            Mailer(chosen, state=assembly.state, observer=observer) as mailer,
+        ):
             receipt = mailer.send(message, envelope, wait=given["wait"], timeout=given["timeout"])
     except Rejected as error:
         if common.as_json:

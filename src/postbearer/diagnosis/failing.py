@@ -81,6 +81,8 @@ def _is_elsewhere(error: TokenUnavailable) -> bool:
 
 
 def _kind(error: PostbearerError, verdict: Verdict) -> Failure:
+    if isinstance(error, StoreError) and error.configuration:
+        return Failure.CONFIGURATION
     if isinstance(error, TokenUnavailable | SecretUnavailable | BudgetSpent | StoreError):
         return Failure.TRANSIENT
     if isinstance(error, ConfigError | SecretError | UsageError):

@@ -27,16 +27,18 @@ class KeyFile:
 
     def keys(self) -> list[Key]:
         """The keys, the sealing one first. Raises `StoreError` if there are none."""
-        text = read_private(self._folder.key)
+        try:
+            text = read_private(self._folder.key)
+        except StoreError as error:
+            if not isinstance(error.__cause__, PermissionError | IsADirectoryError):
+                raise
+            raise StoreError(f"The key file {error.message}", hint=error.hint, configuration=True) from error
         if text is None:
-            raise self._lost()
+            raise self._lost("missing")
         try:
             return parse_keys(text.decode("ascii", "replace"))
         except StoreError:
-            raise StoreError(
-                f"The key file {self._folder.key} is damaged.",
-                hint=f"Restore it from a backup. {self._consequence()}",
-            ) from None
+            raise self._lost("damaged") from None
 
     def existing(self) -> SealedBox:
         """A box for opening what was sealed before; never makes a key. Raises `StoreError`."""
@@ -47,7 +49,7 @@ class KeyFile:
         self._folder.ensure()
         if not os.path.exists(self._folder.key):
             if self._folder.accounts():
-                raise self._lost()
+                raise self._lost("missing")
             self._make()
         return self.existing()
 
@@ -76,17 +78,25 @@ class KeyFile:
             lines = "".join(key.line() for key in [Key.generate(), *self.keys()])
             write_private(self._folder.key, (_HEADER + lines).encode())
 
-    def _lost(self) -> StoreError:
+    def _lost(self, how: str) -> StoreError:
         return StoreError(
-            f"The key file {self._folder.key} is missing.",
+            f"The key file {self._folder.key} is {how}.",
             hint=f"Restore it from a backup. {self._consequence()}",
+            configuration=True,
         )
 
     def _consequence(self) -> str:
         accounts = self._folder.accounts()
         if not accounts:
             return "Without it, seal the secrets of the configuration again: postbearer secret seal"
-        return f"Without it, remove {self._folder.tokens} and sign in again: {', '.join(accounts)}."
+        signed_in = [name for name in accounts if self._holds_a_sign_in(name)]
+        if not signed_in:
+            return f"Without it, remove {self._folder.tokens}: what is kept there is got anew by itself."
+        return f"Without it, remove {self._folder.tokens} and sign in again: {', '.join(signed_in)}."
+
+    def _holds_a_sign_in(self, account: str) -> bool:
+        """Whether a refresh token is kept: that one is sealed is plain to see, also in a damaged file."""
+        return b'"refresh"' in (read_private(self._folder.token(account)) or b"")
 
 
 def rotate_key(folder: StateFolder) -> list[str]:

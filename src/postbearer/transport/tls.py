@@ -55,12 +55,8 @@ def tls_context(ca_file: str = "", certificate: ClientCertificate | None = None)
     """
     try:
         context = ssl.create_default_context(cafile=ca_file or None)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"{ca_file} cannot be used: {error}.",
-            key="ca-file",
-            hint="It must hold certificates in PEM form.",
-        ) from None
+    except OSError as error:
+        raise _unusable(ca_file, error, "ca-file", "It must hold certificates in PEM form.") from None
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.hostname_checks_common_name = False  # RFC 9525 2: the subject's CN names nothing
     if certificate is not None:
@@ -73,12 +69,17 @@ def _load(context: ssl.SSLContext, certificate: ClientCertificate) -> None:
     password = certificate.password.reveal() if certificate.password is not None else ""
     try:
         context.load_cert_chain(certificate.file, certificate.key_file or None, lambda: password)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"{certificate.file} cannot be used: {error}.",
-            key="tls-certificate",
-            hint="It must hold certificate and key in PEM form, and the key must belong to the certificate.",
-        ) from None
+    except OSError as error:
+        files = certificate.file + (f" with {certificate.key_file}" if certificate.key_file else "")
+        hint = "It must hold certificate and key in PEM form, and the key must belong to the certificate."
+        raise _unusable(files, error, "tls-certificate", hint) from None
+
+
+def _unusable(file: str, error: OSError, key: str, hint: str) -> ConfigError:
+    if isinstance(error, ssl.SSLError):  # it was read, and is not what it should be
+        return ConfigError(f"{file} cannot be used: {error}.", key=key, hint=hint)
+    hint = "It must exist and be readable by the user that sends mail."
+    return ConfigError(f"{file} cannot be read: {error.strerror}.", key=key, hint=hint)
 
 
 _CERTIFICATE_HINTS = {  # OpenSSL's X509_V_ERR_… → what to do

@@ -32,7 +32,8 @@ def send(order: Order, letter: Letter, config: str | None = None) -> int:
         envelope = _envelope(order, letter, account)
         content = edit(BytesContent(letter.content), account.sender.apply)
         observer = Listener(verbose=order.verbose)
-        with Mailer(account, state=assembly.state, observer=observer) as mailer:
+        placing = assembly.placing(account.name)
+        with placing, Mailer(account, state=assembly.state, observer=observer) as mailer:
             receipt = mailer.send(content, envelope, timeout=WAIT)
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, UsageError) and not isinstance(error, SenderNotAllowed):
