@@ -9,10 +9,12 @@ from __future__ import annotations
 import binascii
 import hashlib
 from base64 import b64decode, b64encode
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+from postbearer.address import Address
 from postbearer.clock import Clock
 from postbearer.engine import BY_HAND, Outlet, Worker
 from postbearer.envelope import Envelope, Recipient
@@ -37,6 +39,7 @@ Json = dict[str, Any]
 Jsons = list[Json]  # where `list` is the method
 Foresight = Callable[[], Awaitable[Mapping[str, Sequence[Ending]]]]
 CHUNK = 48 * 1024
+_CAN_GO = (Status.READY, Status.DEFERRED, Status.HELD)
 
 
 class Operations:
@@ -83,12 +86,12 @@ class Operations:
         return await self._change(message, Status.HELD, address)
 
     async def release(self, message: str, address: str = "") -> Json:
-        """Let what was held go."""
-        return await self._change(message, Status.READY, address)
+        """Let what was held go. `paused` tells of the accounts that it has to wait for."""
+        return await self._let_go(message, address)
 
     async def retry(self, message: str, address: str = "") -> Json:
-        """Try now what would be tried later."""
-        return await self._change(message, Status.READY, address)
+        """Try now what would be tried later. `paused` tells of the accounts that it has to wait for."""
+        return await self._let_go(message, address)
 
     async def cancel(self, message: str, address: str = "") -> Json:
         """Give up the open recipients of a message; nobody is told."""
@@ -103,6 +106,31 @@ class Operations:
             "age": None if found.oldest is None else max(0.0, self._clock.now() - found.oldest),
             "accounts": {name: _counts(counts) for name, counts in sorted(found.by_account.items())},
         }
+
+    async def _let_go(self, message: str, address: str) -> Json:
+        entry = await self._entry(message)
+        changed = await self._change(message, Status.READY, address)
+        return changed | {"paused": await self._in_the_way(entry, address)}
+
+    async def _in_the_way(self, entry: Entry, address: str) -> Jsons:
+        """The pauses that the open recipients of a message wait for, and how many wait for each."""
+        wanted = Address.parse(address).canonical if address else ""
+        waiting = Counter(
+            row.account
+            for row in entry.rows
+            if row.status in _CAN_GO and (not wanted or Address.parse(row.address).canonical == wanted)
+        )
+        return [
+            {"account": pause.account, "recipients": waiting[pause.account]} | _pause(pause)
+            for pause in await self._spool.pauses()
+            if waiting[pause.account] and not self._stands_in(pause.account)
+        ]
+
+    def _stands_in(self, account: str) -> bool:
+        """Whether the mail of a paused account leaves by its fallback."""
+        outlets: Mapping[str, Outlet] = self._worker.outlets if self._worker is not None else {}
+        other = outlets.get(outlets[account].terms.fallback) if account in outlets else None
+        return other is not None and not other.paused
 
     async def _change(self, message: str, status: Status, address: str) -> Json:
         await self._entry(message)
@@ -273,14 +301,17 @@ def _counts(counts: Mapping[Status, int]) -> dict[str, int]:
 
 def _account(name: str, pause: Pause | None, counts: dict[str, int]) -> Json:
     state: Json = {"name": name, "state": "paused" if pause else "ready", "counts": counts}
-    if pause is not None:
-        state |= {
-            "since": pause.since,
-            "reason": pause.reason,
-            "remedy": pause.remedy,
-            "tried_again": pause.probe,
-        }
-    return state
+    return state if pause is None else state | _pause(pause)
+
+
+def _pause(pause: Pause) -> Json:
+    by_hand = f"Let it send again: postbearer accounts resume {pause.account}"
+    return {
+        "since": pause.since,
+        "reason": pause.reason,
+        "remedy": by_hand if pause.reason == BY_HAND else pause.remedy,
+        "tried_again": pause.probe,
+    }
 
 
 def _ending(ending: Ending, now: float) -> Json:

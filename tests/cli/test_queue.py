@@ -145,6 +145,34 @@ def test_messages_are_held_released_retried_and_cancelled(home: Home, state: Pat
 
 
 @pytest.mark.parametrize("runs", [True, False])
+def test_what_waits_for_a_paused_account_is_not_called_due(home: Home, state: Path, runs: bool) -> None:
+    _, retried, told, _, again = asked(
+        home,
+        state,
+        runs,
+        ("accounts", "pause", "alerts"),
+        ("queue", "retry", "m1", "m3"),
+        ("queue", "retry", "m1", "--json"),
+        ("accounts", "resume", "alerts"),
+        ("queue", "retry", "m1", "--json"),
+    )
+    assert retried.code == 0
+    assert retried.out == (
+        "m1: 1 recipient waits for the paused account alerts\n"
+        "m3: 1 recipient waits for the paused account alerts\n"
+    )
+    assert retried.err == (
+        "warning: The account alerts is paused: Paused by hand.\n"
+        "  → Let it send again: postbearer accounts resume alerts\n"
+    )
+    (message,) = json.loads(told.out)["messages"]
+    assert message["changed"] == 1
+    (pause,) = message["paused"]
+    assert (pause["account"], pause["recipients"], pause["tried_again"]) == ("alerts", 1, None)
+    assert json.loads(again.out) == {"messages": [{"id": "m1", "changed": 1, "paused": []}]}
+
+
+@pytest.mark.parametrize("runs", [True, False])
 def test_accounts_are_listed_paused_and_resumed(home: Home, state: Path, runs: bool) -> None:
     listed, paused, shown, resumed, unknown = asked(
         home,

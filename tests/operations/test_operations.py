@@ -61,6 +61,34 @@ async def test_retry_does_not_wait_for_the_schedule() -> None:
         assert await relay.statuses(message) == ["delivered"]
 
 
+async def test_retry_says_what_a_message_waits_for() -> None:
+    async with relaying() as relay:
+        relay.providers["alerts"].always = GrantRefused("No.", code="invalid_grant", hint="Sign in again.")
+        message = await relay.submit("anna@example.net", "ben@example.net")
+        await relay.settle()
+        queue = operations(relay)
+        await queue.hold(message, "ben@example.net")
+        told = await queue.retry(message, "anna@EXAMPLE.net")
+        (pause,) = told["paused"]
+        assert (told["changed"], pause["recipients"]) == (1, 1)
+        shown = await queue.account("alerts")
+        assert all(pause[name] == shown[name] for name in ("reason", "remedy", "tried_again", "since"))
+
+
+async def test_what_a_fallback_carries_waits_for_nothing() -> None:
+    async with relaying(account("alerts", fallback="spare"), account("spare")) as relay:
+        queue = operations(relay)
+        await queue.pause("alerts")
+        await queue.pause("spare")
+        message = await relay.submit()
+        assert [each["account"] for each in (await queue.retry(message))["paused"]] == ["alerts"]
+        await queue.hold(message)
+        await queue.resume("spare")
+        assert (await queue.release(message))["paused"] == []
+        await relay.settle()
+        assert await relay.statuses(message) == ["delivered"]
+
+
 async def test_what_is_cancelled_does_not_leave() -> None:
     async with relaying() as relay:
         queue = operations(relay)

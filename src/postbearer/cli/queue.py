@@ -13,7 +13,7 @@ import click
 from postbearer.cli.exits import CannotCreate
 from postbearer.cli.groups import Listing
 from postbearer.cli.options import Common, common_options, json_option, pass_common
-from postbearer.cli.output import print_json, printable
+from postbearer.cli.output import print_json, printable, warn
 from postbearer.cli.shown import age, facts, moment, table
 from postbearer.errors import UsageError
 
@@ -168,14 +168,29 @@ def _changing(name: str, purpose: str, done: str) -> click.Command:
             print_json({"messages": changed})
             return
         for each in changed:
-            count = each["changed"]
-            text = f"{count} recipient{'' if count == 1 else 's'} {done}" if count else "nothing to change"
-            click.echo(f"{each['id']}: {text}")
+            click.echo(f"{each['id']}: {'; '.join(_became(each, done)) or 'nothing to change'}")
         if not changed:
             click.echo("Nothing.")
+        for pause in {one["account"]: one for each in changed for one in each.get("paused", ())}.values():
+            again = f" It is tried again at {moment(pause['tried_again'])}." if pause["tried_again"] else ""
+            hint = pause["remedy"] or f"Find out more: postbearer check {pause['account']}"
+            warn(f"The account {pause['account']} is paused: {pause['reason']}{again}", hint)
 
     change.__doc__ = f"{purpose}\n\nName messages by id, or choose them by the options."
     return click.command(name)(change)
+
+
+def _became(answer: Any, done: str) -> Iterator[str]:
+    """What became of the recipients of a message: `done`, but for those whose account is paused."""
+    waits = {pause["account"]: pause["recipients"] for pause in answer.get("paused", ())}
+    if (count := answer["changed"] - sum(waits.values())) > 0:
+        yield f"{_recipients(count)} {done}"
+    for account, count in waits.items():
+        yield f"{_recipients(count)} {'waits' if count == 1 else 'wait'} for the paused account {account}"
+
+
+def _recipients(count: int) -> str:
+    return f"{count} recipient{'' if count == 1 else 's'}"
 
 
 for _name, _purpose, _done in (
