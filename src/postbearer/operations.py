@@ -19,7 +19,7 @@ from postbearer.clock import Clock
 from postbearer.engine import BY_HAND, Outlet, Worker
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import UsageError
-from postbearer.forecast import Ending
+from postbearer.forecast import Ending, Facts, forecast
 from postbearer.oauth import handed_out
 from postbearer.store import (
     Attempt,
@@ -37,14 +37,14 @@ from postbearer.store import (
 
 Json = dict[str, Any]
 Jsons = list[Json]  # where `list` is the method
-Foresight = Callable[[], Awaitable[Mapping[str, Sequence[Ending]]]]
+Foresight = Callable[[], Awaitable[Mapping[str, Facts]]]
 CHUNK = 48 * 1024
 _CAN_GO = (Status.READY, Status.DEFERRED, Status.HELD)
 
 
 class Operations:
     """`worker` is there in the relay's own process only; `accounts` names those that are configured.
-    `foresee` tells what will run out of them, and `changed` has a paused one tried again.
+    `foresee` tells what is known ahead of them, and `changed` has a paused one tried again.
 
     All methods raise `UsageError` for what does not exist or cannot be done, and `StoreError`.
     """
@@ -212,13 +212,14 @@ class Operations:
         pauses = {pause.account: pause for pause in await self._spool.pauses()}
         outlets: Mapping[str, Outlet] = self._worker.outlets if self._worker is not None else {}
         names = sorted({*self._configured, *outlets, *counts, *pauses})
-        endings = await self._foresee() if self._foresee is not None else {}
+        found = await self._foresee() if self._foresee is not None else {}
+        facts = [found.get(name) or Facts(account=name) for name in names]
         now = self._clock.now()
         return [
-            _account(name, pauses.get(name), _counts(counts.get(name, {})))
-            | await _working(outlets.get(name))
-            | {"runs_out": [_ending(each, now) for each in endings.get(name, ())]}
-            for name in names
+            _account(known, pauses.get(known.account), _counts(counts.get(known.account, {})))
+            | await _working(outlets.get(known.account))
+            | {"runs_out": [_ending(each, now) for each in forecast(known)]}
+            for known in facts
         ]
 
     async def account(self, name: str) -> Json:
@@ -299,9 +300,17 @@ def _counts(counts: Mapping[Status, int]) -> dict[str, int]:
     return {str(status): counts[status] for status in Status if counts.get(status)}
 
 
-def _account(name: str, pause: Pause | None, counts: dict[str, int]) -> Json:
-    state: Json = {"name": name, "state": "paused" if pause else "ready", "counts": counts}
-    return state if pause is None else state | _pause(pause)
+def _account(known: Facts, pause: Pause | None, counts: dict[str, int]) -> Json:
+    state: Json = {"name": known.account, "state": "ready", "counts": counts}
+    if pause is not None:
+        return state | {"state": "paused"} | _pause(pause)
+    if known.awaits_sign_in:
+        return state | {
+            "state": "not-signed-in",
+            "reason": "Nobody has signed in for it as it is configured now.",
+            "remedy": f"Sign in: postbearer login {known.account}",
+        }
+    return state
 
 
 def _pause(pause: Pause) -> Json:

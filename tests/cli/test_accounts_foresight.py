@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import time
 from pathlib import Path
 
 from cli.conftest import Home
+from postbearer.assembly import Assembly
 from postbearer.clock import SystemClock
+from postbearer.keeping import StateFolder
+from postbearer.oauth import keep_sign_in
+from postbearer.oauth.token import TokenAnswer
+from postbearer.secret import Secret
 from postbearer.store import SqliteSpool
 from postbearer.testing import Sandbox
 
@@ -48,6 +54,29 @@ def test_what_runs_out_is_shown_with_the_remedy(home: Home, postbearer_sandbox: 
     assert "✓ runs out       the client secret: " in checked.out
     assert "11 days left" in checked.out
     assert "! Make a new one at the provider" in checked.out
+
+
+def test_an_account_that_nobody_has_signed_in_for_says_so(home: Home, postbearer_sandbox: Sandbox) -> None:
+    text = postbearer_sandbox.configuration()
+    device = postbearer_sandbox.describe()["device_url"]
+    home.write(re.sub("(?m)^grant = .*$", f'grant = "device-code"\ndevice-url = "{device}"', text))
+    stopped(home.folder / "state")
+    told = "Nobody has signed in for it as it is configured now. Sign in: postbearer login sandbox"
+    (row,) = home.run("accounts").out.splitlines()[1:]
+    assert row.split()[:2] == ["sandbox", "not-signed-in"]
+    assert row.endswith(told)
+    shown = json.loads(home.run("accounts", "show", "sandbox", "--json").out)
+    assert (shown["state"], f"{shown['reason']} {shown['remedy']}") == ("not-signed-in", told)
+
+    async def sign_in() -> None:
+        account = Assembly.load(home.config, {}, StateFolder(home.folder / "state")).account("sandbox")
+        kept = account.token_file(StateFolder(home.folder / "state"), clock=SystemClock())
+        answer = TokenAnswer(Secret("access"), refresh=Secret("refresh"))
+        await keep_sign_in(kept, answer, now=SystemClock().now())
+
+    asyncio.run(sign_in())
+    (row,) = home.run("accounts").out.splitlines()[1:]
+    assert row.split()[:2] == ["sandbox", "ready"]
 
 
 def test_a_day_is_set_by_name(home: Home, postbearer_sandbox: Sandbox) -> None:

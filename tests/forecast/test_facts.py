@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -14,9 +15,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from postbearer.assembly import Assembly
 from postbearer.errors import ConfigError
-from postbearer.forecast import DAY, Ending, endings, gather
+from postbearer.forecast import DAY, Ending, awaits_sign_in, forecast, gather, gather_all
 from postbearer.keeping import StateFolder
+from postbearer.oauth import keep_sign_in
+from postbearer.oauth.token import TokenAnswer
 from postbearer.observer import Silent
+from postbearer.secret import Secret
 from postbearer.testing import ManualClock, Sandbox
 
 NOW = 1_800_000_000.0
@@ -54,7 +58,8 @@ def assembly(folder: Path, text: str) -> Assembly:
 
 
 async def foreseen(made: Assembly, clock: ManualClock) -> tuple[Ending, ...]:
-    found = await endings([made.account(name) for name in made.names], made.state, clock)
+    known = await gather_all([made.account(name) for name in made.names], made.state, clock)
+    found = {name: forecast(each) for name, each in known.items()}
     return found["alerts"]
 
 
@@ -67,6 +72,45 @@ async def test_a_day_in_the_configuration_begins_in_utc(tmp_path: Path, written:
         datetime(2027, 3, 1, tzinfo=UTC),
     )
     assert made.configuration.account("alerts").client_secret_expires == date(2027, 3, 1)
+
+
+@pytest.mark.parametrize(
+    ("grant", "signed_in", "waits"),
+    [
+        ("device-code", False, True),
+        ("device-code", True, False),
+        ("refresh-token", False, False),  # it stands in the configuration
+        ("client-credentials", False, False),
+    ],
+)
+async def test_who_has_to_sign_in_before_anything_can_be_sent(
+    tmp_path: Path, grant: str, signed_in: bool, waits: bool
+) -> None:
+    text = ACCOUNT.replace("client-credentials", grant) + {
+        "device-code": 'device-url = "https://login.example.org/device"\n',
+        "refresh-token": 'refresh-token = "env:REFRESH"\n',
+    }.get(grant, "")
+    made, clock = assembly(tmp_path, text), ManualClock(NOW)
+    account = made.account("alerts")
+    if signed_in:
+        answer = TokenAnswer(Secret("access"), refresh=Secret("refresh"))
+        await keep_sign_in(account.token_file(made.state, clock=clock), answer, now=NOW)
+    assert await awaits_sign_in(account, made.state, clock) is waits
+    assert (await gather(account, made.state, clock)).awaits_sign_in is waits
+
+
+async def test_a_sign_in_that_cannot_be_looked_at_may_be_there(tmp_path: Path) -> None:
+    text = ACCOUNT.replace("client-credentials", "device-code")
+    made, clock = (
+        assembly(tmp_path, f'{text}device-url = "https://login.example.org/device"\n'),
+        ManualClock(NOW),
+    )
+    account = made.account("alerts")
+    answer = TokenAnswer(Secret("access"), refresh=Secret("refresh"))
+    await keep_sign_in(account.token_file(made.state, clock=clock), answer, now=NOW)
+    os.unlink(made.state.key)
+    assert not await awaits_sign_in(account, made.state, clock)
+    assert not (await gather(account, made.state, clock)).awaits_sign_in
 
 
 @pytest.mark.parametrize("written", ["2027", '"soon"', "2027-03-01T00:00:00Z", '"2027-02-30"', "true"])

@@ -21,6 +21,9 @@ NOTICE = Notice(
 
 
 def letters(relay: Relay, preferred: str = "other", wrote: list[str] | None = None) -> Letters:
+    async def can_send(name: str) -> bool:
+        return not relay.worker.outlets[name].paused
+
     return Letters(
         ["ops@example.net"],
         preferred,
@@ -29,7 +32,7 @@ def letters(relay: Relay, preferred: str = "other", wrote: list[str] | None = No
         clock=relay.clock,
         observer=relay.worker._observer,
         settings=IntakeSettings(hostname=HOST),
-        paused=lambda name: relay.worker.outlets[name].paused,
+        can_send=can_send,
         wrote=(wrote if wrote is not None else []).append,
         wake=relay.worker.wake,
     )

@@ -11,7 +11,7 @@ import pytest
 from postbearer.engine import Limits
 from postbearer.envelope import Recipient
 from postbearer.errors import GrantRefused, UsageError
-from postbearer.forecast import DAY, Ending
+from postbearer.forecast import DAY, Facts
 from postbearer.operations import Operations
 from postbearer.store import MemorySpool, Query, Status
 from support.relay import Relay, account, relaying
@@ -217,12 +217,25 @@ async def test_a_damaged_export_is_refused(damage: str) -> None:
     assert await other.show(message) is None
 
 
+async def test_an_account_that_nobody_has_signed_in_for_is_not_ready() -> None:
+    async with relaying() as relay:
+
+        async def foresee() -> dict[str, Facts]:
+            return {"alerts": Facts(account="alerts", awaits_sign_in=True)}
+
+        queue = Operations(relay.spool, relay.clock, relay.worker, foresee=foresee)
+        shown = await queue.account("alerts")
+        assert shown["state"] == "not-signed-in"
+        assert shown["remedy"] == "Sign in: postbearer login alerts"
+        assert (await queue.pause("alerts"))["state"] == "paused"
+
+
 async def test_accounts_say_what_runs_out_and_what_to_do() -> None:
     async with relaying() as relay:
         at = relay.clock.now() + 6 * DAY
 
-        async def foresee() -> dict[str, tuple[Ending, ...]]:
-            return {"alerts": (Ending(account="alerts", what="client-secret", at=at, remedy="Make one."),)}
+        async def foresee() -> dict[str, Facts]:
+            return {"alerts": Facts(account="alerts", dated={"client-secret": at})}
 
         shown = await Operations(relay.spool, relay.clock, relay.worker, foresee=foresee).account("alerts")
         assert shown["runs_out"] == [
@@ -231,7 +244,7 @@ async def test_accounts_say_what_runs_out_and_what_to_do() -> None:
                 "title": "the client secret",
                 "at": at,
                 "level": 7,
-                "remedy": "Make one.",
+                "remedy": "Make a new one at the provider, and put it where its reference points.",
             }
         ]
         json.dumps(shown)

@@ -36,7 +36,10 @@ def hooks() -> Iterator[Hooks]:
 
 
 def configuration(sandbox: Sandbox, home: Path, hooks: Hooks) -> str:
-    """A person's account that the mail leaves by, and an application's that tells of its trouble."""
+    """A person's account that the mail leaves by, and an application's that tells of its trouble.
+
+    A third is to tell first, and cannot: nobody has signed in for it.
+    """
     described = sandbox.describe()
     person = re.sub(
         r"^grant = .*$",
@@ -44,6 +47,7 @@ def configuration(sandbox: Sandbox, home: Path, hooks: Hooks) -> str:
         sandbox.configuration("person"),
         flags=re.M,
     )
+    nobody = person.replace("[accounts.person]", "[accounts.nobody]").replace("alerts@", "nobody@")
     app = sandbox.configuration("app").replace("alerts@example.org", "other@example.org")
     (home / "hook-secret").write_text(f"whsec_{KEY}\n")
     (home / "told.py").write_text(
@@ -52,10 +56,10 @@ def configuration(sandbox: Sandbox, home: Path, hooks: Hooks) -> str:
     )
     notify = (
         f'[notify]\nwebhooks = [{{ url = "{hooks.url}", secret = "file:hook-secret" }}]\n'
-        'mail-to = ["ops@example.net"]\naccount = "app"\n'
+        'mail-to = ["ops@example.net"]\naccount = "nobody"\n'
         f'command = ["{sys.executable}", "{home / "told.py"}"]\n'
     )
-    return person + app + relay_table('account = "person"') + notify
+    return person + nobody + app + relay_table('account = "person"') + notify
 
 
 def sign_in(relay: Relay, sandbox: Sandbox) -> str:

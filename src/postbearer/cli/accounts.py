@@ -131,6 +131,8 @@ def _end(ending: Any) -> str:
 
 
 def _why(account: Any) -> str:
+    if account["state"] == "not-signed-in":
+        return f"{account['reason']} {account['remedy']}"
     if account["state"] == "paused":
         again = account.get("tried_again")
         until = f"; tried again at {moment(again)}" if again is not None else ""

@@ -12,7 +12,6 @@ from collections.abc import (
     Iterable,
     Iterator,
     Mapping,
-    Sequence,
 )
 from contextlib import suppress
 from functools import partial
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from postbearer.assembly import Assembly
     from postbearer.cli.options import Common
     from postbearer.clock import Clock
-    from postbearer.forecast import Ending
+    from postbearer.forecast import Facts
     from postbearer.keeping import StateFolder
     from postbearer.operations import Operations
     from postbearer.submission import ControlClient
@@ -134,15 +133,15 @@ def _spool(common: Common, state: StateFolder) -> tuple[Path, Assembly | None]:
     return spool_path(assembly), assembly
 
 
-async def _foresee(assembly: Assembly, clock: Clock) -> Mapping[str, Sequence[Ending]]:
-    """What will run out; of an account that cannot be made of its configuration nothing is known."""
-    from postbearer.forecast import endings
+async def _foresee(assembly: Assembly, clock: Clock) -> Mapping[str, Facts]:
+    """What is known ahead; of an account that cannot be made of its configuration nothing is known."""
+    from postbearer.forecast import gather_all
 
     accounts = []
     for name in assembly.names:
         with suppress(ConfigError):  # `check` tells; the queue can be looked at all the same
             accounts.append(assembly.account(name))
-    return await endings(accounts, assembly.state, clock)
+    return await gather_all(accounts, assembly.state, clock)
 
 
 async def _next(records: AsyncIterator[dict[str, Any]]) -> dict[str, Any] | None:

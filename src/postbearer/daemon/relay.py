@@ -16,7 +16,7 @@ from postbearer.daemon.tending import Tending
 from postbearer.daemon.watching import Watching
 from postbearer.engine import Client, FlooredClock, Intake, IntakeSettings, Reporter, Road, Rules, Worker
 from postbearer.errors import ConfigError, StoreError
-from postbearer.forecast import endings
+from postbearer.forecast import gather_all
 from postbearer.oauth import CachedSource
 from postbearer.observer import Observer, PossibleDuplicate, Several, Warned
 from postbearer.operations import Operations
@@ -216,7 +216,7 @@ class Relay:
                 self._observer.notice(Warned("", f"Nobody can be told that mail is late: {error}"))
 
     def _operations(self, accounts: dict[str, Account]) -> Operations:
-        foresee = partial(endings, accounts.values(), self._assembly.state, self._clock)
+        foresee = partial(gather_all, accounts.values(), self._assembly.state, self._clock)
         return Operations(
             self.spool, self._time, self.worker, tuple(accounts), foresee, self._tending.changed
         )

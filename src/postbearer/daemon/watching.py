@@ -17,7 +17,7 @@ from postbearer.config import NotifySettings, WebhookSettings
 from postbearer.diagnosis import cures
 from postbearer.engine import IntakeSettings, Worker
 from postbearer.errors import StoreError
-from postbearer.forecast import Ending, endings, forecast, gather
+from postbearer.forecast import Ending, awaits_sign_in, forecast, gather
 from postbearer.keeping import StateFolder
 from postbearer.observe import (
     Channel,
@@ -62,7 +62,7 @@ class Watching:
         self._teller = Teller(self._notebook, {}, clock, observer)
         self._watch = Watch(
             self._notebook,
-            Sight(spool=spool, accounts={}, foresee=partial(endings, (), None, clock), cures=_nothing),
+            Sight(spool=spool, accounts={}, foresee=_nothing_ahead, cures=_nothing),
             Wishes(),
             clock=clock,
             observer=observer,
@@ -155,20 +155,26 @@ class Watching:
                 clock=self._clock,
                 observer=self._observer,
                 settings=settings,
-                paused=self._is_paused,
+                can_send=partial(self._can_send, accounts, assembly.state),
                 wrote=self._notebook.wrote,
                 wake=lambda: self._worker().wake(),
             )
         return channels
 
-    def _is_paused(self, name: str) -> bool:
+    async def _can_send(self, accounts: Mapping[str, Account], state: StateFolder, name: str) -> bool:
         outlet = self._worker().outlets.get(name)
-        return outlet is None or outlet.paused
+        if outlet is None or outlet.paused:
+            return False
+        return not await awaits_sign_in(accounts[name], state, self._clock)
 
 
 def _cures(assembly: Assembly, accounts: dict[str, Account], name: str, reason: str) -> Sequence[str]:
     settings = assembly.configuration.account(name)
     return cures(accounts[name], assembly.configuration.preset(settings), reason, settings.tenant or "")
+
+
+async def _nothing_ahead() -> Mapping[str, Sequence[Ending]]:
+    return {}
 
 
 def _nothing(name: str, reason: str) -> Sequence[str]:

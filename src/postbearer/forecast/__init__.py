@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from postbearer.forecast.ending import forecast as forecast
     from postbearer.forecast.ending import renewal_due as renewal_due
     from postbearer.forecast.facts import LOGIN_GRANTS as LOGIN_GRANTS
-    from postbearer.forecast.facts import endings as endings
+    from postbearer.forecast.facts import awaits_sign_in as awaits_sign_in
     from postbearer.forecast.facts import gather as gather
+    from postbearer.forecast.facts import gather_all as gather_all
 
 _EXPORTS = {
     "ending": ["DAY", "LEVELS", "Ending", "Facts", "forecast", "renewal_due"],
-    "facts": ["LOGIN_GRANTS", "endings", "gather"],
+    "facts": ["LOGIN_GRANTS", "awaits_sign_in", "gather", "gather_all"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

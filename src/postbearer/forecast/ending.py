@@ -39,6 +39,7 @@ class Facts:
     by_login: bool = False  # a person signs in by `postbearer login`
     refresh_idle: float = 0.0
     refresh_lifetime: float = 0.0
+    awaits_sign_in: bool = False  # a person has to sign in before anything can be sent
     troubles: Sequence[str] = ()  # what could not be looked at, and why
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from postbearer.account import Account
 from postbearer.clock import Clock
 from postbearer.errors import ConfigError, SecretError, StoreError
-from postbearer.forecast.ending import Ending, Facts, forecast
+from postbearer.forecast.ending import Facts
 from postbearer.keeping import StateFolder
 from postbearer.oauth import Kept, certificate_ends
 
@@ -18,11 +18,11 @@ _SIGNING = ("certificate", "private_key", "key_password")
 LOGIN_GRANTS = ("authorization-code", "device-code")
 
 
-async def endings(
+async def gather_all(
     accounts: Iterable[Account], state: StateFolder | None, clock: Clock
-) -> dict[str, tuple[Ending, ...]]:
-    """What will run out of each of `accounts`, by its name."""
-    return {each.name: forecast(await gather(each, state, clock)) for each in accounts}
+) -> dict[str, Facts]:
+    """What is known about each of `accounts`, by its name."""
+    return {each.name: await gather(each, state, clock) for each in accounts}
 
 
 async def gather(account: Account, state: StateFolder | None, clock: Clock) -> Facts:
@@ -40,7 +40,7 @@ async def gather(account: Account, state: StateFolder | None, clock: Clock) -> F
         kept = await _kept(account, state, clock)
     except (StoreError, ConfigError) as error:
         troubles.append(f"The kept sign-in of {account.name} cannot be looked at: {error}")
-        kept = Kept()
+        kept = Kept(damage="it cannot be looked at")
     return Facts(
         account=account.name,
         dated=dated,
@@ -50,8 +50,23 @@ async def gather(account: Account, state: StateFolder | None, clock: Clock) -> F
         by_login=account.grant is not None and account.grant.name in LOGIN_GRANTS,
         refresh_idle=account.refresh_idle,
         refresh_lifetime=account.refresh_lifetime,
+        awaits_sign_in=_awaits_sign_in(account, kept),
         troubles=tuple(troubles),
     )
+
+
+async def awaits_sign_in(account: Account, state: StateFolder | None, clock: Clock) -> bool:
+    """Whether a person has to sign in before `account` can send; False also if that cannot be told."""
+    try:
+        return _awaits_sign_in(account, await _kept(account, state, clock))
+    except (StoreError, ConfigError):
+        return False
+
+
+def _awaits_sign_in(account: Account, kept: Kept) -> bool:
+    if account.grant is None or account.grant.name not in LOGIN_GRANTS:
+        return False
+    return kept.refresh is None and not kept.damage and "refresh_token" not in account.grant.sources()
 
 
 async def _certificate_ends(account: Account, key: str) -> float | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from postbearer.clock import Clock
 from postbearer.engine import Client, Intake, IntakeSettings, Router, Submission, Terms
@@ -33,14 +33,14 @@ class Letters:
         clock: Clock,
         observer: Observer,
         settings: IntakeSettings,
-        paused: Callable[[str], bool],
+        can_send: Callable[[str], Awaitable[bool]],
         wrote: Callable[[str], None],
         wake: Callable[[], None],
     ) -> None:
         self._to = tuple(to)
         self._preferred = preferred
         self._accounts = accounts
-        self._paused = paused
+        self._can_send = can_send
         self._wrote = wrote
         self._wake = wake
 
@@ -55,7 +55,7 @@ class Letters:
         return f"the message to {', '.join(self._to)}"
 
     async def send(self, notice: Notice) -> None:
-        account = self._account(notice.account)
+        account = await self._account(notice.account)
         if account is None:
             raise NotTold("No other account can send now.")
         address = self._accounts[account].address
@@ -80,8 +80,11 @@ class Letters:
         self._wrote(answer)
         self._wake()
 
-    def _account(self, about: str) -> str | None:
+    async def _account(self, about: str) -> str | None:
         """The account it leaves from: not the one it is about, unless there is no other and it works."""
         others = [name for name in (self._preferred, *self._accounts) if name and name != about]
         candidates = [name for name in (*others, about) if name in self._accounts]
-        return next((name for name in candidates if not self._paused(name)), None)
+        for name in candidates:
+            if await self._can_send(name):
+                return name
+        return None
