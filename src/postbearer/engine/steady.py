@@ -28,8 +28,8 @@ class FlooredClock:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._floor = float("-inf")
-        self._since = clock.monotonic()
+        self._floor = self._since = float("-inf")
+        self.now = clock.now  # it is asked ten times for each message
         self.monotonic = clock.monotonic
         self.sleep = clock.sleep
 
@@ -39,7 +39,8 @@ class FlooredClock:
         if behind <= self.TOLERANCE:
             return 0.0
         self._floor, self._since = newest, self._clock.monotonic()
+        self.now = self._floored
         return behind
 
-    def now(self) -> float:
+    def _floored(self) -> float:
         return max(self._clock.now(), self._floor + self._clock.monotonic() - self._since)

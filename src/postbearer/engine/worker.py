@@ -11,7 +11,7 @@ import math
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 
-from postbearer.clock import Clock, event_or_time
+from postbearer.clock import Clock
 from postbearer.engine.attempting import Attempting, Rules
 from postbearer.engine.lanes import Rota
 from postbearer.engine.lateness import warn_late
@@ -63,6 +63,8 @@ class Worker:
         self._last_end = clock.now()
         self._retire_at = -math.inf
         self._homeless: set[str] = set()
+        self._alarm: asyncio.Task[None] | None = None  # wakes it …
+        self._alarm_at = math.inf  # … at this time, monotonic
 
     @property
     def outlets(self) -> Mapping[str, Outlet]:
@@ -79,6 +81,8 @@ class Worker:
         try:
             await self._run()
         finally:
+            if self._alarm is not None:
+                self._alarm.cancel()
             self._ended.set()
 
     async def _run(self) -> None:
@@ -463,11 +467,24 @@ class Worker:
             self._at_rest = False
 
     async def _until(self, until: float) -> None:
-        if until == math.inf:
-            await self._wake.wait()
-            return
-        seconds = min(max(until - self._clock.now(), 0.005), LOOK_AGAIN)
-        await event_or_time(self._wake, seconds, self._clock)
+        """The alarm stays set from one wait to the next: most waits end by something that changed."""
+        if until < math.inf:
+            seconds = min(max(until - self._clock.now(), 0.005), LOOK_AGAIN)
+            at = self._clock.monotonic() + seconds
+            if at < self._alarm_at:
+                self._set_alarm(at, seconds)
+        await self._wake.wait()
+
+    def _set_alarm(self, at: float, seconds: float) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm_at = at
+        self._alarm = asyncio.create_task(self._ring(seconds))
+
+    async def _ring(self, seconds: float) -> None:
+        await self._clock.sleep(seconds)
+        self._alarm, self._alarm_at = None, math.inf
+        self.wake()
 
 
 def put_off(claimed: Claimed, until: float, why: str) -> Ending:

@@ -13,7 +13,7 @@ from contextlib import nullcontext
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
-from typing import Any, TextIO
+from typing import Any, TextIO, get_type_hints
 
 import msgspec
 
@@ -108,7 +108,8 @@ class JsonFormatter(logging.Formatter):
         if event is not None:
             fields["event"] = type(event).__name__
             for name in event.__dataclass_fields__:
-                fields[name] = _plain(getattr(event, name))
+                value = getattr(event, name)
+                fields[name] = value if _known(type(value)) else _plain(value)
         fields["text"] = record.getMessage()
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
@@ -176,17 +177,34 @@ def _utc(second: int) -> str:
     return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
 
 
+_KNOWN: dict[type[Any], bool] = {}
+
+
+def _known(kind: type[Any]) -> bool:
+    """Whether the encoder writes values of this type as they should be written."""
+    known = _KNOWN.get(kind)
+    if known is None:
+        known = _KNOWN[kind] = _found_known(kind)
+    return known
+
+
+def _found_known(kind: type[Any]) -> bool:
+    if not dataclasses.is_dataclass(kind):
+        return kind in (str, int, bool, float, type(None)) or issubclass(kind, Enum)
+    return _in_parts(kind) and all(_known(each) for each in get_type_hints(kind).values())
+
+
+def _in_parts(kind: type) -> bool:
+    return "__str__" not in vars(kind)  # else it says itself what it is
+
+
 def _plain(value: Any) -> Any:
     """A field of an event as JSON knows it."""
-    if value is None or type(value) in (str, int, bool, float):
+    if _known(type(value)):
         return value
-    if isinstance(value, Enum):
-        return str(value.value)
     if isinstance(value, tuple | list):
         return [_plain(each) for each in value]
-    if (
-        dataclasses.is_dataclass(value) and type(value).__str__ is object.__str__
-    ):  # else it says itself what it is
+    if dataclasses.is_dataclass(value) and _in_parts(type(value)):
         return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
     return str(value)
 
