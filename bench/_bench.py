@@ -72,14 +72,14 @@ def sink(*options: str) -> Iterator[Sink]:
         ca.cert_pem.write_to_path(str(ca_file))
         ca.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(server_file))
         with helper("sink.py", "--certificate", str(server_file), *options) as process:
-            yield Sink(_port(process), str(ca_file), _output(process))
+            yield Sink(port_of(process), str(ca_file), _output(process))
 
 
 @contextlib.contextmanager
 def delay(port: int, milliseconds: float) -> Iterator[int]:
     """The port of a `delay.py` in front of `port`: so many milliseconds each way."""
     with helper("delay.py", str(port), str(milliseconds)) as process:
-        yield _port(process)
+        yield port_of(process)
 
 
 @contextlib.contextmanager
@@ -90,7 +90,7 @@ def helper(script: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-def _port(process: subprocess.Popen[str]) -> int:
+def port_of(process: subprocess.Popen[str]) -> int:
     return int(_output(process).readline())
 
 

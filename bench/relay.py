@@ -1,11 +1,13 @@
 """The relay beside Postfix: durable accepts, the whole way, latency, memory, a million queued.
 
     ./dev bench relay [--quick]
+    ./dev bench relay --only accepts
     ./dev bench relay --only paced      # five minutes at 30 a minute, in real time
     ./dev bench relay --only queued     # a million messages queued
 
 Both take their turn in each round, on the same disk, with the same load from Postfix's own smtp-source; the
-target of both is bench/sink.py. As root, because Postfix starts as root only.
+target of both is bench/sink.py. As root, because Postfix starts as root only. Beside the accepts stands what
+bench/_bare.py reaches, a server that checks nothing and only syncs: no relay in Python can be faster.
 """
 
 from __future__ import annotations
@@ -23,7 +25,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from _bench import goal, median, save, show, sink
+from _bench import goal, helper, median, port_of, save, show, sink
 from _relays import Ours, Postfix, running, tls_account, wait_empty
 from picture import Chart
 from spool import accept, fill, spool_at
@@ -61,21 +63,49 @@ def accepts(rounds: int, messages: int) -> dict[str, dict[str, float]]:
     with (
         folder() as ours_at,
         folder() as theirs_at,
+        folder() as bare_at,
         running(Ours(ours_at, plain_account(9))) as ours,
         running(Postfix(theirs_at, None, tls=False)) as theirs,
+        helper("_bare.py", str(bare_at)) as bare,
     ):
         assert isinstance(ours, Ours)
         ours.hold()
+        ports = {"postbearer": ours.port, "Postfix": theirs.port, "bare": port_of(bare)}
         for _ in range(rounds):
             for sessions in SESSIONS:
-                for name, server in (("postbearer", ours), ("Postfix", theirs)):
+                for name, port in ports.items():
                     count = messages if sessions > 1 else messages // 3
-                    rate = count / load(server.port, sessions, count)
+                    rate = count / load(port, sessions, count)
                     rates.setdefault((name, sessions), []).append(rate)
-    return {
-        str(sessions): {name: median(rates[name, sessions]) for name in ("postbearer", "Postfix")}
-        for sessions in SESSIONS
-    }
+        bare.kill()
+    return {str(sessions): {name: median(rates[name, sessions]) for name in ports} for sessions in SESSIONS}
+
+
+def accepts_compared(
+    rounds: int, messages: int
+) -> tuple[dict[str, dict[str, float]], list[dict[str, object]]]:
+    """The same as a table, and which goals are met."""
+    taken = accepts(rounds, messages)
+    columns = ("sessions", "postbearer", "Postfix", "ratio", "bare", "bare / Postfix")
+    lines = [
+        (
+            sessions,
+            *(f"{rates[name]:,.0f}" for name in ("postbearer", "Postfix")),
+            f"{rates['postbearer'] / rates['Postfix']:.1f}",
+            f"{rates['bare']:,.0f}",
+            f"{rates['bare'] / rates['Postfix']:.1f}",
+        )
+        for sessions, rates in taken.items()
+    ]
+    show("Durable accepts a second, 4 KB", columns, lines)
+    return taken, [
+        goal(
+            f"accepts, {sessions} sessions, against Postfix",
+            taken[str(sessions)]["postbearer"] / taken[str(sessions)]["Postfix"],
+            wanted,
+        )
+        for sessions, (wanted, _) in SESSIONS.items()
+    ]
 
 
 def whole_way(rounds: int, messages: int) -> dict[str, float]:
@@ -239,8 +269,11 @@ def step(name: str, measure: Callable[[], dict[str, float]]) -> dict[str, float]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="few messages, one round, a tenth of the queue")
-    parser.add_argument("--only", choices=("paced", "queued"), help="this one part, without a peer")
+    parser.add_argument("--only", choices=("accepts", "paced", "queued"), help="this one part")
     options = parser.parse_args()
+    if options.only == "accepts":
+        accepts_compared(1 if options.quick else 5, 2000 if options.quick else 6000)
+        return
     if options.only == "paced":
         step("30 a minute, for five", lambda: paced(300))
         return
@@ -250,23 +283,7 @@ def main() -> None:
         return
     os.environ["BENCH_TOKEN"] = "t" * 1400
     rounds, messages, rows = (1, 2000, 100_000) if options.quick else (5, 6000, 1_000_000)
-    goals = []
-    taken = accepts(rounds, messages)
-    columns = ("sessions", "postbearer", "Postfix", "ratio")
-    lines = [
-        (s, f"{v['postbearer']:,.0f}", f"{v['Postfix']:,.0f}", f"{v['postbearer'] / v['Postfix']:.1f}")
-        for s, v in taken.items()
-    ]
-    show("Durable accepts a second, 4 KB", columns, lines)
-    for sessions, (wanted, _) in SESSIONS.items():
-        rates = taken[str(sessions)]
-        goals.append(
-            goal(
-                f"accepts, {sessions} sessions, against Postfix",
-                rates["postbearer"] / rates["Postfix"],
-                wanted,
-            )
-        )
+    taken, goals = accepts_compared(rounds, messages)
     way = step("accepted and delivered over TLS, messages/s", lambda: whole_way(rounds, messages // 2))
     goals.append(goal("the whole way, 10 sessions, against Postfix", way["postbearer"] / way["Postfix"], 10))
     late = step("from the dot to the smarthost, ms", lambda: latency(20 if options.quick else 100))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import dataclasses
 import io
 import json
 import logging
@@ -24,6 +26,7 @@ from postbearer.observer import (
     TokenFetched,
     Warned,
 )
+from postbearer.reply import Reply
 
 ACCEPTED = Accepted(
     "alerts", id="1m82k", client="local", size=512, recipients=2, message_id="<1@example.org>"
@@ -132,3 +135,76 @@ def test_without_systemd_nothing_happens() -> None:
 
 def test_a_token_is_never_in_words() -> None:
     assert sentence(TokenFetched("alerts", "static", 300.0)) == "token fetched by static, good for 300 s"
+
+
+class Pipe(io.StringIO):
+    """Counts how often it is written to; broken, it raises."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.writes = 0
+        self.broken = False
+
+    def write(self, text: str) -> int:
+        self.writes += 1
+        if self.broken:
+            raise BrokenPipeError
+        return super().write(text)
+
+
+async def test_what_one_round_of_the_loop_says_is_written_in_one_piece_and_in_order() -> None:
+    out = Pipe()
+    set_up(out, as_json=True, verbose=False)
+    for number in range(5):
+        Log().notice(Warned("", f"number {number}"))
+    assert out.writes == 0
+    await asyncio.sleep(0)
+    assert [json.loads(line)["text"] for line in out.getvalue().splitlines()] == [
+        f"number {number}" for number in range(5)
+    ]
+    assert out.writes == 1
+
+
+def test_the_last_words_of_a_loop_are_written_when_it_has_ended() -> None:
+    out = Pipe()
+    set_up(out, as_json=False, verbose=False)
+
+    async def say() -> None:
+        Log().notice(Warned("", "first"))
+        asyncio.get_running_loop().stop()
+
+    loop = asyncio.new_event_loop()
+    loop.create_task(say())
+    loop.run_forever()
+    loop.close()
+    Log().notice(Warned("", "second"))
+    assert [line.rpartition(" ")[2] for line in out.getvalue().splitlines()] == ["first", "second"]
+
+
+async def test_a_log_nobody_takes_stops_nobody(capsys: pytest.CaptureFixture[str]) -> None:
+    out = Pipe()
+    set_up(out, as_json=False, verbose=False)
+    out.broken = True
+    Log().notice(Warned("", "lost"))
+    await asyncio.sleep(0)
+    assert "BrokenPipeError" in capsys.readouterr().err
+    out.broken = False
+    Log().notice(Warned("", "said"))
+    await asyncio.sleep(0)
+    assert out.getvalue().endswith("said\n")
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Everything(Event):
+    fates: tuple[Fate, ...]
+    reply: Reply
+    error: Exception
+    age: float | None
+
+
+def test_an_event_is_an_object_with_its_parts_and_what_has_words_of_its_own_says_them() -> None:
+    fate = Fate(recipient="anna@example.net", status="delivered")
+    event = Everything("alerts", (fate,), Reply(250, (b"2.0.0 OK",)), ValueError("no"), None)
+    line = json.loads(logged(event, as_json=True))
+    assert line["fates"] == [dataclasses.asdict(fate)]
+    assert (line["reply"], line["error"], line["age"]) == ("250 2.0.0 OK", "no", None)
