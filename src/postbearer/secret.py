@@ -63,8 +63,11 @@ class SecretSource(Protocol):
 class ByPlace:
     """Base of secret sources that are equal when they read the same place, whatever stands there now.
 
-    So an account that was configured anew can be seen to be the same.
+    So an account that was configured anew can be seen to be the same. `local`: the place is on this machine,
+    and reading it often costs nothing.
     """
+
+    local: bool = False
 
     def place(self) -> tuple[object, ...]:
         """What distinguishes it from others of its kind."""
@@ -79,6 +82,8 @@ class ByPlace:
 
 class Given(ByPlace):
     """A `SecretSource` for a value the program already holds."""
+
+    local = True
 
     def __init__(self, secret: Secret, reference: str = "a value given by the program") -> None:
         self._secret = secret

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -143,6 +144,71 @@ async def test_a_secret_that_cannot_be_read_for_a_while_and_comes_back_is_tried(
         secret.write_text(kept)
         await desk.look()
         assert not desk.paused
+
+
+STORE = """#!{python}
+import pathlib
+folder = pathlib.Path({folder!r})
+with open(folder / "asked", "a") as asked:
+    asked.write("x")
+print((folder / "secret").read_text())
+"""
+
+
+@asynccontextmanager
+async def counting(folder: Path) -> AsyncIterator[tuple[Desk, Callable[[float], Awaitable[int]]]]:
+    """An account that has just paused, whose password comes out of a store that counts what it is asked.
+
+    Its relay looks every 15 s; the function tells how often it asked within so many seconds.
+    """
+    program, asked = folder / "store", folder / "asked"
+    program.write_text(STORE.format(python=sys.executable, folder=str(folder)))
+    program.chmod(0o700)
+    login = f'authentication = "password"\npassword = "command:{program}"\n'
+    async with tending(folder, login=login) as desk:
+        await desk.fail()
+        for event in desk.relay.said(AccountPaused):
+            desk.tending.notice(event)
+
+        async def within(seconds: float) -> int:
+            before = asked.stat().st_size if asked.exists() else 0
+            for _ in range(int(seconds // 15)):
+                await desk.tending.look()
+                await desk.relay.pass_time(15)
+            return asked.stat().st_size - before
+
+        yield desk, within
+
+
+async def test_a_store_where_nothing_changes_is_asked_less_and_less(tmp_path: Path) -> None:
+    async with counting(tmp_path) as (_, within):
+        assert await within(60) == 3  # at once, after 15 s, and 30 s later
+        assert await within(540) == 3  # then after 1, 2, 4 minutes
+        assert await within(3600) == 12  # and every five minutes
+
+
+async def test_a_new_secret_in_such_a_store_is_found_within_five_minutes(tmp_path: Path) -> None:
+    async with counting(tmp_path) as (desk, within):
+        await within(3600)
+        (tmp_path / "secret").write_text("second")
+        await within(300)
+        assert (desk.paused, desk.sent) == (False, 1)
+
+
+@pytest.mark.parametrize("how", ["login", "reload", "pause"])
+async def test_what_somebody_does_has_such_a_store_asked_at_once(tmp_path: Path, how: str) -> None:
+    async with counting(tmp_path) as (desk, within):
+        await within(3600)
+        if how == "login":
+            await desk.tending.changed("alerts")
+            desk.relay.providers["alerts"].answers = [REVOKED]
+        elif how == "reload":
+            desk.tending.use({"alerts": desk.account})
+        else:
+            await desk.relay.worker.resume("alerts")
+            await within(15)
+            await desk.fail()
+        assert await within(60) == 3
 
 
 async def test_what_is_paused_by_hand_stays_so(tmp_path: Path) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from postbearer.account import Account
 from postbearer.clock import Clock, event_or_time
-from postbearer.diagnosis import secret_sources
+from postbearer.daemon.fingerprint import LOOK, Fingerprints
 from postbearer.engine import BY_HAND, Worker
 from postbearer.errors import (
     CredentialError,
@@ -21,11 +20,10 @@ from postbearer.errors import (
 )
 from postbearer.forecast import Facts, renewal_due
 from postbearer.keeping import StateFolder
-from postbearer.oauth import CachedSource, digest
+from postbearer.oauth import CachedSource
 from postbearer.observer import AccountPaused, Event, Observer, Warned
 from postbearer.store import Spool
 
-LOOK = 15.0  # seconds between looks at the secrets of a paused account
 IDLE_LOOK = 600.0  # seconds between looks for a sign-in that idles
 
 
@@ -49,6 +47,7 @@ class Tending:
         self._clock = clock
         self._observer = observer
         self._accounts: Mapping[str, Account] = {}
+        self._fingerprints = Fingerprints(state, clock)
         self._wake = asyncio.Event()
         self._seen: dict[str, str] = {}  # of paused accounts: what they could not prove themselves with
         self._began: set[str] = set()  # accounts that paused while we looked on
@@ -62,11 +61,13 @@ class Tending:
             self._recheck = True
         self._accounts = accounts
         self._seen.clear()
+        self._fingerprints.hurry()
         self._wake.set()
 
     def notice(self, event: Event) -> None:
         if isinstance(event, AccountPaused):
             self._began.add(event.account)
+            self._fingerprints.hurry(event.account)
             self._wake.set()
 
     async def run(self) -> None:
@@ -90,6 +91,7 @@ class Tending:
                 await self._compare(account)
             else:
                 self._seen.pop(name, None)
+                self._fingerprints.hurry(name)
         if self._recheck:
             self._recheck = False
             for name in self._accounts:
@@ -107,6 +109,7 @@ class Tending:
         and `StoreError`.
         """
         worker = self._worker()
+        self._fingerprints.hurry(name)
         if not worker.try_again(name):
             return False
         source = worker.outlets[name].road.source
@@ -125,7 +128,7 @@ class Tending:
         return outlet is not None and outlet.pause is not None and outlet.pause.reason != BY_HAND
 
     async def _compare(self, account: Account) -> None:
-        name, now = account.name, await self._fingerprint(account)
+        name, now = account.name, await self._fingerprints.of(account)
         before, self._seen[name] = self._seen.get(name, now), now
         # Of one that paused before this process began nobody knows; but a refused password is not tried for
         # a "perhaps", as that locks mailboxes.
@@ -145,20 +148,6 @@ class Tending:
         except PostbearerError as error:
             text = f"With what its secrets are now it gets no token; the one in use stays: {error}"
             self._observer.notice(Warned(name, text))
-
-    async def _fingerprint(self, account: Account) -> str:
-        """A digest of the account's secrets and of its kept sign-in, as they are now."""
-        known = hashlib.sha256()
-        for key, source in secret_sources(account).items():
-            try:
-                value = digest(await source.read())
-            except SecretError as error:
-                value = error.message
-            known.update(f"{key} {value}\n".encode())
-        if account.grant is not None and account.grant.keeps_refresh_token:
-            kept = await account.token_file(self._state, clock=self._clock).load()
-            known.update(f"sign-in {digest(kept.refresh)} {kept.damage}".encode())
-        return known.hexdigest()
 
     async def _keep_warm(self, account: Account) -> None:
         """Use the refresh token of an account that sends nothing, before it dies of idleness."""

@@ -11,6 +11,7 @@ class CachedSecret(ByPlace):
 
     def __init__(self, source: SecretSource, seconds: float, clock: Clock) -> None:
         self._source = source
+        self.local = bool(getattr(source, "local", False))
         self._seconds = seconds
         self._clock = clock
         self._kept: tuple[float, Secret] | None = None  # read at (monotonic), value

@@ -12,6 +12,8 @@ from postbearer.secret import ByPlace, Secret
 class EnvironmentSecret(ByPlace):
     """The value of a variable. Set but empty counts as missing: it is what a typo in a unit file gives."""
 
+    local = True
+
     def __init__(self, name: str, place: Place | None = None) -> None:
         self._name = name
         self.reference = f"env:{name}"

@@ -17,6 +17,8 @@ _DER = b"\x30"  # SEQUENCE (X.690 8.9), with which the DER of every key containe
 class FileSecret(ByPlace):
     """The text of a file, without one newline at its end."""
 
+    local = True
+
     def __init__(self, path: Path, reference: str) -> None:
         self._path = path
         self.reference = reference

@@ -15,6 +15,8 @@ _PLACE = "postbearer secret"
 class SealedSecret(ByPlace):
     """A sealed text, opened with the key of `state` each time."""
 
+    local = True
+
     def __init__(self, text: str, state: StateFolder) -> None:
         self._text = text
         self._state = state

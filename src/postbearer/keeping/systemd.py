@@ -14,6 +14,8 @@ from postbearer.secret import ByPlace, Secret
 class CredentialSecret(ByPlace):
     """A file in ``CREDENTIALS_DIRECTORY``, looked up when it is read."""
 
+    local = True
+
     def __init__(self, name: str) -> None:
         self._name = name
         self.reference = f"systemd:{name}"
