@@ -245,7 +245,34 @@ async def test_accounts_that_pause_together_are_one_notice(desk: Desk) -> None:
     for name in ("alerts", "other"):
         await desk.spool.resume(name)
     (notice,) = await desk.watch.look()
-    assert (notice.kind, notice.account) == ("account.resumed", "alerts")
+    assert (notice.kind, notice.account, notice.others) == ("account.resumed", "alerts", ("other",))
+
+
+async def test_accounts_that_send_again_together_are_one_notice(desk: Desk) -> None:
+    for name in ("alerts", "other"):  # each for a reason of its own, an hour apart
+        await desk.spool.pause(Pause(account=name, since=desk.clock.now(), reason=f"The secret of {name}."))
+        assert await desk.looks(HOUR) == ["account.paused"]
+    await accept(desk.spool, "m1", account="other", accepted=desk.clock.now())
+    for name in ("alerts", "other"):
+        await desk.spool.resume(name)
+    (notice,) = await desk.watch.look()
+    assert (notice.kind, notice.account, notice.others) == ("account.resumed", "alerts", ("other",))
+    assert notice.title == "The account alerts and 1 more send again"
+    assert notice.text == (
+        "alerts was paused since 2027-01-15 08:00 UTC, other since 2027-01-15 09:00 UTC. "
+        "What waited leaves now; 1 message waits yet."
+    )
+    assert await desk.looks(60) == []
+
+
+async def test_one_that_follows_the_others_later_was_told_with_them(desk: Desk) -> None:
+    for name in ("alerts", "other"):
+        await desk.spool.pause(Pause(account=name, since=desk.clock.now(), reason="Switched off."))
+    assert await desk.looks() == ["account.paused"]
+    await desk.resume()
+    assert await desk.looks() == ["account.resumed"]
+    await desk.spool.resume("other")
+    assert await desk.looks() == []
 
 
 async def test_an_account_that_is_configured_no_more_is_forgotten(desk: Desk) -> None:

@@ -135,19 +135,22 @@ class Watch:
         self, pauses: Mapping[str, Pause], waiting: Mapping[str, Waiting], now: float
     ) -> Iterator[Notice]:
         told, news = self._notebook.notes.paused, dict[str, list[Pause]]()
+        back: dict[str, Told] = {}
         for name in [each for each in told if each not in self._sight.accounts]:
             del told[name]
         for name in self._sight.accounts:
-            pause, count = pauses.get(name), _count(waiting, name)
+            pause = pauses.get(name)
             if pause is None:
                 self._urgent.discard(name)
                 if name in told:
                     self._notebook.notes.resumed[name] = now
-                    entry = told.pop(name)
-                    if not entry.with_:
-                        yield self._resumed(name, entry, count, now)
+                    back[name] = told.pop(name)
             elif self._is_news(pause, now):
                 news.setdefault(pause.reason, []).append(pause)
+        if not all(
+            entry.with_ for entry in back.values()
+        ):  # else all were told with one that was told before
+            yield self._resumed(back, waiting, now)
         for first, *others in news.values():  # what reaches an organisation pauses many, and is one notice
             for pause in (first, *others):
                 entry = told.setdefault(pause.account, Told(pause.since, []))
@@ -195,15 +198,25 @@ class Watch:
             commands=commands,
         )
 
-    def _resumed(self, name: str, told: Told, count: int, now: float) -> Notice:
+    def _resumed(self, back: Mapping[str, Told], waiting: Mapping[str, Waiting], now: float) -> Notice:
+        """`back` are the accounts that send again; the notice is about the first that had one of its own."""
+        name, *others = sorted(back, key=lambda each: bool(back[each].with_))
+        count = sum(_count(waiting, each) for each in back)
+        more = f" and {len(others)} more send" if others else " sends"
+        since = [f"{each} since {moment(back[each].since)}" for each in others]
+        sentences = [
+            f"{name} was paused since {moment(back[name].since)}{''.join(f', {each}' for each in since)}.",
+            f"What waited leaves now; {messages(count)} yet.",
+        ]
         return self._make(
             "account.resumed",
             name,
             now,
-            title=f"The account {name} sends again",
-            text=f"It was paused since {moment(told.since)}. What waited leaves now; {messages(count)} yet.",
-            since=told.since,
+            title=f"The account {name}{more} again",
+            text=" ".join(sentences),
+            since=back[name].since,
             waiting=count,
+            others=tuple(others),
         )
 
     # What runs out --------------------------------------------------------------------------
