@@ -117,7 +117,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class RoundHandler(logging.StreamHandler[TextIO]):
-    """Writes what is said in one round of the event loop at its end, in one piece; without a loop, at once."""
+    """Writes what is said in one round of the event loop in one piece, at its end; without a loop at once."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__(stream)
