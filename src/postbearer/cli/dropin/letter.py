@@ -91,6 +91,8 @@ def cut(data: bytes) -> tuple[list[Field], bytes]:
     place = 0
     if data.startswith((b"From ", b">From ")):  # mbox
         place = data.find(b"\n") + 1
+        if not data[place:].strip(b"\n"):  # with nothing behind it, it is what there is to say
+            place = 0
     while place < len(data):
         end = data.find(b"\n", place) + 1
         line = data[place:end]
