@@ -174,8 +174,9 @@ def test_the_last_words_of_a_loop_are_written_when_it_has_ended() -> None:
         asyncio.get_running_loop().stop()
 
     loop = asyncio.new_event_loop()
-    loop.create_task(say())
+    saying = loop.create_task(say())
     loop.run_forever()
+    assert saying.done()
     loop.close()
     Log().notice(Warned("", "second"))
     assert [line.rpartition(" ")[2] for line in out.getvalue().splitlines()] == ["first", "second"]
