@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from postbearer.errors import UsageError
-from postbearer.message.content import BytesContent, Content
+from postbearer.message.content import Content
 from postbearer.message.fields import MAXIMUM_HEADER, Header, split
 
 
@@ -41,9 +41,8 @@ class Edited:
         self._head = head
         self._content = content
         self._skip = skip
-        facts = BytesContent(head)
         self.size = len(head) + content.size - skip
-        self.eight_bit = content.eight_bit or facts.eight_bit
+        self.eight_bit = content.eight_bit or not head.isascii()
         self.binary = content.binary
 
     def blocks(self, size: int = 65536) -> Iterator[bytes]:
