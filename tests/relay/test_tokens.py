@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -159,6 +160,34 @@ def test_a_grant_that_is_refused_is_told_with_its_cure(home: Path, sandbox: Sand
         told = command(relay, "alerts", "--relay")
         assert "canary" not in told.stderr + relay.log
         assert told.returncode in (77, 78)
+
+
+DOWN = """
+[secret-stores.safe]
+type = "hashicorp-vault"
+address = "http://127.0.0.1:9"
+token = "file:{token}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("secret", "code"), [("file:{wrong}", 78), ("file:/gone", 78), ("safe:kv/mail#secret", 75)]
+)
+def test_a_program_reads_the_same_of_an_error_with_the_relay_and_without(
+    home: Path, sandbox: Sandbox, secret: str, code: int
+) -> None:
+    wrong = home / "wrong-secret"
+    wrong.write_text("canary-that-is-wrong\n")
+    given = f'client-secret = "{secret.format(wrong=wrong)}"'
+    text = re.sub("(?m)^client-secret = .*$", given, sandbox.configuration("alerts"))
+    with Relay(home, text + relay_table('account = "alerts"') + DOWN.format(token=wrong)) as relay:
+        assert relay.start()
+        asked, alone = command(relay, "alerts", "--relay", "--json"), command(relay, "alerts", "--json")
+    assert json.loads(asked.stdout) == json.loads(alone.stdout)
+    assert (asked.returncode, alone.returncode) == (code, code)
+    if "wrong" in secret:
+        error = json.loads(asked.stdout)["error"]
+        assert (error["account"], error["code"]) == ("alerts", "invalid_client")
 
 
 def test_what_is_not_there_is_told(relay: Relay, tmp_path: Path) -> None:

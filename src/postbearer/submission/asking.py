@@ -10,10 +10,12 @@ from typing import Any, Self
 
 from postbearer.errors import (
     ConfigError,
+    CredentialError,
     GrantRefused,
     LeaseLost,
     PostbearerError,
     SecretError,
+    SecretUnavailable,
     StoreError,
     StoreFull,
     TokenUnavailable,
@@ -27,7 +29,8 @@ _KINDS: Mapping[str, type[PostbearerError]] = {
     kind.__name__: kind
     for kind in (
         *(UsageError, ConfigError, StoreError, StoreFull, LeaseLost),
-        *(TokenUnavailable, GrantRefused, SecretError),  # of a token that was asked for
+        *(TokenUnavailable, GrantRefused, CredentialError),  # of a token that was asked for
+        *(SecretError, SecretUnavailable),
     )
 }
 
@@ -102,8 +105,16 @@ class ControlClient:
             raise _gone()
         answer: dict[str, Any] = json.loads(line)
         if told := answer.get("error"):
-            raise _KINDS.get(told["type"], PostbearerError)(told["message"], hint=told["hint"])
+            raise _raised(told)
         return answer
+
+
+def _raised(told: Mapping[str, Any]) -> PostbearerError:
+    """The relay's error as it was there, with what it knew beside its words."""
+    error = _KINDS.get(told["type"], PostbearerError)(told["message"], hint=told["hint"])
+    for name in vars(error).keys() & told.keys():
+        setattr(error, name, told[name])
+    return error
 
 
 def _gone() -> StoreError:

@@ -2,8 +2,9 @@
 programs of the same user get access tokens here.
 
 One JSON object a line. ``{"act": "queue.show", "with": {"message": "…"}}`` is answered by ``{"ok": …}`` or
-by ``{"error": {"type": …, "message": …, "hint": …}}``. An export comes as one ``{"item": …}`` a record before
-its ``ok``; an import goes the other way, and ends with an empty line.
+by ``{"error": {"type": …, "message": …, "hint": …}}``, with what else the error knows of `TOLD`. An export
+comes as one ``{"item": …}`` a record before its ``ok``; an import goes the other way, and ends with an empty
+line.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ MODE = 0o600
 IDLE = 60.0  # seconds until the next request, and for each write
 LONGEST_REQUEST = 64 * 1024
 LONGEST_RECORD = 8 * 1024 * 1024  # of an import: a message with a thousand recipients
+TOLD = ("account", "code", "who", "configuration", "retry_after", "reference", "key", "file", "line")
 AT_ONCE = 64  # connections: programs that want a token come in crowds
 _UNREADABLE = (DecodeError, ValidationError, UnicodeDecodeError, RecursionError)
 
@@ -128,4 +130,5 @@ async def _say(link: Link, answer: dict[str, Any]) -> None:
 
 
 def _error(error: PostbearerError) -> dict[str, Any]:
-    return {"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint}}
+    known = {name: value for name in TOLD if (value := getattr(error, name, None))}
+    return {"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint, **known}}
