@@ -16,6 +16,8 @@ from postbearer.store import Charge, Ledger
 
 MINUTE = 60.5  # seconds: the provider counts arrivals, and ours may be half a second closer there than here
 DAY = 86_400.0
+FEW = 10  # messages that are paced together: what their timers lose …
+CATCHING_UP = 0.1  # … is made up for by at most so much of a gap
 KEPT_FOR_URGENT = 0.1  # of what may be sent in a day
 
 
@@ -128,11 +130,21 @@ def _window(charges: Sequence[Charge], limit: int | None, length: float, now: fl
 
 
 def _pace(charges: Sequence[Charge], limit: int | None, now: float) -> float:
-    """Half of a minute's messages may go at once; from there on they are spread over the minute."""
+    """Half of a minute's messages may go at once; from there on they are spread over the minute.
+
+    A timer rings late, and each message begins when the one before has begun: so that this does not add up,
+    a gap may be a little shorter where the last few were longer than they had to be.
+    """
     if limit is None or not charges:
         return now
     recent = sum(1 for _ in takewhile(lambda charge: charge.at > now - MINUTE, reversed(charges)))
-    return now if recent < max(1, limit // 2) else max(now, charges[-1].at + MINUTE / limit)
+    if recent < max(1, limit // 2):
+        return now
+    gap = MINUTE / limit
+    slot = charges[-1].at + gap
+    if len(charges) >= FEW:
+        slot = min(slot, max(slot - gap * CATCHING_UP, charges[-FEW].at + gap * FEW))
+    return max(now, slot)
 
 
 def _recipients(charges: Sequence[Charge], limit: int | None, now: float, wanted: int) -> float:
