@@ -38,10 +38,12 @@ Every message says what happened and where; `hint` says what to do next. Neither
 
 from __future__ import annotations
 
+import copyreg
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from postbearer.outcome import Receipt
     from postbearer.reply import Reply
@@ -60,6 +62,10 @@ class PostbearerError(Exception):
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Without the constructor, whose keywords `args` lacks: worker processes hand errors over pickled."""
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
 
 
 class UsageError(PostbearerError, ValueError):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import logging
+import pickle
 import smtplib
 import threading
 from collections.abc import Callable, Iterator
@@ -208,6 +209,8 @@ def test_errors_are_what_django_documents_and_tell_why(
     with pytest.raises(smtplib.SMTPException) as raised:
         backend(account=account).send_messages([letter()])
     assert isinstance(raised.value, NotSent)
+    handed_over = pickle.loads(pickle.dumps(raised.value))  # as a task queue does
+    assert (str(handed_over), str(handed_over.error)) == (str(raised.value), str(raised.value.error))
     assert isinstance(raised.value.__cause__, kind)
     assert str(raised.value) == str(raised.value.error)
 

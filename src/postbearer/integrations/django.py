@@ -43,6 +43,9 @@ class NotSent(smtplib.SMTPException):
         super().__init__(str(error))
         self.error = error
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.error,), vars(self)
+
 
 class EmailBackend(BaseEmailBackend):
     """Sends Django's messages through one account.

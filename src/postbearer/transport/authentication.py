@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Generator, Sequence
+from typing import Any
 
 from postbearer.errors import CredentialRefused, RemoteProtocolError, ServerRefused
 from postbearer.oauth import Token
@@ -24,6 +25,11 @@ class Turned(CredentialRefused):
     """A credential that was refused; `token` is what a renewal could replace."""
 
     token: Token | None = None
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """In another process it tells what happened; the token stays here."""
+        kind, args, state = super().__reduce__()
+        return kind, args, {**state, "token": None}
 
 
 class OneStep(ServerRefused):
