@@ -99,7 +99,9 @@ class Account:
     fallback_when: Literal["paused", "unreachable"] = "paused"  # or also while no server can be reached
     overflow: str = ""  # account that sends what waited `overflow_after` seconds for this one's budget
     overflow_after: float = OVERFLOW_AFTER
-    shortcut: str = ""  # under which `postbearer token` may take a kept token without reading more
+    # Under which `postbearer token` may take a kept token without reading more. It is of the whole file, so
+    # an account is the same when something else in there has changed.
+    shortcut: str = field(default="", compare=False)
 
     @classmethod
     def microsoft(

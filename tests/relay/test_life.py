@@ -41,6 +41,18 @@ class Rude(Sink):
             raise ConnectionError("gone")
 
 
+class Counting(Sink):
+    """Knows over which connection each message came."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.connections: list[threading.Thread] = []  # one serves each
+
+    def record(self, message: Received) -> None:
+        self.connections.append(threading.current_thread())
+        super().record(message)
+
+
 @pytest.fixture
 def sink() -> Iterator[Sink]:
     made = Sink()
@@ -186,6 +198,24 @@ def test_reloading_moves_the_account_and_drops_no_connection(home: Path, sink: S
         assert relay.stop() == 0
     assert len(sink.messages()) == 1
     other.close()
+
+
+def test_an_account_keeps_its_connections_when_something_else_in_the_file_changes(home: Path) -> None:
+    """Else the old ones and the new would be more together than the provider takes."""
+    sink = Counting()
+    with Relay(home, plain_account(sink.port) + relay_table()) as relay:
+        assert relay.start()
+        assert submit(relay, "one") == 250
+        sink.wait_for(1)
+        relay.configure("# to be looked at\n" + plain_account(sink.port) + relay_table('size = "1MiB"'))
+        relay.signal(signal.SIGHUP)
+        relay.wait_for("Reloaded")
+        assert submit(relay, "two") == 250
+        sink.wait_for(2)
+        first, second = sink.connections
+        assert first is second
+        assert relay.stop() == 0
+    sink.close()
 
 
 def test_a_storm_of_reloads_loses_nothing(home: Path, sink: Sink) -> None:
