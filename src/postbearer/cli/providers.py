@@ -61,7 +61,8 @@ def _list(known: Providers, *, as_json: bool) -> None:
 def _json(chosen: Preset) -> dict[str, Any]:
     import msgspec
 
-    shown = (name for name in chosen.__struct_fields__ if name not in ("rules", "replies"))
+    hidden = ("rules", "replies", "written")
+    shown = (name for name in chosen.__struct_fields__ if name not in hidden)
     return {name.replace("_", "-"): msgspec.to_builtins(getattr(chosen, name)) for name in shown}
 
 
