@@ -94,6 +94,28 @@ def test_what_is_needed_or_absent_cannot_be_taken_away(written: Write, name: str
     assert path.read_text() == COMPLETE
 
 
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (b"[accounts.alerts\n", 1),
+        (b'[accounts.alerts]\naddress = "a@example.org"\naddress = "b@example.org"\n', 3),
+        (b"# t\xfc\n", 1),
+    ],
+)
+def test_a_file_that_is_no_toml_is_told_by_line(tmp_path: Path, text: bytes, line: int) -> None:
+    path = tmp_path / "postbearer.toml"
+    path.write_bytes(text)
+    path.chmod(0o600)
+    for change in (
+        lambda: set_key(str(path), NAME, "60", {}),
+        lambda: unset_key(str(path), "accounts.alerts.address", {}),
+    ):
+        with pytest.raises(ConfigError) as raised:
+            change()
+        assert raised.value.line == line
+    assert path.read_bytes() == text
+
+
 def test_a_link_stays_a_link(written: Write, tmp_path: Path) -> None:
     path = written(COMPLETE)
     link = tmp_path / "link.toml"

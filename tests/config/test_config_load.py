@@ -289,17 +289,19 @@ def test_plain_http_and_no_tls_are_for_loopback_only(written: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "line", "says"),
+    ("text", "line", "hint"),
     [
-        ('[accounts.a]\naddress = alerts@example.org\n', 2, "not TOML"),
-        ("[accounts.a]\n[accounts.a]\n", 2, "not TOML"),
-        ('[accounts.a]\naddress = "x', 2, "not TOML"),
+        ('[accounts.a]\naddress = alerts@example.org\n', 2, "in quotes"),
+        ("[accounts.a]\n[accounts.a]\n", 2, "once"),
+        ("[relay]\nsize = 1\nsize = 2\n", 3, "once"),
+        ('[accounts.a]\naddress = "x', 2, "in quotes"),
     ],
 )  # fmt: skip
-def test_a_file_that_is_no_toml_is_told_by_line(written: Write, text: str, line: int, says: str) -> None:
+def test_a_file_that_is_no_toml_is_told_by_line(written: Write, text: str, line: int, hint: str) -> None:
     problem = only(written(text))
     assert problem.line == line
-    assert says in problem.message
+    assert "not TOML" in problem.message
+    assert hint in problem.hint
 
 
 def test_a_file_that_is_no_text_is_told_by_line(tmp_path: Path) -> None:
@@ -307,6 +309,13 @@ def test_a_file_that_is_no_text_is_told_by_line(tmp_path: Path) -> None:
     path.write_bytes(b"# one\n# t\xfco\n")
     path.chmod(0o600)
     assert only(path).line == 2
+
+
+def test_the_byte_order_mark_of_an_editor_is_no_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "postbearer.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + COMPLETE.encode())
+    path.chmod(0o600)
+    assert list(load(path, {}).settings.accounts) == ["alerts"]
 
 
 def test_asking_for_an_account_that_is_not_there_names_the_others(written: Write) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from postbearer.config.environment import read_value, type_at
-from postbearer.config.loading import SCHEMA, parse
+from postbearer.config.loading import SCHEMA, parse, toml
 from postbearer.config.locate import Path, dotted, split_dotted
 from postbearer.config.search import find, read
 from postbearer.config.values import did_you_mean
@@ -77,6 +77,7 @@ def _type_at(path: Path) -> Any:
 def _edit(named: str | None, environ: Mapping[str, str], change: Callable[[TOMLDocument], None]) -> str:
     path = find(named, environ)
     before = read(path)
+    toml(before, path)  # a file that is no TOML is told with its line, as everywhere
     after = _changed(before, change)
     parse(after, path, environ)
     replace(path, before, after)

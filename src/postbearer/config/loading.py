@@ -82,7 +82,7 @@ def load(
 
 def parse(content: bytes, path: str, environ: Mapping[str, str] | None = None) -> Configuration:
     """The configuration in `content`; `path` is what errors call it."""
-    text, data = _toml(content, path)
+    text, data = toml(content, path)
     origins, errors = override(data, SCHEMA, relevant(environ or {}))
     stores = data.get("secret-stores")
     walk = Walk(checks(stores if isinstance(stores, dict) else ()))
@@ -98,7 +98,8 @@ def parse(content: bytes, path: str, environ: Mapping[str, str] | None = None) -
     return Configuration(msgspec.convert(clean, Settings), path, text, data, origins, providers)
 
 
-def _toml(content: bytes, path: str) -> tuple[str, dict[str, Any]]:
+def toml(content: bytes, path: str) -> tuple[str, dict[str, Any]]:
+    """The text of `content` and what stands in it, unchecked. Raises `ConfigError` for what is no TOML."""
     try:
         text = content.decode()
     except UnicodeDecodeError as error:
@@ -114,7 +115,9 @@ def _toml(content: bytes, path: str) -> tuple[str, dict[str, Any]]:
             f"This is not TOML: {_PLACE.sub('', said)}.",
             file=path,
             line=line,
-            hint='Texts stand in quotes: key = "value".',
+            hint="Each key, and each table, may stand there once."
+            if said.startswith("Cannot ")
+            else 'Texts stand in quotes: key = "value".',
         ) from None
 
 

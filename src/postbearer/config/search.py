@@ -49,7 +49,8 @@ def read(path: str) -> bytes:
     try:
         with open(path, "rb") as file:
             refuse_writable(path, file.fileno())
-            return file.read()
+            # Editors of Windows put a byte order mark before UTF-8, which TOML 1.0 does not know.
+            return file.read().removeprefix(b"\xef\xbb\xbf")
     except OSError as error:
         raise _unreadable(path, error) from None
 
