@@ -20,8 +20,10 @@ from postbearer.errors import (
     StoreFull,
     TokenUnavailable,
 )
+from postbearer.oauth import StaticToken
 from postbearer.observer import AccountPaused, AccountResumed, DeliveryEnded, PossibleDuplicate
 from postbearer.providers import preset
+from postbearer.secret import Secret
 from postbearer.store import (
     Claimed,
     Lane,
@@ -580,6 +582,23 @@ async def test_a_reload_tries_a_paused_account_at_once() -> None:
         await relay.worker.reload({"alerts": Road(relay.accounts["alerts"], Provider(relay.clock))}, rules())
         await relay.settle()
         assert len(relay.providers["alerts"].sent) == 1
+
+
+async def test_what_an_account_meets_as_it_was_before_a_reload_does_not_pause_it() -> None:
+    """Its secret was mended while an attempt with the old one was under way."""
+    async with relaying() as relay:
+        old = relay.providers["alerts"]
+        old.always, old.delay = REVOKED, 10.0
+        message = await relay.submit()
+        await relay.settle()
+        mended = replace(relay.accounts["alerts"], grant=StaticToken(Secret("canary-mended")))
+        fresh = Provider(relay.clock)
+        await relay.worker.reload({"alerts": Road(mended, fresh)}, rules())
+        await relay.pass_time(11)
+        assert (old.attempts, len(fresh.sent)) == (1, 1)
+        assert await relay.statuses(message) == ["delivered"]
+        assert relay.said(AccountPaused) == []
+        assert await relay.spool.pauses() == []
 
 
 async def test_but_not_one_that_a_person_paused() -> None:

@@ -156,10 +156,7 @@ class Worker:
             if pause is not None and pause.reason != BY_HAND and not (same and road.terms.password_login):
                 pause = replace(pause, probe=self._clock.now())
             self._outlets[name].pause = pause
-            if same:
-                await road.transport.close()
-            else:
-                before[name] = old
+            before[name] = Outlet(road, self._clock) if same else old  # the one that is not needed
         for outlet in before.values():
             self._track(self._close_when_done(outlet))
         self._homeless.clear()
@@ -363,6 +360,8 @@ class Worker:
     # What an attempt tells about its account ----------------------------------------------
 
     async def _learn(self, way: Outlet, ending: Ending, probed: Pause | None) -> None:
+        if self._outlets.get(way.terms.name) is not way:
+            return  # replaced by a reload: what it met says nothing about the account as it is now
         if ending.cut:
             way.cut()
         if ending.error:
