@@ -145,6 +145,14 @@ def test_messages_are_held_released_retried_and_cancelled(home: Home, state: Pat
 
 
 @pytest.mark.parametrize("runs", [True, False])
+def test_one_mistyped_id_leaves_all_messages_as_they_are(home: Home, state: Path, runs: bool) -> None:
+    refused, shown = asked(home, state, runs, ("queue", "cancel", "m1", "m9"), ("queue", "show", "m1"))
+    assert (refused.code, refused.out) == (64, "")
+    assert "no message 'm9'" in refused.err
+    assert "cancelled" not in shown.out
+
+
+@pytest.mark.parametrize("runs", [True, False])
 def test_what_waits_for_a_paused_account_is_not_called_due(home: Home, state: Path, runs: bool) -> None:
     _, retried, told, _, again = asked(
         home,

@@ -162,6 +162,8 @@ def _changing(name: str, purpose: str, done: str) -> click.Command:
         from postbearer.cli.desk import desk
 
         asked = desk(common)
+        for each in messages:  # before any is changed: one that is mistyped leaves all as they are
+            asked.call("queue.show", message=each)
         ids = list(messages) or _chosen(asked, query, name, yes=yes)
         changed = [asked.call(f"queue.{name}", message=each, address=recipient) for each in ids]
         if common.as_json:
