@@ -282,6 +282,8 @@ async def test_a_delay_is_told_once_and_the_end_once() -> None:
         assert len(await relay.reports()) == 2
         assert b"Action: failed" in provider.sent[1].content
         assert b"452 4.2.2 Mailbox full" in provider.sent[1].content
+        assert b"could not be delivered in time" in provider.sent[1].content
+        assert b"Send it again" in provider.sent[1].content
         assert provider.attempts > 20
 
 

@@ -20,6 +20,8 @@ FIRST_PROBE = 15 * 60.0  # seconds after which a paused account is tried with on
 NEXT_PROBE = 3600.0
 POISON = 5  # attempts without any result, after which a message is held
 EXPIRED = "5.4.7"  # delivery time expired, RFC 3463 3.5
+TOO_LATE = "It could not be delivered in time, and is not tried again."
+SEND_AGAIN = "Send it again, if it is still wanted."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,9 +157,7 @@ class Judge:
         if ordinary and claimed.attempt == 1:
             cause = "Its time ran out while its account could not send."
             return self.all(claimed, Status.HELD, cause=cause, remedy="Release it, or cancel it.")
-        return self.all(
-            claimed, Status.EXPIRED, cause="It could not be delivered in time, and is not tried again."
-        )
+        return self.all(claimed, Status.EXPIRED, cause=TOO_LATE)
 
     def _verdict(self, outcome: Outcome) -> Verdict | None:
         """None where there is nothing to judge."""
@@ -236,11 +236,14 @@ class Judge:
             return replace(ending, due=last)
         if ending.stop is not None:
             return ending
-        fates = tuple(
-            replace(fate, status=Status.EXPIRED, code=EXPIRED) if fate.status is Status.DEFERRED else fate
-            for fate in ending.fates
-        )
+        fates = tuple(_given_up(fate) if fate.status is Status.DEFERRED else fate for fate in ending.fates)
         return replace(ending, fates=fates, due=None)
+
+
+def _given_up(fate: Fate) -> Fate:
+    """What was put off, at the end of its time: that it passes by itself is no advice any more."""
+    cause = f"{TOO_LATE} {fate.cause}".strip()
+    return replace(fate, status=Status.EXPIRED, code=EXPIRED, cause=cause, remedy=SEND_AGAIN)
 
 
 def _wide(verdict: Verdict) -> bool:
