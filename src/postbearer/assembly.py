@@ -124,6 +124,11 @@ class Assembly:
         return f"github-actions:{_AUDIENCE}" if "ACTIONS_ID_TOKEN_REQUEST_URL" in self._environ else None
 
     @property
+    def folder(self) -> Path:
+        """Where relative paths of the configuration start."""
+        return Path(self.configuration.path).absolute().parent
+
+    @property
     def _shortcut(self) -> str:
         return shortcut(self.configuration.text.encode(), self._environ, __version__)
 
@@ -136,8 +141,10 @@ class Assembly:
             "limits": Limits(**{key: getattr(limits, key) for key in Limits.__struct_fields__}),
         }
         options.pop("certificate", None)  # the one that signs assertions; TLS has its own key
+        if settings.ca_file:
+            options["ca_file"] = str(self.folder / settings.ca_file)
         if settings.tls_certificate:
-            options["certificate"] = ClientCertificate(settings.tls_certificate)
+            options["certificate"] = ClientCertificate(str(self.folder / settings.tls_certificate))
         if settings.password and settings.authentication == "password":
             options["password"] = self.secret_source(settings.password)
         else:
@@ -147,10 +154,9 @@ class Assembly:
 
     def secret_source(self, reference: str) -> SecretSource:
         """The source behind a reference; relative paths are relative to the configuration."""
-        folder = Path(self.configuration.path).absolute().parent
         stores = self.configuration.settings.secret_stores
         named = {name: _named_store(table) for name, table in stores.items()}
-        return source(reference, base=folder, state=self.state, named=named)
+        return source(reference, base=self.folder, state=self.state, named=named)
 
     def _grant(self, settings: AccountSettings, chosen: Preset) -> Grant | None:
         if settings.authentication != "oauth" or settings.grant is None:

@@ -128,6 +128,19 @@ def test_without_questions_options_say_everything(empty: Home, sandbox_microsoft
     assert len(sandbox_microsoft.inbox.messages) == 1
 
 
+def test_a_file_of_authorities_is_the_one_that_was_named_here(
+    empty: Home, sandbox_microsoft: Sandbox
+) -> None:
+    empty.environ["SHOP_SECRET"] = sandbox_microsoft.client_secret
+    here = empty.folder / "ca.pem"
+    here.write_bytes(Path(sandbox_microsoft.describe()["ca_file"]).read_bytes())
+    options = ["sandbox-app" if word == "app" else word for word in MICROSOFT]
+    made = empty.run("init", "--non-interactive", *options, *at(sandbox_microsoft), "--ca-file", here.name)
+    assert made.code == 0, made.err
+    assert empty.run("config", "get", "accounts.alerts.ca-file").out == f"{here}\n"
+    assert empty.run("check", "alerts").code == 0
+
+
 def test_a_new_file_is_for_its_owner_and_says_what_each_key_means(empty: Home) -> None:
     assert empty.run("init", *MICROSOFT).code == 0
     assert stat.S_IMODE(empty.config.stat().st_mode) == 0o600

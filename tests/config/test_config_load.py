@@ -325,6 +325,19 @@ def test_asking_for_an_account_that_is_not_there_names_the_others(written: Write
     assert caught.value.hint == "Did you mean alerts?"
 
 
+def test_relative_paths_start_at_the_folder_of_the_file(
+    written: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(COMPLETE + 'ca-file = "ca.pem"\ntls-certificate = "tls/ours.pem"\n')
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)  # as a service, whose folder is /
+    smarthost = Assembly.load(path, environ={}).account("alerts").smarthost
+    assert smarthost.ca_file == str(path.parent / "ca.pem")
+    assert smarthost.certificate is not None
+    assert smarthost.certificate.file == str(path.parent / "tls" / "ours.pem")
+
+
 def test_an_error_found_later_still_knows_its_line(written: Write) -> None:
     error = load(written(COMPLETE), {}).error("accounts.alerts.client-secret", "is empty", hint="Set it.")
     assert error.line == 9

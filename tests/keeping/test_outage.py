@@ -69,9 +69,8 @@ async def test_a_cache_bridges_an_outage_and_ends(vault: Vault, named: Named) ->
 
 
 async def test_a_server_with_an_unknown_certificate_gets_no_token(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, named: Named
 ) -> None:
-
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert("127.0.0.1").configure_cert(context)
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
@@ -83,6 +82,8 @@ async def test_a_server_with_an_unknown_certificate_gets_no_token(
             await source(REFERENCE).read()
         assert "ca-file" in caught.value.hint
         assert server.asked == []
+        beside = named("secret/mail#client-secret", 'type = "hashicorp-vault"\nca-file = "ca.pem"')
+        assert await beside.read() == Secret("one")  # a relative path starts at the configuration
         monkeypatch.setenv("VAULT_CACERT", str(tmp_path / "ca.pem"))
         assert await source(REFERENCE).read() == Secret("one")
 

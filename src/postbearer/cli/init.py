@@ -144,6 +144,8 @@ def _draft(common: Common, given: dict[str, Any]) -> Draft:
     addition.listen = given["listen"] if given["relay"] is not False else ""
     for key in _OPTIONS:
         value = given[key.replace("-", "_")]
+        if value and key == "ca-file":
+            value = os.path.abspath(value)  # in the file a relative path would start at its folder
         if value:
             draft.put(key, list(value) if key in _MANY else value)
     for text in given["further"]:

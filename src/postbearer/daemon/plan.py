@@ -110,7 +110,7 @@ def spool_path(assembly: Assembly) -> Path:
         raise assembly.configuration.error(
             "relay.spool", f"cannot be {given!r}", hint='Write spool = "sqlite:/path/to/spool.db".'
         )
-    return Path(assembly.configuration.path).absolute().parent / rest
+    return assembly.folder / rest
 
 
 def _listeners(settings: RelaySettings) -> Sequence[ListenerSettings]:
@@ -141,7 +141,7 @@ def _door(
             key="relay.listeners.old-tls",
             hint="Set legacy = true and name the networks of the devices, or leave old-tls out.",
         )
-    context = _context(listener, Path(assembly.configuration.path).absolute().parent)
+    context = _context(listener, assembly.folder)
     offer = Offer(
         hostname=hostname,
         extensions=Extensions(dict.fromkeys(_extensions(settings, assembly), ())),

@@ -156,7 +156,7 @@ def open_aws(rest: str, place: Place) -> AwsSecret:
     access = Access(
         region=given.text("region", "AWS_REGION", default=_region_in(name)),
         endpoint=given.url("endpoint") if given.text("endpoint") else "",
-        ca_file=given.text("ca-file"),
+        ca_file=given.path("ca-file"),
         profile=given.text("profile"),
         role=given.text("role"),
         key_id=given.text("access-key-id"),

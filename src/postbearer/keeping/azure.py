@@ -88,7 +88,7 @@ def open_azure(rest: str, place: Place) -> KeyVaultSecret:
     given = StoreSettings(place, reference)
     domain = _DOMAINS[_cloud(given)]
     url = given.text("endpoint", default=f"https://{{vault}}.{domain}").replace("{vault}", vault)
-    desk = Desk("Azure Key Vault", url.rstrip("/"), reference, given.text("ca-file"), place.clock)
+    desk = Desk("Azure Key Vault", url.rstrip("/"), reference, given.path("ca-file"), place.clock)
     grant = _grant(given, f"https://{domain}/.default")
     token_url = "" if grant.asks == "platform" else _token_url(given)
     return KeyVaultSecret(desk, vault, name, Bearer.of(desk, grant, token_url, place.clock))

@@ -76,7 +76,7 @@ def open_conjur(rest: str, place: Place) -> ConjurSecret:
     reference = f"{place.scheme}:{rest}"
     given = StoreSettings(place, reference)
     url = given.url("address", "CONJUR_APPLIANCE_URL")
-    desk = Desk("Conjur", url, reference, given.text("ca-file", "CONJUR_CERT_FILE"), place.clock)
+    desk = Desk("Conjur", url, reference, given.path("ca-file", "CONJUR_CERT_FILE"), place.clock)
     account = given.needed("account", "CONJUR_ACCOUNT")
     service = given.text("service-id", "CONJUR_AUTHN_JWT_SERVICE_ID")
     if service:

@@ -68,7 +68,7 @@ def open_gcp(rest: str, place: Place) -> CloudSecret:
     location = given.text("location")
     host = f"secretmanager.{location}.rep" if location else "secretmanager"
     url = given.url("endpoint", default=f"https://{host}.googleapis.com")
-    desk = Desk("Google Secret Manager", url, reference, given.text("ca-file"), place.clock)
+    desk = Desk("Google Secret Manager", url, reference, given.path("ca-file"), place.clock)
     place_of_it = f"projects/{project}/locations/{location}" if location else f"projects/{project}"
     token_url = given.url("token-url", default=preset("google").token_url)
     bearer = Bearer.of(desk, _grant(given), token_url, place.clock)

@@ -28,6 +28,13 @@ class StoreSettings:
             return str(given)
         return next((value for name in variables if (value := os.environ.get(name))), default)
 
+    def path(self, key: str, *variables: str) -> str:
+        """The file that `key` names, in the table from the configuration's folder on; empty for none."""
+        given = self._place.settings.get(key)
+        if given is not None and self._place.base is not None:
+            return str(self._place.base / str(given))
+        return self.text(key, *variables)
+
     def needed(self, key: str, *variables: str) -> str:
         """The value of `key`. Raises `SecretError` if there is none."""
         return self.text(key, *variables) or self._missing(key, variables)

@@ -195,7 +195,7 @@ def open_vault(rest: str, place: Place) -> VaultSecret:
     path, name = split(rest, "#", f"{place.scheme}:path#field", reference)
     given = StoreSettings(place, reference)
     address, path = given.url("address", "VAULT_ADDR"), path.strip("/")
-    desk = Desk("Vault", address, reference, given.text("ca-file", "VAULT_CACERT"), place.clock)
+    desk = Desk("Vault", address, reference, given.path("ca-file", "VAULT_CACERT"), place.clock)
     version = given.number("kv-version")
     mount = given.text("mount").strip("/") or (path.partition("/")[0] if version else "")
     return VaultSecret(
