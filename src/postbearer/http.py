@@ -38,6 +38,12 @@ RETRY_AFTER_CAP = 3600.0  # seconds: whatever a server says, an hour later askin
 
 Text = str | Secret
 
+_WRONG_PORT = "Nobody speaks TLS there: check host and port of the address."
+_AUTHORITY = (
+    "Check the host name and the clock. An authority of your own is named by the variable SSL_CERT_FILE, "
+    "for a secret store also by ca-file in its table."
+)
+
 
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
@@ -263,7 +269,7 @@ class _Call:
             f"No request to {self.host} could be made ({what}).",
             host=self.host,
             stage="http",
-            hint="Check the ca-file, and HTTPS_PROXY and NO_PROXY in the environment.",
+            hint="Check the ca-file, and SSL_CERT_FILE, HTTPS_PROXY and NO_PROXY in the environment.",
         )
 
     def _explain(self, error: httpx2.HTTPError) -> PostbearerError:
@@ -274,18 +280,38 @@ class _Call:
                 f"TLS with {self.host} failed: {trouble}.",
                 host=self.host,
                 stage="tls",
-                hint="Check the host name and the clock, or name the authority's certificate by ca-file.",
+                hint=_WRONG_PORT if trouble == "wrong version number" else _AUTHORITY,
             )
         if isinstance(error, httpx2.ConnectError | httpx2.ProxyError):
-            return ConnectFailed(f"{self.host} cannot be reached: {error}.", host=self.host, stage="connect")
+            return self._out_of_reach(str(error))
         if isinstance(error, httpx2.NetworkError):
             return Disconnected(f"{self.host} closed the connection.", host=self.host, stage="http")
         return RemoteProtocolError(f"{self.host} did not answer in HTTP: {str(error)[:200]}")
+
+    def _out_of_reach(self, why: str) -> ConnectFailed:
+        proxy = _environments_proxy(self.url) if self.trust_env and not self.proxy else ""
+        return ConnectFailed(
+            f"{self.host} cannot be reached{f' through the proxy {proxy}' if proxy else ''}: {why}.",
+            host=self.host,
+            stage="connect",
+            hint="Check HTTPS_PROXY and NO_PROXY in the environment, and whether it runs." if proxy else "",
+        )
 
 
 def plain(value: Text) -> str:
     """`value` in the open, for the moment in which it leaves."""
     return value.reveal() if isinstance(value, Secret) else value
+
+
+def _environments_proxy(url: str) -> str:
+    """Host and port of the proxy that the environment names for `url`, without its login; empty for none."""
+    from urllib.request import getproxies, proxy_bypass
+
+    parts, proxies = urlsplit(url), getproxies()
+    named = proxies.get(parts.scheme) or proxies.get("all", "")
+    if not named or proxy_bypass(parts.hostname or ""):
+        return ""
+    return urlsplit(named if "://" in named else f"//{named}").netloc.rpartition("@")[2]
 
 
 def _fits_header(value: str) -> bool:

@@ -110,7 +110,22 @@ async def test_behind_a_proxy_the_proxy_is_looked_up() -> None:
     account = replace(account, smarthost=replace(account.smarthost, proxy=Proxy.parse("http://localhost:1")))
     report = await examine(account)
     assert report["DNS"].text.endswith("http://localhost:1 looks up mail.example.org")
-    assert report.failed().step is Step.TCP
+    failed = report.failed()
+    assert failed.step is Step.TCP
+    assert failed.text.startswith("The proxy http://localhost:1 cannot be reached: ")
+    assert failed.fix.startswith("Check proxy of the account")
+
+
+async def test_a_proxy_whose_name_is_not_found() -> None:
+    async def resolve(host: str, port: int) -> tuple[str, ...]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    account = an_account("mail.example.org:587", grant=STATIC)
+    proxy = Proxy.parse("http://proxy.example.org:3128")
+    account = replace(account, smarthost=replace(account.smarthost, proxy=proxy))
+    failed = (await examine(account, resolve=resolve)).failed()
+    assert failed.text.startswith("The name proxy.example.org was not found")
+    assert failed.fix == "Correct the name in proxy, or have the name added to DNS."
 
 
 async def test_a_certificate_for_another_name(tmp_path: Path) -> None:

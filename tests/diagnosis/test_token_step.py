@@ -115,6 +115,14 @@ async def test_an_endpoint_that_is_not_there() -> None:
     assert failed.fix.startswith("Check token-url, and whether a proxy")
 
 
+async def test_an_endpoint_that_speaks_no_tls(microsoft: Sandbox) -> None:
+    url = microsoft.token_url.replace("http:", "https:")
+    failed = (await examine(an_account(token_url=url))).all("token")[0]
+    assert failed.cause.startswith("The token endpoint cannot be reached")
+    assert failed.fix.startswith("Nobody speaks TLS there")
+    assert failed.who == "host operator"
+
+
 async def test_a_wrong_client_secret(microsoft: Sandbox) -> None:
     grant = ClientCredentials("sandbox-app", Secret(SECRET))
     report = await examine(an_account(provider="microsoft", grant=grant, token_url=microsoft.token_url))

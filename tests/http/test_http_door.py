@@ -156,7 +156,7 @@ async def test_tls_is_verified(authority: tuple[trustme.CA, str]) -> None:
     with serving(context) as server:
         with pytest.raises(TlsFailed) as caught:
             await post_form(server.url, {"client_secret": Secret("s")})
-        assert "ca-file" in caught.value.hint
+        assert "SSL_CERT_FILE" in caught.value.hint  # ca-file of an account is for its mail server
         assert server.asked == []
         assert (await post_form(server.url, {}, ca_file=ca_file)).ok
 
@@ -185,6 +185,25 @@ async def test_https_proxy_is_asked_for_outside_hosts(
     monkeypatch.delenv("no_proxy", raising=False)
     with pytest.raises(ConnectFailed):  # this proxy knows no CONNECT, but it was asked
         await post_form("https://login.example.org/token", {})
+
+
+@pytest.mark.parametrize("named", ["http://we:CANARY@127.0.0.1:1/", "we:CANARY@127.0.0.1:1"])
+async def test_a_proxy_of_the_environment_is_named_as_the_cause(
+    monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", named)
+    monkeypatch.setenv("NO_PROXY", "elsewhere.example.org")
+    with pytest.raises(ConnectFailed) as caught:
+        await post_form("https://login.example.org/token", {})
+    assert "login.example.org cannot be reached through the proxy 127.0.0.1:1: " in caught.value.message
+    assert "HTTPS_PROXY" in caught.value.hint
+    assert "CANARY" not in str(caught.value)
+
+
+async def test_an_address_without_tls_is_told_from_a_certificate(server: TokenServer) -> None:
+    with pytest.raises(TlsFailed) as caught:
+        await post_form(server.url.replace("http:", "https:"), {})
+    assert "Nobody speaks TLS there" in caught.value.hint
 
 
 async def test_loopback_never_goes_through_a_proxy(

@@ -170,6 +170,14 @@ async def test_a_proxy_that_refuses_or_talks_nonsense(
         await through(answering(*answers), f"{scheme}://127.0.0.1:PORT", tmp_path, None)
 
 
+@pytest.mark.parametrize("scheme", PROXIES)
+async def test_a_proxy_that_is_not_there(scheme: str, tmp_path: Path) -> None:
+    with pytest.raises(ConnectFailed) as caught:
+        await through(http_proxy([]), f"{scheme}://we:{PASSWORD}@127.0.0.1:1", tmp_path, None)
+    assert caught.value.message == f"The proxy {scheme}://127.0.0.1:1 cannot be reached: Connection refused."
+    assert "Check proxy of the account" in caught.value.hint  # and not the server's name
+
+
 async def test_a_proxy_that_hangs_up(tmp_path: Path) -> None:
     async def gone(reader: StreamReader, writer: StreamWriter) -> None:
         await reader.read(100)

@@ -53,9 +53,10 @@ class Explainer:
         if isinstance(error, Rejected):  # the transport knew what each reply answered
             refused = error.receipt.refused[0]
             cause, fix = refused.cause or cause, refused.remedy or fix
-        if isinstance(error, TokenUnavailable) and not error.hint and _is_elsewhere(error):
+        if isinstance(error, TokenUnavailable) and _is_elsewhere(error):
             cause = "The token endpoint cannot be reached, or something else answers in its place."
-            fix = "Check token-url, and whether a proxy, a firewall or a portal stands in between."
+            usual = "Check token-url, and whether a proxy, a firewall or a portal stands in between."
+            fix = error.hint or usual
             who = Who.HOST_OPERATOR
         if isinstance(self.account.grant, PersonGrant) and getattr(error, "who", "") == "mailbox user":
             # The hint is the command to sign in, and may be all that the verdict says too.

@@ -134,7 +134,8 @@ class Reach:
             Step.DNS, ConnectFailed(f"The name {host} was not found: {why}.", stage="conn"), str(self.server)
         )
         if absent:
-            fix = "Correct the server's name in servers, or have the name added to DNS."
+            wrong = "the server's name in servers" if host == self.server.host else "the name in proxy"
+            fix = f"Correct {wrong}, or have the name added to DNS."
             return replace(finding, cause="DNS knows no such name.", fix=fix, failure=Failure.CONFIGURATION)
         return replace(
             finding,

@@ -13,7 +13,7 @@ from postbearer.reply import Reply
 from postbearer.transport.capture import Capture, NoCapture
 from postbearer.transport.conversation import Conversation
 from postbearer.transport.login import Login
-from postbearer.transport.proxy import tunnel
+from postbearer.transport.proxy import reach, tunnel
 from postbearer.transport.smarthost import Server, Smarthost
 from postbearer.transport.stream import Stream, connect
 from postbearer.transport.timeouts import Deadline
@@ -28,7 +28,7 @@ async def dial(smarthost: Smarthost, server: Server, timeout: float) -> Stream:
     if proxy is None:
         loopback_only = smarthost.tls == "none-loopback"
         return await connect(server.host, server.port, timeout=timeout, loopback_only=loopback_only)
-    stream = await connect(proxy.host, proxy.port, timeout=timeout)
+    stream = await reach(proxy, timeout)
     try:
         await tunnel(stream, proxy, server.host, server.port, timeout)
     except BaseException:

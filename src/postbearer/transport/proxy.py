@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
-from postbearer.errors import ConfigError, ConnectFailed
+from postbearer.errors import ConfigError, ConnectFailed, NetworkError
 from postbearer.reply import printable
 from postbearer.secret import Secret
-from postbearer.transport.stream import Stream, server_name
+from postbearer.transport.stream import Stream, connect, server_name
 
 STAGE = "conn"
 LONGEST_ANSWER = 8192  # octets of a whole HTTP answer up to its empty line
@@ -67,6 +67,17 @@ class Proxy:
 
     def __str__(self) -> str:
         return f"{self.scheme}://{self.host}:{self.port}"
+
+
+async def reach(proxy: Proxy, timeout: float) -> Stream:
+    """A connection to the proxy itself. Raises `NetworkError` that names it, and not the server behind."""
+    try:
+        return await connect(proxy.host, proxy.port, timeout=timeout)
+    except NetworkError as error:
+        why = error.message.removeprefix(f"{error.host}: ")
+        error.message = f"The proxy {proxy} cannot be reached: {why}"
+        error.hint = "Check proxy of the account, and that the proxy runs and takes connections from here."
+        raise
 
 
 async def tunnel(stream: Stream, proxy: Proxy, host: str, port: int, timeout: float) -> None:
