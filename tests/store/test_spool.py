@@ -129,6 +129,16 @@ async def test_a_delivered_message_is_at_its_end(spool: Spool) -> None:
     assert await claim(spool, START + MINUTE) == []
 
 
+async def test_an_attempt_of_which_nothing_was_said_leaves_the_words_of_the_one_before(spool: Spool) -> None:
+    await accept(spool, "m1")
+    for said in ("450 4.2.0 later", ""):
+        [claimed] = await claim(spool)
+        await spool.settle(claimed, ending(claimed, Status.DEFERRED, reply=said, due=START))
+    entry = await spool.show("m1")
+    assert entry
+    assert [row.reply for row in entry.rows] == ["450 4.2.0 later"]
+
+
 async def test_a_deferred_one_comes_again_when_it_is_due(spool: Spool) -> None:
     await accept(spool, "m1")
     [first] = await claim(spool)
@@ -330,6 +340,8 @@ async def test_search_goes_on_where_it_stopped(spool: Spool) -> None:
     assert await ids(spool, Query(limit=2)) == ["m0", "m1"]
     assert await ids(spool, Query(limit=2, after="m1")) == ["m2", "m3"]
     assert await ids(spool, Query(limit=2, after="m4")) == []
+    with pytest.raises(UsageError, match="no message m9 to go on behind"):
+        await spool.search(Query(after="m9"))
 
 
 async def test_a_person_holds_releases_and_cancels(spool: Spool) -> None:

@@ -394,6 +394,21 @@ async def test_a_claim_nobody_waits_for_is_given_back(spool: SqliteSpool) -> Non
     assert claimed.attempt == 1
 
 
+async def test_nor_is_one_lost_that_came_in_the_moment_in_which_nobody_waited_any_more(
+    spool: SqliteSpool,
+) -> None:
+    await accept(spool, "m1")
+    before = spool._writer.submit(lambda connection: None)  # in the same commit, and heard of first
+    waiting = asyncio.create_task(claim(spool))
+    before.add_done_callback(lambda _: waiting.cancel())
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    for _ in range(2):
+        await spool._writer.submit(lambda connection: None)
+    [claimed] = await claim(spool)
+    assert claimed.attempt == 1
+
+
 async def test_space_of_removed_messages_is_used_again(spool: SqliteSpool, tmp_path: Path) -> None:
     sizes = []
     for number in range(6):

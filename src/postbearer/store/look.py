@@ -7,7 +7,6 @@ from typing import Any
 
 import apsw
 
-from postbearer.errors import UsageError
 from postbearer.store.database import rows
 from postbearer.store.letters import LETTERS, STATUSES, message_of, recipient_of
 from postbearer.store.queries import queries
@@ -95,7 +94,7 @@ def search(connection: apsw.Connection, query: Query) -> list[Entry]:
     if query.after:
         after = rows(connection, SQL["accepted"], (query.after,))
         if not after:
-            raise UsageError(f"There is no message {query.after} to go on behind.", hint="Begin anew.")
+            raise query.gone()
     asked: dict[str, Any] = {
         "id": query.id,
         "client": query.client,

@@ -244,6 +244,7 @@ class MemorySpool:
             )
         if delivery.waiting:
             delivery.due = settlement.ended if settlement.due is None else settlement.due
+        if delivery.open:
             delivery.account = settlement.account or delivery.account
         delivery.ended = None if delivery.open else settlement.ended
 
@@ -251,8 +252,9 @@ class MemorySpool:
         rows = {each.row: each for each in delivery.recipients}
         for result in settlement.results:
             each = rows[result.row]
-            each.status, each.reply = result.status, result.reply
-            each.cause, each.remedy = result.cause, result.remedy
+            each.status = result.status
+            if result.reply or result.cause or result.remedy:  # else what was said last stays
+                each.reply, each.cause, each.remedy = result.reply, result.cause, result.remedy
             each.unknown = each.unknown or settlement.unknown
 
     def _report(self, report: Report) -> None:
@@ -277,10 +279,9 @@ class MemorySpool:
             (kept.entry() for kept in self._kept.values()), key=lambda each: each.message.accepted
         )
         if query.after:
-            place = (
-                [each.message.id for each in entries].index(query.after) if query.after in self._kept else -1
-            )
-            entries = entries[place + 1 :] if place >= 0 else []
+            if query.after not in self._kept:
+                raise query.gone()
+            entries = entries[[each.message.id for each in entries].index(query.after) + 1 :]
         return [each for each in entries if _fits(each, query)][: query.limit]
 
     async def show(self, message: str) -> Entry | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 
 from postbearer.envelope import Envelope, Recipient
+from postbearer.errors import UsageError
 from postbearer.store.staging import Staging
 
 
@@ -230,6 +231,10 @@ class Query:
     newer_than: float | None = None
     limit: int = 100
     after: str = ""  # id to go on behind
+
+    def gone(self) -> UsageError:
+        """What to raise when there is no message to go on behind."""
+        return UsageError(f"There is no message {self.after} to go on behind.", hint="Begin anew.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -109,7 +109,10 @@ class Spool(Protocol):
     async def pauses(self) -> Sequence[Pause]: ...
 
     async def search(self, query: Query) -> Sequence[Entry]:
-        """Messages that fit, oldest first, without their attempts."""
+        """Messages that fit, oldest first, without their attempts.
+
+        Raises `UsageError` when the one to go on behind is gone.
+        """
         ...
 
     async def show(self, message: str) -> Entry | None: ...

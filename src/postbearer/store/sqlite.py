@@ -152,13 +152,19 @@ class SqliteSpool:
         self, run: Work[list[Claimed]], *, names: tuple[str, ...], quick: bool
     ) -> Sequence[Claimed]:
         alive = self._open.alive
-        return await self._writer.submit(
+        done = self._writer.submit(
             run,
             names=names,
             then=lambda claimed: alive.update([each.lease for each in claimed]),
             unclaimed=self._give_back,
             quick=quick,
         )
+        try:
+            return await done
+        except asyncio.CancelledError:
+            if not done.cancelled() and done.exception() is None:  # it came in this very moment
+                self._give_back(done.result())
+            raise
 
     def _give_back(self, unclaimed: Sequence[Claimed]) -> None:
         """Nobody waits any more for what was claimed."""
