@@ -156,6 +156,12 @@ def test_a_mistake_is_told_with_its_place_and_its_cure(
     assert str(problem).startswith(f"{path}:{line}: accounts.alerts.{key}: ")
 
 
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+def test_a_number_has_an_end(written: Write, value: str) -> None:
+    problem = only(written(f"{COMPLETE}\n[relay.retry]\nfactor = {value}\n"))
+    assert (problem.key, "finite" in problem.message) == ("relay.retry.factor", True)
+
+
 def test_a_misspelt_table_is_told_by_the_line_of_its_head(written: Write) -> None:
     problem = only(written(COMPLETE.replace("[accounts.", "[acounts.")))
     assert (problem.line, problem.key, problem.hint) == (2, "acounts", "Did you mean accounts?")

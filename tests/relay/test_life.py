@@ -169,6 +169,7 @@ def test_reloading_what_is_wrong_keeps_what_is_right(home: Path, sink: Sink) -> 
                 good.replace("none-loopback", "perhaps"): "perhaps",
                 good + "= nonsense": "",
                 good.replace("127.0.0.1:0", "127.0.0.1:1"): "cannot change while the relay runs",
+                good.replace('tls = "none-loopback"', 'proxy = "http://[x"'): "proxy",
             }.items():
                 relay.configure(bad)
                 before = sum("the old one stays" in each["text"] for each in relay.said("Warned"))
@@ -176,7 +177,7 @@ def test_reloading_what_is_wrong_keeps_what_is_right(home: Path, sink: Sink) -> 
                 told = relay.wait_for("Warned", text="the old one stays", count=before + 1)
                 assert why in told["text"]
                 assert transaction(client, [TO], text("still here")) == 250
-        sink.wait_for(3)
+        sink.wait_for(4)
         assert relay.said("Reloaded") == []
         assert relay.stop() == 0
 

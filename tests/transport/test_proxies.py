@@ -200,7 +200,7 @@ async def test_words_that_a_proxy_puts_in_front_of_tls(scheme: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    "url", ["", "ftp://h:1", "http://h", "http://:3128", "socks5://h:99999", "http://h:1/path"]
+    "url", ["", "ftp://h:1", "http://h", "http://:3128", "socks5://h:99999", "http://h:1/path", "http://[h:1"]
 )
 def test_what_is_no_proxy(url: str) -> None:
     with pytest.raises(ConfigError, match="proxy"):

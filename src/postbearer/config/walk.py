@@ -6,6 +6,7 @@ walk goes first, names every problem with its path, and leaves a value that conv
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -94,6 +95,8 @@ class Walk:
                 return self._wrong(path, "must be a whole number", value)
             case types.FloatType() if not isinstance(value, int | float) or isinstance(value, bool):
                 return self._wrong(path, "must be a number", value)
+            case types.FloatType() if isinstance(value, float) and not math.isfinite(value):
+                self.problems.append(Problem(path, "must be finite"))  # TOML has inf and nan
             case types.IntType() | types.FloatType() if expected.ge is not None and value < expected.ge:
                 self.problems.append(Problem(path, f"must be at least {expected.ge}"))
             case types.IntType() | types.FloatType() if expected.le is not None and value > expected.le:

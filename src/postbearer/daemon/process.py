@@ -76,6 +76,9 @@ async def _reload(relay: Relay, load: Callable[[], Assembly], log: Log) -> None:
         problems = error.problems if isinstance(error, ConfigErrors) else (error,)
         for problem in problems:
             log.notice(Warned("", f"The configuration was not taken, the old one stays: {problem}"))
+    except Exception as error:  # a defect of ours is no reason to take no more mail
+        what = f"The configuration was not taken, the old one stays: a defect ({type(error).__name__})."
+        log.notice(Warned("", f"{what} Find it by: postbearer -v config validate"))
     else:
         log.notice(Reloaded(""))
 

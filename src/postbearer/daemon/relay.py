@@ -107,6 +107,7 @@ class Relay:
         """
         plan = Plan.of(assembly)
         accounts = self._accounts(assembly)
+        roads = self._roads(assembly, accounts)
         watched = self._watching.plan(assembly, accounts, _intake_settings(plan))
         if spool_path(assembly) != spool_path(self._assembly) or self._moved(plan):
             raise ConfigError(
@@ -118,7 +119,7 @@ class Relay:
         self._watching.use(watched)
         self._tending.use(accounts)
         self.intake.replace(plan.router, accounts, _intake_settings(plan))
-        await self.worker.reload(self._roads(assembly, accounts), self._rules(plan))
+        await self.worker.reload(roads, self._rules(plan))
         self.operations = self._operations(accounts)
         self._plan = plan
         for listener, door in zip(self._listeners, plan.doors, strict=True):

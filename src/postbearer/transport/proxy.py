@@ -46,11 +46,11 @@ class Proxy:
     @classmethod
     def parse(cls, url: str) -> Proxy:
         """Read ``http://host:port`` or ``socks5://user:password@host:port``. Raises `ConfigError`."""
-        parts = urlsplit(url)
         try:
+            parts = urlsplit(url)
             port = parts.port
-        except ValueError:
-            port = None
+        except ValueError:  # brackets that do not close, a port that does not exist
+            parts, port = urlsplit(""), None
         scheme: Literal["http", "socks5"] | None = None
         if parts.scheme == "http":
             scheme = "http"
