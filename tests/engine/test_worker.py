@@ -552,6 +552,34 @@ async def test_what_is_given_up_while_draining_is_of_unknown_fate() -> None:
     assert (row.status, row.unknown) == ("deferred", True)
 
 
+async def test_or_held_by_an_account_for_which_a_second_copy_is_worse_than_none() -> None:
+    async with relaying(account(on_unknown="hold")) as relay:
+        relay.providers["alerts"].delay = 100.0
+        message = await relay.submit()
+        await relay.settle()
+    (row,) = (await relay.entry(message)).rows
+    assert (row.status, row.unknown) == ("held", True)
+    assert "may have been delivered" in row.cause
+
+
+async def test_a_mark_that_meets_trouble_while_draining_is_not_given_up_as_well() -> None:
+    troubles = [StoreError("The disk is slow to come back.")] * 2
+    async with relaying() as relay:
+        settle = relay.spool.settle
+
+        async def unwell(claimed: Claimed, settlement: Settlement) -> None:
+            if troubles:
+                raise troubles.pop()
+            await settle(claimed, settlement)
+
+        relay.spool.settle = unwell  # type: ignore[method-assign]
+        message = await relay.submit()
+        await relay.pass_time(1.0)
+        assert troubles == []  # the third try comes later than the drain gives up
+    (row,) = (await relay.entry(message)).rows
+    assert (row.status, row.unknown) == ("delivered", False)
+
+
 async def test_a_reload_keeps_unchanged_accounts_and_every_budget() -> None:
     limited = account(limits=Limits(messages_per_minute=2))
     async with relaying(limited, account("other")) as relay:

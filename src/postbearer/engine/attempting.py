@@ -21,6 +21,7 @@ from postbearer.store import Attempt, Claimed, Report, Settlement, Spool, Stagin
 
 SETTLE_TRIES = 6
 STOPPED = "stopped"
+LOOK = "Look whether it arrived; release or cancel it."
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +55,7 @@ class Attempting:
         lost = [each.number for each in entry.attempts if _without_result(each)] if entry else []
         if careful and claimed.attempt - 1 in lost:
             cause = "The last attempt was cut short, so it may have been delivered."
-            return judge.all(
-                claimed, Status.HELD, cause=cause, remedy="Look whether it arrived; release or cancel it."
-            )
+            return judge.all(claimed, Status.HELD, cause=cause, remedy=LOOK)
         if len(lost) < POISON:
             return None
         cause = f"{len(lost)} attempts ended without any result: it may be what stops the process."
@@ -77,10 +76,7 @@ class Attempting:
         except asyncio.CancelledError:
             if not self.stopping:
                 raise
-            ending = judge.all(
-                claimed, Status.DEFERRED, cause="The relay was stopped meanwhile.", error=STOPPED
-            )
-            return replace(ending, due=now, unknown=True)
+            return replace(_stopped(judge, claimed), due=now, unknown=True)
         ended = self._clock.now()
         if ending.due is not None and ended > now:
             ending = replace(ending, due=ending.due + ended - now)
@@ -218,6 +214,13 @@ class Attempting:
 def _without_result(attempt: Attempt) -> bool:
     """Whether it was cut short: by the death of the process, or by a defect; not by being asked to stop."""
     return attempt.unknown and not attempt.server and attempt.error != STOPPED
+
+
+def _stopped(judge: Judge, claimed: Claimed) -> Ending:
+    if judge.terms.on_unknown == "hold":
+        cause = "The relay was stopped meanwhile, so it may have been delivered."
+        return judge.all(claimed, Status.HELD, cause=cause, remedy=LOOK, error=STOPPED)
+    return judge.all(claimed, Status.DEFERRED, cause="The relay was stopped meanwhile.", error=STOPPED)
 
 
 def _keep_for_home(ending: Ending, now: float) -> Ending:

@@ -56,6 +56,7 @@ class Worker:
         self._empty = False  # … and nothing waits
         self._reserved = 0  # slots for what is being accepted
         self._tasks: set[asyncio.Task[None]] = set()
+        self._marking: set[asyncio.Task[None] | None] = set()  # of these, those that know how it ended
         self._stopping = False
         self._ended = asyncio.Event()  # cleared while it runs
         self._ended.set()
@@ -128,7 +129,7 @@ class Worker:
             everything = asyncio.ensure_future(asyncio.wait(tuple(self._tasks)))
             await asyncio.wait((patience, everything), return_when=asyncio.FIRST_COMPLETED)
             patience.cancel()
-            for task in self._tasks:
+            for task in self._tasks - self._marking:
                 task.cancel()
             await everything
         for outlet in self._outlets.values():
@@ -336,8 +337,10 @@ class Worker:
     async def _work(self, claimed: Claimed, way: Outlet, probed: Pause | None, ending: Ending | None) -> None:
         """One attempt, unless its `ending` is known already; `probed` is the pause it may end."""
         try:
-            if ending is None:
-                ending = await self._attempting.run(claimed, way)
+            known = ending
+            ending = known or await self._attempting.run(claimed, way)
+            self._marking.add(asyncio.current_task())
+            if known is None:
                 try:
                     await self._learn(way, ending, probed)
                 except StoreError as error:  # the pause holds in memory; the message has to be marked
@@ -435,6 +438,7 @@ class Worker:
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self._marking.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             # Its lease stays, so that it is not sent again before somebody looked, or a restart.
             self._observer.notice(Warned("", f"An attempt ended in an unforeseen way: {error!r}"))
