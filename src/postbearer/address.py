@@ -62,6 +62,8 @@ class Address:
 
 @lru_cache(maxsize=4096)  # the same few come again and again, several times in each message
 def _parse(text: str) -> Address:
+    if not isinstance(text, str):  # not every program is type-checked
+        raise UsageError(f"A mail address is a text, and no {type(text).__name__}.")
     refuse_controls(text, "the address")
     local, at, domain = text.rpartition("@")
     if not at or not domain:
@@ -97,4 +99,5 @@ def canonical(text: str) -> str:
 def refuse_controls(text: str, what: str) -> None:
     """Raise `UsageError` if `text` holds CR, LF, NUL, another control character or a lone surrogate."""
     if found := _UNSAFE.search(text):
-        raise UsageError(f"{what} holds a control character (U+{ord(found[0]):04X}): {text[:80]!r}.")
+        kind = "an octet that is no UTF-8" if "\udc80" <= found[0] <= "\udcff" else "a control character"
+        raise UsageError(f"{what} holds {kind} (U+{ord(found[0]):04X}): {text[:80]!r}.")

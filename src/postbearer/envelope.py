@@ -47,7 +47,7 @@ class Envelope:
     priority: int | None = None  # MT-PRIORITY, -9 … 9 (RFC 6710)
 
     def __post_init__(self) -> None:
-        if self.reverse_path:
+        if self.reverse_path != "":
             Address.parse(self.reverse_path)
         if not self.recipients:
             raise UsageError("A message needs at least one recipient.")

@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import threading
+import warnings
 from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import CancelledError, Future
 from dataclasses import replace
@@ -30,7 +32,7 @@ from postbearer.clock import Clock, SystemClock
 from postbearer.engine import Budget
 from postbearer.envelope import Envelope
 from postbearer.errors import BudgetSpent, PostbearerError, UsageError
-from postbearer.keeping import StateFolder
+from postbearer.keeping import StateFolder, chosen_folder
 from postbearer.message import (
     BytesContent,
     Content,
@@ -77,7 +79,7 @@ class AsyncMailer:
         self.account = account
         self._clock = clock or SystemClock()
         self._observer = observer or Silent()
-        folder = None if state == "memory" else (state or StateFolder())
+        folder = chosen_folder(state)
         ledger = account.ledger(folder, clock=self._clock)
         self._budget = Budget(ledger, account.limits, self._clock)
         self._transport = SmtpTransport(
@@ -136,6 +138,7 @@ class AsyncMailer:
         when it could not be offered to any server. A message for more recipients than one may have goes
         in parts; once one of them went, such an error is told in the outcomes of the rest.
         """
+        _refuse_others(message, envelope)
         envelope, content, header = self._prepare(message, envelope, binary=binary)
         deadline = None if timeout is None else self._clock.monotonic() + timeout
         outcomes: tuple[Outcome, ...] = ()
@@ -163,7 +166,6 @@ class AsyncMailer:
             content = edit(BytesContent(to_bytes(message)), self._complete)
             header = read_header(content)
         else:
-            _refuse_text(message)
             if envelope is None:
                 raise UsageError(
                     "Bytes need an envelope.", hint="Give Envelope.of(sender, recipients) beside them."
@@ -241,19 +243,28 @@ class AsyncMailer:
             await self._clock.sleep(pause)
 
 
-def _refuse_text(message: object) -> None:
-    if message is None or isinstance(message, str):
+def _refuse_others(message: object, envelope: object) -> None:
+    """Most programs are not type-checked: say what is wanted before anything is done with the rest."""
+    if not isinstance(message, Message | bytes) and not callable(getattr(message, "blocks", None)):
         raise UsageError(
             f"A message is an email.message.Message, or bytes, and no {type(message).__name__}.",
             hint="Make an EmailMessage, and set_content(text).",
+        )
+    if envelope is not None and not isinstance(envelope, Envelope):
+        raise UsageError(
+            f"An envelope is an Envelope, and no {type(envelope).__name__}.",
+            hint="Give Envelope.of(sender, recipients).",
         )
 
 
 class Mailer:
     """`AsyncMailer` for programs without an event loop: the same, called and not awaited.
 
-    It may be used by any number of threads, and goes on working in a process that was forked.
+    It may be used by any number of threads, and goes on working in a process that was forked. One that
+    nobody refers to any more is closed, with a `ResourceWarning`.
     """
+
+    _loop: _LoopThread | None = None  # also where `__init__` failed
 
     def __init__(
         self,
@@ -266,7 +277,6 @@ class Mailer:
         self.account = account
         self._make = partial(AsyncMailer, account, state=state, clock=clock, observer=observer)
         self._lock = threading.Lock()
-        self._loop: _LoopThread | None = None
         self._mailer: AsyncMailer | None = self._make()  # what is wrong with account or state shows here
         self._parents: list[object] = []
         _FORKED.add(self)
@@ -314,6 +324,14 @@ class Mailer:
                 self._loop.finish(self._mailer.close)
                 self._loop = None
 
+    def __del__(self) -> None:
+        """Nobody can wait for it any more; when the interpreter ends, all ends anyway."""
+        if self._loop is None or self._mailer is None or sys.is_finalizing():
+            return
+        self._loop.leave(self._mailer.close)
+        told = f"The mailer of {self.account.name} was not closed."
+        warnings.warn(told, ResourceWarning, stacklevel=2, source=self)
+
     def forked(self) -> None:
         """In a child just forked: the thread and the lock's holder are not here, the connections not ours.
 
@@ -340,8 +358,14 @@ class _LoopThread:
 
     def __init__(self) -> None:
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="postbearer", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="postbearer", daemon=True)
         self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
 
     def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
@@ -351,7 +375,11 @@ class _LoopThread:
         _result(self.begin(_finish(goodbye)))
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
-        self._loop.close()
+
+    def leave(self, goodbye: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """`finish` without waiting."""
+        done = self.begin(_finish(goodbye))
+        done.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._loop.stop))
 
 
 async def _finish(goodbye: Callable[[], Coroutine[Any, Any, None]]) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 
 from postbearer.account import Account
 from postbearer.clock import Clock, SystemClock
-from postbearer.keeping import StateFolder
+from postbearer.keeping import StateFolder, chosen_folder
 from postbearer.oauth import CachedSource
 from postbearer.observer import Observer, Silent
 
@@ -41,5 +41,5 @@ def token_source(
     """
     if isinstance(account, str):
         account = configured(account, config)
-    folder = None if state == "memory" else (state or StateFolder())
+    folder = chosen_folder(state)
     return account.token_source(folder, clock=clock or SystemClock(), observer=observer or Silent())

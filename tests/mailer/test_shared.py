@@ -109,6 +109,16 @@ def test_a_mailer_that_was_closed_may_be_used_again(sandbox: Sandbox, counted: C
     assert not [thread for thread in threading.enumerate() if thread.name == "postbearer"]
 
 
+def test_a_mailer_that_was_forgotten_says_so_and_leaves_nothing_behind(sandbox: Sandbox) -> None:
+    forgotten = [Mailer(sandbox.account(), state="memory")]
+    forgotten[0].send(RAW, TO_YOU)
+    (thread,) = (each for each in threading.enumerate() if each.name == "postbearer")
+    with pytest.warns(ResourceWarning, match="mailer of sandbox was not closed"):
+        forgotten.clear()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
 def test_closing_waits_for_whoever_is_sending(sandbox: Sandbox) -> None:
     closers: list[threading.Thread] = []
 

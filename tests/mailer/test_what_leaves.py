@@ -6,11 +6,22 @@ from dataclasses import replace
 from email import message_from_bytes
 from email.message import EmailMessage, Message
 from email.policy import default
+from io import BytesIO
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
-from postbearer import AsyncMailer, Envelope, Mailer, Rejected, SenderNotAllowed, UsageError
+from postbearer import (
+    AsyncMailer,
+    Envelope,
+    Mailer,
+    Recipient,
+    Rejected,
+    SenderNotAllowed,
+    UsageError,
+    token_source,
+)
 from postbearer.message import FileContent, SenderRule
 from postbearer.observer import Event, Warned
 from postbearer.testing import Sandbox
@@ -177,11 +188,30 @@ async def test_bytes_need_an_envelope(sandbox: Sandbox) -> None:
             await sending.send(RAW)
 
 
-@pytest.mark.parametrize("message", ["Subject: Hello", None])
+@pytest.mark.parametrize(
+    "message",
+    ["Subject: Hello", None, bytearray(RAW), BytesIO(RAW), [RAW], iter([RAW]), {"Subject": "Hello"}],
+)
 async def test_a_text_is_no_message(sandbox: Sandbox, message: Any) -> None:
     async with mailer(sandbox) as sending:
-        with pytest.raises(UsageError, match="Make an EmailMessage"):
-            await sending.send(message, Envelope.of("alerts@example.org", ["you@example.org"]))
+        for envelope in (None, Envelope.of("alerts@example.org", ["you@example.org"])):
+            with pytest.raises(UsageError, match="Make an EmailMessage"):
+                await sending.send(message, envelope)
+
+
+@pytest.mark.parametrize("envelope", [["you@example.org"], "you@example.org", Recipient("you@example.org")])
+async def test_a_list_of_addresses_is_no_envelope(sandbox: Sandbox, envelope: Any) -> None:
+    async with mailer(sandbox) as sending:
+        for given in (RAW, message()):
+            with pytest.raises(UsageError, match=r"An envelope is.*Give Envelope\.of"):
+                await sending.send(given, envelope)
+
+
+@pytest.mark.parametrize("state", ["Memory", "/tmp/state", Path("/tmp/state")])
+def test_state_is_a_folder_or_memory(sandbox: Sandbox, state: Any) -> None:
+    for make in (Mailer, AsyncMailer, token_source):
+        with pytest.raises(UsageError, match=r'Give StateFolder\(path\), or "memory"'):
+            make(sandbox.account(), state=state)
 
 
 def test_the_name_of_an_account_is_no_account() -> None:

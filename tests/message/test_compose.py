@@ -1,9 +1,9 @@
 """Messages built from a person's words, and messages other code has built."""
 
 import email
-from email.message import EmailMessage
+from email.message import EmailMessage, Message
 from email.mime.text import MIMEText
-from email.policy import default
+from email.policy import Policy, compat32, default
 
 import pytest
 
@@ -116,3 +116,27 @@ def test_l2_also_inside_a_part() -> None:
 def test_folded_values_are_no_injection() -> None:
     message = email.message_from_bytes(b"From: a@example.org\r\nX: one\r\n\ttwo\r\n\r\nbody\r\n")
     assert b"X: one" in to_bytes(message)
+
+
+@pytest.mark.parametrize("policy", [default, compat32])
+def test_addresses_beside_raw_utf8_are_read(policy: Policy) -> None:
+    message = email.message_from_bytes("To: Jürgen <j@example.org>\n\nHello\n".encode(), policy=policy)
+    assert envelope_of(message, "").addresses == ("j@example.org",)
+
+
+def test_octets_of_another_charset_are_named_for_what_they_are() -> None:
+    message = email.message_from_bytes("To: Jürgen <j@example.org>\n\nHello\n".encode("latin-1"))
+    with pytest.raises(UsageError, match="an octet that is no UTF-8"):
+        envelope_of(message, "")
+
+
+def with_payload(payload: object) -> Message:
+    message = Message()
+    message.set_payload(payload)  # as it is, whatever it is
+    return message
+
+
+@pytest.mark.parametrize("payload", ["Grüße", "\udcff", [1, 2], {"text": "Hello"}])
+def test_a_body_that_is_none_is_refused_with_the_way_to_make_one(payload: object) -> None:
+    with pytest.raises(UsageError, match=r"cannot be written as octets.*set_content\(text\)"):
+        to_bytes(with_payload(payload))

@@ -20,6 +20,9 @@ def test_the_null_reverse_path_is_fine() -> None:
         (lambda: Envelope.of("a@example.org", []), "at least one recipient"),
         (lambda: Envelope.of("a@example.org", "b@example.org"), "not one string"),
         (lambda: Envelope.of("a", ["b@example.org"]), "domain is missing"),
+        (lambda: Envelope.of(None, ["b@example.org"]), "is a text, and no NoneType"),  # type: ignore[arg-type]
+        (lambda: Envelope.of("a@example.org", [b"b@example.org"]), "no bytes"),  # type: ignore[list-item]
+        (lambda: Envelope.of("a@example.org", [Recipient("b@example.org")]), "no Recipient"),  # type: ignore[list-item]
         (lambda: Envelope.of("a@example.org", ["b@example.org\r\nDATA"]), "control character"),
         (lambda: Envelope("a@example.org", (Recipient("b@example.org"),), envid="x\ny"), "ENVID"),
         (lambda: Envelope("a@example.org", (Recipient("b@example.org"),), envid="x" * 101), "ENVID"),

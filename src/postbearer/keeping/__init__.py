@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from postbearer.keeping.files import write_private as write_private
     from postbearer.keeping.folder import SYSTEM_FOLDER as SYSTEM_FOLDER
     from postbearer.keeping.folder import StateFolder as StateFolder
+    from postbearer.keeping.folder import chosen_folder as chosen_folder
     from postbearer.keeping.folder import default_state_folder as default_state_folder
     from postbearer.keeping.key import KeyFile as KeyFile
     from postbearer.keeping.key import rotate_key as rotate_key
@@ -35,7 +36,7 @@ _EXPORTS = {
     "cached": ["CachedSecret"],
     "command": ["quoted", "run_program"],
     "files": ["read_private", "sync_folder", "whole_file", "write_private"],
-    "folder": ["SYSTEM_FOLDER", "StateFolder", "default_state_folder"],
+    "folder": ["SYSTEM_FOLDER", "StateFolder", "chosen_folder", "default_state_folder"],
     "key": ["KeyFile", "rotate_key"],
     "lock": ["FileLock"],
     "quick": ["peek", "shortcut"],

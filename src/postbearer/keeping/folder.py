@@ -6,6 +6,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
+from typing import Literal
 
 from postbearer.errors import ConfigError, UsageError
 from postbearer.keeping.files import trouble
@@ -97,6 +98,18 @@ class StateFolder:
             raise ConfigError(
                 f"The state folder {path} may be written by others.", hint=f"Run: chmod go-w {path}"
             )
+
+
+def chosen_folder(state: StateFolder | Literal["memory"] | None) -> StateFolder | None:
+    """What `state` means to the library: None is the user's folder, ``"memory"`` none at all.
+
+    Raises `UsageError` for anything else.
+    """
+    if state == "memory":
+        return None
+    if isinstance(state, StateFolder | None):
+        return state or StateFolder()
+    raise UsageError(f"state cannot be {state!r:.80}.", hint='Give StateFolder(path), or "memory".')
 
 
 def _account(name: str) -> str:

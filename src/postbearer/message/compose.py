@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from email import policy
+from email.errors import MessageError
 from email.generator import BytesGenerator
 from email.headerregistry import Address as HeaderAddress
 from email.message import EmailMessage, Message
@@ -109,8 +110,22 @@ def complete(message: Message) -> None:
 def to_bytes(message: Message) -> bytes:
     """The message as CRLF lines, 7-bit, without Bcc; the given object is not changed.
 
-    Raises `UsageError` when a header field of it, or of any part, could smuggle in another one (rows L1, L2).
+    Raises `UsageError` when a header field of it, or of any part, could smuggle in another one (rows L1, L2),
+    and when it cannot be written at all.
     """
+    try:
+        return _flat(message)
+    except UsageError:
+        raise
+    except (AttributeError, LookupError, MessageError, TypeError, ValueError) as error:  # as `email` fails
+        raise UsageError(
+            f"The message cannot be written as octets: {error}.",
+            hint="Have set_content(text), or MIMEText(text), choose the encoding of a body, and give "
+            "attachments as bytes.",
+        ) from error
+
+
+def _flat(message: Message) -> bytes:
     for part in message.walk():
         for name, value in part.raw_items():
             check_field(name, _unfold(str(value)))
@@ -138,8 +153,16 @@ def _mailboxes(message: Message) -> list[tuple[str, Mailbox]]:
         (name.lower(), box)
         for name, value in message.raw_items()
         if name.lower() in ("from", *_RECIPIENT_FIELDS)
-        for box in parse_mailboxes(_unfold(str(value)))
+        for box in parse_mailboxes(_as_utf8(_unfold(str(value))))
     ]
+
+
+def _as_utf8(text: str) -> str:
+    """With the octets above 127 that a parser has kept (RFC 6532 3.2), unless they are no UTF-8."""
+    try:
+        return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode()
+    except UnicodeError:
+        return text
 
 
 def _without_bcc(message: Message) -> Message:
