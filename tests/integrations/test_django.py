@@ -325,6 +325,15 @@ def test_a_request_waits_for_the_limits_no_longer_than_it_is_told(sandbox: Sandb
     assert isinstance(spent.value.error, BudgetSpent)
 
 
+def test_a_site_without_a_timeout_waits_as_long_as_it_takes(
+    sandbox: Sandbox, account: Account, backend: Backend
+) -> None:
+    with override_settings(POSTBEARER_TIMEOUT=None):
+        connection = backend(account=account)
+        assert connection.timeout is None
+        assert connection.send_messages([letter()]) == 1
+
+
 # — settings ———————————————————————————————————————————————————————————————————————————————————————————
 
 

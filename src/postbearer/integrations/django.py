@@ -83,7 +83,7 @@ class EmailBackend(BaseEmailBackend):
                 "postbearer does not know which account to send by: set POSTBEARER_ACCOUNT to the name of "
                 "one in its configuration file, or give the backend account=."
             )
-        if not isinstance(self.timeout, int | float):
+        if not isinstance(self.timeout, int | float | None):
             raise ImproperlyConfigured("POSTBEARER_TIMEOUT is a number of seconds, without quotes.")
 
     def open(self) -> bool | None:  # pyright: ignore[reportIncompatibleMethodOverride] - Django's own do so

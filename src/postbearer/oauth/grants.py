@@ -61,6 +61,7 @@ class TokenGrant(SecretFields):
     """What the grants have in common, unless they say otherwise."""
 
     __slots__ = ()
+    name: ClassVar[str]
     keeps_refresh_token: ClassVar[bool] = False
     locks_out: ClassVar[bool] = False
     asks: ClassVar[Asks] = "token endpoint"
