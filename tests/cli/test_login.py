@@ -205,6 +205,7 @@ def test_a_redirect_that_leads_elsewhere_is_always_pasted(home: Home, postbearer
         ("http://127.0.0.1/?code=abc&state=another", 77, "another state"),
         ("http://127.0.0.1/?code=abc", 77, "no state"),
         ("https://login.example.org/somewhere", 77, "holds no code"),
+        ("https://login.example.org/authorize?client_id=x&state=y", 77, "Sign in at the address shown"),
         ("not-a-good-code", 77, "AADSTS54005"),
         ("not-a-good-code", 77, "Begin again, and be quick"),
         ("", 64, "Nothing was pasted"),
@@ -406,7 +407,9 @@ def test_check_says_once_that_somebody_has_to_sign_in(home: Home, postbearer_san
 
 def test_a_way_that_the_account_does_not_have_is_named(home: Home, postbearer_sandbox: Sandbox) -> None:
     configure(home, postbearer_sandbox, "device-code")
-    assert home.run("login", "sandbox", "--paste").code == 64
+    for option in (["--paste"], ["--port", "8400"]):
+        ran = home.run("login", "sandbox", *option)
+        assert (ran.code, f"Leave {option[0]} out." in ran.err) == (64, True)
     text = home.config.read_text()
     home.write(re.sub(r"^device-url.*\n", "", text, flags=re.M).replace("device-code", "authorization-code"))
     ran = home.run("login", "sandbox", "--device")
@@ -420,6 +423,32 @@ def test_a_redirect_that_no_browser_should_follow_is_named(home: Home, postbeare
     assert ran.code == 78
     assert "accounts.sandbox.redirect-uri: cannot be used." in ran.err
     assert "would bring the code to relay.example.org in the clear" in ran.err
+
+
+def test_nobody_signs_in_for_nothing_where_the_key_is_lost(account: Home) -> None:
+    with login(account) as one:
+        approve(one.url())
+        assert one.end().code == 0
+    key = Path(account.environ["POSTBEARER_STATE"]) / "key"
+    key.unlink()
+    ran = account.run("login", "sandbox", "--paste", stdin="x\n")
+    assert ran.code == 78
+    assert "http" not in ran.err
+    assert f"The key file {key} is missing." in ran.err
+
+
+def test_a_damaged_sign_in_is_mended_by_the_command_that_is_named(account: Home) -> None:
+    with login(account) as one:
+        approve(one.url())
+        assert one.end().code == 0
+    (Path(account.environ["POSTBEARER_STATE"]) / "tokens" / "sandbox").write_text("damage")
+    ran = account.run("token", "sandbox")
+    assert ran.code == 77
+    assert "sign in anew: postbearer login sandbox" in ran.err
+    with login(account) as one:
+        approve(one.url())
+        assert one.end().code == 0
+    assert account.run("token", "sandbox").code == 0
 
 
 def test_an_account_that_nobody_signs_in_for_is_78(home: Home) -> None:

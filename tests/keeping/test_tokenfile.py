@@ -94,7 +94,7 @@ async def test_a_damaged_refresh_token_is_told_and_kept(folder: StateFolder, dam
     )
     with pytest.raises(GrantRefused, match="sign-in of alerts cannot be read") as caught:
         await source.token()
-    assert "sign in again" in caught.value.hint
+    assert "or remove it, and the refresh token of the configuration is used" in caught.value.hint
     await token_file(folder).save(replace(kept, access=None))
     assert entry(folder)["refresh"] == damage
 

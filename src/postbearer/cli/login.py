@@ -61,10 +61,11 @@ def command(common: Common, /, account: str, **given: Any) -> None:
     chosen = assembly.account(account)
     with assembly.placing(account):
         person = _person(chosen)
-        store = chosen.token_file(assembly.state, clock=clock)  # what cannot be written shows before
+        store = chosen.token_file(assembly.state, clock=clock)
+        store.prepare()  # what could not be kept is told before somebody signs in for nothing
         with _alone(store, account):
             located = asyncio.run(_located(chosen, person, device=given["device"]))
-            grant = _grant(located, **{way: given[way] for way in ("paste", "device")})
+            grant = _grant(located, **{way: given[way] for way in ("paste", "device", "port")})
             _Login(located, grant, store, clock).run(**given)
     woken = wake_relay(account)
     if common.as_json:
@@ -98,14 +99,17 @@ async def _located(account: Account, grant: PersonGrant, *, device: bool) -> Acc
     return replace(account, grant=grant, endpoint=endpoint)
 
 
-def _grant(account: Account, *, paste: bool, device: bool) -> PersonGrant:
+def _grant(account: Account, *, paste: bool, device: bool, port: int | None) -> PersonGrant:
     """The grant of `account`, if a person can sign in in this way."""
     from postbearer.oauth import AuthorizationCode
 
     grant = _person(account)
-    if paste and (device or not isinstance(grant, AuthorizationCode)):
+    device = device or not isinstance(grant, AuthorizationCode)
+    if device and paste:
         raise UsageError("With a code to type there is nothing to paste.", hint="Leave --paste out.")
-    if (device or not isinstance(grant, AuthorizationCode)) and not grant.device_url:
+    if device and port:
+        raise UsageError("With a code to type no browser comes back here.", hint="Leave --port out.")
+    if device and not grant.device_url:
         raise ConfigError(
             f"No device authorization endpoint is known for {account.name}.",
             key="device-url",

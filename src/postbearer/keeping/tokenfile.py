@@ -79,6 +79,11 @@ class TokenFile:
     def lock(self) -> AbstractAsyncContextManager[None]:
         return self._locked()
 
+    def prepare(self) -> None:
+        """Make what saving needs. Raises `ConfigError` or `StoreError` if nothing could be saved."""
+        self._folder.ensure()
+        self._box()
+
     async def remember(self) -> None:
         """Note our shortcut beside a token that another process got, so that the next look is quick."""
         async with self.lock():

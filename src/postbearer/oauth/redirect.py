@@ -20,6 +20,7 @@ WRONG_STATE = "wrong_state"  # code of the error for a redirect that belongs to 
 _FIELDS = 50  # in one redirect; five would do
 _CODE = re.compile(r"[\x20-\x7e]{1,8192}\Z")  # RFC 6749 A.11
 _ONCE = ("code", "state", "error", "iss")  # RFC 6749 3.1
+_BRINGS = re.compile(r"(?:^|&)(?:code|error)=")  # else it is perhaps the address at which to begin
 _ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}")
 
 
@@ -49,14 +50,15 @@ class RedirectReader:
         Raises what `code` raises; where there is no state, none can be wrong.
         """
         query, code = _pasted(text)
-        if query is not None:
+        if query is not None and _BRINGS.search(query.reveal()):
             return self.code(query)
         if code is not None:
             return code
         raise self._refused(
             "What was pasted holds no code.",
             "no_code",
-            "Paste the whole address that the browser ended at, with all that stands behind the ?.",
+            "Sign in at the address shown, and paste the whole address that the browser ended at then, with "
+            "all that stands behind the ?.",
         )
 
     def _read(self, query: str) -> Secret | CredentialError:

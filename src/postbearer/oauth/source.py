@@ -26,6 +26,7 @@ from postbearer.oauth.discovery import located
 from postbearer.oauth.endpoint import NOT_JSON, Endpoint
 from postbearer.oauth.flight import Flight
 from postbearer.oauth.grants import Grant, GrantContext
+from postbearer.oauth.person import PersonGrant
 from postbearer.oauth.store import GrantStore, Kept, MemoryStore, basis, digest
 from postbearer.oauth.token import Token, TokenAnswer
 from postbearer.observer import Observer, Silent, TokenFetched, Warned
@@ -263,7 +264,10 @@ class CachedSource:
                     account=self._account,
                     code="damaged_state",
                     who="host operator",
-                    hint="Restore it from a backup, or sign in again and configure the new refresh token.",
+                    hint=f"Restore it from a backup, or sign in anew: postbearer login {self._account}"
+                    if isinstance(self._grant, PersonGrant)
+                    else "Restore it from a backup; or remove it, and the refresh token of the configuration "
+                    "is used. If that is over by now, sign in again and configure the new one.",
                 )
             configured = secrets.get("refresh_token")
             # A configured token is where a chain of rotated ones began; another one begins a new chain.
