@@ -29,7 +29,7 @@ CANARY = "canary-9f8e7d6c"
         ("# as registered", '\ntls = "none-loopback"', 9, "accounts.alerts.tls", "starttls or implicit"),
         ("# as registered", '\ntimeout = "a while"', 9, "accounts.alerts.timeout", "1h 30m"),
         ("# as registered", '\nfallback = "no"', 9, "accounts.alerts.fallback", "alerts"),
-        ("# as registered", "\nclient-id = 5", 9, "", "quotes"),
+        ("# as registered", "\nclient-id = 5", 9, "", "Each key"),
     ],
 )
 @pytest.mark.parametrize("command", [("config", "validate"), (*SEND, "--text", "x"), ("token", "alerts")])
