@@ -23,7 +23,9 @@ from postbearer.observer import (
     Event,
     Fate,
     PossibleDuplicate,
+    ServerFailed,
     TokenFetched,
+    TokenRefused,
     Warned,
 )
 from postbearer.reply import Reply
@@ -195,17 +197,10 @@ async def test_a_log_nobody_takes_stops_nobody(capsys: pytest.CaptureFixture[str
     assert out.getvalue().endswith("said\n")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Everything(Event):
-    fates: tuple[Fate, ...]
-    reply: Reply
-    error: Exception
-    age: float | None
-
-
 def test_an_event_is_an_object_with_its_parts_and_what_has_words_of_its_own_says_them() -> None:
-    fate = Fate(recipient="anna@example.net", status="delivered")
-    event = Everything("alerts", (fate,), Reply(250, (b"2.0.0 OK",)), ValueError("no"), None)
-    line = json.loads(logged(event, as_json=True))
-    assert line["fates"] == [dataclasses.asdict(fate)]
-    assert (line["reply"], line["error"], line["age"]) == ("250 2.0.0 OK", "no", None)
+    ended = json.loads(logged(ENDED, as_json=True))
+    assert ended["fates"] == [dataclasses.asdict(fate) for fate in ENDED.fates]
+    refused = json.loads(logged(TokenRefused("alerts", "mail", Reply(535, (b"5.7.3 No",))), as_json=True))
+    assert refused["reply"] == "535 5.7.3 No"
+    failed = json.loads(logged(ServerFailed("alerts", "mail", ValueError("no")), as_json=True))
+    assert failed["error"] == "no"
