@@ -38,7 +38,6 @@ Every message says what happened and where; `hint` says what to do next. Neither
 
 from __future__ import annotations
 
-import copyreg
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -65,7 +64,11 @@ class PostbearerError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Without the constructor, whose keywords `args` lacks: worker processes hand errors over pickled."""
-        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]
+        return _bare, (type(self), self.args), vars(self)
+
+
+def _bare(kind: type[PostbearerError], args: tuple[Any, ...]) -> PostbearerError:
+    return kind.__new__(kind, *args)
 
 
 class UsageError(PostbearerError, ValueError):

@@ -37,7 +37,7 @@ from postbearer.store import (
     Status,
 )
 from postbearer.testing.mail import parse_reply
-from support.relay import Provider, WaitingClock, account, most_in_any, relaying, rules
+from support.relay import Provider, Relay, WaitingClock, account, most_in_any, relaying, rules
 
 REVOKED = GrantRefused("The grant was refused (invalid_grant).", code="invalid_grant", hint="Sign in again.")
 DOWN = TokenUnavailable("The token endpoint answered 503.")
@@ -562,17 +562,11 @@ async def test_or_held_by_an_account_for_which_a_second_copy_is_worse_than_none(
     assert "may have been delivered" in row.cause
 
 
-async def test_a_mark_that_meets_trouble_while_draining_is_not_given_up_as_well() -> None:
-    troubles = [StoreError("The disk is slow to come back.")] * 2
+async def test_a_mark_that_meets_trouble_while_draining_is_not_given_up_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with relaying() as relay:
-        settle = relay.spool.settle
-
-        async def unwell(claimed: Claimed, settlement: Settlement) -> None:
-            if troubles:
-                raise troubles.pop()
-            await settle(claimed, settlement)
-
-        relay.spool.settle = unwell  # type: ignore[method-assign]
+        troubles = marks_fail(monkeypatch, relay, [StoreError("The disk is slow to come back.")] * 2)
         message = await relay.submit()
         await relay.pass_time(1.0)
         assert troubles == []  # the third try comes later than the drain gives up
@@ -721,29 +715,33 @@ async def test_a_pause_that_cannot_be_written_holds_and_no_mark_is_lost() -> Non
         assert relay.worker.outlets["alerts"].paused
 
 
-async def test_a_mark_is_written_with_patience() -> None:
+def marks_fail(
+    monkeypatch: pytest.MonkeyPatch, relay: Relay, failures: Sequence[StoreError]
+) -> list[StoreError]:
+    """Writing the end of an attempt fails so often; returns those that have not been met yet."""
+    left, settle = list(failures), relay.spool.settle
+
+    async def fails(claimed: Claimed, settlement: Settlement) -> None:
+        if left:
+            raise left.pop()
+        await settle(claimed, settlement)
+
+    monkeypatch.setattr(relay.spool, "settle", fails)
+    return left
+
+
+async def test_a_mark_is_written_with_patience(monkeypatch: pytest.MonkeyPatch) -> None:
     async with relaying() as relay:
-        settle, failures = relay.spool.settle, [StoreError("busy"), StoreError("busy")]
-
-        async def fails(claimed: Claimed, settlement: Settlement) -> None:
-            if failures:
-                raise failures.pop()
-            await settle(claimed, settlement)
-
-        relay.spool.settle = fails  # type: ignore[method-assign]
+        marks_fail(monkeypatch, relay, [StoreError("busy"), StoreError("busy")])
         message = await relay.submit()
         await relay.pass_time(10)
         assert await relay.statuses(message) == ["delivered"]
         assert len(relay.providers["alerts"].sent) == 1
 
 
-async def test_a_lease_that_was_lost_is_told_as_a_possible_duplicate() -> None:
+async def test_a_lease_that_was_lost_is_told_as_a_possible_duplicate(monkeypatch: pytest.MonkeyPatch) -> None:
     async with relaying() as relay:
-
-        async def fails(claimed: Claimed, settlement: Settlement) -> None:
-            raise LeaseLost("Not ours any more.")
-
-        relay.spool.settle = fails  # type: ignore[method-assign]
+        marks_fail(monkeypatch, relay, [LeaseLost("Not ours any more.")])
         await relay.submit()
         await relay.pass_time(10)
         assert [event.window for event in relay.said(PossibleDuplicate)] == ["DUP-LEASE"]

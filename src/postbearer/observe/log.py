@@ -8,8 +8,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from enum import Enum
 from functools import lru_cache
@@ -108,8 +107,7 @@ class JsonFormatter(logging.Formatter):
         if event is not None:
             fields["event"] = type(event).__name__
             for name in event.__dataclass_fields__:
-                value = getattr(event, name)
-                fields[name] = value if _known(type(value)) else _plain(value)
+                fields[name] = _plain(getattr(event, name))
         fields["text"] = record.getMessage()
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
@@ -137,21 +135,26 @@ class RoundHandler(logging.StreamHandler[TextIO]):
                 if loop is not self._loop:
                     self._loop = loop
                     loop.call_soon(self.flush)
-        except Exception:
+        except Exception:  # likewise
             self.handleError(record)
 
     def flush(self) -> None:
         """Write what was said."""
-        with self.lock or nullcontext():
+        self.acquire()
+        try:
             self._loop, lines, last = None, self._lines, self._last
-            if last is None:
-                return
             self._lines, self._last = [], None
-            try:
-                self.stream.write("\n".join([*lines, ""]))
-                self.stream.flush()
-            except Exception:
-                self.handleError(last)
+            if last is not None:
+                self._write(lines, last)
+        finally:
+            self.release()
+
+    def _write(self, lines: Sequence[str], last: logging.LogRecord) -> None:
+        try:
+            self.stream.write("\n".join([*lines, ""]))
+            self.stream.flush()
+        except Exception:  # `logging` tells it, and goes on, as with any other handler
+            self.handleError(last)
 
 
 def set_up(stream: TextIO, *, as_json: bool, verbose: bool, journal: bool = False) -> None:

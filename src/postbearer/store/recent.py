@@ -13,7 +13,6 @@ LONGEST = 30.0  # seconds after which one makes room for newer ones
 
 class _Kept(NamedTuple):
     number: int
-    message: Message
     content: bytes
     since: float
 
@@ -25,26 +24,24 @@ class Recent:
         self._most = most
         self._size = 0
         self._kept: dict[str, _Kept] = {}  # by id, the oldest first
-        self._ids: dict[int, str] = {}
+        self._messages: dict[int, Message] = {}  # also looked at by the writer's thread
 
     def add(self, number: int, message: Message, content: bytes, now: float) -> None:
         """Keep it, if there is room. `now` is monotonic."""
         size = len(content) + EACH
         while self._size + size > self._most and self._kept:
-            oldest = next(iter(self._kept.values()))
+            identifier, oldest = next(iter(self._kept.items()))
             if oldest.since > now - LONGEST:
                 return
-            self.drop(oldest.message.id)
+            self.drop(identifier)
         if size <= self._most:
             self._size += size
-            self._kept[message.id] = _Kept(number, message, content, now)
-            self._ids[number] = message.id
+            self._kept[message.id] = _Kept(number, content, now)
+            self._messages[number] = message
 
     def message(self, number: int) -> Message | None:
         """The message with this number, if it is kept."""
-        identifier = self._ids.get(number)
-        kept = self._kept.get(identifier) if identifier is not None else None
-        return kept.message if kept is not None else None
+        return self._messages.get(number)
 
     def content(self, identifier: str) -> bytes:
         """Its content; empty if it is not kept."""
@@ -56,4 +53,4 @@ class Recent:
         kept = self._kept.pop(identifier, None)
         if kept is not None:
             self._size -= len(kept.content) + EACH
-            del self._ids[kept.number]
+            del self._messages[kept.number]

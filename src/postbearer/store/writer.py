@@ -28,8 +28,10 @@ Work = Callable[[apsw.Connection], T]
 MOST = 1_000  # jobs a commit takes
 PATIENCE = 0.001  # seconds that a job nobody waits for waits for another one's commit
 
-# After these, a write may stand or not, and the file may not be what its cache shows.
-FATAL = (
+# What is wrong with the file, and not with the job. After all but a full disk, a write may stand or not, and
+# the file may not be what its cache shows.
+OF_THE_FILE = (
+    apsw.FullError,
     apsw.IOError,
     apsw.CorruptError,
     apsw.ReadOnlyError,
@@ -298,7 +300,7 @@ def _fill(connection: apsw.Connection, batch: Iterable[Job]) -> None:
     try:
         for job in batch:
             job.error, job.value = None, job.run(connection)
-    except (*FATAL, apsw.FullError):
+    except OF_THE_FILE:
         raise
     except Exception:  # rare, so savepoints are made only when it is known that one is needed
         connection.execute("ROLLBACK")
@@ -313,7 +315,7 @@ def _part(connection: apsw.Connection, job: Job) -> None:
     connection.execute("SAVEPOINT job")
     try:
         job.value = job.run(connection)
-    except (*FATAL, apsw.FullError):
+    except OF_THE_FILE:
         raise
     except Exception as error:
         job.error = error
