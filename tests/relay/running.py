@@ -9,14 +9,16 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from postbearer.clock import SystemClock
 from postbearer.keeping import StateFolder
 from postbearer.store import Entry, Query, SqliteSpool
 from postbearer.submission import ControlClient
+
+T = TypeVar("T")
 
 SENDER = "app@example.org"
 START = 30.0  # seconds, on a busy machine
@@ -36,6 +38,15 @@ def plain_account(port: int, *lines: str, name: str = "out") -> str:
 def relay_table(*lines: str, listen: str = "127.0.0.1:0") -> str:
     more = "".join(f"{line}\n" for line in lines)
     return f'[relay]\nlisten = ["{listen}"]\nallow-ephemeral = true\n{more}{RETRY}'
+
+
+def eventually(found: Callable[[], T | None], seconds: float = 60.0) -> T:
+    """What is `found`, once there is something."""
+    deadline = time.monotonic() + seconds
+    while not (what := found()):
+        assert time.monotonic() < deadline, "it did not come to pass"
+        time.sleep(0.05)
+    return what
 
 
 class Relay:

@@ -11,14 +11,14 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from postbearer.testing import Faults, Received, Sandbox
 from relay.conversing import TO, submit
-from relay.running import Relay, relay_table
+from relay.running import Relay, eventually, relay_table
 from support.hooks import Call, Hooks, receiving
 
 KEY = base64.b64encode(b"canary-key-of-the-webhook").decode()
@@ -77,14 +77,6 @@ def sign_in(relay: Relay, sandbox: Sandbox) -> str:
         out, err = login.communicate(timeout=60)
     assert login.returncode == 0, err
     return out
-
-
-def eventually(found: Callable[[], Received | None], seconds: float = 60.0) -> Received:
-    deadline = time.monotonic() + seconds
-    while (what := found()) is None:
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.05)
-    return what
 
 
 def delivered(sandbox: Sandbox, to: str, text: str) -> Received:

@@ -7,7 +7,6 @@ import os
 import smtplib
 import subprocess
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 from postbearer.testing import BackgroundSandbox, Sandbox
 from relay.conversing import client_of, text
 from relay.load import transaction
-from relay.running import Relay, plain_account, relay_table
+from relay.running import Relay, eventually, plain_account, relay_table
 from servers.processes import program
 from support.ports import free_ports
 
@@ -75,7 +74,7 @@ def test_refusals_and_hang_ups_at_every_command(home: Path) -> None:
         with client_of(relay) as client:
             for name in CASES:
                 assert transaction(client, [f"anna@{name}.example.net"], text(name)) == 250
-        wait_until(lambda: tried(relay) >= set(CASES))
+        eventually(lambda: tried(relay) >= set(CASES))
         rude.close()
         failed = {each["fates"][0]["recipient"] for each in ended(relay, "failed")}
         assert failed == {
@@ -109,14 +108,6 @@ def ended(relay: Relay, status: str) -> list[dict[str, object]]:
 def tried(relay: Relay) -> set[str]:
     """The accounts that have made an attempt."""
     return {each["account"] for each in relay.said("DeliveryEnded")}
-
-
-def wait_until(condition: object, seconds: float = 30.0) -> None:
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come to pass"
-        time.sleep(0.05)
 
 
 @pytest.fixture
