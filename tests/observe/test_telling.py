@@ -316,6 +316,31 @@ async def test_a_way_may_be_taken_away_while_it_is_called(tmp_path: Path) -> Non
     assert telling.open == []
 
 
+async def test_at_the_end_what_is_being_told_arrives_and_nothing_more_is_begun(tmp_path: Path) -> None:
+    called, answer = asyncio.Event(), asyncio.Event()
+
+    class Slow:
+        name = "a way that takes its time"
+
+        async def send(self, notice: Notice) -> None:
+            called.set()
+            await answer.wait()
+
+    telling = Telling(tmp_path, Slow(), ManualClock())
+    telling.post("a", "b")
+    delivering = asyncio.create_task(telling.teller.deliver())
+    await called.wait()
+    finishing = asyncio.create_task(telling.teller.finish())
+    await asyncio.sleep(0)
+    assert not finishing.done()
+    answer.set()
+    await finishing
+    assert telling.open == ["b"]  # for the next run; and "a" is not told twice
+    await delivering
+    await telling.teller.deliver()
+    assert telling.open == ["b"]
+
+
 async def test_what_has_no_way_any_more_is_dropped(tmp_path: Path, hooks: Hooks) -> None:
     clock = ManualClock()
     telling = Telling(tmp_path, webhook(hooks, clock), clock)

@@ -37,7 +37,7 @@ from postbearer.submission import (
 from postbearer.transport import SmtpTransport
 
 DRAIN = 660.0  # seconds: the longest wait for a final reply (RFC 5321 4.5.3.2.6), and some for the marks
-
+TELLING = 5.0  # seconds a notice that is being told may take at the end
 LATE_LOOK = 300.0  # seconds between looks for mail that waits for too long
 
 
@@ -132,11 +132,13 @@ class Relay:
 
     async def stop(self, patience: float = DRAIN) -> None:
         """Take nothing more, finish what is under way for up to `patience` seconds, write all marks."""
+        ending = [each.stop(min(patience, 30.0)) for each in (*self._listeners, *self._local)]
+        if self._tasks:
+            ending.append(self._watching.finish(min(patience, TELLING)))
+        await asyncio.gather(*ending)
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        taking = [each.stop(min(patience, 30.0)) for each in (*self._listeners, *self._local)]
-        await asyncio.gather(*taking)
         if self._working is not None:
             await self.worker.drain(patience)
             await self._working

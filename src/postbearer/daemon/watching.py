@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import shlex
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -115,6 +116,11 @@ class Watching:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch.run())
             group.create_task(self._tell())
+
+    async def finish(self, patience: float) -> None:
+        """Tell nothing more, but what is being told right now, for up to `patience` seconds."""
+        with suppress(TimeoutError):  # who has not answered by then is told again by the next run
+            await asyncio.wait_for(self._teller.finish(), patience)
 
     async def _tell(self) -> None:
         while True:

@@ -28,6 +28,8 @@ class Teller:
         self._observer = observer
         self._closed: set[str] = set()  # channels that answered 410
         self._complained: set[str] = set()  # channels that do not work, which was said
+        self._ending = False
+        self._round = asyncio.Lock()
 
     @property
     def targets(self) -> list[str]:
@@ -42,16 +44,24 @@ class Teller:
 
     async def deliver(self) -> float:
         """Send what is due; when there will be something again (Unix seconds). Raises `StoreError`."""
-        self._drop_what_has_no_way()
-        # Another configuration may come into use while one of them waits for its receiver.
-        await asyncio.gather(*(self._by(name, channel) for name, channel in self._channels.items()))
-        await self._tidy()
+        async with self._round:
+            self._drop_what_has_no_way()
+            # Another configuration may come into use while one of them waits for its receiver.
+            await asyncio.gather(*(self._by(name, channel) for name, channel in self._channels.items()))
+            await self._tidy()
         return min((target.due for _, target in self._waiting()), default=math.inf)
+
+    async def finish(self) -> None:
+        """Begin nothing more. What is on its way arrives and is noted, or it would be told a second time."""
+        self._ending = True
+        async with self._round:
+            pass
 
     async def _by(self, name: str, channel: Channel) -> None:
         """All that is due on one way, in its order. One that fails lets the others wait as well."""
         for post, target in [each for each in self._waiting() if each[1].to == name]:
-            if target.due > self._clock.now() or self._channels.get(name) is not channel:
+            changed = self._ending or self._channels.get(name) is not channel
+            if changed or target.due > self._clock.now():
                 return
             error = await self._send(channel, post)
             if error is None:
