@@ -72,7 +72,7 @@ async def test_a_closed_port() -> None:
     failed = report.failed()
     assert (failed.step, failed.failure) == (Step.TCP, Failure.TRANSIENT)
     assert failed.text == f"{CLOSED}: Connection refused."
-    assert failed.cause == "The server cannot be reached: DNS, network, firewall or port."
+    assert failed.cause == "Nothing listens at that address and port, or a firewall turns connections away."
     assert failed.fix.startswith("Check the server's name and port")
     assert report["TLS"].text == report["EHLO"].text == "not done: there is no connection"
     assert report["token"].ok is True  # which is another matter

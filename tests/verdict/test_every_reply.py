@@ -40,6 +40,12 @@ def test_a_reply_is_understood(provider: str, phase: str, klass: str, scope: str
     assert explained.verdict.remedy or klass == "done"
 
 
+def test_a_554_that_nobody_knows_is_not_taken_for_one_about_recipients() -> None:
+    (explained,) = ask("554 5.2.0 STOREDRV.Submission.Exception:SomethingNew; Failed to process message")
+    assert explained.guess
+    assert "recipient" not in explained.verdict.cause
+
+
 @pytest.mark.parametrize(("klass", "number"), list(numbers()))
 def test_a_number_of_entra_is_understood(klass: str, number: str) -> None:
     (explained,) = ask(f"AADSTS{number}: Something went wrong.", [preset("microsoft")])
