@@ -123,6 +123,7 @@ cache = "5m"
         ('["mail.example.org:587"]', "[]", 4, "servers", "is empty", "servers ="),
         ('servers = ["mail.example.org:587"]', "", 2, "servers", "is missing", "servers ="),
         ("# as registered", '\ntls = "none-loopback"', 9, "tls", "without TLS", "starttls"),
+        ("# as registered", '\nehlo-name = "my host"', 9, "ehlo-name", "cannot be", "[192.0.2.1]"),
         ("# as registered", '\ntls = "startls"', 9, "tls", "cannot be", "starttls?"),
         ("# as registered", '\nfallback = "other"', 9, "fallback", "does not exist", "alerts"),
         ("# as registered", '\noverflow = "alerts"', 9, "overflow", "itself", "another"),
@@ -219,6 +220,8 @@ def test_a_named_store_makes_its_prefix_a_reference(written: Write) -> None:
         ('[[relay.routes]]\naccount = "no"\n', "relay.routes.0.account", "does not exist"),
         ("[[relay.clients]]\nlegacy = true\n", "relay.clients.0.name", "is missing"),
         ('[relay]\nlisten = "127.0.0.1:25"\n', "relay.listen", "must be a list"),
+        ("[relay]\nsize = 0\n", "relay.size", "is zero"),
+        ('[[relay.clients]]\nname = "x"\nnetworks = ["lan"]\n', "relay.clients.0.networks.0", "no network"),
         ('[http]\ntokens = ["abc"]\n', "http.tokens.0", "not a secret reference"),
         ('[notify]\naccount = "no"\n', "notify.account", "does not exist"),
         ('[vault]\nkey = "abcdef"\n', "vault.key", "not a secret reference"),
@@ -348,3 +351,12 @@ def test_an_error_found_later_still_knows_its_line(written: Write) -> None:
     error = load(written(COMPLETE), {}).error("accounts.alerts.client-secret", "is empty", hint="Set it.")
     assert error.line == 9
     assert error.key == "accounts.alerts.client-secret"
+
+
+def test_a_file_that_is_not_there_yet_is_told_and_no_error(written: Write) -> None:
+    path = written(COMPLETE + 'ca-file = "ca.pem"\n')
+    (warning,) = load(path, {}).warnings()
+    assert (warning.key, warning.line) == ("accounts.alerts.ca-file", len(path.read_text().splitlines()))
+    assert str(path.parent / "ca.pem") in warning.message
+    (path.parent / "ca.pem").touch()
+    assert load(path, {}).warnings() == ()

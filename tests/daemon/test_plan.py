@@ -198,7 +198,8 @@ CLIENT = '[[relay.clients]]\nname = "app"\n'
         (f"{CLIENT}networks = ['::/0']\n", "relay.clients.networks", "open relay", "username"),
         (f"{CLIENT}networks = ['2000::/3']\n", "relay.clients.networks", "open relay", "username"),
         (f"{PRINTER.replace('192.0.2.9', '0.0.0.0/0')}", "relay.clients.networks", "open relay", "networks"),
-        (f"{CLIENT}networks = ['10.0.0.1/8']\n", "networks", "is not a network", "192.0.2.0/24"),
+        (f"{CLIENT}networks = ['10.0.0.1/8']\n", "networks.0", "host bits set", "192.0.2.0/24"),
+        ("[[relay.routes]]\naccount = 'alerts'\n[[relay.routes]]\nto = 'b@*'\n", "relay.routes.1", "nothing", "out"),
         (f"{CLIENT}username = 'app'\n", "relay.clients.password-hash", "needs both", "hash-password"),
         (f"{CLIENT}password-hash = '{HASH}'\n", "relay.clients.password-hash", "needs both", "hash-password"),
         (
@@ -225,6 +226,7 @@ def test_what_is_unsafe_or_cannot_work_is_refused_with_the_way_out(
     assert message in error.message
     assert hint in error.hint
     assert error.file == str(tmp_path / "postbearer.toml")
+    assert error.line or "is missing" in error.message
     assert "CANARY" not in str(error)
 
 

@@ -245,8 +245,8 @@ def _neighbours(
         )
 
 
-def doubts(name: str, account: AccountSettings) -> Iterator[Problem]:
-    """What works but should be looked at."""
+def doubts(name: str, account: AccountSettings, folder: str) -> Iterator[Problem]:
+    """What may work but should be looked at. Relative paths start in `folder`."""
     base: Path = ("accounts", name)
     if account.authentication == "oauth" and account.grant == "static":
         yield Problem(
@@ -267,6 +267,11 @@ def doubts(name: str, account: AccountSettings) -> Iterator[Problem]:
             f"of {lifetime:g} s means a new token for nearly every message: it is a setting for tests",
             "Take it away, or make it longer than five minutes.",
         )
+    for key, file in (("ca-file", account.ca_file), ("tls-certificate", account.tls_certificate)):
+        if file and not os.path.exists(path := os.path.join(folder, file)):
+            yield Problem(
+                (*base, key), f"names {path}, which is not there now", "Correct it, or make the file."
+            )
 
 
 def unknown_account(path: Path, name: str, accounts: Collection[str]) -> Problem:

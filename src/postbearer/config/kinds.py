@@ -9,7 +9,19 @@ from msgspec import Meta
 
 from postbearer.providers import GrantName
 
-Kind = Literal["duration", "size", "secret", "address", "host-port", "url", "account", "webhook", "grant"]
+Kind = Literal[
+    "duration",
+    "size",
+    "secret",
+    "address",
+    "host-port",
+    "host-name",
+    "network",
+    "url",
+    "account",
+    "webhook",
+    "grant",
+]
 
 
 def _kind(kind: Kind, *examples: str) -> Meta:
@@ -26,6 +38,8 @@ Size = Annotated[int, _kind("size", "25 MB", "10 MiB")]
 Reference = Annotated[str, _kind("secret", "env:NAME", "file:/run/secrets/name", "command:pass show mail")]
 AddressText = Annotated[str, _kind("address", "alerts@example.org")]
 HostPort = Annotated[str, _kind("host-port", "mail.example.org:587")]
+HostName = Annotated[str, _kind("host-name", "host.example.org", "[192.0.2.1]")]
+NetworkText = Annotated[str, _kind("network", "192.0.2.0/24", "2001:db8::/32", "192.0.2.9")]
 Url = Annotated[str, _kind("url", "https://login.example.org/oauth2/token")]
 WebhookUrl = Annotated[str, _kind("webhook", "https://ops.example.org/hook", "env:HOOK_URL")]
 AccountName = Annotated[str, _kind("account", "alerts")]

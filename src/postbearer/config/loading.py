@@ -56,7 +56,8 @@ class Configuration:
     def warnings(self) -> tuple[ConfigError, ...]:
         """What works but should be looked at, with its place."""
         accounts = self.settings.accounts.items()
-        found = [problem for name, account in accounts for problem in doubts(name, account)]
+        folder = os.path.dirname(os.path.abspath(self.path))
+        found = [problem for name, account in accounts for problem in doubts(name, account, folder)]
         for name, table in self.settings.secret_stores.items():
             found += store_doubts(name, table)
         found += notify_doubts(self.settings.notify, self.settings.accounts)

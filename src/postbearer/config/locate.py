@@ -23,17 +23,19 @@ class Lines:
     """Line numbers by path, such as ``("accounts", "alerts", "tls")`` or ``("relay", "clients", 0)``."""
 
     def __init__(self, text: str) -> None:
-        self._lines: dict[Path, int] = {}
+        self._lines: dict[tuple[str, ...], int] = {}
         for path, line in _scan(text):
+            parts = tuple(map(str, path))
             for length in range(1, len(path) + 1):
-                self._lines.setdefault(path[:length], line)
+                self._lines.setdefault(parts[:length], line)
             if path and isinstance(path[-1], int):  # each [[…]] names its own element
-                self._lines[path] = line
+                self._lines[parts] = line
 
     def of(self, path: Path) -> int | None:
         """The line of `path`, or of the nearest thing around it that has one."""
+        parts = tuple(map(str, path))  # the name of a key may have been cut at its dots
         for length in range(len(path), 0, -1):
-            if (line := self._lines.get(path[:length])) is not None:
+            if (line := self._lines.get(parts[:length])) is not None:
                 return line
         return None
 

@@ -10,6 +10,7 @@ from postbearer.config.kinds import (
     AccountName,
     AddressText,
     Count,
+    NetworkText,
     Prose,
     Reference,
     Seconds,
@@ -36,7 +37,7 @@ class ClientSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only
     """Who may submit, from where, as whom."""
 
     name: Annotated[str, Prose("Name shown in logs and reports.")]
-    networks: Annotated[tuple[str, ...], Prose("Networks the client connects from.")] = ()
+    networks: Annotated[tuple[NetworkText, ...], Prose("Networks the client connects from.")] = ()
     username: Annotated[str | None, Prose("Login of the client.")] = None
     password_hash: Annotated[str | None, Prose("argon2id hash of its password.")] = None
     senders: Annotated[tuple[str, ...], Prose("Reverse-paths and authors the client may use.")] = ()

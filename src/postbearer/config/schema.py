@@ -17,6 +17,7 @@ from postbearer.config.kinds import (
     Count,
     Day,
     GrantText,
+    HostName,
     HostPort,
     Prose,
     Reference,
@@ -121,7 +122,7 @@ class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_onl
     proxy: Annotated[str | None, Prose("Proxy for the SMTP connection.")] = None
     mechanism: Annotated[Literal["auto", "xoauth2", "oauthbearer"], Prose("SASL mechanism.")] = "auto"
     timeout: Annotated[Seconds | None, Prose("Overall limit for one attempt.")] = None
-    ehlo_name: Annotated[str | None, Prose("Name said in EHLO.")] = None
+    ehlo_name: Annotated[HostName | None, Prose("Name said in EHLO.")] = None
     unused_extensions: Annotated[
         tuple[Dispensable, ...], Prose("Extensions that the server offers and gets wrong.")
     ] = ()

@@ -67,12 +67,18 @@ def parse_size(value: object) -> int:
     if isinstance(value, int) and not isinstance(value, bool):
         if value < 0:
             raise ValueError("is negative")
-        return value
+        return _size(value)
     if not isinstance(value, str) or not (part := _PART.fullmatch(value.strip())):
         raise ValueError("is not a size")
     if (factor := _BYTES.get(part[2].lower())) is None:
         raise ValueError("has a unit that is not known")
-    return int(float(part[1]) * factor)
+    return _size(int(float(part[1]) * factor))
+
+
+def _size(value: int) -> int:
+    if value == 0:
+        raise ValueError("is zero, and would let nothing through")
+    return value
 
 
 def _seconds(value: float) -> float:

@@ -50,6 +50,8 @@ def checks(stores: Collection[str]) -> dict[Kind, Callable[[str], Wrong]]:
         "secret": lambda text: reference(text, stores),
         "address": address,
         "host-port": host_port,
+        "host-name": host_name,
+        "network": network,
         "url": url,
         "webhook": lambda text: webhook(text, stores),
         "account": account_name,
@@ -93,6 +95,26 @@ def host_port(text: str) -> Wrong:
             ascii_domain(match[1])
         except UsageError as error:
             return f"has a host name that is not valid: {error.message}", ""
+    return None
+
+
+def host_name(text: str) -> Wrong:
+    """A name that may be said in EHLO: of a host, or its address in brackets (RFC 5321 4.1.1.1)."""
+    from postbearer.wire import EHLO_NAME  # only for those who set one
+
+    if not EHLO_NAME.fullmatch(text):
+        return f"cannot be {text!r}", "Write the name of this host, or its address in brackets: [192.0.2.1]."
+    return None
+
+
+def network(text: str) -> Wrong:
+    """``192.0.2.0/24``, or a single address."""
+    from ipaddress import ip_network
+
+    try:
+        ip_network(text)
+    except ValueError as error:
+        return f"holds what is no network: {error}", "Write 192.0.2.0/24, 2001:db8::/32 or one address."
     return None
 
 

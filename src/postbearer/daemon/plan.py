@@ -87,7 +87,10 @@ class Plan:
             hostname=hostname,
             doors=tuple(doors),
             access=access,
-            router=Router([_route(each) for each in settings.routes], settings.account or names[0]),
+            router=Router(
+                [_route(number, each) for number, each in enumerate(settings.routes)],
+                settings.account or names[0],
+            ),
             retry=_retry(settings),
             size=settings.size or DEFAULT_SIZE,
             bounces_to=settings.bounces_to or "",
@@ -269,7 +272,7 @@ def _check_names(admissions: Sequence[Admission]) -> None:
         )
 
 
-def _route(settings: RouteSettings) -> RouteRule:
+def _route(number: int, settings: RouteSettings) -> RouteRule:
     header = settings.header
     if isinstance(header, str):
         name, _, pattern = header.partition(":")
@@ -281,6 +284,12 @@ def _route(settings: RouteSettings) -> RouteRule:
         priority=_PRIORITIES[settings.priority] if settings.priority else None,
         expire_after=settings.expire_after,
     )
+    if not (settings.account or settings.priority or settings.expire_after):
+        raise ConfigError(
+            "A route decides nothing: it has no account, priority or expire-after.",
+            key=f"relay.routes.{number}",
+            hint="Say what becomes of the mail it matches, or take it out.",
+        )
     return RouteRule(
         from_=settings.from_ or "",
         to=settings.to or "",

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from postbearer.wire.events import Vrfy as Vrfy
     from postbearer.wire.extensions import Dispensable as Dispensable
     from postbearer.wire.extensions import Extensions as Extensions
+    from postbearer.wire.grammar import EHLO_NAME as EHLO_NAME
     from postbearer.wire.grammar import BadSyntax as BadSyntax
     from postbearer.wire.offer import Limits as Limits
     from postbearer.wire.offer import Offer as Offer
@@ -82,7 +83,7 @@ _EXPORTS = {
         "Vrfy",
     ],
     "extensions": ["Dispensable", "Extensions"],
-    "grammar": ["BadSyntax"],
+    "grammar": ["BadSyntax", "EHLO_NAME"],
     "offer": ["Limits", "Offer"],
     "render": ["auth_fits", "auth_line"],
     "replies": ["ReplyLimits", "ReplyReader", "decode_challenge", "render_reply", "reply_of"],
