@@ -199,7 +199,10 @@ CLIENT = '[[relay.clients]]\nname = "app"\n'
         (f"{CLIENT}networks = ['2000::/3']\n", "relay.clients.networks", "open relay", "username"),
         (f"{PRINTER.replace('192.0.2.9', '0.0.0.0/0')}", "relay.clients.networks", "open relay", "networks"),
         (f"{CLIENT}networks = ['10.0.0.1/8']\n", "networks.0", "host bits set", "192.0.2.0/24"),
-        ("[[relay.routes]]\naccount = 'alerts'\n[[relay.routes]]\nto = 'b@*'\n", "relay.routes.1", "nothing", "out"),
+        (
+            "[[relay.routes]]\naccount = 'alerts'\n[[relay.routes]]\nto = 'b@*'\n",
+            "relay.routes.1", "decides nothing", "take it out",
+        ),
         (f"{CLIENT}username = 'app'\n", "relay.clients.password-hash", "needs both", "hash-password"),
         (f"{CLIENT}password-hash = '{HASH}'\n", "relay.clients.password-hash", "needs both", "hash-password"),
         (
