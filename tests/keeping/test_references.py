@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from postbearer.errors import SecretError
+from postbearer.errors import SecretError, SecretUnavailable
 from postbearer.keeping import KeyFile, Place, StateFolder, is_reference, seal_reference, source
 from postbearer.keeping.command import CommandSecret
+from postbearer.keeping.file import FileSecret
 from postbearer.secret import Given, Secret, SecretSource
 from postbearer.testing import ManualClock
 from support.canary import assert_absent
@@ -102,6 +103,14 @@ async def test_file_troubles(tmp_path: Path) -> None:
     path.write_bytes(b"x" * 300_000)
     with pytest.raises(SecretError, match="larger than 256 KiB"):
         await reveal(f"file:{path}")
+
+
+async def test_a_pipe_that_nobody_writes_into_does_not_hang_for_ever(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(SecretUnavailable, match=r"pipe gave nothing for 0.01 s"):
+        await FileSecret(pipe, "file:pipe", timeout=0.01).read()
+    os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))  # lets the reader go
 
 
 async def test_o9_a_file_that_is_no_text_does_not_show_its_octets(tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ from typing import Any
 
 import pytest
 
-from postbearer.errors import GrantRefused, UsageError
+from postbearer.errors import GrantRefused, SecretError, UsageError
 from postbearer.http import HttpResponse
 from postbearer.oauth import (
+    CachedSource,
     ClientCredentials,
     CommandToken,
+    Endpoint,
     GrantContext,
     Password,
     RefreshToken,
@@ -29,6 +31,14 @@ GRANTED = HttpResponse(200, {}, b'{"access_token": "abc", "token_type": "Bearer"
 
 def context(**secrets: str) -> GrantContext:
     return GrantContext(URL, "alerts", {name: Secret(value) for name, value in secrets.items()})
+
+
+async def test_a_secret_with_something_below_it_is_refused_before_anybody_is_asked() -> None:
+    grant = ClientCredentials("shop", Given(Secret("canary\nuser: shop"), "command:pass show shop"))
+    with pytest.raises(SecretError, match="client-secret has more than one line") as caught:
+        await CachedSource(grant, Endpoint(URL), account="alerts").token()
+    assert "head -1" in caught.value.hint
+    assert "canary" not in str(caught.value)
 
 
 def request_of(exchange: Generator[TokenRequest, HttpResponse, TokenAnswer]) -> dict[str, str]:

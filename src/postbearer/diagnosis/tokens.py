@@ -18,7 +18,7 @@ from postbearer.diagnosis.finding import Failure, Finding, Step
 from postbearer.diagnosis.masking import Mask
 from postbearer.diagnosis.narrowing import ROLES
 from postbearer.errors import PostbearerError
-from postbearer.oauth import CachedSource, Claims, Token, is_guid, missing_scopes, read_claims
+from postbearer.oauth import CachedSource, Claims, Token, is_guid, missing_scopes, read_claims, read_secret
 from postbearer.providers import Preset
 from postbearer.secret import Secret, SecretSource
 from postbearer.verdict import explain
@@ -41,7 +41,7 @@ async def read_secrets(account: Account, explainer: Explainer, mask: Mask) -> As
         yield Finding(step=Step.SECRET, ok=True, text="none is needed")
     for name, source in sources.items():
         try:
-            secret = await source.read()
+            secret = await read_secret(name.replace("-", "_"), source)
         except PostbearerError as error:
             failed = explainer.failed(Step.SECRET, error)
             yield replace(failed, text=f"{name}: {failed.text}")

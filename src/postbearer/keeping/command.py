@@ -12,11 +12,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from postbearer.errors import SecretError, SecretUnavailable
-from postbearer.keeping.file import SIZE_LIMIT, text_secret
+from postbearer.keeping.file import SIZE_LIMIT, TIMEOUT, text_secret
 from postbearer.keeping.reference import Place
 from postbearer.secret import ByPlace, Secret
 
-TIMEOUT = 30.0  # seconds
 _SHOWN = 300  # characters of standard error that an error shows
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 from pathlib import Path
 
-from postbearer.errors import SecretError
+from postbearer.errors import SecretError, SecretUnavailable
 from postbearer.keeping.reference import Place
+from postbearer.keeping.threads import in_thread
 from postbearer.secret import ByPlace, Secret
 
 SIZE_LIMIT = 256 * 1024  # octets
+TIMEOUT = 30.0  # seconds
 _DER = b"\x30"  # SEQUENCE (X.690 8.9), with which the DER of every key container begins
 
 
@@ -19,16 +20,22 @@ class FileSecret(ByPlace):
 
     local = True
 
-    def __init__(self, path: Path, reference: str) -> None:
+    def __init__(self, path: Path, reference: str, *, timeout: float = TIMEOUT) -> None:
         self._path = path
+        self._timeout = timeout
         self.reference = reference
 
     def __repr__(self) -> str:
         return f"FileSecret({str(self._path)!r})"
 
     async def read(self) -> Secret:
-        # In a thread: the file may be a pipe, or on a network that hangs.
-        return text_secret(await asyncio.to_thread(self._octets), self.reference)
+        # In a thread: the file may be a pipe that nobody writes into, or on a network that hangs.
+        try:
+            return text_secret(await in_thread(self._octets, self._timeout), self.reference)
+        except TimeoutError:
+            raise SecretUnavailable(
+                f"{self._path} gave nothing for {self._timeout:g} s.", reference=self.reference
+            ) from None
 
     def _octets(self) -> bytes:
         try:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from postbearer.oauth.grants import TokenGrant as TokenGrant
     from postbearer.oauth.grants import exchange as exchange
     from postbearer.oauth.inputs import SecretInput as SecretInput
+    from postbearer.oauth.inputs import read_secret as read_secret
     from postbearer.oauth.inputs import resolved as resolved
     from postbearer.oauth.machine import GoogleMachine as GoogleMachine
     from postbearer.oauth.managed import METADATA_SERVICE as METADATA_SERVICE
@@ -83,7 +84,7 @@ _EXPORTS = {
         "TokenGrant",
         "exchange",
     ],
-    "inputs": ["SecretInput", "resolved"],
+    "inputs": ["SecretInput", "read_secret", "resolved"],
     "machine": ["GoogleMachine"],
     "managed": ["METADATA_SERVICE", "ManagedIdentity"],
     "person": ["PersonGrant", "found"],

@@ -19,6 +19,7 @@ from postbearer.http import check_url
 from postbearer.oauth.discovery import Metadata
 from postbearer.oauth.endpoint import SIGN_IN_AGAIN, Endpoint, TokenRequest, read_answer
 from postbearer.oauth.grants import GrantContext, client_fields
+from postbearer.oauth.inputs import read_secrets
 from postbearer.oauth.jwt import encoded
 from postbearer.oauth.person import PersonGrant, accepted
 from postbearer.oauth.redirect import RedirectReader
@@ -115,7 +116,7 @@ class CodeSignIn:
         Raises `GrantRefused` when the server refuses, gives no refresh token, or another person has
         signed in, and `TokenUnavailable` when it cannot be reached.
         """
-        read = {name: await source.read() for name, source in self.grant.sources().items()}
+        read = await read_secrets(self.grant.sources())
         context = GrantContext(self.endpoint.url, self.account, read, now=self.clock.now())
         form, headers = client_fields(self.grant, context, scopes=False)
         form |= {

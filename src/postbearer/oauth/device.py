@@ -11,6 +11,7 @@ from postbearer.errors import GrantRefused, TokenUnavailable
 from postbearer.http import HttpResponse
 from postbearer.oauth.endpoint import AGREE, SIGN_IN_AGAIN, Endpoint, TokenRequest, read_answer
 from postbearer.oauth.grants import GrantContext, client_fields
+from postbearer.oauth.inputs import read_secrets
 from postbearer.oauth.person import PersonGrant, accepted
 from postbearer.oauth.token import TokenAnswer
 from postbearer.secret import Secret
@@ -60,7 +61,7 @@ class DeviceSignIn:
         Raises `GrantRefused` when it was declined, came too late, brings no refresh token or is another
         person's, and `TokenUnavailable` when the server cannot be reached to begin with.
         """
-        self._secrets = {name: await source.read() for name, source in self.grant.sources().items()}
+        self._secrets = await read_secrets(self.grant.sources())
         begun = await self._begin()
         show(begun.invitation)
         return accepted(await self._wait(begun), self.grant, self.account)

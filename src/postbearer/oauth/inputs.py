@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, ClassVar, TypeVar, cast
 
-from postbearer.errors import UsageError
+from postbearer.errors import SecretError, UsageError
 from postbearer.secret import Given, Secret, SecretSource
 
+_ONE_LINE = ("client_secret", "password", "refresh_token")  # others are keys in PEM, or JSON
 SecretInput = str | Secret | SecretSource
 Anything = TypeVar("Anything")
 
@@ -32,6 +33,23 @@ class SecretFields:
             if part is not None:
                 found |= part.sources()
         return found
+
+
+async def read_secrets(sources: Mapping[str, SecretSource]) -> dict[str, Secret]:
+    """What stands in `sources` now, by field. Raises `SecretError`."""
+    return {name: await read_secret(name, source) for name, source in sources.items()}
+
+
+async def read_secret(name: str, source: SecretSource) -> Secret:
+    """What stands in the source for the field `name` now. Raises `SecretError`."""
+    secret = await source.read()
+    if name in _ONE_LINE and "\n" in secret.reveal():
+        raise SecretError(
+            f"{name.replace('_', '-')} has more than one line.",
+            reference=source.reference,
+            hint="Let it hold the secret alone, as by: command:sh -c 'pass show mail | head -1'",
+        )
+    return secret
 
 
 def resolved(holder: Anything, resolve: Callable[[str], SecretSource]) -> Anything:

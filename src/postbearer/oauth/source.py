@@ -26,6 +26,7 @@ from postbearer.oauth.discovery import located
 from postbearer.oauth.endpoint import NOT_JSON, Endpoint
 from postbearer.oauth.flight import Flight
 from postbearer.oauth.grants import Grant, GrantContext
+from postbearer.oauth.inputs import read_secrets
 from postbearer.oauth.person import PersonGrant
 from postbearer.oauth.store import GrantStore, Kept, MemoryStore, basis, digest
 from postbearer.oauth.token import Token, TokenAnswer
@@ -121,7 +122,7 @@ class CachedSource:
         kept = await self._store.load()
         if kept.access is None or not kept.basis:
             return False
-        return kept.basis != basis(await self._secrets())
+        return kept.basis != basis(await read_secrets(self._grant.sources()))
 
     def expires(self) -> float | None:
         """When the token in use expires (Unix seconds); None while there is none."""
@@ -255,7 +256,7 @@ class CachedSource:
             )
 
     async def _context(self, kept: Kept, tried: Secret | None = None) -> GrantContext:
-        secrets = await self._secrets()
+        secrets = await read_secrets(self._grant.sources())
         refresh = None
         if self._grant.keeps_refresh_token:
             if kept.damage:
@@ -280,9 +281,6 @@ class CachedSource:
             refresh_token=None if refresh == tried else refresh,
             now=self._clock.now(),
         )
-
-    async def _secrets(self) -> dict[str, Secret]:
-        return {name: await source.read() for name, source in self._grant.sources().items()}
 
     async def _ask(self, context: GrantContext, kept: Kept) -> Token:
         asked = (self._clock.monotonic(), self._clock.now())

@@ -6,7 +6,7 @@ from traceback import clear_frames
 from typing import cast
 
 from postbearer.errors import GrantRefused, LocalProtocolError, ServerRefused
-from postbearer.oauth import Token, TokenSource
+from postbearer.oauth import Token, TokenSource, read_secret
 from postbearer.observer import Authenticated, Observer
 from postbearer.reply import Reply
 from postbearer.sasl import (
@@ -104,7 +104,8 @@ class Login:
             token = await self._tokens().token()
             return BearerCredential(name, token.access, server.host, server.port), token
         if self._smarthost.authentication == "password":
-            return PasswordCredential(name, await cast(SecretSource, self._source).read()), None
+            password = await read_secret("password", cast(SecretSource, self._source))
+            return PasswordCredential(name, password), None
         return ExternalCredential(), None
 
     def _tokens(self) -> TokenSource:
