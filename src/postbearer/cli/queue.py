@@ -6,11 +6,12 @@ import json
 import sys
 import time
 from collections.abc import Iterator
+from errno import EDQUOT, ENOSPC
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from postbearer.cli.exits import CannotCreate
+from postbearer.cli.exits import CannotCreate, UnusableMessage
 from postbearer.cli.groups import Listing
 from postbearer.cli.options import Common, common_options, json_option, pass_common
 from postbearer.cli.output import print_json, printable, warn
@@ -250,7 +251,9 @@ def export(common: Common, file: str) -> None:
     except OSError as error:
         raise CannotCreate(
             f"{file} cannot be written: {error.strerror}.",
-            hint="Check the folder and the permissions.",
+            hint="Make room there, or write it elsewhere."
+            if error.errno in (ENOSPC, EDQUOT)
+            else "Check the folder and the permissions.",
         ) from None
     click.echo(f"{count} message{'' if count == 1 else 's'} written.", err=True)
 
@@ -275,8 +278,13 @@ def import_(common: Common, file: str) -> None:
     from postbearer.cli.desk import desk
     from postbearer.cli.reading import opened
 
+    asked = desk(common)
     with opened(file) as given:
-        count = desk(common).import_(given)
+        try:
+            count = asked.import_(given)
+        except UsageError as error:  # what stands in the file, and not the command line
+            hint = error.hint or "Give it what `postbearer queue export` wrote."
+            raise UnusableMessage(error.message, hint=hint) from None
     if common.as_json:
         print_json({"imported": count})
     else:
