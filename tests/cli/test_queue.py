@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import stat
+import subprocess
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
@@ -225,6 +227,16 @@ def test_an_export_is_whole_or_not_there(home: Home, state: Path) -> None:
         each.unlink()
     assert home.run("queue", "export", str(file)).code == 78  # there is no queue
     assert file.read_text() == "an earlier one"
+
+
+def test_an_export_goes_into_a_pipe_and_does_not_replace_it(home: Home, state: Path) -> None:
+    stopped(state)
+    pipe = home.folder / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE) as reader:
+        assert home.run("queue", "export", str(pipe)).code == 0
+        read, _ = reader.communicate(timeout=30)
+    assert len([each for each in map(json.loads, read.splitlines()) if "message" in each]) == 2
 
 
 def test_an_import_of_what_is_not_there_is_66(home: Home, state: Path) -> None:

@@ -12,6 +12,7 @@ from postbearer.errors import ConfigError, SecretUnavailable
 from postbearer.keeping import source
 from postbearer.secret import Secret
 from support.configuration import COMPLETE
+from support.plugged import install
 
 CODE = """
 from postbearer import Secret, SecretUnavailable
@@ -34,12 +35,8 @@ class Safe:
 @pytest.fixture(autouse=True)
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The package, as an installer leaves it."""
-    folder = tmp_path / "site-packages"
-    about = folder / "strongroom-1.0.dist-info"
-    about.mkdir(parents=True)
-    (folder / "strongroom.py").write_text(CODE)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: strongroom\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text("[postbearer.secret_stores]\nstrong = strongroom:Safe\n")
+    entries = "[postbearer.secret_stores]\nstrong = strongroom:Safe\n"
+    folder = install(tmp_path / "site-packages", "strongroom", CODE, entries)
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setenv("SAFE_CODE", "0000")
 

@@ -10,6 +10,7 @@ from postbearer.assembly import Assembly
 from postbearer.errors import ConfigError
 from postbearer.keeping import StateFolder
 from postbearer.secret import Secret
+from support.plugged import install
 from support.tokenserver import TokenServer
 
 PACKAGE = """
@@ -47,12 +48,7 @@ broken = no_such_package:Thing
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An installed package that brings grants."""
-    site = tmp_path / "site"
-    about = site / "shop_of_vouchers-1.dist-info"
-    about.mkdir(parents=True)
-    (site / "shop_of_vouchers.py").write_text(PACKAGE)
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: shop-of-vouchers\nVersion: 1\n")
-    (about / "entry_points.txt").write_text(ENTRIES)
+    site = install(tmp_path / "site", "shop_of_vouchers", PACKAGE, ENTRIES)
     monkeypatch.syspath_prepend(site)
     return site
 

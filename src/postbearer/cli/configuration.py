@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
@@ -106,6 +106,7 @@ def unset(common: Common, name: str) -> None:
 def validate(common: Common) -> None:
     """Check the whole configuration, and name everything that is wrong."""
     configuration = common.configuration()
+    _validate_plugged(common, configuration)
     _validate_relay(common, configuration)
     warnings = configuration.warnings()
     accounts = sorted(configuration.settings.accounts)
@@ -126,6 +127,19 @@ def _warn_of_relay(common: Common) -> None:
     except ConfigError as error:
         for each in error.problems:
             warn(f"The relay would not start: {each.key}: {each.message}", each.hint)
+
+
+def _validate_plugged(common: Common, configuration: Configuration) -> None:
+    """Raise `ConfigError` for a grant of another package that cannot be loaded, or not with its settings."""
+    from postbearer.providers import GrantName
+
+    accounts = configuration.settings.accounts.items()
+    if plugged := [name for name, each in accounts if each.grant not in (None, *get_args(GrantName))]:
+        from postbearer.assembly import Assembly
+
+        assembly = Assembly.load(common.config)
+        for name in plugged:
+            assembly.account(name)
 
 
 def _validate_relay(common: Common, configuration: Configuration) -> None:

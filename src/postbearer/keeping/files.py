@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import BinaryIO
@@ -54,8 +55,13 @@ def whole_file(path: str, *, replace: bool = False) -> Iterator[BinaryIO]:
     """A new file for the owner alone, mode 0600, whose name appears once all of it is written and synced.
 
     Where the ``with`` block fails nothing is left. `replace` takes the place of a file that is there; without
-    it that is a `FileExistsError`. Raises `OSError`.
+    it that is a `FileExistsError`. What is no file, such as a pipe or a device, is written into. Raises
+    `OSError`.
     """
+    if replace and _is_special(path):
+        with open(path, "wb") as file:
+            yield file
+        return
     target = os.path.realpath(path) if replace else os.path.abspath(path)
     folder, name = os.path.split(target)
     scratch = os.path.join(folder, f".{name}.{secrets.token_hex(8)}")
@@ -73,6 +79,13 @@ def whole_file(path: str, *, replace: bool = False) -> Iterator[BinaryIO]:
         with suppress(FileNotFoundError):
             os.unlink(scratch)
     sync_folder(folder)
+
+
+def _is_special(path: str) -> bool:
+    try:
+        return not stat.S_ISREG(os.stat(path).st_mode)
+    except FileNotFoundError:
+        return False
 
 
 def sync_folder(folder: str) -> None:
