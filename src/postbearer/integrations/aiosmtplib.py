@@ -12,7 +12,10 @@ from __future__ import annotations
 import os
 from traceback import clear_frames
 
-import aiosmtplib
+from postbearer.integrations.needing import needing
+
+with needing("aiosmtplib", "aiosmtplib"):
+    import aiosmtplib
 
 from postbearer.errors import Disconnected, RemoteProtocolError, TimedOut
 from postbearer.integrations.identity import Identity, Peer, Who

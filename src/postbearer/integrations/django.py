@@ -14,9 +14,12 @@ from collections.abc import Sequence
 from email import message_from_bytes
 from typing import TYPE_CHECKING, Any
 
-from django.conf import settings
-from django.core.exceptions import ImproperlyConfigured
-from django.core.mail.backends.base import BaseEmailBackend
+from postbearer.integrations.needing import needing
+
+with needing("django", "Django"):
+    from django.conf import settings
+    from django.core.exceptions import ImproperlyConfigured
+    from django.core.mail.backends.base import BaseEmailBackend
 
 from postbearer.account import Account
 from postbearer.envelope import Envelope
