@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import subprocess
 import sys
@@ -82,6 +83,20 @@ def test_one_mailer_serves_one_event_loop_after_another(sandbox: Sandbox, counte
 
     assert asyncio.run(send()).queue_id != asyncio.run(send()).queue_id
     assert counted() == (2, 2, 1)
+
+
+def test_a_mailer_may_be_closed_in_another_event_loop(sandbox: Sandbox) -> None:
+    mailer = AsyncMailer(sandbox.account(), state="memory")
+    for _ in range(2):
+        asyncio.run(mailer.send(RAW, TO_YOU))
+        with pytest.warns(ResourceWarning):  # its connection is left with the loop it was made in
+            close_elsewhere(mailer)
+    assert len(sandbox.inbox.messages) == 2
+
+
+def close_elsewhere(mailer: AsyncMailer) -> None:
+    asyncio.run(mailer.close())
+    gc.collect()
 
 
 def test_threads_with_an_event_loop_each_share_the_token_by_the_state_folder(

@@ -98,6 +98,7 @@ def test_a_child_process_leaves_its_parents_connections_alone() -> None:
     assert decision.use is None
     assert decision.close == ()
     assert pool.size == 1
+    assert pool_with("a", "b").drain(home="child") == ()
 
 
 def test_when_to_look_again() -> None:

@@ -75,16 +75,17 @@ class Connections:
 
     async def close(self) -> None:
         """Close what is idle, and wait until everything that was to be closed is."""
+        self._settle_in()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        for entry in self._pool.drain():
+        for entry in self._pool.drain(self._home):
             self._close(entry)
         while self._closing:
             await asyncio.gather(*self._closing)
 
     def _settle_in(self) -> None:
-        """After a fork, or in another event loop, nothing of before is ours (see `Pool.request`)."""
+        """After a fork, or in another event loop, nothing of before is ours (see `Pool`)."""
         home = (os.getpid(), asyncio.get_running_loop())
         if home != self._home:
             self._home = home

@@ -77,14 +77,8 @@ class Pool(Generic[T]):
         return tuple(self._idle)
 
     def request(self, now: float, home: Hashable = None) -> Decision[T]:
-        """What to do for one message. ``open`` reserves a place: `opened` or `failed` must follow.
-
-        A different `home` (after a fork) drops everything: the connections are the parent's, and even
-        closing them politely would speak on its sockets.
-        """
-        if home != self._home:
-            self._home = home
-            self._idle, self._busy, self._opening = [], set(), 0
+        """What to do for one message. ``open`` reserves a place: `opened` or `failed` must follow."""
+        self._settle(home)
         close = self.sweep(now)
         if self._idle:
             entry = self._idle.pop()
@@ -134,10 +128,21 @@ class Pool(Generic[T]):
             self._idle = [entry for entry in self._idle if entry not in spent]
         return spent
 
-    def drain(self) -> tuple[Pooled[T], ...]:
+    def drain(self, home: Hashable = None) -> tuple[Pooled[T], ...]:
         """Take out all idle connections; the caller closes them."""
+        self._settle(home)
         idle, self._idle = tuple(self._idle), []
         return idle
+
+    def _settle(self, home: Hashable) -> None:
+        """A different `home` drops everything.
+
+        After a fork the connections are the parent's, and even closing them politely would speak on its
+        sockets; in another event loop nobody can wait for them.
+        """
+        if home != self._home:
+            self._home = home
+            self._idle, self._busy, self._opening = [], set(), 0
 
     def next_expiry(self) -> float | None:
         """When the first idle connection is spent; None without idle ones."""
