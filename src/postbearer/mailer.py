@@ -187,11 +187,14 @@ class AsyncMailer:
         return author if author and self.account.sender.permits(author) else self.account.address
 
     def _complete(self, header: Header) -> Header:
-        """Date and Message-ID where they are missing (RFC 6409 8.1, 8.3), and the sender rule."""
+        """Date and Message-ID where they are missing (RFC 6409 8.1, 8.3), and the sender rule.
+
+        What was set to something that is no date, `EmailMessage` has made empty.
+        """
         header = self.account.sender.apply(header)
-        if header.get("message-id") is None:
-            header = header.add("Message-ID", make_msgid(domain=Address.parse(self.account.address).domain))
-        return header if header.get("date") is not None else header.add("Date", formatdate(localtime=True))
+        if not header.get("message-id"):
+            header = header.set("Message-ID", make_msgid(domain=Address.parse(self.account.address).domain))
+        return header if header.get("date") else header.set("Date", formatdate(localtime=True))
 
     def _check_raw(self, content: Content, *, binary: bool) -> Header:
         if content.binary and not binary:

@@ -96,6 +96,14 @@ async def test_what_a_built_message_has_is_kept(sandbox: Sandbox) -> None:
     assert len(arrived.get_all("Date", [])) == len(arrived.get_all("Message-ID", [])) == 1
 
 
+async def test_a_date_that_is_none_is_replaced(sandbox: Sandbox) -> None:
+    async with mailer(sandbox) as sending:
+        await sending.send(message(Date="next week"))
+    arrived = message_from_bytes(sandbox.inbox.messages[-1].content, policy=default)
+    (date,) = arrived.get_all("Date", [])
+    assert date.datetime is not None
+
+
 async def test_bcc_gets_the_message_and_is_not_in_it(sandbox: Sandbox) -> None:
     built = message(Cc="Copy <copy@example.org>", Bcc="boss@example.org")
     async with mailer(sandbox) as sending:
