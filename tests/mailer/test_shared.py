@@ -245,8 +245,10 @@ def one_at_a_time(sandbox: Sandbox) -> Account:
     return at(sandbox.account(), server, limits=PoolLimits(connections=1))
 
 
-@pytest.mark.parametrize("warm", [False, True])
-async def test_l8_cancelled_at_any_await_the_mailer_stays_usable(sandbox: Sandbox, warm: bool) -> None:
+@pytest.mark.parametrize(("warm", "content"), [(False, RAW), (True, RAW), (True, RAW + b"\r\nx" * 300_000)])
+async def test_l8_cancelled_at_any_await_the_mailer_stays_usable(
+    sandbox: Sandbox, warm: bool, content: bytes
+) -> None:
     account = one_at_a_time(sandbox)
     place, ended = 0, False
     while not ended:
@@ -257,12 +259,13 @@ async def test_l8_cancelled_at_any_await_the_mailer_stays_usable(sandbox: Sandbo
                 await mailer.send(RAW, TO_YOU)
             before = len(sandbox.inbox.messages)
             try:
-                await cancelled_at(place, mailer.send(RAW, TO_YOU))
+                await cancelled_at(place, mailer.send(content, TO_YOU))
                 ended = True  # there is no such place any more
             except asyncio.CancelledError:
                 receipt = await mailer.send(RAW, TO_YOU)
                 assert sandbox.inbox.find(receipt.queue_id)
             assert 1 <= len(sandbox.inbox.messages) - before <= 2
+            assert {each.content.rstrip() for each in sandbox.inbox.messages} <= {RAW, content}  # whole ones
     assert place > (1 if warm else 8)
 
 
