@@ -35,6 +35,12 @@ def test_ten_callers_cost_one_token_request(ready: Home, sandbox: Sandbox) -> No
     assert sandbox.token_requests == before + 1
 
 
+def test_a_token_that_is_fetched_is_told_with_v(ready: Home) -> None:
+    first, again = ready.run("token", "sandbox", "-v"), ready.run("token", "sandbox", "-v")
+    assert "token fetched by client-credentials, good for 3600 s" in first.err
+    assert (again.out, again.err) == (first.out, "")
+
+
 def test_a_changed_configuration_never_gets_the_token_of_another(ready: Home, sandbox: Sandbox) -> None:
     assert ready.run("token", "sandbox").code == 0
     ready.write(sandbox.configuration().replace("file:", "env:NOT_SET_"))

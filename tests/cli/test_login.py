@@ -126,6 +126,20 @@ def test_once_signed_in_in_a_browser_the_account_sends(account: Home, postbearer
     assert postbearer_sandbox.inbox.messages[-1].username == ME
 
 
+def test_every_step_of_a_browser_is_told_with_v(account: Home, postbearer_sandbox: Sandbox) -> None:
+    with login(account, "-v") as one:
+        uri = re.escape(comes_back_to(url := one.url()))
+        approve(url)
+        ran = one.end()
+    steps = (
+        f"listening for the browser at {uri}\n",
+        f"a code came; asking {postbearer_sandbox.token_url} for the tokens\n",
+        r"token fetched by authorization-code, good for \d+ s\n",
+        f"kept, sealed, in {account.environ['POSTBEARER_STATE']}/tokens/sandbox\n",
+    )
+    assert re.search("(.*\n)*".join(steps), ran.err), ran.err
+
+
 def test_a_browser_that_is_there_opens_by_itself(account: Home) -> None:
     script = account.folder / "browser"
     code = (
@@ -366,13 +380,15 @@ def test_no_output_shows_a_secret(account: Home, postbearer_sandbox: Sandbox) ->
 def test_a_code_is_typed_elsewhere(home: Home, postbearer_sandbox: Sandbox, grant: str) -> None:
     configure(home, postbearer_sandbox, grant)
     how = ["--device"] if grant == "authorization-code" else []
-    with login(home, *how, "--timeout", "3m") as one:
+    with login(home, *how, "--timeout", "3m", "-v") as one:
         code = one.read_until("Open .*").split()[-1]
+        assert f"asking {postbearer_sandbox.url}/device" in one.shown
         assert f"{postbearer_sandbox.url}/device" in one.shown
         one.read_until("Waiting for you, 3 min at most.")
         postbearer_sandbox.authorization.approve(code, ME)
         ran = one.end()
     assert ran.code == 0, ran.err
+    assert f"token fetched by {grant}, good for" in ran.err
     assert sends(home).code == 0
 
 

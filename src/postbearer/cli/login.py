@@ -12,11 +12,13 @@ from urllib.parse import urlsplit
 
 import click
 
+from postbearer.cli.listening import Listener
 from postbearer.cli.options import Common, common_options, duration, json_option, pass_common
 from postbearer.cli.output import print_json, printable, warn
 from postbearer.cli.shown import age
 from postbearer.cli.waking import wake_relay
 from postbearer.errors import ConfigError, GrantRefused, TokenUnavailable, UsageError
+from postbearer.observer import TokenFetched
 
 if TYPE_CHECKING:
     from postbearer.account import Account
@@ -66,7 +68,7 @@ def command(common: Common, /, account: str, **given: Any) -> None:
         with _alone(store, account):
             located = asyncio.run(_located(chosen, person, device=given["device"]))
             grant = _grant(located, **{way: given[way] for way in ("paste", "device", "port")})
-            _Login(located, grant, store, clock).run(**given)
+            _Login(located, grant, store, clock, common.verbose).run(**given)
     woken = wake_relay(account)
     if common.as_json:
         print_json({"account": account, "signed_in": True})
@@ -145,6 +147,7 @@ class _Login:
     grant: PersonGrant
     store: TokenFile
     clock: Clock
+    verbose: bool
 
     def run(
         self, *, paste: bool, device: bool, port: int | None, no_browser: bool, timeout: float | None
@@ -179,12 +182,24 @@ class _Login:
     async def _keep(self, answer: TokenAnswer) -> None:
         from postbearer.oauth import keep_sign_in
 
+        scope = answer.scope or " ".join(self.grant.scopes)
+        fetched = TokenFetched(self.account.name, self.grant.name, answer.lifetime, scope)
+        Listener(verbose=self.verbose).notice(fetched)
         await keep_sign_in(self.store, answer, now=self.clock.now(), margin=self.account.refresh_margin)
+        self._step(f"kept, sealed, in {self.store.path}")
+
+    def _redeeming(self) -> None:
+        self._step(f"a code came; asking {self.account.endpoint.url} for the tokens")
+
+    def _step(self, text: str) -> None:
+        if self.verbose:
+            _say(text)
 
     async def _by_device(self, timeout: float | None) -> None:
         from postbearer.oauth import DeviceSignIn
 
         one = DeviceSignIn(self.grant, self.account.endpoint, self.clock, self.account.name)
+        self._step(f"asking {self.grant.device_url} for a code")
         try:
             async with asyncio.timeout(timeout):
                 answer = await one.run(lambda invitation: _show_code(invitation, timeout))
@@ -206,6 +221,7 @@ class _Login:
         except TimeoutError:
             raise self._late(f"Nothing was pasted within {timeout:g} s.") from None
         code = one.reader.pasted(text)
+        self._redeeming()
 
         async def redeem() -> None:
             await self._keep(await one.redeem(code))
@@ -217,6 +233,7 @@ class _Login:
         from postbearer.oauth import CodeSignIn
 
         listener, uri = bound(grant.redirect_uri, port)
+        self._step(f"listening for the browser at {uri}")
         with listener:
             one = CodeSignIn(grant, self.account.endpoint, self.clock, self.account.name, uri)
             path = urlsplit(uri).path or "/"
@@ -228,7 +245,9 @@ class _Login:
                 if not opened:
                     port = listener.getsockname()[1]
                     _say(f"From another machine: ssh -L {port}:127.0.0.1:{port} …; or use --paste.")
-                await self._keep(await one.redeem(await waiting.code(timeout)))
+                code = await waiting.code(timeout)
+                self._redeeming()
+                await self._keep(await one.redeem(code))
 
 
 def _as(grant: AuthorizationCode) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from postbearer.cli.listening import Listener
 from postbearer.cli.options import Common, common_options, json_option, pass_common
 from postbearer.cli.output import print_json
 from postbearer.errors import ConfigError
@@ -43,7 +44,8 @@ def _of_configuration(common: Common, account: str) -> dict[str, Any]:
     from postbearer.oauth import handed_out
     from postbearer.tokens import token_source
 
-    token = token_source(account, config=common.config).token_blocking()
+    observer = Listener(verbose=common.verbose)
+    token = token_source(account, config=common.config, observer=observer).token_blocking()
     return handed_out(token, account, time.monotonic())
 
 
