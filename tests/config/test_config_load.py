@@ -353,6 +353,12 @@ def test_an_error_found_later_still_knows_its_line(written: Write) -> None:
     assert error.key == "accounts.alerts.client-secret"
 
 
+def test_a_table_that_nothing_reads_yet_is_told(written: Write) -> None:
+    (warning,) = load(written(COMPLETE + '[http]\nlisten = ["127.0.0.1:8025"]\n'), {}).warnings()
+    assert (warning.key, "nothing reads it yet" in warning.message) == ("http", True)
+    assert warning.line == len(COMPLETE.splitlines()) + 1
+
+
 def test_a_file_that_is_not_there_yet_is_told_and_no_error(written: Write) -> None:
     path = written(COMPLETE + 'ca-file = "ca.pem"\n')
     (warning,) = load(path, {}).warnings()

@@ -26,6 +26,7 @@ from postbearer.errors import ConfigError, ConfigErrors
 from postbearer.providers import Preset
 
 SCHEMA: types.Type = types.type_info(Settings)
+_RESERVED = ("http", "vault")
 _PLACE = re.compile(r" \(at line (\d+), column \d+\)| \(at end of document\)")
 
 
@@ -60,6 +61,11 @@ class Configuration:
         found = [problem for name, account in accounts for problem in doubts(name, account, folder)]
         for name, table in self.settings.secret_stores.items():
             found += store_doubts(name, table)
+        found += [
+            Problem((table,), "is reserved: it is checked, and nothing reads it yet", "Take it out for now.")
+            for table in _RESERVED
+            if table in self.data
+        ]
         found += notify_doubts(self.settings.notify, self.settings.accounts)
         return tuple(self.error(problem.path, problem.message, hint=problem.hint) for problem in found)
 
