@@ -56,6 +56,21 @@ def test_what_runs_out_is_shown_with_the_remedy(home: Home, postbearer_sandbox: 
     assert "! Make a new one at the provider" in checked.out
 
 
+def test_no_relay_is_needed_to_look(home: Home, postbearer_sandbox: Sandbox) -> None:
+    home.write(f"{postbearer_sandbox.configuration()}client-secret-expires = {in_days(12)}\n")
+    queue = home.folder / "state" / "spool.db"
+    home.environ["POSTBEARER_STATE"] = str(queue.parent)
+    listed, shown = home.run("accounts", "--json"), home.run("accounts", "show", "sandbox")
+    assert listed.code == 0, listed.err
+    (told,) = json.loads(listed.out)["accounts"]
+    assert (told["name"], told["state"], told["counts"]) == ("sandbox", "ready", {})
+    assert "the client secret: 20" in shown.out
+    assert f"note: There is no queue at {queue}" in listed.err
+    assert home.run("accounts", "pause", "sandbox").code == 78  # there is nowhere to keep that
+    assert home.run("accounts", "show", "sandbx").code == 64
+    assert not queue.exists()
+
+
 def test_an_account_that_nobody_has_signed_in_for_says_so(home: Home, postbearer_sandbox: Sandbox) -> None:
     text = postbearer_sandbox.configuration()
     device = postbearer_sandbox.describe()["device_url"]

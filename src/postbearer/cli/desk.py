@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from postbearer.cli.extras import need_relay
-from postbearer.cli.output import warn
+from postbearer.cli.output import note, warn
 from postbearer.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
@@ -29,9 +29,12 @@ if TYPE_CHECKING:
     from postbearer.forecast import Facts
     from postbearer.keeping import StateFolder
     from postbearer.operations import Operations
+    from postbearer.store import Spool
     from postbearer.submission import ControlClient
 
 T = TypeVar("T")
+_ELSEWHERE = "If the relay's state folder is another, set POSTBEARER_STATE."
+_WITHOUT_QUEUE = ("accounts.list", "accounts.show")  # what can be told of accounts that only send by hand
 
 
 class Desk(Protocol):
@@ -64,7 +67,8 @@ class Database:
     def call(self, act: str, /, **given: Any) -> Any:
         from postbearer.submission import perform
 
-        return self._do(lambda operations: perform(operations, act, given))
+        bare = act in _WITHOUT_QUEUE
+        return self._do(lambda operations: perform(operations, act, given), bare=bare)
 
     def export(self) -> Iterator[dict[str, Any]]:
         """Read piece by piece, by an event loop that runs from one record to the next."""
@@ -80,9 +84,9 @@ class Database:
     def import_(self, records: Iterable[bytes]) -> int:
         return self._do(lambda operations: operations.import_(_parsed(records)), new=True)
 
-    def _do(self, work: Callable[[Operations], Awaitable[T]], *, new: bool = False) -> T:
+    def _do(self, work: Callable[[Operations], Awaitable[T]], *, new: bool = False, bare: bool = False) -> T:
         async def whole() -> T:
-            operations, close = await self._opened(new=new)
+            operations, close = await self._opened(new=new, bare=bare)
             try:
                 return await work(operations)
             finally:
@@ -91,29 +95,38 @@ class Database:
         return asyncio.run(whole())
 
     async def _opened(
-        self, *, new: bool = False
+        self, *, new: bool = False, bare: bool = False
     ) -> tuple[Operations, Callable[[], Coroutine[Any, Any, None]]]:
-        need_relay()
         from postbearer.clock import SystemClock
         from postbearer.operations import Operations
-        from postbearer.store import SqliteSpool
 
-        if not new and not self._path.exists():
+        clock, assembly = SystemClock(), self._assembly
+        spool = await self._queue(clock, new=new, bare=bare and assembly is not None)
+        if assembly is None:
+            return Operations(spool, clock), spool.close
+        foresee = partial(_foresee, assembly, clock)
+        return Operations(spool, clock, None, assembly.names, foresee), spool.close
+
+    async def _queue(self, clock: Clock, *, new: bool, bare: bool) -> Spool:
+        """The queue, made if it may be `new`, or an empty one in memory where none is needed: `bare`."""
+        from postbearer.store import MemorySpool, SqliteSpool
+
+        there = self._path.exists()
+        if bare and not there:
+            note(f"There is no queue at {self._path}: this is what the configuration tells.", _ELSEWHERE)
+            return MemorySpool(clock)
+        need_relay()
+        if not new and not there:
             raise ConfigError(
                 f"No relay runs, and there is no queue at {self._path}.",
-                hint="Start one by: postbearer serve. If its state folder is another, set POSTBEARER_STATE.",
+                hint=f"Start one by: postbearer serve. {_ELSEWHERE}",
             )
-        clock = SystemClock()
         # Whoever only looks need not care whether the disk survives: `serve` does.
         spool = SqliteSpool(self._path, clock=clock, allow_ephemeral=True)
         found = await spool.open()
         if found.restored:  # the relay will find it in order, and say nothing
             warn(found.what_is_held)
-        assembly = self._assembly
-        if assembly is None:
-            return Operations(spool, clock), spool.close
-        foresee = partial(_foresee, assembly, clock)
-        return Operations(spool, clock, None, assembly.names, foresee), spool.close
+        return spool
 
 
 def _spool(common: Common, state: StateFolder) -> tuple[Path, Assembly | None]:
