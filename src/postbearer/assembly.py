@@ -89,7 +89,7 @@ class Assembly:
             if error.file or not error.key:  # it has its place, or is about nothing of the account's
                 raise
             key = f"accounts.{name}.{error.key}"
-            raise self.configuration.error(key, error.message, hint=error.hint) from None
+            raise self.configuration.error(key, error.message, hint=error.hint) from error.__cause__
 
     def token_source(
         self, name: str, *, clock: Clock | None = None, observer: Observer | None = None

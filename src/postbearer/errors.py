@@ -20,7 +20,8 @@
     │  ├─ TokenUnavailable        transient: ask again later                       → nobody
     │  ├─ GrantRefused            a person must act: consent, secret, permission   → person
     │  ├─ CredentialRefused       the mail server refused a fresh token            → person
-    │  └─ MechanismMissing        the mail server offers no way to give a token    → person
+    │  ├─ MechanismMissing        the mail server offers no way to give a token    → person
+    │  └─ PlugInFailed            a grant of another package has a defect          → its author
     ├─ SecretError                which reference could not be read, and why (never the value)
     │  └─ SecretUnavailable       its store did not answer: ask again later        → nobody
     ├─ Rejected                   no recipient was accepted; one outcome each
@@ -232,6 +233,10 @@ class MechanismMissing(CredentialError):
     ) -> None:
         super().__init__(message, account=account, hint=hint)
         self.offered = offered
+
+
+class PlugInFailed(CredentialError):
+    """A grant of another package has a defect: an error that it does not know itself, or no token."""
 
 
 class SecretError(PostbearerError):

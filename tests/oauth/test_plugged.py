@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from postbearer.assembly import Assembly
-from postbearer.errors import ConfigError
+from postbearer.errors import ConfigError, PlugInFailed
 from postbearer.keeping import StateFolder
+from postbearer.oauth import CachedSource, Endpoint, Exchange, GrantContext, TokenAnswer, TokenGrant
 from postbearer.secret import Secret
+from postbearer.testing import ManualClock
 from support.plugged import install
 from support.tokenserver import TokenServer
 
@@ -103,3 +105,27 @@ def test_what_is_wrong_with_it_is_named(
     if key:
         assert isinstance(caught.value, ConfigError)
         assert f"accounts.alerts.{key}" in str(caught.value)
+
+
+class Meter(TokenGrant):
+    """Takes one coin, and breaks from then on."""
+
+    name = "meter"
+
+    def __init__(self) -> None:
+        self.coins = ["canary"]
+
+    def request(self, context: GrantContext) -> Exchange:
+        yield from ()
+        return TokenAnswer(Secret(self.coins.pop()), lifetime=3600)
+
+
+async def test_the_last_token_outlives_a_defect(clock: ManualClock) -> None:
+    source = CachedSource(Meter(), Endpoint("http://127.0.0.1:9/token"), account="alerts", clock=clock)
+    first = await source.token()
+    clock.advance(3590)
+    assert await source.token() == first
+    clock.advance(20)
+    with pytest.raises(PlugInFailed, match=r"Meter\) of alerts has a defect: IndexError\.") as caught:
+        await source.token()
+    assert isinstance(caught.value.__cause__, IndexError)

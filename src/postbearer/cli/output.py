@@ -51,7 +51,7 @@ def report(error: BaseException, *, as_json: bool, verbose: bool) -> Exit:
     if isinstance(error, KeyboardInterrupt):
         print(file=sys.stderr)
         return code
-    if code is Exit.BUG:
+    if code is Exit.BUG and not isinstance(error, PostbearerError):
         return _defect(error, as_json=as_json, verbose=verbose)
     if as_json:
         print_json({"error": describe(error)})
@@ -126,8 +126,7 @@ def _line(name: str, message: str, hint: str) -> None:
 
 
 def _defect(error: BaseException, *, as_json: bool, verbose: bool) -> Exit:
-    plug_in = _plug_in_of(error)
-    message = f"This is a defect in {plug_in or 'postbearer'} ({type(error).__name__})."
+    message = f"This is a defect in postbearer ({type(error).__name__})."
     hint = "" if verbose else "Run the same with -v to see the traceback, and report it."
     if as_json:
         print_json({"error": {"type": "Defect", "message": message, "hint": hint, "exit": int(Exit.BUG)}})
@@ -136,21 +135,6 @@ def _defect(error: BaseException, *, as_json: bool, verbose: bool) -> Exit:
     if verbose:
         _show_traceback(error)
     return Exit.BUG
-
-
-def _plug_in_of(error: BaseException) -> str:
-    """The plug-in in whose code `error` came up, if it was one's."""
-    from importlib.metadata import entry_points
-
-    passed = {
-        str(frame.f_globals.get("__name__", "")).partition(".")[0]
-        for frame, _ in traceback.walk_tb(error.__traceback__)
-    }
-    for group in ("postbearer.grants", "postbearer.secret_stores"):
-        for entry in entry_points(group=group):
-            if entry.module.partition(".")[0] in passed:
-                return f"the plug-in {entry.name} ({entry.value})"
-    return ""
 
 
 def _show_traceback(error: BaseException) -> None:

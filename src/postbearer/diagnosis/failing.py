@@ -13,6 +13,7 @@ from postbearer.errors import (
     CredentialError,
     GrantRefused,
     NetworkError,
+    PlugInFailed,
     PostbearerError,
     ProtocolError,
     Rejected,
@@ -86,7 +87,7 @@ def _kind(error: PostbearerError, verdict: Verdict) -> Failure:
         return Failure.CONFIGURATION
     if isinstance(error, TokenUnavailable | SecretUnavailable | BudgetSpent | StoreError):
         return Failure.TRANSIENT
-    if isinstance(error, ConfigError | SecretError | UsageError):
+    if isinstance(error, ConfigError | PlugInFailed | SecretError | UsageError):
         return Failure.CONFIGURATION
     if isinstance(error, GrantRefused):
         return Failure.CONFIGURATION if error.configuration or verdict.configuration else Failure.REFUSED

@@ -125,7 +125,9 @@ def _find(scheme: str, named: Mapping[str, SecretStore]) -> SecretStore | None:
         module, _, name = _BUILT_IN[scheme].partition(":")
         return cast(SecretStore, getattr(import_module(module), name))
     for entry in _plug_ins().select(name=scheme):
-        return _plugged(entry.load, scheme)
+        from postbearer.keeping.plugged import plugged
+
+        return plugged(entry)
     return None
 
 
@@ -133,17 +135,6 @@ def _plug_ins() -> EntryPoints:
     from importlib.metadata import entry_points  # slow to import, and most references need no plug-in
 
     return entry_points(group=GROUP)
-
-
-def _plugged(load: object, scheme: str) -> SecretStore:
-    try:
-        return cast(SecretStore, load())  # type: ignore[operator]  # EntryPoint.load is untyped
-    except Exception as error:  # a plug-in may fail in any way when it is imported
-        raise SecretError(
-            f"The secret store {scheme}: could not be loaded: {type(error).__name__}: {error}",
-            reference=f"{scheme}:…",
-            hint="Install what it needs, or remove it.",
-        ) from error
 
 
 def incomplete(reference: str, shape: str) -> SecretError:

@@ -7,10 +7,12 @@ from collections.abc import Collection, Mapping
 from importlib.metadata import EntryPoint
 from typing import cast
 
-from postbearer.errors import ConfigError
-from postbearer.oauth.grants import Grant, TokenGrant
+from postbearer.errors import ConfigError, PlugInFailed, PostbearerError
+from postbearer.oauth.grants import Exchange, Grant, GrantContext, TokenGrant
+from postbearer.oauth.token import TokenAnswer
 
 GROUP = "postbearer.grants"
+_REPORT = "Report it to whoever wrote it; with -v its traceback is shown."
 
 
 def plugged_grants() -> Collection[str]:
@@ -36,7 +38,37 @@ def plugged_grant(name: str, settings: Mapping[str, object]) -> Grant:
             key="grant-settings",
             hint=f"It is made as {name}{inspect.signature(kind)}.",
         ) from None
-    return cast(Grant, kind(**given))
+    try:
+        return cast(Grant, kind(**given))
+    except PostbearerError:
+        raise
+    except Exception as error:  # likewise, and its text may hold what it was given
+        raise ConfigError(
+            f"The grant {name} ({entry.value}) could not be made: {type(error).__name__}.",
+            key="grant",
+            hint=f"If grant-settings are right, it has a defect. {_REPORT}",
+        ) from error
+
+
+def guarded(grant: Grant, context: GrantContext) -> Exchange:
+    """`grant.request`. What is unforeseen in code that is not ours is a `PlugInFailed`."""
+    try:
+        answer = yield from grant.request(context)
+        if not isinstance(answer, TokenAnswer):
+            raise TypeError("no TokenAnswer was returned")
+    except PostbearerError:
+        raise
+    except Exception as error:
+        kind = type(grant)
+        if kind.__module__.partition(".")[0] == __name__.partition(".")[0]:
+            raise
+        raise PlugInFailed(
+            f"The grant {grant.name} ({kind.__module__}:{kind.__qualname__}) of "
+            f"{context.account or 'the account'} has a defect: {type(error).__name__}.",
+            account=context.account,
+            hint=_REPORT,
+        ) from error
+    return answer
 
 
 def _loaded(entry: EntryPoint) -> type[TokenGrant]:
@@ -52,6 +84,8 @@ def _loaded(entry: EntryPoint) -> type[TokenGrant]:
         raise ConfigError(
             f"What {entry.value} brings as the grant {entry.name} is no subclass of TokenGrant.", key="grant"
         )
+    if not callable(getattr(kind, "request", None)):
+        raise ConfigError(f"The grant {entry.name} ({entry.value}) has no method request.", key="grant")
     return kind
 
 

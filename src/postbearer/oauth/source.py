@@ -17,6 +17,8 @@ from postbearer.clock import Clock, SystemClock
 from postbearer.errors import (
     CredentialError,
     GrantRefused,
+    PlugInFailed,
+    PostbearerError,
     SecretError,
     StoreError,
     TokenUnavailable,
@@ -28,6 +30,7 @@ from postbearer.oauth.flight import Flight
 from postbearer.oauth.grants import Grant, GrantContext
 from postbearer.oauth.inputs import read_secrets
 from postbearer.oauth.person import PersonGrant
+from postbearer.oauth.plugged import guarded
 from postbearer.oauth.store import GrantStore, Kept, MemoryStore, basis, digest
 from postbearer.oauth.token import Token, TokenAnswer
 from postbearer.observer import Observer, Silent, TokenFetched, Warned
@@ -98,7 +101,8 @@ class CachedSource:
         """A token that may be used now.
 
         Raises `TokenUnavailable` when it may work later, `GrantRefused` when a person must act,
-        `SecretError` and `StoreError` when what is needed for asking cannot be read.
+        `PlugInFailed` when a grant of another package has a defect, and `SecretError` and `StoreError`
+        when what is needed for asking cannot be read.
         """
         token, now = self._token, self._clock.monotonic()
         if token is not None:
@@ -157,7 +161,7 @@ class CachedSource:
     async def _renew(self) -> Token:
         try:
             token = await self._obtain()
-        except (TokenUnavailable, SecretError, StoreError) as error:
+        except (PlugInFailed, TokenUnavailable, SecretError, StoreError) as error:
             return self._outlive(error)
         self._not_json = 0
         self._token, self._refused = token, None
@@ -171,7 +175,7 @@ class CachedSource:
         self._token, self._refused = token, None
         return token
 
-    def _outlive(self, error: TokenUnavailable | SecretError | StoreError) -> Token:
+    def _outlive(self, error: PostbearerError) -> Token:
         """Refresh early, fail late: a token that still lives is good enough while renewal fails."""
         now = self._clock.monotonic()
         if isinstance(error, TokenUnavailable):
@@ -284,7 +288,7 @@ class CachedSource:
 
     async def _ask(self, context: GrantContext, kept: Kept) -> Token:
         asked = (self._clock.monotonic(), self._clock.now())
-        exchange = self._grant.request(context)
+        exchange = guarded(self._grant, context)
         try:
             request = next(exchange)
             while True:

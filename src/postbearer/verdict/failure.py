@@ -29,6 +29,7 @@ FINDINGS: dict[type[PostbearerError], str] = {
     errors.TokenUnavailable: "token-unavailable",
     errors.GrantRefused: "grant-refused",
     errors.CredentialRefused: "credential-refused",
+    errors.PlugInFailed: "plug-in-failed",
     errors.SecretError: "secret-unreadable",
     errors.SecretUnavailable: "secret-unavailable",
     errors.ConfigError: "configuration",
@@ -77,7 +78,7 @@ def _found(finding: str, error: PostbearerError, phase: Phase, rules: Sequence[R
     if rule is None:
         return of(Klass.SOON, scope_of(phase), error.message, error.hint)
     verdict = by_rule(rule, phase)
-    if isinstance(error, errors.SecretError):  # only it knows which secret, in which store
+    if isinstance(error, errors.SecretError | errors.PlugInFailed):  # only it knows which, and where
         verdict = replace(verdict, cause=error.message)
     return replace(verdict, remedy=error.hint) if error.hint else verdict
 
