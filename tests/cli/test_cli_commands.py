@@ -115,6 +115,17 @@ def test_a_reference_is_tested_without_showing_the_secret(home: Home, reference:
     assert (ran.err == "") is (code == 0)
 
 
+def test_a_second_line_is_told_before_a_server_refuses_it(home: Home) -> None:
+    home.write(COMPLETE.replace("env:ALERTS_SECRET", "command:printf 'canary-1\\\\nuser: me\\\\n'"))
+    refused = home.run("secret", "test", "accounts.alerts.client-secret")
+    assert refused.code == 78
+    assert "client-secret has more than one line." in refused.err
+    told = home.run("secret", "test", "command:printf 'canary-1\\nuser: me\\n'")
+    assert told.code == 0
+    assert "note: It has 2 lines." in told.err
+    assert "canary" not in (refused.err + told.err).replace("command:printf 'canary-1", "")
+
+
 def test_a_reference_to_a_named_store_is_tested_too(home: Home) -> None:
     (home.folder / "secret").write_text("canary-value\n")
     named = home.config.read_text().replace('"env:ALERTS_SECRET"', f'"safe:{home.folder / "secret"}"')

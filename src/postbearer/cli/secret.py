@@ -10,7 +10,7 @@ import click
 
 from postbearer.cli.groups import Group
 from postbearer.cli.options import Common, common_options, json_option, pass_common
-from postbearer.cli.output import print_json
+from postbearer.cli.output import note, print_json
 from postbearer.errors import ConfigError, SecretError, UsageError
 from postbearer.secret import Secret
 
@@ -56,14 +56,18 @@ def test(common: Common, reference: str) -> None:
     """
     import asyncio
 
-    source = _source(common, reference)
-    secret = asyncio.run(source.read())
+    from postbearer.oauth import read_secret
+
+    source, field = _source(common, reference)
+    secret = asyncio.run(read_secret(field, source))
     if not secret:
         raise SecretError(f"{source.reference} is empty.", reference=source.reference)
     if common.as_json:
         print_json({"readable": True, "reference": source.reference})
     else:
         click.echo(f"{source.reference} can be read.")
+    if not field and (breaks := secret.reveal().count("\n")):
+        note(f"It has {breaks + 1} lines.", "Keys and certificates do; client secrets and passwords not.")
 
 
 @command.command("rotate-key")
@@ -123,22 +127,23 @@ def _given(prompt: str = "Secret", *, confirmed: bool = False) -> Secret:
     return Secret(text)
 
 
-def _source(common: Common, reference: str) -> SecretSource:
-    """The source for a reference, or for the reference that a key of the configuration holds."""
+def _source(common: Common, reference: str) -> tuple[SecretSource, str]:
+    """The source for a reference, or for the reference that a key of the configuration holds, and which."""
     from postbearer.keeping import StateFolder, is_reference, source
 
     if is_reference(reference):
-        return source(reference, base=Path.cwd(), state=StateFolder())
+        return source(reference, base=Path.cwd(), state=StateFolder()), ""
     from postbearer.assembly import Assembly
 
     assembly = Assembly.load(common.config)
     if ":" in reference:  # of a store that the configuration names
-        return assembly.secret_source(reference)
+        return assembly.secret_source(reference), ""
     from postbearer.config import key_path
 
     value: Any = assembly.configuration.data
-    for part in key_path(reference):
+    path = key_path(reference)
+    for part in path:
         value = value.get(part) if isinstance(value, dict) else None
     if not isinstance(value, str):
         raise ConfigError("This key is not set.", key=reference, file=assembly.configuration.path)
-    return assembly.secret_source(value)
+    return assembly.secret_source(value), str(path[-1]).replace("-", "_")
