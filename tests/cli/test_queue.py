@@ -229,6 +229,12 @@ def test_an_export_is_whole_or_not_there(home: Home, state: Path) -> None:
     assert file.read_text() == "an earlier one"
 
 
+def test_an_export_to_a_full_disk_says_so(home: Home, state: Path) -> None:
+    stopped(state)
+    full = home.run("queue", "export", "/dev/full")
+    assert (full.code, "No space left" in full.err, "Make room there" in full.err) == (73, True, True)
+
+
 def test_an_export_goes_into_a_pipe_and_does_not_replace_it(home: Home, state: Path) -> None:
     stopped(state)
     pipe = home.folder / "pipe"
