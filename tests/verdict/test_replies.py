@@ -314,6 +314,13 @@ def test_no_250_breaks_the_search_for_an_id(line: bytes) -> None:
         ("HTTP/1.1 429 Too Many Requests", "generic/throttled"),
         ("5.7.705 Access denied, tenant has exceeded threshold", "microsoft/tenant-threshold"),
         ("ssl.SSLCertVerificationError: certificate verify failed: Hostname mismatch", "generic/certificate"),
+        ("[SSL: CERTIFICATE_VERIFY_FAILED] certificate has expired (_ssl.c:1)", "generic/certificate-time"),
+        ("certificate verify failed: self-signed certificate in chain", "generic/certificate-issuer"),
+        ("the certificate hasn't got a known issuer.", "generic/certificate-issuer"),
+        (
+            "tls: x509: certificate signed by unknown authority",
+            "generic/certificate-issuer",
+        ),
         (
             "554-5.2.252 SendAsDenied; a@example.org\n554 5.2.252 not allowed to send as b",
             "microsoft/send-as-denied",
