@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from postbearer.engine.intake import Intaking as Intaking
     from postbearer.engine.intake import Submission as Submission
     from postbearer.engine.outlet import Outlet as Outlet
+    from postbearer.engine.pauses import BY_HAND as BY_HAND
     from postbearer.engine.places import Idle as Idle
     from postbearer.engine.queue_id import new_id as new_id
     from postbearer.engine.route import Route as Route
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from postbearer.engine.steady import FlooredClock as FlooredClock
     from postbearer.engine.terms import Road as Road
     from postbearer.engine.terms import Terms as Terms
-    from postbearer.engine.worker import BY_HAND as BY_HAND
     from postbearer.engine.worker import Worker as Worker
 
 _EXPORTS = {
@@ -36,13 +36,14 @@ _EXPORTS = {
     "clients": ["Client"],
     "intake": ["Intake", "IntakeSettings", "Intaking", "Submission"],
     "outlet": ["Outlet"],
+    "pauses": ["BY_HAND"],
     "places": ["Idle"],
     "queue_id": ["new_id"],
     "route": ["Route", "RouteRule", "Router"],
     "schedule": ["RetryPolicy"],
     "steady": ["FlooredClock"],
     "terms": ["Road", "Terms"],
-    "worker": ["BY_HAND", "Worker"],
+    "worker": ["Worker"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

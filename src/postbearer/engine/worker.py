@@ -16,13 +16,13 @@ from postbearer.engine.attempting import Attempting, Rules
 from postbearer.engine.lanes import Rota
 from postbearer.engine.lateness import warn_late
 from postbearer.engine.outlet import Outlet
-from postbearer.engine.settle import NEXT_PROBE, Ending, Fate, Stop
+from postbearer.engine.pauses import BY_HAND, Pauses
+from postbearer.engine.settle import Ending, Fate
 from postbearer.engine.terms import Road
-from postbearer.errors import PostbearerError, StoreError, UsageError
-from postbearer.observer import AccountPaused, AccountResumed, Observer, Warned
+from postbearer.errors import PostbearerError, StoreError
+from postbearer.observer import Observer, Warned
 from postbearer.store import Claimed, Lane, Pause, Priority, Spool, Status
 
-BY_HAND = "Paused by hand."
 LONGEST_WAIT = 2 * 86_400.0  # a due time further away than any wait is the trace of a clock set back
 LOOK_AGAIN = 300.0  # seconds after which a clock that was set is noticed
 
@@ -48,6 +48,7 @@ class Worker:
         self._observer = observer
         self._keep = keep
         self._outlets = {name: Outlet(road, clock) for name, road in roads.items()}
+        self._pauses = Pauses(spool, clock, observer, self._outlets)
         self._attempting = Attempting(spool, clock, observer, rules)
         self._rota = Rota()
         self._wake = asyncio.Event()
@@ -91,7 +92,9 @@ class Worker:
         while not self._stopping:
             self._wake.clear()
             try:
-                ready = ready or await self._remember()
+                if not ready:
+                    await self._pauses.remember()
+                    ready = True
                 until = await self._round()
                 self._troubles = 0
             except StoreError as error:
@@ -99,13 +102,6 @@ class Worker:
                 self._observer.notice(Warned("", f"The queue cannot be read or written: {error}"))
                 until = self._clock.now() + min(30.0, 2.0**self._troubles)
             await self._wait(until)
-
-    async def _remember(self) -> bool:
-        """Take up the pauses of an earlier run."""
-        for pause in await self._spool.pauses():
-            if pause.account in self._outlets:
-                self._outlets[pause.account].pause = pause
-        return True
 
     def wake(self) -> None:
         """There may be something to do."""
@@ -143,6 +139,7 @@ class Worker:
         """
         self._attempting.rules = rules
         before, self._outlets = self._outlets, {}
+        self._pauses.outlets = self._outlets
         for name, road in roads.items():
             old = before.pop(name, None)
             same = old is not None and old.road.terms == road.terms
@@ -172,19 +169,11 @@ class Worker:
 
     async def pause(self, account: str) -> None:
         """Stop an account until `resume`. Raises `UsageError`, `StoreError`."""
-        outlet = self._outlet(account)
-        outlet.pause = Pause(account=account, since=self._clock.now(), reason=BY_HAND)
-        await self._spool.pause(outlet.pause)
-        self._observer.notice(AccountPaused(account, reason=BY_HAND))
+        await self._pauses.by_hand(account)
 
     async def resume(self, account: str) -> bool:
         """Let an account send again; False if it was not paused. Raises `UsageError`, `StoreError`."""
-        outlet = self._outlet(account)
-        outlet.pause = None
-        outlet.went_well()
-        resumed = await self._spool.resume(account)
-        if resumed:
-            self._observer.notice(AccountResumed(account))
+        resumed = await self._pauses.resume(account)
         self.wake()
         return resumed
 
@@ -193,27 +182,20 @@ class Worker:
 
         False if it is not paused, or by hand. Raises `UsageError`.
         """
-        outlet = self._outlet(account)
-        if outlet.pause is None or outlet.pause.reason == BY_HAND:
-            return False
-        outlet.pause = replace(outlet.pause, probe=self._clock.now())
-        self.wake()
-        return True
+        again = self._pauses.try_again(account)
+        if again:
+            self.wake()
+        return again
 
     async def refused(self, account: str, error: PostbearerError) -> None:
         """Its sign-in met `error` beside the queue: it pauses, if a message would have made it pause.
 
         Raises `UsageError`, `StoreError`.
         """
-        outlet = self._outlet(account)
+        outlet = self._pauses.outlet(account)
         stop = self._attempting.judge(outlet).refusal(error)
         if stop is not None and outlet.pause is None:
-            await self._stop(outlet, stop)
-
-    def _outlet(self, account: str) -> Outlet:
-        if account not in self._outlets:
-            raise UsageError(f"There is no account {account!r}.", hint="`postbearer accounts` lists them.")
-        return self._outlets[account]
+            await self._pauses.stop(outlet, stop)
 
     # What is next ---------------------------------------------------------------------------
 
@@ -342,7 +324,7 @@ class Worker:
             self._marking.add(asyncio.current_task())
             if known is None:
                 try:
-                    await self._learn(way, ending, probed)
+                    await self._pauses.learn(way, ending, probed)
                 except StoreError as error:  # the pause holds in memory; the message has to be marked
                     self._observer.notice(Warned(way.terms.name, f"A pause cannot be written: {error}"))
         finally:
@@ -359,75 +341,6 @@ class Worker:
             if self._retire_at == math.inf or more:
                 self._retire_at = min(self._retire_at, self._last_end + self._keep + 1.0)
                 self.wake()
-
-    # What an attempt tells about its account ----------------------------------------------
-
-    async def _learn(self, way: Outlet, ending: Ending, probed: Pause | None) -> None:
-        if self._outlets.get(way.terms.name) is not way:
-            return  # replaced by a reload: what it met says nothing about the account as it is now
-        if ending.cut:
-            way.cut()
-        if ending.error:
-            way.last_error = ending.error
-        if way.pause is not None and way.pause is not probed:
-            # Paused meanwhile: what was under way says nothing new. Or something changed while it was probed:
-            # that it works is true all the same, and that it does not has to be tried again.
-            same = probed is not None and probed.since == way.pause.since
-            if not same or ending.stop is not None:
-                return
-        if ending.stop is not None:
-            await self._stop(way, ending.stop)
-            if ending.stop.tenant:
-                await self._stop_sisters(way, ending.stop)
-        elif ending.rest is not None:
-            way.rest(ending.rest)
-            way.missed = ending.missed
-        elif ending.works:
-            way.went_well()
-            if way.pause is not None:
-                await self._works_again(way, way.pause)
-
-    async def _works_again(self, way: Outlet, pause: Pause) -> None:
-        """It sends; those of its organisation that paused for the same reason are tried as well."""
-        way.pause = None
-        await self._spool.resume(way.terms.name)
-        self._observer.notice(AccountResumed(way.terms.name))
-        for sister in self._sisters(way):
-            if sister.pause is not None and sister.pause.reason == pause.reason:
-                sister.pause = replace(sister.pause, probe=self._clock.now())
-
-    async def _stop_sisters(self, way: Outlet, stop: Stop) -> None:
-        """What reaches the organisation stops all of its accounts: each need not be refused to know it."""
-        for sister in self._sisters(way):
-            if sister.pause is None:
-                await self._stop(sister, stop)
-
-    def _sisters(self, way: Outlet) -> list[Outlet]:
-        return [
-            other
-            for other in self._outlets.values()
-            if other is not way and other.terms.organisations & way.terms.organisations
-        ]
-
-    async def _stop(self, way: Outlet, stop: Stop) -> None:
-        before, now, name = way.pause, self._clock.now(), way.terms.name
-        wait = NEXT_PROBE if stop.person and before is not None and stop.seconds is not None else stop.seconds
-        way.last_error = stop.reason
-        way.pause = Pause(
-            account=name,
-            since=before.since if before else now,
-            reason=stop.reason,
-            remedy=stop.remedy,
-            probe=None if wait is None else now + wait,
-            probes=before.probes + 1 if before else 0,
-        )
-        await self._spool.pause(way.pause)
-        if before is None or before.reason != stop.reason:
-            self._observer.notice(
-                AccountPaused(
-                    name, reason=stop.reason, remedy=stop.remedy, until=way.pause.probe, person=stop.person
-                )
-            )
 
     # Keeping house ------------------------------------------------------------------------
 
