@@ -36,6 +36,7 @@ MICROSOFT, GOOGLE = preset("microsoft").rules, preset("google").rules
         (errors.GrantRefused("no", code="never_seen"), "token", ACCOUNT, Klass.HOLD),
         (errors.CredentialRefused("no", reply=BARE_535), "auth", ACCOUNT, Klass.HOLD),
         (errors.CredentialRefused("no"), "auth", ACCOUNT, Klass.HOLD),
+        (errors.PlugInFailed("a defect"), "token", ACCOUNT, Klass.HOLD),
         (errors.SecretError("unreadable"), "token", ACCOUNT, Klass.HOLD),
         (errors.SecretUnavailable("no answer"), "token", ACCOUNT, Klass.SOON),
         (errors.SecretUnavailable("sealed", retry_after=60), "token", ACCOUNT, Klass.WINDOW),
