@@ -128,6 +128,7 @@ cache = "5m"
         ("# as registered", '\nfallback = "other"', 9, "fallback", "does not exist", "alerts"),
         ("# as registered", '\noverflow = "alerts"', 9, "overflow", "itself", "another"),
         ("# as registered", '\ntimeout = "soon"', 9, "timeout", "not a duration", "1h 30m"),
+        ("# as registered", "\ntimeout = 0", 9, "timeout", "is zero", "1h 30m"),
         ("# as registered", "\nlimits = { size = true }", 9, "limits.size", "not a size", "MiB"),
         ("# as registered", "\nlimits = { connections = 0 }", 9, "limits.connections",
          "at least 1", ""),
@@ -221,6 +222,8 @@ def test_a_named_store_makes_its_prefix_a_reference(written: Write) -> None:
         ("[[relay.clients]]\nlegacy = true\n", "relay.clients.0.name", "is missing"),
         ('[relay]\nlisten = "127.0.0.1:25"\n', "relay.listen", "must be a list"),
         ("[relay]\nsize = 0\n", "relay.size", "is zero"),
+        ("[relay.retry]\nfirst = 0\n", "relay.retry.first", "is zero"),
+        ("[relay.retry]\nmaximum = 0\n", "relay.retry.maximum", "is zero"),
         ('[[relay.clients]]\nname = "x"\nnetworks = ["lan"]\n', "relay.clients.0.networks.0", "no network"),
         ('[http]\ntokens = ["abc"]\n', "http.tokens.0", "not a secret reference"),
         ('[notify]\naccount = "no"\n', "notify.account", "does not exist"),
@@ -364,5 +367,8 @@ def test_a_file_that_is_not_there_yet_is_told_and_no_error(written: Write) -> No
     (warning,) = load(path, {}).warnings()
     assert (warning.key, warning.line) == ("accounts.alerts.ca-file", len(path.read_text().splitlines()))
     assert str(path.parent / "ca.pem") in warning.message
+    (path.parent / "ca.pem").mkdir()
+    assert "which is a folder" in load(path, {}).warnings()[0].message
+    (path.parent / "ca.pem").rmdir()
     (path.parent / "ca.pem").touch()
     assert load(path, {}).warnings() == ()

@@ -268,10 +268,10 @@ def doubts(name: str, account: AccountSettings, folder: str) -> Iterator[Problem
             "Take it away, or make it longer than five minutes.",
         )
     for key, file in (("ca-file", account.ca_file), ("tls-certificate", account.tls_certificate)):
-        if file and not os.path.exists(path := os.path.join(folder, file)):
-            yield Problem(
-                (*base, key), f"names {path}, which is not there now", "Correct it, or make the file."
-            )
+        path = os.path.join(folder, file or "")
+        if file and (not os.path.exists(path) or os.path.isdir(path)):
+            missing = "a folder" if os.path.isdir(path) else "not there now"
+            yield Problem((*base, key), f"names {path}, which is {missing}", "Correct it, or make the file.")
 
 
 def unknown_account(path: Path, name: str, accounts: Collection[str]) -> Problem:

@@ -11,6 +11,7 @@ from postbearer.providers import GrantName
 
 Kind = Literal[
     "duration",
+    "time-span",
     "size",
     "secret",
     "address",
@@ -34,6 +35,7 @@ def Prose(text: str) -> Meta:  # noqa: N802 - stands where a class name would, i
 
 
 Seconds = Annotated[float, _kind("duration", "90 s", "1h 30m")]
+TimeSpan = Annotated[float, _kind("time-span", "90 s", "1h 30m")]  # a duration that is not zero
 Size = Annotated[int, _kind("size", "25 MB", "10 MiB")]
 Reference = Annotated[str, _kind("secret", "env:NAME", "file:/run/secrets/name", "command:pass show mail")]
 AddressText = Annotated[str, _kind("address", "alerts@example.org")]

@@ -15,6 +15,7 @@ from postbearer.config.kinds import (
     Reference,
     Seconds,
     Size,
+    TimeSpan,
     WebhookUrl,
 )
 
@@ -58,16 +59,16 @@ class RouteSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=
     header: Annotated[str | dict[str, str] | None, Prose("Pattern of a header line.")] = None
     account: Annotated[AccountName | None, Prose("Account the mail leaves from.")] = None
     priority: Annotated[Priority | None, Prose("Lane.")] = None
-    expire_after: Annotated[Seconds | None, Prose("Stop trying after this time.")] = None
+    expire_after: Annotated[TimeSpan | None, Prose("Stop trying after this time.")] = None
 
 
 class RetrySettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
     """When a deferred delivery is tried again (RFC 5321 4.5.4)."""
 
-    first: Annotated[Seconds | None, Prose("Wait before the second attempt.")] = None
+    first: Annotated[TimeSpan | None, Prose("Wait before the second attempt.")] = None
     factor: Annotated[Annotated[float, Meta(ge=1)] | None, Prose("Growth of the wait.")] = None
-    maximum: Annotated[Seconds | None, Prose("Longest wait.")] = None
-    expire_after: Annotated[Seconds | None, Prose("Give up after this time.")] = None
+    maximum: Annotated[TimeSpan | None, Prose("Longest wait.")] = None
+    expire_after: Annotated[TimeSpan | None, Prose("Give up after this time.")] = None
     warn_after: Annotated[Seconds | None, Prose("Tell the sender about the delay after this time.")] = None
 
 

@@ -23,6 +23,7 @@ from postbearer.config.kinds import (
     Reference,
     Seconds,
     Size,
+    TimeSpan,
     Url,
 )
 from postbearer.config.relay import HttpSettings, NotifySettings, RelaySettings, VaultSettings
@@ -121,7 +122,7 @@ class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_onl
     tls_certificate: Annotated[str | None, Prose("Certificate and key for the TLS handshake (PEM).")] = None
     proxy: Annotated[str | None, Prose("Proxy for the SMTP connection.")] = None
     mechanism: Annotated[Literal["auto", "xoauth2", "oauthbearer"], Prose("SASL mechanism.")] = "auto"
-    timeout: Annotated[Seconds | None, Prose("Overall limit for one attempt.")] = None
+    timeout: Annotated[TimeSpan | None, Prose("Overall limit for one attempt.")] = None
     ehlo_name: Annotated[HostName | None, Prose("Name said in EHLO.")] = None
     unused_extensions: Annotated[
         tuple[Dispensable, ...], Prose("Extensions that the server offers and gets wrong.")

@@ -62,6 +62,13 @@ def parse_duration(value: object) -> float:
     return _seconds(total)
 
 
+def parse_time_span(value: object) -> float:
+    """`parse_duration` where nothing could be done in no time. Raises `ValueError` for zero, too."""
+    if not (seconds := parse_duration(value)):
+        raise ValueError("is zero, and would leave no time")
+    return seconds
+
+
 def parse_size(value: object) -> int:
     """Bytes from a whole number or a text. Raises `ValueError` for anything that is no size."""
     if isinstance(value, int) and not isinstance(value, bool):

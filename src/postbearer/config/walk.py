@@ -42,6 +42,8 @@ class Walk:
         expected = plain(expected)
         if kind == "duration":
             return self._unit(value, path, units.parse_duration, units.DURATION_HINT)
+        if kind == "time-span":
+            return self._unit(value, path, units.parse_time_span, units.DURATION_HINT)
         if kind == "size":
             return self._unit(value, path, units.parse_size, units.SIZE_HINT)
         if isinstance(expected, types.StructType):
