@@ -110,7 +110,13 @@ async def test_a_pipe_that_nobody_writes_into_does_not_hang_for_ever(tmp_path: P
     os.mkfifo(pipe)
     with pytest.raises(SecretUnavailable, match=r"pipe gave nothing for 0.01 s"):
         await FileSecret(pipe, "file:pipe", timeout=0.01).read()
-    os.close(os.open(pipe, os.O_RDWR | os.O_NONBLOCK))  # lets the reader go
+
+
+def test_a_pipe_is_read_once_somebody_writes(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with subprocess.Popen(["sh", "-c", f"exec >{pipe}; echo late"]):
+        assert asyncio.run(reveal(f"file:{pipe}")) == "late"
 
 
 async def test_o9_a_file_that_is_no_text_does_not_show_its_octets(tmp_path: Path) -> None:

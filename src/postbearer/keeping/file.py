@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import os
+import select
+import stat
 from pathlib import Path
+from typing import BinaryIO
 
 from postbearer.errors import SecretError, SecretUnavailable
 from postbearer.keeping.reference import Place
-from postbearer.keeping.threads import in_thread
 from postbearer.secret import ByPlace, Secret
 
 SIZE_LIMIT = 256 * 1024  # octets
@@ -29,17 +33,14 @@ class FileSecret(ByPlace):
         return f"FileSecret({str(self._path)!r})"
 
     async def read(self) -> Secret:
-        # In a thread: the file may be a pipe that nobody writes into, or on a network that hangs.
-        try:
-            return text_secret(await in_thread(self._octets, self._timeout), self.reference)
-        except TimeoutError:
-            raise SecretUnavailable(
-                f"{self._path} gave nothing for {self._timeout:g} s.", reference=self.reference
-            ) from None
+        # In a thread: the file may be a pipe, or on a network that hangs.
+        return text_secret(await asyncio.to_thread(self._octets), self.reference)
 
     def _octets(self) -> bytes:
         try:
-            with self._path.open("rb") as file:
+            with open(self._path, "rb", opener=_without_waiting) as file:
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    self._wait(file)
                 return file.read(SIZE_LIMIT + 1)
         except OSError as error:
             raise SecretError(
@@ -47,6 +48,19 @@ class FileSecret(ByPlace):
                 reference=self.reference,
                 hint="It must exist and be readable by the user that sends mail.",
             ) from error
+
+    def _wait(self, pipe: BinaryIO) -> None:
+        """Until somebody writes into a pipe: who only opens one waits for that without end."""
+        ready, _, _ = select.select([pipe], [], [], self._timeout)
+        if not ready:
+            raise SecretUnavailable(
+                f"{self._path} gave nothing for {self._timeout:g} s.", reference=self.reference
+            )
+        os.set_blocking(pipe.fileno(), True)
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def open_file(rest: str, place: Place) -> FileSecret:
