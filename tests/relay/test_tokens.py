@@ -23,6 +23,7 @@ from postbearer.testing import BackgroundSandbox, Faults, Sandbox, TokenFault
 from relay.conversing import submit
 from relay.running import Relay, relay_table
 from support.local import NOBODY
+from support.plugged import install
 
 EACH = 8  # askers of every kind
 
@@ -188,6 +189,35 @@ def test_a_program_reads_the_same_of_an_error_with_the_relay_and_without(
     if "wrong" in secret:
         error = json.loads(asked.stdout)["error"]
         assert (error["account"], error["code"]) == ("alerts", "invalid_client")
+
+
+BROKEN = """
+from postbearer.oauth import TokenGrant
+
+
+class Voucher(TokenGrant):
+    name = "voucher"
+
+    def request(self, context):
+        return None
+"""
+
+
+def test_the_defect_of_a_plug_in_is_told_the_same_too(
+    home: Path, sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = install(
+        tmp_path / "site", "broken_shop", BROKEN, "[postbearer.grants]\nvoucher = broken_shop:Voucher\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(site), prepend=os.pathsep)
+    text = re.sub("(?m)^(client-id|client-secret|scopes) = .*\n", "", sandbox.configuration("alerts"))
+    text = re.sub("(?m)^grant = .*$", 'grant = "voucher"', text)
+    with Relay(home, text + relay_table('account = "alerts"')) as relay:
+        assert relay.start()
+        asked, alone = command(relay, "alerts", "--relay", "--json"), command(relay, "alerts", "--json")
+    assert json.loads(asked.stdout) == json.loads(alone.stdout)
+    error = json.loads(asked.stdout)["error"]
+    assert (error["type"], error["account"], asked.returncode) == ("PlugInFailed", "alerts", 70)
 
 
 def test_what_is_not_there_is_told(relay: Relay, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from postbearer.errors import (
     CredentialError,
     GrantRefused,
     LeaseLost,
+    PlugInFailed,
     PostbearerError,
     SecretError,
     SecretUnavailable,
@@ -29,7 +30,7 @@ _KINDS: Mapping[str, type[PostbearerError]] = {
     kind.__name__: kind
     for kind in (
         *(UsageError, ConfigError, StoreError, StoreFull, LeaseLost),
-        *(TokenUnavailable, GrantRefused, CredentialError),  # of a token that was asked for
+        *(TokenUnavailable, GrantRefused, PlugInFailed, CredentialError),  # of a token that was asked for
         *(SecretError, SecretUnavailable),
     )
 }
