@@ -79,6 +79,9 @@ class ControlServer:
             reader = Reader(link)
             while (line := await reader.line(LONGEST_REQUEST, IDLE)) is not None:
                 await self._answer(link, reader, line)
+            if reader.overlong:
+                text = f"A request to the relay may have {LONGEST_REQUEST // 1024} KiB."
+                await _say(link, _error(UsageError(text, hint="Ask for less at a time.")))
         finally:
             self._busy -= 1
 

@@ -118,7 +118,7 @@ class LocalServer:
             link.abort()
         finally:
             self._tasks.discard(task)
-            link.close()
+            link.close(linger=True)
 
 
 class Reader:
@@ -127,16 +127,20 @@ class Reader:
     def __init__(self, link: Link) -> None:
         self._link = link
         self._held = b""
+        self.overlong = False  # a line was longer than it may be
 
     async def line(self, most: int, timeout: float) -> bytes | None:
         """The next line without its LF; None at the end, or when it is longer than `most` octets."""
         async with asyncio.timeout(timeout):
-            while (end := self._held.find(b"\n")) < 0:
-                if len(self._held) > most or not (data := await self._link.read()):
+            while (end := self._held.find(b"\n")) < 0 and len(self._held) <= most:
+                if not (data := await self._link.read()):
                     return None
                 self._held += data
+        self.overlong = not 0 <= end <= most
+        if self.overlong:
+            return None
         line, self._held = self._held[:end], self._held[end + 1 :]
-        return line if len(line) <= most else None
+        return line
 
     async def some(self, most: int, timeout: float) -> bytes:
         """Up to `most` octets; ``b""`` at the end."""
