@@ -552,6 +552,19 @@ async def test_what_is_given_up_while_draining_is_of_unknown_fate() -> None:
     assert (row.status, row.unknown) == ("deferred", True)
 
 
+@pytest.mark.parametrize("careful", [False, True])
+async def test_what_had_not_left_yet_when_it_was_given_up_is_sent_by_the_next_run(careful: bool) -> None:
+    async with relaying(account(on_unknown="hold" if careful else "retry")) as relay:
+        relay.providers["alerts"].connecting = 100.0
+        message = await relay.submit()
+        await relay.settle()
+    entry = await relay.entry(message)
+    (row,) = entry.rows
+    assert (row.status, row.unknown) == ("deferred", False)
+    assert "stopped before anything of it was sent" in row.cause
+    assert not entry.attempts  # it was none
+
+
 async def test_or_held_by_an_account_for_which_a_second_copy_is_worse_than_none() -> None:
     async with relaying(account(on_unknown="hold")) as relay:
         relay.providers["alerts"].delay = 100.0

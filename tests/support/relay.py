@@ -93,7 +93,8 @@ class Provider:
     """A transport whose answers are scripted: for the message (`answers`), or by recipient (`rcpt`).
 
     An answer is a reply, ``lost`` for a connection lost behind the content, or an error raised because
-    nothing could be attempted. Without one: 250. `delay` is how long an attempt takes.
+    nothing could be attempted. Without one: 250. `connecting` is how long it takes before the content
+    leaves, `delay` how long afterwards.
     """
 
     clock: ManualClock
@@ -101,6 +102,7 @@ class Provider:
     answers: list[Answer] = field(default_factory=list)
     always: Answer | None = None
     rcpt: dict[str, str] = field(default_factory=dict)
+    connecting: float = 0.0
     delay: float = 0.0
     dsn: bool = True
     sent: list[Sent] = field(default_factory=list)
@@ -114,12 +116,14 @@ class Provider:
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         try:
+            if self.connecting:
+                await self.clock.sleep(self.connecting)
+            octets = b"".join(content.blocks())
             if self.delay:
                 await self.clock.sleep(self.delay)
             answer = self.answers.pop(0) if self.answers else self.always
             if isinstance(answer, Exception):
                 raise answer
-            octets = b"".join(content.blocks())
             text = (
                 answer(envelope.reverse_path) if callable(answer) else answer or "250 2.0.0 Ok: queued as Q1"
             )

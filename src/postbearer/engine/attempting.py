@@ -9,10 +9,10 @@ from dataclasses import dataclass, replace
 
 from postbearer.clock import Clock
 from postbearer.engine.bounce import Reporter
-from postbearer.engine.delivery import attempt
+from postbearer.engine.delivery import Guarded, attempt
 from postbearer.engine.outlet import Outlet
 from postbearer.engine.schedule import RetryPolicy
-from postbearer.engine.settle import NEXT_PROBE, POISON, Ending, Judge
+from postbearer.engine.settle import NEXT_PROBE, POISON, Ending, Judge, put_off
 from postbearer.engine.steady import SteadyTime
 from postbearer.errors import LeaseLost, PostbearerError, StoreError, StoreFull, UsageError
 from postbearer.message import DeliveryReport
@@ -21,6 +21,7 @@ from postbearer.store import Attempt, Claimed, Report, Settlement, Spool, Stagin
 
 SETTLE_TRIES = 6
 STOPPED = "stopped"
+NOT_BEGUN = "The relay was stopped before anything of it was sent."
 LOOK = "Look whether it arrived; release or cancel it."
 
 
@@ -62,9 +63,9 @@ class Attempting:
         return judge.all(claimed, Status.HELD, cause=cause, remedy="Look at it, then release or cancel it.")
 
     async def run(self, claimed: Claimed, way: Outlet) -> Ending:
-        """Make the attempt. When the worker stops meanwhile, its fate is not known."""
+        """Make the attempt. Its fate is not known when the worker stops once some of it has left."""
         home = way.terms.name == claimed.account
-        content = self._spool.content(claimed.message)
+        content = Guarded(self._spool.content(claimed.message))
         judge, now = self.judge(way), self._clock.now()
         largest = way.terms.largest
         if not home and largest is not None and claimed.message.size > largest:
@@ -76,6 +77,8 @@ class Attempting:
         except asyncio.CancelledError:
             if not self.stopping:
                 raise
+            if not content.left:
+                return put_off(claimed, now, NOT_BEGUN)
             return replace(_stopped(judge, claimed), due=now, unknown=True)
         ended = self._clock.now()
         if ending.due is not None and ended > now:

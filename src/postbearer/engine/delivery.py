@@ -16,12 +16,12 @@ from postbearer.outcome import Receipt
 from postbearer.store import Claimed, Message, Status
 
 
-async def attempt(claimed: Claimed, content: Content, road: Road, judge: Judge, now: float) -> Ending:
+async def attempt(claimed: Claimed, stored: Guarded, road: Road, judge: Judge, now: float) -> Ending:
     """Offer `claimed` to the provider once. Never raises, but for being cancelled."""
-    stored = Guarded(content)
     try:
         envelope = envelope_for(claimed, road.terms)
         edited = edit(stored, lambda header: header_for(header, claimed.message, road.terms))
+        stored.left = False  # so far only we have read it
         receipt = _complete(await road.transport.deliver(envelope, edited), envelope)
     except PostbearerError as error:
         if stored.error is not None:  # what we keep is damaged: not a word of it leaves
@@ -83,14 +83,16 @@ def _complete(receipt: Receipt, envelope: Envelope) -> Receipt:
 
 
 class Guarded:
-    """Content that remembers whether reading it failed: that says nothing about the provider."""
+    """Content that remembers whether it `left`, and whether reading it failed: no fault of the provider's."""
 
     def __init__(self, content: Content) -> None:
         self._content = content
         self.size, self.eight_bit, self.binary = content.size, content.eight_bit, content.binary
+        self.left = False
         self.error: PostbearerError | None = None
 
     def blocks(self, size: int = 65536) -> Iterator[bytes]:
+        self.left = True
         try:
             yield from self._content.blocks(size)
         except PostbearerError as error:

@@ -76,6 +76,12 @@ class Ending:
     works: bool = False
 
 
+def put_off(claimed: Claimed, until: float, why: str) -> Ending:
+    """The end of an attempt that could not begin after all."""
+    fates = tuple(Fate(target=target, status=Status.DEFERRED, cause=why) for target in claimed.targets)
+    return Ending(fates=fates, due=until, counted=False)
+
+
 @dataclass(frozen=True, slots=True)
 class Judge:
     """Judges the attempts of one account. `dice` gives numbers from 0 to 1."""

@@ -12,16 +12,16 @@ from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 
 from postbearer.clock import Clock
-from postbearer.engine.attempting import Attempting, Rules
+from postbearer.engine.attempting import NOT_BEGUN, Attempting, Rules
 from postbearer.engine.lanes import Rota
 from postbearer.engine.lateness import warn_late
 from postbearer.engine.outlet import Outlet
 from postbearer.engine.pauses import BY_HAND, Pauses
-from postbearer.engine.settle import Ending, Fate
+from postbearer.engine.settle import Ending, put_off
 from postbearer.engine.terms import Road
 from postbearer.errors import PostbearerError, StoreError
 from postbearer.observer import Observer, Warned
-from postbearer.store import Claimed, Lane, Pause, Priority, Spool, Status
+from postbearer.store import Claimed, Lane, Pause, Priority, Spool
 
 LONGEST_WAIT = 2 * 86_400.0  # a due time further away than any wait is the trace of a clock set back
 LOOK_AGAIN = 300.0  # seconds after which a clock that was set is noticed
@@ -111,7 +111,7 @@ class Worker:
     async def drain(self, timeout: float) -> None:
         """Begin nothing more; wait up to `timeout` seconds for what is under way, then give it up.
 
-        What was given up is marked as of unknown fate. Connections are closed.
+        What was given up is marked as of unknown fate, if any of it has left. Connections are closed.
         """
         self._stopping = True
         self._attempting.stopping = True
@@ -290,7 +290,13 @@ class Worker:
 
     def start(self, claimed: Claimed, way: Outlet) -> None:
         async def work() -> None:
-            await self._work(claimed, way, None, await self._unable(claimed, way))
+            try:
+                ending = await self._unable(claimed, way)
+            except asyncio.CancelledError:
+                if not self._stopping:
+                    raise
+                ending = put_off(claimed, self._clock.now(), NOT_BEGUN)
+            await self._work(claimed, way, None, ending)
 
         self._reserved -= 1
         self._track(work())
@@ -401,12 +407,6 @@ class Worker:
         await self._clock.sleep(seconds)
         self._alarm, self._alarm_at = None, math.inf
         self.wake()
-
-
-def put_off(claimed: Claimed, until: float, why: str) -> Ending:
-    """The end of an attempt that could not begin after all."""
-    fates = tuple(Fate(target=target, status=Status.DEFERRED, cause=why) for target in claimed.targets)
-    return Ending(fates=fates, due=until, counted=False)
 
 
 def _due(lane: Lane, now: float) -> bool:
