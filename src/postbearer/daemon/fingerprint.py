@@ -20,6 +20,7 @@ from postbearer.secret import SecretSource
 
 LOOK = 15.0  # seconds between looks at the secrets of a paused account
 SLOWEST = 300.0  # seconds between looks at stores where nothing changes
+_EARLY = 1.0  # seconds by which a look may come too soon: timers do not ring to the millisecond
 
 
 @dataclass(slots=True)
@@ -66,7 +67,7 @@ class Fingerprints:
             seen = await _digests(sources)
             stores.wait = min(2 * stores.wait, SLOWEST) if seen == stores.seen else LOOK
             stores.seen = seen
-            stores.due = self._clock.monotonic() + stores.wait
+            stores.due = self._clock.monotonic() + stores.wait - _EARLY
         return stores.seen
 
 

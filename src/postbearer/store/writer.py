@@ -207,10 +207,14 @@ class Writer:
             self._checkpoint(0)  # the log can then be written over, which needs no room
             self._one_by_one(jobs)
         except apsw.BusyError as error:
-            self._roll_back()
-            _fail(jobs, StoreError, f"The spool is locked by another program: {error}.", "Stop it.")
+            self._locked_out(jobs, error)
         except Exception as error:  # whatever it is: the next commit starts from what the disk really holds
             self._stop_short(jobs, error)
+
+    def _locked_out(self, jobs: Iterable[Job], error: apsw.BusyError) -> None:
+        """Nothing of them was done, which is certain."""
+        self._roll_back()
+        _fail(jobs, StoreError, f"The spool is locked by another program: {error}.", "Stop it.")
 
     def _one_by_one(self, batch: list[Job]) -> None:
         """No room for all: whoever fits, fits; and marks go without what is only said for people."""
@@ -228,6 +232,9 @@ class Writer:
                     job.run, job.scarce = job.scarce, None
                     continue
                 job.error = StoreFull("No room in the spool.", hint="Free some disk space.")
+            except apsw.BusyError as error:
+                self._locked_out(waiting, error)
+                return
             except apsw.Error as error:
                 self._stop_short(waiting, error)
                 return
