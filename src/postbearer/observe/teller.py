@@ -60,8 +60,9 @@ class Teller:
     async def _by(self, name: str, channel: Channel) -> None:
         """All that is due on one way, in its order. One that fails lets the others wait as well."""
         for post, target in [each for each in self._waiting() if each[1].to == name]:
-            changed = self._ending or self._channels.get(name) is not channel
-            if changed or target.due > self._clock.now():
+            if self._ending or self._channels.get(name) is not channel:
+                return
+            if target.due > self._clock.now():
                 return
             error = await self._send(channel, post)
             if error is None:
