@@ -334,6 +334,13 @@ async def test_search_finds_by_what_people_know(spool: Spool) -> None:
     assert await ids(spool, Query(newer_than=START + 10)) == ["m3"]
 
 
+async def test_case_does_not_matter_in_any_script(spool: Spool) -> None:
+    await accept(spool, "m1", recipients=("МАРИЯ@example.org",))
+    await accept(spool, "m2", recipients=("jörg@example.org",))
+    assert await ids(spool, Query(address="мария@")) == ["m1"]
+    assert await ids(spool, Query(address="JÖRG@EXAMPLE")) == ["m2"]
+
+
 async def test_search_goes_on_where_it_stopped(spool: Spool) -> None:
     for number in range(5):
         await accept(spool, f"m{number}")

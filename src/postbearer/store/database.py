@@ -51,6 +51,8 @@ def connect(path: Path, *, write: bool = False) -> apsw.Connection:
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         connection.pragma("synchronous", _SYNCHRONOUS)
         connection.pragma("wal_autocheckpoint", 0)  # the writer does that, and nobody else
+        # SQLite's own `lower` knows ASCII only, and addresses may be in any script (RFC 6531).
+        connection.create_scalar_function("fold", _fold, 1, deterministic=True)
         if write:
             connection.pragma("secure_delete", 1)
             _keep_log(connection)
@@ -64,6 +66,11 @@ def connect(path: Path, *, write: bool = False) -> apsw.Connection:
         connection.close(force=True)
         raise
     return connection
+
+
+def _fold(*values: apsw.SQLiteValue) -> apsw.SQLiteValue:
+    (text,) = values
+    return text.casefold() if isinstance(text, str) else text
 
 
 def _keep_log(connection: apsw.Connection) -> None:

@@ -44,7 +44,7 @@ id = :id
 client = :client
 
 -- name: where-message_id
-instr(lower(message_id), lower(:message_id))
+instr(fold(message_id), fold(:message_id))
 
 -- name: where-older_than
 accepted < :older_than
@@ -62,10 +62,10 @@ EXISTS (SELECT 1 FROM delivery JOIN recipient ON recipient.delivery = delivery.i
                                     'l', recipient.state)))
 
 -- name: where-address
-(instr(lower(author), lower(:address))
-  OR instr(lower(json_extract(envelope, '$.reverse_path')), lower(:address))
+(instr(fold(author), fold(:address))
+  OR instr(fold(json_extract(envelope, '$.reverse_path')), fold(:address))
   OR EXISTS (SELECT 1 FROM delivery JOIN recipient ON recipient.delivery = delivery.id
-              WHERE delivery.message = message.number AND instr(lower(recipient.address), lower(:address))))
+              WHERE delivery.message = message.number AND instr(fold(recipient.address), fold(:address))))
 
 -- name: open
 SELECT DISTINCT message FROM delivery WHERE message > ? AND state <> 'x' ORDER BY message LIMIT ?;
