@@ -11,8 +11,9 @@ import threading
 import types
 from collections.abc import Callable, Coroutine, Generator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
@@ -22,6 +23,8 @@ from postbearer.observer import Authenticated, Connected, Event, TlsStarted
 from postbearer.testing import Sandbox
 from postbearer.transport import PoolLimits
 from support.sandboxed import RAW, TO_YOU, at, environment, message
+
+T = TypeVar("T")
 
 
 class Reacting:
@@ -216,7 +219,7 @@ def test_processes_started_at_once_cost_one_token_request(
 
 
 @types.coroutine
-def cancelled_at(place: int, work: Coroutine[Any, Any, Receipt]) -> Generator[Any, Any, Receipt]:
+def cancelled_at(place: int, work: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
     """Run `work`, and cancel the task that does at the `place`-th time it waits for something."""
     error: BaseException | None = None
     while True:
@@ -267,6 +270,22 @@ async def test_l8_cancelled_at_any_await_the_mailer_stays_usable(
             assert 1 <= len(sandbox.inbox.messages) - before <= 2
             assert {each.content.rstrip() for each in sandbox.inbox.messages} <= {RAW, content}  # whole ones
     assert place > (1 if warm else 8)
+
+
+@pytest.mark.parametrize(
+    "interrupted", [AsyncMailer.close, partial(AsyncMailer.send, message=RAW, envelope=TO_YOU)]
+)
+def test_l8_a_connection_is_closed_though_the_event_loop_ends_meanwhile(
+    sandbox: Sandbox, interrupted: Callable[[AsyncMailer], Coroutine[Any, Any, object]]
+) -> None:
+    async def send_and_leave() -> None:
+        mailer = AsyncMailer(one_at_a_time(sandbox), state="memory")
+        await mailer.send(RAW, TO_YOU)
+        await cancelled_at(1, interrupted(mailer))
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(send_and_leave())
+    gc.collect()  # a socket that was left is a ResourceWarning here, and so an error
 
 
 @pytest.mark.parametrize("moment", [Connected, TlsStarted, Authenticated])

@@ -74,7 +74,10 @@ class Connections:
         self._close(entry)
 
     async def close(self) -> None:
-        """Close what is idle, and wait until everything that was to be closed is."""
+        """Close what is idle, and wait until everything that was to be closed is.
+
+        Who is cancelled while waiting leaves; the closing goes on.
+        """
         self._settle_in()
         if self._timer is not None:
             self._timer.cancel()
@@ -82,7 +85,7 @@ class Connections:
         for entry in self._pool.drain(self._home):
             self._close(entry)
         while self._closing:
-            await asyncio.gather(*self._closing)
+            await asyncio.wait(self._closing)
 
     def _settle_in(self) -> None:
         """After a fork, or in another event loop, nothing of before is ours (see `Pool`)."""

@@ -98,11 +98,13 @@ class Session:
 
     async def close(self) -> None:
         """Say QUIT if there is anybody to say it to, and close. Never raises."""
-        if self._intact and self._talk.stream.quiet:
-            with suppress(PostbearerError):
-                self._talk.deadline = Deadline(self._clock, None)
-                await self._talk.ask(Quit())
-        await self._talk.stream.close()
+        try:
+            if self._intact and self._talk.stream.quiet:
+                with suppress(PostbearerError):
+                    self._talk.deadline = Deadline(self._clock, None)
+                    await self._talk.ask(Quit())
+        finally:  # also when this task is cancelled: at the end of the event loop
+            await self._talk.stream.close()
 
     async def _reset(self) -> None:
         """Leave a transaction that did not end well (RFC 3030 2: RSET before anything else)."""

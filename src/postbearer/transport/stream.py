@@ -269,9 +269,11 @@ class TcpStream:
         if self._receiver.closed.done():
             return
         self._transport.close()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(self._receiver.closed), CLOSING)
-        self._transport.abort()
+        try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(asyncio.shield(self._receiver.closed), CLOSING)
+        finally:
+            self._transport.abort()
 
     @property
     def _transport(self) -> asyncio.Transport:
