@@ -41,7 +41,7 @@ def relay_table(*lines: str, listen: str = "127.0.0.1:0") -> str:
 
 
 def eventually(found: Callable[[], T | None], seconds: float = 60.0) -> T:
-    """What is `found`, once there is something."""
+    """What is `found`, once there is something: of other processes, whose clock nobody can turn."""
     deadline = time.monotonic() + seconds
     while not (what := found()):
         assert time.monotonic() < deadline, "it did not come to pass"

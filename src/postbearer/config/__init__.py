@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from postbearer.config.units import parse_size as parse_size
     from postbearer.config.values import SCHEMES as SCHEMES
     from postbearer.config.values import did_you_mean as did_you_mean
+    from postbearer.config.values import network as network
     from postbearer.config.writing import write_new as write_new
 
 _EXPORTS = {
@@ -53,7 +54,7 @@ _EXPORTS = {
     "schema": ["AccountSettings", "LimitSettings", "Settings"],
     "search": ["candidates", "find", "read"],
     "units": ["parse_duration", "parse_size"],
-    "values": ["SCHEMES", "did_you_mean"],
+    "values": ["SCHEMES", "did_you_mean", "network"],
     "writing": ["write_new"],
 }
 

@@ -63,7 +63,7 @@ def _blamed(entry: EntryPoint, reference: str) -> Iterator[None]:
         yield
     except PostbearerError:
         raise
-    except Exception as error:  # its text may hold the secret
+    except Exception as error:  # a plug-in may fail in any way; the text may hold the secret
         raise SecretError(
             f"The secret store {entry.name} ({entry.value}) has a defect: {type(error).__name__}.",
             reference=reference,

@@ -42,7 +42,7 @@ def plugged_grant(name: str, settings: Mapping[str, object]) -> Grant:
         return cast(Grant, kind(**given))
     except PostbearerError:
         raise
-    except Exception as error:  # likewise, and its text may hold what it was given
+    except Exception as error:  # a plug-in may fail in any way; the text may hold what it was given
         raise ConfigError(
             f"The grant {name} ({entry.value}) could not be made: {type(error).__name__}.",
             key="grant",
@@ -58,7 +58,7 @@ def guarded(grant: Grant, context: GrantContext) -> Exchange:
             raise TypeError("no TokenAnswer was returned")
     except PostbearerError:
         raise
-    except Exception as error:
+    except Exception as error:  # a plug-in may fail in any way; a defect of ours stays one
         kind = type(grant)
         if kind.__module__.partition(".")[0] == __name__.partition(".")[0]:
             raise

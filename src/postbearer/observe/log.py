@@ -135,7 +135,7 @@ class RoundHandler(logging.StreamHandler[TextIO]):
                 if loop is not self._loop:
                     self._loop = loop
                     loop.call_soon(self.flush)
-        except Exception:  # likewise
+        except Exception:  # of formatting, which can be any: `logging` tells it (`Handler.handleError`)
             self.handleError(record)
 
     def flush(self) -> None:
@@ -153,7 +153,7 @@ class RoundHandler(logging.StreamHandler[TextIO]):
         try:
             self.stream.write("\n".join([*lines, ""]))
             self.stream.flush()
-        except Exception:  # `logging` tells it, and goes on, as with any other handler
+        except (OSError, ValueError):  # a full disk, a closed stream: `logging` tells it, and goes on
             self.handleError(last)
 
 

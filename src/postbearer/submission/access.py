@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from postbearer.config import network
 from postbearer.engine import Client
 from postbearer.errors import ConfigError
 
@@ -73,23 +74,16 @@ class Access:
 
 
 def networks(texts: Sequence[str]) -> tuple[Network, ...]:
-    """Read networks as ``192.0.2.0/24`` or single addresses. Raises `ConfigError`."""
-    found = []
+    """``192.0.2.0/24`` or single addresses. Raises `ConfigError`."""
     for text in texts:
-        try:
-            found.append(ipaddress.ip_network(text))
-        except ValueError as error:
-            raise ConfigError(
-                f"{text!r} is not a network: {error}.",
-                key="networks",
-                hint="Write 192.0.2.0/24 or 2001:db8::/32.",
-            ) from None
-    return tuple(found)
+        if wrong := network(text):
+            raise ConfigError(f"{wrong[0]}.", key="networks", hint=wrong[1])
+    return tuple(ipaddress.ip_network(text) for text in texts)
 
 
 def _within(address: str, networks: Sequence[Network]) -> bool:
     parsed = _parse(address)
-    return parsed is not None and any(parsed in network for network in networks)
+    return parsed is not None and any(parsed in each for each in networks)
 
 
 def is_loopback(address: str) -> bool:
