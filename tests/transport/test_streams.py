@@ -179,3 +179,29 @@ async def test_closing_twice_is_no_error() -> None:
     async with connected(nothing) as stream:
         await stream.close()
         await stream.close()
+
+
+@pytest.mark.parametrize("closers", [1, 2])
+@pytest.mark.parametrize("first", ["peer", "we"])
+async def test_an_encrypted_connection_is_closed_whoever_began_with_it(first: str, closers: int) -> None:
+    ca = trustme.CA()
+    theirs = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    ca.issue_cert("localhost").configure_cert(theirs)
+    ours = ssl.create_default_context()
+    ca.configure_trust(ours)
+
+    async def peer(reader: StreamReader, writer: StreamWriter) -> None:
+        await writer.start_tls(theirs)
+        if first == "peer":
+            writer.close()
+        else:
+            await reader.read()
+
+    async with listening(peer) as port:
+        stream = await connect("127.0.0.1", port, timeout=5)
+        await stream.start_tls(ours, "localhost", 5)
+        while first == "peer" and stream.quiet:
+            await asyncio.sleep(0)  # not one round longer: TLS knows of the end, the receiver does not yet
+        await asyncio.gather(*(stream.close() for _ in range(closers)))
+        with pytest.raises(Disconnected):
+            await stream.read("ehlo", 5)

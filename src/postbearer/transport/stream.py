@@ -268,7 +268,10 @@ class TcpStream:
     async def close(self) -> None:
         if self._receiver.closed.done():
             return
-        self._transport.close()
+        # A second close, be it behind one that TLS began itself, makes asyncio's TLS transport forget its
+        # protocol: abort() raises then (Python 3.11.2), or cuts nothing.
+        if not self._transport.is_closing():
+            self._transport.close()
         try:
             with suppress(TimeoutError):
                 await asyncio.wait_for(asyncio.shield(self._receiver.closed), CLOSING)
