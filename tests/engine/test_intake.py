@@ -196,6 +196,28 @@ async def test_recipients_are_grouped_by_account_and_lane_and_cut_to_size() -> N
     assert entry.message.expires == entry.message.accepted + 600
 
 
+@pytest.mark.parametrize("end", [b"\r", b"\n"])
+async def test_in_the_header_a_cr_or_lf_alone_ends_no_line(end: bytes) -> None:
+    door = Door()
+    answer = await door.submit(b"Subject: hello" + end + b"Bcc: victim@example.org\r\n\r\nx\r\n")
+    assert isinstance(answer, Reply)
+    assert (answer.code, str(answer.enhanced)) == (554, "5.6.0")
+    await door.taken(await door.submit(b"Subject: hello\r\n\r\nx" + end + b"y\r\n"))
+
+
+async def test_too_many_fields_are_refused_when_they_come() -> None:
+    door = Door(size=100_000)
+    answer = await door.submit(b"a:\r\n" * 1001 + b"\r\n", piece=100)
+    assert isinstance(answer, Reply)
+    assert "more than 1000 fields" in str(answer)
+
+
+async def test_a_text_without_a_header_has_no_fields() -> None:
+    door = Door()
+    message = (await door.taken(await door.submit(b"Subject: hi\r\nno field\r\nFrom: x\r\n"))).message
+    assert (message.subject, message.author) == ("hi", "")
+
+
 async def test_a_route_by_header() -> None:
     rules = [RouteRule(header=(("subject", "h?"),), route=Route(priority=Priority.URGENT))]
     door = Door(rules=rules)

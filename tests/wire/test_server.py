@@ -374,12 +374,32 @@ def test_after_some_errors_the_driver_is_asked_to_be_slow() -> None:
 def test_line_ends_are_repaired_for_those_who_ask_but_the_end_of_data_is_not() -> None:
     session = addressed(Offer("mx", fix_line_ends=True))
     session.say("DATA")
-    assert session.say(b"a\nb\rc\r\n.\nd\n.\n", pieces=None) == []
+    assert session.say(b"\na\nb\rc\r\n.\nd\n.\n", pieces=None) == []
     assert session.say(b"e\r", pieces=None) == []
     assert session.say(b"\r\n.\r\n") == ["250 2.1.0 OK"]
-    assert session.messages[0].content == b"a\r\nb\r\nc\r\n\r\nd\r\n.\r\ne\r\n\r\n"
+    assert session.messages[0].content == b"\r\na\r\nb\r\nc\r\n\r\nd\r\n.\r\ne\r\n\r\n"
     session.say("MAIL FROM:<a@example.org>\nRCPT TO:<b@example.org>\nDATA")
     assert session.say(b"a\n\0\r\n.\r\n")[0].startswith("521")
+
+
+@pytest.mark.parametrize("piece", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize(
+    ("sent", "content"),
+    [
+        (b"A: b\rBcc: c\n\nd\re\n\r\n", b"A: b Bcc: c\r\n\r\nd\r\ne\r\n\r\n"),
+        (b"A: b\r\n\r\nd\re\r\n", b"A: b\r\n\r\nd\r\ne\r\n"),
+        (b"A: b\r\r\nC: d\r\n", b"A: b \r\nC: d\r\n"),
+        (b"A: b\n\r\nd\re\r\n", b"A: b\r\n\r\nd\r\ne\r\n"),
+        (b"\r\nd\re\r\n", b"\r\nd\r\ne\r\n"),
+    ],
+)
+def test_in_the_header_no_line_ends_at_a_cr_alone(sent: bytes, content: bytes, piece: int) -> None:
+    session = addressed(Offer("mx", fix_line_ends=True))
+    session.say("DATA")
+    octets = sent + b".\r\n"
+    pieces = [octets[start : start + piece] for start in range(0, len(octets), piece)]
+    assert session.say(b"", pieces=pieces) == ["250 2.1.0 OK"]
+    assert session.messages[0].content == content
 
 
 def test_the_driver_is_told_when_to_shake_hands() -> None:

@@ -28,7 +28,7 @@ from postbearer.errors import (
     StoreFull,
     UsageError,
 )
-from postbearer.message import MAXIMUM_HEADER, Header, Scanner, parse_mailboxes
+from postbearer.message import Header, HeaderReader, Scanner, parse_mailboxes
 from postbearer.observer import Accepted, Observer
 from postbearer.reply import EnhancedStatus, Reply
 from postbearer.store import IdempotencyKey, Message, NewDelivery, Priority, Spool, Staging
@@ -144,8 +144,7 @@ class Intaking:
         self._staging = staging
         self._limit = intake.size_for(submission.client)
         self._scanner = Scanner(checked=submission.checked)
-        self._head = bytearray()
-        self._head_ended = False
+        self._reader = HeaderReader()
         self._refusal: Reply | None = None  # found while the content still comes
 
     async def write(self, data: bytes) -> None:
@@ -154,7 +153,9 @@ class Intaking:
             return
         if self._staging.size + len(data) > self._limit:
             self._refusal = too_large(self._limit)
-        self._collect_head(data)
+        self._reader.feed(data)
+        if self._reader.fault:
+            self._refusal = refuse(554, "5.6.0", self._reader.fault)
         if self._refusal is None:
             self._scanner.feed(data)
             try:
@@ -192,20 +193,11 @@ class Intaking:
         with suppress(StoreError):
             await self._staging.discard()
 
-    def _collect_head(self, data: bytes) -> None:
-        if self._head_ended:
-            return
-        seen = max(0, len(self._head) - 3)
-        self._head += data
-        end = 0 if self._head.startswith(b"\r\n") else self._head.find(b"\r\n\r\n", seen) + 2
-        if end != 1:
-            self._head_ended = True
-            del self._head[end:]
-        elif len(self._head) > MAXIMUM_HEADER:
-            self._refusal = refuse(552, "5.3.4", "The header of the message is larger than 1 MiB")
-
     async def _store(self) -> Reply | None:
-        header = Header.parse(bytes(self._head))
+        self._reader.finish()
+        if self._reader.fault:
+            return refuse(554, "5.6.0", self._reader.fault)
+        header = Header.of(self._reader)
         refusal = self._refuse_header(header)
         if refusal is not None:
             return refusal

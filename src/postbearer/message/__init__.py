@@ -1,9 +1,8 @@
 """Messages: their content as bytes that stream, their header as whole lines, and how new ones are built."""
 
-from typing import TYPE_CHECKING
-
 from postbearer._lazy import lazy
 
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from postbearer.message.compose import Draft as Draft
     from postbearer.message.compose import author_of as author_of
@@ -16,22 +15,24 @@ if TYPE_CHECKING:
     from postbearer.message.content import Scanner as Scanner
     from postbearer.message.edited import edit as edit
     from postbearer.message.edited import read_header as read_header
-    from postbearer.message.fields import MAXIMUM_HEADER as MAXIMUM_HEADER
     from postbearer.message.fields import Header as Header
     from postbearer.message.mailboxes import Mailbox as Mailbox
     from postbearer.message.mailboxes import parse_mailboxes as parse_mailboxes
     from postbearer.message.report import About as About
     from postbearer.message.report import Action as Action
     from postbearer.message.report import DeliveryReport as DeliveryReport
+    from postbearer.message.section import HeaderReader as HeaderReader
+    from postbearer.message.section import cut_header as cut_header
     from postbearer.message.sender import SenderRule as SenderRule
 
 _EXPORTS = {
     "compose": ["Draft", "author_of", "complete", "envelope_of", "to_bytes"],
     "content": ["BytesContent", "Content", "FileContent", "Scanner"],
     "edited": ["edit", "read_header"],
-    "fields": ["MAXIMUM_HEADER", "Header"],
+    "fields": ["Header"],
     "mailboxes": ["Mailbox", "parse_mailboxes"],
     "report": ["About", "Action", "DeliveryReport"],
+    "section": ["HeaderReader", "cut_header"],
     "sender": ["SenderRule"],
 }
 

@@ -4,34 +4,38 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from postbearer.errors import UsageError
-from postbearer.message.content import Content
-from postbearer.message.fields import MAXIMUM_HEADER, Header, split
+from postbearer.message.content import BLOCK, Content
+from postbearer.message.fields import Header
+from postbearer.message.section import HeaderReader
 
 
 def read_header(content: Content) -> Header:
-    """The header section at the front of `content`. Raises `UsageError` when it is over 1 MiB."""
-    return Header.parse(_head(content)[0])
+    """The header section at the front of `content`. Raises `UsageError` for one nobody may send."""
+    return Header.of(_read(content)[0])
 
 
 def edit(content: Content, change: Callable[[Header], Header]) -> Content:
-    """`content` with its header put through `change`; the same object when nothing changed."""
-    section, body = _head(content)
-    before = Header.parse(section)
-    after = change(before)
-    return content if after == before else Edited(bytes(after) + b"\r\n", content, body)
+    """`content` with its header put through `change`, in front of an empty line.
+
+    The same object when that changes no octet. Raises `UsageError` for a header nobody may send.
+    """
+    reader, head = _read(content)
+    after = bytes(change(Header.of(reader)))
+    if head == after + b"\r\n" or (head == after and reader.body == content.size):
+        return content
+    return Edited(after + b"\r\n", content, reader.body)
 
 
-def _head(content: Content) -> tuple[bytes, int]:
-    head = b""
+def _read(content: Content) -> tuple[HeaderReader, bytes]:
+    """What reads the header, at its end, and the octets in front of the body."""
+    reader = HeaderReader()
+    blocks = []
     for block in content.blocks():
-        head += block
-        section, body = split(head)
-        if body < len(head) or head.endswith(b"\r\n\r\n"):
-            return section, body
-        if len(head) > MAXIMUM_HEADER:
-            raise UsageError("The header of the message is larger than 1 MiB.")
-    return split(head)
+        blocks.append(block)
+        if reader.feed(block):
+            break
+    reader.finish()
+    return reader, b"".join(blocks)[: reader.body]
 
 
 class Edited:
@@ -45,7 +49,7 @@ class Edited:
         self.eight_bit = content.eight_bit or not head.isascii()
         self.binary = content.binary
 
-    def blocks(self, size: int = 65536) -> Iterator[bytes]:
+    def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
         yield self._head
         skip = self._skip
         for block in self._content.blocks(size):

@@ -13,24 +13,25 @@ from typing import NamedTuple
 
 from postbearer.address import refuse_controls
 from postbearer.errors import UsageError
-
-MAXIMUM_HEADER = 1024 * 1024  # octets; the header section is held in memory, the body never is
+from postbearer.message.section import HeaderReader, cut_header
 
 _NAME = re.compile(r"[!-9;-~]{1,77}\Z")  # ftext, RFC 5322 3.6.8
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:")
 
 
 class Field(NamedTuple):
     """One header field as it stands in the message."""
 
-    name: str  # lower case; "" for a line that is no field at all
+    name: str  # lower case
     raw: bytes
 
     @property
     def value(self) -> str:
-        """The value unfolded (RFC 5322 2.2.3); undecodable octets as surrogate escapes become ``?``."""
-        text = self.raw.partition(b":")[2].decode("utf-8", "replace")
-        return text.replace("\r\n", "").replace("\n", "").strip()
+        """The value unfolded (RFC 5322 2.2.3), tabs as blanks; what is no UTF-8 is read as Windows-1252."""
+        octets = self.raw.partition(b":")[2].replace(b"\r\n", b"").replace(b"\t", b" ").strip()
+        try:
+            return octets.decode()
+        except UnicodeDecodeError:
+            return octets.decode("cp1252", "replace")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +41,16 @@ class Header:
     fields: tuple[Field, ...]
 
     @classmethod
-    def parse(cls, section: bytes) -> Header:
-        """Cut `section` (CRLF lines) into fields. A line that is no field is kept as it is, nameless."""
-        fields: list[Field] = []
-        for line in section.splitlines(keepends=True):
-            if line.startswith((b" ", b"\t")) and fields:
-                fields[-1] = Field(fields[-1].name, fields[-1].raw + line)
-            else:
-                match = _FIELD.match(line)
-                fields.append(Field(match[1].decode("ascii").lower() if match else "", line))
-        return cls(tuple(fields))
+    def parse(cls, data: bytes) -> Header:
+        """The header that `data` (CRLF lines) begins with. Raises `UsageError` for one nobody may send."""
+        return cls.of(cut_header(data))
+
+    @classmethod
+    def of(cls, reader: HeaderReader) -> Header:
+        """What `reader` has read to the end. Raises `UsageError` for a header nobody may send."""
+        if reader.fault:
+            raise UsageError(f"{reader.fault}.", hint="Mend what writes this message.")
+        return cls(tuple(Field(name.decode("ascii"), raw) for name, raw in reader.fields))
 
     def __bytes__(self) -> bytes:
         return b"".join(field.raw for field in self.fields)
@@ -69,13 +70,9 @@ class Header:
     def set(self, name: str, value: str) -> Header:
         """Put one field of that name where the first stood, or at the top; any others of it go."""
         new = make_field(name, value)
-        kept: list[Field] = []
-        for field in self.fields:
-            if field.name != new.name:
-                kept.append(field)
-            elif new not in kept:
-                kept.append(new)
-        return Header(tuple(kept) if new in kept else (new, *kept))
+        place = next((place for place, field in enumerate(self.fields) if field.name == new.name), 0)
+        kept = [field for field in self.fields if field.name != new.name]
+        return Header((*kept[:place], new, *kept[place:]))
 
     def add(self, name: str, value: str) -> Header:
         """Put a field on top, as a relay does (RFC 5321 4.4)."""
@@ -101,27 +98,20 @@ def check_field(name: str, value: str) -> None:
 
 def _folded(line: str) -> Iterator[str]:
     """Lines of at most 78 characters where blanks allow it, never over 998 octets (RFC 5322 2.1.1)."""
-    while len(line) > 78 and (cut := _last_blank(line)) > 0:
-        yield line[:cut]
-        line = line[cut + 1 :]
+    start, first = 0, line.find(": ") + 2  # no fold right behind the name of the field
+    while len(line) - start > 78:
+        first = max(first, start + 1)
+        cut = line.rfind(" ", first, start + 78)
+        if cut <= first:
+            cut = line.find(" ", max(start + 78, first))
+        if cut < 0:
+            break
+        yield _bounded(line[start:cut])
+        start = cut + 1
+    yield _bounded(line[start:])
+
+
+def _bounded(line: str) -> str:
     if len(line.encode()) > 990:
         raise UsageError(f"A header field has {len(line)} characters without a blank to fold it at.")
-    yield line
-
-
-def _last_blank(line: str) -> int:
-    """Where to cut: the last blank that leaves at most 78 characters, behind the name of the field."""
-    start = line.find(": ") + 2
-    cut = line.rfind(" ", start, 78)
-    return cut if cut > start else line.find(" ", max(78, start))
-
-
-def split(head: bytes) -> tuple[bytes, int]:
-    """The header section of a message that begins with `head`, and where its body begins.
-
-    A message whose header never ends within `head` is all header.
-    """
-    if head.startswith(b"\r\n"):
-        return b"", 2
-    end = head.find(b"\r\n\r\n")
-    return (head, len(head)) if end < 0 else (head[: end + 2], end + 4)
+    return line

@@ -10,6 +10,9 @@ import re
 from typing import Literal
 
 _LINE_END = re.compile(rb"\r\n|\r|\n")
+_BARE_LF = re.compile(rb"(?<!\r)\n")
+_BARE_CR = re.compile(rb"\r(?!\n)")
+_EMPTY_LINE = re.compile(rb"\n\r?\n")
 
 END_OF_DATA = b"\r\n.\r\n"
 
@@ -69,16 +72,30 @@ class LineCheck(LineEndCheck):
 
 
 class LineEndFixer:
-    """Content → the same with every bare CR and bare LF made a CRLF; NUL stays for others to refuse."""
+    """Content → the same with every bare CR and bare LF made a CRLF; NUL stays for others to refuse.
+
+    In the header a bare CR becomes a blank: were it the end of a line, text in a field could become another
+    field, and a recipient (RFC 5322 2.2). The header goes as far as the first empty line, at least.
+    """
 
     def __init__(self) -> None:
         self._held = b""  # a CR whose LF may still come
+        self._header = True
+        self._line = b"\n"  # the end of the line before, while in the header
 
     def feed(self, data: bytes) -> bytes:
         """The next piece. A CR at its very end comes with the next one."""
         data = self._held + data
         self._held = b"\r" if data.endswith(b"\r") else b""
-        return _LINE_END.sub(b"\r\n", data[: len(data) - len(self._held)])
+        data = data[: len(data) - len(self._held)]
+        if not self._header:
+            return _LINE_END.sub(b"\r\n", data)
+        found = _EMPTY_LINE.search(self._line + data)
+        end = found.end() - len(self._line) if found else len(data)
+        self._header = found is None
+        self._line = (self._line + data)[-1:].replace(b"\r", b"") if found is None else b""
+        head = _BARE_LF.sub(b"\r\n", _BARE_CR.sub(b" ", data[:end]))
+        return head + _LINE_END.sub(b"\r\n", data[end:])
 
 
 class DotStuffer:

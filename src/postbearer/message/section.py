@@ -1,0 +1,124 @@
+"""Where the header of a message ends, and which fields it has (RFC 5322 2.2): one reading for every way in.
+
+The header ends at the empty line, or in front of the first line that is no field and continues none: programs
+and devices write text without a header, and parsers disagree about all that follows such a line. Without
+regular expressions, because ``sendmail`` hands a message over before it could load them.
+"""
+
+from __future__ import annotations
+
+MAXIMUM_HEADER = 1024 * 1024  # octets; the header section is held in memory, the body never is
+MAXIMUM_FIELDS = 1000
+MAXIMUM_LINES = 10_000  # folded ones, too
+
+_FTEXT = bytes(each for each in range(33, 127) if each != 58)  # RFC 5322 3.6.8
+_LONGEST_NAME = 256  # octets, with blanks behind it
+_MBOX = (b"From ", b">From ")
+_BLANK = (b" ", b"\t")
+
+
+class HeaderReader:
+    """Reads the header of a message that comes in pieces, in time that grows with its length and no faster.
+
+    A CR ends a line together with an LF only (RFC 5322 2.2); with `lf`, as programs write files, an LF alone
+    does, too, and the lines come out with LF, a CR within them as a blank. What common parsers take for the
+    end of the header does not come out: blanks between the name of a field and its colon, lines of blanks
+    only, and in front the line ``From …`` of a mailbox file.
+    """
+
+    __slots__ = ("_fields", "_lf", "_lines", "_mbox", "_rest", "_searched", "body", "ended", "fault")
+
+    def __init__(self, *, lf: bool = False) -> None:
+        self.body = 0  # octet at which the body begins, once `ended`
+        self.ended = False
+        self.fault = ""  # why no message may have such a header
+        self._lf = lf
+        self._fields: list[tuple[bytes, list[bytes]]] = []
+        self._lines = 0
+        self._mbox = False  # the first line is one of a mailbox file, if a field comes next
+        self._rest = bytearray()  # of the line that has begun
+        self._searched = 0
+
+    def feed(self, data: bytes) -> bool:
+        """Take the next octets; whether the header has ended, so that no more are needed."""
+        if self.ended:
+            return True
+        self._rest += data
+        start = 0
+        while not self.ended and (end := self._rest.find(b"\n", self._searched) + 1):
+            self._take(bytes(self._rest[start:end]))
+            start = self._searched = end
+        del self._rest[:start]
+        self._searched = len(self._rest)
+        if not self.ended and self.body + len(self._rest) > MAXIMUM_HEADER:
+            self._take(bytes(self._rest))
+        return self.ended
+
+    def finish(self) -> None:
+        """No more comes: a last line without its end is a line, too."""
+        if not self.ended and self._rest:
+            end = b"\n" if self._lf else b"\r\n"
+            self._take(bytes(self._rest) + end)
+            self.body -= 0 if self.ended else len(end)
+        if not self.ended:
+            self._end(0)
+
+    @property
+    def fields(self) -> list[tuple[bytes, bytes]]:
+        """Each field: its name in lower case, and its lines."""
+        return [(name, b"".join(lines)) for name, lines in self._fields]
+
+    def _take(self, line: bytes) -> None:
+        if line == b"\r\n" or (self._lf and not line.strip(b"\r\n")):
+            self._end(len(line))
+        elif line.startswith(_BLANK) and self._fields:
+            self._keep(line, len(line))
+        elif name := _name(line):
+            self._fields.append((name.lower(), []))
+            self._keep(name + line[line.index(b":") :], len(line))
+        elif line.startswith(_MBOX) and not self._fields and not self._mbox:
+            self._mbox = True
+            self.body += len(line)
+        else:
+            self._end(0)
+
+    def _keep(self, line: bytes, length: int) -> None:
+        """Put `line`, which came as `length` octets, to the last field."""
+        self.body += length
+        self._lines += 1
+        if self.body > MAXIMUM_HEADER:
+            self._refuse(f"The header of the message is larger than {MAXIMUM_HEADER // 1024} KiB")
+        elif len(self._fields) > MAXIMUM_FIELDS:
+            self._refuse(f"The header of the message has more than {MAXIMUM_FIELDS} fields")
+        elif self._lines > MAXIMUM_LINES:
+            self._refuse(f"The header of the message has more than {MAXIMUM_LINES} lines")
+        elif self._lf:
+            line = line.rstrip(b"\r\n").replace(b"\r", b" ") + b"\n"
+        elif line.find(b"\r") != len(line) - 2 or not line.endswith(b"\r\n") or b"\0" in line:
+            self._refuse("The header of the message holds a bare CR or LF, or a NUL")
+        if line.strip(b" \t\r\n"):
+            self._fields[-1][1].append(line)
+
+    def _end(self, length: int) -> None:
+        """The header is over; a line of `length` octets parts it from the body."""
+        self.ended = True
+        self.body = self.body + length if self._fields or not self._mbox else 0
+
+    def _refuse(self, fault: str) -> None:
+        self.ended = True
+        self.fault = fault
+
+
+def _name(line: bytes) -> bytes:
+    """The name of the field that begins with this line; empty: none does."""
+    name, colon, _ = line[:_LONGEST_NAME].partition(b":")
+    name = name.rstrip(b" \t")
+    return name if colon and not name.translate(None, _FTEXT) else b""
+
+
+def cut_header(data: bytes, *, lf: bool = False) -> HeaderReader:
+    """The header of a whole message."""
+    reader = HeaderReader(lf=lf)
+    reader.feed(data)
+    reader.finish()
+    return reader
