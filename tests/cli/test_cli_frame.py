@@ -144,9 +144,9 @@ def test_a_defect_is_70_and_its_traceback_holds_no_values(
     assert main(["config", "show"]) == Exit.BUG
     err = capsys.readouterr().err
     assert "ZeroDivisionError" in err
-    assert "-v" in err
+    assert "--debug" in err
     assert "Traceback" not in err
-    assert main(["-v", "config", "show"]) == Exit.BUG
+    assert main(["--debug", "config", "show"]) == Exit.BUG
     err = capsys.readouterr().err
     assert "Traceback" in err
     assert "canary-in-a-local" not in err

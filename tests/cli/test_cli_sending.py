@@ -96,6 +96,56 @@ def test_a_message_is_built_and_sent(ready: Home, sandbox: Sandbox) -> None:
     assert "boss@" not in content
 
 
+def test_standard_input_is_the_text_where_nothing_else_is(ready: Home, sandbox: Sandbox) -> None:
+    for more in ((), ("--subject", "Disk"), ("--from", "alerts@example.org"), ("--text", "-")):
+        assert ready.run(*SEND, *more, stdin="Platte voll: 90 %\n").code == 0
+        assert b"Platte voll: 90 %" in sandbox.inbox.messages[-1].content
+    assert ready.run(*SEND, "--text", "told", stdin="not read\n").code == 0
+    assert b"not read" not in sandbox.inbox.messages[-1].content
+    assert ready.run(*SEND, "--html", "<p>told</p>", stdin="not read\n").code == 0
+    assert b"not read" not in sandbox.inbox.messages[-1].content
+
+
+@pytest.mark.parametrize("given", [(), ("--text", "-"), ("--html", "-"), ("--text", ""), ("--html", " ")])
+@pytest.mark.parametrize("stdin", [b"", b"\n", b" \r\n\n"])
+def test_nothing_at_all_is_65_and_not_sent(
+    ready: Home, sandbox: Sandbox, given: tuple[str, ...], stdin: bytes
+) -> None:
+    before = len(sandbox.inbox.messages)
+    ran = ready.run(*SEND, *given, stdin=stdin)
+    assert ran.code == 65
+    assert "nothing to send" in ran.err
+    assert len(sandbox.inbox.messages) == before
+
+
+def test_a_subject_or_an_attachment_alone_is_a_message(ready: Home, sandbox: Sandbox) -> None:
+    report = ready.folder / "report.csv"
+    report.write_text("a,b\n")
+    for given in (("-s", "Done"), ("--attach", str(report)), ("--header", "X-Done: yes")):
+        assert ready.run(*SEND, *given).code == 0
+
+
+@pytest.mark.parametrize("option", ["--from", "-f", "--sender"])
+def test_the_author_is_told_in_the_ways_of_other_commands(ready: Home, sandbox: Sandbox, option: str) -> None:
+    assert ready.run(*SEND, option, "Shop <alerts@example.org>", "--text", "x").code == 0
+    assert b"From: Shop <alerts@example.org>" in sandbox.inbox.messages[-1].content
+
+
+def test_the_only_account_need_not_be_named(ready: Home, sandbox: Sandbox) -> None:
+    assert ready.run("send", "--to", "you@example.org", "--text", "x").code == 0
+    assert ready.run("token").out == ready.run("token", "sandbox").out
+    other = sandbox.configuration().replace("[accounts.sandbox]", "[accounts.other]")
+    other = other.replace("alerts@example.org", "other@example.org")
+    ready.write(sandbox.configuration() + other)
+    for command in (("send", "--to", "you@example.org", "--text", "x"), ("token",), ("login",)):
+        ran = ready.run(*command)
+        assert ran.code == 64
+        assert "Name one of other, sandbox." in ran.err
+    ran = ready.run("send", "--to", "you@example.org", "--text", "x", "--from", "other@example.org")
+    assert ran.code == 0
+    assert b"From: other@example.org" in sandbox.inbox.messages[-1].content
+
+
 def test_what_became_of_it_is_told_as_json(ready: Home) -> None:
     told = json.loads(ready.run(*SEND, "--text", "x", "--json").out)
     assert (told["delivered"], told["refused"]) == (1, 0)

@@ -19,7 +19,18 @@ LAYERS: dict[int, tuple[str, ...]] = {
     3: ("transport", "store"),
     2: ("sasl", "oauth", "keeping", "verdict"),
     1: ("wire", "message", "providers", "http"),
-    0: ("errors", "address", "envelope", "reply", "outcome", "secret", "clock", "observer", "crash"),
+    0: (
+        "errors",
+        "address",
+        "envelope",
+        "reply",
+        "outcome",
+        "secret",
+        "clock",
+        "observer",
+        "crash",
+        "suggestion",
+    ),
 }
 LAYER = {unit: layer for layer, units in LAYERS.items() for unit in units}
 

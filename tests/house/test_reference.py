@@ -35,7 +35,7 @@ from postbearer.store import Status
 from postbearer.submission import Bounds
 from postbearer.testing.faults import Faults, SmtpFault, TokenFault
 
-EVERYWHERE = {"--json", "--config", "-v", "--verbose"}
+EVERYWHERE = {"--json", "--config", "-v", "--verbose", "--debug"}
 
 
 def section(page: str, heading: str) -> str:

@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
         except OSError as error:
             from postbearer.cli.output import report
 
-            return report(error, as_json=False, verbose=False)
+            return report(error, as_json=False)
         return 0
     if arguments[:1] == ["sendmail"] and not any(word[:2] == "--" and word[2:] for word in arguments):
         from postbearer.cli.dropin.main import main as sendmail

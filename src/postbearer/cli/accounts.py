@@ -8,12 +8,13 @@ from typing import Any
 import click
 
 from postbearer.cli.groups import Listing
-from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json
 from postbearer.cli.shown import age, facts, moment, table
 
 
 @click.group("accounts", cls=Listing)
+@common_options
 def command() -> None:
     """Show whether each account sends, and pause or resume it.
 
@@ -22,7 +23,6 @@ def command() -> None:
 
 
 @command.command("list")
-@json_option
 @common_options
 @pass_common
 def list_(common: Common) -> None:
@@ -42,7 +42,6 @@ def list_(common: Common) -> None:
 
 @command.command("show")
 @click.argument("account")
-@json_option
 @common_options
 @pass_common
 def show(common: Common, account: str) -> None:
@@ -54,7 +53,6 @@ def show(common: Common, account: str) -> None:
 
 @command.command("pause")
 @click.argument("account")
-@json_option
 @common_options
 @pass_common
 def pause(common: Common, account: str) -> None:
@@ -66,7 +64,6 @@ def pause(common: Common, account: str) -> None:
 
 @command.command("resume")
 @click.argument("account")
-@json_option
 @common_options
 @pass_common
 def resume(common: Common, account: str) -> None:

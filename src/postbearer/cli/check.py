@@ -13,7 +13,7 @@ import click
 
 from postbearer.cli.exits import Exit
 from postbearer.cli.findings import as_json, explanation_as_json, show, show_explanation
-from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json, printable, style
 from postbearer.cli.progress import Progress
 from postbearer.errors import ConfigError, PostbearerError, UsageError
@@ -45,7 +45,6 @@ def _address(context: click.Context, parameter: click.Parameter, given: str | No
 @click.option(
     "--explain", "text", metavar="TEXT", help="Only explain a reply or an error from a log; - reads it."
 )
-@json_option
 @common_options
 @pass_common
 def command(common: Common, accounts: tuple[str, ...], send_to: str, text: str | None) -> int:

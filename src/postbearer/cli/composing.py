@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast, get_args
@@ -51,7 +52,15 @@ class Order:
         if [given["text"], given["html"]].count("-") > 1:
             raise UsageError("Standard input can be read only once: give - to --text or to --html.")
         attachments = tuple((os.path.basename(path), read_file(path)) for path in given["attach"])
-        return cls(given, notify, None, _text(given["text"]), _text(given["html"]), attachments)
+        text = _text(_typed() if given["text"] is None and given["html"] is None else given["text"])
+        html = _text(given["html"])
+        said = (given["subject"], text, html)
+        if not (attachments or given["headers"] or any((each or "").strip() for each in said)):
+            raise UnusableMessage(
+                "There is nothing to send: no subject, no text and no attachment.",
+                hint="See whether the program that was to write it failed; or say --text TEXT.",
+            )
+        return cls(given, notify, None, text, html, attachments)
 
     def build(self, account: Account) -> tuple[Content | EmailMessage, Envelope]:
         """The message and its envelope, for `account`. Raises `UnusableMessage`."""
@@ -129,6 +138,11 @@ def _notify(listed: str | None) -> tuple[Notify, ...]:
     if "NEVER" in words and len(words) > 1:
         raise UsageError("never excludes all other reports (RFC 3461 4.1).")
     return cast(tuple[Notify, ...], tuple(dict.fromkeys(words)))
+
+
+def _typed() -> str | None:
+    """Where the text is when no option says it: on standard input, unless that is the keyboard."""
+    return None if sys.stdin is None or sys.stdin.isatty() else "-"
 
 
 def _text(value: str | None) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 import click
 
 from postbearer.cli.groups import Group
-from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json, warn
 from postbearer.errors import ConfigError
 
@@ -20,6 +20,7 @@ _PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]*@")
 
 
 @click.group("config", cls=Group)
+@common_options
 def command() -> None:
     """Show, change and check the configuration.
 
@@ -30,7 +31,6 @@ def command() -> None:
 @command.command("show")
 @click.argument("name", required=False)
 @click.option("--all", "everything", is_flag=True, help="Also the defaults.")
-@json_option
 @common_options
 @pass_common
 def show(common: Common, name: str | None, everything: bool) -> None:
@@ -52,7 +52,6 @@ def show(common: Common, name: str | None, everything: bool) -> None:
 
 @command.command("get")
 @click.argument("name")
-@json_option
 @common_options
 @pass_common
 def get(common: Common, name: str) -> None:
@@ -100,7 +99,6 @@ def unset(common: Common, name: str) -> None:
 
 
 @command.command("validate")
-@json_option
 @common_options
 @pass_common
 def validate(common: Common) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from postbearer.cli.extras import need_relay, need_sandbox
-from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json, printable, style
 from postbearer.cli.sandbox import stopped
 from postbearer.observe import sentence
@@ -78,7 +78,6 @@ class Steps:
     help="Whose manners the provider has.",
 )
 @click.option("--keep", is_flag=True, help="Leave it running, with its inbox, until interrupted.")
-@json_option
 @common_options
 @pass_common
 def command(common: Common, provider: str, keep: bool) -> None:

@@ -9,7 +9,7 @@ import click
 
 from postbearer.cli.exits import CannotCreate
 from postbearer.cli.groups import Group
-from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import note, print_json, warn
 from postbearer.cli.reading import read_file
 
@@ -20,6 +20,7 @@ Command = Callable[..., Any]
 
 
 @click.group("import", cls=Group)
+@common_options
 def command() -> None:
     """Turn the configuration of another program into one of ours.
 
@@ -34,7 +35,6 @@ def importing(function: Command) -> Command:
     decorators: tuple[Callable[[Command], Command], ...] = (
         pass_common,
         common_options,
-        json_option,
         click.option("--force", is_flag=True, help="Write over the file if it is there."),
         click.option(
             "-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Write to a new file."

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from postbearer.cli.exits import CannotCreate, Exit
-from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json
 from postbearer.errors import ConfigError, UsageError
 
@@ -75,7 +75,6 @@ def _account_options(function: Command) -> Command:
 @click.option("--listen", default="", metavar="HOST:PORT", help=f"Where the relay listens: {_LISTEN}.")
 @click.option("--force", is_flag=True, help="Write the file anew, in place of one that is there.")
 @click.option("--non-interactive", is_flag=True, help="Ask nothing; what is missing is an error.")
-@json_option
 @common_options
 @pass_common
 def command(common: Common, /, non_interactive: bool, **given: Any) -> int:

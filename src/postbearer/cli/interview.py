@@ -15,6 +15,7 @@ from postbearer.cli.drafting import KEYS, Draft, usual_name
 from postbearer.cli.output import printable, style
 from postbearer.errors import ConfigError, PostbearerError, SecretError
 from postbearer.secret import Secret
+from postbearer.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from postbearer.providers import Preset
@@ -322,8 +323,6 @@ def ready(question: str, *, usual: bool = True) -> bool:
 
 def choose(question: str, choices: Mapping[str, str], usual: str | None = None) -> str:
     """One of `choices`, by its name or its number."""
-    from postbearer.config import did_you_mean
-
     names, width = list(choices), max(map(len, choices))
     say(question)
     for number, (name, told) in enumerate(choices.items(), 1):

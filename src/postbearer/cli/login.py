@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import click
 
 from postbearer.cli.listening import Listener
-from postbearer.cli.options import Common, common_options, duration, json_option, pass_common
+from postbearer.cli.options import Common, chosen_account, common_options, duration, pass_common
 from postbearer.cli.output import print_json, printable, warn
 from postbearer.cli.shown import age
 from postbearer.cli.waking import wake_relay
@@ -30,7 +30,7 @@ PATIENCE = 300.0  # seconds for a person to sign in; a code to type has a life o
 
 
 @click.command("login")
-@click.argument("account")
+@click.argument("account", required=False)
 @click.option("--paste", is_flag=True, help="No browser here: paste the address that one ends at elsewhere.")
 @click.option("--device", is_flag=True, help="No browser here: type a code into one elsewhere.")
 @click.option(
@@ -43,11 +43,10 @@ PATIENCE = 300.0  # seconds for a person to sign in; a code to type has a life o
     callback=duration,
     help="How long to wait for you; 5 minutes for a browser.",
 )
-@json_option
 @common_options
 @pass_common
-def command(common: Common, /, account: str, **given: Any) -> None:
-    """Sign in for ACCOUNT, as its mailbox's user.
+def command(common: Common, /, account: str | None, **given: Any) -> None:
+    """Sign in for ACCOUNT (the only one, if there is one), as its mailbox's user.
 
     With the grant authorization-code a page opens in the browser, which comes back to this machine when
     all is done. Where no browser runs, forward the port (ssh -L 8400:127.0.0.1:8400 …, --port 8400), or
@@ -60,6 +59,7 @@ def command(common: Common, /, account: str, **given: Any) -> None:
     from postbearer.clock import SystemClock
 
     assembly, clock = Assembly.load(common.config), SystemClock()
+    account = chosen_account(assembly.configuration, account)
     chosen = assembly.account(account)
     with assembly.placing(account):
         person = _person(chosen)

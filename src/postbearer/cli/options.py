@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +21,7 @@ class Common:
 
     config: str | None = None
     verbose: bool = False
+    debug: bool = False
     as_json: bool = False
 
     def configuration(self) -> Configuration:
@@ -55,28 +56,42 @@ def duration(context: click.Context, parameter: click.Parameter, value: str | No
         raise click.BadParameter(f"{value!r} {error}.") from None
 
 
+def chosen_account(configuration: Configuration, named: str | None, sender: str | None = None) -> str:
+    """The account that was named, else the usual one of mail from `sender`, else the only one.
+
+    Raises `UsageError` where there are several to choose from, or none.
+    """
+    usual = configuration.usual_account(sender) if sender is not None and not named else None
+    return named or usual or only_account(configuration.settings.accounts)
+
+
+def only_account(names: Iterable[str]) -> str:
+    """The one of `names` there is. Raises `UsageError`."""
+    from postbearer.errors import UsageError
+
+    known = sorted(names)
+    if len(known) != 1:
+        hint = f"Name one of {', '.join(known)}." if known else "Describe one: postbearer init"
+        raise UsageError("Nothing says which account is meant.", hint=hint)
+    return known[0]
+
+
+def _shared(*names: str, **settings: Any) -> Callable[[F], F]:
+    return click.option(*names, expose_value=False, callback=_keep, **settings)
+
+
 def common_options(function: F) -> F:
-    """Add ``--config`` and ``--verbose``; their values are in `Common`."""
-    function = click.option(
-        "-v", "--verbose", is_flag=True, expose_value=False, callback=_keep, help="Say more; show tracebacks."
-    )(function)
-    return click.option(
-        "--config",
-        metavar="FILE",
-        type=click.Path(),
-        expose_value=False,
-        callback=_keep,
-        help="Configuration to use instead of the one that is found.",
-    )(function)
-
-
-def json_option(function: F) -> F:
-    """Add ``--json``; its value is in `Common.as_json`."""
-    return click.option(
-        "--json",
-        "as_json",
-        is_flag=True,
-        expose_value=False,
-        callback=_keep,
-        help="Print one JSON object, for programs.",
-    )(function)
+    """Add the options that every command has; their values are in `Common`."""
+    for option in (
+        _shared("--json", "as_json", is_flag=True, help="Print one JSON object, for programs."),
+        _shared("--debug", is_flag=True, help="Show tracebacks of errors."),
+        _shared("-v", "--verbose", is_flag=True, help="Say more."),
+        _shared(
+            "--config",
+            metavar="FILE",
+            type=click.Path(),
+            help="Configuration to use instead of the one that is found.",
+        ),
+    ):
+        function = option(function)
+    return function

@@ -45,14 +45,14 @@ def note(message: str, hint: str = "") -> None:
     _line("note", message, hint)
 
 
-def report(error: BaseException, *, as_json: bool, verbose: bool) -> Exit:
+def report(error: BaseException, *, as_json: bool, debug: bool = False) -> Exit:
     """Tell what went wrong: what, where, what next; return the exit code."""
     code = exit_code(error)
     if isinstance(error, KeyboardInterrupt):
         print(file=sys.stderr)
         return code
     if code is Exit.BUG and not isinstance(error, PostbearerError):
-        return _defect(error, as_json=as_json, verbose=verbose)
+        return _defect(error, as_json=as_json, debug=debug)
     if as_json:
         print_json({"error": describe(error)})
     elif isinstance(error, PostbearerError):
@@ -61,7 +61,7 @@ def report(error: BaseException, *, as_json: bool, verbose: bool) -> Exit:
             _line("error", what, following or _NEXT.get(code, ""))
     else:
         _line("error", f"{error}.", "Check the disk and the permissions.")
-    if verbose:
+    if debug:
         _show_traceback(error)
     if isinstance(error, OSError):
         _forget_what_cannot_be_written()
@@ -125,14 +125,14 @@ def _line(name: str, message: str, hint: str) -> None:
         print(f"  {style('→', 'dim', sys.stderr)} {printable(hint)}", file=sys.stderr)
 
 
-def _defect(error: BaseException, *, as_json: bool, verbose: bool) -> Exit:
+def _defect(error: BaseException, *, as_json: bool, debug: bool) -> Exit:
     message = f"This is a defect in postbearer ({type(error).__name__})."
-    hint = "" if verbose else "Run the same with -v to see the traceback, and report it."
+    hint = "" if debug else "Run the same with --debug to see the traceback, and report it."
     if as_json:
         print_json({"error": {"type": "Defect", "message": message, "hint": hint, "exit": int(Exit.BUG)}})
     else:
         _line("error", message, hint)
-    if verbose:
+    if debug:
         _show_traceback(error)
     return Exit.BUG
 

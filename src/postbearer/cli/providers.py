@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ def _complete(context: click.Context, parameter: click.Parameter, incomplete: st
 @click.command("providers")
 @click.argument("name", required=False, shell_complete=_complete)
 @click.option("--cloud", default="", help="One of the provider's separate clouds.")
-@json_option
 @common_options
 @pass_common
 def command(common: Common, name: str | None, cloud: str) -> None:

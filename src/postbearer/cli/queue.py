@@ -13,7 +13,7 @@ import click
 
 from postbearer.cli.exits import CannotCreate, UnusableMessage
 from postbearer.cli.groups import Listing
-from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json, printable, warn
 from postbearer.cli.shown import age, facts, moment, table
 from postbearer.errors import UsageError
@@ -28,6 +28,7 @@ _PAGE = 100
 
 
 @click.group("queue", cls=Listing)
+@common_options
 def command() -> None:
     """Look at the queue of the relay, and work on it, whether the relay runs or not.
 
@@ -71,7 +72,6 @@ def _filters(function: F) -> F:
 @_filters
 @click.option("--all", "everything", is_flag=True, help="Also what is finished.")
 @click.option("--limit", default=_PAGE, type=click.IntRange(1, 100_000), help="Show so many at most.")
-@json_option
 @common_options
 @pass_common
 def list_(common: Common, /, everything: bool, limit: int, **query: Any) -> None:
@@ -100,7 +100,6 @@ def list_(common: Common, /, everything: bool, limit: int, **query: Any) -> None
 
 @command.command("show")
 @click.argument("message")
-@json_option
 @common_options
 @pass_common
 def show(common: Common, message: str) -> None:
@@ -156,7 +155,6 @@ def _changing(name: str, purpose: str, done: str) -> click.Command:
     @_filters
     @click.option("--recipient", default="", metavar="ADDRESS", help="Only this recipient of it.")
     @click.option("--yes", is_flag=True, help="Do not ask before working on all that was filtered.")
-    @json_option
     @common_options
     @pass_common
     def change(common: Common, /, messages: tuple[str, ...], recipient: str, yes: bool, **query: Any) -> None:
@@ -206,7 +204,6 @@ for _name, _purpose, _done in (
 
 
 @command.command("stats")
-@json_option
 @common_options
 @pass_common
 def stats(common: Common) -> None:
@@ -270,7 +267,6 @@ def _write_export(asked: Desk, file: BinaryIO) -> int:
 
 @command.command("import")
 @click.argument("file", type=click.Path(allow_dash=True), default="-")
-@json_option
 @common_options
 @pass_common
 def import_(common: Common, file: str) -> None:

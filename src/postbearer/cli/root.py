@@ -11,7 +11,7 @@ import click
 
 from postbearer._version import __version__
 from postbearer.cli.exits import Exit
-from postbearer.cli.groups import Group
+from postbearer.cli.groups import Group, no_such_option
 from postbearer.cli.options import Common, common_options
 from postbearer.cli.output import report, silence, usage
 
@@ -94,7 +94,7 @@ def run(arguments: list[str]) -> int:
     except BrokenPipeError:
         return silence()
     except (Exception, KeyboardInterrupt) as error:
-        return report(error, as_json=common.as_json, verbose=common.verbose)
+        return report(error, as_json=common.as_json, debug=common.debug)
     return code
 
 
@@ -105,6 +105,9 @@ def _invoke(arguments: list[str], common: Common) -> int:
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return Exit.USAGE
+    except click.NoSuchOption as error:
+        path = error.ctx.command_path if error.ctx else "postbearer"
+        return usage(no_such_option(error), f"See: {path} --help", as_json=common.as_json)
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else "postbearer"
         return usage(error.format_message(), f"See: {path} --help", as_json=common.as_json)

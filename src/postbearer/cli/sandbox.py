@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json, style
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     help="How long access tokens live.  [3600]",
 )
 @click.option("--opaque", is_flag=True, help="Give opaque access tokens instead of JWTs.")
-@json_option
 @common_options
 @pass_common
 def command(common: Common, provider: str, lifetime: float, opaque: bool) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from postbearer.cli.groups import Group
-from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import note, print_json
 from postbearer.errors import ConfigError, SecretError, UsageError
 from postbearer.secret import Secret
@@ -21,12 +21,12 @@ _LARGEST = 1 << 20
 
 
 @click.group("secret", cls=Group)
+@common_options
 def command() -> None:
     """Seal, test and look after secrets."""
 
 
 @command.command("seal")
-@json_option
 @common_options
 @pass_common
 def seal(common: Common) -> None:
@@ -46,7 +46,6 @@ def seal(common: Common) -> None:
 
 @command.command("test")
 @click.argument("reference")
-@json_option
 @common_options
 @pass_common
 def test(common: Common, reference: str) -> None:
@@ -71,7 +70,6 @@ def test(common: Common, reference: str) -> None:
 
 
 @command.command("rotate-key")
-@json_option
 @common_options
 @pass_common
 def rotate_key(common: Common) -> None:
@@ -91,7 +89,6 @@ def rotate_key(common: Common) -> None:
 
 
 @command.command("hash-password")
-@json_option
 @common_options
 @pass_common
 def hash_password(common: Common) -> None:

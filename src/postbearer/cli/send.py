@@ -8,7 +8,7 @@ import click
 
 from postbearer.cli.exits import UnusableMessage, receipt_code
 from postbearer.cli.listening import Listener
-from postbearer.cli.options import Common, common_options, duration, json_option, pass_common
+from postbearer.cli.options import Common, chosen_account, common_options, duration, pass_common
 from postbearer.cli.output import describe, print_json, printable, report, style
 from postbearer.cli.progress import Progress
 from postbearer.errors import Rejected, SenderNotAllowed, UsageError
@@ -54,13 +54,18 @@ def _addresses(name: str, help: str) -> Callable[[F], F]:
 
 
 @click.command("send")
-@click.option("-a", "--account", required=True, help="Account the message leaves from.")
+@click.option("-a", "--account", metavar="NAME", help="Account it leaves from, if there are several.")
 @_addresses("--to", "Recipient; repeat it for more.")
 @_addresses("--cc", "Recipient of a copy.")
 @_addresses("--bcc", "Recipient that nobody else sees.")
-@click.option("--sender", callback=_mailboxes, metavar="ADDRESS", help="Author; the account unless given.")
+@click.option(
+    *("-f", "--from", "--sender", "sender"),
+    callback=_mailboxes,
+    metavar="ADDRESS",
+    help="Author; the account unless given.",
+)
 @click.option("-s", "--subject", default="", help="Subject.")
-@click.option("--text", metavar="TEXT", help="Plain text; - reads it from standard input.")
+@click.option("--text", metavar="TEXT", help="Plain text; standard input unless given, or where it is -.")
 @click.option("--html", metavar="HTML", help="HTML; - reads it from standard input.")
 @click.option("--attach", multiple=True, metavar="FILE", help="File to attach; repeat it for more.")
 @click.option("--header", "headers", multiple=True, callback=_fields, metavar="'NAME: VALUE'", help="Header.")
@@ -70,19 +75,19 @@ def _addresses(name: str, help: str) -> Callable[[F], F]:
 @click.option("--dsn-id", default="", metavar="ID", help="What reports call the message.")
 @click.option("--wait/--no-wait", default=True, help="Wait while the account may not send.")
 @click.option("--timeout", metavar="DURATION", callback=duration, help="How long to wait for that.")
-@json_option
 @common_options
 @pass_common
-def command(common: Common, /, account: str, **given: Any) -> int:
+def command(common: Common, /, account: str | None, **given: Any) -> int:
     """Build a message, or take one with --raw, and send it.
 
     \b
-    postbearer send --account alerts --to ops@example.org --subject "Disk full" --text "90 %"
-    df -h | postbearer send --account alerts --to ops@example.org --subject Disks --text -
+    postbearer send --to ops@example.org --subject "Disk full" --text "90 %"
+    df -h | postbearer send --account alerts --to ops@example.org --subject Disks
 
-    It waits for the provider's answer and prints the id the provider gave. Exit code 0 means that
-    every recipient was accepted, 75 that trying again is right, 69 that somebody was refused for
-    good, 77 that the account or the sender was.
+    Without --text, --html and --raw the text is read from standard input. The command waits for the
+    provider's answer and prints the id the provider gave. Exit code 0 means that every recipient was
+    accepted, 75 that trying again is right, 69 that somebody was refused for good, 77 that the
+    account or the sender was.
     """
     from postbearer.assembly import Assembly
     from postbearer.cli.composing import Order
@@ -90,6 +95,7 @@ def command(common: Common, /, account: str, **given: Any) -> int:
 
     order = Order.read(given)
     assembly = Assembly.load(common.config)
+    account = chosen_account(assembly.configuration, account, given["sender"] or "")
     chosen = assembly.account(account)
     message, envelope = order.build(chosen)
     observer = Listener(verbose=common.verbose)
@@ -104,7 +110,7 @@ def command(common: Common, /, account: str, **given: Any) -> int:
         if common.as_json:
             print_json({**told(error.receipt), "error": describe(error)})
             return receipt_code(error.receipt)
-        return report(error, as_json=False, verbose=common.verbose)
+        return report(error, as_json=False, debug=common.debug)
     except SenderNotAllowed:
         raise
     except UsageError as error:  # the command line was right, so it is the message

@@ -7,19 +7,18 @@ from typing import Any
 import click
 
 from postbearer.cli.listening import Listener
-from postbearer.cli.options import Common, common_options, json_option, pass_common
+from postbearer.cli.options import Common, chosen_account, common_options, only_account, pass_common
 from postbearer.cli.output import print_json
 from postbearer.errors import ConfigError
 
 
 @click.command("token")
-@click.argument("account")
+@click.argument("account", required=False)
 @click.option("--relay", "from_relay", is_flag=True, help="Ask the running relay, by its control socket.")
-@json_option
 @common_options
 @pass_common
-def command(common: Common, account: str, from_relay: bool) -> None:
-    """Print a valid access token of ACCOUNT.
+def command(common: Common, account: str | None, from_relay: bool) -> None:
+    """Print a valid access token of ACCOUNT, which need not be named where there is only one.
 
     The token comes from the cache that all programs of this user share; a new one is fetched only
     when it is about to expire. For msmtp:
@@ -38,18 +37,19 @@ def command(common: Common, account: str, from_relay: bool) -> None:
         click.echo(told["access_token"])
 
 
-def _of_configuration(common: Common, account: str) -> dict[str, Any]:
+def _of_configuration(common: Common, named: str | None) -> dict[str, Any]:
     import time
 
     from postbearer.oauth import handed_out
     from postbearer.tokens import token_source
 
+    account = chosen_account(common.configuration(), named)
     observer = Listener(verbose=common.verbose)
     token = token_source(account, config=common.config, observer=observer).token_blocking()
     return handed_out(token, account, time.monotonic())
 
 
-def _of_relay(account: str) -> dict[str, Any]:
+def _of_relay(account: str | None) -> dict[str, Any]:
     from postbearer.keeping import StateFolder
     from postbearer.submission import ControlClient
 
@@ -61,5 +61,6 @@ def _of_relay(account: str) -> dict[str, Any]:
             hint="Start one by: postbearer serve. If its state folder is another, set POSTBEARER_STATE.",
         )
     with client:
+        account = account or only_account(each["name"] for each in client.call("accounts.list"))
         told: dict[str, Any] = client.call("accounts.token", name=account)
     return told

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from postbearer.config.units import parse_duration as parse_duration
     from postbearer.config.units import parse_size as parse_size
     from postbearer.config.values import SCHEMES as SCHEMES
-    from postbearer.config.values import did_you_mean as did_you_mean
     from postbearer.config.values import network as network
     from postbearer.config.writing import write_new as write_new
 
@@ -54,7 +53,7 @@ _EXPORTS = {
     "schema": ["AccountSettings", "LimitSettings", "Settings"],
     "search": ["candidates", "find", "read"],
     "units": ["parse_duration", "parse_size"],
-    "values": ["SCHEMES", "did_you_mean", "network"],
+    "values": ["SCHEMES", "network"],
     "writing": ["write_new"],
 }
 

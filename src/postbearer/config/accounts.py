@@ -9,10 +9,11 @@ from typing import Any
 from postbearer.config.locate import Path
 from postbearer.config.providers import Providers
 from postbearer.config.schema import AccountSettings
-from postbearer.config.values import account_name, did_you_mean, is_loopback
+from postbearer.config.values import account_name, is_loopback
 from postbearer.config.walk import Problem
 from postbearer.errors import ConfigError
 from postbearer.providers import Preset
+from postbearer.suggestion import did_you_mean
 
 # Per grant: groups of keys, of each of which one must be there.
 _NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {

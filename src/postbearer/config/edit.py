@@ -12,9 +12,9 @@ from postbearer.config.environment import read_value, type_at
 from postbearer.config.loading import SCHEMA, parse, toml
 from postbearer.config.locate import Path, dotted, split_dotted
 from postbearer.config.search import find, read
-from postbearer.config.values import did_you_mean
 from postbearer.config.walk import kind_of
 from postbearer.errors import ConfigError
+from postbearer.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from tomlkit import TOMLDocument

@@ -13,9 +13,9 @@ from typing import Any
 from msgspec import inspect as types
 
 from postbearer.config.locate import Path
-from postbearer.config.values import did_you_mean
 from postbearer.config.walk import plain
 from postbearer.errors import ConfigError
+from postbearer.suggestion import did_you_mean
 
 PREFIX = "POSTBEARER_"
 

@@ -20,10 +20,11 @@ from postbearer.config.providers import Providers
 from postbearer.config.schema import AccountSettings, Settings
 from postbearer.config.search import find, read
 from postbearer.config.stores import check_store, store_doubts
-from postbearer.config.values import checks, did_you_mean
+from postbearer.config.values import checks
 from postbearer.config.walk import Problem, Walk
 from postbearer.errors import ConfigError, ConfigErrors
 from postbearer.providers import Preset
+from postbearer.suggestion import did_you_mean
 
 SCHEMA: types.Type = types.type_info(Settings)
 _RESERVED = ("http", "vault")
@@ -49,6 +50,24 @@ class Configuration:
             known = sorted(self.settings.accounts)
             hint = did_you_mean(name, known) or f"Add a table [accounts.{name}]."
             raise ConfigError(f"There is no account {name!r}.", file=self.path, hint=hint) from None
+
+    def usual_account(self, sender: str = "") -> str | None:
+        """The account of mail that names none; None if nothing says which of several.
+
+        It is the relay's, else the one whose address sends, else the only one. Raises `ConfigError` where
+        there is none at all.
+        """
+        accounts, relay = self.settings.accounts, self.settings.relay
+        if not accounts:
+            raise ConfigError(
+                "There is no account.",
+                file=self.path,
+                hint="Add one: postbearer init, or a table [accounts.NAME].",
+            )
+        if relay is not None and relay.account:
+            return relay.account
+        fitting = [name for name, each in accounts.items() if each.address.lower() == sender.lower()]
+        return next((found[0] for found in (fitting, [*accounts]) if len(found) == 1), None)
 
     def preset(self, account: AccountSettings) -> Preset:
         """The provider of `account`, in its cloud. Raises `ConfigError`."""

@@ -11,8 +11,9 @@ from msgspec import inspect as types
 
 from postbearer.config.kinds import Prose, Reference, Seconds, Url
 from postbearer.config.locate import Path
-from postbearer.config.values import SCHEMES, checks, did_you_mean, plug_ins
+from postbearer.config.values import SCHEMES, checks, plug_ins
 from postbearer.config.walk import Problem, Walk
+from postbearer.suggestion import did_you_mean
 
 CaFile = Annotated[str | None, Prose("Certificates to trust beside the system's (PEM).")]
 Need = tuple[str, str]  # the key, and the environment variable that may stand for it

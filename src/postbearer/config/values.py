@@ -6,9 +6,8 @@ there may be the secret itself.
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from typing import get_args
 from urllib.parse import urlsplit
 
@@ -16,6 +15,7 @@ from postbearer.address import Address, ascii_domain
 from postbearer.config.kinds import Kind
 from postbearer.errors import UsageError
 from postbearer.providers import GrantName
+from postbearer.suggestion import did_you_mean
 
 SCHEMES = (
     "env",
@@ -190,11 +190,3 @@ def plug_ins(group: str = "postbearer.secret_stores") -> Collection[str]:
     from importlib.metadata import entry_points
 
     return entry_points(group=group).names
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A hint that names what was probably meant, else everything there is."""
-    known = list(known)
-    if near := difflib.get_close_matches(word.lower().replace("_", "-"), known, n=1, cutoff=0.6):
-        return f"Did you mean {near[0]}?"
-    return f"Known are: {', '.join(known)}." if known else ""

@@ -17,7 +17,7 @@ from msgspec import inspect as types
 from postbearer.config import units
 from postbearer.config.kinds import Kind
 from postbearer.config.locate import Path
-from postbearer.config.values import did_you_mean
+from postbearer.suggestion import did_you_mean
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,12 +9,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from postbearer.config import did_you_mean, holds_secret, typed_value
+from postbearer.config import holds_secret, typed_value
 from postbearer.errors import ConfigError, ConfigErrors, UsageError
 from postbearer.importing.draft import AccountDraft, Draft
 from postbearer.importing.known import Known, by_server, by_token_url, use_preset
 from postbearer.importing.properties import Property, properties
 from postbearer.providers import names, preset
+from postbearer.suggestion import did_you_mean
 
 NO_REPLY = "USE_NO_REPLY_EMAIL_ID_AS_SENDER_FOR_ALL_EMAILS"
 URGENT = ("Subject: *code*",)

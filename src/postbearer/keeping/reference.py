@@ -7,7 +7,6 @@ What is no reference may be a secret written in the wrong place, so it is never 
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -19,6 +18,7 @@ from postbearer.clock import Clock, SystemClock
 from postbearer.errors import SecretError
 from postbearer.keeping.folder import StateFolder
 from postbearer.secret import SecretSource
+from postbearer.suggestion import meant
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoints
@@ -154,7 +154,7 @@ def need(package: str, extra: str, reference: str) -> None:
 
 def _unknown(scheme: str, named: Mapping[str, SecretStore]) -> SecretError:
     known = schemes(named)
-    close = difflib.get_close_matches(scheme, known, n=1) if scheme else []
+    close = meant(scheme, known)
     hint = (
         f"Did you mean {close[0]}:…?"
         if close

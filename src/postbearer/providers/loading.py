@@ -17,6 +17,7 @@ from postbearer.errors import ConfigError
 from postbearer.providers.catalogue import Catalogue
 from postbearer.providers.model import Preset
 from postbearer.providers.rules import Rule
+from postbearer.suggestion import did_you_mean
 
 T = TypeVar("T")
 LARGEST = 1 << 20
@@ -58,7 +59,7 @@ def unknown_provider(name: str, known: Sequence[str]) -> ConfigError:
     return ConfigError(
         f"There is no provider {name!r:.60}.",
         key="provider",
-        hint=f"One of {', '.join(known)}; smtp for any server without a preset.",
+        hint=f"{did_you_mean(name, known)} smtp is for any server without a preset.",
     )
 
 

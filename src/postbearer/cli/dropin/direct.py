@@ -38,7 +38,7 @@ def send(order: Order, letter: Letter, config: str | None = None) -> int:
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, UsageError) and not isinstance(error, SenderNotAllowed):
             error = UnusableMessage(error.message, hint=error.hint)
-        return report(error, as_json=False, verbose=False)
+        return report(error, as_json=False)
     for outcome in receipt.outcomes:
         if order.verbose or outcome not in receipt.delivered:
             print(outcome)
@@ -46,15 +46,9 @@ def send(order: Order, letter: Letter, config: str | None = None) -> int:
 
 
 def _account(assembly: Assembly, sender: str) -> Account:
-    """The account of the relay; else the one whose address sends; else the only one."""
-    settings = assembly.configuration.settings
-    if settings.relay is not None and settings.relay.account:
-        return assembly.account(settings.relay.account)
-    accounts = [assembly.account(name) for name in assembly.names]
-    fitting = [account for account in accounts if account.address.lower() == sender.lower()]
-    for chosen in (fitting, accounts):
-        if len(chosen) == 1:
-            return chosen[0]
+    name = assembly.configuration.usual_account(sender)
+    if name is not None:
+        return assembly.account(name)
     raise assembly.configuration.error(
         "relay.account",
         "There are several accounts, and nothing says which of them sendmail uses.",
