@@ -15,9 +15,12 @@ _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _ATEXT = r"""[^\x00-\x20"(),.:;<>@\[\\\]\x7f-\x9f]"""
 _DOT_STRING = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*\Z")
 _QUOTED = re.compile(r'"(?:[^\x00-\x1f"\\\x7f-\x9f]|\\[ -~])*"\Z')
-_LABEL = r"[^\x00-/:-@\[-`{-\x9f](?:[^\x00-,./:-@\[-`{-\x9f]*[^\x00-/:-@\[-`{-\x9f])?"
+# An underscore is no letter of a host name (RFC 1123 2.1), but containers and Windows machines have it.
+_LABEL = r"[^\x00-/:-@\[-^`{-\x9f](?:[^\x00-,./:-@\[-^`{-\x9f]*[^\x00-/:-@\[-^`{-\x9f])?"
 _DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?\Z")
-_LITERAL = re.compile(r"\[(?:\d{1,3}(?:\.\d{1,3}){3}|IPv6:[0-9A-Fa-f:.]+)\]\Z")
+_LITERAL = re.compile(r"\[(?:[0-9]{1,3}(?:\.[0-9]{1,3}){3}|IPv6:[0-9A-F:.]+)\]\Z", re.IGNORECASE | re.ASCII)
+_ENCODED_WORD = re.compile(r"=\?[^?]+\?[BbQq]\?[^?]*\?=")  # RFC 2047 2
+_NOWHERE = (".localdomain", ".local", ".localhost", ".internal")  # RFC 6762, 6761, 8375 and usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +34,8 @@ class Address:
     def parse(cls, text: str) -> Address:
         """Read one bare address (no display name, no angle brackets).
 
-        Raises `UsageError` naming what is wrong: a control character, a missing domain, a bad label.
+        Raises `UsageError` naming what is wrong: a control character, a missing domain, a bad label. What is
+        not refused has a canonical form, which is an address, too.
         """
         return _parse(text)
 
@@ -54,10 +58,13 @@ class Address:
         would let it matter: telling ``Alice@`` from ``alice@`` would only open a gap between the
         two comparisons.
         """
-        local = self.local
-        if local.startswith('"') and _DOT_STRING.match(plain := re.sub(r"\\(.)", r"\1", local[1:-1])):
-            local = plain
-        return f"{local.casefold()}@{ascii_domain(self.domain)}"
+        return f"{_folded(_unquoted(self.local))}@{ascii_domain(self.domain)}"
+
+    @property
+    def deliverable(self) -> bool:
+        """Whether mail to it can be expected to arrive somewhere: not at ``root@host``."""
+        domain = self.domain.rstrip(".").lower()
+        return "." in domain and not domain.endswith(_NOWHERE)
 
 
 @lru_cache(maxsize=4096)  # the same few come again and again, several times in each message
@@ -72,9 +79,41 @@ def _parse(text: str) -> Address:
         raise UsageError(f"{text!r} is not a mail address: the part before the @ is not valid.")
     if not (_DOMAIN.match(domain) or _LITERAL.match(domain)):
         raise UsageError(f"{text!r} is not a mail address: the domain is not valid.")
-    if len(local.encode()) > 64 or len(domain.encode()) > 255:  # RFC 5321 4.5.3.1.1, .2
-        raise UsageError(f"{text[:40]!r}… is too long for a mail address.")
-    return Address(local, domain)
+    if _ENCODED_WORD.search(local):  # RFC 2047 5 (3); some readers would decode it, and find another address
+        raise UsageError(f"{text[:80]!r} is not a mail address: an encoded word cannot stand in one.")
+    address = Address(local, domain)
+    _bound(local, domain)
+    if not text.isascii():  # case folding and A-labels may be longer, and not every name has them
+        _bound(*address.canonical.rsplit("@", 1))
+    return address
+
+
+def _bound(local: str, domain: str) -> None:
+    """RFC 5321 4.5.3.1.1 and .2, in octets."""
+    if len(local.encode()) > 64 or len(domain.encode()) > 255:
+        raise UsageError(f"{local[:40]!r}… is too long for a mail address.")
+
+
+def _unquoted(local: str) -> str:
+    """A local part in the one spelling that is compared: quoted only where it must be, and no more in it."""
+    if not local.startswith('"'):
+        return local
+    plain = re.sub(r"\\(.)", r"\1", local[1:-1])
+    return plain if _DOT_STRING.match(plain) else '"' + re.sub(r'(["\\])', r"\\\1", plain) + '"'
+
+
+def _folded(local: str) -> str:
+    """Without case; but nothing becomes ASCII that was not: the long s makes another mailbox than s."""
+    if local.isascii():
+        return local.lower()
+    return "".join(
+        char.lower()
+        if char.isascii()
+        else char
+        if re.search("[\0-\x7f]", char.casefold())
+        else char.casefold()
+        for char in local
+    )
 
 
 def ascii_domain(domain: str) -> str:
@@ -85,9 +124,13 @@ def ascii_domain(domain: str) -> str:
     import idna
 
     try:
-        return idna.encode(domain, uts46=True).decode("ascii")
+        mapped = idna.uts46_remap(domain, std3_rules=False).rstrip(".")
+        labels = [each if each.isascii() else idna.alabel(each).decode("ascii") for each in mapped.split(".")]
     except idna.IDNAError as error:
         raise UsageError(f"{domain!r} is not a valid domain: {error}.") from None
+    if not _DOMAIN.match(found := ".".join(labels)):
+        raise UsageError(f"{domain!r} is not a valid domain: it stands for {found!r}.")
+    return found
 
 
 @lru_cache(maxsize=4096)

@@ -14,7 +14,7 @@ from postbearer.engine.schedule import RetryPolicy
 from postbearer.engine.settle import Ending, Fate
 from postbearer.engine.terms import Terms
 from postbearer.envelope import Envelope, Recipient
-from postbearer.errors import PostbearerError, UsageError
+from postbearer.errors import PostbearerError
 from postbearer.message import About, Action, Content, DeliveryReport, read_header
 from postbearer.store import Claimed, Message, NewDelivery, Priority, Report, Staging, Status
 
@@ -77,7 +77,7 @@ class Reporter:
         reverse_path = message.envelope.reverse_path
         if message.report_of or not reverse_path:
             return ""
-        return reverse_path if deliverable(reverse_path) else self.bounces_to
+        return reverse_path if Address.parse(reverse_path).deliverable else self.bounces_to
 
     def _about(self, claimed: Claimed, ending: Ending, *, late: bool) -> Iterator[About]:
         for fate in ending.fates:
@@ -123,17 +123,6 @@ class Reporter:
             due=now,
         )
         return Report(message=message, content=content, delivery=delivery)
-
-
-def deliverable(address: str) -> bool:
-    """Whether mail to `address` can be expected to arrive somewhere: not at ``root@host``."""
-    try:
-        domain = Address.parse(address).domain
-    except UsageError:
-        return False
-    return "." in domain.strip(".") and not domain.endswith(
-        (".localdomain", ".local", ".localhost", ".internal")
-    )
 
 
 def _header(content: Content) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from postbearer.address import canonical
+from postbearer.address import ascii_domain, canonical
 from postbearer.errors import UsageError
 from postbearer.store import Priority
 
@@ -43,6 +43,5 @@ def _matches(address: str, pattern: str) -> bool:
     if not address:
         return False
     if pattern.startswith(("@", "*@")):
-        local = address.rpartition("@")[0]
-        return address == canonical(f"{local}@{pattern.rpartition('@')[2]}")
+        return address.rpartition("@")[2] == ascii_domain(pattern.rpartition("@")[2])
     return address == canonical(pattern)
