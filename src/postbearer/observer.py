@@ -87,6 +87,21 @@ class Warned(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Defect(Event):
+    """Something of ours failed that never should. It goes on all the same, without what it was about.
+
+    `what` failed, for the client at `peer` or the message `id`, with `error` in the line `place`.
+    """
+
+    what: str
+    error: str
+    place: str = ""
+    peer: str = ""
+    id: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted(Event):
     """The relay took a message: it is on the disk. `account` carries it first (empty: several do)."""
 
@@ -229,7 +244,17 @@ class Several:
 
     def notice(self, event: Event) -> None:
         for each in self._observers:
-            each.notice(event)
+            try:
+                each.notice(event)
+            except Exception as error:  # of one that only listens: what it listens to goes on
+                self._tell(each, error)
+
+    def _tell(self, who: Observer, error: Exception) -> None:
+        """Let the others say so."""
+        met = Defect("", what=f"observer {type(who).__name__}", error=repr(error)[:500])
+        for each in self._observers:
+            if each is not who:
+                each.notice(met)
 
 
 class Silent:

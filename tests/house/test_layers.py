@@ -28,6 +28,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "secret",
         "clock",
         "observer",
+        "tasks",
         "crash",
         "suggestion",
     ),
@@ -61,6 +62,7 @@ IO_CALLS = re.compile(
 IO_ALLOWED = {  # a module, or a package with all that is in it: why
     "clock": "the one that tells the time",
     "crash": "tests die in it",
+    "tasks": "it runs what goes on in the background",
     "http": "the door to token endpoints and vaults",
     "keeping": "files, commands and vaults are what it keeps secrets in",
     "oauth.arc": "Azure Arc proves by a file who asks",

@@ -103,6 +103,7 @@ async def local_relay(
         logins=Logins(access, clock),
         pace=Pace(clock),
         clock=clock,
+        observer=ears,
         bounds=bounds,
     )
     state = StateFolder(folder).ensure()
@@ -115,7 +116,7 @@ async def local_relay(
         house,
         Handover(folder, house, Doors(bounds), client=client),
         drop,
-        ControlServer(folder, Operations(spool, clock, None, ("alerts",)), ears),
+        ControlServer(folder, Operations(spool, clock, None, ("alerts",)), clock, ears),
         ears,
         {"POSTBEARER_STATE": str(folder), "HOME": str(folder), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
     )

@@ -87,6 +87,7 @@ class Submission:
             logins=Logins(access, self.clock),
             pace=Pace(self.clock),
             clock=self.clock,
+            observer=self.observer,
             bounds=self.bounds,
             context=self.context,
             implicit_tls=self.implicit_tls,

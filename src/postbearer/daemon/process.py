@@ -8,13 +8,17 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from postbearer.assembly import Assembly
+from postbearer.clock import SystemClock
 from postbearer.daemon.relay import DRAIN, Relay
 from postbearer.errors import ConfigError, ConfigErrors, SecretError
 from postbearer.observe import Log, Supervisor
 from postbearer.observer import Reloaded, Started, Stopped, Warned
+from postbearer.tasks import Tasks, defect
 
 HURRIED = 5.0  # seconds, once somebody asks for the end a second time
 
@@ -40,25 +44,34 @@ def run(load: Callable[[], Assembly]) -> None:
 async def _main(load: Callable[[], Assembly]) -> None:
     log, supervisor = Log(), Supervisor()
     runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(partial(_unforeseen, log))
     relay = Relay(load(), observer=log, runtime=Path(runtime) if runtime else None)
     await relay.start()
     _collect_seldom()
     wishes: asyncio.Queue[signal.Signals] = asyncio.Queue()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, wishes.put_nowait, number)
     listening = ", ".join(relay.addresses)
     log.notice(Started("", listening))
     supervisor.ready(f"Listening on {listening}")
-    watchdog = asyncio.create_task(_watch(supervisor))
+    watchdog = Tasks(SystemClock(), log)
+    watchdog.keep(partial(_watch, supervisor), "watchdog")
     while await wishes.get() is signal.SIGHUP:
         supervisor.reloading()
         await _reload(relay, load, log)
         supervisor.ready(f"Listening on {listening}")
     supervisor.stopping()
-    watchdog.cancel()
+    await watchdog.stop()
     await _stop(relay, wishes)
     log.notice(Stopped(""))
+
+
+def _unforeseen(log: Log, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What asyncio would print: a failure in a callback, or in a task that nobody waits for."""
+    said = str(context.get("message", "event loop"))
+    error = context.get("exception")
+    log.notice(defect(error if isinstance(error, BaseException) else RuntimeError(said), said))
 
 
 def _collect_seldom() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Coroutine, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -34,6 +34,7 @@ from postbearer.submission import (
     Pace,
     Porter,
 )
+from postbearer.tasks import Tasks, defect
 from postbearer.transport import SmtpTransport
 
 DRAIN = 660.0  # seconds: the longest wait for a final reply (RFC 5321 4.5.3.2.6), and some for the marks
@@ -63,9 +64,9 @@ class Relay:
         self._doors = Doors(self._bounds, self._porter)
         self._pace = Pace(self._clock)
         self._listeners: list[Listener] = []
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks = Tasks(self._clock, self._observer)
+        self._working = Tasks(self._clock, self._observer)
         self._local: Sequence[Handover | ControlServer] = ()
-        self._working: asyncio.Task[None] | None = None
         self._watching: Watching
         self._tending: Tending
         self.spool: SqliteSpool
@@ -135,13 +136,13 @@ class Relay:
         ending = [each.stop(min(patience, 30.0)) for each in (*self._listeners, *self._local)]
         if self._tasks:
             ending.append(self._watching.finish(min(patience, TELLING)))
-        await asyncio.gather(*ending)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._working is not None:
+        for error in await asyncio.gather(*ending, return_exceptions=True):
+            if isinstance(error, Exception):  # what comes next is to be done all the same
+                self._observer.notice(defect(error, "stop"))
+        await self._tasks.stop()
+        if self._working:
             await self.worker.drain(patience)
-            await self._working
+            await self._working.stop()
         await self.spool.close()
 
     # How it is put together -----------------------------------------------------------------
@@ -176,13 +177,13 @@ class Relay:
             starter=self.worker,
         )
         self.operations = self._operations(accounts)
-        self._working = asyncio.create_task(self.worker.run(), name="worker")
+        self._working.keep(self.worker.run, "worker")
         self._listeners = [
             Listener(door.address, self._house(plan, door), self._doors) for door in plan.doors
         ]
         house, local = self._house(plan, plan.doors[0]), self._local_client(plan)
         self._handover = Handover(self._runtime, house, self._doors, client=local)
-        self._control = ControlServer(self._runtime, self.operations, self._observer)
+        self._control = ControlServer(self._runtime, self.operations, self._clock, self._observer)
         self._local = (self._handover, self._control)
         for server in self._local:
             await server.start()
@@ -192,23 +193,11 @@ class Relay:
             self._assembly.state, self.intake, clock=self._clock, observer=self._observer, client=local
         )
         self._drop.ensure()
-        self._tasks = [
-            self._task(self._drop.run(), "drop folder"),
-            self._task(self._watching.run(), "watch over the accounts"),
-            self._task(self._tending.run(), "care for sign-ins"),
-            self._task(self._warn_late(), "look for late mail"),
-        ]
-
-    def _task(self, work: Coroutine[None, None, None], name: str) -> asyncio.Task[None]:
-        """Something that goes on beside the queue; if it ends by a defect, the log says so."""
-
-        def ended(task: asyncio.Task[None]) -> None:
-            if not task.cancelled() and (error := task.exception()) is not None:
-                self._observer.notice(Warned("", f"The {name} ended in an unforeseen way: {error!r}"))
-
-        task = asyncio.create_task(work, name=name)
-        task.add_done_callback(ended)
-        return task
+        self._tasks.keep(self._drop.run, "drop folder")
+        self._tasks.keep(self._watching.watch, "watch over the accounts")
+        self._tasks.keep(self._watching.tell, "notices")
+        self._tasks.keep(self._tending.run, "care for sign-ins")
+        self._tasks.keep(self._warn_late, "look for late mail")
 
     async def _warn_late(self) -> None:
         while True:
@@ -256,6 +245,7 @@ class Relay:
             logins=Logins(plan.access, self._clock),
             pace=self._pace,
             clock=self._clock,
+            observer=self._observer,
             bounds=self._bounds,
             context=door.context,
             implicit_tls=door.implicit_tls,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 
 from postbearer.account import Account
 from postbearer.clock import Clock, event_or_time
@@ -23,6 +22,7 @@ from postbearer.keeping import StateFolder
 from postbearer.oauth import CachedSource
 from postbearer.observer import AccountPaused, Event, Observer, Warned
 from postbearer.store import Spool
+from postbearer.tasks import defect
 
 IDLE_LOOK = 600.0  # seconds between looks for a sign-in that idles
 
@@ -82,25 +82,31 @@ class Tending:
 
     async def look(self) -> None:
         """Look once. Raises `StoreError`."""
-        with suppress(UsageError):  # a reload took an account away meanwhile, and has us look again
-            await self._look()
-
-    async def _look(self) -> None:
-        for name, account in self._accounts.items():
-            if self._stopped(name):
-                await self._compare(account)
-            else:
-                self._seen.pop(name, None)
-                self._fingerprints.hurry(name)
-        if self._recheck:
-            self._recheck = False
-            for name in self._accounts:
-                await self._take_up_secrets(name)
-        if self._clock.now() >= self._idle_at:
+        recheck, self._recheck = self._recheck, False
+        idle = self._clock.now() >= self._idle_at
+        if idle:
             self._idle_at = self._clock.now() + IDLE_LOOK
-            for name, account in self._accounts.items():
-                if not self._stopped(name):
-                    await self._keep_warm(account)
+        for account in self._accounts.values():
+            try:
+                await self._look(account, recheck=recheck, idle=idle)
+            except UsageError:  # a reload took the account away meanwhile, and has us look again
+                continue
+            except StoreError:
+                raise
+            except Exception as error:  # any: the other accounts are looked after all the same
+                self._observer.notice(defect(error, "care for sign-ins", account=account.name))
+
+    async def _look(self, account: Account, *, recheck: bool, idle: bool) -> None:
+        name = account.name
+        if self._stopped(name):
+            await self._compare(account)
+        else:
+            self._seen.pop(name, None)
+            self._fingerprints.hurry(name)
+        if recheck:
+            await self._take_up_secrets(name)
+        if idle and not self._stopped(name):
+            await self._keep_warm(account)
 
     async def changed(self, name: str) -> bool:
         """Somebody signed in for the account, or changed its secret: it is tried again at once.

@@ -33,6 +33,7 @@ from postbearer.observe import (
 )
 from postbearer.observer import Event, Observer, Warned
 from postbearer.store import Spool
+from postbearer.tasks import defect
 
 NAME = "notices.json"
 LOOK_AGAIN = 60.0  # seconds after which a clock that was set is noticed
@@ -104,25 +105,29 @@ class Watching:
         self, accounts: Sequence[Account], state: StateFolder
     ) -> Mapping[str, Sequence[Ending]]:
         """What will run out; what cannot be looked at is said once."""
-        facts = [await gather(each, state, self._clock) for each in accounts]
+        facts = []
+        for each in accounts:
+            try:
+                facts.append(await gather(each, state, self._clock))
+            except Exception as error:  # any: of the other accounts it is told all the same
+                self._observer.notice(defect(error, "what will run out", account=each.name))
         troubles = {trouble: each.account for each in facts for trouble in each.troubles}
         for trouble in troubles.keys() - self._said:
             self._observer.notice(Warned(troubles[trouble], trouble))
         self._said = set(troubles)
         return {each.account: forecast(each) for each in facts}
 
-    async def run(self) -> None:
-        """Watch, and tell."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch.run())
-            group.create_task(self._tell())
+    async def watch(self) -> None:
+        """Watch until cancelled."""
+        await self._watch.run()
 
     async def finish(self, patience: float) -> None:
         """Tell nothing more, but what is being told right now, for up to `patience` seconds."""
         with suppress(TimeoutError):  # who has not answered by then is told again by the next run
             await asyncio.wait_for(self._teller.finish(), patience)
 
-    async def _tell(self) -> None:
+    async def tell(self) -> None:
+        """Tell what there is to tell, until cancelled."""
         while True:
             self._posted.clear()
             try:

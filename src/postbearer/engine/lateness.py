@@ -9,9 +9,11 @@ from postbearer.clock import Clock
 from postbearer.engine.attempting import Attempting
 from postbearer.engine.outlet import Outlet
 from postbearer.engine.settle import Ending, Fate
+from postbearer.errors import StoreError
 from postbearer.message import DeliveryReport
 from postbearer.observer import Observer, Reported
 from postbearer.store import Claimed, Priority, Spool, Status
+from postbearer.tasks import defect
 
 AT_ONCE = 100  # deliveries that are looked at together
 
@@ -33,8 +35,15 @@ async def warn_late(
                 if not cause:
                     continue
                 fates = tuple(Fate(target=each, status=Status.DEFERRED, cause=cause) for each in late.targets)
-                report = attempting.report(late, carrier, Ending(fates=fates), now)
-                if not await _warn(spool, attempting, late, carrier, report) or report is None:
+                try:
+                    report = attempting.report(late, carrier, Ending(fates=fates), now)
+                    warned = await _warn(spool, attempting, late, carrier, report)
+                except StoreError:
+                    raise
+                except Exception as error:  # any: the senders of other messages are told all the same
+                    observer.notice(defect(error, "delay report", account=name, id=late.message.id))
+                    continue
+                if not warned or report is None:
                     continue
                 observer.notice(
                     Reported(carrier.terms.name, id=late.message.id, report=report.id, to=report.to)

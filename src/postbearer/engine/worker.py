@@ -22,6 +22,7 @@ from postbearer.engine.terms import Road
 from postbearer.errors import PostbearerError, StoreError
 from postbearer.observer import Observer, Warned
 from postbearer.store import Claimed, Lane, Pause, Priority, Spool
+from postbearer.tasks import Tasks, defect
 
 LONGEST_WAIT = 2 * 86_400.0  # a due time further away than any wait is the trace of a clock set back
 LOOK_AGAIN = 300.0  # seconds after which a clock that was set is noticed
@@ -56,7 +57,7 @@ class Worker:
         self._at_rest = False  # whatever is due and may begin has begun
         self._empty = False  # … and nothing waits
         self._reserved = 0  # slots for what is being accepted
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = Tasks(clock, observer)
         self._marking: set[asyncio.Task[None] | None] = set()  # of these, those that know how it ended
         self._stopping = False
         self._ended = asyncio.Event()  # cleared while it runs
@@ -65,6 +66,7 @@ class Worker:
         self._last_end = clock.now()
         self._retire_at = -math.inf
         self._homeless: set[str] = set()
+        self._alarms = Tasks(clock, observer)
         self._alarm: asyncio.Task[None] | None = None  # wakes it …
         self._alarm_at = math.inf  # … at this time, monotonic
 
@@ -85,6 +87,7 @@ class Worker:
         finally:
             if self._alarm is not None:
                 self._alarm.cancel()
+            self._alarm, self._alarm_at = None, math.inf
             self._ended.set()
 
     async def _run(self) -> None:
@@ -125,8 +128,9 @@ class Worker:
             everything = asyncio.ensure_future(asyncio.wait(tuple(self._tasks)))
             await asyncio.wait((patience, everything), return_when=asyncio.FIRST_COMPLETED)
             patience.cancel()
-            for task in self._tasks - self._marking:
-                task.cancel()
+            for task in self._tasks:
+                if task not in self._marking:
+                    task.cancel()
             await everything
         for outlet in self._outlets.values():
             await outlet.road.transport.close()
@@ -156,7 +160,7 @@ class Worker:
             self._outlets[name].pause = pause
             before[name] = Outlet(road, self._clock) if same else old  # the one that is not needed
         for outlet in before.values():
-            self._track(self._close_when_done(outlet))
+            self._tasks.start(self._close_when_done(outlet), "connections of an account that went")
         self._homeless.clear()
         self.wake()
 
@@ -275,7 +279,7 @@ class Worker:
         """Start an attempt."""
         ending = await self._unable(claimed, way)
         way.busy += 1
-        self._track(self._work(claimed, way, way.pause, ending))
+        self._attempt(self._work(claimed, way, way.pause, ending), claimed)
 
     def reserve(self, account: str, priority: Priority) -> Outlet | None:
         """A slot for what is being accepted, if nothing is before it (see `Starter`)."""
@@ -299,7 +303,7 @@ class Worker:
             await self._work(claimed, way, None, ending)
 
         self._reserved -= 1
-        self._track(work())
+        self._attempt(work(), claimed)
         self._changed.set()
 
     def give_back(self, way: Outlet) -> None:
@@ -320,6 +324,10 @@ class Worker:
             self._observer.notice(Warned(way.terms.name, str(error)))
             way.rest(0)
             return put_off(claimed, self._clock.now(), error.message)
+        except Exception as error:  # any: the mail of other accounts is sent all the same
+            self._observer.notice(defect(error, "worker", account=way.terms.name, id=claimed.message.id))
+            way.rest(0)
+            return put_off(claimed, self._clock.now(), "It met a defect in postbearer; the log knows more.")
         return ending
 
     async def _work(self, claimed: Claimed, way: Outlet, probed: Pause | None, ending: Ending | None) -> None:
@@ -350,17 +358,10 @@ class Worker:
 
     # Keeping house ------------------------------------------------------------------------
 
-    def _track(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._done)
-
-    def _done(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        self._marking.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # Its lease stays, so that it is not sent again before somebody looked, or a restart.
-            self._observer.notice(Warned("", f"An attempt ended in an unforeseen way: {error!r}"))
+    def _attempt(self, work: Coroutine[None, None, None], claimed: Claimed) -> None:
+        """Run an attempt. After a defect its lease stays: it is not sent again before a restart."""
+        task = self._tasks.start(work, "attempt", id=claimed.message.id)
+        task.add_done_callback(self._marking.discard)
 
     async def _close_when_done(self, outlet: Outlet) -> None:
         while outlet.busy:
@@ -401,7 +402,7 @@ class Worker:
         if self._alarm is not None:
             self._alarm.cancel()
         self._alarm_at = at
-        self._alarm = asyncio.create_task(self._ring(seconds))
+        self._alarm = self._alarms.start(self._ring(seconds), "alarm of the worker")
 
     async def _ring(self, seconds: float) -> None:
         await self._clock.sleep(seconds)

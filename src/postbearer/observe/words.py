@@ -12,6 +12,7 @@ from postbearer.observer import (
     Authenticated,
     Backlog,
     Connected,
+    Defect,
     DeliveryEnded,
     Event,
     Expiring,
@@ -113,5 +114,9 @@ def _of_the_way(event: Event) -> str:
             return f"{event.server} answered in {event.seconds * 1000:.0f} ms: {told}"
         case Warned():
             return event.text
+        case Defect():
+            whose = "".join(f", {each}" for each in (event.peer, event.id) if each)
+            place = f" at {event.place}" if event.place else ""
+            return f"a defect in postbearer ({event.what}{whose}): {event.error}{place}"
         case _:
             return ""

@@ -18,12 +18,14 @@ from typing import Any
 from msgspec import DecodeError, Struct, ValidationError
 from msgspec.json import decode, encode
 
+from postbearer.clock import Clock
 from postbearer.errors import PostbearerError, UsageError
-from postbearer.observer import Observer, Warned
+from postbearer.observer import Observer
 from postbearer.operations import Operations
 from postbearer.submission.acts import ACTS, EXPORT, IMPORT, perform
 from postbearer.submission.link import Link
-from postbearer.submission.local import LocalServer, Reader
+from postbearer.submission.local import LocalServer, Reader, peer_name
+from postbearer.tasks import Tasks, defect
 
 NAME = "control.sock"
 MODE = 0o600
@@ -45,11 +47,11 @@ class Request(Struct, forbid_unknown_fields=True, frozen=True, rename={"with_": 
 class ControlServer:
     """Answers the relay's own user and root, nobody else."""
 
-    def __init__(self, folder: Path, operations: Operations, observer: Observer) -> None:
+    def __init__(self, folder: Path, operations: Operations, clock: Clock, observer: Observer) -> None:
         self._operations = operations
         self._observer = observer
         self._busy = 0
-        self._server = LocalServer(folder / NAME, MODE, self._serve)
+        self._server = LocalServer(folder / NAME, MODE, self._serve, Tasks(clock, observer))
 
     @property
     def path(self) -> Path:
@@ -88,6 +90,10 @@ class ControlServer:
     async def _answer(self, link: Link, reader: Reader, line: bytes) -> None:
         try:
             request = _request(line)
+        except UsageError as error:
+            await _say(link, _error(error))
+            return
+        try:
             if request.act == EXPORT:
                 async for record in self._operations.export():
                     await _say(link, {"item": record})
@@ -101,7 +107,7 @@ class ControlServer:
         except (OSError, TimeoutError, asyncio.CancelledError):
             raise
         except Exception as error:
-            self._observer.notice(Warned("", f"A request to the relay met a defect: {error!r}"))
+            self._observer.notice(defect(error, f"control.sock, {request.act}", peer=peer_name(link)))
             await _say(link, _error(PostbearerError("This is a defect in postbearer; the log knows more.")))
         else:
             await _say(link, {"ok": done})

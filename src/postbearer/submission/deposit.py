@@ -24,11 +24,11 @@ async def deposit(
     """
     try:
         envelope = slip.envelope()
+        refusal = intake.refuse_sender(client, envelope.reverse_path)
+        for address in envelope.addresses:
+            refusal = refusal or intake.refuse_recipient(client, envelope.reverse_path, address)
     except UsageError as error:
         return compose(553, _plain(error.message), enhanced="5.1.3")
-    refusal = intake.refuse_sender(client, envelope.reverse_path)
-    for address in envelope.addresses:
-        refusal = refusal or intake.refuse_recipient(client, envelope.reverse_path, address)
     if refusal is not None:
         return refusal
     taking = await intake.begin(Submission(client=client, envelope=envelope, protocol="local", size=size))

@@ -28,6 +28,7 @@ from postbearer.submission.access import LOCAL
 from postbearer.submission.deposit import deposit
 from postbearer.submission.frame import LONGEST_LINE, Slip, parse_line, parse_slip
 from postbearer.submission.handover import BLOCK, local_client
+from postbearer.tasks import defect
 
 NAME = "drop"
 MODE = 0o1733
@@ -104,14 +105,7 @@ class DropFolder:
             return 0
         taken, self._told = 0, 0
         for name in names:
-            try:
-                taken += await self._pick_up(name)
-            except Bad as bad:
-                await asyncio.to_thread(self._set_aside, name, str(bad))
-            except FileNotFoundError:
-                pass  # its owner thought better of it
-            except OSError as error:
-                await asyncio.to_thread(self._set_aside, name, f"it cannot be read: {error.strerror}")
+            taken += await self._take(name)
         if self._told > MOST_TOLD:
             self._observer.notice(
                 Warned("", f"{self._told - MOST_TOLD} more files in the drop folder are bad.")
@@ -132,6 +126,22 @@ class DropFolder:
             if (found.st_dev, found.st_ino) in self._given_up:
                 return False
             return not _HALF.match(name) or found.st_mtime < self._clock.now() - STALE
+        return False
+
+    async def _take(self, name: str) -> bool:
+        """One file, whatever it is: what cannot be taken is set aside, and the next one is read."""
+        try:
+            return await self._pick_up(name)
+        except Bad as bad:
+            why = str(bad)
+        except FileNotFoundError:
+            return False  # its owner thought better of it
+        except OSError as error:
+            why = f"it cannot be read: {error.strerror}"
+        except Exception as error:  # any: what one user left must not keep the mail of the others here
+            self._observer.notice(defect(error, "drop folder", id=_shown(name)))
+            why = "it met a defect in postbearer"
+        await asyncio.to_thread(self._set_aside, name, why)
         return False
 
     async def _pick_up(self, name: str) -> bool:
@@ -158,7 +168,7 @@ class DropFolder:
 
     def _set_aside(self, name: str, why: str) -> None:
         aside = f"{_ASIDE}{secrets.token_hex(16)}"
-        shown = ascii(name)[1:-1][:80]
+        shown = _shown(name)
         try:
             os.rename(self.path / name, self.path / aside)
         except FileNotFoundError:
@@ -175,6 +185,10 @@ class DropFolder:
         self._told += 1
         if self._told <= MOST_TOLD:  # whoever can leave files must not be able to fill the log
             self._observer.notice(Warned("", text))
+
+
+def _shown(name: str) -> str:
+    return ascii(name)[1:-1][:80]
 
 
 def _of_the_machine(state: StateFolder) -> bool:

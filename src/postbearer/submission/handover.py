@@ -16,8 +16,9 @@ from postbearer.submission.deposit import INCOMPLETE, deposit
 from postbearer.submission.frame import LONGEST_LINE, SMTP, Lengths, parse_line, parse_slip
 from postbearer.submission.limits import Doors
 from postbearer.submission.link import Link
-from postbearer.submission.local import LocalServer, Reader, user_name
-from postbearer.submission.session import House, SmtpSession
+from postbearer.submission.local import LocalServer, Reader, peer_name, user_name
+from postbearer.submission.session import FAILED, House, SmtpSession
+from postbearer.tasks import Tasks
 from postbearer.wire import compose
 
 NAME = "submit.sock"
@@ -34,7 +35,7 @@ class Handover:
         self._doors = doors
         self._client = client
         self._sessions: set[SmtpSession] = set()
-        self._server = LocalServer(folder / NAME, MODE, self._serve)
+        self._server = LocalServer(folder / NAME, MODE, self._serve, Tasks(house.clock, house.observer))
 
     @property
     def path(self) -> Path:
@@ -57,19 +58,20 @@ class Handover:
     async def _serve(self, link: Link) -> None:
         uid = link.user
         bounds = self._house.bounds
-        with self._doors.enter("" if uid is None else f"uid {uid}") as refusal:
+        with self._doors.enter(peer_name(link)) as refusal:
             if refusal:
-                reply = compose(421, refusal, enhanced="4.7.0")
+                answer: Reply | None = compose(421, refusal, enhanced="4.7.0")
             else:
                 try:
                     async with asyncio.timeout(bounds.session):
                         answer = await self._answer(link, await local_client(self._client, uid))
                 except TimeoutError:
                     answer = compose(421, "Took too long", enhanced="4.4.2")
-                if answer is None:
-                    return
-                reply = answer
-            await link.write(_line(reply), bounds.write)
+                except Exception:  # any: who waits is told to try again, and the log what it was
+                    await link.write(_line(FAILED), bounds.write)
+                    raise
+            if answer is not None:
+                await link.write(_line(answer), bounds.write)
 
     async def _answer(self, link: Link, client: Client) -> Reply | None:
         """The reply to what is handed over; None after a conversation in SMTP."""

@@ -6,7 +6,7 @@ import asyncio
 import socket
 import ssl
 import struct
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import cast
 
@@ -37,15 +37,20 @@ class Outbox:
 
 
 class Link(asyncio.Protocol):
-    """What a server reads from and writes to, in one task: `serve`, if given, from the connection on."""
+    """What a server reads from and writes to, in one task: `begin`, if given, starts it once connected."""
 
     def __init__(
-        self, serve: Callable[[Link], Awaitable[None]] | None = None, outbox: Outbox | None = None
+        self,
+        begin: Callable[[Link], object] | None = None,
+        outbox: Outbox | None = None,
+        *,
+        peer: str = "",
     ) -> None:
-        self._serve = serve
+        """`peer`: the address that connected; ``""`` on a Unix socket."""
+        self.peer = peer  # as accepted: of a connection that was reset meanwhile the system knows no more
+        self._begin = begin
         self._outbox = outbox
         self._said = b""  # and in the outbox
-        self._task: asyncio.Future[None] | None = None
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._pieces: list[bytes] = []
@@ -67,8 +72,8 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self.tls = transport.get_extra_info("ssl_object") is not None
-        if self._serve is not None:
-            self._task = asyncio.ensure_future(self._serve(self))
+        if self._begin is not None:
+            self._begin(self)
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -107,12 +112,6 @@ class Link(asyncio.Protocol):
     def transport(self) -> asyncio.Transport:
         assert self._transport is not None
         return self._transport
-
-    @property
-    def peer(self) -> str:
-        """The client's address; ``""`` on a Unix socket."""
-        name = self.transport.get_extra_info("peername")
-        return str(name[0]) if isinstance(name, tuple) else ""
 
     @property
     def user(self) -> int | None:

@@ -9,6 +9,7 @@ import re
 import socket
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from postbearer.errors import ConfigError
@@ -17,6 +18,7 @@ from postbearer.submission.limits import Doors
 from postbearer.submission.link import LINGER, Link, Outbox
 from postbearer.submission.local import unix_socket
 from postbearer.submission.session import House, SmtpSession
+from postbearer.tasks import Tasks
 from postbearer.wire import compose, render_reply
 
 FIRST_HANDED = 3  # sd_listen_fds(3)
@@ -46,9 +48,9 @@ class Listener:
         self._doors = doors
         self._outbox = Outbox()
         self._socket: socket.socket | None = None
-        self._accepting: asyncio.Task[None] | None = None
         self._sessions: set[SmtpSession] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._accepting = Tasks(house.clock, house.observer)
+        self._tasks = Tasks(house.clock, house.observer)
 
     @property
     def address(self) -> str:
@@ -59,6 +61,11 @@ class Listener:
         if isinstance(name, tuple):
             return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
         return f"unix:{name}"
+
+    @property
+    def _what(self) -> str:
+        """For the log."""
+        return f"listener {self._asked}"
 
     def use(self, house: House) -> None:
         """New connections are served by `house`; those that stand go on as they began."""
@@ -77,26 +84,21 @@ class Listener:
         self._socket.setblocking(False)
         if self._socket.family != getattr(socket, "AF_UNIX", None):
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # whom it accepts inherits it
-        self._accepting = asyncio.create_task(self._accept(self._socket), name=f"listener {self._asked}")
+        self._accepting.keep(partial(self._accept, self._socket), self._what)
 
     async def stop(self, patience: float) -> None:
         """Take no new connection; let messages under way finish for up to `patience` seconds."""
-        if self._socket is None or self._accepting is None:
+        if self._socket is None:
             return
-        self._accepting.cancel()
         if self._asked.startswith("unix:"):
             with suppress(FileNotFoundError):
                 os.unlink(self._asked.removeprefix("unix:"))
-        await asyncio.gather(self._accepting, return_exceptions=True)
+        await self._accepting.stop()
         self._socket.close()
         self._socket = None
         for session in tuple(self._sessions):
             session.stop()
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=patience)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await self._tasks.stop(patience)
 
     async def _accept(self, listening: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -110,9 +112,7 @@ class Listener:
                 continue
             # Whose it is counts from here on, so that handshakes are bounded like conversations.
             peer = str(name[0]) if isinstance(name, tuple) else ""
-            task = asyncio.create_task(self._serve(connection, peer))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+            self._tasks.start(self._serve(connection, peer), self._what, peer=peer)
             await asyncio.sleep(0)  # those who are inside, and may be leaving, go first
 
     async def _serve(self, connection: socket.socket, peer: str) -> None:
@@ -120,12 +120,16 @@ class Listener:
             if refusal:
                 self._turn_away(connection, refusal)
                 return
-            house, link, loop = self._house, Link(outbox=self._outbox), asyncio.get_running_loop()
+            house, loop = self._house, asyncio.get_running_loop()
+            link = Link(outbox=self._outbox, peer=peer)
             try:
                 await loop.connect_accepted_socket(lambda: link, connection, **_tls(house))
             except OSError:  # gone already, or no TLS came about
                 connection.close()
                 return
+            except BaseException:
+                connection.close()
+                raise
             session = SmtpSession(house, link)
             self._sessions.add(session)
             try:

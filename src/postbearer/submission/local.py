@@ -13,6 +13,7 @@ from pathlib import Path
 from postbearer.errors import ConfigError
 from postbearer.keeping import SYSTEM_FOLDER, StateFolder
 from postbearer.submission.link import Link
+from postbearer.tasks import Tasks
 
 SYSTEM_RUNTIME = "/run/postbearer"  # RuntimeDirectory=postbearer of the systemd unit
 
@@ -72,22 +73,28 @@ def user_name(uid: int) -> str:
     return name if safe else str(uid)
 
 
+def peer_name(link: Link) -> str:
+    """Whose connection to a Unix socket it is, for the log and for limits; empty where nobody tells."""
+    uid = link.user
+    return "" if uid is None else f"uid {uid}"
+
+
 class LocalServer:
     """One Unix socket; each connection is given to `serve` as a `Link`, and closed when that returns."""
 
-    def __init__(self, path: Path, mode: int, serve: Callable[[Link], Awaitable[None]]) -> None:
+    def __init__(self, path: Path, mode: int, serve: Callable[[Link], Awaitable[None]], tasks: Tasks) -> None:
         self.path = path
         self._mode = mode
         self._serve = serve
+        self._tasks = tasks
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Listen. Raises `ConfigError` when the path cannot be had."""
         try:
             listening = unix_socket(self.path, self._mode)
             self._server = await asyncio.get_running_loop().create_unix_server(
-                lambda: Link(self._run), sock=listening
+                lambda: Link(self._begin), sock=listening
             )
         except OSError as error:
             raise ConfigError(
@@ -102,22 +109,17 @@ class LocalServer:
         self._server.close()
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
-        if self._tasks and patience > 0:
-            await asyncio.wait(tuple(self._tasks), timeout=patience)
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._tasks.stop(patience)
+
+    def _begin(self, link: Link) -> None:
+        self._tasks.start(self._run(link), self.path.name, peer=peer_name(link))
 
     async def _run(self, link: Link) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
         try:
             await self._serve(link)
         except (OSError, TimeoutError):
             link.abort()
         finally:
-            self._tasks.discard(task)
             link.close(linger=True)
 
 

@@ -10,6 +10,7 @@ from postbearer.clock import Clock
 from postbearer.engine import Client, Intake, Intaking, Submission
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import RemoteProtocolError, UsageError
+from postbearer.observer import Observer
 from postbearer.reply import Reply
 from postbearer.sasl import Claim, ServerExchange, server_exchange
 from postbearer.submission.access import Access
@@ -68,6 +69,7 @@ class House:
     logins: Logins
     pace: Pace
     clock: Clock
+    observer: Observer
     bounds: Bounds = field(default_factory=Bounds)
     context: ssl.SSLContext | None = None  # for STARTTLS, or for all of the connection
     implicit_tls: bool = False

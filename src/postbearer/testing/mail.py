@@ -12,9 +12,11 @@ from dataclasses import dataclass, field
 from postbearer.clock import Clock
 from postbearer.errors import UsageError
 from postbearer.message import BytesContent, SenderRule, read_header
+from postbearer.observe import Log
 from postbearer.reply import Reply
 from postbearer.sasl import Claim, ServerExchange, refusal, server_exchange
 from postbearer.submission import Link
+from postbearer.tasks import Tasks
 from postbearer.testing.faults import Faults, SmtpFault
 from postbearer.testing.inbox import Inbox, Received
 from postbearer.testing.personality import Personality
@@ -79,12 +81,13 @@ class MailServer:
         self.recent: deque[float] = deque()  # when the last messages were taken, wall clock
         self._servers: list[asyncio.Server] = []
         self._links: set[Link] = set()
+        self._tasks = Tasks(clock, Log())
 
     async def start(self, host: str = "127.0.0.1") -> tuple[int, int]:
         """Listen on free ports; returns the one for STARTTLS and the one for implicit TLS."""
         loop = asyncio.get_running_loop()
-        plain = await loop.create_server(lambda: Link(self._serve), host, 0)
-        implicit = await loop.create_server(lambda: Link(self._serve), host, 0, ssl=self.context)
+        plain = await loop.create_server(lambda: Link(self._begin), host, 0)
+        implicit = await loop.create_server(lambda: Link(self._begin), host, 0, ssl=self.context)
         self._servers = [plain, implicit]
         starttls_port, implicit_port = (server.sockets[0].getsockname()[1] for server in self._servers)
         return starttls_port, implicit_port
@@ -96,6 +99,9 @@ class MailServer:
             link.abort()
         for server in self._servers:
             await server.wait_closed()
+
+    def _begin(self, link: Link) -> None:
+        self._tasks.start(self._serve(link), "sandbox")
 
     async def _serve(self, link: Link) -> None:
         # One that says goodbye is still open for a while, and is to be ended with the rest.

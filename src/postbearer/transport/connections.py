@@ -8,6 +8,8 @@ from collections import deque
 from collections.abc import Hashable
 
 from postbearer.clock import Clock
+from postbearer.observer import Observer
+from postbearer.tasks import Tasks
 from postbearer.transport.pool import Decision, Pool, Pooled, PoolLimits
 from postbearer.transport.session import Session
 
@@ -15,12 +17,13 @@ from postbearer.transport.session import Session
 class Connections:
     """The sessions of one account. Whoever takes one gives it back by `release` or `discard`."""
 
-    def __init__(self, limits: PoolLimits, clock: Clock) -> None:
+    def __init__(self, limits: PoolLimits, clock: Clock, observer: Observer) -> None:
         self._limits = limits
         self._clock = clock
+        self._observer = observer
         self._pool: Pool[Session] = Pool(limits)
         self._waiting: deque[asyncio.Future[Decision[Session]]] = deque()
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing = Tasks(clock, observer)
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at = 0.0  # when it is due, on the clock
         self._home: Hashable = None
@@ -84,8 +87,7 @@ class Connections:
             self._timer = None
         for entry in self._pool.drain(self._home):
             self._close(entry)
-        while self._closing:
-            await asyncio.wait(self._closing)
+        await self._closing.wait()
 
     def _settle_in(self) -> None:
         """After a fork, or in another event loop, nothing of before is ours (see `Pool`)."""
@@ -93,7 +95,7 @@ class Connections:
         if home != self._home:
             self._home = home
             self._waiting.clear()
-            self._closing.clear()
+            self._closing = Tasks(self._clock, self._observer)
             self._timer = None
 
     def _request(self) -> Decision[Session]:
@@ -124,9 +126,7 @@ class Connections:
             self.failed()
 
     def _close(self, entry: Pooled[Session]) -> None:
-        task = asyncio.get_running_loop().create_task(entry.connection.close())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._closing.start(entry.connection.close(), "close a connection")
 
     def _wind(self) -> None:
         """Wake up when the next idle connection is due; the decision is still the pool's."""

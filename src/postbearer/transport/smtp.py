@@ -63,7 +63,7 @@ class SmtpTransport:
         self._observer = observer or Silent()
         self._context: ssl.SSLContext | None = None
         self._two_steps: set[Server] = set()
-        self._connections = Connections(smarthost.limits, self._clock)
+        self._connections = Connections(smarthost.limits, self._clock, self._observer)
         self._opener = Opener(
             smarthost=smarthost,
             context=self._tls,

@@ -1,0 +1,51 @@
+"""Every task has an owner that tells of its defects: `postbearer.tasks`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+import pytest
+
+from house.tree import sources
+
+ALLOWED = {  # module.function: who waits for what it began, and so hears of its defects
+    "tasks._own": "the owner",
+    "clock.event_or_time": "both end here",
+    "engine.worker.drain": "both end here",
+    "daemon.process._stop": "both end here",
+    "mailer.begin": "the caller waits for the result, in another thread",
+    "oauth.flight._board": "the result goes to all who wait for it, its defects too",
+    "testing.sandbox._serving": "awaited at the end of the block",
+}
+BEGINS = {"create_task", "ensure_future", "run_coroutine_threadsafe", "TaskGroup"}
+
+
+def begun(name: str, tree: ast.Module) -> Iterator[str]:
+    """Where `name` starts a task: ``module.function``."""
+    for function in ast.walk(tree):
+        if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        for node in ast.walk(function):
+            if isinstance(node, ast.Call) and _called(node) in BEGINS:
+                yield f"{name.removeprefix('postbearer.')}.{function.name}"
+
+
+def _called(call: ast.Call) -> str:
+    match call.func:
+        case ast.Attribute(attr=found) | ast.Name(id=found):
+            return found
+        case _:
+            return ""
+
+
+def test_every_task_has_an_owner() -> None:
+    found = {place for name, tree in sources().items() for place in begun(name, tree)}
+    assert found - ALLOWED.keys() == set()
+    assert ALLOWED.keys() - found == set()  # each exception is still needed
+
+
+@pytest.mark.parametrize("call", ["asyncio.create_task(work())", "loop.create_task(x)", "ensure_future(x)"])
+def test_the_rule_sees(call: str) -> None:
+    tree = ast.parse(f"class A:\n    async def f(self):\n        self.t = {call}\n")
+    assert set(begun("postbearer.a", tree)) == {"a.f"}
