@@ -7,7 +7,7 @@
     account = Account.microsoft("alerts@example.org", tenant="example.org",
                                 grant=ClientCredentials("client-id", "env:ALERTS_SECRET"))
     with Mailer(account) as mailer:
-        mailer.send(message)
+        mailer.send(to="you@example.org", subject="Hello", text="It works.")
 """
 
 from postbearer._lazy import lazy
@@ -16,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from postbearer._version import __version__ as __version__
     from postbearer.account import Account as Account
+    from postbearer.blocking import Mailer as Mailer
     from postbearer.envelope import Envelope as Envelope
     from postbearer.envelope import Recipient as Recipient
     from postbearer.errors import BudgetSpent as BudgetSpent
@@ -43,7 +44,6 @@ if TYPE_CHECKING:
     from postbearer.errors import UsageError as UsageError
     from postbearer.keeping import StateFolder as StateFolder
     from postbearer.mailer import AsyncMailer as AsyncMailer
-    from postbearer.mailer import Mailer as Mailer
     from postbearer.oauth import CachedSource as CachedSource
     from postbearer.oauth import ClientCredentials as ClientCredentials
     from postbearer.oauth import ClientKey as ClientKey
@@ -62,6 +62,8 @@ if TYPE_CHECKING:
     from postbearer.providers import Limits as Limits
     from postbearer.reply import Reply as Reply
     from postbearer.secret import Secret as Secret
+    from postbearer.sending import Retry as Retry
+    from postbearer.sending import SendResult as SendResult
     from postbearer.tokens import token_source as token_source
 
 _EXPORTS = {
@@ -94,7 +96,8 @@ _EXPORTS = {
         "UsageError",
     ],
     "keeping": ["StateFolder"],
-    "mailer": ["AsyncMailer", "Mailer"],
+    "blocking": ["Mailer"],
+    "mailer": ["AsyncMailer"],
     "oauth": [
         "CachedSource",
         "ClientCredentials",
@@ -113,6 +116,7 @@ _EXPORTS = {
     "providers": ["Limits"],
     "reply": ["Reply"],
     "secret": ["Secret"],
+    "sending": ["Retry", "SendResult"],
     "tokens": ["token_source"],
 }
 

@@ -26,6 +26,8 @@ def lazy(package: str, exports: Mapping[str, Iterable[str]]) -> tuple[Callable[[
         globals_of(package)[name] = value
         return value
 
+    # dir(), help() and completion look here, also before any name was asked for
+    globals_of(package)["__dir__"] = lambda: sorted({*globals_of(package), *home})
     return __getattr__, sorted(home)
 
 

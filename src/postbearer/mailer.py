@@ -3,7 +3,7 @@
 ::
 
     with Mailer(account) as mailer:
-        receipt = mailer.send(message)
+        receipt = mailer.send(to="you@example.org", subject="Hello", text="It works.")
 
 A mailer keeps warm connections and shares them, renews tokens, honours the account's budget together
 with all other processes of the same user, and returns one outcome per recipient.
@@ -13,23 +13,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
-import threading
-import warnings
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from concurrent.futures import CancelledError, Future
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from email.message import Message
 from email.utils import formatdate, make_msgid
-from functools import partial
 from types import TracebackType
-from typing import Any, Literal, Self, TypeVar
-from weakref import WeakSet
+from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast, overload
 
 from postbearer.account import Account
 from postbearer.address import Address
 from postbearer.clock import Clock, SystemClock
-from postbearer.engine import Budget
+from postbearer.engine import Budget, Guarded
 from postbearer.envelope import Envelope
 from postbearer.errors import BudgetSpent, PostbearerError, UsageError
 from postbearer.keeping import StateFolder, chosen_folder
@@ -46,10 +40,24 @@ from postbearer.message import (
 from postbearer.observer import Observer, Silent, Warned
 from postbearer.outcome import Outcome, Receipt
 from postbearer.providers import Phase
+from postbearer.sending import (
+    Many,
+    OnProgress,
+    Parts,
+    Retry,
+    SendResult,
+    ToSend,
+    Tries,
+    draft_of,
+    side_by_side,
+)
+from postbearer.store import Ledger
 from postbearer.transport import Capture, Conversation, NoCapture, Server, SmtpTransport
 from postbearer.verdict import judge
 
-T = TypeVar("T")
+if TYPE_CHECKING:
+    from postbearer.diagnosis import Report
+
 State = StateFolder | Literal["memory"]
 Sendable = Message | bytes | Content
 
@@ -79,17 +87,10 @@ class AsyncMailer:
         self.account = account
         self._clock = clock or SystemClock()
         self._observer = observer or Silent()
-        folder = chosen_folder(state)
-        ledger = account.ledger(folder, clock=self._clock)
-        self._budget = Budget(ledger, account.limits, self._clock)
-        self._transport = SmtpTransport(
-            account.smarthost,
-            account.credential(folder, clock=self._clock, observer=self._observer),
-            account=account.name,
-            clock=self._clock,
-            observer=self._observer,
-            capture=capture,
-        )
+        self._folder = chosen_folder(state)
+        self._capture = capture
+        self._budget = Budget(self._ledger(), account.limits, self._clock)
+        self._transport = self._open_transport()
 
     @classmethod
     def from_config(
@@ -117,6 +118,7 @@ class AsyncMailer:
         """Say goodbye on all connections."""
         await self._transport.close()
 
+    @overload
     async def send(
         self,
         message: Sendable,
@@ -125,38 +127,179 @@ class AsyncMailer:
         binary: bool = False,
         wait: bool = True,
         timeout: float | None = None,
+        retry: Retry | int = 0,
+    ) -> Receipt: ...
+
+    @overload
+    async def send(
+        self,
+        *,
+        wait: bool = True,
+        timeout: float | None = None,
+        retry: Retry | int = 0,
+        **parts: Unpack[Parts],
+    ) -> Receipt: ...
+
+    async def send(
+        self,
+        message: Sendable | None = None,
+        envelope: Envelope | None = None,
+        *,
+        binary: bool = False,
+        wait: bool = True,
+        timeout: float | None = None,
+        retry: Retry | int = 0,
+        **parts: Any,
     ) -> Receipt:
         """Hand a message to the provider and return what became of it, recipient by recipient.
 
-        An `email.message.Message` is completed (Date, Message-ID), its Bcc is read and left out, and the
+        The message is made of its parts (`to`, `cc`, `bcc`, `reply_to`, `sender`, `subject`, `text`, `html`,
+        `attach`, `inline`, `headers`: see `postbearer.sending.Parts`), or it is given. An
+        `email.message.Message` is completed (Date, Message-ID), its Bcc is read and left out, and the
         account's sender rule is applied. Bytes are sent exactly as they are and need an `envelope`;
         with ``binary=True`` they may hold anything (BINARYMIME). `timeout` is in seconds and bounds the
-        wait for budget; without `wait` there is none.
+        wait for budget, and for another try; without `wait` there is none for budget. `retry` is how often
+        to try again what may pass, or a `Retry`.
 
         Raises `UsageError` for what must not be sent, `SenderNotAllowed`, `BudgetSpent`, `Rejected` when
         no recipient was accepted, and `NetworkError`, `CredentialError`, `SecretError` or `StoreError`
         when it could not be offered to any server. A message for more recipients than one may have goes
-        in parts; once one of them went, such an error is told in the outcomes of the rest.
+        in parts; once one of them went, such an error is told in the outcomes of the rest. Cancelled after
+        its content began to leave, it is unknown whether it arrives: the `CancelledError` has a note that
+        says so, and the observer is told.
         """
-        _refuse_others(message, envelope)
-        envelope, content, header = self._prepare(message, envelope, binary=binary)
+        self._require_asyncio()
+        if parts:  # which may name files
+            message, envelope = await asyncio.to_thread(self._given, message, envelope, parts)
+        whole, envelope = self._given(message, envelope, {})
+        envelope, content, header = self._prepare(whole, envelope, binary=binary)
         deadline = None if timeout is None else self._clock.monotonic() + timeout
+        tries = Tries(envelope, Retry.of(retry), self.account.smarthost.rules)
+        while True:
+            try:
+                tries.note(await self._try(tries.envelope, content, header, deadline, wait=wait))
+            except PostbearerError as error:
+                tries.failed(error)
+            pause = tries.pause()
+            if pause is None or (deadline is not None and self._clock.monotonic() + pause > deadline):
+                return tries.result()
+            await self._clock.sleep(pause)
+            tries.again()
+
+    async def send_many(
+        self,
+        messages: Iterable[ToSend],
+        *,
+        on_progress: OnProgress | None = None,
+        wait: bool = True,
+        timeout: float | None = None,
+        retry: Retry | int = 0,
+    ) -> list[SendResult]:
+        """Send many messages, as many at once as the account has connections; one result each, in order.
+
+        Each of `messages` is an `email.message.Message`, a dict of the parts of one, or bytes and their
+        `Envelope`; they are taken from the iterable as they are sent. `on_progress` is called with each
+        `SendResult` as it comes. `wait`, `timeout` and `retry` are those of `send`, for each message. What
+        `send` would have raised is the result's `error`; what a person must cure is not tried again
+        for the messages behind it.
+        """
+        self._require_asyncio()
+        many = Many(messages, on_progress, self.account.smarthost.rules)
+
+        async def send(*given: Any, **parts: Any) -> Receipt:
+            return await self.send(*given, wait=wait, timeout=timeout, retry=retry, **parts)
+
+        return await side_by_side(many, send, self.account.smarthost.limits.connections)
+
+    async def check(self, *, send_to: str = "") -> Report:
+        """Walk the whole way of the account's mail, as ``postbearer check`` does, and say what was found.
+
+        With `send_to` a real message goes there. What is wrong is in the report, and is not raised.
+        """
+        from postbearer.diagnosis import Diagnosis, Report  # who only sends need not load it
+
+        self._require_asyncio()
+
+        async def send(message: Message, talk: Conversation, server: Server) -> Receipt:
+            await self.adopt(talk, server)
+            return await self.send(message, wait=False)
+
+        diagnosis = Diagnosis(
+            self.account,
+            state=self._folder,
+            send=send,
+            send_to=send_to,
+            clock=self._clock,
+            capture=self._capture,
+        )
+        return await Report.of(diagnosis)
+
+    async def _try(
+        self, envelope: Envelope, content: Content, header: Header, deadline: float | None, *, wait: bool
+    ) -> Receipt:
+        """Offer the message once to every recipient in `envelope`."""
         outcomes: tuple[Outcome, ...] = ()
         server = ""
         for part in self._parts(envelope):
+            guarded = Guarded(content)
             try:
                 await self._afford(len(part.recipients), deadline if wait else self._clock.monotonic())
-                answer = await self._transport.deliver(part, content)
+                answer = await self._transport.deliver(part, guarded)
+            except asyncio.CancelledError as stop:
+                if guarded.left:
+                    self._doubt(stop, header)
+                raise
             except PostbearerError as error:
                 if not outcomes:
                     raise
                 outcomes += self._stopped(envelope.addresses[len(outcomes) :], error)
                 break
             outcomes, server = outcomes + answer.outcomes, answer.server
-        receipt = Receipt(outcomes, server, header.get("message-id") or "")
-        if not receipt.delivered:
-            raise receipt.rejection()
-        return receipt
+        return Receipt(outcomes, server, header.get("message-id") or "")
+
+    def _doubt(self, stop: asyncio.CancelledError, header: Header) -> None:
+        """Nobody will hear an outcome any more, so whoever stops it is told that there is none."""
+        name = header.get("message-id") or "that has no Message-ID"
+        text = f"The message {name} was cancelled after its content began to leave: it may have arrived."
+        stop.add_note(text)
+        self._observer.notice(Warned(self.account.name, text))
+
+    def _given(
+        self, message: Sendable | None, envelope: Envelope | None, parts: Mapping[str, Any]
+    ) -> tuple[Sendable, Envelope | None]:
+        """The message that is given, or that is made of `parts`. Reads files."""
+        if not parts:
+            return _checked(message, envelope)
+        if message is not None or envelope is not None:
+            raise UsageError(
+                f"{next(iter(parts))}= is for a message that is made here, and one is given.",
+                hint="Put it into that message, or give none.",
+            )
+        draft = draft_of(parts, self.account.address)
+        made, envelope = draft.build(), draft.envelope()
+        return made, replace(envelope, reverse_path=self._reverse_path(envelope.reverse_path))
+
+    def _open_transport(self) -> SmtpTransport:
+        return SmtpTransport(
+            self.account.smarthost,
+            self.account.credential(self._folder, clock=self._clock, observer=self._observer),
+            account=self.account.name,
+            clock=self._clock,
+            observer=self._observer,
+            capture=self._capture,
+        )
+
+    def _ledger(self) -> Ledger | None:
+        return self.account.ledger(self._folder, clock=self._clock)
+
+    def _require_asyncio(self) -> None:
+        try:
+            asyncio.get_running_loop()
+        except RuntimeError:
+            raise UsageError(
+                "An AsyncMailer works under asyncio, and no event loop of asyncio runs here.",
+                hint="Under trio, or without any loop, use a Mailer; in trio by trio.to_thread.run_sync.",
+            ) from None
 
     def _prepare(
         self, message: Sendable, envelope: Envelope | None, *, binary: bool
@@ -246,157 +389,16 @@ class AsyncMailer:
             await self._clock.sleep(pause)
 
 
-def _refuse_others(message: object, envelope: object) -> None:
+def _checked(message: object, envelope: object) -> tuple[Sendable, Envelope | None]:
     """Most programs are not type-checked: say what is wanted before anything is done with the rest."""
     if not isinstance(message, Message | bytes) and not callable(getattr(message, "blocks", None)):
         raise UsageError(
             f"A message is an email.message.Message, or bytes, and no {type(message).__name__}.",
-            hint="Make an EmailMessage, and set_content(text).",
+            hint="Make an EmailMessage, and set_content(text); or write send(to=…, subject=…, text=…).",
         )
     if envelope is not None and not isinstance(envelope, Envelope):
         raise UsageError(
             f"An envelope is an Envelope, and no {type(envelope).__name__}.",
             hint="Give Envelope.of(sender, recipients).",
         )
-
-
-class Mailer:
-    """`AsyncMailer` for programs without an event loop: the same, called and not awaited.
-
-    It may be used by any number of threads, and goes on working in a process that was forked. One that
-    nobody refers to any more is closed, with a `ResourceWarning`.
-    """
-
-    _loop: _LoopThread | None = None  # also where `__init__` failed
-
-    def __init__(
-        self,
-        account: Account,
-        *,
-        state: State | None = None,
-        clock: Clock | None = None,
-        observer: Observer | None = None,
-    ) -> None:
-        self.account = account
-        self._make = partial(AsyncMailer, account, state=state, clock=clock, observer=observer)
-        self._lock = threading.Lock()
-        self._mailer: AsyncMailer | None = self._make()  # what is wrong with account or state shows here
-        self._parents: list[object] = []
-        _FORKED.add(self)
-
-    @classmethod
-    def from_config(
-        cls, name: str, *, config: str | os.PathLike[str] | None = None, observer: Observer | None = None
-    ) -> Self:
-        """A mailer for the account `name` of a configuration file. Raises `ConfigError`."""
-        from postbearer.assembly import Assembly  # who has no configuration need not load what reads it
-
-        assembly = Assembly.load(config)
-        return cls(assembly.account(name), state=assembly.state, observer=observer)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def send(
-        self,
-        message: Sendable,
-        envelope: Envelope | None = None,
-        *,
-        binary: bool = False,
-        wait: bool = True,
-        timeout: float | None = None,
-    ) -> Receipt:
-        """See `AsyncMailer.send`."""
-        with self._lock:  # `close` waits for whatever was begun before it
-            self._loop = self._loop or _LoopThread()
-            self._mailer = self._mailer or self._make()
-            sending = self._loop.begin(
-                self._mailer.send(message, envelope, binary=binary, wait=wait, timeout=timeout)
-            )
-        return _result(sending)
-
-    def close(self) -> None:
-        """Wait for what other threads are sending, say goodbye on all connections, and end the thread."""
-        with self._lock:
-            if self._loop is not None and self._mailer is not None:
-                self._loop.finish(self._mailer.close)
-                self._loop = None
-
-    def __del__(self) -> None:
-        """Nobody can wait for it any more; when the interpreter ends, all ends anyway."""
-        if self._loop is None or self._mailer is None or sys.is_finalizing():
-            return
-        self._loop.leave(self._mailer.close)
-        told = f"The mailer of {self.account.name} was not closed."
-        warnings.warn(told, ResourceWarning, stacklevel=2, source=self)
-
-    def forked(self) -> None:
-        """In a child just forked: the thread and the lock's holder are not here, the connections not ours.
-
-        What the parent made is kept and never touched again: even ending it would speak on its sockets.
-        """
-        self._parents += [self._loop, self._mailer]
-        self._lock, self._loop, self._mailer = threading.Lock(), None, None
-
-
-_FORKED: WeakSet[Mailer] = WeakSet()
-
-
-def _after_fork() -> None:
-    for mailer in tuple(_FORKED):
-        mailer.forked()
-
-
-if hasattr(os, "register_at_fork"):  # not on Windows, which knows no fork
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-class _LoopThread:
-    """An event loop in a daemon thread."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._run, name="postbearer", daemon=True)
-        self._thread.start()
-
-    def _run(self) -> None:
-        try:
-            self._loop.run_forever()
-        finally:
-            self._loop.close()
-
-    def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
-
-    def finish(self, goodbye: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Wait for all that was begun, then for `goodbye`, and end the thread."""
-        _result(self.begin(_finish(goodbye)))
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join()
-
-    def leave(self, goodbye: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """`finish` without waiting."""
-        done = self.begin(_finish(goodbye))
-        done.add_done_callback(lambda _: self._loop.call_soon_threadsafe(self._loop.stop))
-
-
-async def _finish(goodbye: Callable[[], Coroutine[Any, Any, None]]) -> None:
-    while others := asyncio.all_tasks() - {asyncio.current_task()}:
-        await asyncio.wait(others)
-    await goodbye()
-
-
-def _result(future: Future[T]) -> T:
-    """Wait for what was begun; an interrupt cancels it."""
-    try:
-        return future.result()
-    except (KeyboardInterrupt, SystemExit):
-        future.cancel()
-        raise
-    except CancelledError:
-        raise asyncio.CancelledError from None
+    return cast(Sendable, message), envelope

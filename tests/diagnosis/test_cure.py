@@ -9,7 +9,7 @@ from postbearer.errors import GrantRefused
 from postbearer.oauth import ClientCredentials, DeviceCode, Grant, RefreshToken
 from postbearer.providers import Phase, preset
 from postbearer.secret import Secret
-from postbearer.testing.mail import parse_reply
+from postbearer.testing.replies import parse_reply
 from postbearer.verdict import judge
 from support.examining import CLIENT, SECRET, an_account
 

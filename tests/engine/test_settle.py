@@ -28,7 +28,7 @@ from postbearer.outcome import Outcome, Receipt, State
 from postbearer.providers import Phase
 from postbearer.reply import Reply
 from postbearer.store import Claimed, Message, Priority, Status, Target
-from postbearer.testing.mail import parse_reply
+from postbearer.testing.replies import parse_reply
 from postbearer.verdict import judge
 from support.relay import account
 

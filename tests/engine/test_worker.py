@@ -36,7 +36,7 @@ from postbearer.store import (
     Staging,
     Status,
 )
-from postbearer.testing.mail import parse_reply
+from postbearer.testing.replies import parse_reply
 from support.relay import Provider, Relay, WaitingClock, account, most_in_any, relaying, rules
 
 REVOKED = GrantRefused("The grant was refused (invalid_grant).", code="invalid_grant", hint="Sign in again.")

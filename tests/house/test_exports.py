@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pydoc
 from importlib import import_module
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from house.tree import sources
 
 PUBLIC = """
-    Account AsyncMailer Mailer Limits StateFolder __version__
+    Account AsyncMailer Mailer Retry SendResult Limits StateFolder __version__
     Envelope Recipient Outcome Receipt State Reply Secret
     CachedSource Token TokenSource token_source
     ClientCredentials CommandToken Password RefreshToken StaticToken JwtBearer WorkloadIdentity
@@ -64,3 +65,15 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 
 def test_the_library_offers_exactly_these_names() -> None:
     assert sorted(import_module("postbearer").__all__) == sorted(PUBLIC.split())
+
+
+@pytest.mark.parametrize("package", LAZY)
+def test_dir_shows_what_a_root_offers(package: str) -> None:
+    root = import_module(package)
+    assert set(root.__all__) <= set(dir(root))
+
+
+def test_help_shows_the_classes() -> None:
+    page = pydoc.plain(pydoc.render_doc(import_module("postbearer")))
+    assert "class Mailer(" in page
+    assert "send_many(self, messages" in page

@@ -14,7 +14,7 @@ from house.tree import PACKAGE, ROOT, sources
 LAYERS: dict[int, tuple[str, ...]] = {
     7: ("cli", "daemon", "testing"),
     6: ("submission", "observe", "importing", "integrations"),
-    5: ("config", "assembly", "mailer", "tokens"),
+    5: ("config", "assembly", "mailer", "blocking", "sending", "tokens"),
     4: ("engine", "account", "forecast", "diagnosis", "operations"),
     3: ("transport", "store"),
     2: ("sasl", "oauth", "keeping", "verdict"),
@@ -42,7 +42,8 @@ SIBLINGS = {  # who may import a unit of the same layer; layer 0 is one vocabula
     "forecast": {"account"},  # what of it will run out
     "diagnosis": {"account", "forecast"},  # looks at one
     "assembly": {"config"},  # turns it into objects
-    "mailer": {"assembly"},  # can be had from a configuration
+    "mailer": {"assembly", "sending"},  # can be had from a configuration; what it is told beside a message
+    "blocking": {"mailer", "assembly", "sending"},  # the same in a thread of its own
     "tokens": {"assembly"},  # so can these
     "cli": {"testing", "daemon"},  # demo and sandbox, and serve
     "console": {"api"},

@@ -31,7 +31,7 @@ from postbearer.providers import Phase
 from postbearer.reply import Reply
 from postbearer.store import Entry, Ledger, MemoryLedger, MemorySpool, Pause, Query, Spool
 from postbearer.testing import ManualClock
-from postbearer.testing.mail import parse_reply
+from postbearer.testing.replies import parse_reply
 from postbearer.transport import SmtpTransport
 from postbearer.verdict import judge
 

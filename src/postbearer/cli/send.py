@@ -90,8 +90,8 @@ def command(common: Common, /, account: str | None, **given: Any) -> int:
     account or the sender was.
     """
     from postbearer.assembly import Assembly
+    from postbearer.blocking import Mailer
     from postbearer.cli.composing import Order
-    from postbearer.mailer import Mailer
 
     order = Order.read(given)
     assembly = Assembly.load(common.config)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from postbearer.engine.budget import Limits as Limits
     from postbearer.engine.budget import next_slot as next_slot
     from postbearer.engine.clients import Client as Client
+    from postbearer.engine.delivery import Guarded as Guarded
     from postbearer.engine.intake import Intake as Intake
     from postbearer.engine.intake import IntakeSettings as IntakeSettings
     from postbearer.engine.intake import Intaking as Intaking
@@ -34,6 +35,7 @@ _EXPORTS = {
     "bounce": ["Reporter"],
     "budget": ["Budget", "Left", "Limits", "next_slot"],
     "clients": ["Client"],
+    "delivery": ["Guarded"],
     "intake": ["Intake", "IntakeSettings", "Intaking", "Submission"],
     "outlet": ["Outlet"],
     "pauses": ["BY_HAND"],

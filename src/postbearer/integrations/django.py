@@ -22,9 +22,9 @@ with needing("django", "Django"):
     from django.core.mail.backends.base import BaseEmailBackend
 
 from postbearer.account import Account
+from postbearer.blocking import Mailer
 from postbearer.envelope import Envelope
 from postbearer.errors import ConfigError, PostbearerError
-from postbearer.mailer import Mailer
 from postbearer.message import parse_mailboxes
 from postbearer.outcome import Receipt
 

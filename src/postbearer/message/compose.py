@@ -26,6 +26,7 @@ from postbearer.message.fields import check_field
 from postbearer.message.mailboxes import Mailbox, parse_mailboxes
 
 _FOLD = re.compile(r"\r?\n(?=[ \t]+[^ \t\r\n])")
+_CID = re.compile(r"[A-Za-z0-9._+-]+(@[A-Za-z0-9.-]+)?")  # RFC 2392 2
 _RECIPIENT_FIELDS = ("to", "cc", "bcc")
 
 
@@ -37,10 +38,12 @@ class Draft:
     to: Sequence[str] = ()
     cc: Sequence[str] = ()
     bcc: Sequence[str] = ()
+    reply_to: Sequence[str] = ()
     subject: str = ""
     text: str | None = None
     html: str | None = None
     attachments: Sequence[tuple[str, bytes]] = ()  # file name and content
+    inline: Sequence[tuple[str, str, bytes]] = ()  # what `html` shows: its name there, file name, content
     headers: Sequence[tuple[str, str]] = ()
 
     def build(self) -> EmailMessage:
@@ -52,6 +55,7 @@ class Draft:
         _put_mailboxes(message, "From", [self.sender])
         _put_mailboxes(message, "To", self.to)
         _put_mailboxes(message, "Cc", self.cc)
+        _put_mailboxes(message, "Reply-To", self.reply_to)
         check_field("Subject", self.subject)
         message["Subject"] = self.subject
         for name, value in self.headers:
@@ -76,11 +80,28 @@ class Draft:
                 message.set_content(self.html, subtype="html")
             else:
                 message.add_alternative(self.html, subtype="html")
+        for cid, name, content in self.inline:
+            if not _CID.fullmatch(cid):
+                raise UsageError(
+                    f"{cid!r:.80} cannot be the name of an inline file.", hint="Use letters, digits, - and ."
+                )
+            shown = message.get_body(("related", "html"))
+            assert isinstance(shown, EmailMessage)  # who shows something has an html
+            main, sub = _file_type(name)
+            shown.add_related(
+                content, maintype=main, subtype=sub, filename=name, cid=f"<{cid}>", disposition="inline"
+            )
         for name, content in self.attachments:
-            refuse_controls(name, "the name of an attachment")
-            kind, encoding = mimetypes.guess_type(name)
-            main, _, sub = (kind if kind and not encoding else "application/octet-stream").partition("/")
+            main, sub = _file_type(name)
             message.add_attachment(content, maintype=main, subtype=sub, filename=name)
+
+
+def _file_type(name: str) -> tuple[str, str]:
+    """The two halves of the content type that `name` tells."""
+    refuse_controls(name, "the name of an attachment")
+    kind, encoding = mimetypes.guess_type(name)
+    main, _, sub = (kind if kind and not encoding else "application/octet-stream").partition("/")
+    return main, sub
 
 
 def _put_mailboxes(message: EmailMessage, name: str, values: Iterable[str]) -> None:

@@ -1,4 +1,4 @@
-"""Public kit for tests: a manual clock, a scripted stream, and a whole OAuth mail provider on loopback."""
+"""Public kit for tests: mailers that record, and a whole OAuth mail provider on loopback."""
 
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from postbearer.testing.faults import SmtpFault as SmtpFault
     from postbearer.testing.faults import TokenFault as TokenFault
     from postbearer.testing.inbox import Received as Received
+    from postbearer.testing.recording import AsyncRecordingMailer as AsyncRecordingMailer
+    from postbearer.testing.recording import Recorded as Recorded
+    from postbearer.testing.recording import RecordingMailer as RecordingMailer
     from postbearer.testing.sandbox import BackgroundSandbox as BackgroundSandbox
     from postbearer.testing.sandbox import Sandbox as Sandbox
     from postbearer.testing.stream import Close as Close
@@ -28,6 +31,7 @@ _EXPORTS = {
     "clock": ["ManualClock"],
     "faults": ["Faults", "SmtpFault", "TokenFault"],
     "inbox": ["Received"],
+    "recording": ["AsyncRecordingMailer", "Recorded", "RecordingMailer"],
     "stream": [
         "Close",
         "Delay",

@@ -9,7 +9,7 @@ import pytest
 
 if TYPE_CHECKING:
     from postbearer.account import Account
-    from postbearer.testing import ManualClock, Sandbox
+    from postbearer.testing import ManualClock, RecordingMailer, Sandbox
 
 
 @pytest.fixture
@@ -18,6 +18,14 @@ def postbearer_clock() -> ManualClock:
     from postbearer.testing import ManualClock
 
     return ManualClock()
+
+
+@pytest.fixture
+def postbearer_mailer() -> RecordingMailer:
+    """A mailer that sends nothing and remembers everything."""
+    from postbearer.testing import RecordingMailer
+
+    return RecordingMailer()
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from postbearer.tasks import Tasks
 from postbearer.testing.faults import Faults, SmtpFault
 from postbearer.testing.inbox import Inbox, Received
 from postbearer.testing.personality import Personality
+from postbearer.testing.replies import parse_reply
 from postbearer.testing.tokens import TokenRegister
 from postbearer.wire import (
     Auth,
@@ -38,8 +39,6 @@ from postbearer.wire import (
     Offer,
     Quit,
     Rcpt,
-    ReplyLimits,
-    ReplyReader,
     Rset,
     Server,
     StartTls,
@@ -354,16 +353,6 @@ class Conversation:
                 return None
             raise _HangUp
         return parse_reply(fault.reply)
-
-
-def parse_reply(text: str) -> Reply:
-    """A reply as a server would send it, lines separated by ``\\n``."""
-    reader = ReplyReader(ReplyLimits())
-    reader.feed(text.replace("\n", "\r\n").encode() + b"\r\n")
-    reply = reader.next_reply()
-    if reply is None:
-        raise UsageError(f"{text!r} is not a whole SMTP reply.")
-    return reply
 
 
 class _HangUp(Exception):

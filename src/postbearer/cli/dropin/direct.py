@@ -24,7 +24,7 @@ WAIT = 300.0  # seconds for room in the budget; who calls sendmail waits as long
 def send(order: Order, letter: Letter, config: str | None = None) -> int:
     """Send the letter through the account that the configuration names; the exit code."""
     from postbearer.assembly import Assembly
-    from postbearer.mailer import Mailer
+    from postbearer.blocking import Mailer
 
     try:
         assembly = Assembly.load(config)

@@ -1,0 +1,28 @@
+"""What a mailer is told beside a message: its parts, when to try again, many at once."""
+
+from typing import TYPE_CHECKING
+
+from postbearer._lazy import lazy
+
+if TYPE_CHECKING:
+    from postbearer.sending.loop import LoopThread as LoopThread
+    from postbearer.sending.loop import result_of as result_of
+    from postbearer.sending.many import Many as Many
+    from postbearer.sending.many import OnProgress as OnProgress
+    from postbearer.sending.many import SendResult as SendResult
+    from postbearer.sending.many import ToSend as ToSend
+    from postbearer.sending.many import parallel as parallel
+    from postbearer.sending.many import side_by_side as side_by_side
+    from postbearer.sending.parts import Parts as Parts
+    from postbearer.sending.parts import draft_of as draft_of
+    from postbearer.sending.retrying import Retry as Retry
+    from postbearer.sending.retrying import Tries as Tries
+
+_EXPORTS = {
+    "loop": ["LoopThread", "result_of"],
+    "many": ["Many", "OnProgress", "SendResult", "ToSend", "parallel", "side_by_side"],
+    "parts": ["Parts", "draft_of"],
+    "retrying": ["Retry", "Tries"],
+}
+
+__getattr__, __all__ = lazy(__name__, _EXPORTS)
