@@ -220,3 +220,23 @@ async def test_s11_recipients_over_the_limit_wait_for_the_next_transaction() -> 
             assert (await client.say(MESSAGE + b".\r\n")).startswith("250")
         (message,) = await relay.messages()
         assert len(message.envelope.recipients) == 3
+
+
+async def test_a_long_pipelined_group_lets_the_others_have_their_turn() -> None:
+    """Counted in turns of the event loop: each of them is one in which others are served."""
+    async with running() as relay, await relay.client() as client:
+        await client.say("EHLO client.example.org")
+        await client.say("MAIL FROM:<app@example.org>")
+        turns, core = 0, next(iter(relay.listener._sessions))._core
+
+        async def count() -> None:
+            nonlocal turns
+            while True:
+                turns += core.owed is not None or bool(core.buffered)  # in the middle of the group
+                await asyncio.sleep(0)
+
+        counting = asyncio.create_task(count())
+        client.send(b"RCPT TO:<b@example.net>\r\n" * 1000)
+        assert set(await client.replies(1000)) == {"250"}
+        counting.cancel()
+    assert turns >= 1000 // 32 - 1

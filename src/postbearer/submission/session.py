@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass, field, replace
+from itertools import count
 
 from postbearer.clock import Clock
 from postbearer.engine import Client, Intake, Intaking, Submission
@@ -56,6 +57,7 @@ NO_ADDRESS = compose(553, "Not a mail address", enhanced="5.1.3")
 SENDER_OK = compose(250, "Sender OK", enhanced="2.1.0")
 RECIPIENT_OK = compose(250, "Recipient OK", enhanced="2.1.5")
 GO_ON = compose(354, "End data with <CR><LF>.<CR><LF>")
+TURN = 32  # commands answered before the others have their turn
 CHUNK_OK = compose(250, "Chunk received", enhanced="2.0.0")
 
 
@@ -158,7 +160,11 @@ class SmtpSession:
         return max(0.0, due - now)
 
     async def _answer_all(self) -> None:
-        while (event := self._core.next_event()) is not None:
+        for number in count(1):
+            if (event := self._core.next_event()) is None:
+                break
+            if number % TURN == 0:  # a long pipelined group: the other clients have their turn meanwhile
+                await asyncio.sleep(0)
             if isinstance(event, Closed | Quit):
                 self._quit = isinstance(event, Quit)
                 if isinstance(event, Closed) and event.fault:

@@ -44,6 +44,8 @@ class Transaction:
 
     mail: Mail
     recipients: int = 0  # accepted
+    refused: int = 0  # recipients that were not
+    counted: int = 0  # of these, as bringing no message nearer
     size: int = 0  # octets of content that came
     chunked: bool = False  # BDAT has begun
     spoilt: bool = False  # a chunk was refused or skipped: the content can never be whole

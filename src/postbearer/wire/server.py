@@ -60,6 +60,7 @@ from postbearer.wire.events import (
 )
 from postbearer.wire.extensions import Extensions
 from postbearer.wire.offer import Offer
+from postbearer.wire.patience import Patience
 from postbearer.wire.sequence import Mode, Session, Transaction
 from postbearer.wire.status import Code, compose
 
@@ -75,7 +76,7 @@ class Server:
         self.offer = offer
         self.owed: Event | None = None  # the event that `reply` has to answer before anything goes on
         self.closing = False  # once `data_to_send` is written out, the connection is to be closed
-        self.errors = 0  # commands that were wrong in themselves
+        self._patience = Patience(offer.limits)
         self._session = Session(offer, tls=tls)
         self._mode = Mode.GREETING
         self._input = LineBuffer()
@@ -83,8 +84,6 @@ class Server:
         self._eof = False
         self._ended = False  # the last event was handed out
         self._reason = ""
-        self._junk = 0
-        self._failed_logins = 0
         self._chunk = Bdat(0, False)
         self._left = 0  # octets of the chunk still to come
         self._chunk_refusal: Reply | None = None
@@ -119,7 +118,7 @@ class Server:
     @property
     def slow(self) -> bool:
         """True once the client has made so many errors that each reply should wait a second."""
-        return self.errors >= self.offer.limits.soft_errors
+        return self._patience.short
 
     # What the driver does.
 
@@ -205,7 +204,8 @@ class Server:
             raise LocalProtocolError(f"{reply.code} is no reply code.")
         utf8 = self._session.utf8
         handle = _ANSWERED.get(type(event))
-        if handle is None or handle(self, event, reply):
+        taken = self._patience.answered(event, reply, self._session.transaction, self._chunk)
+        if (handle is None or handle(self, event, reply)) and self._still(taken):
             self._queue(reply, utf8=utf8)
         if reply.closing:
             self._close(SENT_AWAY)
@@ -250,7 +250,7 @@ class Server:
             return None
 
     def _refuse_line(self, start: bytes, reply: Reply) -> None:
-        self._refuse(reply)
+        self._refuse(reply, recipient=start[:4].upper() == b"RCPT")
         if start[:4].upper() == b"BDAT":
             # Nobody knows how many octets of content follow, and they must never be taken for commands.
             self._close("a chunk whose size cannot be read, or that was not offered")
@@ -371,7 +371,7 @@ class Server:
             self.owed = event
             return event
         self._content_refused(last)
-        self._queue(answers.DEFECTS[defect])
+        self._refuse(answers.DEFECTS[defect])
         if defect in ("line-ending", "nul"):
             # The client and we disagree about what a line is, so perhaps also about where its message ended.
             self._close("bare CR, bare LF or NUL in the content")
@@ -395,32 +395,28 @@ class Server:
 
     def _idle(self, reply: Reply) -> None:
         """Answer what brings no message nearer."""
-        self._junk += 1
-        if self._junk > self.offer.limits.max_junk:
-            self.close(answers.TOO_MANY_ERRORS)
-        else:
+        if self._still(self._patience.idle()):
             self._queue(reply)
 
-    def _refuse(self, reply: Reply) -> None:
-        """Answer what was wrong."""
-        if reply.transient:  # too many recipients: no fault
+    def _refuse(self, reply: Reply, *, recipient: bool = False) -> None:
+        """Answer what cannot be taken."""
+        patience = self._patience
+        if self._still(
+            patience.recipient_refused(self._session.transaction) if recipient else patience.refused(reply)
+        ):
             self._queue(reply)
-        elif reply.code == Code.BAD_SEQUENCE:  # often the mere echo of a refusal in a pipelined group
-            self._idle(reply)
-        else:
-            self.errors += 1
-            if self.errors >= self.offer.limits.max_errors:
-                self.close(answers.TOO_MANY_ERRORS)
-            else:
-                self._queue(reply)
+
+    def _still(self, bearable: bool) -> bool:
+        if not bearable:
+            self.close(answers.TOO_MANY_ERRORS)
+        return bearable
 
     def _login_failed(self) -> bool:
         """Count a failed login; False when it was one too many, and the client is turned away instead."""
-        self._failed_logins += 1
-        if self._failed_logins < self.offer.limits.max_auth_failures:
-            return True
-        self.close(answers.TOO_MANY_LOGINS)
-        return False
+        bearable = self._patience.login_failed()
+        if not bearable:
+            self.close(answers.TOO_MANY_LOGINS)
+        return bearable
 
     def _close(self, reason: str) -> None:
         self._reason = self._reason or reason
@@ -478,7 +474,7 @@ class Server:
             self._content_refused(event.last)
         elif event.last:
             self._session.transaction = None
-            self._junk = 0
+            self._patience.renew()
         return True
 
 
