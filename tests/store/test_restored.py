@@ -7,6 +7,7 @@ from pathlib import Path
 import apsw
 import pytest
 
+from postbearer.errors import StoreError
 from postbearer.store import Found, SqliteSpool, Status
 from postbearer.testing import ManualClock
 from support.spooling import START, accept, claim, ending, sqlite, statuses
@@ -34,9 +35,8 @@ def take_away(folder: Path) -> None:
 
 def put_back(backup: Path, folder: Path) -> None:
     take_away(folder)
-    for name, octets in (("spool.db", backup.read_bytes()), ("spool.db-wal", b"")):
-        (folder / name).write_bytes(octets)
-        (folder / name).chmod(0o600)
+    (folder / "spool.db").write_bytes(backup.read_bytes())
+    (folder / "spool.db").chmod(0o600)
 
 
 @pytest.fixture
@@ -70,6 +70,7 @@ async def test_what_waits_in_a_backup_waits_for_a_person(home: Path) -> None:
     await accept(spool, "new")
     assert await statuses(spool, "new") == [Status.READY]
     assert await spool.change("waits", Status.READY, START) == 1
+    await spool.told()
     await spool.close()
 
     spool, found = await opened(home)  # it was decided: another start holds nothing
@@ -95,9 +96,40 @@ async def test_a_restart_is_no_restore(home: Path) -> None:
         await spool.close()
 
 
-async def test_a_queue_that_is_gone_is_missed(home: Path) -> None:
-    take_away(home)
+async def test_what_is_held_is_told_until_somebody_was_told(home: Path) -> None:
+    put_back(home.parent / "backup.db", home)
+    seen = sqlite(home, ManualClock(START))
+    found = await seen.open(read_only=True)
+    assert (found.restored, found.held, found.ahead) == (True, 2, True)
+    assert "2 messages will be held when the relay starts" in found.what_is_held
+    await seen.close()
+    for _ in range(2):  # the first run is over before it said anything
+        spool, found = await opened(home)
+        assert (found.restored, found.held) == (True, 2)
+        await spool.close()
+    spool, _ = await opened(home)
+    await spool.told()
+    await spool.close()
     spool, found = await opened(home)
     assert not found.restored
-    assert any("is gone: a new, empty queue was made" in each for each in spool.remarks)
+    await spool.close()
+
+
+async def test_a_backup_of_the_run_that_was_killed_is_put_back_without_the_note(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir()
+    spool, _ = await opened(folder)
+    await accept(spool, "waits")
+    back_up(folder, tmp_path / "backup.db")
+    left = tmp_path / "left"
+    left.mkdir()
+    (left / "spool.generation").write_bytes((folder / "spool.generation").read_bytes())
+    await spool.close()
+    put_back(tmp_path / "backup.db", left)
+    with pytest.raises(StoreError, match="messages may be lost") as refused:
+        await opened(left)
+    assert "comes from a backup" in refused.value.hint
+    (left / "spool.generation").unlink()
+    spool, found = await opened(left)
+    assert (found.restored, found.held) == (True, 1)
     await spool.close()

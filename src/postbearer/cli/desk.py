@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from postbearer.cli.extras import need_relay
 from postbearer.cli.output import note, warn
-from postbearer.errors import ConfigError, UsageError
+from postbearer.errors import ConfigError, SchemaMismatch, UsageError
 
 if TYPE_CHECKING:
     from postbearer.assembly import Assembly
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from postbearer.forecast import Facts
     from postbearer.keeping import StateFolder
     from postbearer.operations import Operations
-    from postbearer.store import Spool
+    from postbearer.store import Found, Spool, SqliteSpool
     from postbearer.submission import ControlClient
 
 T = TypeVar("T")
@@ -47,27 +47,32 @@ class Desk(Protocol):
     def import_(self, records: Iterable[bytes]) -> int: ...
 
 
-def desk(common: Common) -> Desk:
-    """The relay if it runs, else its database. Raises `ConfigError` when there is neither."""
+def desk(common: Common, *, changes: bool = False) -> Desk:
+    """The relay if it runs, else its database. Raises `ConfigError` when there is neither.
+
+    Unless something `changes`, whoever looks writes nothing: what a start finds is for the relay to tell.
+    """
     from postbearer.keeping import StateFolder
     from postbearer.submission import ControlClient
 
     state = StateFolder()
     client: ControlClient | None = ControlClient.find(state)
-    return client if client is not None else Database(*_spool(common, state))
+    return client if client is not None else Database(*_spool(common, state), changes=changes)
 
 
 class Database:
     """The spool of a relay that does not run. The lock is held while one command works."""
 
-    def __init__(self, path: Path, assembly: Assembly | None) -> None:
+    def __init__(self, path: Path, assembly: Assembly | None, *, changes: bool) -> None:
         self._path = path
+        self._changes = changes
         self._assembly = assembly
 
     def call(self, act: str, /, **given: Any) -> Any:
-        from postbearer.submission import perform
+        from postbearer.submission import ACTS, perform
 
         bare = act in _WITHOUT_QUEUE
+        self._changes = self._changes or not ACTS[act].looks
         return self._do(lambda operations: perform(operations, act, given), bare=bare)
 
     def export(self) -> Iterator[dict[str, Any]]:
@@ -82,6 +87,7 @@ class Database:
                 runner.run(close())
 
     def import_(self, records: Iterable[bytes]) -> int:
+        self._changes = True
         return self._do(lambda operations: operations.import_(_parsed(records)), new=True)
 
     def _do(self, work: Callable[[Operations], Awaitable[T]], *, new: bool = False, bare: bool = False) -> T:
@@ -123,10 +129,16 @@ class Database:
             )
         # Whoever only looks need not care whether the disk survives: `serve` does.
         spool = SqliteSpool(self._path, clock=clock, allow_ephemeral=True)
-        found = await spool.open()
-        if found.restored:  # the relay will find it in order, and say nothing
+        found = await self._open(spool)
+        if found.restored:
             warn(found.what_is_held)
         return spool
+
+    async def _open(self, spool: SqliteSpool) -> Found:
+        if not self._changes:
+            with suppress(SchemaMismatch):  # of an older version: it is brought up to date, or of a newer one
+                return await spool.open(read_only=True)
+        return await spool.open()
 
 
 def _spool(common: Common, state: StateFolder) -> tuple[Path, Assembly | None]:

@@ -160,7 +160,7 @@ def _changing(name: str, purpose: str, done: str) -> click.Command:
     def change(common: Common, /, messages: tuple[str, ...], recipient: str, yes: bool, **query: Any) -> None:
         from postbearer.cli.desk import desk
 
-        asked = desk(common)
+        asked = desk(common, changes=True)
         for each in messages:  # before any is changed: one that is mistyped leaves all as they are
             asked.call("queue.show", message=each)
         ids = list(messages) or _chosen(asked, query, name, yes=yes)

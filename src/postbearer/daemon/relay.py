@@ -98,6 +98,7 @@ class Relay:
             await self.stop(0.0)
             raise
         self._tell(plan, found, behind)
+        await self.spool.told()
         return found
 
     async def reload(self, assembly: Assembly) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import apsw
 
@@ -47,12 +48,11 @@ def connect(path: Path, *, write: bool = False) -> apsw.Connection:
     connection = apsw.Connection(str(path), flags)
     try:
         connection.set_busy_timeout(BUSY)
+        _teach(connection)
         # Else SQLite compiles a statement anew for each value that might lead to another plan.
         connection.config(apsw.SQLITE_DBCONFIG_ENABLE_QPSG, 1)
         connection.pragma("synchronous", _SYNCHRONOUS)
         connection.pragma("wal_autocheckpoint", 0)  # the writer does that, and nobody else
-        # SQLite's own `lower` knows ASCII only, and addresses may be in any script (RFC 6531).
-        connection.create_scalar_function("fold", _fold, 1, deterministic=True)
         if write:
             connection.pragma("secure_delete", 1)
             _keep_log(connection)
@@ -66,6 +66,19 @@ def connect(path: Path, *, write: bool = False) -> apsw.Connection:
         connection.close(force=True)
         raise
     return connection
+
+
+def connect_alone(path: Path) -> apsw.Connection:
+    """A connection to the file without its log, which touches nothing. Raises `apsw.Error`."""
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    connection = apsw.Connection(f"file:{quote(str(path.absolute()))}?immutable=1", flags)
+    _teach(connection)
+    return connection
+
+
+def _teach(connection: apsw.Connection) -> None:
+    # SQLite's own `lower` knows ASCII only, and addresses may be in any script (RFC 6531).
+    connection.create_scalar_function("fold", _fold, 1, deterministic=True)
 
 
 def _fold(*values: apsw.SQLiteValue) -> apsw.SQLiteValue:
@@ -102,14 +115,7 @@ def create(path: Path) -> None:
 
 def migrate(connection: apsw.Connection, path: Path) -> None:
     """Bring the schema up to date, in one transaction. Raises `SchemaMismatch` for a newer one."""
-    if connection.pragma("application_id") != APPLICATION:
-        raise StoreError(f"{path} is an SQLite file, but not a spool.", hint="Name another file.")
-    version, scripts = connection.pragma("user_version"), migrations()
-    if version > len(scripts):
-        raise SchemaMismatch(
-            f"{path} was written by a newer postbearer: schema {version}; this one knows {len(scripts)}.",
-            hint="Start the newer version again, or let it empty the queue first.",
-        )
+    version, scripts = version_of(connection, path), migrations()
     if version < len(scripts):
         if version and get(connection, "clean"):
             refuse_short(connection, path)
@@ -121,13 +127,31 @@ def migrate(connection: apsw.Connection, path: Path) -> None:
         connection.wal_checkpoint()  # a file that was ended properly holds all of its pages, also now
 
 
-def refuse_damage(path: Path) -> bool:
+def version_of(connection: apsw.Connection, path: Path) -> int:
+    """Of the schema. Raises `SchemaMismatch` for a newer one, and `StoreError` for what is no spool."""
+    if connection.pragma("application_id") != APPLICATION:
+        raise StoreError(f"{path} is an SQLite file, but not a spool.", hint="Name another file.")
+    version, known = int(connection.pragma("user_version")), len(migrations())
+    if version > known:
+        raise SchemaMismatch(
+            f"{path} was written by a newer postbearer: schema {version}; this one knows {known}.",
+            hint="Start the newer version again, or let it empty the queue first.",
+        )
+    return version
+
+
+def refuse_damage(path: Path, note: Path) -> bool:
     """Look at the files from outside. Returns False when there is no spool yet; raises `StoreError`."""
     log = path.with_name(f"{path.name}-wal")
     logged = log.stat().st_size if log.exists() else 0
     if not path.exists():
         if logged:
             raise StoreError(f"{path} is missing, and {log} is there.", hint=RESTORE)
+        if note.exists():
+            raise StoreError(
+                f"{path} is gone: by {note}, there was a queue.",
+                hint=f"Put it back, or remove {note} to begin with an empty queue.",
+            )
         return False
     with path.open("rb") as file:
         header = file.read(100)
@@ -141,16 +165,6 @@ def refuse_short(connection: apsw.Connection, path: Path) -> None:
     missing = connection.pragma("page_count") * connection.pragma("page_size") - path.stat().st_size
     if missing > 0:
         raise StoreError(f"{path} is damaged: {missing} octets are missing.", hint=RESTORE)
-
-
-def refuse_missing_log(connection: apsw.Connection, path: Path, *, existed: bool) -> None:
-    """A log that is gone though the last run did not end properly may have held messages."""
-    if not existed and not get(connection, "clean"):
-        raise StoreError(
-            f"{path}-wal is missing, and the last run did not end properly: messages may be lost.",
-            hint="Put it back. If the file comes from a backup, or another program has opened it since, "
-            f"nothing is lost: create an empty {path}-wal to go on.",
-        )
 
 
 def check(connection: apsw.Connection, path: Path) -> None:
@@ -197,8 +211,10 @@ def trouble(error: apsw.Error | OSError, path: Path) -> StoreError:
 class Readers:
     """Connections that only read, one for whoever reads at a moment."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, alone: bool = False) -> None:
+        """`alone`: without the log, as all is in the file itself, and nobody writes there meanwhile."""
         self._path = path
+        self._connect = connect_alone if alone else connect
         self._idle: deque[apsw.Connection] = deque()
         self._closed = False
 
@@ -227,7 +243,7 @@ class Readers:
         try:
             return self._idle.pop()
         except IndexError:
-            return connect(self._path)
+            return self._connect(self._path)
 
     def drop(self) -> None:
         """Close those not in use."""

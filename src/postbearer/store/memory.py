@@ -142,6 +142,9 @@ class MemorySpool:
     async def open(self) -> Found:
         return Found(clean=True)
 
+    async def told(self) -> None:
+        pass
+
     async def close(self) -> None:
         pass
 

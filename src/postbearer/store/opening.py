@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
 
 import apsw
 
 from postbearer.clock import Clock
+from postbearer.errors import SchemaMismatch, StoreError
 from postbearer.keeping import sync_folder
 from postbearer.store import database, steps
 from postbearer.store.database import CHECKPOINT
 from postbearer.store.generation import Generation
+from postbearer.store.guard import log_of, needs_log
 from postbearer.store.place import Claim, Room, examine
-from postbearer.store.queries import queries
+from postbearer.store.queries import migrations, queries
 from postbearer.store.records import Found
 
 LOG_PAGES = 2 * CHECKPOINT  # what the log has from the beginning: 8 MiB
@@ -61,23 +63,62 @@ class Opening:
                 raise database.trouble(error, self._path) from error
             raise
 
+    def look(self) -> Found:
+        """Open for looking only: nothing is put in order, and what was found stays to be told.
+
+        Raises `StoreError`, and `SchemaMismatch` for a file of an older version, too.
+        """
+        database.refuse_old_library()
+        self._claim.take()
+        try:
+            self.remarks = examine(self._path, allow_ephemeral=True)
+            if not database.refuse_damage(self._path, self.generation.file):
+                raise StoreError(f"There is no queue at {self._path}.", hint="Start one by: postbearer serve")
+            logged = needs_log(self._path, self.generation.file)
+            self.readers = database.Readers(self._path, alone=not logged)
+            with self.readers.reading() as connection:
+                return self._seen(connection)
+        except BaseException as error:
+            self.close(None)
+            if isinstance(error, apsw.Error | OSError):
+                raise database.trouble(error, self._path) from error
+            raise
+
+    def _seen(self, connection: apsw.Connection) -> Found:
+        if database.version_of(connection, self._path) < len(migrations()):
+            raise SchemaMismatch(
+                f"{self._path} was written by an older postbearer.", hint="Start it once: postbearer serve"
+            )
+        if not self.generation.replaced(connection):
+            return steps.untold(connection)
+        return Found(
+            clean=bool(database.get(connection, "clean")),
+            restored=True,
+            held=int(connection.execute(queries("queue")["waiting-messages"]).get),
+            ahead=True,
+        )
+
     def _opened(self) -> Opened:
-        fresh = not database.refuse_damage(self._path)
-        if fresh:
-            if self.generation.file.exists():
-                self.remarks = (*self.remarks, f"{self._path} is gone: a new, empty queue was made.")
+        if not database.refuse_damage(self._path, self.generation.file):
             database.create(self._path)
-        logged = fresh or self._log.exists()
+        elif not needs_log(self._path, self.generation.file):
+            self._begin_log_anew()
         connection = database.connect(self._path, write=True)
         try:
             database.migrate(connection, self._path)
-            database.refuse_missing_log(connection, self._path, existed=logged)
             self.readers = database.Readers(self._path)
             self._alive = set()
             return self._put_in_order(connection)
         except BaseException:
             connection.close(force=True)
             raise
+
+    def _begin_log_anew(self) -> None:
+        """All is in the file itself. A log that is damaged would bring back what was there before."""
+        if self.generation.file.exists():
+            self.generation.forget_log()
+        for left in (self._log, self._log.with_name(f"{self._path.name}-shm")):
+            left.unlink(missing_ok=True)
 
     def _put_in_order(self, connection: apsw.Connection) -> Opened:
         clean = bool(database.get(connection, "clean"))
@@ -89,30 +130,25 @@ class Opening:
         newest = float(connection.execute(queries("queue")["newest"]).get)
         restored = self.generation.replaced(connection)
         if not restored:
-            self.generation.keep()  # before mail comes: one that is missing has been taken away
+            # Before mail comes: one that is missing has been taken away.
+            self.generation.keep(frames(connection))
         connection.execute("BEGIN IMMEDIATE")
         self.generation.advance(connection)
         steps.put(connection, "clean", 0)
         steps.put(connection, "run", run)
-        doubtful = steps.restart(connection, max(self._clock.now(), newest))
-        held = steps.hold_all(connection) if restored else 0
+        steps.restart(connection, max(self._clock.now(), newest), clean=clean)
+        if restored:
+            steps.hold_all(connection)
         connection.execute("COMMIT")
-        self.generation.keep()
+        self.generation.keep(frames(connection))
         orphans = _remove_orphans(connection)
         sync_folder(str(self._path.parent))  # SQLite does so too for a new log, and ignores that it failed
         self._allocate(connection)
-        connection.wal_checkpoint()  # the file itself now says that it is in use
+        pages, home = connection.wal_checkpoint()  # the file itself now says that it is in use
+        self.generation.keep(pages, home=pages == home)
         return Opened(
             connection=connection,
-            found=Found(
-                clean=clean,
-                unknown=len(doubtful),
-                orphans=orphans,
-                doubtful=tuple(doubtful),
-                restored=restored,
-                held=held,
-                newest=newest,
-            ),
+            found=replace(steps.untold(connection), orphans=orphans, newest=newest),
             next_number=int(connection.execute(queries("queue")["next-number"]).get),
             next_lease=count(run << _RUN_BITS | 1).__next__,
             alive=self._alive,
@@ -136,10 +172,13 @@ class Opening:
         What may be only in the page cache is brought home and synced before anything is added behind it.
         """
         self.readers.drop()
-        database.refuse_damage(self._path)
+        self.generation.rolled_back()
+        database.refuse_damage(self._path, self.generation.file)
         connection = database.connect(self._path, write=True)
         try:
             database.check(connection, self._path)
+            connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
+            self.generation.forget_log()
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             connection.execute("BEGIN IMMEDIATE")
             steps.take_back(connection, self._alive, self._clock.now())
@@ -156,17 +195,29 @@ class Opening:
             with suppress(apsw.Error):  # then all is in the log, for the next run
                 pages, home = connection.wal_checkpoint()
                 if pages == home:
-                    self.generation.advance(connection)
-                    self.generation.note()
-                    steps.put(connection, "seen", int(self._clock.now()))
-                    steps.put(connection, "clean", 1)
-                    connection.wal_checkpoint()
+                    self._end(connection)
             connection.close(force=True)
+        self.generation.close()
         self._claim.give_back()
+
+    def _end(self, connection: apsw.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        self.generation.advance(connection)
+        steps.put(connection, "seen", int(self._clock.now()))
+        steps.put(connection, "clean", 1)
+        connection.execute("COMMIT")
+        pages, home = connection.wal_checkpoint()
+        self.generation.note(pages, home=pages == home)
 
     @property
     def _log(self) -> Path:
-        return self._path.with_name(f"{self._path.name}-wal")
+        return log_of(self._path)
+
+
+def frames(connection: apsw.Connection) -> int:
+    """How many pages the log has, home or not."""
+    pages, _ = connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_NOOP)
+    return pages
 
 
 def _remove_orphans(connection: apsw.Connection) -> int:

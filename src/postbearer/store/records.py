@@ -241,13 +241,14 @@ class Query:
 class Found:
     """What a spool found when it was opened."""
 
-    clean: bool  # the last run ended properly
+    clean: bool  # the last run ended properly, and those before that nobody was told of
     released: int = 0  # leased, attempt not begun: ready again
     unknown: int = 0  # leased, attempt open: deferred, and a copy is possible (window DUP-MARK)
     orphans: int = 0  # contents nobody names, removed
     doubtful: tuple[str, ...] = ()  # ids of the messages behind `unknown`
     restored: bool = False  # it is an older copy of what was here (window DUP-RESTORE) …
     held: int = 0  # … so these messages wait for a person
+    ahead: bool = False  # … or will, once the relay starts
     newest: float = 0.0  # the latest time that was written; a clock behind it was set back
 
     @property
@@ -255,8 +256,9 @@ class Found:
         """In words, of a queue that was restored."""
         return (
             "The queue is an older copy of what was here, or was moved here. What waits in it may be "
-            f"delivered already (DUP-RESTORE), so {self.held} messages are held. Look at them by `postbearer "
-            "queue list --state held`, and release or cancel them."
+            f"delivered already (DUP-RESTORE), so {self.held} messages {'will be' if self.ahead else 'are'} "
+            f"held{' when the relay starts' if self.ahead else ''}. Look at them by `postbearer queue list "
+            "--state held`, and release or cancel them."
         )
 
 

@@ -33,7 +33,14 @@ class Spool(Protocol):
     """
 
     async def open(self) -> Found:
-        """Open, migrate, and put in order what an earlier run left (durability: restart)."""
+        """Open, migrate, and put in order what an earlier run left (durability: restart).
+
+        What was found is found again by each start until somebody was `told`.
+        """
+        ...
+
+    async def told(self) -> None:
+        """Who runs the relay was told what `open` found."""
         ...
 
     async def close(self) -> None:

@@ -79,7 +79,10 @@ class SqliteSpool:
         """Why nothing is written at the moment; empty if all is well."""
         return self._writing.failed if self._writing else ""
 
-    async def open(self) -> Found:
+    async def open(self, *, read_only: bool = False) -> Found:
+        """With `read_only` nothing is written: what a start would put in order, and tell, is left to it."""
+        if read_only:
+            return await asyncio.to_thread(self._opening.look)
         writer = Writer(self._opening)
         self._opened = opened = await writer.start()
         self._recent = Recent()
@@ -90,8 +93,12 @@ class SqliteSpool:
     async def close(self) -> None:
         writer, self._writing = self._writing, None
         if writer is None:
-            return
-        await writer.stop()
+            self._opening.close(None)
+        else:
+            await writer.stop()
+
+    async def told(self) -> None:
+        await self._writer.submit(steps.told)
 
     def stage(self, message: str) -> Staging:
         return SqliteStaging(self._writer, next(self._numbers))
@@ -266,7 +273,7 @@ class SqliteSpool:
     @property
     def _writer(self) -> Writer:
         if self._writing is None:
-            raise StoreError("The spool is not open.")
+            raise StoreError("The spool is not open, or for looking only.")
         return self._writing
 
     @property

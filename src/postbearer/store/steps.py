@@ -8,7 +8,7 @@ import apsw
 
 from postbearer.address import Address
 from postbearer.errors import LeaseLost, StoreError, UsageError
-from postbearer.store.database import rows
+from postbearer.store.database import get, rows
 from postbearer.store.keys import refuse_repeated
 from postbearer.store.letters import (
     DONE,
@@ -25,6 +25,7 @@ from postbearer.store.queries import queries
 from postbearer.store.records import (
     KEYS_KEPT,
     Claimed,
+    Found,
     IdempotencyKey,
     Lane,
     Message,
@@ -237,27 +238,47 @@ def _state(connection: apsw.Connection, delivery: int) -> str:
     return settled_state({letter for (letter,) in rows(connection, SQL["states"], (delivery,))})
 
 
-def restart(connection: apsw.Connection, now: float) -> list[str]:
+def restart(connection: apsw.Connection, now: float, *, clean: bool) -> None:
     """Whatever an earlier run has leased may have arrived: deferred, with a mark that says so.
 
-    Returns the ids of these messages.
+    Who runs the relay has to be told, which is noted until it is done (`told`).
     """
-    doubtful = []
+    if not clean:
+        put(connection, "unclean", 1)
     for delivery, _, attempt, message in rows(connection, SQL["leased"]):
-        doubtful.append(message)
+        connection.execute(SQL["add-doubtful"], (message,))
         connection.execute(SQL["doubt"], (delivery,))
         connection.execute(SQL["close-attempt"], (now, True, "", "", INTERRUPTED, delivery, attempt))
         connection.execute(SQL["release"], (WAITING, now, 0, False, "", "", 0, delivery))
-    return doubtful
 
 
-def hold_all(connection: apsw.Connection) -> int:
-    """Let what waits wait for a person: it may have been delivered already. How many messages that are."""
+def untold(connection: apsw.Connection) -> Found:
+    """What this start and those before it found, as far as nobody was told."""
+    doubtful = tuple(message for (message,) in rows(connection, SQL["doubtful"]))
+    return Found(
+        clean=not get(connection, "unclean"),
+        unknown=len(doubtful),
+        doubtful=doubtful,
+        restored=bool(get(connection, "restored")),
+        held=get(connection, "held"),
+    )
+
+
+def told(connection: apsw.Connection) -> None:
+    """All of it was told."""
+    connection.execute(SQL["drop-doubtful"])
+    for name in ("unclean", "restored", "held"):
+        put(connection, name, 0)
+
+
+def hold_all(connection: apsw.Connection) -> None:
+    """Let what waits wait for a person: it may have been delivered already."""
     messages = int(connection.execute(SQL["waiting-messages"]).get)
+    put(connection, "restored", 1)
+    put(connection, "held", get(connection, "held") + messages)
     connection.execute(SQL["explain-all"], (RESTORED, RESTORED_REMEDY))
     connection.execute(SQL["hold-recipients"])
     connection.execute(SQL["hold-deliveries"])
-    return messages
 
 
 def take_back(connection: apsw.Connection, alive: Collection[int], now: float) -> None:

@@ -83,6 +83,7 @@ class Writer:
         self._stopping = False
         self._connection: apsw.Connection | None = None
         self.pages = 0  # in the log, as far as they cannot be written over yet
+        self._frames = 0  # … and all of them
         self.failed = ""  # why nothing is written at the moment
         self._thread = threading.Thread(target=self._run, name="postbearer-spool", daemon=True)
 
@@ -245,18 +246,18 @@ class Writer:
         assert connection is not None
         if not begun:
             _fill(connection, batch)
-        if advanced := not scarce and generation.due():
+        if not scarce and generation.due():
             generation.advance(connection)
         _crash(batch, "before")
         connection.execute("COMMIT")
         _crash(batch, "after")
-        if advanced:
-            generation.note()
+        generation.note(self._frames)
         for job in batch:
             if job.then and job.error is None:
                 job.then(job.value)
 
     def _roll_back(self) -> None:
+        self._opening.generation.rolled_back()
         if self._connection is not None and self._connection.in_transaction:  # SQLite may have done it
             self._connection.execute("ROLLBACK")
 
@@ -285,7 +286,7 @@ class Writer:
         self._connection = connection
 
     def _count(self, connection: apsw.Connection, name: str, pages: int) -> int:
-        self.pages = pages
+        self.pages = self._frames = pages
         return apsw.SQLITE_OK
 
     def _checkpoint(self, longest: int = CHECKPOINT) -> None:
@@ -295,6 +296,8 @@ class Writer:
         try:
             pages, home = self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             self.pages = pages - home
+            if pages == home:
+                self._opening.generation.note(pages, home=True)
         except (apsw.FullError, apsw.BusyError):
             pass  # the log stays long, and a long log is no `room`
         except apsw.Error as error:

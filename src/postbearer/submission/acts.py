@@ -65,18 +65,19 @@ class Act:
 
     takes: type[Struct]
     do: Callable[[Operations, Any], Awaitable[Any]]
+    looks: bool = False  # changes nothing
 
 
 ACTS: Mapping[str, Act] = {
-    "queue.list": Act(Look, lambda operations, given: operations.list(given.query())),
-    "queue.show": Act(One, lambda operations, given: operations.show(given.message)),
+    "queue.list": Act(Look, lambda operations, given: operations.list(given.query()), looks=True),
+    "queue.show": Act(One, lambda operations, given: operations.show(given.message), looks=True),
     "queue.hold": Act(Which, lambda operations, given: operations.hold(given.message, given.address)),
     "queue.release": Act(Which, lambda operations, given: operations.release(given.message, given.address)),
     "queue.retry": Act(Which, lambda operations, given: operations.retry(given.message, given.address)),
     "queue.cancel": Act(Which, lambda operations, given: operations.cancel(given.message, given.address)),
-    "queue.stats": Act(Nothing, lambda operations, given: operations.stats()),
-    "accounts.list": Act(Nothing, lambda operations, given: operations.accounts()),
-    "accounts.show": Act(Named, lambda operations, given: operations.account(given.name)),
+    "queue.stats": Act(Nothing, lambda operations, given: operations.stats(), looks=True),
+    "accounts.list": Act(Nothing, lambda operations, given: operations.accounts(), looks=True),
+    "accounts.show": Act(Named, lambda operations, given: operations.account(given.name), looks=True),
     "accounts.pause": Act(Named, lambda operations, given: operations.pause(given.name)),
     "accounts.token": Act(Named, lambda operations, given: operations.token(given.name)),
     "accounts.changed": Act(Named, lambda operations, given: operations.changed(given.name)),

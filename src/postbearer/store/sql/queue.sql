@@ -183,3 +183,15 @@ SELECT value FROM meta WHERE name = ?;
 
 -- name: set
 UPDATE meta SET value = ? WHERE name = ?;
+
+-- name: numbers
+SELECT name, value FROM meta;
+
+-- name: doubtful
+SELECT message FROM untold ORDER BY number;
+
+-- name: add-doubtful
+INSERT INTO untold (message) VALUES (?);
+
+-- name: drop-doubtful
+DELETE FROM untold;
