@@ -14,7 +14,7 @@ from postbearer.engine import Limits
 from postbearer.errors import ConfigError
 from postbearer.keeping import KeyFile, StateFolder, TokenFile, source
 from postbearer.message import SenderRule
-from postbearer.oauth import CachedSource, Endpoint, Grant, binding, resolved
+from postbearer.oauth import CachedSource, Endpoint, Grant, SparingPassword, binding, resolved
 from postbearer.observer import Observer
 from postbearer.providers import Limits as ProviderLimits
 from postbearer.providers import Preset, preset
@@ -190,10 +190,16 @@ class Account:
     def credential(
         self, state: StateFolder | None, *, clock: Clock, observer: Observer
     ) -> CachedSource | SecretSource | None:
-        """What it proves itself with: a source of tokens, or of its password, or nothing."""
+        """What it proves itself with: a source of tokens, or of its password, or nothing.
+
+        A password that was refused is remembered in `state` and given out by no process until it is another.
+        """
         if self.smarthost.authentication == "oauth":
             return self.token_source(state, clock=clock, observer=observer)
-        return self.password
+        if self.password is None:
+            return None
+        store = self.token_file(state, clock=clock) if state is not None else None
+        return SparingPassword(self.password, store, self.name)
 
     def ledger(self, state: StateFolder | None, *, clock: Clock) -> Ledger | None:
         """Where its budget is counted, in `state` together with all other processes; None without limits."""

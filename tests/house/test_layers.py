@@ -67,6 +67,7 @@ IO_ALLOWED = {  # a module, or a package with all that is in it: why
     "http": "the door to token endpoints and vaults",
     "keeping": "files, commands and vaults are what it keeps secrets in",
     "oauth.arc": "Azure Arc proves by a file who asks",
+    "oauth.blocking": "a thread without an event loop runs one to get a token",
     "oauth.source": "a token is asked for once, however many want it",
     "oauth.flight": "the waiting that this takes, over threads and event loops",
     "providers.loading": "presets are data files",

@@ -281,3 +281,33 @@ def test_peek_loads_next_to_nothing(folder: StateFolder) -> None:
     assert token == "access"
     heavy = {"asyncio", "dataclasses", "inspect", "msgspec", "httpx2", "tomllib", "click", "email", "logging"}
     assert heavy.isdisjoint(modules.split())
+
+
+def test_no_bit_of_the_file_takes_a_sign_in_away_in_silence(folder: StateFolder) -> None:
+    """A bit of each octet, turned: the sign-in is there, or its damage is told."""
+    asyncio.run(token_file(folder, binding="other").save(KEPT))
+    mine = token_file(folder)
+    asyncio.run(mine.save(replace(asyncio.run(mine.load()), refresh=KEPT.refresh)))
+    path = Path(folder.token("alerts"))
+    good = path.read_bytes()
+    box = KeyFile(folder).box()
+    file = TokenFile(folder, "alerts", binding="b", box=lambda: box)
+    with asyncio.Runner() as runner:
+        for place in range(len(good)):
+            for bit in (0, place % 7 + 1):
+                path.write_bytes(good[:place] + bytes([good[place] ^ 1 << bit]) + good[place + 1 :])
+                kept = runner.run(file.load())
+                assert kept.refresh == KEPT.refresh or kept.damage, (place, bit)
+
+
+@pytest.mark.parametrize("field", ["binding", "version", "format"])
+async def test_a_field_that_is_missing_is_damage(folder: StateFolder, field: str) -> None:
+    await token_file(folder).save(KEPT)
+    put(folder, {name: value for name, value in entry(folder).items() if name != field})
+    assert (await token_file(folder).load()).damage
+
+
+async def test_a_field_that_nobody_knows_is_damage(folder: StateFolder) -> None:
+    await token_file(folder).save(KEPT)
+    put(folder, {**entry(folder), "refrush": "x"})
+    assert (await token_file(folder).load()).damage

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 import threading
@@ -91,6 +92,38 @@ class TokenServer:
             expires_in=self.lifetime,
             refresh_token=self._family,
         )
+
+
+_OF_THE_SANDBOX = ("grant", "token-url", "client-secret", "refresh-token", "scopes")
+
+
+class Slow:
+    """A server that rotates, and answers when it is let."""
+
+    def __init__(self, server: TokenServer) -> None:
+        self.server = server
+        self.asked, self.answer = threading.Event(), threading.Event()
+        server.family("refresh-0")
+        self._reply = server.reply
+        server.reply = self.reply  # type: ignore[method-assign]
+
+    def reply(self, asked: Asked) -> Answer:
+        answer = self._reply(asked)
+        answer.before = self._wait
+        return answer
+
+    def _wait(self) -> None:
+        self.asked.set()
+        self.answer.wait(20)
+
+    async def until_asked(self) -> None:
+        assert await asyncio.to_thread(self.asked.wait, 20)
+
+    def account(self, configuration: str) -> str:
+        """A configuration of the sandbox, changed to get its tokens here by a refresh token."""
+        kept = [line for line in configuration.splitlines() if not line.startswith(_OF_THE_SANDBOX)]
+        ours = ['grant = "refresh-token"', f'token-url = "{self.server.url}"', 'client-secret = "env:SECRET"']
+        return "\n".join([kept[0], *ours, 'refresh-token = "env:REFRESH"', *kept[1:], ""])
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from postbearer._version import __version__
+from postbearer.cli.ending import orderly_end
 from postbearer.cli.exits import Exit
 from postbearer.cli.groups import Group, no_such_option
 from postbearer.cli.options import Common, common_options
@@ -88,13 +89,14 @@ def run(arguments: list[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # whatever the terminal can show
-    try:
-        code = _invoke(arguments, common)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        return silence()
-    except (Exception, KeyboardInterrupt) as error:
-        return report(error, as_json=common.as_json, debug=common.debug)
+    with orderly_end():
+        try:
+            code = _invoke(arguments, common)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            return silence()
+        except (Exception, KeyboardInterrupt) as error:
+            return report(error, as_json=common.as_json, debug=common.debug)
     return code
 
 

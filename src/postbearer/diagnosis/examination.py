@@ -21,7 +21,7 @@ from postbearer.forecast import DAY, forecast, gather
 from postbearer.keeping import StateFolder
 from postbearer.message import Draft
 from postbearer.oauth import Claims, Token
-from postbearer.observer import Authenticated, Event, Warned
+from postbearer.observer import Authenticated, Event, Silent, Warned
 from postbearer.outcome import Receipt
 from postbearer.providers import Preset, preset
 from postbearer.transport import Capture, Conversation, Deadline, Dial, Login, NoCapture, Server, Source, dial
@@ -101,13 +101,15 @@ class Diagnosis:
             reached.append(reach)
             async for finding in reach.run():
                 yield finding
-        source: Source | None = self.account.password
+        source: Source | None = None
         lacking = "" if readable else "a secret cannot be read"
         if self.account.smarthost.authentication == "oauth":
             finding, token = await self._token(lacking)
             yield finding
             source = _Held(token) if token is not None else None
             lacking = "" if token is not None else "there is no token for it"
+        elif self.account.password is not None:
+            source = self.account.credential(self._state, clock=self._clock, observer=Silent())
         entered: Reach | None = None
         for reach in reached:
             finding = await self._log_in(reach, source, lacking)

@@ -51,6 +51,8 @@ class Pauses:
         outlet = self.outlet(account)
         outlet.pause = None
         outlet.went_well()
+        if (forgive := getattr(outlet.road.transport, "forgive", None)) is not None:
+            await forgive()  # a refused password, of which only a person can know that it is right after all
         resumed = await self._spool.resume(account)
         if resumed:
             self._observer.notice(AccountResumed(account))

@@ -17,6 +17,7 @@ from postbearer.keeping.sealing import SealedBox, parse_keys
 
 SLACK = 60.0  # seconds by which a token may seem to come from the future before the clock is distrusted
 FORMAT = 1
+SEALED = ("access", "refresh", "refused")  # the fields of a token file that are sealed, each by itself
 
 
 def shortcut(configuration: bytes, environment: Mapping[str, str], version: str) -> str:
@@ -52,15 +53,25 @@ def peek(state_folder: str | os.PathLike[str], account: str, shortcut: str, now:
 
 
 def parse(data: bytes) -> dict[str, Any]:
-    """The entry in a token file. Raises `ValueError`."""
+    """The entry in a token file.
+
+    Raises `ValueError` also where a field is missing or has another name: it would be gone in silence.
+    """
     entry = json.loads(data)
-    if (
-        not isinstance(entry, dict)
-        or entry.get("format") != FORMAT
-        or not isinstance(entry.get("binding"), str)
-    ):
+    if not _whole(entry) or ("previous" in entry and not _whole(entry["previous"])):
         raise ValueError("not a token file")
-    return entry
+    return dict(entry)
+
+
+def _whole(entry: object) -> bool:
+    return (
+        isinstance(entry, dict)
+        and entry.get("format") == FORMAT
+        and entry.keys() >= {"format", "binding", "version"}
+        and entry.keys() <= {"format", "binding", "version", "previous", *SEALED}
+        and isinstance(entry["binding"], str)
+        and type(entry["version"]) is int
+    )
 
 
 def opened(box: SealedBox, entry: Mapping[str, Any], account: str, field: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from postbearer.errors import StoreError, TokenUnavailable
 from postbearer.keeping.files import read_private, trouble, write_private
 from postbearer.keeping.folder import StateFolder
 from postbearer.keeping.lock import WAIT, FileLock
-from postbearer.keeping.quick import FORMAT, opened, parse, place
+from postbearer.keeping.quick import FORMAT, SEALED, opened, parse, place
 from postbearer.keeping.sealing import SealedBox
 from postbearer.oauth import Kept
 from postbearer.secret import Secret
@@ -102,7 +102,7 @@ class TokenFile:
 
     def _resealed(self, entry: Mapping[str, Any], box: SealedBox) -> dict[str, Any]:
         again = dict(entry)
-        for field in ("access", "refresh"):
+        for field in SEALED:
             if field in entry:
                 where = place(self._account, entry["binding"], field)
                 with suppress(StoreError):  # what does not open now stays as it is: a key may come back
@@ -141,8 +141,18 @@ class TokenFile:
         version = _version(standing)
         entry = self._mine(standing)
         if entry is None:
-            return Kept(version=version)
+            return Kept(version=version, damage=self._misnamed(standing))
         return self._open(entry, version)
+
+    def _misnamed(self, standing: Mapping[str, Any]) -> str:
+        """What is wrong if a sign-in is there that opens under no binding: its own one was damaged."""
+        for each in _entries(standing):
+            if "refresh" in each:
+                try:
+                    opened(self._box(), each, self._account, "refresh")
+                except (StoreError, ValueError, KeyError) as error:
+                    return f"{self.path}: {_why(error)}"
+        return ""
 
     def _open(self, entry: Mapping[str, Any], version: int) -> Kept:
         box = self._box()
@@ -168,8 +178,11 @@ class TokenFile:
                 token = Secret(fields["token"])
                 kept = replace(kept, refresh=token, origin=str(fields["origin"]), **times)
         except (StoreError, ValueError, KeyError, TypeError) as error:
-            why = error.message if isinstance(error, StoreError) else "its content makes no sense"
-            kept = replace(kept, damage=f"{self.path}: {why.rstrip('.')}")
+            kept = replace(kept, damage=f"{self.path}: {_why(error)}")
+        # One that cannot be read costs one more try of the password, and the next refusal is kept again.
+        with suppress(StoreError, ValueError, KeyError):
+            if "refused" in entry:
+                kept = replace(kept, refused=str(opened(box, entry, self._account, "refused")["digest"]))
         return kept
 
     def _write(self, kept: Kept, standing: Mapping[str, Any] | None) -> None:
@@ -183,6 +196,8 @@ class TokenFile:
             self._seal(box, entry, "refresh", fields)
         elif kept.damage and (mine := self._mine(standing)) and "refresh" in mine:
             entry["refresh"] = mine["refresh"]  # unreadable now, perhaps not once a key is restored
+        if kept.refused:
+            self._seal(box, entry, "refused", {"digest": kept.refused})
         # A sign-in made under another configuration is kept, unused, until there is one more change:
         # whoever takes the change back need not sign in again.
         other = next((one for one in _entries(standing) if self._foreign(one)), None)
@@ -229,6 +244,10 @@ class TokenFile:
             os.replace(self.path, f"{self.path}.damaged")
         except OSError as error:
             raise trouble(error, self.path, "put aside") from error
+
+
+def _why(error: Exception) -> str:
+    return error.message.rstrip(".") if isinstance(error, StoreError) else "its content makes no sense"
 
 
 def _entries(standing: Mapping[str, Any] | None) -> list[Mapping[str, Any]]:

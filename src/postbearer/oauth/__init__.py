@@ -7,6 +7,9 @@ from postbearer._lazy import lazy
 if TYPE_CHECKING:
     from postbearer.oauth.assertions import JwtBearer as JwtBearer
     from postbearer.oauth.assertions import WorkloadIdentity as WorkloadIdentity
+    from postbearer.oauth.blocking import TokenSource as TokenSource
+    from postbearer.oauth.blocking import invalidate_blocking as invalidate_blocking
+    from postbearer.oauth.blocking import token_blocking as token_blocking
     from postbearer.oauth.claims import Claims as Claims
     from postbearer.oauth.claims import is_guid as is_guid
     from postbearer.oauth.claims import read_claims as read_claims
@@ -47,13 +50,11 @@ if TYPE_CHECKING:
     from postbearer.oauth.redirect import RedirectReader as RedirectReader
     from postbearer.oauth.redirect import loopback_port as loopback_port
     from postbearer.oauth.redirect import with_port as with_port
+    from postbearer.oauth.refusal import SparingPassword as SparingPassword
     from postbearer.oauth.scopes import missing_scopes as missing_scopes
     from postbearer.oauth.signing import ClientKey as ClientKey
     from postbearer.oauth.signing import certificate_ends as certificate_ends
     from postbearer.oauth.source import CachedSource as CachedSource
-    from postbearer.oauth.source import TokenSource as TokenSource
-    from postbearer.oauth.source import invalidate_blocking as invalidate_blocking
-    from postbearer.oauth.source import token_blocking as token_blocking
     from postbearer.oauth.store import GrantStore as GrantStore
     from postbearer.oauth.store import Kept as Kept
     from postbearer.oauth.store import MemoryStore as MemoryStore
@@ -66,6 +67,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "assertions": ["JwtBearer", "WorkloadIdentity"],
+    "blocking": ["TokenSource", "invalidate_blocking", "token_blocking"],
     "claims": ["Claims", "is_guid", "read_claims"],
     "code": ["AuthorizationCode", "CodeSignIn"],
     "device": ["DeviceCode", "DeviceSignIn", "Invitation"],
@@ -90,9 +92,10 @@ _EXPORTS = {
     "person": ["PersonGrant", "found"],
     "plugged": ["plugged_grant", "plugged_grants"],
     "redirect": ["WRONG_STATE", "RedirectReader", "loopback_port", "with_port"],
+    "refusal": ["SparingPassword"],
     "scopes": ["missing_scopes"],
     "signing": ["ClientKey", "certificate_ends"],
-    "source": ["CachedSource", "TokenSource", "invalidate_blocking", "token_blocking"],
+    "source": ["CachedSource"],
     "store": ["GrantStore", "Kept", "MemoryStore", "binding", "digest", "keep_sign_in"],
     "token": ["Token", "TokenAnswer", "handed_out"],
 }

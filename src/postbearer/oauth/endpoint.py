@@ -40,6 +40,12 @@ _PERSON = {  # error word -> who can cure it
     "bad_verification_code": "mailbox user",
     "consent_required": "tenant admin",
 }
+# Entra's second word for an invalid_grant, where nothing is wrong with what was granted.
+_SUBERRORS = {
+    "consent_required": "tenant admin",
+    "basic_action": "tenant admin",
+    "additional_action": "tenant admin",
+}
 _CONFIGURATION = {
     "invalid_client": ("app owner", "Check client-id and client-secret: wrong, expired, or of another app."),
     "unauthorized_client": ("app owner", "Check that this client may use this grant, in this tenant."),
@@ -192,7 +198,8 @@ class _Reading:
         text += "."
         if code in _PERSON:
             hint = "" if self._skew() else SIGN_IN_AGAIN
-            return self._refused(text, code=code, who=_PERSON[code], hint=hint, configuration=False)
+            who = _SUBERRORS.get(str(fields.get("suberror")), _PERSON[code])
+            return self._refused(text, code=code, who=who, hint=hint, configuration=False)
         if code in _CONFIGURATION:
             who, hint = _CONFIGURATION[code]
             return self._refused(text, code=code, who=who, hint=hint)

@@ -1,7 +1,8 @@
 """Single flight: many ask at once, the work is done once, and everybody gets its result.
 
 The callers may live on different event loops in different threads, and loops come and go: the
-synchronous library runs one of its own. So nothing here is bound to a loop until work begins.
+synchronous library runs one of its own. So nothing here is bound to a loop until work begins. What must
+not be lost with a loop runs beside it (`Detached`), and is waited for against cancellation (`insist`).
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
+PATIENCE = 10.0  # seconds that a cancellation is put off for what would be lost by it
 _LOOK_AGAIN = 1.0  # seconds until a waiter checks that the loop which does the work still runs
 
 
@@ -82,3 +84,58 @@ class Flight(Generic[T]):
         with self._mutex:
             if self._running is running:
                 self._running = None
+
+
+class Detached(Generic[T]):
+    """Work in a thread and on an event loop of its own: it is done whoever stops waiting for it.
+
+    Neither a caller's time limit nor Ctrl-C nor the end of the caller's event loop reaches it; it ends with
+    the process.
+    """
+
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self._process = os.getpid()
+        self._result: Future[T] = Future()
+        self._result.set_running_or_notify_cancel()  # from here on a waiter cannot cancel it
+        threading.Thread(target=self._run, args=(work,), name="postbearer-request", daemon=True).start()
+
+    def lost(self) -> bool:
+        """Whether it is another process's: we are a forked child, in which the thread does not run."""
+        return self._process != os.getpid()
+
+    async def result(self) -> T:
+        """What the work returned or raised; to be awaited on any event loop, any number of times."""
+        return await asyncio.wrap_future(self._result)
+
+    def _run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        try:
+            result = asyncio.run(work())
+        except BaseException as error:
+            self._result.set_exception(error)
+        else:
+            self._result.set_result(result)
+
+
+async def insist(work: Callable[[], Coroutine[Any, Any, T]], patience: float = PATIENCE) -> T:
+    """The result of `work`, though the task is cancelled meanwhile, as long as it takes `patience` seconds.
+
+    A cancellation interrupts `work`, which is then begun again: it has to find what it had done before.
+    """
+    loop = asyncio.get_running_loop()
+    cancelled: asyncio.CancelledError | None = None
+    until = 0.0
+    while True:
+        try:
+            if cancelled is None:
+                return await work()
+            async with asyncio.timeout_at(until):
+                return await work()
+        except TimeoutError:
+            if cancelled is None:
+                raise
+            raise cancelled from None
+        except asyncio.CancelledError as error:
+            if cancelled is None:
+                cancelled, until = error, loop.time() + patience
+            elif loop.time() >= until:
+                raise

@@ -8,10 +8,12 @@ Lifetimes run on the monotonic clock from *before* the request; the wall clock i
 from __future__ import annotations
 
 import asyncio
+import atexit
 import random
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import Protocol
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
 
 from postbearer.clock import Clock, SystemClock
 from postbearer.errors import (
@@ -22,16 +24,17 @@ from postbearer.errors import (
     SecretError,
     StoreError,
     TokenUnavailable,
-    UsageError,
 )
+from postbearer.oauth.blocking import invalidate_blocking, token_blocking
 from postbearer.oauth.discovery import located
 from postbearer.oauth.endpoint import NOT_JSON, Endpoint
-from postbearer.oauth.flight import Flight
+from postbearer.oauth.flight import PATIENCE, Detached, Flight, insist
 from postbearer.oauth.grants import Grant, GrantContext
 from postbearer.oauth.inputs import read_secrets
 from postbearer.oauth.person import PersonGrant
 from postbearer.oauth.plugged import guarded
-from postbearer.oauth.store import GrantStore, Kept, MemoryStore, basis, digest
+from postbearer.oauth.refusal import Refusals
+from postbearer.oauth.store import SAVES, GrantStore, Kept, MemoryStore, basis, digest, overwritten
 from postbearer.oauth.token import Token, TokenAnswer
 from postbearer.observer import Observer, Silent, TokenFetched, Warned
 from postbearer.secret import Secret
@@ -42,16 +45,13 @@ _BREATHER = 10.0  # seconds between tries to renew a token that is still good
 _CLOCK_SLACK = 60.0  # seconds by which a kept token may seem to come from the future
 
 
-class TokenSource(Protocol):
-    """Where access tokens come from."""
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A request that left: what it was made of, and its answer, once it is there."""
 
-    async def token(self) -> Token:
-        """A token that may be used now. Raises `CredentialError`, `SecretError` or `StoreError`."""
-        ...
-
-    async def invalidate(self, token: Token) -> None:
-        """The mail server refused exactly this token: never hand it out again."""
-        ...
+    context: GrantContext
+    kept: Kept
+    answer: Detached[tuple[TokenAnswer, float, float]]  # and when it was asked: monotonic, Unix seconds
 
 
 class CachedSource:
@@ -87,11 +87,13 @@ class CachedSource:
         self._flight: Flight[Token] = Flight()
         self._token: Token | None = None
         self._refused: Secret | None = None  # the last token that a mail server refused
-        self._unsaved: Kept | None = None  # a rotated refresh token that could not be committed yet
+        self._asked: _Asked | None = None  # a request whose answer is not kept yet
+        self._holding = False  # the lock of the store
+        self._unsaved: tuple[Kept, Secret | None] | None = None  # what could not be written yet, and its root
         self._not_before = 0.0  # monotonic: the endpoint asked for peace until then
         self._breathe_until = 0.0  # monotonic: a good token is not renewed again before
         self._not_json = 0
-        self._locked_out: Mapping[str, Secret] | None = None  # secrets that must not be tried again
+        self._refusals = Refusals(self._store, account)
 
     def __repr__(self) -> str:
         place = self._endpoint.place
@@ -158,6 +160,34 @@ class CachedSource:
         except (CredentialError, StoreError):
             pass  # it stays in the store, and `_adopt` knows that it was refused
 
+    async def aclose(self) -> None:
+        """Wait, for some seconds at most, until a refresh token that is on its way is kept.
+
+        Await it before the event loop ends. Afterwards the source is as good as before.
+        """
+        if not self._owes():
+            return
+        with suppress(PostbearerError, TimeoutError):  # told already to whoever asked for the token
+            async with asyncio.timeout(PATIENCE):
+                await self._flight.join(self._finish)
+
+    def _owes(self) -> bool:
+        """Whether a refresh token may exist nowhere but here, or on its way to us."""
+        asked = self._asked is not None and not self._asked.answer.lost()
+        return self._grant.keeps_refresh_token and (asked or self._unsaved is not None)
+
+    async def forgive(self) -> None:
+        """A person wants a password tried again that was refused. Raises `TokenUnavailable`, `StoreError`."""
+        await self._refusals.forget()
+
+    async def _finish(self) -> Token:
+        async with self._lock():
+            await self._settle()
+            token = self._adopt(await self._store.load())
+        if token is None:
+            raise TokenUnavailable(f"No token for {self._account or 'the account'}: the source was closed.")
+        return token
+
     async def _renew(self) -> Token:
         try:
             token = await self._obtain()
@@ -169,7 +199,7 @@ class CachedSource:
 
     async def _renew_now(self) -> Token:
         self._keep_peace()
-        async with self._store.lock():
+        async with self._lock():
             await self._settle()
             token = await self._fetch(await self._store.load())
         self._token, self._refused = token, None
@@ -201,11 +231,24 @@ class CachedSource:
         if token is not None:
             return token
         self._keep_peace()
-        async with self._store.lock():
+        async with self._lock():
             await self._settle()
             kept = await self._store.load()
             token = self._adopt(kept)
             return token if token is not None else await self._fetch(kept)
+
+    @asynccontextmanager
+    async def _lock(self) -> AsyncIterator[None]:
+        """The lock of the store, where it is not ours already: a loop that was stopped keeps what it held."""
+        if self._holding and self._asked is not None and not self._asked.answer.lost():
+            yield
+            return
+        async with self._store.lock():
+            self._holding = True
+            try:
+                yield
+            finally:
+                self._holding = False
 
     def _adopt(self, kept: Kept) -> Token | None:
         """The kept token, if another process or an earlier run left a fresh one."""
@@ -233,12 +276,13 @@ class CachedSource:
     async def _fetch(self, kept: Kept) -> Token:
         self._endpoint = await located(self._endpoint, self._account)
         context = await self._context(kept)
-        self._spare(context)
+        if self._grant.locks_out:
+            self._refusals.spare(context.secrets, kept)
         try:
             return await self._ask(context, kept)
         except GrantRefused as refused:
-            if self._grant.locks_out and not refused.configuration:
-                self._locked_out = context.secrets
+            if self._grant.locks_out and not refused.configuration and refused.who == "mailbox user":
+                await self._refusals.remember(context.secrets)
             if refused.code != "invalid_grant" or not context.refresh_token:
                 raise
             # Somebody who does not hold our lock may have renewed or signed in meanwhile.
@@ -247,17 +291,6 @@ class CachedSource:
             if not context.refresh_token:
                 raise
         return await self._ask(context, kept)
-
-    def _spare(self, context: GrantContext) -> None:
-        """A refused password is not sent again: a few times more would lock the mailbox."""
-        if self._locked_out is not None and self._locked_out == context.secrets:
-            raise GrantRefused(
-                f"The password of {self._account or 'the account'} was refused and is not tried again.",
-                account=self._account,
-                code="invalid_grant",
-                who="mailbox user",
-                hint="Correct the password where its reference points; the new one is taken at once.",
-            )
 
     async def _context(self, kept: Kept, tried: Secret | None = None) -> GrantContext:
         secrets = await read_secrets(self._grant.sources())
@@ -287,6 +320,11 @@ class CachedSource:
         )
 
     async def _ask(self, context: GrantContext, kept: Kept) -> Token:
+        self._asked = _Asked(context, kept, Detached(partial(self._exchange, context)))
+        return await self._land(self._asked)
+
+    async def _exchange(self, context: GrantContext) -> tuple[TokenAnswer, float, float]:
+        """Carry out what the grant wants; returns the answer, and when the last request left."""
         asked = (self._clock.monotonic(), self._clock.now())
         exchange = guarded(self._grant, context)
         try:
@@ -295,10 +333,40 @@ class CachedSource:
                 asked = (self._clock.monotonic(), self._clock.now())
                 request = exchange.send(await self._endpoint.send(request, self._account))
         except StopIteration as done:
-            answer: TokenAnswer = done.value
+            return done.value, *asked
         finally:
             exchange.close()
-        return await self._accept(answer, context, kept, asked)
+
+    async def _land(self, asked: _Asked) -> Token:
+        """The token that was asked for, once it is kept.
+
+        The server may have revoked the old refresh token when it answers: from the request to the commit
+        nobody's cancellation counts, as long as that takes a few seconds. Where it takes longer, the answer
+        is kept by whoever asks next.
+        """
+        if not self._grant.keeps_refresh_token:
+            try:
+                return await self._landing(asked)
+            finally:
+                self._asked = None  # it may as well be asked again
+        _OWING.add(self)
+        try:
+            return await insist(partial(self._landing, asked))
+        finally:
+            if not self._owes():
+                _OWING.discard(self)
+
+    async def _landing(self, asked: _Asked) -> Token:
+        try:
+            answer, monotonic, wall = await asked.answer.result()
+            token = await self._accept(answer, asked.context, asked.kept, (monotonic, wall))
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            self._asked = None
+            raise
+        self._asked = None
+        return token
 
     async def _accept(
         self, answer: TokenAnswer, context: GrantContext, kept: Kept, asked: tuple[float, float]
@@ -323,9 +391,10 @@ class CachedSource:
                 refreshed=wall if chain else 0.0,
                 refresh_expires=_refresh_expires(answer, kept if inherited else Kept(), wall),
                 origin=kept.origin if inherited else digest(context.secrets.get("refresh_token")),
+                refused="",
                 damage="",
             ),
-            rotated=answer.refresh is not None and answer.refresh != context.refresh_token,
+            used=context.refresh_token,
         )
         if answer.access == self._refused:
             self._refused = None  # the next one who asks may try it again
@@ -344,25 +413,58 @@ class CachedSource:
             self._observer.notice(Warned(self._account, f"{answer.clock} Set it: signed proofs fail by it."))
         return token
 
-    async def _commit(self, kept: Kept, *, rotated: bool) -> None:
+    async def _commit(self, kept: Kept, used: Secret | None) -> None:
         """Keep the new state, durably, before anybody uses the new token.
 
-        The server may have revoked the old refresh token already, so a rotated one that could not be
+        The server may have revoked `used`, the old refresh token, already, so a rotated one that could not be
         written stays in memory and is written first thing at the next try.
         """
+        rotated = self._grant.keeps_refresh_token and kept.refresh != used
         keep = kept if self._grant.keeps_refresh_token else _without_refresh(kept)
         try:
-            await self._store.save(keep)  # False: newer state stands, and stays
+            await self._save(keep, used)
         except StoreError as error:
-            if self._grant.keeps_refresh_token and rotated:
-                self._unsaved = keep
+            if rotated:
+                self._unsaved = (keep, used)
                 raise
             self._observer.notice(Warned(self._account, f"The new token could not be kept: {error}"))
 
+    async def _save(self, keep: Kept, used: Secret | None) -> None:
+        """Write `keep`, unless newer state stands.
+
+        What stands is older all the same where its refresh token is `used`, the one that ours descends from:
+        somebody has only dropped an access token meanwhile. Raises `StoreError`.
+        """
+        for _ in range(SAVES):
+            if await self._store.save(keep):
+                return
+            standing = await self._store.load()
+            if keep.refresh is None or standing.refresh not in (used, None):
+                return
+            keep = replace(keep, version=standing.version)
+        raise overwritten(self._account or "the account")
+
     async def _settle(self) -> None:
+        """Keep first what an earlier try could not; whoever calls this holds the lock."""
         if self._unsaved is not None:
-            await self._store.save(self._unsaved)
+            await self._save(*self._unsaved)
             self._unsaved = None
+        if self._asked is not None and self._asked.answer.lost():
+            self._asked = None
+        if self._asked is not None:
+            with suppress(CredentialError):  # then the one who asks now asks anew
+                await self._land(self._asked)
+
+
+_OWING: set[CachedSource] = set()  # those whose refresh token is on its way
+
+
+@atexit.register
+def _finish_all() -> None:
+    """The process ends, and nobody has awaited `aclose`: the last moment to keep what is on its way."""
+    for source in tuple(_OWING):
+        with suppress(Exception):  # a store of the program's own may be gone already
+            asyncio.run(source.aclose())
 
 
 def _refresh_expires(answer: TokenAnswer, kept: Kept, now: float) -> float:
@@ -372,31 +474,3 @@ def _refresh_expires(answer: TokenAnswer, kept: Kept, now: float) -> float:
 
 def _without_refresh(kept: Kept) -> Kept:
     return replace(kept, refresh=None, origin="", signed_in=0.0, refreshed=0.0, refresh_expires=0.0)
-
-
-def token_blocking(source: TokenSource) -> Token:
-    """A token for a thread without an event loop. Raises `UsageError` in a thread that runs one."""
-    _require_no_loop("token_blocking", "source.token()")
-    return asyncio.run(_token(source))
-
-
-def invalidate_blocking(source: TokenSource, token: Token) -> None:
-    """`TokenSource.invalidate` for a thread without an event loop. Raises as `token_blocking`."""
-    _require_no_loop("invalidate_blocking", "source.invalidate(token)")
-    asyncio.run(_invalidate(source, token))
-
-
-def _require_no_loop(name: str, instead: str) -> None:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return
-    raise UsageError(f"{name}() would stop the event loop of this thread.", hint=f"Write: await {instead}")
-
-
-async def _token(source: TokenSource) -> Token:
-    return await source.token()
-
-
-async def _invalidate(source: TokenSource, token: Token) -> None:
-    await source.invalidate(token)

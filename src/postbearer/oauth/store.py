@@ -9,8 +9,11 @@ from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+from postbearer.errors import StoreError
 from postbearer.oauth.token import TokenAnswer
 from postbearer.secret import Secret
+
+SAVES = 5  # tries to write beside others who write without the lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Kept:
     signed_in: float = 0.0  # when the chain of refresh tokens began; 0: not known
     refreshed: float = 0.0  # when its last link was got or used
     refresh_expires: float = 0.0  # what the server said about its end; 0: nothing
+    refused: str = ""  # a keyed digest of secrets that were refused for good (`postbearer.oauth.refusal`)
     damage: str = ""  # why kept state could not be read, if it could not: a sign-in may be lost in it
 
 
@@ -60,22 +64,30 @@ async def keep_sign_in(store: GrantStore, answer: TokenAnswer, *, now: float, ma
 
     Raises `TokenUnavailable` if the lock cannot be had and `StoreError` if nothing can be written.
     """
+    keep = Kept(
+        access=answer.access,
+        obtained=now,
+        expires=now + answer.lifetime,
+        fresh_until=now + answer.lifetime - min(margin, answer.lifetime / 2),
+        scope=answer.scope or "",
+        refresh=answer.refresh,
+        signed_in=now,
+        refreshed=now,
+        refresh_expires=now + answer.refresh_lifetime if answer.refresh_lifetime else 0.0,
+    )
     async with store.lock():
-        kept = await store.load()
-        await store.save(
-            Kept(
-                version=kept.version,
-                access=answer.access,
-                obtained=now,
-                expires=now + answer.lifetime,
-                fresh_until=now + answer.lifetime - min(margin, answer.lifetime / 2),
-                scope=answer.scope or "",
-                refresh=answer.refresh,
-                signed_in=now,
-                refreshed=now,
-                refresh_expires=now + answer.refresh_lifetime if answer.refresh_lifetime else 0.0,
-            )
-        )
+        for _ in range(SAVES):
+            if await store.save(replace(keep, version=(await store.load()).version)):
+                return
+    raise overwritten("the account")
+
+
+def overwritten(account: str) -> StoreError:
+    """The error for state that somebody else changed at each of `SAVES` tries to write it."""
+    return StoreError(
+        f"What is kept of {account} was changed by others at every try to write it.",
+        hint="Somebody writes without the lock of the GrantStore.",
+    )
 
 
 class MemoryStore:

@@ -8,6 +8,7 @@ from typing import cast
 from postbearer.errors import GrantRefused, LocalProtocolError, ServerRefused
 from postbearer.oauth import Token, TokenSource, read_secret
 from postbearer.observer import Authenticated, Observer
+from postbearer.providers import Phase, Who
 from postbearer.reply import Reply
 from postbearer.sasl import (
     BearerCredential,
@@ -21,6 +22,7 @@ from postbearer.secret import SecretSource
 from postbearer.transport.authentication import OneStep, Turned, dialogue, fits, refusal, secrets_of
 from postbearer.transport.conversation import Conversation
 from postbearer.transport.smarthost import Server, Smarthost
+from postbearer.verdict import judge
 
 Source = TokenSource | SecretSource
 
@@ -66,7 +68,9 @@ class Login:
         at_once = fits(exchange) and server not in self._two_steps
         reply = await converse(talk, exchange, secrets_of(credential, exchange), at_once=at_once)
         if not reply.positive:
-            raise self._refused(server, exchange, reply, token, at_once=at_once)
+            error = self._refused(server, exchange, reply, token, at_once=at_once)
+            await self._remember(credential, error)
+            raise error
         self._observer.notice(Authenticated(self._account, str(server), exchange.mechanism, reply))
         return token.obtained_at if token is not None else None
 
@@ -107,6 +111,15 @@ class Login:
             password = await read_secret("password", cast(SecretSource, self._source))
             return PasswordCredential(name, password), None
         return ExternalCredential(), None
+
+    async def _remember(self, credential: Credential, error: Turned | ServerRefused) -> None:
+        """A refused password is not tried again: a few times more would lock the mailbox."""
+        refused = getattr(self._source, "refused", None)  # a source of another package need not care
+        if refused is None or not isinstance(credential, PasswordCredential):
+            return
+        verdict = judge(error, Phase.AUTH, self._smarthost.rules)
+        if isinstance(error, Turned) and verdict.who is Who.MAILBOX_USER:  # not where SMTP is switched off
+            await refused(credential.password)
 
     def _tokens(self) -> TokenSource:
         return cast(TokenSource, self._source)

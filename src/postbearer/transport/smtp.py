@@ -103,8 +103,21 @@ class SmtpTransport:
         self._connections.release(entry)
 
     async def close(self) -> None:
-        """Close all idle connections; to be called when nothing is under way."""
+        """Close all idle connections; to be called when nothing is under way.
+
+        A renewal of the token that is under way is waited for, for some seconds: a new refresh token would
+        be lost with the event loop.
+        """
         await self._connections.close()
+        aclose = getattr(self._source, "aclose", None)  # sources of other packages need not have one
+        if aclose is not None:
+            await aclose()
+
+    async def forgive(self) -> None:
+        """A person wants a password tried again that was refused. Raises `TokenUnavailable`, `StoreError`."""
+        forgive = getattr(self._source, "forgive", None)
+        if forgive is not None:
+            await forgive()
 
     def _login(self) -> Login:
         return Login(self._smarthost, self._source, self._observer, self._account, self._two_steps)

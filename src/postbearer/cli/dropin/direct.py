@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
+from postbearer.cli.ending import orderly_end
 from postbearer.cli.exits import UnusableMessage, receipt_code
 from postbearer.cli.listening import Listener
 from postbearer.cli.output import report
@@ -33,7 +34,7 @@ def send(order: Order, letter: Letter, config: str | None = None) -> int:
         content = edit(BytesContent(letter.content), account.sender.apply)
         observer = Listener(verbose=order.verbose)
         placing = assembly.placing(account.name)
-        with placing, Mailer(account, state=assembly.state, observer=observer) as mailer:
+        with orderly_end(), placing, Mailer(account, state=assembly.state, observer=observer) as mailer:
             receipt = mailer.send(content, envelope, timeout=WAIT)
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, UsageError) and not isinstance(error, SenderNotAllowed):
