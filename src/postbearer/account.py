@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Self, TypedDict, Unpack, cast
@@ -45,12 +46,12 @@ class Options(TypedDict, total=False):
     name: str  # in messages and in the state folder; made from the address when missing
     servers: Sequence[str]  # host:port, tried in this order
     tls: TlsMode
-    ca_file: str
+    ca_file: str | os.PathLike[str]
     certificate: ClientCertificate
     proxy: str
     token_url: str
     issuer: str
-    token_ca_file: str
+    token_ca_file: str | os.PathLike[str]
     username: str  # SMTP login, when it is not the address
     authentication: Literal["oauth", "password", "certificate", "none"]
     password: str | Secret | SecretSource  # for ``authentication="password"``
@@ -108,7 +109,11 @@ class Account:
         cls, address: str, *, tenant: str, grant: Grant, cloud: str = "", **options: Unpack[Options]
     ) -> Self:
         """A Microsoft 365 mailbox. `tenant` is the organisation's domain or directory id."""
-        return cls.of(preset("microsoft").in_cloud(cloud), address, grant, tenant=tenant, **options)
+        from postbearer.arguments import speaking
+
+        with speaking():
+            chosen = preset("microsoft").in_cloud(cloud)
+        return cls.of(chosen, address, grant, tenant=tenant, **options)
 
     @classmethod
     def google(cls, address: str, *, grant: Grant, **options: Unpack[Options]) -> Self:
@@ -132,7 +137,32 @@ class Account:
     ) -> Self:
         """An account of the provider `preset` describes; `options` override what the preset says.
 
-        Raises `ConfigError` or `UsageError` for what cannot work.
+        Raises `ConfigError`, `SecretError` or `UsageError`, in the words of arguments, for what cannot work.
+        """
+        from postbearer.arguments import (  # who has a configuration need not load it
+            checked,
+            speaking,
+            written,
+        )
+
+        with speaking():
+            options = checked(address, grant, options)
+            return cls.configured(preset, address, grant, tenant=tenant, read=written, **options)
+
+    @classmethod
+    def configured(
+        cls,
+        preset: Preset,
+        address: str,
+        grant: Grant | None = None,
+        *,
+        tenant: str = "",
+        read: Callable[[str], SecretSource] = source,
+        **options: Unpack[Options],
+    ) -> Self:
+        """The same of what is checked already; errors have the key of a configuration that they are about.
+
+        `read` makes a source of a secret reference. Raises `ConfigError`, `SecretError` or `UsageError`.
         """
         Address.parse(address)
         if grant is not None and preset.no_oauth:
@@ -149,9 +179,9 @@ class Account:
             provider=preset.name,
             smarthost=_smarthost(preset, address, limits, options),
             sender=SenderRule(address, options.get("sender", "force"), tuple(options.get("aliases", ()))),
-            grant=resolved(_scoped(grant, preset), source) if grant is not None else None,
+            grant=resolved(_scoped(grant, preset), read) if grant is not None else None,
             endpoint=_endpoint(preset, grant, tenant, options),
-            password=_secret_source(password) if password is not None else None,
+            password=_secret_source(password, read) if password is not None else None,
             limits=Limits(limits.messages_per_minute, limits.messages_per_day, limits.recipients_per_day),
             largest=limits.size,
             refresh_margin=options.get("refresh_margin", preset.refresh_margin),
@@ -267,7 +297,7 @@ def _smarthost(preset: Preset, address: str, limits: ProviderLimits, options: Op
     return Smarthost(
         servers=tuple(map(Server.parse, servers)),
         tls=options.get("tls") or preset.tls,
-        ca_file=options.get("ca_file", ""),
+        ca_file=os.fspath(options.get("ca_file", "")),
         certificate=options.get("certificate"),
         proxy=Proxy.parse(proxy) if proxy else None,
         authentication=options.get("authentication", "oauth"),
@@ -294,7 +324,7 @@ def _endpoint(preset: Preset, grant: Grant | None, tenant: str, options: Options
             key="token-url",
             hint='Add token-url = "https://…", or issuer = "https://…" to have it discovered.',
         )
-    return Endpoint(url, ca_file=options.get("token_ca_file", ""), issuer=issuer)
+    return Endpoint(url, ca_file=os.fspath(options.get("token_ca_file", "")), issuer=issuer)
 
 
 def _organisations(preset: Preset, address: str, tenant: str) -> frozenset[str]:
@@ -306,10 +336,11 @@ def _organisations(preset: Preset, address: str, tenant: str) -> frozenset[str]:
 
 
 def _scoped(grant: Grant, preset: Preset) -> Grant:
-    """The grant with the provider's scopes, unless it names its own."""
-    if getattr(grant, "scopes", None) != ():
+    """The grant with the provider's scopes, unless it names its own; one text is read as OAuth writes it."""
+    given = getattr(grant, "scopes", None)
+    if given is None or (given and not isinstance(given, str)):
         return grant
-    scopes = preset.scopes.get(cast(Any, grant.name), ())
+    scopes = (given.split() if given else ()) or preset.scopes.get(cast(Any, grant.name), ())
     return cast(Grant, replace(cast(Any, grant), scopes=tuple(scopes))) if scopes else grant
 
 
@@ -319,7 +350,7 @@ def _merged(ours: ProviderLimits, given: ProviderLimits) -> ProviderLimits:
     return ProviderLimits(**values)
 
 
-def _secret_source(value: str | Secret | SecretSource) -> SecretSource:
+def _secret_source(value: str | Secret | SecretSource, read: Callable[[str], SecretSource]) -> SecretSource:
     if isinstance(value, str):
-        return source(value)
+        return read(value)
     return Given(value, "the given password") if isinstance(value, Secret) else value

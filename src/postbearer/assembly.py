@@ -75,7 +75,9 @@ class Assembly:
             chosen = self.configuration.preset(settings)
             grant = self._grant(settings, chosen)
             options = self._options(name, settings)
-            account = Account.of(chosen, settings.address, grant, tenant=settings.tenant or "", **options)
+            account = Account.configured(
+                chosen, settings.address, grant, tenant=settings.tenant or "", **options
+            )
             # A provider file of one's own may change without the configuration: then the long way is taken.
             own = self.configuration.providers.own(settings.provider)
             return account if own else replace(account, shortcut=self._shortcut)

@@ -1,0 +1,113 @@
+"""What programs say of an account: checked as a configuration is, and answered in the words of arguments."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast, get_args
+
+from postbearer.account import Options, Rule, TlsMode
+from postbearer.errors import ConfigError, SecretError, UsageError
+from postbearer.keeping import is_reference, source
+from postbearer.providers import Limits
+from postbearer.secret import SecretSource
+
+_LISTS = ("servers", "aliases", "unused_extensions")
+_PATHS = ("ca_file", "token_ca_file")
+_TEXTS = (*("name", "proxy", "token_url", "issuer", "username", "ehlo_name", "fallback", "overflow"),)
+_SECONDS = (
+    *("timeout", "maximum_token_lifetime", "refresh_margin", "refresh_token_idle"),
+    *("refresh_token_lifetime", "overflow_after"),
+)
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "tls": get_args(TlsMode),
+    "sender": get_args(Rule),
+    "authentication": ("oauth", "password", "certificate", "none"),
+    "mechanism": ("auto", "xoauth2", "oauthbearer"),
+    "on_unknown": ("retry", "hold"),
+    "fallback_when": ("paused", "unreachable"),
+}
+_HINTS = {  # what a configuration is told, by key, in the words of a call
+    "servers": 'Give servers=["mail.example.org:587"].',
+    "token-url": 'Give token_url="https://…", or issuer="https://…" to have it discovered.',
+    "tenant": 'Give tenant="example.org", the organisation\'s domain, or its directory id.',
+    "tls": 'Give tls="implicit" or tls="starttls"; "none-loopback" is for this machine only.',
+    "username": 'Give username="…".',
+    "tls-certificate": "Give certificate=ClientCertificate(path), of postbearer.transport.",
+    "grant": 'Leave the grant out, and give authentication="password" and password=….',
+}
+
+
+@contextmanager
+def speaking() -> Iterator[None]:
+    """Tell what is wrong by the argument, not by the key that a configuration has for it."""
+    try:
+        yield
+    except ConfigError as error:
+        if error.file or not error.key:
+            raise
+        name = error.key.replace("-", "_")
+        raise ConfigError(
+            error.message, key=name, hint=_HINTS.get(error.key, error.hint)
+        ) from error.__cause__
+
+
+def written(reference: str) -> SecretSource:
+    """The source of a secret that a program names. Raises `SecretError`."""
+    try:
+        return source(reference)
+    except SecretError as error:
+        if is_reference(reference):
+            raise
+        hint = f"A secret that the program has itself is given as Secret(value). {error.hint}"
+        raise SecretError(error.message, hint=hint) from None
+
+
+def checked(address: object, grant: object, options: Mapping[str, Any]) -> Options:
+    """`options` as they are meant: one text where a list belongs is a list of one. Raises `UsageError`."""
+    if not isinstance(address, str):
+        raise _wanted("address", "a text", address, '"alerts@example.org"')
+    if grant is not None and not hasattr(grant, "asks"):
+        raise _wanted("grant", "a grant", grant, 'ClientCredentials("client-id", "env:NAME")')
+    for name, value in options.items():
+        if name not in Options.__optional_keys__:
+            close = difflib.get_close_matches(name, Options.__optional_keys__, n=1)
+            raise UsageError(
+                f"An account has no option {name!r:.80}.",
+                hint=f"Did you mean {close[0]}=?" if close else "docs/reference/library.md lists them.",
+            )
+        _check(name, value)
+    return cast(
+        Options,
+        {
+            name: [value] if name in _LISTS and isinstance(value, str) else value
+            for name, value in options.items()
+            if value is not None
+        },
+    )
+
+
+def _check(name: str, value: Any) -> None:
+    if value is None:
+        return
+    if name in _LISTS:
+        texts = value if isinstance(value, Iterable) and not isinstance(value, bytes | Mapping) else [value]
+        if isinstance(value, bytes | Mapping) or not all(isinstance(each, str) for each in texts):
+            raise _wanted(name, "a list of texts", value, '["…"]')
+    elif name in _PATHS and not isinstance(value, str | os.PathLike):
+        raise _wanted(name, "a path", value, '"/etc/ssl/ca.pem"')
+    elif name in _TEXTS and not isinstance(value, str):
+        raise _wanted(name, "a text", value, '"…"')
+    elif name in _SECONDS and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
+        raise _wanted(name, "a number of seconds", value, "60.0")
+    elif name in _CHOICES and value not in _CHOICES[name]:
+        raise UsageError(f"{name} cannot be {value!r:.80}.", hint=f"One of {', '.join(_CHOICES[name])}.")
+    elif name == "limits" and not isinstance(value, Limits):
+        raise _wanted(name, "Limits", value, "Limits(messages_per_minute=30)")
+
+
+def _wanted(name: str, wanted: str, value: object, example: str) -> UsageError:
+    kind = type(value).__name__
+    return UsageError(f"{name}: {wanted} wanted, and no {kind}.", hint=f"Give {name}={example}.")
