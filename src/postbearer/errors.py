@@ -126,7 +126,12 @@ class ProtocolError(PostbearerError):
 
 
 class LocalProtocolError(ProtocolError):
-    """We would have broken SMTP: a command out of turn, a bare CR or LF, an unsafe argument."""
+    """We would have broken SMTP: a command out of turn, a bare CR or LF, an unsafe argument.
+
+    `stage` is ``mail`` where the message asked for it, and not the account or a defect.
+    """
+
+    stage = ""
 
 
 class RemoteProtocolError(ProtocolError):

@@ -109,7 +109,7 @@ class Opener:
             )
         reply = await talk.ask(StartTls())
         if not reply.positive:
-            raise TlsFailed(f"{server} refused STARTTLS: {reply.quoted}.", host=str(server), stage="tls")
+            raise _turned_away(server, "tls", "STARTTLS", reply)
         await self._start_tls(talk, server)
         talk.core.tls_started()
 

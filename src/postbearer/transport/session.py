@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from postbearer.clock import Clock
 from postbearer.envelope import Envelope
-from postbearer.errors import Disconnected, PostbearerError, RemoteProtocolError
+from postbearer.errors import Disconnected, LocalProtocolError, PostbearerError
 from postbearer.message import Content
 from postbearer.observer import Attempted, Observer
 from postbearer.outcome import Outcome
@@ -109,8 +109,8 @@ class Session:
     async def _reset(self) -> None:
         """Leave a transaction that did not end well (RFC 3030 2: RSET before anything else)."""
         reply = await self._talk.ask(Rset())
-        if not reply.positive:
-            raise RemoteProtocolError(f"{self.server} answered RSET with {reply.quoted}.")
+        if not reply.positive:  # it closes, or does not know where it stands: another connection does
+            raise Stale(f"{self.server} answered RSET with {reply.quoted}.", host=str(self.server))
 
     async def _offer(self, job: Job) -> None:
         stream, offered = self._talk.stream, self._talk.core.extensions
@@ -141,7 +141,11 @@ class Session:
         began = self._clock.monotonic()
         hurry = began - self._used_at <= self._smarthost.limits.fresh
         self._messages += 1
-        replies = await transact(self._talk, mail, [rcpt for _, rcpt in group], job.content, hurry=hurry)
+        try:
+            replies = await transact(self._talk, mail, [rcpt for _, rcpt in group], job.content, hurry=hurry)
+        except LocalProtocolError as error:
+            error.stage = "mail"  # this message is what SMTP cannot carry: no fault of the account's
+            raise
         self._used_at = self._clock.monotonic()
         self._ask_for_another(job, replies, warm=warm)
         addresses = [job.envelope.recipients[place].address for place, _ in group]

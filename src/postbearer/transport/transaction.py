@@ -19,7 +19,7 @@ from postbearer.message import Content
 from postbearer.reply import Reply
 from postbearer.transport.conversation import Conversation
 from postbearer.transport.outcomes import Replies
-from postbearer.wire import Answer, Bdat, Command, Data, EndOfContent, Mail, Rcpt
+from postbearer.wire import Answer, Bdat, ClientState, Command, Data, EndOfContent, Mail, Rcpt
 
 ONE_FLIGHT = 256 * 1024  # more is not sent before the recipients are known to be taken
 CHUNK = 256 * 1024
@@ -91,11 +91,14 @@ class _Transaction:
             await self._envelope(pipelining=False)
             if self.replies.accepted and not self.replies.closing:
                 await self._envelope_step(Data())
-        if self._go is not None and self._go.intermediate:
-            await (self._dotted() if self.replies.accepted else self._lone_dot())
-        elif self._go is not None and self._go.positive:
-            raise _unexpected("DATA", self._go)
-        else:
+        # Where the replies have led decides, not the 354 alone: behind a 421 it may come too, and then
+        # the server closes and no content can follow (RFC 5321 3.8, RFC 2920 3.1).
+        state = self._talk.core.state
+        if state is ClientState.CONTENT:
+            await self._dotted()
+        elif state is ClientState.UNWANTED:
+            await self._lone_dot()
+        elif self._go is not None and not self._go.intermediate:
             self.replies.data = self._go
 
     async def _dotted(self) -> None:
