@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, time
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -78,9 +79,10 @@ class Assembly:
             account = Account.configured(
                 chosen, settings.address, grant, tenant=settings.tenant or "", **options
             )
+            smarthost = replace(account.smarthost, placed=partial(self._placed, name))
             # A provider file of one's own may change without the configuration: then the long way is taken.
             own = self.configuration.providers.own(settings.provider)
-            return account if own else replace(account, shortcut=self._shortcut)
+            return replace(account, smarthost=smarthost, shortcut="" if own else self._shortcut)
 
     @contextmanager
     def placing(self, name: str) -> Iterator[None]:
@@ -88,10 +90,15 @@ class Assembly:
         try:
             yield
         except ConfigError as error:
-            if error.file or not error.key:  # it has its place, or is about nothing of the account's
+            placed = self._placed(name, error)
+            if placed is error:
                 raise
-            key = f"accounts.{name}.{error.key}"
-            raise self.configuration.error(key, error.message, hint=error.hint) from error.__cause__
+            raise placed from error.__cause__
+
+    def _placed(self, name: str, error: ConfigError) -> ConfigError:
+        if error.file or not error.key:  # it has its place, or is about nothing of the account's
+            return error
+        return self.configuration.error(f"accounts.{name}.{error.key}", error.message, hint=error.hint)
 
     def token_source(
         self, name: str, *, clock: Clock | None = None, observer: Observer | None = None

@@ -61,7 +61,12 @@ class PostbearerError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".rstrip()
+        return f"{self.told} {self.hint}".rstrip()
+
+    @property
+    def told(self) -> str:
+        """What happened and where, without what to do next."""
+        return self.message
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Without the constructor, whose keywords `args` lacks: worker processes hand errors over pickled."""
@@ -95,10 +100,10 @@ class ConfigError(PostbearerError):
         self.file = file
         self.line = line
 
-    def __str__(self) -> str:
+    @property
+    def told(self) -> str:
         where = self.file + (f":{self.line}" if self.line else "")
-        parts = [part for part in (where, self.key) if part]
-        return ": ".join([*parts, super().__str__()])
+        return ": ".join([part for part in (where, self.key, self.message) if part])
 
     @property
     def problems(self) -> tuple[ConfigError, ...]:
@@ -115,6 +120,10 @@ class ConfigErrors(ConfigError):
 
     def __str__(self) -> str:
         return "\n".join(str(problem) for problem in self._problems)
+
+    @property
+    def told(self) -> str:
+        return "\n".join(problem.told for problem in self._problems)
 
     @property
     def problems(self) -> tuple[ConfigError, ...]:
@@ -152,7 +161,12 @@ class ConnectFailed(NetworkError):
 
 
 class TlsFailed(NetworkError):
-    """TLS is owed and was not offered, did not start, or the certificate does not hold for the host."""
+    """TLS is owed and was not offered, did not start, or the certificate does not hold for the host.
+
+    `plain` is true where the peer answered the handshake with something that is not TLS.
+    """
+
+    plain = False
 
 
 class TimedOut(NetworkError):
@@ -250,6 +264,11 @@ class SecretError(PostbearerError):
     def __init__(self, message: str, *, reference: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.reference = reference
+
+    @property
+    def told(self) -> str:
+        known = not self.reference or self.reference in self.message
+        return self.message if known else f"{self.reference}: {self.message}"
 
 
 class SecretUnavailable(SecretError):

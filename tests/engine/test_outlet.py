@@ -49,7 +49,7 @@ def test_rests_grow_and_one_message_tries_whether_they_are_over() -> None:
         assert made.slots(clock.now()) == 0
         clock.advance(made.resting)
         assert made.slots(clock.now()) == 1
-    assert rests == [15, 75, 225, 225, 225, 225]
+    assert rests == [15, 75, 225, 300, 300, 300]
     made.went_well()
     assert made.slots(clock.now()) == 8
 

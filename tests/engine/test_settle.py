@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,9 +27,11 @@ from postbearer.errors import (
     TlsFailed,
     TokenUnavailable,
 )
+from postbearer.oauth import Password
 from postbearer.outcome import Outcome, Receipt, State
 from postbearer.providers import Phase
 from postbearer.reply import Reply
+from postbearer.secret import Secret
 from postbearer.store import Claimed, Message, Priority, Status, Target
 from postbearer.testing.replies import parse_reply
 from postbearer.verdict import judge
@@ -63,15 +68,23 @@ def claimed(
     )
 
 
-def judging(of: Account = ALERTS) -> Judge:
-    return Judge(of, RetryPolicy(), lambda: 0.5)
+def judging(of: Account = ALERTS, **strikes: int) -> Judge:
+    return Judge(of, RetryPolicy(), lambda: 0.5, strikes)
 
 
-def answered(text: str, phase: Phase, *, attempt: int = 1, of: Account = ALERTS) -> Ending:
+def answered(
+    text: str,
+    phase: Phase,
+    *,
+    attempt: int = 1,
+    of: Account = ALERTS,
+    strikes: Mapping[str, int] | None = None,
+) -> Ending:
     reply = parse_reply(text)
     verdict = judge(reply, phase, of.smarthost.rules)
     outcome = Outcome("user0@example.net", verdict.state, reply, phase=phase, cause=verdict.cause)
-    return judging(of).receipt(claimed(attempt), Receipt((outcome,), server="mail:587"), NOW)
+    judging_ = judging(of, **(strikes or {}))
+    return judging_.receipt(claimed(attempt), Receipt((outcome,), server="mail:587"), NOW)
 
 
 @pytest.mark.parametrize(
@@ -112,7 +125,7 @@ def test_replies(text: str, phase: Phase, status: Status, pauses: bool) -> None:
         (TimedOut("silence", stage="ehlo"), True, False),
         (Disconnected("gone", stage="conn"), True, False),
         (RemoteProtocolError("garbage"), True, False),
-        (TlsFailed("The certificate has expired.", stage="tls"), False, True),
+        (TlsFailed("The certificate has expired.", stage="tls"), True, False),
         (GrantRefused("no", code="invalid_grant"), False, True),
         (CredentialRefused("no", reply=Reply(535, (b"5.7.3 no",))), False, True),
         (MechanismMissing("none"), False, True),
@@ -136,11 +149,24 @@ def test_a_retry_after_of_the_token_endpoint_is_obeyed() -> None:
     assert (ending.stop.seconds, ending.stop.person) == (120, False)
 
 
+def by_password() -> Account:
+    grant = Password(client_id="app", username="alerts@example.org", password=Secret("x"))
+    return replace(ALERTS, grant=grant)
+
+
 @pytest.mark.parametrize(
     ("of", "error", "probe"),
     [
         (ALERTS, GrantRefused("no", code="invalid_grant"), FIRST_PROBE),
-        (ALERTS, GrantRefused("no", code="invalid_client", configuration=True), None),
+        (ALERTS, GrantRefused("no", code="invalid_client", configuration=True), FIRST_PROBE),
+        (ALERTS, GrantRefused("AADSTS700016: no such app", code="unauthorized_client"), FIRST_PROBE),
+        (by_password(), GrantRefused("AADSTS50126: wrong", code="invalid_grant"), None),
+        (
+            by_password(),
+            GrantRefused("AADSTS7000215: x", code="invalid_client", configuration=True),
+            FIRST_PROBE,
+        ),
+        (by_password(), CredentialRefused("no", reply=Reply(535, (b"5.7.3 no",))), FIRST_PROBE),
         (
             account(provider="smtp", authentication="password", password="env:X"),
             CredentialRefused("no", reply=Reply(535, (b"5.7.8 no",))),
@@ -156,12 +182,25 @@ def test_when_a_paused_account_is_tried_again(
     assert (stop.seconds, stop.person) == (probe, True)
 
 
-def test_some_temporary_failures_are_permanent_when_they_last() -> None:
-    text = "430 4.2.0 STOREDRV; mailbox logon failure"
-    assert answered(text, Phase.EOD, attempt=4).stop is None
-    stop = answered(text, Phase.EOD, attempt=5).stop
+def test_some_temporary_failures_are_permanent_when_the_account_meets_them_again_and_again() -> None:
+    text, rule = "430 4.2.0 STOREDRV; mailbox logon failure", "microsoft/mailbox-logon"
+    fourth = answered(text, Phase.EOD, attempt=9, strikes={rule: 3})
+    assert (fourth.stop, fourth.strikes, fourth.counted) == (None, {rule}, False)
+    stop = answered(text, Phase.EOD, strikes={rule: 4}).stop
     assert stop is not None
     assert stop.person
+
+
+def test_the_account_is_judged_apart_from_the_recipients_that_were_settled() -> None:
+    full = parse_reply("554 5.2.2 mailbox full; STOREDRV; QuotaExceededException.MapiExceptionQuotaExceeded")
+    outcomes = (
+        Outcome("user0@example.net", State.FAILED, parse_reply("550 5.1.1 no"), phase=Phase.RCPT),
+        Outcome("user1@example.net", State.DEFERRED, full, phase=Phase.EOD),
+    )
+    ending = judging().receipt(claimed(recipients=2), Receipt(outcomes), NOW)
+    assert [fate.status for fate in ending.fates] == [Status.FAILED, Status.DEFERRED]
+    assert ending.stop is not None
+    assert ending.counted  # something became of it
 
 
 def test_each_recipient_has_its_own_fate() -> None:
@@ -197,16 +236,18 @@ def test_there_is_one_last_try_before_time_is_over() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lives", "attempt", "age", "status"),
+    ("lives", "attempt", "age", "paused", "status"),
     [
-        (600.0, 1, 599.0, None),
-        (600.0, 1, 600.0, Status.EXPIRED),  # a login code: it was wished so
-        (5 * DAY, 7, 6 * DAY, Status.EXPIRED),
-        (5 * DAY, 1, 6 * DAY, Status.HELD),  # never tried in all this time: not its own fault
+        (600.0, 1, 599.0, False, None),
+        (600.0, 1, 600.0, False, Status.EXPIRED),  # a login code: it was wished so
+        (600.0, 1, 600.0, True, Status.EXPIRED),
+        (5 * DAY, 7, 6 * DAY, False, Status.EXPIRED),
+        (5 * DAY, 7, 6 * DAY, True, Status.HELD),  # it had its tries, and the account not all of its time
+        (5 * DAY, 1, 6 * DAY, False, Status.HELD),  # never tried in all this time: not its own fault
     ],
 )
-def test_stale_mail(lives: float, attempt: int, age: float, status: Status | None) -> None:
-    ending = judging().stale(claimed(attempt, lives=lives, accepted=NOW - age), NOW)
+def test_stale_mail(lives: float, attempt: int, age: float, paused: bool, status: Status | None) -> None:
+    ending = judging().stale(claimed(attempt, lives=lives, accepted=NOW - age), NOW, paused=paused)
     assert (ending.fates[0].status if ending else None) is status
 
 

@@ -182,6 +182,32 @@ async def test_a_server_that_speaks_first_has_no_tls_on_this_port(tmp_path: Path
         await attempt("localhost", None, tmp_path / "ca.pem")
 
 
+async def test_plain_text_behind_starttls_is_no_reason_to_ask_for_starttls(tmp_path: Path) -> None:
+    async def server(reader: StreamReader, writer: StreamWriter) -> None:
+        writer.write(b"220 hello\r\n")
+        await reader.readline()
+        writer.write(b"250-mail\r\n250 STARTTLS\r\n")
+        await reader.readline()
+        writer.write(b"220 go ahead\r\n")
+        await reader.read(100)
+        writer.write(b"500 what is this?\r\n")
+        await reader.read()
+
+    async with listening(server) as port:
+        smarthost = Smarthost(
+            servers=(Server("127.0.0.1", port),),
+            tls="starttls",
+            username="a@example.org",
+            ehlo_name="c.example",
+        )
+        transport = SmtpTransport(smarthost, Tokens(), account="alerts")
+        with pytest.raises(TlsFailed) as caught:
+            await transport.deliver(envelope(), CONTENT)
+        await transport.close()
+    assert "agreed to STARTTLS" in caught.value.hint
+    assert 'tls = "starttls"' not in caught.value.hint
+
+
 async def test_a_handshake_that_never_ends() -> None:
     with pytest.raises(TimedOut) as caught:
         await _handshake(None, tls_context(), timeout=0.05)

@@ -116,7 +116,9 @@ class Polite:
             self._swallow = int(line.split(b" ")[1])
             return True if self._swallow else self._say("bdat")
         if verb == "ehlo" and not self._answers.ehlo:
-            self._out += b"".join(b"250-%s\r\n" % each.encode() for each in ["me", "STARTTLS", *self._offered])
+            self._out += b"".join(
+                b"250-%s\r\n" % each.encode() for each in ["me", "STARTTLS", *self._offered]
+            )
             self._out += b"250 AUTH XOAUTH2\r\n"
             return True
         return self._say(verb)
@@ -173,7 +175,9 @@ def assert_outcomes(ends: list[tuple[Outcome, ...] | PostbearerError], recipient
         assert len(end) == recipients
         for outcome in end:
             assert outcome.reply is not None or outcome.error is not None
-            assert outcome.state is not State.FAILED or (outcome.reply is not None and outcome.reply.permanent)
+            assert outcome.state is not State.FAILED or (
+                outcome.reply is not None and outcome.reply.permanent
+            )
             assert not isinstance(outcome.error, ProtocolError), outcome.error
 
 
@@ -241,7 +245,14 @@ def test_a_large_message_ends_in_outcomes_too(
 
 
 def before_mail() -> Iterator[tuple[str, str]]:
-    for code in ("421 4.3.2 bye", "450 later", "451 4.7.0 later", "454 4.7.0 later", "500 what", "554 5.7.1 no"):
+    for code in (
+        "421 4.3.2 bye",
+        "450 later",
+        "451 4.7.0 later",
+        "454 4.7.0 later",
+        "500 what",
+        "554 5.7.1 no",
+    ):
         for name in ("greeting", "ehlo", "starttls", "auth"):
             yield name, code
 

@@ -19,8 +19,8 @@ MICROSOFT, GOOGLE = preset("microsoft").rules, preset("google").rules
     ("error", "phase", "scope", "klass"),
     [
         (errors.ConnectFailed("refused"), "conn", HOST, Klass.SOON),
-        (errors.TlsFailed("certificate verify failed"), "tls", HOST, Klass.HOLD),
-        (errors.TlsFailed("something else"), "tls", HOST, Klass.HOLD),
+        (errors.TlsFailed("certificate verify failed"), "tls", HOST, Klass.SOON),
+        (errors.TlsFailed("something else"), "tls", HOST, Klass.SOON),
         (errors.TimedOut("no greeting"), "conn", HOST, Klass.SOON),
         (errors.Disconnected("gone"), "mail", HOST, Klass.SOON),
         (errors.Disconnected("gone"), "data", HOST, Klass.SOON),

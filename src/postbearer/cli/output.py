@@ -9,7 +9,7 @@ import traceback
 from typing import Any, TextIO
 
 from postbearer.cli.exits import Exit, exit_code
-from postbearer.errors import ConfigError, PostbearerError, SecretError
+from postbearer.errors import ConfigError, PostbearerError
 
 _NEXT = {Exit.TRY_AGAIN: "This may pass: try again later."}
 _STYLES = {"error": "31;1", "warning": "33;1", "note": "36;1", "good": "32", "dim": "2", "bold": "1"}
@@ -57,8 +57,7 @@ def report(error: BaseException, *, as_json: bool, debug: bool = False) -> Exit:
         print_json({"error": describe(error)})
     elif isinstance(error, PostbearerError):
         for problem in error.problems if isinstance(error, ConfigError) else (error,):
-            what, following = _what_and_next(problem)
-            _line("error", what, following or _NEXT.get(code, ""))
+            _line("error", problem.told, problem.hint or _NEXT.get(code, ""))
     else:
         _line("error", f"{error}.", "Check the disk and the permissions.")
     if debug:
@@ -106,16 +105,6 @@ def _forget_what_cannot_be_written() -> None:
         sys.stdout.flush()
     except OSError:
         silence()
-
-
-def _what_and_next(error: PostbearerError) -> tuple[str, str]:
-    where = ""
-    if isinstance(error, ConfigError):
-        place = error.file + (f":{error.line}" if error.line else "")
-        where = "".join(f"{part}: " for part in (place, error.key) if part)
-    elif isinstance(error, SecretError) and error.reference and error.reference not in error.message:
-        where = f"{error.reference}: "
-    return where + error.message, error.hint
 
 
 def _line(name: str, message: str, hint: str) -> None:

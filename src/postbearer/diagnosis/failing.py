@@ -66,9 +66,9 @@ class Explainer:
         return Finding(
             step=step,
             ok=False,
-            text=error.message,
+            text=error.told,
             server=server,
-            cause="" if cause == error.message else self.ids.fill(cause),
+            cause="" if cause == error.told else self.ids.fill(cause),
             fix=self.ids.fill(fix) or "Read the message; postbearer knows no more about it.",
             who=str(who),
             commands=commands_for(verdict, phase, self.preset, grant, self.ids),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from postbearer.diagnosis.commands import Command
-from postbearer.errors import PostbearerError, SecretError
+from postbearer.errors import ConfigError, PostbearerError, SecretError
 
 
 class Step(StrEnum):
@@ -66,13 +66,13 @@ def not_configured(error: PostbearerError) -> tuple[Finding, ...]:
         Finding(
             step=failed,
             ok=False,
-            text=_place(problem) + problem.message,
+            text=problem.told,
             cause="The configuration is wrong.",
             fix=problem.hint or "Correct it; postbearer config validate shows where.",
             who="host operator",
             failure=Failure.CONFIGURATION,
         )
-        for problem in getattr(error, "problems", (error,))
+        for problem in (error.problems if isinstance(error, ConfigError) else (error,))
     )
     steps: list[Step] = [
         step for step in Step if step is not Step.EXPIRY
@@ -85,9 +85,3 @@ def worst(findings: Iterable[Finding]) -> Failure | None:
     """The gravest failure among `findings`; None if nothing failed."""
     kinds = {finding.failure for finding in findings if finding.ok is False}
     return next((kind for kind in Failure if kind in kinds), None)
-
-
-def _place(error: PostbearerError) -> str:
-    file, line, key = (getattr(error, name, None) for name in ("file", "line", "key"))
-    place = f"{file}:{line}" if file and line else file
-    return "".join(f"{part}: " for part in (place, key) if part)

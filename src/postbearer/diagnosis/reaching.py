@@ -26,7 +26,6 @@ from postbearer.transport import (
     Smarthost,
     Timeouts,
     TlsInfo,
-    tls_context,
 )
 from postbearer.wire import Extensions
 
@@ -103,7 +102,7 @@ class Reach:
         )
 
     def _context(self) -> ssl.SSLContext:
-        return tls_context(self.account.smarthost.ca_file, self.account.smarthost.certificate)
+        return self.account.smarthost.tls_context()
 
     @property
     def _by_proxy(self) -> str:

@@ -48,7 +48,7 @@ class Attempting:
     async def ended_already(self, claimed: Claimed, way: Outlet) -> Ending | None:
         """The end of a delivery that is not worth, or not safe, another attempt. Raises `StoreError`."""
         judge = self.judge(way)
-        ending = judge.stale(claimed, self._steady.now())
+        ending = judge.stale(claimed, self._steady.now(), paused=way.was_paused(claimed.message.expires))
         careful = way.terms.on_unknown == "hold" and claimed.attempt > 1
         if ending is not None or (claimed.attempt <= POISON and not careful):
             return ending
@@ -211,7 +211,7 @@ class Attempting:
 
     def judge(self, way: Outlet) -> Judge:
         """Who judges what this account meets."""
-        return Judge(way.terms, self.rules.retry, self.rules.dice)
+        return Judge(way.terms, self.rules.retry, self.rules.dice, way.strikes)
 
 
 def _without_result(attempt: Attempt) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 from postbearer.clock import Clock
 from postbearer.engine.budget import Budget
@@ -10,7 +11,7 @@ from postbearer.engine.schedule import RetryPolicy
 from postbearer.engine.terms import Road, Terms
 from postbearer.store import Pause, Priority
 
-RESTS = RetryPolicy(first=15.0, factor=1.0, maximum=300.0)  # while nothing can be attempted at all
+RESTS = RetryPolicy(first=15.0, factor=2.0, maximum=300.0)  # while nothing can be attempted at all
 GROW_AFTER = 10  # messages that went well, before one more connection is tried again
 
 
@@ -24,6 +25,9 @@ class Outlet:
         self.busy = 0
         self.last_error = ""
         self.missed = False  # the last attempt found nothing to attempt it on
+        self.strikes: Counter[str] = Counter()  # rules met in a row that hold the account when they last
+        self.worked_at = -math.inf  # when the provider last dealt with a message (Unix seconds)
+        self._last_pause = (math.inf, -math.inf)  # from, until
         self._clock = clock
         self._most = max(1, road.terms.smarthost.limits.connections)
         self._limit = self._most
@@ -47,6 +51,17 @@ class Outlet:
     @property
     def paused(self) -> bool:
         return self.pause is not None
+
+    def was_paused(self, at: float) -> bool:
+        """Whether it was, or is, paused at a time (Unix seconds); of earlier pauses the last one is known."""
+        since, until = self._last_pause
+        return since <= at <= until or (self.pause is not None and self.pause.since <= at)
+
+    def unpause(self) -> None:
+        """Its pause is over."""
+        if self.pause is not None:
+            self._last_pause = (self.pause.since, self._clock.now())
+        self.pause = None
 
     def slots(self, now: float) -> int:
         """How many attempts may begin, budget aside. A pause that is over lets one through, as a probe."""
@@ -100,6 +115,8 @@ class Outlet:
         self._failures = 0
         self.last_error = ""
         self.missed = False
+        self.strikes.clear()
+        self.worked_at = self._clock.now()
         self._rest_until = -math.inf
         self._good += 1
         if self._good >= GROW_AFTER and self._limit < self._most:

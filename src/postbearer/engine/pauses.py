@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from postbearer.clock import Clock
 from postbearer.engine.outlet import Outlet
-from postbearer.engine.settle import NEXT_PROBE, Ending, Stop
+from postbearer.engine.settle import FIRST_PROBE, NEXT_PROBE, Ending, Stop
 from postbearer.errors import UsageError
 from postbearer.observer import AccountPaused, AccountResumed, Observer
 from postbearer.store import Pause, Spool
@@ -26,6 +26,9 @@ class Pauses:
         self._spool = spool
         self._clock = clock
         self._observer = observer
+        # By organisation: reasons that stopped all of its accounts, and those that a sister has disproved.
+        self._spread: dict[str, set[str]] = {}
+        self._disproved: dict[str, set[str]] = {}
 
     async def remember(self) -> None:
         """Take up the pauses of an earlier run. Raises `StoreError`."""
@@ -49,7 +52,7 @@ class Pauses:
     async def resume(self, account: str) -> bool:
         """Let an account send again; False if it was not paused. Raises `UsageError`, `StoreError`."""
         outlet = self.outlet(account)
-        outlet.pause = None
+        outlet.unpause()
         outlet.went_well()
         if (forgive := getattr(outlet.road.transport, "forgive", None)) is not None:
             await forgive()  # a refused password, of which only a person can know that it is right after all
@@ -74,6 +77,7 @@ class Pauses:
             way.cut()
         if ending.error:
             way.last_error = ending.error
+        way.strikes.update(ending.strikes)
         if way.pause is not None and way.pause is not probed:
             # Paused meanwhile: what was under way says nothing new. Or something changed while it was probed:
             # that it works is true all the same, and that it does not has to be tried again.
@@ -81,14 +85,16 @@ class Pauses:
             if not same or ending.stop is not None:
                 return
         if ending.stop is not None:
+            known = way.pause is not None and way.pause.reason == ending.stop.reason
             await self.stop(way, ending.stop)
-            if ending.stop.tenant:
+            if ending.stop.tenant and not known:
                 await self._stop_sisters(way, ending.stop)
         elif ending.rest is not None:
             way.rest(ending.rest)
             way.missed = ending.missed
         elif ending.works:
             way.went_well()
+            self._disprove(way)
             if way.pause is not None:
                 await self._works_again(way, way.pause)
 
@@ -115,7 +121,7 @@ class Pauses:
 
     async def _works_again(self, way: Outlet, pause: Pause) -> None:
         """It sends; those of its organisation that paused for the same reason are tried as well."""
-        way.pause = None
+        way.unpause()
         await self._spool.resume(way.terms.name)
         self._observer.notice(AccountResumed(way.terms.name))
         for sister in self._sisters(way):
@@ -123,10 +129,35 @@ class Pauses:
                 sister.pause = replace(sister.pause, probe=self._clock.now())
 
     async def _stop_sisters(self, way: Outlet, stop: Stop) -> None:
-        """What reaches the organisation stops all of its accounts: each need not be refused to know it."""
-        for sister in self._sisters(way):
+        """What reaches the organisation stops all of its accounts: each need not be refused to know it.
+
+        That is what the provider says, and only until a sister works: from then on the same reason is one
+        of the account that meets it.
+        """
+        sisters = self._sisters(way)
+        for each in way.terms.organisations if stop.person else ():
+            self._spread.setdefault(each, set()).add(stop.reason)
+        for sister in sisters:
+            if self._works(sister):
+                self._disprove(sister)
+        if any(stop.reason in self._disproved.get(each, ()) for each in way.terms.organisations):
+            return
+        for sister in sisters:
             if sister.pause is None:
                 await self.stop(sister, stop)
+
+    def _works(self, outlet: Outlet) -> bool:
+        """Whether it sent a moment ago, and nothing was said of it since."""
+        return outlet.pause is None and self._clock.now() - outlet.worked_at < FIRST_PROBE
+
+    def _disprove(self, way: Outlet) -> None:
+        """It sends, so that nothing that a person has to permit is missing for all of its organisation.
+
+        A quota is another matter: it may be spent a moment later, and comes back for everybody.
+        """
+        for each in way.terms.organisations if self._spread else ():
+            if reasons := self._spread.pop(each, None):
+                self._disproved.setdefault(each, set()).update(reasons)
 
     def _sisters(self, way: Outlet) -> list[Outlet]:
         return [

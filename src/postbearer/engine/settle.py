@@ -6,8 +6,8 @@ of the message: its recipients stay open, the attempt does not count, and the ac
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from postbearer.engine.schedule import RetryPolicy
 from postbearer.engine.terms import Terms
@@ -74,6 +74,7 @@ class Ending:
     missed: bool = False  # nothing could be attempted, as no server could be reached or no token was had
     cut: bool = False  # fewer connections
     works: bool = False
+    strikes: frozenset[str] = frozenset()  # rules of the account that hold it once they were met often enough
 
 
 def put_off(claimed: Claimed, until: float, why: str) -> Ending:
@@ -84,11 +85,15 @@ def put_off(claimed: Claimed, until: float, why: str) -> Ending:
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """Judges the attempts of one account. `dice` gives numbers from 0 to 1."""
+    """Judges the attempts of one account. `dice` gives numbers from 0 to 1.
+
+    `strikes` says how often in a row the account met a rule that becomes a hold when it lasts.
+    """
 
     terms: Terms
     retry: RetryPolicy
     dice: Callable[[], float]
+    strikes: Mapping[str, int] = field(default_factory=dict)
 
     def receipt(self, claimed: Claimed, receipt: Receipt, now: float) -> Ending:
         """What the provider's answers mean."""
@@ -96,22 +101,27 @@ class Judge:
             (target, outcome, self._verdict(outcome))
             for target, outcome in zip(claimed.targets, receipt.outcomes, strict=True)
         ]
-        tries = claimed.attempt
-        stop = next((stop for _, _, verdict in pairs if (stop := self._stop(tries, verdict))), None)
+        verdicts = [verdict for _, _, verdict in pairs]
+        stop = next((stop for verdict in verdicts if (stop := self._stop(verdict))), None)
         fates = tuple(self._fate(*pair) for pair in pairs)
         done = all(outcome.state is State.DELIVERED for _, outcome, _ in pairs)
-        due = None if done else self._due(claimed, [v for _, _, v in pairs], now)
+        due = None if done else self._due(claimed, verdicts, now)
         ending = Ending(
             fates=fates,
             due=now if stop else due,
+            counted=any(not _of_the_account(verdict) for verdict in verdicts),
             unknown=any(outcome.state is State.UNKNOWN for _, outcome, _ in pairs),
             server=receipt.server,
             queue_id=receipt.queue_id,
             dsn=receipt.dsn,
             stop=stop,
-            rest=self._rest([verdict for _, _, verdict in pairs]),
-            cut=any(First.CUT in verdict.first for _, _, verdict in pairs if verdict),
-            works=stop is None and any(outcome.reply is not None for outcome in receipt.outcomes),
+            rest=self._rest(verdicts),
+            cut=any(First.CUT in verdict.first for verdict in verdicts if verdict),
+            works=stop is None
+            and any(
+                outcome.reply is not None and not _of_the_account(verdict) for _, outcome, verdict in pairs
+            ),
+            strikes=frozenset(verdict.rule for verdict in verdicts if verdict and verdict.hold_after),
         )
         return self._expire(claimed, ending, now)
 
@@ -119,8 +129,10 @@ class Judge:
         """What it means that nothing could be attempted."""
         verdict = judge(error, Phase.ANY, self.terms.smarthost.rules)
         if verdict.state is State.FAILED:
-            return self.all(claimed, Status.FAILED, cause=verdict.cause, remedy=error.hint, error=str(error))
-        stop = self._stop(claimed.attempt, verdict, error)
+            return self.all(
+                claimed, Status.FAILED, cause=verdict.cause, remedy=verdict.remedy, error=str(error)
+            )
+        stop = self._stop(verdict, error)
         ending = self.all(
             claimed, Status.DEFERRED, cause=verdict.cause, remedy=verdict.remedy, error=str(error)
         )
@@ -137,7 +149,7 @@ class Judge:
 
     def refusal(self, error: PostbearerError) -> Stop | None:
         """The pause that `error` asks for, met without a message."""
-        return self._stop(1, judge(error, Phase.ANY, self.terms.smarthost.rules), error)
+        return self._stop(judge(error, Phase.ANY, self.terms.smarthost.rules), error)
 
     def all(
         self, claimed: Claimed, status: Status, *, cause: str, remedy: str = "", error: str = ""
@@ -150,17 +162,18 @@ class Judge:
         )
         return Ending(fates=fates, error=error)
 
-    def stale(self, claimed: Claimed, now: float) -> Ending | None:
+    def stale(self, claimed: Claimed, now: float, *, paused: bool = False) -> Ending | None:
         """The end of a delivery that is not attempted any more, if it is too late for it.
 
         One that was given a short life expires. One that was never tried in all the days of an ordinary
-        life was not tried for reasons of the account: a person decides what becomes of it.
+        life, or whose time ran out while its account was `paused`, was not tried for reasons of the
+        account: a person decides what becomes of it.
         """
         message = claimed.message
         if now < message.expires:
             return None
         ordinary = message.expires - message.accepted >= self.retry.expire_after
-        if ordinary and claimed.attempt == 1:
+        if ordinary and (paused or claimed.attempt == 1):
             cause = "Its time ran out while its account could not send."
             return self.all(claimed, Status.HELD, cause=cause, remedy="Release it, or cancel it.")
         return self.all(claimed, Status.EXPIRED, cause=TOO_LATE)
@@ -202,25 +215,34 @@ class Judge:
             return Status.HELD
         return Status.DEFERRED
 
-    def _stop(self, tries: int, verdict: Verdict | None, error: PostbearerError | None = None) -> Stop | None:
+    def _stop(self, verdict: Verdict | None, error: PostbearerError | None = None) -> Stop | None:
         """The pause that a failure of the whole account asks for."""
         if verdict is None or not (_wide(verdict) or verdict.hold_after):
             return None
         if verdict.klass is Klass.WINDOW:
             seconds = verdict.wait or FIRST_PROBE
             return Stop(reason=verdict.cause, remedy=verdict.remedy, seconds=seconds, tenant=verdict.tenant)
-        worn_out = verdict.klass is Klass.SOON and 0 < verdict.hold_after <= tries
+        met = self.strikes.get(verdict.rule, 0) + 1
+        worn_out = verdict.klass is Klass.SOON and 0 < verdict.hold_after <= met
         if verdict.klass is not Klass.HOLD and not worn_out:
             return None
-        locking = self.terms.password_login and isinstance(error, GrantRefused | CredentialRefused)
-        never = verdict.configuration or locking
         return Stop(
             reason=verdict.cause,
             remedy=verdict.remedy,
-            seconds=None if never else FIRST_PROBE,
+            seconds=None if self._locks(error) else FIRST_PROBE,
             person=True,
             tenant=verdict.tenant,
         )
+
+    def _locks(self, error: PostbearerError | None) -> bool:
+        """Whether another try does harm: providers lock a mailbox for a password that is wrong again.
+
+        All else is tried again, whoever is to cure it: a consent, a certificate, a clock and a new secret
+        are mended where we do not see it.
+        """
+        if self.terms.smarthost.authentication == "password":
+            return isinstance(error, GrantRefused | CredentialRefused)
+        return self.terms.password_login and isinstance(error, GrantRefused) and not error.configuration
 
     def _rest(self, verdicts: Sequence[Verdict | None]) -> float | None:
         waits = [
@@ -255,3 +277,12 @@ def _given_up(fate: Fate) -> Fate:
 def _wide(verdict: Verdict) -> bool:
     """Whether it reaches beyond this message."""
     return verdict.scope in (Scope.ACCOUNT, Scope.HOST)
+
+
+def _of_the_account(verdict: Verdict | None) -> bool:
+    """Whether it says that the account may not send: after the content it means what it means at AUTH."""
+    return (
+        verdict is not None
+        and _wide(verdict)
+        and (verdict.klass in (Klass.HOLD, Klass.WINDOW) or bool(verdict.hold_after))
+    )

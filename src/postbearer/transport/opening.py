@@ -115,11 +115,23 @@ class Opener:
 
     async def _start_tls(self, talk: Conversation, server: Server) -> None:
         timeout = talk.deadline.cut(self.smarthost.timeouts.tls, "tls", str(server))
-        await talk.stream.start_tls(self.context(), server.host, timeout)
+        try:
+            await talk.stream.start_tls(self.context(), server.host, timeout)
+        except TlsFailed as error:
+            if error.plain:
+                error.hint = _NOT_TLS[self.smarthost.tls]
+            raise
         tls = talk.stream.tls
         if tls is None or tls.name != server.host:
             raise TlsFailed(f"{server}: no TLS stands after its handshake.", host=str(server), stage="tls")
         self.observer.notice(TlsStarted(self.account, str(server), tls.version, tls.cipher))
+
+
+_NOT_TLS = {  # what to do where plain text came instead, by how TLS was to begin
+    "implicit": 'This port speaks plain SMTP first: use tls = "starttls", or port 465.',
+    "starttls": "The server agreed to STARTTLS and then spoke plain text: look what is on the way.",
+    "none-loopback": "",
+}
 
 
 def _turned_away(server: Server, stage: str, what: str, reply: Reply) -> ServerRefused:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from collections.abc import Sequence
+import ssl
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +13,7 @@ from postbearer.errors import ConfigError
 from postbearer.transport.pool import PoolLimits
 from postbearer.transport.proxy import Proxy
 from postbearer.transport.timeouts import Timeouts
-from postbearer.transport.tls import ClientCertificate
+from postbearer.transport.tls import ClientCertificate, tls_context
 from postbearer.wire import Dispensable
 
 if TYPE_CHECKING:
@@ -72,6 +73,10 @@ def default_ehlo_name() -> str:
     return name if "." in name and name.isascii() else "[127.0.0.1]"
 
 
+def _as_it_is(error: ConfigError) -> ConfigError:
+    return error
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Smarthost:
     """The next hop of one account.
@@ -97,6 +102,8 @@ class Smarthost:
     limits: PoolLimits = field(default_factory=PoolLimits)
     recipients_per_message: int | None = None
     rules: Sequence[Rule] | None = None  # None: those that hold everywhere
+    # Says of a mistake in it where that stands: whoever read it from a file knows.
+    placed: Callable[[ConfigError], ConfigError] = field(default=_as_it_is, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if not self.servers:
@@ -107,6 +114,13 @@ class Smarthost:
             raise ConfigError("There is no certificate to log in with.", key="tls-certificate")
         if self.tls == "none-loopback":
             self._require_loopback()
+
+    def tls_context(self) -> ssl.SSLContext:
+        """What its connections are verified by. Raises `ConfigError`, with its place if that is known."""
+        try:
+            return tls_context(self.ca_file, self.certificate)
+        except ConfigError as error:
+            raise self.placed(error) from None
 
     def _require_loopback(self) -> None:
         for server in self.servers:

@@ -29,7 +29,6 @@ from postbearer.transport.pool import Pooled
 from postbearer.transport.session import Job, Session, Stale
 from postbearer.transport.smarthost import Server, Smarthost
 from postbearer.transport.timeouts import Deadline
-from postbearer.transport.tls import tls_context
 from postbearer.verdict import judge
 
 # What one server's failure leaves to the next one. A token that cannot be had is none of these.
@@ -125,7 +124,7 @@ class SmtpTransport:
     def _tls(self) -> ssl.SSLContext:
         """Made once, and late: reading the system's authorities takes a while."""
         if self._context is None:
-            self._context = tls_context(self._smarthost.ca_file, self._smarthost.certificate)
+            self._context = self._smarthost.tls_context()
         return self._context
 
 

@@ -94,11 +94,13 @@ _CERTIFICATE_HINTS = {  # OpenSSL's X509_V_ERR_… → what to do
     **dict.fromkeys(range(79, 93), "It breaks rules of RFC 5280: its operator must have it made anew."),
 }
 _HANDSHAKE_HINTS = {  # OpenSSL's reason → what to do
-    "WRONG_VERSION_NUMBER": 'This port speaks plain SMTP first: use tls = "starttls", or port 465.',
     "UNSUPPORTED_PROTOCOL": "The server speaks only TLS versions that are no longer safe.",
     "TLSV1_ALERT_PROTOCOL_VERSION": "The server speaks only TLS versions that are no longer safe.",
     "TLSV13_ALERT_CERTIFICATE_REQUIRED": "The server wants a client certificate: set tls-certificate.",
 }
+
+
+_PLAIN = {"WRONG_VERSION_NUMBER", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}  # OpenSSL's reasons
 
 
 def tls_failure(error: Exception, peer: str, name: str) -> TlsFailed:
@@ -114,4 +116,6 @@ def tls_failure(error: Exception, peer: str, name: str) -> TlsFailed:
     reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
     hint = _HANDSHAKE_HINTS.get(str(reason), "")
     said = str(reason or "the connection was closed").replace("_", " ").lower()
-    return TlsFailed(f"{peer}: no TLS: {said}.", host=peer, stage="tls", hint=hint)
+    failed = TlsFailed(f"{peer}: no TLS: {said}.", host=peer, stage="tls", hint=hint)
+    failed.plain = str(reason) in _PLAIN
+    return failed

@@ -39,6 +39,15 @@ FINDINGS: dict[type[PostbearerError], str] = {
     errors.SchemaMismatch: "schema-mismatch",
     errors.StoreError: "store",
 }
+# What is wrong on this side: no class of mistakes tells what is, so its own words do.
+LOCAL = (
+    errors.ConfigError,
+    errors.UsageError,
+    errors.SecretError,
+    errors.PlugInFailed,
+    errors.LocalProtocolError,
+    errors.StoreError,
+)
 _MAY_HAVE_ARRIVED = (errors.NetworkError, errors.RemoteProtocolError)
 
 
@@ -78,8 +87,8 @@ def _found(finding: str, error: PostbearerError, phase: Phase, rules: Sequence[R
     if rule is None:
         return of(Klass.SOON, scope_of(phase), error.message, error.hint)
     verdict = by_rule(rule, phase)
-    if isinstance(error, errors.SecretError | errors.PlugInFailed):  # only it knows which, and where
-        verdict = replace(verdict, cause=error.message)
+    if isinstance(error, LOCAL):  # only it knows which, and where
+        verdict = replace(verdict, cause=error.told)
     return replace(verdict, remedy=error.hint) if error.hint else verdict
 
 
