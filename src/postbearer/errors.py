@@ -267,7 +267,8 @@ class SecretError(PostbearerError):
 
     @property
     def told(self) -> str:
-        known = not self.reference or self.reference in self.message
+        scheme, _, rest = self.reference.partition(":")
+        known = (rest or scheme) in self.message
         return self.message if known else f"{self.reference}: {self.message}"
 
 

@@ -95,7 +95,7 @@ def _kind(error: PostbearerError, verdict: Verdict) -> Failure:
     if isinstance(error, CredentialError | Rejected | ServerRefused):
         return Failure.REFUSED if lasting or isinstance(error, CredentialError) else Failure.TRANSIENT
     if isinstance(error, NetworkError | ProtocolError):
-        return Failure.CONFIGURATION if lasting else Failure.TRANSIENT
+        return Failure.CONFIGURATION if lasting or verdict.configuration else Failure.TRANSIENT
     return Failure.TRANSIENT
 
 
