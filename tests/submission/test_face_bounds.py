@@ -106,6 +106,39 @@ def test_s16_one_address_does_not_take_all_places() -> None:
         assert again == ""
 
 
+def test_s16_all_of_a_loopback_network_and_of_an_ipv6_network_is_one_machine() -> None:
+    doors = Doors(Bounds(connections_per_client=2, connections_of_this_machine=3))
+    with contextlib.ExitStack() as stack:
+
+        def enter(*peers: str) -> list[bool]:
+            return [not stack.enter_context(doors.enter(peer)) for peer in peers]
+
+        assert enter("127.0.0.1", "127.0.0.2", "127.9.9.9", "127.0.0.3") == [True, True, True, False]
+        assert enter("2001:db8::1", "2001:db8::ffff:2", "2001:db8::3") == [True, True, False]
+        assert enter("2001:db8:0:1::1", "::ffff:192.0.2.1", "192.0.2.1", "192.0.2.1")[-2:] == [True, False]
+
+
+@pytest.mark.parametrize("greedy", range(4))
+def test_s16_no_kind_of_client_takes_the_last_places_of_another(greedy: int) -> None:
+    doors = Doors(Bounds(connections_of_this_machine=200))
+    kinds = [
+        [(f"uid {n % 4}", False) for n in range(250)],
+        [(f"127.0.0.{n}", False) for n in range(250)],
+        [(f"192.0.2.{n}", True) for n in range(250)],
+        [(f"198.51.100.{n}", False) for n in range(250)],
+    ]
+    with contextlib.ExitStack() as stack:
+
+        def enter(kind: int, most: int) -> int:
+            peers = kinds[kind][:most]
+            return sum(not stack.enter_context(doors.enter(peer, named=named)) for peer, named in peers)
+
+        assert enter(greedy, 250) == 76
+        for other in {0, 1, 2, 3} - {greedy}:
+            assert enter(other, 8) == 8
+        assert enter(greedy, 250) == 0
+
+
 async def test_a_client_gets_its_messages_a_minute_and_no_more() -> None:
     clock = ManualClock()
     admission = Admission(Client(name="shop", messages_per_minute=2), networks(["127.0.0.1"]))

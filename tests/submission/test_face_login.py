@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import re
 from base64 import b64encode
 from typing import Any
 
@@ -111,6 +113,70 @@ async def test_s5_unknown_user_and_wrong_password_are_told_the_same_for_the_same
     assert known != decoy
     assert known.rpartition("$")[0].rpartition("$")[0] == decoy.rpartition("$")[0].rpartition("$")[0]
     assert len(known) == len(decoy)
+
+
+@pytest.mark.parametrize("first", ["cheap", "costly"])
+async def test_s5_a_failure_costs_the_same_whatever_the_hash_of_the_name(
+    monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """Hashes of different cost: whose name is tried, if anybody's, is not to be told by the time."""
+    worked: list[str] = []
+    monkeypatch.setattr(
+        login_module, "password_fits", lambda password, phc: bool(worked.append(phc.rpartition("$")[0][:30]))
+    )
+    people = {
+        "cheap": Admission(Client(name="a"), username="cheap", password_hash=cheap_hash("x")),
+        "costly": Admission(Client(name="b"), username="costly", password_hash=cheap_hash("y", memory=64)),
+        "same": Admission(Client(name="c"), username="same", password_hash=cheap_hash("z", memory=64)),
+    }
+    logins = Logins(Access(sorted(people.values(), key=lambda each: each.username != first)), ManualClock())
+    costs = {}
+    for name in ("cheap", "costly", "same", "nobody"):
+        worked.clear()
+        assert isinstance(await logins.verify(name, Secret("wrong"), "192.0.2.1"), Reply)
+        costs[name] = sorted(re.findall("m=[0-9]+", " ".join(worked)))
+    assert costs["cheap"] == ["m=64", "m=8"]
+    assert all(cost == costs["cheap"] for cost in costs.values())
+
+
+async def test_s5_tries_that_come_at_once_are_counted_like_those_that_come_in_turn() -> None:
+    logins = Logins(Access([ALICE]), ManualClock())
+    tries = [said(logins, f"guess {number}", "192.0.2.7") for number in range(60)]
+    codes = [each.code for each in await asyncio.gather(*tries)]
+    assert sorted(codes) == [454] * 40 + [535] * 20
+
+
+async def test_s5_a_good_login_costs_none_of_the_failures_an_address_may_have() -> None:
+    logins = Logins(Access([ALICE]), ManualClock())
+    for number in range(19):
+        await said(logins, f"guess {number}", "192.0.2.7")
+    for _ in range(3):
+        assert await logins.verify("alice", Secret(CANARY), "192.0.2.7") == ALICE
+    assert (await said(logins, "guess", "192.0.2.7")).code == 535
+    assert (await said(logins, "guess", "192.0.2.7")).code == 454
+
+
+async def test_s5_who_guesses_from_many_connections_is_not_before_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the order of the work: of one address one waits at a time for a place."""
+    order: list[str] = []
+    monkeypatch.setattr(
+        login_module, "password_fits", lambda password, phc: bool(order.append(password.reveal()))
+    )
+    logins = Logins(Access([ALICE]), ManualClock())
+    guesses = [logins.verify("alice", Secret(f"guess {n}"), f"2001:db8::{n:x}") for n in range(15)]
+    other = logins.verify("alice", Secret("other"), "192.0.2.8")
+    await asyncio.gather(*guesses, other)
+    assert order.index("other") <= 2
+
+
+async def test_s5_another_configuration_forgets_no_failure() -> None:
+    logins = Logins(Access([ALICE]), ManualClock())
+    for number in range(20):
+        await said(logins, f"guess {number}", "192.0.2.7")
+    logins.use(Access([ALICE, ELSEWHERE]))
+    assert (await said(logins, "guess", "192.0.2.7")).code == 454
 
 
 async def test_a_verified_login_is_remembered_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,9 +28,9 @@ MESSAGE = b"From: app@example.org\r\nTo: b@example.net\r\nSubject: x\r\n\r\nhell
 PATIENCE = 10.0  # seconds after which a test that waits for a reply has failed
 
 
-def cheap_hash(password: str) -> str:
+def cheap_hash(password: str, *, memory: int = 8) -> str:
     """An argon2id hash that costs no time."""
-    made = Argon2id(salt=b"0123456789abcdef", length=32, iterations=1, lanes=1, memory_cost=8)
+    made = Argon2id(salt=b"0123456789abcdef", length=32, iterations=1, lanes=1, memory_cost=memory)
     return made.derive_phc_encoded(password.encode())
 
 

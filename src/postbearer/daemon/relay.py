@@ -124,6 +124,7 @@ class Relay:
         await self.worker.reload(roads, self._rules(plan))
         self.operations = self._operations(accounts)
         self._plan = plan
+        self._logins.use(plan.access)
         for listener, door in zip(self._listeners, plan.doors, strict=True):
             listener.use(self._house(plan, door))
         local = self._local_client(plan)
@@ -150,6 +151,7 @@ class Relay:
 
     async def _begin(self, plan: Plan, accounts: dict[str, Account]) -> None:
         self._plan = plan
+        self._logins = Logins(plan.access, self._clock)
         self._watching = Watching(
             self._assembly, self.spool, lambda: self.worker, self._clock, self._observer
         )
@@ -243,7 +245,7 @@ class Relay:
             offer=door.offer,
             intake=self.intake,
             access=plan.access,
-            logins=Logins(plan.access, self._clock),
+            logins=self._logins,
             pace=self._pace,
             clock=self._clock,
             observer=self._observer,

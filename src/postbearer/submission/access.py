@@ -92,10 +92,27 @@ def is_loopback(address: str) -> bool:
     return address == "" or (parsed is not None and parsed.is_loopback)
 
 
+def is_address(peer: str) -> bool:
+    """Whether `peer` came by TCP: a local user has no address."""
+    return _parse(peer) is not None
+
+
 def is_remote(address: str) -> bool:
     """Whether `address` is one of another machine."""
     parsed = _parse(address)
     return parsed is not None and not parsed.is_loopback
+
+
+def neighbourhood(address: str) -> str:
+    """What limits count as one: an IPv4 address, the /64 that IPv6 addresses are in (RFC 6177 2), or this
+    machine, which has all of 127.0.0.0/8. A name that is no address stands for itself.
+    """
+    parsed = _parse(address)
+    if parsed is None:
+        return address
+    if parsed.is_loopback:
+        return "127.0.0.1"
+    return str(ipaddress.ip_network((parsed, 64), strict=False)) if parsed.version == 6 else str(parsed)
 
 
 @lru_cache(maxsize=1024)

@@ -107,7 +107,7 @@ class ControlServer:
         except (OSError, TimeoutError, asyncio.CancelledError):
             raise
         except Exception as error:
-            self._observer.notice(defect(error, f"control.sock, {request.act}", peer=peer_name(link)))
+            self._observer.notice(defect(error, f"control.sock, {request.act}", peer=peer_name(link.user)))
             await _say(link, _error(PostbearerError("This is a defect in postbearer; the log knows more.")))
         else:
             await _say(link, {"ok": done})

@@ -58,7 +58,7 @@ class Handover:
     async def _serve(self, link: Link) -> None:
         uid = link.user
         bounds = self._house.bounds
-        with self._doors.enter(peer_name(link)) as refusal:
+        with self._doors.enter(peer_name(uid)) as refusal:
             if refusal:
                 answer: Reply | None = compose(421, refusal, enhanced="4.7.0")
             else:

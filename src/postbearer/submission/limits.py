@@ -6,13 +6,15 @@ from collections import Counter, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from enum import Enum
 
 from postbearer.clock import Clock
 from postbearer.engine import Client
 from postbearer.observer import Event, LoginFailed, Observer, TurnedAway, Warned
-from postbearer.submission.access import is_remote
+from postbearer.submission.access import is_address, is_remote, neighbourhood
 
 MANY = "More clients are turned away, or fail to log in, than are told of one by one."
+KEPT = 12  # of so many places one is kept for each kind of client
 _ALL = "*"  # no peer is called so
 
 
@@ -32,6 +34,15 @@ class Bounds:
     error_delay: float = 1.0  # before each reply to a client that makes one error after the other
 
 
+class Kind(Enum):
+    """Of clients, as they connect. None of these can take all places."""
+
+    LOCAL_USER = "by a Unix socket"
+    THIS_MACHINE = "by loopback"
+    NAMED = "from a network that a client is known by"
+    OTHER = "from elsewhere, perhaps to log in"
+
+
 class Doors:
     """Counts who is inside."""
 
@@ -39,32 +50,45 @@ class Doors:
         self._bounds = bounds
         self._porter = porter
         self._inside: Counter[str] = Counter()
-        self._all = 0
+        self._kinds: Counter[Kind] = Counter()
 
     @contextmanager
-    def enter(self, peer: str) -> Iterator[str]:
-        """Be inside while the block runs; yields why not, or ``""``. `peer`: an address, or a local user."""
-        if refusal := self._refusal(peer):
+    def enter(self, peer: str, *, named: bool = False) -> Iterator[str]:
+        """Be inside while the block runs; yields why not, or ``""``.
+
+        `peer`: an address, or a local user. `named`: a client is known by a network that it is in.
+        """
+        place, kind = neighbourhood(peer), _kind(peer, named)
+        if refusal := self._refusal(place, kind):
             if self._porter is not None:
                 self._porter.turned_away(peer, refusal)
             yield refusal
             return
-        self._inside[peer] += 1
-        self._all += 1
+        self._inside[place] += 1
+        self._kinds[kind] += 1
         try:
             yield ""
         finally:
-            self._all -= 1
-            self._inside[peer] -= 1
-            if not self._inside[peer]:
-                del self._inside[peer]
+            self._kinds[kind] -= 1
+            self._inside[place] -= 1
+            if not self._inside[place]:
+                del self._inside[place]
 
-    def _refusal(self, peer: str) -> str:
+    def _refusal(self, place: str, kind: Kind) -> str:
         bounds = self._bounds
-        most = bounds.connections_per_client if is_remote(peer) else bounds.connections_of_this_machine
-        if self._all >= bounds.connections:
+        remote = kind in (Kind.NAMED, Kind.OTHER)
+        most = bounds.connections_per_client if remote else bounds.connections_of_this_machine
+        least = bounds.connections // KEPT
+        kept = sum(max(0, least - self._kinds[each]) for each in Kind if each is not kind)
+        if self._kinds.total() + kept >= bounds.connections:
             return "Too many connections"
-        return "Too many connections from your address" if self._inside[peer] >= most else ""
+        return "Too many connections from your address" if self._inside[place] >= most else ""
+
+
+def _kind(peer: str, named: bool) -> Kind:
+    if is_remote(peer):
+        return Kind.NAMED if named else Kind.OTHER
+    return Kind.THIS_MACHINE if is_address(peer) else Kind.LOCAL_USER
 
 
 class Window:
@@ -87,6 +111,11 @@ class Window:
             self._swept = now
             self._times = {each: times for each, times in self._times.items() if self._recent(times)}
         self._times.setdefault(name, deque()).append(now)
+
+    def take_back(self, name: str) -> None:
+        """The last time of `name` was none."""
+        if self._times.get(name):
+            self._times[name].pop()
 
     def _recent(self, times: deque[float]) -> int:
         since = self._clock.monotonic() - self.SECONDS

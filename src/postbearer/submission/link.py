@@ -14,6 +14,14 @@ HIGH = 256 * 1024  # octets buffered before the client has to wait
 LINGER = 2.0  # seconds that a client has for its last replies once the connection is closed
 
 
+def user_of(end: socket.socket) -> int | None:
+    """The uid of the process at the other end of a Unix socket, where the system tells."""
+    if end.family != getattr(socket, "AF_UNIX", None) or not hasattr(socket, "SO_PEERCRED"):
+        return None
+    credentials = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+    return int(struct.unpack("3i", credentials)[1])
+
+
 class Outbox:
     """What several connections say in one round of the loop, written at its end.
 
@@ -117,14 +125,7 @@ class Link(asyncio.Protocol):
     def user(self) -> int | None:
         """The uid of the process at the other end of a Unix socket, where the system tells."""
         end = self.transport.get_extra_info("socket")
-        if (
-            end is None
-            or end.family != getattr(socket, "AF_UNIX", None)
-            or not hasattr(socket, "SO_PEERCRED")
-        ):
-            return None
-        credentials = end.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
-        return int(struct.unpack("3i", credentials)[1])
+        return None if end is None else user_of(end)
 
     @property
     def waiting(self) -> bool:

@@ -15,8 +15,8 @@ from typing import Any
 from postbearer.errors import ConfigError
 from postbearer.submission.access import is_loopback
 from postbearer.submission.limits import Doors
-from postbearer.submission.link import LINGER, Link, Outbox
-from postbearer.submission.local import unix_socket
+from postbearer.submission.link import LINGER, Link, Outbox, user_of
+from postbearer.submission.local import peer_name, unix_socket
 from postbearer.submission.session import House, SmtpSession
 from postbearer.tasks import Tasks
 from postbearer.wire import compose, render_reply
@@ -112,15 +112,17 @@ class Listener:
                 continue
             # Whose it is counts from here on, so that handshakes are bounded like conversations.
             peer = str(name[0]) if isinstance(name, tuple) else ""
-            self._tasks.start(self._serve(connection, peer), self._what, peer=peer)
+            whose = peer or peer_name(user_of(connection))
+            self._tasks.start(self._serve(connection, peer, whose), self._what, peer=whose)
             await asyncio.sleep(0)  # those who are inside, and may be leaving, go first
 
-    async def _serve(self, connection: socket.socket, peer: str) -> None:
-        with self._doors.enter(peer) as refusal:
+    async def _serve(self, connection: socket.socket, peer: str, whose: str) -> None:
+        house, loop = self._house, asyncio.get_running_loop()
+        named = house.access.by_network(peer, legacy=house.legacy) is not None
+        with self._doors.enter(whose, named=named) as refusal:
             if refusal:
                 self._turn_away(connection, refusal)
                 return
-            house, loop = self._house, asyncio.get_running_loop()
             link = Link(outbox=self._outbox, peer=peer)
             try:
                 await loop.connect_accepted_socket(lambda: link, connection, **_tls(house))

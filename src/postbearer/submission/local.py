@@ -73,9 +73,8 @@ def user_name(uid: int) -> str:
     return name if safe else str(uid)
 
 
-def peer_name(link: Link) -> str:
+def peer_name(uid: int | None) -> str:
     """Whose connection to a Unix socket it is, for the log and for limits; empty where nobody tells."""
-    uid = link.user
     return "" if uid is None else f"uid {uid}"
 
 
@@ -112,7 +111,7 @@ class LocalServer:
         await self._tasks.stop(patience)
 
     def _begin(self, link: Link) -> None:
-        self._tasks.start(self._run(link), self.path.name, peer=peer_name(link))
+        self._tasks.start(self._run(link), self.path.name, peer=peer_name(link.user))
 
     async def _run(self, link: Link) -> None:
         try:

@@ -8,11 +8,14 @@ import hmac
 import re
 import secrets
 from base64 import b64encode
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 
 from postbearer.clock import Clock
 from postbearer.reply import Reply
 from postbearer.secret import Secret
-from postbearer.submission.access import Access, Admission
+from postbearer.submission.access import Access, Admission, neighbourhood
 from postbearer.submission.limits import Window
 from postbearer.wire import compose
 
@@ -56,35 +59,69 @@ def password_fits(password: Secret, phc: str) -> bool:
 
 
 class Logins:
-    """Verifies logins. An unknown name costs as much time as a wrong password."""
+    """Verifies logins. Every failure costs the same work, whoever has that name, if anybody has.
+
+    Hashes may be made with different parameters, and then cost differently. So behind the hash of the name
+    one of each other kind in use is computed too, of a password that nobody knows.
+    """
 
     def __init__(self, access: Access, clock: Clock) -> None:
-        self._access = access
         self._clock = clock
         self._key = secrets.token_bytes(32)
         self._known: dict[bytes, float] = {}
         self._places = asyncio.Semaphore(AT_ONCE)
+        self._turns: dict[str, _Turn] = {}
         self._failures = Window(clock)
-        self._decoy = _like(next(iter(access.hashes), ""))
+        self.use(access)
+
+    def use(self, access: Access) -> None:
+        """Go by other clients; what failed within the last minute stays counted."""
+        self._access = access
+        self._decoys = {kind: _of_kind(kind) for kind in map(_kind, access.hashes) if kind}
 
     async def verify(self, username: str, password: Secret, address: str) -> Admission | Reply:
         """Who this is, or what to tell them."""
         admission = self._access.by_login(username, address)
+        address = neighbourhood(address)
         mark = self._mark(username, password, admission)
         if admission is not None and self._known.get(mark, 0.0) > self._clock.monotonic():
             return admission
         if self._failures.count(address) >= FAILURES:
             return LATER
-        stored = admission.password_hash if admission is not None else self._decoy
-        async with self._places:
-            fits = await asyncio.to_thread(password_fits, password, stored)
+        self._failures.add(address)  # before the wait, or as many would get through as come at once
+        stored = admission.password_hash if admission is not None else ""
+        async with self._turn(address), self._places:
+            fits = await asyncio.to_thread(self._fits, password, stored)
         if admission is None or not fits:
-            self._failures.add(address)
             return WRONG
+        self._failures.take_back(address)
         now = self._clock.monotonic()
         self._known = {each: until for each, until in self._known.items() if until > now}
         self._known[mark] = now + REMEMBER
         return admission
+
+    @asynccontextmanager
+    async def _turn(self, address: str) -> AsyncIterator[None]:
+        """One after the other from each address: many connections are not before all others."""
+        turn = self._turns.setdefault(address, _Turn())
+        turn.wanted += 1
+        try:
+            async with turn.lock:
+                yield
+        finally:
+            turn.wanted -= 1
+            if not turn.wanted:
+                del self._turns[address]
+
+    def _fits(self, password: Secret, stored: str) -> bool:
+        """Whether `password` belongs to the hash `stored`; ``""``: nobody has that name."""
+        kind = _kind(stored)
+        if kind and password_fits(password, stored):
+            return True
+        for other, decoy in self._decoys.items():
+            if other != kind:
+                password_fits(password, decoy)
+        return False
 
     def _mark(self, username: str, password: Secret, admission: Admission | None) -> bytes:
         """What a verified login is remembered by; a changed hash makes it another login."""
@@ -93,10 +130,21 @@ class Logins:
         return hmac.new(self._key, parts, hashlib.sha256).digest()
 
 
-def _like(phc: str) -> str:
-    """A hash that takes as long as `phc`, of a password that nobody knows; ``""`` if there is none."""
+@dataclass(slots=True)
+class _Turn:
+    """Of one address: who verifies now, and how many do or want to."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    wanted: int = 0
+
+
+def _kind(phc: str) -> str:
+    """Algorithm and parameters, which are what a hash costs; ``""`` if it is none."""
     found = _PHC.fullmatch(phc)
-    if found is None:
-        return ""
+    return found[1] if found is not None else ""
+
+
+def _of_kind(kind: str) -> str:
+    """A hash of a password that nobody knows."""
     salt, derived = (b64encode(secrets.token_bytes(n)).decode().rstrip("=") for n in (16, 32))
-    return f"{found[1]}{salt}${derived}"
+    return f"{kind}{salt}${derived}"
