@@ -5,6 +5,7 @@
     PostbearerError
     ├─ UsageError                 the caller asked for something impossible
     │  └─ SenderNotAllowed        the account may not send as that address
+    ├─ NotPermitted               the relay of this machine does not answer this user
     ├─ ConfigError                a key, its place, what to write instead          → operator
     │  └─ ConfigErrors            several at once, each in `problems`
     ├─ ProtocolError
@@ -52,8 +53,11 @@ if TYPE_CHECKING:
 class PostbearerError(Exception):
     """Base of all errors raised on purpose.
 
-    `hint` is the next thing a person can do, in one sentence; it may be empty.
+    `hint` is the next thing a person can do, in one sentence; it may be empty. `configuration` is true when
+    it stays until somebody changes what is set here: a key, a secret, a permission.
     """
+
+    configuration = False
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
@@ -89,8 +93,14 @@ class SenderNotAllowed(UsageError):
     """The account may not send as that address."""
 
 
+class NotPermitted(PostbearerError):
+    """The relay answers its own user and root, and nobody else."""
+
+
 class ConfigError(PostbearerError):
     """The configuration is wrong. `file`, `line` and `key` say where, as far as they are known."""
+
+    configuration = True
 
     def __init__(
         self, message: str, *, key: str = "", file: str = "", line: int | None = None, hint: str = ""
@@ -163,10 +173,17 @@ class ConnectFailed(NetworkError):
 class TlsFailed(NetworkError):
     """TLS is owed and was not offered, did not start, or the certificate does not hold for the host.
 
+    `configuration` is true where trying again does not help: the certificate, or how TLS is meant to begin.
     `plain` is true where the peer answered the handshake with something that is not TLS.
     """
 
     plain = False
+
+    def __init__(
+        self, message: str, *, host: str = "", stage: str = "", hint: str = "", configuration: bool = False
+    ) -> None:
+        super().__init__(message, host=host, stage=stage, hint=hint)
+        self.configuration = configuration
 
 
 class TimedOut(NetworkError):
@@ -261,6 +278,8 @@ class PlugInFailed(CredentialError):
 class SecretError(PostbearerError):
     """A secret reference could not be read. `reference` names it; the value is never shown."""
 
+    configuration = True
+
     def __init__(self, message: str, *, reference: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.reference = reference
@@ -274,6 +293,8 @@ class SecretError(PostbearerError):
 
 class SecretUnavailable(SecretError):
     """The store of a secret gave no answer now; later it may. `retry_after` is in seconds, if it said so."""
+
+    configuration = False
 
     def __init__(
         self, message: str, *, reference: str = "", hint: str = "", retry_after: float | None = None
@@ -302,7 +323,8 @@ class BudgetSpent(PostbearerError):
 class StoreError(PostbearerError):
     """Durable state could not be read or written.
 
-    `configuration` is true when only a person can put it right: the local key is lost.
+    `configuration` is true when only a person can put it right: the local key is lost, a folder may not be
+    written.
     """
 
     def __init__(self, message: str, *, hint: str = "", configuration: bool = False) -> None:
@@ -329,6 +351,16 @@ class LeaseLost(StoreError):
 class SchemaMismatch(StoreError):
     """The data was written by another version."""
 
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message, hint=hint, configuration=True)
+
 
 class OutcomeUnknown(StoreError):
     """A commit failed in a way that leaves its fate open; never simply repeat it."""
+
+
+def is_configuration(error: BaseException) -> bool:
+    """Whether `error` stays until somebody changes what is set here, also where that kept a token away."""
+    if isinstance(error, TokenUnavailable) and isinstance(error.__cause__, NetworkError):
+        return error.__cause__.configuration
+    return isinstance(error, PostbearerError) and error.configuration

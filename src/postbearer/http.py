@@ -281,6 +281,7 @@ class _Call:
                 host=self.host,
                 stage="tls",
                 hint=_WRONG_PORT if trouble == "wrong version number" else _AUTHORITY,
+                configuration=True,
             )
         if isinstance(error, httpx2.ConnectError | httpx2.ProxyError):
             return self._out_of_reach(str(error))

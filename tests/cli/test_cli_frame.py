@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import io
 import json
 import os
@@ -13,28 +14,13 @@ import pytest
 
 from cli.conftest import Home
 from postbearer import __main__ as module
+from postbearer import errors
 from postbearer._version import __version__
-from postbearer.cli import main, output
+from postbearer.cli import exits, main, output
 from postbearer.cli.exits import Exit, exit_code, outcomes_code
 from postbearer.cli.progress import Progress
 from postbearer.cli.root import COMMANDS
-from postbearer.errors import (
-    BudgetSpent,
-    ConfigError,
-    ConnectFailed,
-    CredentialRefused,
-    GrantRefused,
-    LocalProtocolError,
-    MechanismMissing,
-    RemoteProtocolError,
-    SecretError,
-    SecretUnavailable,
-    SenderNotAllowed,
-    StoreFull,
-    TlsFailed,
-    TokenUnavailable,
-    UsageError,
-)
+from postbearer.errors import ConfigError, CredentialRefused
 from postbearer.outcome import Outcome, Receipt, State
 from postbearer.reply import EnhancedStatus, Reply
 
@@ -74,28 +60,49 @@ def test_of_mixed_outcomes_the_first_of_77_69_75_counts(outcomes: tuple[Outcome,
 @pytest.mark.parametrize(
     ("error", "code"),
     [
-        (UsageError("x"), 64),
-        (LocalProtocolError("x"), 65),
-        (TokenUnavailable("x"), 75),
-        (ConnectFailed("x"), 75),
-        (TlsFailed("x"), 75),
-        (RemoteProtocolError("x"), 75),
-        (BudgetSpent("x", retry_at=1), 75),
-        (StoreFull("x"), 75),
-        (GrantRefused("x"), 77),
-        (GrantRefused("x", configuration=True), 78),
-        (CredentialRefused("x"), 77),
-        (MechanismMissing("x"), 77),
-        (SenderNotAllowed("x"), 77),
-        (ConfigError("x"), 78),
-        (SecretError("x"), 78),
-        (SecretUnavailable("x"), 75),
+        (errors.UsageError("x"), 64),
+        (errors.LocalProtocolError("x"), 65),
+        (errors.PostbearerError("x"), 70),
+        (errors.PlugInFailed("x"), 70),
+        (errors.TokenUnavailable("x"), 75),
+        (errors.ConnectFailed("x"), 75),
+        (errors.TlsFailed("x"), 75),
+        (errors.TlsFailed("x", configuration=True), 78),
+        (errors.RemoteProtocolError("x"), 75),
+        (errors.BudgetSpent("x", retry_at=1), 75),
+        (errors.StoreFull("x"), 75),
+        (errors.StoreError("x", configuration=True), 78),
+        (errors.SchemaMismatch("x"), 78),
+        (errors.GrantRefused("x"), 77),
+        (errors.GrantRefused("x", configuration=True), 78),
+        (errors.CredentialRefused("x"), 77),
+        (errors.MechanismMissing("x"), 77),
+        (errors.SenderNotAllowed("x"), 77),
+        (errors.NotPermitted("x"), 77),
+        (errors.ServerRefused("x", reply=Reply(421, (b"",))), 75),
+        (errors.ServerRefused("x", reply=Reply(554, (b"",))), 77),
+        (errors.ConfigError("x"), 78),
+        (errors.SecretError("x"), 78),
+        (errors.SecretUnavailable("x"), 75),
         (ZeroDivisionError(), 70),
         (KeyboardInterrupt(), 130),
     ],
 )
 def test_every_error_has_its_exit_code(error: BaseException, code: int) -> None:
     assert exit_code(error) == code
+
+
+def test_every_public_error_has_a_row_of_its_own() -> None:
+    named = inspect.getmembers(errors, inspect.isclass)
+    known = {kind for _, kind in named if kind.__module__ == errors.__name__}
+    assert known - exits._CODES.keys() == set()
+
+
+def test_a_token_that_a_certificate_keeps_away_is_a_matter_of_configuration() -> None:
+    for certificate, code in ((True, 78), (False, 75)):
+        error = errors.TokenUnavailable("x")
+        error.__cause__ = errors.TlsFailed("y", configuration=certificate)
+        assert exit_code(error) == code
 
 
 def test_the_version_is_told_the_same_on_both_ways(home: Home) -> None:

@@ -29,7 +29,7 @@ def list_(common: Common) -> None:
     """List the accounts: state, waiting messages, token, what runs out next."""
     from postbearer.cli.desk import desk
 
-    found = desk(common).call("accounts.list")
+    found = desk(common, of_accounts=True).call("accounts.list")
     if common.as_json:
         print_json({"accounts": found})
         return
@@ -48,7 +48,7 @@ def show(common: Common, account: str) -> None:
     """Show all that is known about one account."""
     from postbearer.cli.desk import desk
 
-    _show(common, desk(common).call("accounts.show", name=account))
+    _show(common, desk(common, of_accounts=True).call("accounts.show", name=account))
 
 
 @command.command("pause")

@@ -188,6 +188,7 @@ def _exit_code(findings: Iterator[Finding] | list[Finding]) -> Exit:
 
     codes = {
         None: Exit.OK,
+        Failure.DEFECT: Exit.BUG,
         Failure.CONFIGURATION: Exit.CONFIG,
         Failure.REFUSED: Exit.NO_PERMISSION,
         Failure.TRANSIENT: Exit.TRY_AGAIN,

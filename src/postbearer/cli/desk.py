@@ -18,6 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+import click
+
 from postbearer.cli.extras import need_relay
 from postbearer.cli.output import note, warn
 from postbearer.errors import ConfigError, SchemaMismatch, UsageError
@@ -47,17 +49,48 @@ class Desk(Protocol):
     def import_(self, records: Iterable[bytes]) -> int: ...
 
 
-def desk(common: Common, *, changes: bool = False) -> Desk:
-    """The relay if it runs, else its database. Raises `ConfigError` when there is neither.
+def desk(common: Common, *, changes: bool = False, of_accounts: bool = False) -> Desk:
+    """The relay if it runs, else its database, else the relay of this machine.
 
     Unless something `changes`, whoever looks writes nothing: what a start finds is for the relay to tell.
+    What is asked `of_accounts` one's own configuration tells too. Raises `NotPermitted` when the machine's
+    relay does not answer this user; that there is none at all is told by what is asked.
     """
     from postbearer.keeping import StateFolder
     from postbearer.submission import ControlClient
 
     state = StateFolder()
     client: ControlClient | None = ControlClient.find(state)
-    return client if client is not None else Database(*_spool(common, state), changes=changes)
+    if client is None and not _has_own(common, state, of_accounts=of_accounts):
+        client = ControlClient.of_machine()
+    if client is None:
+        return Database(*_spool(common, state), changes=changes)
+    return click.get_current_context().with_resource(client)
+
+
+def running_relay() -> ControlClient | None:
+    """The relay of this user if it runs, else that of the machine; None if neither does.
+
+    Raises `NotPermitted` when the machine's relay does not answer this user.
+    """
+    from postbearer.keeping import StateFolder
+    from postbearer.submission import ControlClient
+
+    client: ControlClient | None = ControlClient.find(StateFolder())
+    return client if client is not None else ControlClient.of_machine()
+
+
+def _has_own(common: Common, state: StateFolder, *, of_accounts: bool) -> bool:
+    """Whether this user has a queue, or the configuration of one, rather than those of the machine."""
+    from postbearer.config import SYSTEM_FILE, find
+
+    try:
+        place = find(common.config, os.environ)
+    except ConfigError:
+        place = ""
+    if Path(state.path, "spool.db").exists() or common.config:
+        return True
+    return place not in ("", SYSTEM_FILE) and (of_accounts or _spool(common, state)[0].exists())
 
 
 class Database:
@@ -115,18 +148,20 @@ class Database:
 
     async def _queue(self, clock: Clock, *, new: bool, bare: bool) -> Spool:
         """The queue, made if it may be `new`, or an empty one in memory where none is needed: `bare`."""
-        from postbearer.store import MemorySpool, SqliteSpool
-
         there = self._path.exists()
         if bare and not there:
             note(f"There is no queue at {self._path}: this is what the configuration tells.", _ELSEWHERE)
+            from postbearer.store import MemorySpool
+
             return MemorySpool(clock)
-        need_relay()
         if not new and not there:
             raise ConfigError(
                 f"No relay runs, and there is no queue at {self._path}.",
                 hint=f"Start one by: postbearer serve. {_ELSEWHERE}",
             )
+        need_relay()
+        from postbearer.store import SqliteSpool
+
         # Whoever only looks need not care whether the disk survives: `serve` does.
         spool = SqliteSpool(self._path, clock=clock, allow_ephemeral=True)
         found = await self._open(spool)

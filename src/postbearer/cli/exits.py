@@ -6,24 +6,8 @@ from collections.abc import Iterable
 from enum import IntEnum
 from errno import EDQUOT, EIO, ENOSPC
 
-from postbearer.errors import (
-    BudgetSpent,
-    ConfigError,
-    CredentialError,
-    GrantRefused,
-    LocalProtocolError,
-    NetworkError,
-    PlugInFailed,
-    PostbearerError,
-    ProtocolError,
-    Rejected,
-    SecretError,
-    SecretUnavailable,
-    SenderNotAllowed,
-    StoreError,
-    TokenUnavailable,
-    UsageError,
-)
+from postbearer import errors
+from postbearer.errors import UsageError
 from postbearer.outcome import Outcome, Receipt, State
 from postbearer.reply import Reply
 
@@ -58,43 +42,63 @@ class CannotCreate(UsageError):
     """A file that was named is there already, or cannot be made."""
 
 
-_BY_KIND: tuple[tuple[type[PostbearerError], Exit], ...] = (  # the first that fits
-    (ConfigError, Exit.CONFIG),
-    (SecretUnavailable, Exit.TRY_AGAIN),
-    (SecretError, Exit.CONFIG),
-    (SenderNotAllowed, Exit.NO_PERMISSION),
-    (UnusableMessage, Exit.DATA),
-    (Unreadable, Exit.NO_INPUT),
-    (CannotCreate, Exit.CANNOT_CREATE),
-    (UsageError, Exit.USAGE),
-    (LocalProtocolError, Exit.DATA),
-    (TokenUnavailable, Exit.TRY_AGAIN),
-    (PlugInFailed, Exit.BUG),
-    (CredentialError, Exit.NO_PERMISSION),
-    (NetworkError, Exit.TRY_AGAIN),
-    (ProtocolError, Exit.TRY_AGAIN),
-    (BudgetSpent, Exit.TRY_AGAIN),
-    (StoreError, Exit.TRY_AGAIN),
-)
+# Each error there is; one that is not here ends as what it is derived from.
+_CODES: dict[type[BaseException], Exit] = {
+    KeyboardInterrupt: Exit.INTERRUPTED,
+    BrokenPipeError: Exit.BROKEN_PIPE,
+    UnusableMessage: Exit.DATA,
+    Unreadable: Exit.NO_INPUT,
+    CannotCreate: Exit.CANNOT_CREATE,
+    errors.PostbearerError: Exit.BUG,
+    errors.UsageError: Exit.USAGE,
+    errors.KeyReused: Exit.USAGE,
+    errors.SenderNotAllowed: Exit.NO_PERMISSION,
+    errors.NotPermitted: Exit.NO_PERMISSION,
+    errors.ConfigError: Exit.CONFIG,
+    errors.ConfigErrors: Exit.CONFIG,
+    errors.ProtocolError: Exit.TRY_AGAIN,
+    errors.LocalProtocolError: Exit.DATA,
+    errors.RemoteProtocolError: Exit.TRY_AGAIN,
+    errors.NetworkError: Exit.TRY_AGAIN,
+    errors.ConnectFailed: Exit.TRY_AGAIN,
+    errors.TlsFailed: Exit.TRY_AGAIN,
+    errors.TimedOut: Exit.TRY_AGAIN,
+    errors.Disconnected: Exit.TRY_AGAIN,
+    errors.ServerRefused: Exit.TRY_AGAIN,
+    errors.CredentialError: Exit.NO_PERMISSION,
+    errors.TokenUnavailable: Exit.TRY_AGAIN,
+    errors.GrantRefused: Exit.NO_PERMISSION,
+    errors.CredentialRefused: Exit.NO_PERMISSION,
+    errors.MechanismMissing: Exit.NO_PERMISSION,
+    errors.PlugInFailed: Exit.BUG,
+    errors.SecretError: Exit.CONFIG,
+    errors.SecretUnavailable: Exit.TRY_AGAIN,
+    errors.Rejected: Exit.UNAVAILABLE,  # but for what its outcomes say
+    errors.BudgetSpent: Exit.TRY_AGAIN,
+    errors.StoreError: Exit.TRY_AGAIN,
+    errors.StoreFull: Exit.TRY_AGAIN,
+    errors.AlreadyAccepted: Exit.TRY_AGAIN,
+    errors.LeaseLost: Exit.TRY_AGAIN,
+    errors.SchemaMismatch: Exit.CONFIG,
+    errors.OutcomeUnknown: Exit.TRY_AGAIN,
+}
 _AUTHENTICATION = (530, 534, 535, 538)  # RFC 4954 6
 _SENDER = ((5, 2, 252), (5, 7, 60))  # SendAsDenied, as Exchange says it
 
 
 def exit_code(error: BaseException) -> Exit:
-    """The exit code for an error."""
+    """The exit code for an error, whichever command meets it."""
     match error:
-        case Rejected():
+        case errors.Rejected():
             return outcomes_code(error.receipt.outcomes)
-        case GrantRefused(configuration=True) | StoreError(configuration=True):
+        case errors.ServerRefused(reply=Reply(code=code)) if code >= 500:
+            return Exit.NO_PERMISSION
+        case _ if errors.is_configuration(error):
             return Exit.CONFIG
-        case KeyboardInterrupt():
-            return Exit.INTERRUPTED
-        case BrokenPipeError():
-            return Exit.BROKEN_PIPE
         case OSError() if error.filename is not None or error.errno in (ENOSPC, EIO, EDQUOT):
             return Exit.IO  # a file or a full disk; any other is a defect of ours
         case _:
-            return next((code for kind, code in _BY_KIND if isinstance(error, kind)), Exit.BUG)
+            return next((_CODES[kind] for kind in type(error).__mro__ if kind in _CODES), Exit.BUG)
 
 
 def receipt_code(receipt: Receipt) -> Exit:

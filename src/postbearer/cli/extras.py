@@ -9,10 +9,14 @@ from postbearer.errors import UsageError
 _NEEDED = ("starlette", "uvicorn", "jinja2", "trustme", "joserfc")
 
 
+class NotInstalled(UsageError):
+    """An extra is missing; the hint says how to install it."""
+
+
 def need_sandbox() -> None:
     """Raise `UsageError` naming what to install, if the sandbox cannot run."""
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
-        raise UsageError(
+        raise NotInstalled(
             f"The sandbox needs {', '.join(missing)}.", hint="Install it: pip install 'postbearer[sandbox]'"
         )
 
@@ -20,10 +24,10 @@ def need_sandbox() -> None:
 def need_relay() -> None:
     """Raise `UsageError` naming what to install, if the relay cannot run."""
     if find_spec("apsw") is None:
-        raise UsageError("The relay needs apsw.", hint="Install it: pip install 'postbearer[relay]'")
+        raise NotInstalled("The relay needs apsw.", hint="Install it: pip install 'postbearer[relay]'")
 
 
 def need_yaml() -> None:
     """Raise `UsageError` naming what to install, if YAML files cannot be read."""
     if find_spec("yaml") is None:
-        raise UsageError("This format needs PyYAML.", hint="Install it: pip install 'postbearer[import]'")
+        raise NotInstalled("This format needs PyYAML.", hint="Install it: pip install 'postbearer[import]'")

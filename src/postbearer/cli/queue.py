@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from postbearer.cli.exits import CannotCreate, UnusableMessage
+from postbearer.cli.extras import NotInstalled
 from postbearer.cli.groups import Listing
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json, printable, warn
@@ -278,6 +279,8 @@ def import_(common: Common, file: str) -> None:
     with opened(file) as given:
         try:
             count = asked.import_(given)
+        except NotInstalled:
+            raise
         except UsageError as error:  # what stands in the file, and not the command line
             hint = error.hint or "Give it what `postbearer queue export` wrote."
             raise UnusableMessage(error.message, hint=hint) from None

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from postbearer.config.schema import AccountSettings as AccountSettings
     from postbearer.config.schema import LimitSettings as LimitSettings
     from postbearer.config.schema import Settings as Settings
+    from postbearer.config.search import SYSTEM_FILE as SYSTEM_FILE
     from postbearer.config.search import candidates as candidates
     from postbearer.config.search import find as find
     from postbearer.config.search import read as read
@@ -51,7 +52,7 @@ _EXPORTS = {
         "WebhookSettings",
     ],
     "schema": ["AccountSettings", "LimitSettings", "Settings"],
-    "search": ["candidates", "find", "read"],
+    "search": ["SYSTEM_FILE", "candidates", "find", "read"],
     "units": ["parse_duration", "parse_size"],
     "values": ["SCHEMES", "network"],
     "writing": ["write_new"],

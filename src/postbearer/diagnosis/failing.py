@@ -9,20 +9,18 @@ from postbearer.diagnosis.commands import Ids, commands_for
 from postbearer.diagnosis.finding import Failure, Finding, Step
 from postbearer.errors import (
     BudgetSpent,
-    ConfigError,
     CredentialError,
     GrantRefused,
     NetworkError,
     PlugInFailed,
     PostbearerError,
-    ProtocolError,
     Rejected,
-    SecretError,
     SecretUnavailable,
     ServerRefused,
     StoreError,
     TokenUnavailable,
     UsageError,
+    is_configuration,
 )
 from postbearer.oauth import PersonGrant
 from postbearer.providers import Preset, Who
@@ -83,19 +81,23 @@ def _is_elsewhere(error: TokenUnavailable) -> bool:
 
 
 def _kind(error: PostbearerError, verdict: Verdict) -> Failure:
-    if isinstance(error, StoreError) and error.configuration:
+    if is_configuration(error):
         return Failure.CONFIGURATION
+    if isinstance(error, PlugInFailed):
+        return Failure.DEFECT
     if isinstance(error, TokenUnavailable | SecretUnavailable | BudgetSpent | StoreError):
         return Failure.TRANSIENT
-    if isinstance(error, ConfigError | PlugInFailed | SecretError | UsageError):
+    if isinstance(error, UsageError):
         return Failure.CONFIGURATION
     if isinstance(error, GrantRefused):
-        return Failure.CONFIGURATION if error.configuration or verdict.configuration else Failure.REFUSED
-    lasting = verdict.klass in (Klass.HOLD, Klass.PERMANENT)
-    if isinstance(error, CredentialError | Rejected | ServerRefused):
-        return Failure.REFUSED if lasting or isinstance(error, CredentialError) else Failure.TRANSIENT
-    if isinstance(error, NetworkError | ProtocolError):
-        return Failure.CONFIGURATION if lasting or verdict.configuration else Failure.TRANSIENT
+        return Failure.CONFIGURATION if verdict.configuration else Failure.REFUSED
+    if isinstance(error, CredentialError):
+        return Failure.REFUSED
+    if isinstance(error, ServerRefused):
+        return Failure.REFUSED if error.reply is not None and error.reply.code >= 500 else Failure.TRANSIENT
+    if isinstance(error, Rejected):
+        lasting = verdict.klass in (Klass.HOLD, Klass.PERMANENT)
+        return Failure.REFUSED if lasting else Failure.TRANSIENT
     return Failure.TRANSIENT
 
 

@@ -28,6 +28,7 @@ class Step(StrEnum):
 class Failure(StrEnum):
     """What kind of failure it was, the gravest first."""
 
+    DEFECT = "defect"  # of another package's grant or store
     CONFIGURATION = "configuration"  # what is set here, or asked for, is wrong
     REFUSED = "refused"  # the other side does not want us
     TRANSIENT = "transient"  # trying again may be enough

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from postbearer.keeping.command import run_program as run_program
     from postbearer.keeping.files import read_private as read_private
     from postbearer.keeping.files import sync_folder as sync_folder
+    from postbearer.keeping.files import trouble as trouble
     from postbearer.keeping.files import whole_file as whole_file
     from postbearer.keeping.files import write_private as write_private
     from postbearer.keeping.folder import SYSTEM_FOLDER as SYSTEM_FOLDER
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "cached": ["CachedSecret"],
     "command": ["quoted", "run_program"],
-    "files": ["read_private", "sync_folder", "whole_file", "write_private"],
+    "files": ["read_private", "sync_folder", "trouble", "whole_file", "write_private"],
     "folder": ["SYSTEM_FOLDER", "StateFolder", "chosen_folder", "default_state_folder"],
     "key": ["KeyFile", "rotate_key"],
     "lock": ["FileLock"],

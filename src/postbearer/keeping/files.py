@@ -104,6 +104,7 @@ def trouble(error: OSError, path: str, verb: str) -> StoreError:
     """`error` as what it means: no room, or a file that cannot be `verb`."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return StoreFull(f"No room to write {path}.", hint="Free some disk space.")
-    denied = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
-    hint = "Correct its permissions, or name another state folder by POSTBEARER_STATE." if denied else ""
-    return StoreError(f"{path} cannot be {verb}: {error.strerror}.", hint=hint)
+    # Neither a permission nor a path gets better by itself; a failing disk may, and so may a crowd of files.
+    passes = error.errno in (errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN, errno.EINTR)
+    hint = "" if passes else "Correct its permissions, or name another state folder by POSTBEARER_STATE."
+    return StoreError(f"{path} cannot be {verb}: {error.strerror}.", hint=hint, configuration=not passes)

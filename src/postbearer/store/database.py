@@ -202,7 +202,9 @@ def trouble(error: apsw.Error | OSError, path: Path) -> StoreError:
             return StoreError(f"{path} is locked by another program.", hint="Let it finish, or stop it.")
         case apsw.ReadOnlyError() | apsw.CantOpenError():
             return StoreError(
-                f"{path} cannot be opened for writing: {error}.", hint="Correct its permissions."
+                f"{path} cannot be opened for writing: {error}.",
+                hint=f"Correct the permissions of it, and of {path}-wal and {path}-shm beside it.",
+                configuration=True,
             )
         case _:
             return StoreError(f"{path} cannot be used: {error}.")

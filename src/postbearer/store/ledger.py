@@ -13,7 +13,7 @@ from typing import NamedTuple, Protocol
 
 from postbearer.clock import Clock
 from postbearer.errors import StoreError
-from postbearer.keeping import FileLock
+from postbearer.keeping import FileLock, trouble
 
 KEEP = 2 * 86_400.0  # seconds a charge can still matter: a day, and a clock that was set back by as much
 COMPACT = 4096  # rows beyond which the old ones are dropped from the file
@@ -72,7 +72,7 @@ class FileLedger:
         try:
             path.parent.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
-            raise StoreError(f"{path.parent} cannot be made: {error.strerror}.") from error
+            raise trouble(error, str(path.parent), "made") from error
         self._lock = FileLock(f"{path}.lock", clock=clock)
 
     async def charge(self, recipients: int, decide: Decide) -> float | None:

@@ -34,18 +34,22 @@ def examine(path: Path, *, allow_ephemeral: bool) -> list[str]:
     folder = path.parent
     if not folder.is_dir():
         raise StoreError(
-            f"There is no folder {folder} for the spool.", hint=f"Create it: install -d -m 700 {folder}"
+            f"There is no folder {folder} for the spool.",
+            hint=f"Create it: install -d -m 700 {folder}",
+            configuration=True,
         )
     kind = file_system(folder)
     if DISTANT.fullmatch(kind):
         raise StoreError(
             f"{folder} is on {kind}, where a write that is reported as safe may not be.",
             hint="Put the spool on a local disk.",
+            configuration=True,
         )
     if kind in EPHEMERAL and not allow_ephemeral:
         raise StoreError(
             f"{folder} is on {kind}: the next start of the machine or container loses the queue.",
             hint="Put the spool on a disk or a volume, or set allow-ephemeral = true.",
+            configuration=True,
         )
     if path.exists():
         _refuse_strangers(path)
@@ -60,9 +64,12 @@ def _refuse_strangers(path: Path) -> None:
         raise StoreError(
             f"{path} belongs to user {found.st_uid}, and this is user {os.geteuid()}.",
             hint="Run the relay as the user who owns its spool.",
+            configuration=True,
         )
     if found.st_mode & 0o077:
-        raise StoreError(f"{path} can be used by other users.", hint=f"Correct it: chmod 600 {path}")
+        raise StoreError(
+            f"{path} can be used by other users.", hint=f"Correct it: chmod 600 {path}", configuration=True
+        )
 
 
 def file_system(folder: Path) -> str:

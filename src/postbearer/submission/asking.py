@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Self
 
 from postbearer.errors import (
@@ -13,6 +15,7 @@ from postbearer.errors import (
     CredentialError,
     GrantRefused,
     LeaseLost,
+    NotPermitted,
     PlugInFailed,
     PostbearerError,
     SecretError,
@@ -23,13 +26,14 @@ from postbearer.errors import (
     UsageError,
 )
 from postbearer.keeping import StateFolder
-from postbearer.submission.local import socket_places
+from postbearer.submission.local import machine_places, socket_places, user_name
 
+NAME = "control.sock"
 _PATIENCE = 300.0  # seconds for an answer
 _KINDS: Mapping[str, type[PostbearerError]] = {
     kind.__name__: kind
     for kind in (
-        *(UsageError, ConfigError, StoreError, StoreFull, LeaseLost),
+        *(UsageError, NotPermitted, ConfigError, StoreError, StoreFull, LeaseLost),
         *(TokenUnavailable, GrantRefused, PlugInFailed, CredentialError),  # of a token that was asked for
         *(SecretError, SecretUnavailable),
     )
@@ -47,18 +51,30 @@ class ControlClient:
     def find(cls, state: StateFolder, environ: Mapping[str, str] | None = None) -> ControlClient | None:
         """A connection to the relay of this state folder; None when none runs.
 
-        Raises `ConfigError` when the relay is another user's.
+        Raises `NotPermitted` when the relay is another user's.
         """
-        for path in socket_places("control.sock", state, environ):
+        return cls._first(socket_places(NAME, state, environ))
+
+    @classmethod
+    def of_machine(cls, environ: Mapping[str, str] | None = None) -> ControlClient | None:
+        """A connection to the relay of this machine, where the environment names no other; None without one.
+
+        Raises `NotPermitted` when it does not answer this user.
+        """
+        return cls._first(machine_places(NAME, environ))
+
+    @classmethod
+    def _first(cls, places: Iterable[Path]) -> ControlClient | None:
+        for path in places:
             connection = socket.socket(socket.AF_UNIX)
             connection.settimeout(_PATIENCE)
             try:
                 connection.connect(str(path))
             except PermissionError:
                 connection.close()
-                raise ConfigError(
-                    f"The relay behind {path} belongs to another user.",
-                    hint="Run this as that user or as root.",
+                raise NotPermitted(
+                    f"The relay behind {path} answers its own user and root only.",
+                    hint=f"Run this as root, by sudo for example{_owner(path)}.",
                 ) from None
             except OSError:
                 connection.close()
@@ -116,6 +132,15 @@ def _raised(told: Mapping[str, Any]) -> PostbearerError:
     for name in vars(error).keys() & told.keys():
         setattr(error, name, told[name])
     return error
+
+
+def _owner(path: Path) -> str:
+    """Who else may ask, as far as that can be seen from here."""
+    try:
+        owner = os.stat(path).st_uid
+    except OSError:
+        return ""
+    return f", or as {user_name(owner)}" if owner else ""
 
 
 def _gone() -> StoreError:

@@ -19,7 +19,7 @@ from msgspec import DecodeError, Struct, ValidationError
 from msgspec.json import decode, encode
 
 from postbearer.clock import Clock
-from postbearer.errors import PostbearerError, UsageError
+from postbearer.errors import NotPermitted, PostbearerError, UsageError
 from postbearer.observer import Observer
 from postbearer.operations import Operations
 from postbearer.submission.acts import ACTS, EXPORT, IMPORT, perform
@@ -71,7 +71,7 @@ class ControlServer:
 
     async def _serve(self, link: Link) -> None:
         if link.user not in (None, 0, os.geteuid()):  # None: the system does not tell; the mode decides
-            await _say(link, _error(UsageError("Only the relay's own user and root may do this.")))
+            await _say(link, _error(NotPermitted("Only the relay's own user and root may do this.")))
             return
         if self._busy >= AT_ONCE:
             await _say(link, _error(UsageError("Too many others ask the relay now; try again.")))

@@ -32,6 +32,17 @@ def socket_places(name: str, state: StateFolder, environ: Mapping[str, str] | No
     return [folder / name for folder in dict.fromkeys(folders)]
 
 
+def machine_places(name: str, environ: Mapping[str, str] | None = None) -> list[Path]:
+    """Where to look for the socket `name` of the machine's relay, for those who have no relay of their own.
+
+    Nowhere, if the environment names a state folder: then that one is meant, and no other.
+    """
+    environ = os.environ if environ is None else environ
+    if environ.get("POSTBEARER_STATE") or environ.get("STATE_DIRECTORY"):
+        return []
+    return [Path(folder, name) for folder in (SYSTEM_RUNTIME, SYSTEM_FOLDER)]
+
+
 def unix_socket(path: str | os.PathLike[str], mode: int | None = None) -> socket.socket:
     """Listen on a path; a socket that nobody answers any more is replaced, anything else is not.
 

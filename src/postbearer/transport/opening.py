@@ -106,6 +106,7 @@ class Opener:
                 host=str(server),
                 stage="tls",
                 hint='On port 465 use tls = "implicit"; else something on the way may be removing it.',
+                configuration=True,
             )
         reply = await talk.ask(StartTls())
         if not reply.positive:

@@ -112,10 +112,14 @@ def tls_failure(error: Exception, peer: str, name: str) -> TlsFailed:
             host=peer,
             stage="tls",
             hint=_CERTIFICATE_HINTS.get(error.verify_code, ""),
+            configuration=True,
         )
     reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or str(error)
     hint = _HANDSHAKE_HINTS.get(str(reason), "")
     said = str(reason or "the connection was closed").replace("_", " ").lower()
-    failed = TlsFailed(f"{peer}: no TLS: {said}.", host=peer, stage="tls", hint=hint)
-    failed.plain = str(reason) in _PLAIN
+    plain = str(reason) in _PLAIN
+    failed = TlsFailed(
+        f"{peer}: no TLS: {said}.", host=peer, stage="tls", hint=hint, configuration=plain or bool(hint)
+    )
+    failed.plain = plain
     return failed

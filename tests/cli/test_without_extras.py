@@ -1,0 +1,126 @@
+"""Every command runs once where no extra is installed, and names the extra that it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from pathlib import Path
+
+import click
+import pytest
+
+from cli.conftest import Home
+from postbearer.cli.root import COMMANDS
+from support.configuration import COMPLETE
+
+EXTRAS = (
+    *("apsw", "uvloop", "botocore", "keyring", "django", "aiosmtplib", "starlette", "uvicorn", "jinja2"),
+    *("trustme", "joserfc", "yaml"),
+)
+RELAY, SANDBOX = "pip install 'postbearer[relay]'", "pip install 'postbearer[sandbox]'"
+IMPORT = "pip install 'postbearer[import]'"
+MSMTP = "account a\nhost m.example.org\nfrom a@example.org\nauth oauthbearer\npasswordeval cat /run/token\n"
+NEW = "--provider smtp --server m.example.org:587 --address n@example.org --grant static --token env:T"
+
+# Command → what is typed behind it, its exit code where that is known, and what it says.
+TYPED: dict[str, tuple[str, int, str]] = {
+    "accounts list": ("", 0, "alerts"),
+    "accounts show": ("alerts", 0, "ready"),
+    "accounts pause": ("alerts", 64, RELAY),
+    "accounts resume": ("alerts", 64, RELAY),
+    "check": ("alerts", 78, "ALERTS_SECRET"),
+    "config get": ("accounts.alerts.address", 0, "alerts@example.org"),
+    "config schema": ("", 0, "properties"),
+    "config set": ("accounts.alerts.timeout 30s", 0, "is set"),
+    "config show": ("", 0, "alerts@example.org"),
+    "config unset": ("accounts.alerts.timeout", 0, "is gone"),
+    "config validate": ("", 0, "is right"),
+    "demo": ("", 64, SANDBOX),
+    "import dsconfig": ("given", 78, "given"),
+    "import emailproxy": ("given", 78, "given"),
+    "import msmtp": ("msmtprc", 0, "[accounts.a]"),
+    "import properties": ("given", 78, "given"),
+    "import sasl-xoauth2": ("given", 78, "given"),
+    "import smtp2graph": ("given", 64, IMPORT),
+    "init": (f"--non-interactive --name new {NEW}", 0, "new is there"),
+    "login": ("alerts", 78, "Nobody signs in"),
+    "providers": ("microsoft", 0, "Microsoft"),
+    "queue cancel": ("m1", 64, RELAY),
+    "queue export": ("", 64, RELAY),
+    "queue hold": ("m1", 64, RELAY),
+    "queue import": ("given", 64, RELAY),
+    "queue list": ("", 64, RELAY),
+    "queue release": ("m1", 64, RELAY),
+    "queue retry": ("m1", 64, RELAY),
+    "queue show": ("m1", 64, RELAY),
+    "queue stats": ("", 64, RELAY),
+    "sandbox": ("", 64, SANDBOX),
+    "secret hash-password": ("", 0, "$argon2id$"),
+    "secret rotate-key": ("", 0, ""),
+    "secret seal": ("", 0, "sealed:"),
+    "secret test": ("env:HOME", 0, ""),
+    "send": ("--to you@example.org --text x", 75, "127.0.0.1:9"),
+    "sendmail": ("you@example.org", 75, "127.0.0.1:9"),
+    "serve": ("", 64, RELAY),
+    "token": ("alerts", 78, "ALERTS_SECRET"),
+}
+
+
+def leaves() -> Iterator[str]:
+    for name, (module, _) in COMMANDS.items():
+        command = import_module(f"postbearer.cli.{module}").command
+        if isinstance(command, click.Group):
+            yield from (f"{name} {each}" for each in command.commands)
+        else:
+            yield name
+
+
+@pytest.fixture
+def plain(home: Home, tmp_path: Path) -> Home:
+    """A home where no package of an extra can be imported."""
+    home.write(COMPLETE.replace("mail.example.org:587", "127.0.0.1:9"))
+    folder = tmp_path / "blocked"
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(f"import sys\nsys.modules.update(dict.fromkeys({EXTRAS!r}))\n")
+    paths = [str(folder), *filter(None, [home.environ.get("PYTHONPATH", "")])]
+    home.environ["PYTHONPATH"] = ":".join(paths)
+    (tmp_path / "given").write_text("nothing of the kind\n")
+    (tmp_path / "msmtprc").write_text(MSMTP)
+    return home
+
+
+def test_every_command_is_typed_here() -> None:
+    assert sorted(TYPED) == sorted(leaves())
+
+
+@pytest.mark.parametrize("name", TYPED)
+@pytest.mark.parametrize("queue", [False, True], ids=["", "with a queue"])
+def test_a_command_runs_without_extras_or_names_the_one_it_needs(plain: Home, name: str, queue: bool) -> None:
+    typed, code, says = TYPED[name]
+    if queue and not name.startswith(("queue", "accounts")):
+        pytest.skip("it does not look at the queue")
+    if queue:
+        (plain.folder / "state").mkdir(mode=0o700)
+        (plain.folder / "state" / "spool.db").touch(0o600)
+        code, says = 64, RELAY
+    elif says is RELAY and name != "serve":
+        code, says = 78, "there is no queue"  # and the extra would not help
+    if name == "queue import":  # which makes the queue
+        code, says = 64, RELAY
+    if name == "config unset":
+        assert plain.run("config", "set", "accounts.alerts.timeout", "30s").code == 0
+    ran = plain.run(*name.split(), *typed.split(), stdin=b"secret\n")
+    assert "defect" not in ran.err
+    assert "Traceback" not in ran.err
+    assert (ran.code, says in ran.out + ran.err) == (code, True), ran
+
+
+@pytest.mark.parametrize("words", [("queue",), ("accounts",), ("sendmail", "-bp"), ("sendmail", "-q")])
+@pytest.mark.parametrize("configured", [True, False])
+def test_the_queue_is_asked_for_in_every_way(plain: Home, words: tuple[str, ...], configured: bool) -> None:
+    if not configured:
+        plain.config.unlink()
+    ran = plain.run(*words)
+    assert ran.code == (0 if words == ("accounts",) and configured else 78)
+    assert "no queue" in ran.err
+    assert "defect" not in ran.err
