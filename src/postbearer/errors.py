@@ -4,6 +4,7 @@
 
     PostbearerError
     ├─ UsageError                 the caller asked for something impossible
+    │  ├─ KeyReused               an idempotency key stands for another message already
     │  └─ SenderNotAllowed        the account may not send as that address
     ├─ NotPermitted               the relay of this machine does not answer this user
     ├─ ConfigError                a key, its place, what to write instead          → operator
@@ -71,6 +72,14 @@ class PostbearerError(Exception):
     def told(self) -> str:
         """What happened and where, without what to do next."""
         return self.message
+
+    @property
+    def name(self) -> str:
+        """What this error is called in text and JSON: its class, or the nearest one in the tree above.
+
+        Some parts of postbearer tell cases apart by classes of their own; nobody outside need know them.
+        """
+        return next(kind.__name__ for kind in type(self).__mro__ if kind.__module__ == __name__)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Without the constructor, whose keywords `args` lacks: worker processes hand errors over pickled."""

@@ -55,6 +55,16 @@ async def test_what_was_accepted_is_sent_at_once() -> None:
         assert (ended.id, ended.queue_id, ended.server) == (message, "Q1", "mail.example.org:587")
 
 
+async def test_how_long_an_attempt_took_is_told() -> None:
+    async with relaying() as relay:
+        provider = relay.providers["alerts"]
+        provider.connecting, provider.delay = 1.5, 0.75
+        await relay.submit()
+        await relay.pass_time(10)
+        (ended,) = relay.said(DeliveryEnded)
+        assert ended.seconds == 2.25
+
+
 async def test_an_account_that_is_free_need_not_be_asked_for_its_turn() -> None:
     async with relaying() as relay:
         await relay.settle()

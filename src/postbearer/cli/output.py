@@ -70,7 +70,7 @@ def report(error: BaseException, *, as_json: bool, debug: bool = False) -> Exit:
 def describe(error: BaseException) -> dict[str, Any]:
     """An error as JSON."""
     told: dict[str, Any] = {
-        "type": type(error).__name__,
+        "type": error.name if isinstance(error, PostbearerError) else type(error).__name__,
         "message": getattr(error, "message", str(error)),
         "hint": getattr(error, "hint", ""),
         "exit": int(exit_code(error)),

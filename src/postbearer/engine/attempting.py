@@ -86,8 +86,11 @@ class Attempting:
         refused_here = not home and not ending.server and any(f.status is Status.FAILED for f in ending.fates)
         return _keep_for_home(ending, now) if refused_here else ending
 
-    async def settle(self, claimed: Claimed, way: Outlet, ending: Ending) -> bool:
-        """Write down the end, and say so; whether something may be left to send."""
+    async def settle(self, claimed: Claimed, way: Outlet, ending: Ending, took: float) -> bool:
+        """Write down the end, and say so; whether something may be left to send.
+
+        `took` is how long the attempt did, in seconds.
+        """
         now = self._clock.now()
         report = self.report(claimed, way, ending, now)
         settlement = Settlement(
@@ -103,7 +106,7 @@ class Attempting:
         )
         written = await self._written(claimed, ending, settlement, report)
         if written:
-            self._tell(claimed, way, ending, report)
+            self._tell(claimed, way, ending, report, took)
         return not written or ending.due is not None or report is not None
 
     async def _written(
@@ -163,7 +166,9 @@ class Attempting:
         for block in report.blocks():
             await content.write(block)
 
-    def _tell(self, claimed: Claimed, way: Outlet, ending: Ending, report: DeliveryReport | None) -> None:
+    def _tell(
+        self, claimed: Claimed, way: Outlet, ending: Ending, report: DeliveryReport | None, took: float
+    ) -> None:
         if ending.unknown:
             self._duplicate(claimed, "DUP-REPLY")
         deferred = any(fate.status is Status.DEFERRED for fate in ending.fates)
@@ -184,6 +189,7 @@ class Attempting:
                 ),
                 server=ending.server,
                 queue_id=ending.queue_id,
+                seconds=took,
                 due=ending.due if deferred else None,
                 counted=ending.counted,
                 error=ending.error,

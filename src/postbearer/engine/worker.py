@@ -332,9 +332,12 @@ class Worker:
 
     async def _work(self, claimed: Claimed, way: Outlet, probed: Pause | None, ending: Ending | None) -> None:
         """One attempt, unless its `ending` is known already; `probed` is the pause it may end."""
+        began = self._clock.monotonic()
+        took = 0.0
         try:
             known = ending
             ending = known or await self._attempting.run(claimed, way)
+            took = self._clock.monotonic() - began
             self._marking.add(asyncio.current_task())
             if known is None:
                 try:
@@ -349,7 +352,7 @@ class Worker:
                 self.wake()  # the next may be claimed while this one is marked
         more = True
         try:
-            more = await self._attempting.settle(claimed, way, ending)
+            more = await self._attempting.settle(claimed, way, ending, took)
         finally:
             self._last_end = self._clock.now()
             if self._retire_at == math.inf or more:

@@ -140,4 +140,4 @@ async def _say(link: Link, answer: dict[str, Any]) -> None:
 
 def _error(error: PostbearerError) -> dict[str, Any]:
     known = {name: value for name in TOLD if (value := getattr(error, name, None))}
-    return {"error": {"type": type(error).__name__, "message": error.message, "hint": error.hint, **known}}
+    return {"error": {"type": error.name, "message": error.message, "hint": error.hint, **known}}
