@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
+
+TEXT = 1000  # characters of a reply that are shown, logged or stored
+KEPT = 4096  # octets of a reply that are kept to be understood …
+LINES = 64  # … and lines
 
 
 class EnhancedStatus(NamedTuple):
@@ -57,8 +61,27 @@ class Reply:
 
     @property
     def text(self) -> str:
-        """All lines as one printable string: invalid UTF-8 and control characters escaped."""
-        return " ".join(printable(line) for line in self.lines).strip()
+        """All lines as one printable string of at most `TEXT` characters.
+
+        Invalid UTF-8 and control characters are escaped. A server may say a MiB to each of a thousand
+        recipients: what becomes text goes to the log and to the queue, for each of them.
+        """
+        short = self.short
+        return cut(" ".join(printable(line) for line in short.lines).strip(), more=short is not self)
+
+    @property
+    def short(self) -> Reply:
+        """The reply with no more of its lines than is kept; itself if that is all."""
+        lines, left = self.lines, KEPT
+        if len(lines) <= LINES and sum(map(len, lines)) <= left:
+            return self
+        kept = []
+        for line in lines[:LINES]:
+            kept.append(line[:left])
+            left -= len(line)
+            if left <= 0:
+                break
+        return replace(self, lines=tuple(kept))
 
     @property
     def quoted(self) -> str:
@@ -67,6 +90,13 @@ class Reply:
 
     def __str__(self) -> str:
         return f"{self.code} {self.text}".rstrip()
+
+
+def cut(text: str, longest: int = TEXT, *, more: bool = False) -> str:
+    """`text`, or its beginning and a mark where it is too long, or where there was `more`."""
+    if len(text) <= longest and not more:
+        return text
+    return text[: longest - 2].rstrip() + " …"
 
 
 def printable(data: bytes) -> str:

@@ -17,10 +17,13 @@ from postbearer.engine.steady import SteadyTime
 from postbearer.errors import LeaseLost, PostbearerError, StoreError, StoreFull, UsageError
 from postbearer.message import DeliveryReport
 from postbearer.observer import DeliveryEnded, Fate, Observer, PossibleDuplicate, Reported, Warned
+from postbearer.reply import cut
 from postbearer.store import Attempt, Claimed, Report, Settlement, Spool, Staging, Status
 
 SETTLE_TRIES = 6
 STOPPED = "stopped"
+TOLD = 16_384  # characters of replies that one event tells, as long as each recipient …
+SHORTEST_TOLD = 100  # … has so many
 NOT_BEGUN = "The relay was stopped before anything of it was sent."
 LOOK = "Look whether it arrived; release or cancel it."
 
@@ -172,6 +175,7 @@ class Attempting:
         if ending.unknown:
             self._duplicate(claimed, "DUP-REPLY")
         deferred = any(fate.status is Status.DEFERRED for fate in ending.fates)
+        longest = max(SHORTEST_TOLD, TOLD // len(ending.fates)) if ending.fates else TOLD
         self._observer.notice(
             DeliveryEnded(
                 way.terms.name,
@@ -181,7 +185,7 @@ class Attempting:
                     Fate(
                         recipient=fate.target.recipient.address,
                         status=fate.status,
-                        reply=fate.reply,
+                        reply=cut(fate.reply, longest),
                         cause=fate.cause,
                         remedy=fate.remedy,
                     )

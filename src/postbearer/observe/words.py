@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from postbearer.observer import (
     Accepted,
@@ -31,6 +32,8 @@ from postbearer.observer import (
     Warned,
 )
 
+MOST = 10  # recipients that one line of the log names
+
 
 def sentence(event: Event) -> str:
     """An event in words, without the account's name."""
@@ -45,7 +48,7 @@ def _of_the_queue(event: Event) -> str:
             named = f" {event.message_id}" if event.message_id else ""
             return f"{event.id}: accepted from {event.client} for {many}, {event.size} octets{named}"
         case DeliveryEnded():
-            told = "; ".join(map(_fate, event.fates))
+            told = _several(map(_fate, event.fates[:MOST]), len(event.fates))
             later = event.due is not None and event.due > time.time() + 1  # else a pause decides when
             again = f"; again at {_clock(event.due)}" if later and event.due is not None else ""
             named = f" as {event.queue_id}" if event.queue_id else ""
@@ -79,6 +82,12 @@ def _of_the_queue(event: Event) -> str:
             return ""
 
 
+def _several(told: Iterable[str], count: int) -> str:
+    """The first few of `count` things, as a line of the log has to end."""
+    more = f"; and {count - MOST} more" if count > MOST else ""
+    return "; ".join(told) + more
+
+
 def _fate(fate: Fate) -> str:
     """One recipient. "Delivered" is the provider's word for "accepted": it may still report a failure."""
     status = "accepted by the provider" if fate.status == "delivered" else fate.status
@@ -110,7 +119,7 @@ def _of_the_way(event: Event) -> str:
         case ServerFailed():
             return f"{event.server} cannot be used: {event.error}"
         case Attempted():
-            told = "; ".join(map(str, event.outcomes))
+            told = _several(map(str, event.outcomes[:MOST]), len(event.outcomes))
             return f"{event.server} answered in {event.seconds * 1000:.0f} ms: {told}"
         case Warned():
             return event.text

@@ -130,8 +130,12 @@ class Conversation:
             )
             raise RemoteProtocolError(f"{self.peer}: {said}", hint=hint) from None
         for answer in answers:
-            if self.secrets and not answer.reply.intermediate:  # a challenge is still to be decoded
-                answer = Answer(answer.command, scrubbed(answer.reply, self.secrets))
+            if not answer.reply.intermediate:  # a challenge is still to be decoded
+                reply = answer.reply.short
+                if self.secrets:
+                    reply = scrubbed(reply, self.secrets)
+                if reply is not answer.reply:
+                    answer = Answer(answer.command, reply)
             self.capture.received(answer.command, answer.reply)
             self._answers.append(answer)
 
