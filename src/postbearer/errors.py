@@ -91,7 +91,14 @@ def _bare(kind: type[PostbearerError], args: tuple[Any, ...]) -> PostbearerError
 
 
 class UsageError(PostbearerError, ValueError):
-    """The caller asked for something impossible: an address with a newline, no recipients, …"""
+    """The caller asked for something impossible: an address with a newline, no recipients, …
+
+    `status` is what a report calls it, where it is about a message (RFC 3463).
+    """
+
+    def __init__(self, message: str, *, hint: str = "", status: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status
 
 
 class KeyReused(UsageError):

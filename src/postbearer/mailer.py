@@ -34,6 +34,7 @@ from postbearer.message import (
     author_of,
     edit,
     envelope_of,
+    has_bare_line_ends,
     read_header,
     to_bytes,
 )
@@ -156,10 +157,11 @@ class AsyncMailer:
         The message is made of its parts (`to`, `cc`, `bcc`, `reply_to`, `sender`, `subject`, `text`, `html`,
         `attach`, `inline`, `headers`: see `postbearer.sending.Parts`), or it is given. An
         `email.message.Message` is completed (Date, Message-ID), its Bcc is read and left out, and the
-        account's sender rule is applied. Bytes are sent exactly as they are and need an `envelope`;
-        with ``binary=True`` they may hold anything (BINARYMIME). `timeout` is in seconds and bounds the
-        wait for budget, and for another try; without `wait` there is none for budget. `retry` is how often
-        to try again what may pass, or a `Retry`.
+        account's sender rule is applied. Bytes need an `envelope`, and are sent as they are, but for what the
+        server does not take: long lines, 8-bit text or UTF-8 in the header are encoded, unless the message
+        is signed. With ``binary=True`` they may hold anything, also without that (BINARYMIME). `timeout` is
+        in seconds and bounds the wait for budget, and for another try; without `wait` there is none for
+        budget. `retry` is how often to try again what may pass, or a `Retry`.
 
         Raises `UsageError` for what must not be sent, `SenderNotAllowed`, `BudgetSpent`, `Rejected` when
         no recipient was accepted, and `NetworkError`, `CredentialError`, `SecretError` or `StoreError`
@@ -315,6 +317,8 @@ class AsyncMailer:
                 )
             content = BytesContent(message) if isinstance(message, bytes) else message
             header = self._check_raw(content, binary=binary)
+            if binary and content.binary:
+                envelope = replace(envelope, body="BINARYMIME")
         if envelope.reverse_path:
             self.account.sender.require([envelope.reverse_path])
         largest = self.account.largest
@@ -340,9 +344,9 @@ class AsyncMailer:
         return header if header.get("date") else header.set("Date", formatdate(localtime=True))
 
     def _check_raw(self, content: Content, *, binary: bool) -> Header:
-        if content.binary and not binary:
+        if not binary and has_bare_line_ends(content):
             raise UsageError(
-                "The content holds a bare CR or LF, a NUL, or a line of more than 998 octets.",
+                "The content holds a bare CR or LF, or a NUL.",
                 hint="End every line with CRLF, and encode what is binary. From Python, binary=True sends it "
                 "as it is to a server that takes BINARYMIME.",
             )

@@ -277,3 +277,42 @@ async def test_no_room_is_said_before_the_content() -> None:
     answer = await door.intake.begin(submission)
     assert isinstance(answer, Reply)
     assert (answer.code, str(answer.enhanced)) == (452, "4.3.1")
+
+
+LONG = b"x" * 3000 + b"\r\n"
+SIGNED = b"Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n%s\r\n--b--\r\n"
+
+
+@pytest.mark.parametrize("piece", [100, 300_000])
+@pytest.mark.parametrize("content", [CONTENT + LONG, CONTENT + b"short\r\n" * 60_000 + LONG])
+async def test_lines_that_can_be_mended_are_taken_as_they_come(content: bytes, piece: int) -> None:
+    door = Door(size=1_000_000)
+    entry = await door.taken(await door.submit(content, piece=piece))
+    assert b"".join(door.spool.content(entry.message).blocks()) == content
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        SIGNED % LONG,
+        b"DKIM-Signature: v=1\r\n" + CONTENT + LONG,
+        b"Content-Transfer-Encoding: x-unknown\r\n" + CONTENT + LONG,
+    ],
+)
+async def test_lines_that_cannot_be_mended_are_refused_and_never_bounced(content: bytes) -> None:
+    door = Door()
+    answer = await door.submit(content)
+    assert isinstance(answer, Reply)
+    assert (answer.code, str(answer.enhanced)) == (554, "5.6.3")
+    assert "998 octets" in answer.text
+    assert await door.lanes() == []
+
+
+async def test_a_message_is_as_large_as_it_leaves() -> None:
+    content = CONTENT + b"=" * 3000 + b"\r\n"  # three times as much in quoted-printable
+    door = Door(account(largest=5000))
+    assert await door.lanes() == []
+    answer = await door.submit(content)
+    assert isinstance(answer, Reply)
+    assert answer.code == 552
+    assert isinstance(await Door(account(largest=15_000)).submit(content), str)

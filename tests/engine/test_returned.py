@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from postbearer.envelope import Recipient, Ret
-from postbearer.errors import StoreError
+from postbearer.errors import StoreError, UsageError
 from postbearer.message import About, BytesContent, DeliveryReport, FileContent
-from support.relay import Relay, account, relaying
+from support.relay import Answer, Relay, account, relaying
 
 PLAIN = b"From: app@example.org\r\nSubject: Order 17\r\n\r\nThank you.\r\n.\r\n--report\r\n"
 LATIN = b"From: app@example.org\r\nSubject: Order 17\r\n\r\nDanke sch\xf6n.\r\n"
@@ -111,20 +111,44 @@ async def test_a_header_that_is_not_ascii(content: bytes, kind: str) -> None:
         assert (await octets(relay)).isascii()
 
 
-@pytest.mark.parametrize(
-    ("content", "why"),
-    [
-        (PLAIN + b"x" * 78 * 3000, "it is larger than"),
-        (PLAIN + b"x" * 2000, "not made of lines"),
-    ],
-)  # fmt: skip
-async def test_what_cannot_be_returned_is_said(content: bytes, why: str) -> None:
-    lines = content.replace(b"x" * 78, b"x" * 76 + b"\r\n") if "larger" in why else content
+async def test_what_is_too_large_to_be_returned_is_said() -> None:
     async with relaying(account(largest=300_000)) as relay:
-        last = await returned(relay, lines)
+        last = await returned(relay, PLAIN + (b"x" * 76 + b"\r\n") * 3000)
         assert last.get_content_type() == "text/rfc822-headers"
         assert "Only the header of the message is returned" in last["X-Words"]
-        assert why in last["X-Words"]
+        assert "it is larger than" in last["X-Words"]
+
+
+WHY = " ".join(f"No, and this is line {number}: https://example.org/{'a' * 70}" for number in range(30))
+
+
+@pytest.mark.parametrize("content", [PLAIN, PLAIN + b"x" * 3000 + b"\r\n", LATIN, INTERNATIONAL])
+@pytest.mark.parametrize("ret", ["FULL", "HDRS"])
+async def test_a_report_fits_every_server_however_long_the_words_are(content: bytes, ret: Ret) -> None:
+    async with relaying() as relay:
+        last = await returned(relay, content, ret, f"550 5.7.1 {WHY} {'w' * 3000}")
+        made = await octets(relay)
+        assert not BytesContent(made).binary
+        assert max(map(len, made.split(b"wwww")[0].split(b"\r\n"))) <= 110
+        assert WHY in last["X-Words"]
+        code = made.partition(b"Diagnostic-Code: smtp; ")[2].replace(b"\r\n", b"").decode("latin-1")
+        assert code.startswith(f"550 5.7.1 {WHY}")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["ours", UsageError("It is signed.", hint="Encode it.", status="5.6.3")],
+    ids=["outcome", "error"],
+)
+async def test_a_report_about_a_refusal_of_ours_names_no_server(answer: Answer) -> None:
+    async with relaying() as relay:
+        relay.providers["alerts"].answers = [answer]
+        await relay.submit(content=PLAIN)
+        await relay.settle()
+        report = relay.providers["alerts"].sent[-1].content
+        assert b"Status: 5.6.3" in report
+        assert b"It is signed.\r\n  Encode it." in report
+        assert not any(word in report for word in (b"The server said", b"Remote-MTA", b"Diagnostic-Code"))
 
 
 class Damaged(BytesContent):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 
 import pytest
@@ -61,6 +61,9 @@ class Failing:
     @property
     def sha256(self) -> str:
         return self._inner.sha256
+
+    def blocks(self, size: int = 65536) -> Iterator[bytes]:
+        return self._inner.blocks(size)
 
     async def discard(self) -> None:
         await self._inner.discard()

@@ -24,6 +24,7 @@ from postbearer.engine import (
     Worker,
 )
 from postbearer.envelope import Envelope, Recipient
+from postbearer.errors import UsageError
 from postbearer.message import Content
 from postbearer.observer import Event
 from postbearer.outcome import Outcome, Receipt, State
@@ -33,6 +34,7 @@ from postbearer.store import Entry, Ledger, MemoryLedger, MemorySpool, Pause, Qu
 from postbearer.testing import ManualClock
 from postbearer.testing.replies import parse_reply
 from postbearer.transport import SmtpTransport
+from postbearer.transport.outcomes import refused_here
 from postbearer.verdict import judge
 
 HOST = "relay.example.org"
@@ -92,9 +94,9 @@ class Sent:
 class Provider:
     """A transport whose answers are scripted: for the message (`answers`), or by recipient (`rcpt`).
 
-    An answer is a reply, ``lost`` for a connection lost behind the content, or an error raised because
-    nothing could be attempted. Without one: 250. `connecting` is how long it takes before the content
-    leaves, `delay` how long afterwards.
+    An answer is a reply, ``lost`` for a connection lost behind the content, ``ours`` for what was not even
+    offered, or an error raised because nothing could be attempted. Without one: 250. `connecting` is how
+    long it takes before the content leaves, `delay` how long afterwards.
     """
 
     clock: ManualClock
@@ -138,6 +140,8 @@ class Provider:
         self.closed += 1
 
     def _outcome(self, address: str, text: str) -> Outcome:
+        if text == "ours":
+            return refused_here(address, UsageError("It is signed.", hint="Encode it.", status="5.6.3"))
         if text == "lost":
             return Outcome(address, State.UNKNOWN, phase=Phase.EOD, cause="The connection was lost.")
         if address in self.rcpt:

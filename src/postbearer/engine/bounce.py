@@ -93,7 +93,7 @@ class Reporter:
                 explanation=fate.cause if action != "relayed" else "",
                 remedy=fate.remedy if action != "relayed" else "",
                 orcpt=recipient.orcpt,
-                server=ending.server.rpartition(":")[0],
+                server=ending.server.rpartition(":")[0] if fate.reply else "",  # RFC 3464 2.3.5
                 will_retry_until=claimed.message.expires if action == "delayed" else None,
             )
 
@@ -143,8 +143,6 @@ def _returned(
     failed = any(each.action == "failed" for each in about)
     if message.envelope.ret != "FULL" or not failed:
         return None, ""
-    if content.binary:
-        return None, "it is not made of lines as mail has them."
     most = RETURNED if terms.largest is None else min(RETURNED, terms.largest * 2 // 3)
     if content.size > most:
         return None, f"with {content.size} octets it is larger than the {most} that are."

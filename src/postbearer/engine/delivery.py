@@ -30,7 +30,10 @@ async def attempt(claimed: Claimed, stored: Guarded, road: Road, judge: Judge, n
                 claimed, Status.HELD, cause=cause, remedy=stored.error.message, error=str(stored.error)
             )
         if isinstance(error, UsageError):  # this message, or this sender, cannot leave as it is
-            return judge.all(claimed, Status.FAILED, cause=error.message, remedy=error.hint, error=str(error))
+            cause, remedy = error.message, error.hint
+            return judge.all(
+                claimed, Status.FAILED, cause=cause, remedy=remedy, error=str(error), code=error.status
+            )
         return judge.error(claimed, error, now)
     except Exception as error:  # a defect must not stop the queue, nor lose track of a message
         cause = f"Something unforeseen happened: {type(error).__name__}: {error}"

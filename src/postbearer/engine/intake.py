@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from postbearer.clock import Clock
 from postbearer.engine.clients import Client
+from postbearer.engine.mending import mended_size
 from postbearer.engine.places import Idle, Places, Starter
 from postbearer.engine.queue_id import new_id
 from postbearer.engine.route import Route, Router, lane_for
@@ -202,8 +203,12 @@ class Intaking:
         if refusal is not None:
             return refusal
         groups = self._routed(header)
+        try:
+            size = await mended_size(self._staging, self._scanner.finish())
+        except UsageError as error:
+            return refuse(554, error.status, error.message)
         for account, _ in groups:
-            if refusal := self._refuse_for(account, header):
+            if refusal := self._refuse_for(account, header, size):
                 return refusal
         message = self._message(header, groups)
         places = Places(self._intake.starter)
@@ -255,12 +260,12 @@ class Intaking:
             groups[route.account, lane_for(route, client, envelope.priority)].append((recipient, route))
         return dict(groups)
 
-    def _refuse_for(self, account: str, header: Header) -> Reply | None:
-        """Why this account cannot carry the message."""
+    def _refuse_for(self, account: str, header: Header, size: int) -> Reply | None:
+        """Why this account cannot carry the message, which has `size` octets as it leaves."""
         terms = self._intake.accounts.get(account)
         if terms is None:
             return refuse(550, "5.7.1", "No account is set up that this could leave from")
-        if terms.largest is not None and self._staging.size > terms.largest:
+        if terms.largest is not None and size > terms.largest:
             return too_large(terms.largest)
         if terms.sender.rule == "force":
             return None

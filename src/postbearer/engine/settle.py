@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 
 from postbearer.engine.schedule import RetryPolicy
 from postbearer.engine.terms import Terms
-from postbearer.errors import CredentialRefused, GrantRefused, PostbearerError
+from postbearer.errors import CredentialRefused, GrantRefused, PostbearerError, UsageError
 from postbearer.outcome import Outcome, Receipt, State
 from postbearer.store import Claimed, Result, Status, Target
 from postbearer.verdict import First, Klass, Phase, Scope, Verdict, judge
@@ -37,7 +37,10 @@ class Stop:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fate:
-    """What became of one recipient, with the status code that a report would name (RFC 3463)."""
+    """What became of one recipient, with the status code that a report would name (RFC 3463).
+
+    `reply` is what a server said, and nothing else.
+    """
 
     target: Target
     status: Status
@@ -118,9 +121,7 @@ class Judge:
             rest=self._rest(verdicts),
             cut=any(First.CUT in verdict.first for verdict in verdicts if verdict),
             works=stop is None
-            and any(
-                outcome.reply is not None and not _of_the_account(verdict) for _, outcome, verdict in pairs
-            ),
+            and any(_answered(outcome) and not _of_the_account(verdict) for _, outcome, verdict in pairs),
             strikes=frozenset(verdict.rule for verdict in verdicts if verdict and verdict.hold_after),
         )
         return self._expire(claimed, ending, now)
@@ -152,10 +153,17 @@ class Judge:
         return self._stop(judge(error, Phase.ANY, self.terms.smarthost.rules), error)
 
     def all(
-        self, claimed: Claimed, status: Status, *, cause: str, remedy: str = "", error: str = ""
+        self,
+        claimed: Claimed,
+        status: Status,
+        *,
+        cause: str,
+        remedy: str = "",
+        error: str = "",
+        code: str = "",
     ) -> Ending:
         """The same for every recipient, without a word from a server."""
-        code = {Status.EXPIRED: EXPIRED, Status.FAILED: "5.0.0"}.get(status, "")
+        code = code or {Status.EXPIRED: EXPIRED, Status.FAILED: "5.0.0"}.get(status, "")
         fates = tuple(
             Fate(target=target, status=status, code=code, cause=cause, remedy=remedy)
             for target in claimed.targets
@@ -193,14 +201,16 @@ class Judge:
         code = str(reply.enhanced) if reply is not None and reply.enhanced is not None else ""
         if not code and reply is not None:
             code = f"{reply.kind}.0.0"
+        if isinstance(outcome.error, UsageError):
+            code = outcome.error.status
         if status is Status.FAILED and not code.startswith("5"):
             code = "5.0.0"
         return Fate(
             target=target,
             status=status,
             code=code or "4.4.2",
-            reply=str(reply if reply is not None else outcome.error or ""),
-            cause=outcome.cause,
+            reply=str(reply or ""),
+            cause=_cause(outcome),
             remedy=outcome.remedy,
         )
 
@@ -272,6 +282,17 @@ def _given_up(fate: Fate) -> Fate:
     """What was put off, at the end of its time: that it passes by itself is no advice any more."""
     cause = f"{TOO_LATE} {fate.cause}".strip()
     return replace(fate, status=Status.EXPIRED, code=EXPIRED, cause=cause, remedy=SEND_AGAIN)
+
+
+def _answered(outcome: Outcome) -> bool:
+    """Whether the provider had its say, or would have had it if we had offered the message."""
+    return outcome.reply is not None or isinstance(outcome.error, UsageError)
+
+
+def _cause(outcome: Outcome) -> str:
+    """Why, with what exactly happened where no server said it."""
+    happened = outcome.error.message if outcome.reply is None and outcome.error is not None else ""
+    return outcome.cause if happened in outcome.cause else f"{outcome.cause} {happened}".strip()
 
 
 def _wide(verdict: Verdict) -> bool:

@@ -9,10 +9,15 @@ if TYPE_CHECKING:
     from postbearer.message.compose import complete as complete
     from postbearer.message.compose import envelope_of as envelope_of
     from postbearer.message.compose import to_bytes as to_bytes
+    from postbearer.message.content import BLOCK as BLOCK
     from postbearer.message.content import BytesContent as BytesContent
     from postbearer.message.content import Content as Content
     from postbearer.message.content import FileContent as FileContent
     from postbearer.message.content import Scanner as Scanner
+    from postbearer.message.content import Traits as Traits
+    from postbearer.message.content import has_bare_line_ends as has_bare_line_ends
+    from postbearer.message.conversion import Conversion as Conversion
+    from postbearer.message.conversion import convert as convert
     from postbearer.message.edited import edit as edit
     from postbearer.message.edited import read_header as read_header
     from postbearer.message.fields import Header as Header
@@ -27,7 +32,8 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "compose": ["Draft", "author_of", "complete", "envelope_of", "to_bytes"],
-    "content": ["BytesContent", "Content", "FileContent", "Scanner"],
+    "content": ["BLOCK", "BytesContent", "Content", "FileContent", "Scanner", "Traits", "has_bare_line_ends"],
+    "conversion": ["Conversion", "convert"],
     "edited": ["edit", "read_header"],
     "fields": ["Header"],
     "mailboxes": ["Mailbox", "parse_mailboxes"],

@@ -95,6 +95,21 @@ def _has_long_line(lines: bytes) -> bool:
     return False
 
 
+def has_bare_line_ends(content: Content) -> bool:
+    """Whether some CR or LF is not part of a CRLF, or some octet is NUL: then it is not made of lines."""
+    if not content.binary:
+        return False
+    held = b""
+    for block in content.blocks():
+        data = held + block
+        held = data[-1:] if data.endswith(b"\r") else b""
+        data = data.removesuffix(b"\r")
+        clean = b"\r\n".join(data.splitlines())  # also at a bare CR or LF
+        if b"\0" in data or data not in (clean, clean + b"\r\n"):
+            return True
+    return bool(held)
+
+
 def scan(blocks: Iterable[bytes]) -> Traits:
     """What content consists of, in one pass that keeps at most one block in memory."""
     scanner = Scanner()

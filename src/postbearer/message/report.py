@@ -8,16 +8,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from textwrap import wrap
 from typing import Literal
 
 from postbearer.message.content import Content
 from postbearer.message.fields import Header
+from postbearer.message.folding import WISHED, fold
 from postbearer.message.returned import Part, header_only, whole
 
 Action = Literal["failed", "delayed", "delivered", "relayed"]
 """RFC 3464 2.3.3. ``relayed`` stands for "accepted by the provider": further reports may follow."""
 
 _LONG = re.compile(r"[^\x20-\x7e]")
+_LONGEST_WORD = 900  # so that an address on the web stays whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +117,10 @@ class DeliveryReport:
         lines = [f"This is the mail relay {self.reporting}, about the message {self.queue_id}.", ""]
         for about in self.recipients:
             lines.append(f"{about.address}: {_SAID[about.action]}")
-            lines += [f"  {text}" for text in (about.explanation, about.remedy) if text]
+            for text in (about.explanation, about.remedy):
+                lines += _wrapped(text)
             if about.diagnostic:
-                lines.append(f"  The server said: {about.diagnostic}")
+                lines += _wrapped(f"The server said: {about.diagnostic}")
             if about.will_retry_until is not None:
                 lines.append(f"  It is tried until {_date(about.will_retry_until)}; do not send it again.")
             lines.append("")
@@ -128,10 +132,8 @@ class DeliveryReport:
         first = [f"Reporting-MTA: dns; {self.reporting}", f"Arrival-Date: {_date(self.arrived)}"]
         if self.envid:
             first.insert(0, f"Original-Envelope-Id: {_plain(self.envid)}")
-        return (
-            "\r\n\r\n".join("\r\n".join(group) for group in [first, *map(self._group, self.recipients)])
-            + "\r\n"
-        )
+        groups = [first, *map(self._group, self.recipients)]
+        return "\r\n".join("".join(map(_folded, group)) for group in groups)
 
     def _group(self, about: About) -> list[str]:
         kind = "rfc822" if about.address.isascii() else "utf-8"  # RFC 6533 3
@@ -144,7 +146,7 @@ class DeliveryReport:
         if about.server:
             group.append(f"Remote-MTA: dns; {about.server}")
         if about.diagnostic:
-            group.append(f"Diagnostic-Code: smtp; {_plain(about.diagnostic)[:900]}")
+            group.append(f"Diagnostic-Code: smtp; {_plain(about.diagnostic)}")
         if about.will_retry_until is not None:
             group.append(f"Will-Retry-Until: {_date(about.will_retry_until)}")
         return group
@@ -156,6 +158,19 @@ _SAID = {
     "delivered": "was delivered.",
     "relayed": "was accepted by the mail provider.",
 }
+
+
+def _wrapped(text: str) -> list[str]:
+    """The text in lines for people; a word that no line of mail holds is cut."""
+    words = [
+        word[at : at + _LONGEST_WORD] for word in text.split() for at in range(0, len(word), _LONGEST_WORD)
+    ]
+    lines = wrap(" ".join(words), WISHED - 2, break_long_words=False, break_on_hyphens=False)
+    return [f"  {line}" for line in lines]
+
+
+def _folded(field: str) -> str:
+    return fold(field.encode(), most=WISHED).decode() + "\r\n"
 
 
 def _date(at: float) -> str:

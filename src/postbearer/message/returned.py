@@ -34,9 +34,9 @@ def whole(content: Content, header: bytes, *, seven_bit: bool) -> Part:
     """The message `content`, whose header section is `header`; `seven_bit`: no 8-bit octet may be sent.
 
     A message/rfc822 must not be encoded (RFC 2045 6.4); a message/global may (RFC 6532 3.5), and so goes
-    everywhere, also where nobody takes internationalised mail.
+    everywhere, also where nobody takes internationalised mail, and whatever lines it has.
     """
-    if _international(header) or (content.eight_bit and seven_bit):
+    if _international(header) or content.binary or (content.eight_bit and seven_bit):
         return Part("message/global", "base64", content)
     return Part("message/rfc822", "8bit" if content.eight_bit else "7bit", content)
 

@@ -12,18 +12,19 @@ from postbearer.store.database import Readers
 from postbearer.store.look import number_of
 from postbearer.store.queries import queries
 from postbearer.store.records import Message
+from postbearer.store.staging import BLOCK
 from postbearer.store.writer import Writer
 
-BLOCK = 64 * 1024  # octets handed out at a time, unless asked otherwise
 CHUNK = 256 * 1024  # octets of a row; what is shorter waits in memory for the message's own transaction
 
 
 class SqliteStaging:
     """Content on its way in."""
 
-    def __init__(self, writer: Writer, number: int) -> None:
+    def __init__(self, writer: Writer, readers: Readers, number: int) -> None:
         self.number = number
         self._writer = writer
+        self._readers = readers
         self._hash = hashlib.sha256()
         self._size = 0
         self._written = 0  # chunks
@@ -51,6 +52,14 @@ class SqliteStaging:
     def rest(self) -> list[steps.Chunk]:
         """What is not in the file yet."""
         return [(self._written, bytes(self._tail))] if self._tail else []
+
+    def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
+        return _sliced(self._chunks(), size)
+
+    def _chunks(self) -> Iterator[bytes]:
+        for chunk in range(self._written):
+            yield _chunk(self._readers, self.number << steps.CHUNK_BITS | chunk, "a message that comes in")
+        yield bytes(self._tail)
 
     async def discard(self) -> None:
         self._tail.clear()
@@ -100,7 +109,7 @@ class SqliteContent:
     def _chunks(self) -> Iterator[bytes]:
         number, total, chunk = self._number(), 0, 0
         while total < self.size:
-            data = self._chunk(number << steps.CHUNK_BITS | chunk)
+            data = _chunk(self._readers, number << steps.CHUNK_BITS | chunk, self._message.id)
             total += len(data)
             chunk += 1
             yield data
@@ -112,12 +121,13 @@ class SqliteContent:
             raise StoreError(f"There is no message {self._message.id} any more.")
         return number
 
-    def _chunk(self, place: int) -> bytes:
-        with self._readers.reading() as connection:
-            row = connection.execute(_CHUNK, (place,)).fetchone()
-        if not row or not row[0]:
-            raise StoreError(f"A part of the content of {self._message.id} is missing.")
-        return bytes(row[0])
+
+def _chunk(readers: Readers, place: int, name: str) -> bytes:
+    with readers.reading() as connection:
+        row = connection.execute(_CHUNK, (place,)).fetchone()
+    if not row or not row[0]:
+        raise StoreError(f"A part of the content of {name} is missing.")
+    return bytes(row[0])
 
 
 _CHUNK = queries("look")["chunk"]

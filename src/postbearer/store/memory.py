@@ -34,7 +34,7 @@ from postbearer.store.records import (
     Target,
     Waiting,
 )
-from postbearer.store.staging import Staging
+from postbearer.store.staging import BLOCK, Staging
 
 _WAITING = (Status.READY, Status.DEFERRED)
 
@@ -122,6 +122,9 @@ class MemoryStaging:
     @property
     def octets(self) -> bytes:
         return bytes(self._data)
+
+    def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
+        return BytesContent(self.octets).blocks(size)
 
     async def discard(self) -> None:
         self._data.clear()

@@ -101,7 +101,7 @@ class SqliteSpool:
         await self._writer.submit(steps.told)
 
     def stage(self, message: str) -> Staging:
-        return SqliteStaging(self._writer, next(self._numbers))
+        return SqliteStaging(self._writer, self._opening.readers, next(self._numbers))
 
     async def accept(
         self,

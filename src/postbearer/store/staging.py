@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
+
+BLOCK = 64 * 1024  # octets handed out at a time, unless asked otherwise
 
 
 class Staging(Protocol):
@@ -18,6 +21,10 @@ class Staging(Protocol):
     @property
     def sha256(self) -> str:
         """Hex digest of all that was written."""
+        ...
+
+    def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
+        """What was written so far, from the start. Raises `StoreError`."""
         ...
 
     async def discard(self) -> None:

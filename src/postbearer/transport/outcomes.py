@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from postbearer.errors import NetworkError, RemoteProtocolError
+from postbearer.errors import NetworkError, RemoteProtocolError, UsageError
 from postbearer.outcome import Outcome, State
 from postbearer.providers import First, Phase, Rule
 from postbearer.reply import Reply
@@ -95,6 +95,11 @@ def judged(address: str, reply: Reply, phase: Phase, rules: Sequence[Rule] | Non
     """The outcome of a refusal, by what the catalogue says it means."""
     verdict = judge(reply, phase, rules)
     return Outcome(address, verdict.state, reply, cause=verdict.cause, remedy=verdict.remedy, phase=phase)
+
+
+def refused_here(address: str, error: UsageError) -> Outcome:
+    """The outcome of what was not even offered: nobody but us said anything."""
+    return Outcome(address, State.FAILED, error=error, cause=error.message, remedy=error.hint)
 
 
 def _one_too_many(replies: Replies, place: int, rules: Sequence[Rule] | None) -> bool:

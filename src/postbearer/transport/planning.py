@@ -7,25 +7,28 @@ from typing import NamedTuple
 
 from postbearer.address import Address, ascii_domain
 from postbearer.envelope import Body, Envelope, Recipient
+from postbearer.errors import UsageError
 from postbearer.message import Content
-from postbearer.reply import EnhancedStatus, Reply
 from postbearer.wire import Extensions, Mail, MailParameters, Rcpt, RcptParameters
 
 
 class Plan(NamedTuple):
     """How a message can be offered. `rcpts` and `refused` go by the recipient's place in the envelope.
 
-    `refusal` is why it cannot be offered at all, worded as the server's own reply would be.
+    `refusal` is why it cannot be offered at all; no server said so.
     """
 
     mail: Mail
     rcpts: tuple[tuple[int, Rcpt], ...] = ()
-    refused: tuple[tuple[int, Reply], ...] = ()
-    refusal: Reply | None = None
+    refused: tuple[tuple[int, UsageError], ...] = ()
+    refusal: UsageError | None = None
 
 
 def make_plan(envelope: Envelope, content: Content, offered: Extensions, *, tls: bool) -> Plan:
-    """Fit a message to what the server offers: no parameter it did not offer, nothing sent in vain."""
+    """Fit a message to what the server offers: no parameter it did not offer, nothing sent in vain.
+
+    Its content is fitted already.
+    """
     refusal = _refusal(envelope, content, offered, tls=tls)
     if refusal is not None:
         return Plan(Mail(""), refusal=refusal)
@@ -64,25 +67,19 @@ def groups(
         yield group
 
 
-def refuse(code: int, status: str, text: str) -> Reply:
-    """A refusal of our own, worded like a server's, so that reports need to know only one kind."""
-    kind, subject, detail = (int(part) for part in status.split("."))
-    return Reply(code, (f"{status} {text}".encode(),), EnhancedStatus(kind, subject, detail))
-
-
-def _refusal(envelope: Envelope, content: Content, offered: Extensions, *, tls: bool) -> Reply | None:
+def _refusal(envelope: Envelope, content: Content, offered: Extensions, *, tls: bool) -> UsageError | None:
     if offered.size is not None and content.size > offered.size:  # RFC 1870 6.1
-        text = f"The message has {content.size} octets; the server takes {offered.size}"
-        return refuse(552, "5.3.4", text)
+        return UsageError(
+            f"The message has {content.size} octets; the server takes {offered.size}.",
+            hint="Make it smaller.",
+            status="5.3.4",
+        )
     if envelope.require_tls and not (tls and offered.requiretls):  # RFC 8689 4.2.1
-        return refuse(550, "5.7.30", "The server does not offer REQUIRETLS")
-    if content.binary and not (offered.binarymime and offered.chunking and offered.eightbitmime):
-        what = "bare CR or LF, NUL, or lines longer than 998 octets"
-        return refuse(554, "5.6.3", f"The message has {what}, and the server does not offer BINARYMIME")
-    if content.eight_bit and not offered.eightbitmime:
-        return refuse(554, "5.6.3", "The message is 8-bit and the server does not offer 8BITMIME")
-    if envelope.smtputf8 and not offered.smtputf8 and content.eight_bit and _header_eight_bit(content):
-        return refuse(554, "5.6.9", "The header is in UTF-8 and the server does not offer SMTPUTF8")
+        return UsageError(
+            "The message asks for REQUIRETLS, which the server does not offer.",
+            hint="Send it without, or through another server.",
+            status="5.7.30",
+        )
     return None
 
 
@@ -128,15 +125,9 @@ def _path(address: str, *, utf8: bool) -> str:
     return f"{parsed.local}@{ascii_domain(parsed.domain)}"
 
 
-def _no_utf8(whose: str) -> Reply:
-    return refuse(553, "5.6.7", f"The {whose}'s address is not ASCII and the server does not offer SMTPUTF8")
-
-
-def _header_eight_bit(content: Content) -> bool:
-    header = b""
-    for block in content.blocks():
-        header += block
-        head, end, _ = header.partition(b"\r\n\r\n")
-        if end:
-            return not head.isascii()
-    return not header.isascii()
+def _no_utf8(whose: str) -> UsageError:
+    return UsageError(
+        f"The {whose}'s address is not ASCII before the @, and the server does not offer SMTPUTF8.",
+        hint="Use an address in ASCII, or a server that offers SMTPUTF8.",
+        status="5.6.7",
+    )

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from postbearer.clock import Clock
 from postbearer.envelope import Envelope
-from postbearer.errors import Disconnected, LocalProtocolError, PostbearerError
+from postbearer.errors import Disconnected, LocalProtocolError, PostbearerError, UsageError
 from postbearer.message import Content
 from postbearer.observer import Attempted, Observer
 from postbearer.outcome import Outcome
 from postbearer.providers import First, Phase
 from postbearer.reply import Reply
 from postbearer.transport.conversation import Conversation
-from postbearer.transport.outcomes import Replies, judged, settle
+from postbearer.transport.fitting import fitted
+from postbearer.transport.outcomes import Replies, judged, refused_here, settle
 from postbearer.transport.planning import groups, make_plan
 from postbearer.transport.smarthost import Server, Smarthost
 from postbearer.transport.timeouts import Deadline
@@ -42,6 +43,11 @@ class Job:
     def pending(self) -> list[int]:
         """The places of the recipients whose fate is open."""
         return [place for place, outcome in enumerate(self.outcomes) if outcome is None]
+
+    def refuse_here(self, places: Iterable[int], error: UsageError) -> None:
+        """What is not even offered."""
+        for place in places:
+            self.outcomes[place] = refused_here(self.envelope.recipients[place].address, error)
 
     def refuse_pending(self, reply: Reply, phase: Phase, smarthost: Smarthost) -> None:
         """Whatever is still open shares the fate of the message."""
@@ -114,13 +120,19 @@ class Session:
 
     async def _offer(self, job: Job) -> None:
         stream, offered = self._talk.stream, self._talk.core.extensions
-        plan = make_plan(job.envelope, job.content, offered, tls=stream.tls is not None)
         job.server, job.dsn = self._name, offered.dsn
-        for place, reply in plan.refused:
-            address = job.envelope.recipients[place].address
-            job.outcomes[place] = judged(address, reply, Phase.RCPT, self._smarthost.rules)
+        try:
+            envelope, content = await fitted(job.envelope, job.content, offered)
+        except UsageError as error:
+            if not error.status:  # the content itself failed
+                raise
+            job.refuse_here(job.pending, error)
+            return
+        plan = make_plan(envelope, content, offered, tls=stream.tls is not None)
+        for place, refusal in plan.refused:
+            job.refuse_here([place], refusal)
         if plan.refusal is not None:
-            job.refuse_pending(plan.refusal, Phase.MAIL, self._smarthost)
+            job.refuse_here(job.pending, plan.refusal)
             return
         most = self._smarthost.recipients_per_message
         while waiting := [(place, rcpt) for place, rcpt in plan.rcpts if job.outcomes[place] is None]:
@@ -131,18 +143,20 @@ class Session:
             if self._talk.core.state is not ClientState.READY:
                 await self._reset()
             group = next(groups(waiting, offered, most))
-            accepted = await self._transact(job, plan.mail, group)
+            accepted = await self._transact(job, content, plan.mail, group)
             if job.outcomes[group[-1][0]] is None:  # too many at a time: as many as went well
                 most = accepted
 
-    async def _transact(self, job: Job, mail: Mail, group: Sequence[tuple[int, Rcpt]]) -> int:
+    async def _transact(
+        self, job: Job, content: Content, mail: Mail, group: Sequence[tuple[int, Rcpt]]
+    ) -> int:
         """One transaction for `group`; how many recipients it took."""
         warm, self._warm = self._warm, True
         began = self._clock.monotonic()
         hurry = began - self._used_at <= self._smarthost.limits.fresh
         self._messages += 1
         try:
-            replies = await transact(self._talk, mail, [rcpt for _, rcpt in group], job.content, hurry=hurry)
+            replies = await transact(self._talk, mail, [rcpt for _, rcpt in group], content, hurry=hurry)
         except LocalProtocolError as error:
             error.stage = "mail"  # this message is what SMTP cannot carry: no fault of the account's
             raise

@@ -1,0 +1,142 @@
+"""Header fields in ASCII, for servers and for mail that nobody declared as internationalised.
+
+Text becomes encoded words (RFC 2047), a parameter is written as RFC 2231 says, a domain goes in A-labels
+(RFC 5890). Nothing does that for the local part of an address (RFC 6531 3.2).
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Iterable
+from contextlib import suppress
+from urllib.parse import quote
+
+from postbearer.address import Address
+from postbearer.errors import UsageError
+from postbearer.message.fields import Field
+from postbearer.message.folding import WISHED, fold
+from postbearer.message.mailboxes import Mailbox, parse_mailboxes
+
+ADDRESSES = frozenset(
+    prefix + name for prefix in ("", "resent-") for name in ("from", "sender", "to", "cc", "bcc", "reply-to")
+)
+_LONGEST_WORD = 75  # RFC 2047 2
+_SECTION = 60  # octets of a parameter's value before it goes on in another section, RFC 2231 3
+_PARAMETER = re.compile(r"""(;\s*)([!#$%&+\-^_`{}|~.\w]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;"\s]+)""")
+_PAIR = re.compile(r"\\(.)")
+_TOKEN = re.compile(r"""[^\s"(),.:;<>@\[\\\]]*[^\x00-\x7f][^\s"(),.:;<>@\[\\\]]*""")
+_STRANGERS = 0x10FF00  # an octet of what is no UTF-8 is, meanwhile, a character from here on (private use)
+
+
+def ascii_field(field: Field) -> Field:
+    """`field` without an octet above 127; the same object if it has none.
+
+    Raises `UsageError` for an address that only SMTPUTF8 can carry.
+    """
+    if field.raw.isascii():
+        return field
+    name, _, value = field.raw.partition(b":")
+    text = _text(value.replace(b"\r\n", b"").strip(b" \t\r\n"))
+    if field.name in ADDRESSES:
+        written = _addresses(text)
+    elif field.name.startswith("content-"):
+        written = _TOKEN.sub(lambda found: encoded(found[0]), _PARAMETER.sub(_parameter, text))
+    else:
+        written = encoded_text(text)
+    head = name.decode("ascii", "replace").rstrip(" \t").replace("\ufffd", "?")
+    line = f"{head}: {written}".encode("ascii")
+    return Field(field.name, fold(line, addresses=field.name in ADDRESSES, most=WISHED) + b"\r\n")
+
+
+def encoded_text(text: str) -> str:
+    """Free text: from the first word that needs it to the last, with the blanks between."""
+    if text.isascii():
+        return text
+    words = text.split(" ")
+    needing = [place for place, word in enumerate(words) if not word.isascii()]
+    first, last = needing[0], needing[-1] + 1
+    before, needed, after = words[:first], " ".join(words[first:last]), words[last:]
+    if before and before[-1].endswith("?="):  # blanks between two encoded words do not count (RFC 2047 6.2)
+        needed = f" {needed}"
+    if after and after[0].startswith("=?"):
+        needed = f"{needed} "
+    return " ".join([*before, encoded(needed), *after])
+
+
+def encoded(text: str) -> str:
+    """All of `text` as encoded words."""
+    charset = "unknown-8bit" if _has_strangers(text) else "utf-8"
+    most = (_LONGEST_WORD - len(f"=?{charset}?b??=")) // 4 * 3
+    pieces: list[bytes] = []
+    for octets in map(_octets, text):
+        if pieces and len(pieces[-1]) + len(octets) <= most:
+            pieces[-1] += octets
+        else:
+            pieces.append(octets)
+    return " ".join(f"=?{charset}?b?{b64encode(piece).decode()}?=" for piece in pieces)
+
+
+def mailbox_list(boxes: Iterable[Mailbox], *, utf8: bool = False) -> str:
+    """The value of an address field, in ASCII unless `utf8`. Raises `UsageError`."""
+    return ", ".join(str(box) if utf8 else _mailbox(box) for box in boxes)
+
+
+def _addresses(text: str) -> str:
+    try:
+        boxes = parse_mailboxes(text)
+    except UsageError:
+        if re.search(r"[^\x00-\x7f][^\s<>,;]*@", text):
+            raise UsageError(
+                f"{text[:80]!r} is not in ASCII, and not a list of addresses.", status="5.6.7"
+            ) from None
+        return _TOKEN.sub(lambda found: encoded(found[0]), text)
+    return mailbox_list(boxes)
+
+
+def _mailbox(box: Mailbox) -> str:
+    address = Address.parse(box.address)
+    if not address.local.isascii():
+        raise UsageError(
+            f"The address {box.address} in the header is not ASCII before the @: it needs SMTPUTF8.",
+            hint="Use an address in ASCII, or a server that offers SMTPUTF8.",
+            status="5.6.7",
+        )
+    if not address.domain.isascii():
+        address = address.with_ascii_domain()
+    display = box.display
+    if not display.isascii():
+        display = encoded_text(_PAIR.sub(r"\1", display[1:-1]) if display[:1] == '"' else display)
+    return str(Mailbox(display, str(address)))
+
+
+def _parameter(found: re.Match[str]) -> str:
+    before, name, value = found.groups()
+    if value.isascii():
+        return found[0]
+    plain = _PAIR.sub(r"\1", value[1:-1]) if value[:1] == '"' else value
+    octets = b"".join(map(_octets, plain))
+    charset = "unknown-8bit" if _has_strangers(plain) else "utf-8"
+    if len(octets) <= _SECTION:
+        return f"{before}{name}*={charset}''{quote(octets, safe='')}"
+    written = []
+    for number, start in enumerate(range(0, len(octets), _SECTION)):
+        opening = f"{charset}''" if not number else ""
+        written.append(f"{name}*{number}*={opening}{quote(octets[start : start + _SECTION], safe='')}")
+    return before + "; ".join(written)
+
+
+def _text(value: bytes) -> str:
+    with suppress(UnicodeDecodeError):
+        if not _has_strangers(text := value.decode()):
+            return text
+    return "".join(chr(octet if octet < 0x80 else _STRANGERS + octet) for octet in value)
+
+
+def _octets(char: str) -> bytes:
+    stranger = ord(char) - _STRANGERS
+    return bytes([stranger]) if 0x80 <= stranger <= 0xFF else char.encode()
+
+
+def _has_strangers(text: str) -> bool:
+    return any(0x80 <= ord(char) - _STRANGERS <= 0xFF for char in text)
