@@ -60,8 +60,6 @@ class Conversion:
         for piece in reader.finish():
             needs.see(piece)
         needs.finish()
-        if reader.too_large:
-            raise UsageError("The header of a part of the message is larger than 1 MiB.", status=_STATUS)
         if not needs.any:
             self._result = self._original
             return
@@ -156,18 +154,15 @@ class _Needs:
             return
         self._allow(part, eight_bit=traits.eight_bit)
         self.bodies[part.number] = (
-            "us-ascii" if not traits.eight_bit else "utf-8" if self._utf8 is not None else "unknown-8bit"
+            "us-ascii" if not traits.eight_bit else "utf-8" if self._utf8 is not None else "windows-1252"
         )
 
     def _header(self, piece: Piece) -> None:
         if piece.part.number == 0:
             self._signed = any(name in piece.part.header for name in _SIGNATURES)
         self._utf8 = codecs.getincrementaldecoder("utf-8")()
-        if _BARE.search(piece.data):
-            raise UsageError(
-                "The header of the message, or of a part of it, holds a NUL, or a bare CR or LF.",
-                status=_STATUS,
-            )
+        if piece.part.fault and _defective(piece.data, self._way):
+            self._allow(piece.part)
         if _mended(piece.part.header, self._way) is not piece.part.header:
             self._allow(piece.part)
 
@@ -184,6 +179,8 @@ class _Needs:
                 hint="Sign it after its lines are short and what is not ASCII is encoded (RFC 6376 5.3).",
                 status=_STATUS,
             )
+        if part.fault:
+            raise UsageError(f"{part.fault}.", hint=_HINT, status=_STATUS)
         nested = part.main == "multipart" and not part.boundary
         fields = part.main == "message" and part.plain and not part.holds_message
         known = part.plain or part.encoding in ("base64", "quoted-printable")
@@ -210,7 +207,10 @@ def _written(content: Content, way: _Way, needs: _Needs) -> Iterator[bytes]:
             header = _rewritten(piece.part, way, charset)
             if needs.bodies and piece.part.number == 0 and "mime-version" not in header:
                 header = _with(header, "MIME-Version", "1.0")
-            yield bytes(header) + (b"\r\n" if piece.ended or header is not piece.part.header else b"")
+            if header is piece.part.header:
+                yield piece.data + (b"\r\n" if piece.ended else b"")
+            else:
+                yield bytes(header) + b"\r\n"
             encoder, place = None if charset is None else _encoder(piece.part), piece.part.number
         elif piece.kind is Kind.BETWEEN:
             yield _plain_lines(piece.data, way)

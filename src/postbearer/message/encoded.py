@@ -66,7 +66,7 @@ def encoded_text(text: str) -> str:
 
 def encoded(text: str) -> str:
     """All of `text` as encoded words."""
-    charset = "unknown-8bit" if _has_strangers(text) else "utf-8"
+    charset = "windows-1252" if _has_strangers(text) else "utf-8"
     most = (_LONGEST_WORD - len(f"=?{charset}?b??=")) // 4 * 3
     pieces: list[bytes] = []
     for octets in map(_octets, text):
@@ -116,7 +116,7 @@ def _parameter(found: re.Match[str]) -> str:
         return found[0]
     plain = _PAIR.sub(r"\1", value[1:-1]) if value[:1] == '"' else value
     octets = b"".join(map(_octets, plain))
-    charset = "unknown-8bit" if _has_strangers(plain) else "utf-8"
+    charset = "windows-1252" if _has_strangers(plain) else "utf-8"
     if len(octets) <= _SECTION:
         return f"{before}{name}*={charset}''{quote(octets, safe='')}"
     written = []

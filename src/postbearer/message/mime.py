@@ -12,11 +12,11 @@ from enum import Enum
 from typing import NamedTuple
 
 from postbearer.message.content import LONGEST_LINE
-from postbearer.message.fields import MAXIMUM_HEADER, Header
+from postbearer.message.fields import Field, Header
+from postbearer.message.section import HeaderReader
 
 DEEPEST = 50  # multiparts within each other; what lies deeper is not looked into
 
-_FIELD = re.compile(rb"[!-9;-~]+[ \t]*:")
 _TYPE = re.compile(r"\s*([\w.+-]+)/([\w.+-]+)")
 _BOUNDARY = re.compile(r"""(?i);\s*boundary\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))""")
 
@@ -32,11 +32,13 @@ class Kind(Enum):
 class Part:
     """One entity of the message: itself, or a part of it."""
 
-    __slots__ = ("boundary", "encoding", "header", "main", "number", "signed", "sub")
+    __slots__ = ("boundary", "encoding", "fault", "header", "main", "number", "signed", "sub")
 
-    def __init__(self, number: int, header: Header, default: str, *, signed: bool) -> None:
+    def __init__(self, number: int, reader: HeaderReader, default: str, *, signed: bool) -> None:
         self.number = number
-        self.header = header
+        self.fault = reader.fault  # why nobody can say what its header means
+        fields = () if reader.fault else reader.fields
+        self.header = header = Header(tuple([Field(name.decode("ascii"), raw) for name, raw in fields]))
         self.signed = signed  # within a multipart/signed: no octet of it may change
         written = header.get("content-type") or ""
         found = _TYPE.match(written) or _TYPE.match(default)
@@ -72,12 +74,12 @@ class PartReader:
     def __init__(self) -> None:
         self._open: list[Part] = []  # multiparts whose end has not come
         self._part: Part | None = None  # whose body, or whose preamble or epilogue, this is
-        self._head: bytearray | None = bytearray()  # a header that is not complete
+        self._reader: HeaderReader | None = HeaderReader()  # of a header that is not complete
+        self._head = bytearray()  # what it has read
         self._held = b""
         self._at_line = True
         self._count = 0
         self._default = "text/plain"
-        self.too_large = False  # a header of more than 1 MiB: nothing behind it was understood
 
     def feed(self, data: bytes) -> Iterator[Piece]:
         """What the next octets are. A line that has not ended comes with the next ones, unless it is long."""
@@ -97,17 +99,15 @@ class PartReader:
         """The rest."""
         if self._held:
             held, self._held = self._held, b""
-            if self._delimits(held + b"\r\n", 0, len(held) + 2) is not None and self._at_line:
+            if self._at_line and self._delimits(held + b"\r\n", 0, len(held) + 2) is not None:
                 yield from self._lines(held + b"\r\n")
             else:
                 yield from self._unended(held)
-        if self._head is not None:
-            yield self._header(ended=False)
+        while self._reader is not None:
+            yield from self._header()
 
     def _unended(self, data: bytes) -> Iterator[Piece]:
-        if self._head is not None and self._at_line and not self._belongs(data, 0, len(data)):
-            yield self._header(ended=False)
-        if self._head is not None:
+        if self._reader is not None:
             yield from self._collect(data)
         else:
             yield self._piece(data)
@@ -117,16 +117,13 @@ class PartReader:
         """Whole lines; the first may go on one that has begun."""
         place = 0
         while place < len(data):
-            if self._head is not None:
+            if self._reader is not None:
                 end = data.index(b"\r\n", place) + 2
-                if self._at_line and end == place + 2:
-                    yield self._header(ended=True)
-                elif self._at_line and not self._belongs(data, place, end):
-                    yield self._header(ended=False)
-                    continue
+                if self._at_line and self._delimits(data, place, end) is not None:
+                    yield from self._header()
                 else:
                     yield from self._collect(data[place:end])
-                place = end
+                    place = end
             else:
                 found = self._next_delimiter(data, place)
                 start, end, level, closing = found or (len(data), len(data), 0, False)
@@ -137,28 +134,26 @@ class PartReader:
                 place = end
             self._at_line = True
 
-    def _belongs(self, data: bytes, start: int, end: int) -> bool:
-        """Whether this line is one of the header that has begun."""
-        if self._head and data.startswith((b" ", b"\t"), start):
-            return True
-        return bool(_FIELD.match(data, start, end)) and self._delimits(data, start, end) is None
-
     def _piece(self, data: bytes) -> Piece:
         assert self._part is not None, "a header comes before all else"
         return Piece(Kind.BETWEEN if self._part.boundary else Kind.BODY, self._part, data)
 
     def _collect(self, line: bytes) -> Iterator[Piece]:
-        assert self._head is not None
+        assert self._reader is not None
         self._head += line
-        if len(self._head) > MAXIMUM_HEADER:
-            self.too_large = True
-            yield self._header(ended=False)
+        if self._reader.feed(line):
+            yield from self._header()
 
-    def _header(self, *, ended: bool) -> Piece:
-        assert self._head is not None
-        data, self._head = bytes(self._head), None
+    def _header(self) -> Iterator[Piece]:
+        """The header that is complete, and what came behind it already."""
+        assert self._reader is not None
+        reader, self._reader = self._reader, None
+        reader.finish()
+        section, rest = bytes(self._head[: reader.body]), bytes(self._head[reader.body :])
+        self._head.clear()
+        ended = section == b"\r\n" or section.endswith(b"\r\n\r\n")
         signed = bool(self._open) and (self._open[-1].signed or self._open[-1].sub == "signed")
-        part = Part(self._count, Header.parse(data), self._default, signed=signed)
+        part = Part(self._count, reader, self._default, signed=signed)
         self._count += 1
         if len(self._open) == DEEPEST:
             part.boundary = b""
@@ -166,8 +161,13 @@ class PartReader:
         if part.boundary:
             self._open.append(part)
         elif part.holds_message:
-            self._head, self._default = bytearray(), "text/plain"
-        return Piece(Kind.HEADER, part, data, ended)
+            self._reader, self._default = HeaderReader(), "text/plain"
+        yield Piece(Kind.HEADER, part, section[:-2] if ended else section, ended)
+        if rest.endswith(b"\r\n"):
+            self._at_line = True
+            yield from self._lines(rest)
+        elif rest:
+            yield from self._unended(rest)
 
     def _delimiter(self, line: bytes, level: int, *, closing: bool) -> Piece:
         parent = self._open[level]
@@ -176,7 +176,7 @@ class PartReader:
         if closing:
             self._open.pop()
         else:
-            self._head = bytearray()
+            self._reader = HeaderReader()
             self._default = "message/rfc822" if parent.sub == "digest" else "text/plain"
         return Piece(Kind.BETWEEN, parent, line)
 
