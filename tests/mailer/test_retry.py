@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -104,17 +105,24 @@ async def test_what_is_no_retry_is_refused(wrong: Any) -> None:
         await AsyncRecordingMailer().send(**HELLO, retry=wrong)
 
 
-async def test_a_send_that_is_cancelled_says_that_its_outcome_is_unknown(sandbox: Sandbox) -> None:
+@pytest.fixture
+async def slow() -> AsyncIterator[Sandbox]:
+    """One of its own, which may be left while it still waits."""
+    async with Sandbox() as sandbox:
+        yield sandbox
+
+
+async def test_a_send_that_is_cancelled_says_that_its_outcome_is_unknown(slow: Sandbox) -> None:
     told: list[object] = []
 
     class Listener:
         def notice(self, event: object) -> None:
             told.append(getattr(event, "text", ""))
 
-    sandbox.set_faults(Faults(smtp=[SmtpFault(at="content", delay=30.0, after_commit=True)]))
-    async with AsyncMailer(sandbox.account(), state="memory", observer=Listener()) as mailer:
+    slow.set_faults(Faults(smtp=[SmtpFault(at="content", delay=30.0, after_commit=True)]))
+    async with AsyncMailer(slow.account(), state="memory", observer=Listener()) as mailer:
         sending = asyncio.create_task(mailer.send(to="you@example.org", subject="Hello", text="x"))
-        while not sandbox.inbox.messages:  # noqa: ASYNC110 - it arrives, and the answer does not
+        while not slow.inbox.messages:  # noqa: ASYNC110 - it arrives, and the answer does not
             await asyncio.sleep(0.01)
         sending.cancel()
         with pytest.raises(asyncio.CancelledError) as stopped:
@@ -124,9 +132,9 @@ async def test_a_send_that_is_cancelled_says_that_its_outcome_is_unknown(sandbox
     assert note in told
 
 
-async def test_a_send_that_is_cancelled_before_anything_left_says_nothing(sandbox: Sandbox) -> None:
-    sandbox.set_faults(Faults(smtp=[SmtpFault(at="mail", delay=30.0)]))
-    async with AsyncMailer(sandbox.account(), state="memory") as mailer:
+async def test_a_send_that_is_cancelled_before_anything_left_says_nothing(slow: Sandbox) -> None:
+    slow.set_faults(Faults(smtp=[SmtpFault(at="mail", delay=30.0)]))
+    async with AsyncMailer(slow.account(), state="memory") as mailer:
         sending = asyncio.create_task(mailer.send(to="you@example.org", subject="Hello", text="x"))
         await asyncio.sleep(0)
         sending.cancel()
