@@ -155,7 +155,7 @@ def test_a_service_account(client: str, secret: str, reference: str) -> None:
 
 
 LEFT = [
-    ("[@example.org]\nclient_id = x\n", "stands for all accounts of a domain"),
+    ("[@example.com]\nclient_id = x\n", "stands for all accounts of a domain"),
     (
         PERSON.replace("http://localhost", "https://example.org/back"),
         "redirect_uri of [me@example.org] was not",

@@ -155,7 +155,7 @@ def test_what_has_none_is_named_with_its_line(line: str, expected: str) -> None:
 
 REFUSED = [
     ("", "There is no account in this file"),
-    ("host mail.example.org", "host stands before any account"),
+    ("host mail.example.org", "address: is missing"),
     (one("protocol lmtp"), "it speaks LMTP"),
     (one("auth gssapi"), "it signs in by gssapi"),
     (one("from ''"), "address"),

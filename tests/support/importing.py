@@ -31,9 +31,9 @@ def portal(text: str | bytes, **options: Any) -> Imported:
     return finish(draft)
 
 
-def msmtp(text: str, **options: Any) -> Imported:
+def msmtp(text: str | bytes, **options: Any) -> Imported:
     draft = Draft(".msmtprc", "msmtp")
-    read_msmtp(text.encode(), draft, **options)
+    read_msmtp(text.encode() if isinstance(text, str) else text, draft, **options)
     return finish(draft)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from postbearer.cli.groups import Group
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import note, print_json, warn
 from postbearer.cli.reading import read_file
+from postbearer.errors import ConfigError
 
 if TYPE_CHECKING:
     from postbearer.importing import Draft, Imported, Remark
@@ -35,6 +37,13 @@ def importing(function: Command) -> Command:
     decorators: tuple[Callable[[Command], Command], ...] = (
         pass_common,
         common_options,
+        click.option(
+            "--set",
+            "settings",
+            metavar="KEY=VALUE",
+            multiple=True,
+            help="A key that the file does not have, for every account or as NAME.KEY for one; repeat it.",
+        ),
         click.option("--force", is_flag=True, help="Write over the file if it is there."),
         click.option(
             "-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Write to a new file."
@@ -56,9 +65,10 @@ def address_option(function: Command) -> Command:
 
 @command.command("dsconfig", short_help="A directory server's batch file of dsconfig commands.")
 @click.option("--root", metavar="FOLDER", default="", help="Folder of the directory server.")
+@click.option("--server", metavar="HOST:PORT", default="", help="Mail server where the file creates none.")
 @address_option
 @importing
-def dsconfig(common: Common, file: str, root: str, address: str, **how: Any) -> None:
+def dsconfig(common: Common, file: str, root: str, server: str, address: str, **how: Any) -> None:
     """Import the mail servers of a directory server from a batch FILE of dsconfig commands.
 
     Read are create-passphrase-provider, create-http-authorization-method, create-external-server --type smtp
@@ -67,7 +77,7 @@ def dsconfig(common: Common, file: str, root: str, address: str, **how: Any) -> 
     from postbearer.importing import read_dsconfig
 
     draft = _draft(file, "dsconfig", how["seal"])
-    read_dsconfig(_content(file), draft, root=root, address=address)
+    read_dsconfig(_content(file), draft, root=root, server=server, address=address)
     _finish(common, draft, how)
 
 
@@ -122,11 +132,14 @@ def properties(
     Names are read by their meaning; --map says what others stand for: a key of an account, or host, port,
     grant, provider, username, connector. The grant has to be password, and the user name the mailbox.
     """
-    from postbearer.importing import URGENT, parse_map, read_portal
+    from postbearer.importing import URGENT, parse_map, parse_settings, read_portal
 
     draft = _draft(file, "properties", how["seal"])
     mapped = parse_map(given)
-    read_portal(_content(file), draft, mapped=mapped, connector=connector, urgent=urgent or URGENT)
+    settings, how["settings"] = parse_settings(how["settings"]), ()
+    read_portal(
+        _content(file), draft, mapped=mapped, given=settings, connector=connector, urgent=urgent or URGENT
+    )
     _finish(common, draft, how)
 
 
@@ -197,10 +210,12 @@ def _content(file: str) -> bytes:
 
 
 def _finish(common: Common, draft: Draft, how: dict[str, Any]) -> None:
-    from postbearer.importing import finish
+    from postbearer.importing import finish, parse_settings, settle
 
+    settle(draft, parse_settings(how["settings"]))
     imported = finish(draft)
     output = how["output"]
+    _demand_relay(draft, imported.text, output)
     if output:
         _write(output, imported.text, force=how["force"])
     if common.as_json:
@@ -216,6 +231,24 @@ def _finish(common: Common, draft: Draft, how: dict[str, Any]) -> None:
         click.echo(f"{output}: {', '.join(imported.accounts)}. Try: postbearer --config {output} check")
     else:
         click.echo(imported.text, nl=False)
+
+
+def _demand_relay(draft: Draft, text: str, output: str | None) -> None:
+    """Raise `ConfigError`, at the place in the source, for what ``serve`` would refuse."""
+    from postbearer.assembly import Assembly
+    from postbearer.config import parse
+    from postbearer.daemon import Plan
+    from postbearer.importing import in_source
+    from postbearer.keeping import StateFolder
+
+    place = os.path.abspath(output or "postbearer.toml")
+    configuration = parse(text.encode(), place, {})
+    if configuration.settings.relay is None:
+        return
+    try:
+        Plan.of(Assembly(configuration, StateFolder(), {}))
+    except ConfigError as error:
+        raise in_source(draft, error) from None
 
 
 def _write(path: str, text: str, *, force: bool) -> None:

@@ -242,9 +242,11 @@ def _admission(settings: ClientSettings) -> Admission:
 
 
 def _is_the_world(network: Network) -> bool:
-    """Whether a network is wider than any that one owner has (private ones: 10/8, fc00::/7)."""
+    """Whether a network is wider than any that one owner has (private ones: 10/8, fc00::/7, fe80::/10)."""
     if network.version == 4:
         return network.prefixlen < 8
+    if network.is_link_local:
+        return False
     return network.prefixlen < 16 and not network.subnet_of(_UNIQUE_LOCAL)
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from postbearer.importing.emailproxy import read_emailproxy as read_emailproxy
     from postbearer.importing.finishing import Imported as Imported
     from postbearer.importing.finishing import finish as finish
+    from postbearer.importing.finishing import in_source as in_source
+    from postbearer.importing.finishing import parse_settings as parse_settings
+    from postbearer.importing.finishing import settle as settle
     from postbearer.importing.msmtp import read_msmtp as read_msmtp
     from postbearer.importing.portal import URGENT as URGENT
     from postbearer.importing.portal import parse_map as parse_map
@@ -24,7 +27,7 @@ _EXPORTS = {
     "draft": ["LARGEST", "Draft", "Remark", "bounded"],
     "dsconfig": ["read_dsconfig"],
     "emailproxy": ["read_emailproxy"],
-    "finishing": ["Imported", "finish"],
+    "finishing": ["Imported", "finish", "in_source", "parse_settings", "settle"],
     "msmtp": ["read_msmtp"],
     "portal": ["URGENT", "parse_map", "read_portal"],
     "saslxoauth2": ["read_saslxoauth2"],

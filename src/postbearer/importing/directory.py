@@ -83,9 +83,39 @@ class Directory:
         return [each for (its, _), each in self.objects.items() if its == kind]
 
 
-def accounts_of(directory: Directory, draft: Draft, *, root: str, address: str) -> None:
+def accounts_of(directory: Directory, draft: Draft, *, root: str, server: str, address: str) -> None:
     """Add the accounts, chained in the order in which the servers are tried."""
+    _complete(directory, draft, server, address)
     _Reading(directory, draft, Passphrases(directory, draft, root), address).run()
+
+
+def _complete(directory: Directory, draft: Draft, server: str, address: str) -> None:
+    """Where authorization methods stand alone, the mail server is the one that is given, or is asked for."""
+    methods = directory.of("http-authorization-method")
+    if not methods or any(each.type == "smtp" for each in directory.of("external-server")):
+        return
+    for method in methods:
+        if not (server and address):
+            draft.leave(
+                f"{method.title} is there, and no mail server that uses it.",
+                "Add the command create-external-server --type smtp, with server-host-name, server-port, "
+                f"smtp-security, user-name and token-acquisition-method:{method.title}; or import again with "
+                "--server HOST:PORT --address MAILBOX.",
+                method.line,
+            )
+            method.used.add("")
+            continue
+        host, _, port = server.rpartition(":")
+        values = {
+            "server-host-name": host or server,
+            "server-port": port if host else "587",
+            "smtp-security": "ssl" if port == "465" else "starttls",
+            "user-name": address,
+            "token-acquisition-method": method.title,
+        }
+        made = Object(f"Mail by {method.title}", "external server", "smtp", method.line)
+        made.values = {name: [Value(text, method.line)] for name, text in values.items()}
+        directory.objects["external-server", made.title.casefold()] = made
 
 
 @dataclass(slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -59,6 +60,7 @@ class Draft:
     notes: list[Remark] = field(default_factory=list)  # carried over, but to be looked at
     to_set: dict[str, str] = field(default_factory=dict)  # environment variable → what it is
     spare: dict[str, str] = field(default_factory=dict)  # secret that no account uses → its reference
+    relay_lines: dict[str, int] = field(default_factory=dict)  # key of the relay → the line it comes from
 
     def account(self, title: str, line: int) -> AccountDraft:
         """A new account, named after what the source calls it."""
@@ -96,6 +98,15 @@ class Draft:
         """A reference for a secret that the source writes out."""
         return self.seal(Secret(value)) if self.seal else self.environment(name, meaning)
 
+    def path(self, text: str, line: int | None = None) -> str:
+        """A path of the source, whole: a relative one began elsewhere than one in our configuration does."""
+        path = os.path.expanduser(text)
+        if not path or os.path.isabs(path):
+            return path
+        whole = os.path.abspath(os.path.join(os.path.dirname(self.file), path))
+        self.note(f"{text} is taken as {whole}.", "Correct it, if the program began paths elsewhere.", line)
+        return whole
+
     def error(self, message: str, hint: str = "", line: int | None = None) -> ConfigError:
         """The source cannot be used at all."""
         return ConfigError(message, file=self.file, line=line, hint=hint)
@@ -123,10 +134,21 @@ def bounded(content: bytes, file: str) -> bytes:
     return content
 
 
+_COMMENT = re.compile(rb"[ \t]*(?:#|;|//)")
+
+
 def decoded(content: bytes, file: str) -> str:
-    """The text of a source, which has to be UTF-8. Raises `ConfigError`."""
+    """The text of a source, which has to be UTF-8 but for comment lines. Raises `ConfigError`."""
+    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    return "\n".join(_line(line, number, file) for number, line in enumerate(lines, 1))
+
+
+def _line(line: bytes, number: int, file: str) -> str:
     try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ConfigError("The file is not UTF-8.", file=file, line=line, hint="Save it as UTF-8.") from None
+        return line.decode()
+    except UnicodeDecodeError:
+        if _COMMENT.match(line):
+            return line.decode("latin-1")
+        raise ConfigError(
+            "The file is not UTF-8.", file=file, line=number, hint="Save the file as UTF-8."
+        ) from None

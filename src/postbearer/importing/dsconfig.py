@@ -8,8 +8,9 @@ their order.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from postbearer.importing.directory import Directory, Object, Value, accounts_of
 from postbearer.importing.draft import Draft, decoded
@@ -26,19 +27,42 @@ _KINDS = {  # as commands call them → (what people call it, the option with it
 }
 _SUBCOMMAND = re.compile(r"(create|set|delete)-([a-z-]+?)(-prop)?")
 _ANY_SUBCOMMAND = re.compile(r"(?:create|set|delete|get|list)-[a-z-]+")
+_PROGRAM = re.compile(r"(?:.*[/\\])?dsconfig(?:\.bat)?")
+_PROMPTS = ("$", "%", ">", "dsconfig>")
 _CHANGES = ("--set", "--add", "--remove", "--reset")
 
 
-def read_dsconfig(content: bytes, draft: Draft, *, root: str = "", address: str = "") -> None:
+def read_dsconfig(
+    content: bytes, draft: Draft, *, root: str = "", server: str = "", address: str = ""
+) -> None:
     """Add to `draft` the accounts of a batch file.
 
     `root` is the folder of the directory server, where its relative paths begin; `address` the mailbox of
-    servers without a user name. Raises `ConfigError` if the file is none.
+    servers without a user name; `server`, ``host:port``, the one for an authorization method where the file
+    creates none. Raises `ConfigError` if the file is none.
     """
     directory = Directory()
-    for words in commands(decoded(content, draft.file), draft.file):
-        _Command.of(words).apply(directory, draft)
-    accounts_of(directory, draft, root=root, address=address)
+    for line in commands(decoded(content, draft.file), draft.file):
+        for words in _apart(line):
+            _Command.of(words).apply(directory, draft)
+    accounts_of(directory, draft, root=root, server=server, address=address)
+
+
+def _apart(words: list[Word]) -> Iterator[list[Word]]:
+    """The commands of one line: pages run several together, and print the prompt of a shell before each."""
+    starts = [
+        place
+        for place, (word, behind) in enumerate(pairwise(words))
+        if _PROGRAM.fullmatch(word.text) and _ANY_SUBCOMMAND.fullmatch(behind.text)
+    ]
+    for begin, end in pairwise([0, *(place for place in starts if place), len(words)]):
+        command = words[begin:end]
+        while command and command[-1].text in _PROMPTS and end < len(words):
+            command.pop()
+        while command and command[0].text in _PROMPTS:
+            command.pop(0)
+        if command:
+            yield command
 
 
 @dataclass(slots=True)
@@ -54,7 +78,7 @@ class _Command:
     @classmethod
     def of(cls, words: Sequence[Word]) -> _Command:
         first, *rest = words
-        if re.fullmatch(r"(?:.*[/\\])?dsconfig(?:\.bat)?", first.text):
+        if _PROGRAM.fullmatch(first.text):
             words = rest
         place = next((i for i, each in enumerate(words) if _ANY_SUBCOMMAND.fullmatch(each.text)), None)
         if place is None:

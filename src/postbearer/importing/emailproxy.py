@@ -59,15 +59,20 @@ class _Proxy:
             self.draft.leave(f"{each.name} is for fetching mail.", "Keep the proxy for that.", each.line)
         for server in self.servers:
             self._listen(server)
-        for section in self.accounts:
-            if section.name.startswith("@"):
+        domains = {each.name.casefold(): each for each in self.accounts if each.name.startswith("@")}
+        mailboxes = [each for each in self.accounts if each.name.casefold() not in domains]
+        for mailbox in mailboxes:
+            if shared := domains.get(f"@{mailbox.name.rpartition('@')[2].casefold()}"):
+                mailbox.inherit(shared)
+            self._account(mailbox)
+        for section in domains.values():
+            if not section.used:
                 self.draft.leave(
-                    f"[{section.name}] stands for all accounts of a domain.",
-                    "Write a section for each mailbox that sends, and import again.",
+                    f"[{section.name}] stands for all accounts of a domain, and the file names none of them.",
+                    "Write a section for each mailbox that sends, such as [alerts@example.org].",
                     section.line,
                 )
-            else:
-                self._account(section)
+                section.used |= set(section.values)
         for section in (*self.accounts, *self.servers):
             self._report_rest(section)
         made = self.draft.accounts
@@ -177,7 +182,8 @@ class _Proxy:
         line = section.line_of("client_secret")
         if account.keys.get("grant") == "jwt-bearer":
             if client == "file":
-                account.put("service-account", f"file:{secret}" if secret else None, line)
+                path = self.draft.path(secret, line)
+                account.put("service-account", f"file:{path}" if path else None, line)
             else:
                 self.draft.secret(account, "service-account", secret, line)
             return
@@ -185,7 +191,8 @@ class _Proxy:
         self.draft.secret(account, "client-secret", secret, line)
         for key, theirs in (("certificate", "jwt_certificate_path"), ("private-key", "jwt_key_path")):
             if path := _given(section, theirs):
-                account.put(key, f"file:{path}", section.line_of(theirs))
+                line = section.line_of(theirs)
+                account.put(key, f"file:{self.draft.path(path, line)}", line)
         if not secret and section.text("client_secret_encrypted"):
             variable = self.draft.environment(
                 f"{account.name}_client_secret", f"the client-secret of {account.title}"

@@ -39,6 +39,12 @@ class Section:
     def line_of(self, key: str) -> int:
         return self.lines.get(key, self.line)
 
+    def inherit(self, other: Section) -> None:
+        """Take over what `other` says and this section does not."""
+        other.used |= set(other.values)
+        self.values = {**other.values, **self.values}
+        self.lines = {**other.lines, **self.lines}
+
     @property
     def rest(self) -> list[str]:
         """Keys nobody asked for."""

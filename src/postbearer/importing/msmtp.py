@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -31,6 +30,12 @@ _AS_EVER = {  # commands whose usual value is what is done anyway
     "dsn_notify": ("off",),
     "dsn_return": ("off",),
 }
+_OF_OLD = {  # commands of old files → how they are said now
+    "tls_nostarttls": ("tls_starttls", "off"),
+    "tls_nocertcheck": ("tls_certcheck", "off"),
+    "keepbcc": ("remove_bcc_headers", "off"),
+}
+_PLAIN = ("on", "plain", "login")  # what signing in by a password here is
 _HINTS = {
     "aliases": "Give programs whole addresses, such as MAILTO=you@example.org for cron.",
     "dsn_notify": "Programs ask for reports themselves: sendmail -N, or postbearer send --dsn-notify.",
@@ -84,7 +89,8 @@ def read_msmtp(content: bytes, draft: Draft, *, address: str = "") -> None:
         if made := _account(entry, draft, address):
             names[entry.name] = made.name
     usual = entries.get("default")
-    named = (usual.parents[0] if usual and not usual.own and usual.parents else "default") if usual else ""
+    only = usual is not None and not usual.own and len(usual.parents) == 1
+    named = usual.parents[0] if usual and only else "default"
     if names:
         draft.relay["account"] = names.get(named, next(iter(names.values())))
 
@@ -94,11 +100,10 @@ def _entries(text: str, draft: Draft) -> dict[str, _Entry]:
     defaults: dict[str, _Setting] = {}
     entries: dict[str, _Entry] = {}
     current: _Entry | None = None
-    into: dict[str, _Setting] | None = None
+    into: dict[str, _Setting] | None = None  # None: in front of any account, so of the one called default
     for number, command, value in _lines(text):
         if command == "defaults":
-            defaults, current = {}, None
-            into = defaults
+            current, into = None, defaults  # a second section adds to the first
         elif command == "account":
             name, _, inherited = value.partition(":")
             current = _Entry(name.strip(), number, dict(defaults))
@@ -120,9 +125,10 @@ def _entries(text: str, draft: Draft) -> dict[str, _Entry]:
                 "Write what the command prints in its place, and import again.",
                 number,
             )
-        elif into is None:
-            draft.leave(f"{command} stands before any account.", "Put it below an account.", number)
         else:
+            if into is None:
+                current = entries["default"] = _Entry("default", number)
+                into = current.settings
             into[command] = _Setting(value, number)
             if current is not None:
                 current.own = True
@@ -140,6 +146,8 @@ def _lines(text: str) -> Iterator[tuple[int, str, str]]:
         value = value.strip()
         if len(value) >= 2 and value[0] == value[-1] == '"':
             value = value[1:-1]
+        command = "timeout" if command == "connect_timeout" else command
+        command, value = _OF_OLD.get(command, (command, value))
         yield number, command, value
 
 
@@ -202,6 +210,12 @@ def _who(entry: _Entry, draft: Draft, account: AccountDraft, address: str) -> No
             "Name the senders by aliases; several accounts are told apart by [[relay.routes]].",
             entry.line_of("from"),
         )
+        if not mailbox:
+            draft.leave(
+                f"Nothing says the mailbox of {entry.name}.",
+                "Import again with --address ADDRESS.",
+                entry.line_of("from"),
+            )
     elif entry.on("allow_from_override", usual=True):
         draft.note(
             "msmtp lets programs choose the sender; here everything leaves as the account's address.",
@@ -231,6 +245,12 @@ def _login(entry: _Entry, draft: Draft, account: AccountDraft, auth: str) -> Non
         account.put("authentication", "none", entry.line_of("auth"))
     else:
         account.put("authentication", "password", entry.line_of("auth"))
+        if auth not in _PLAIN:
+            draft.note(
+                f"{entry.name} signs in by {auth.upper()}; here the server sees the password.",
+                "Nothing to do, if the server offers PLAIN or LOGIN as well; postbearer check says so.",
+                entry.line_of("auth"),
+            )
         if entry.text("password"):
             draft.secret(account, "password", entry.text("password"), entry.line_of("password"))
         elif command:
@@ -261,10 +281,12 @@ def _way(entry: _Entry, draft: Draft, account: AccountDraft) -> None:
             "proxy", f"socks5://{proxy}:{entry.text('proxy_port') or 1080}", entry.line_of("proxy_host")
         )
     if (trusted := entry.text("tls_trust_file")) != "system":
-        account.put("ca-file", os.path.expanduser(trusted), entry.line_of("tls_trust_file"))
+        line = entry.line_of("tls_trust_file")
+        account.put("ca-file", draft.path(trusted, line), line)
     certificate, key = entry.text("tls_cert_file"), entry.text("tls_key_file")
     if certificate and certificate == key:
-        account.put("tls-certificate", os.path.expanduser(certificate), entry.line_of("tls_cert_file"))
+        line = entry.line_of("tls_cert_file")
+        account.put("tls-certificate", draft.path(certificate, line), line)
     elif certificate:
         draft.leave(
             f"The certificate of {entry.name} and its key are two files.",

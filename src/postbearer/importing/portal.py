@@ -14,6 +14,7 @@ from postbearer.errors import ConfigError, ConfigErrors, UsageError
 from postbearer.importing.draft import AccountDraft, Draft
 from postbearer.importing.known import Known, by_server, by_token_url, use_preset
 from postbearer.importing.properties import Property, properties
+from postbearer.keeping import is_reference
 from postbearer.providers import names, preset
 from postbearer.suggestion import did_you_mean
 
@@ -57,16 +58,23 @@ def read_portal(
     draft: Draft,
     *,
     mapped: Mapping[str, str] | None = None,
+    given: Mapping[str, str] | None = None,
     connector: str = "",
     urgent: tuple[str, ...] = URGENT,
 ) -> None:
     """Add to `draft` the account of a portal's properties.
 
-    `mapped` says which key a name stands for; `connector` is a relay without OAuth, ``host:port``, that sends
-    what is too much for the provider; `urgent` are header patterns of mail that goes first. Raises
-    `ConfigError` for what the portal itself could not send by, and `UsageError` for a name that is not there.
+    `mapped` says which key a name stands for, and `given` what keys are, whatever the file says; `connector`
+    is a relay without OAuth, ``host:port``, that sends what is too much for the provider; `urgent` are header
+    patterns of mail that goes first. Raises `ConfigError` for what the portal itself could not send by, and
+    `UsageError` for a name that is not there.
     """
-    _Portal(list(properties(content)), draft, dict(mapped or {}), connector, urgent).run()
+    lines = list(properties(content))
+    for key, value in (given or {}).items():
+        _known_key(key)
+        lines.insert(0, Property(f"--set {key}", value, 0))
+    mapped = {**(mapped or {}), **{f"--set {key}": key for key in given or {}}}
+    _Portal(lines, draft, mapped, connector, urgent).run()
 
 
 @dataclass(slots=True)
@@ -111,6 +119,8 @@ class _Portal:
                     f"If mail depends on it, say by which key: --map '{line.name}=KEY'",
                     line.line,
                 )
+            elif key in self.found and not self.found[key].line:
+                continue  # a person has given it
             elif key in self.found:
                 self.draft.leave(
                     f"{line.name} was not used: line {self.found[key].line} says the {key}.",
@@ -136,7 +146,7 @@ class _Portal:
         if not grant:
             self._refuse(
                 "Nothing says the OAuth grant.",
-                "Add SMTP_OAUTH_GRANT_TYPE=password, or map its name: --map NAME=grant",
+                "If it is by password, say so: --set grant=password; or map its name: --map NAME=grant",
             )
         elif grant.casefold() != "password":
             self._refuse(
@@ -152,9 +162,15 @@ class _Portal:
             host = self._text("host")
             if found := by_server(host) or by_token_url(self._text("token-url")):
                 return found
+            if not host:  # the portal itself knows no other
+                self.draft.note(
+                    "Nothing names the provider: it is Microsoft's, the only one the portal knows.",
+                    "If it is another, import again with --set provider=NAME; see: postbearer providers",
+                )
+                return Known("microsoft", None, preset("microsoft").in_cloud())
             self._refuse(
-                f"Nothing says the provider{f', and {host} belongs to none that is known' if host else ''}.",
-                "Add SMTP_OAUTH_PROVIDER=…, or map its name: --map NAME=provider",
+                f"Nothing says the provider, and {host} belongs to none that is known.",
+                "Say it: --set provider=microsoft; or map its name: --map NAME=provider",
                 self._line("host"),
             )
             return None
@@ -184,7 +200,7 @@ class _Portal:
         if user is None:
             self._refuse(
                 "Nothing says the mailbox.",
-                "Add SMTP_AUTH_USERNAME=user@example.org, or map its name: --map NAME=username",
+                "Say it: --set username=user@example.org; or map its name: --map NAME=username",
             )
         elif other is not None and other.value.strip().casefold() != user.value.strip().casefold():
             self._refuse(
@@ -216,7 +232,9 @@ class _Portal:
     def _secrets(self, account: AccountDraft) -> None:
         for key in ("client-secret", "password"):
             value = self.found.get(key)
-            if value is not None and value.value.strip("*• "):
+            if value is not None and not value.line and is_reference(value.value):
+                account.put(key, value.value)
+            elif value is not None and value.value.strip("*• "):
                 self.draft.secret(account, key, value.value, value.line)
             elif value is not None or key == "password":  # shown as stars, or not at all
                 variable = self.draft.environment(f"portal_{key}", f"the {key} of portal")

@@ -147,12 +147,24 @@ def _token_file(entry: _Entry, draft: Draft, root: str) -> Mapping[str, Any]:
 def _object(text: str, file: str) -> dict[str, Any]:
     """A JSON object. What is wrong with it is told without its text, which holds secrets."""
     try:
-        found = json.loads(text)
+        found = json.loads(_strict(text))
     except json.JSONDecodeError as error:
         raise _wrong(file, f"This is not JSON: {error.msg}.", error.lineno) from None
     if not isinstance(found, dict):
         raise _wrong(file, "This is not a JSON object.", 1)
     return found
+
+
+_LENIENT = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/|,(?=(?:\s|//[^\n]*|/\*.*?\*/)*[}\]])', re.DOTALL)
+
+
+def _strict(text: str) -> str:
+    """JSON of what JsonCpp reads as well: without comments and last commas, on the same lines."""
+
+    def kept(found: re.Match[str]) -> str:
+        return found[0] if found[0][0] == '"' else "\n" * found[0].count("\n")
+
+    return _LENIENT.sub(kept, text)
 
 
 def _wrong(file: str, message: str, line: int) -> ConfigError:

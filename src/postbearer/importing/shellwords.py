@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from postbearer.errors import ConfigError
+
+_LOST = re.compile(
+    r"\\[ \t]*\n|\\[ \t]+(?=[-–—][^\s])|\\[ \t]*\Z"
+)  # in front of a word: what continues a line
+_QUOTES = {"'": "'", '"': '"', "“": "”", "„": "“", "‘": "’"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +26,8 @@ def commands(text: str, file: str) -> Iterator[list[Word]]:
     """The commands of `text`, one a line unless a backslash continues it; comments and blanks are none.
 
     Quotes and backslashes mean what they mean to a shell; nothing is expanded. A quote has to be closed
-    on its line, or raises `ConfigError`.
+    on its line, or raises `ConfigError`. What web pages do to a command is undone: a backslash that lost
+    its line end, or has blanks before it; curly quotes; a dash in place of two hyphens.
     """
     words: list[Word] = []
     lexer = _Lexer(text.replace("\r\n", "\n"), file)
@@ -43,8 +50,9 @@ class _Lexer:
         """Each word, and None where a command ends."""
         while self.at < len(self.text):
             char = self.text[self.at]
-            if self.text.startswith("\\\n", self.at):
-                self._newline(2)
+            if lost := _LOST.match(self.text, self.at):
+                self.at = lost.end()
+                self.line += lost[0].count("\n")
             elif char == "\n":
                 self._newline(1)
                 yield None
@@ -65,8 +73,11 @@ class _Lexer:
                 self._newline(2)
             elif char.isspace():
                 break
-            elif char in "'\"":
-                parts.append(self._quoted(char))
+            elif char in _QUOTES:
+                parts.append(self._quoted(_QUOTES[char]))
+            elif char in "–—" and not parts:
+                parts.append("--")
+                self.at += 1
             elif char == "\\":
                 parts.append(self.text[self.at + 1 : self.at + 2])
                 self.at += 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -55,6 +56,11 @@ class _Graph:
         for mailbox in mailboxes:
             self._account(mailbox, application)
         relay: dict[str, Any] = {"account": self.draft.accounts[0].name}
+        lines = {"clients": "users", "listen": "port", "listeners": "tlsCertPath", "size": "maxSize"}
+        self.draft.relay_lines |= {
+            ours: receive.table[theirs].line if theirs in receive.table else receive.line
+            for ours, theirs in lines.items()
+        }
         if size := _SIZE.fullmatch(receive.at("maxSize").text):
             relay["size"] = f"{size[1]} {'KiB' if size[2] in 'kK' else 'MiB'}"
         clients = self._clients(receive)
@@ -106,7 +112,7 @@ class _Graph:
         self.draft.secret(account, "client-secret", secret.text, secret.line)
         certificate = application.at("certificate")
         if path := certificate.at("privateKeyPath").text:
-            account.put("private-key", f"file:{path}", certificate.line)
+            account.put("private-key", f"file:{self.draft.path(path, certificate.line)}", certificate.line)
             certificate.at("thumbprint")
             self.draft.leave(
                 "Of the certificate only the thumbprint is named, and Microsoft is shown the certificate.",
@@ -117,7 +123,10 @@ class _Graph:
     def _listening(self, receive: Item, *, logins: bool) -> dict[str, Any]:
         """Where the relay listens: as it did on this machine; for others only with the certificate."""
         port, address = receive.at("port").text or "25", receive.at("listenAddress").text
-        certificate, key = receive.at("tlsCertPath").text, receive.at("tlsKeyPath").text
+        certificate, key = (
+            self.draft.path(item.text, item.line)
+            for item in (receive.at("tlsCertPath"), receive.at("tlsKeyPath"))
+        )
         implicit = receive.at("secure").on
         if not certificate and not is_loopback(address):
             self.draft.note(
@@ -143,7 +152,7 @@ class _Graph:
 
     def _clients(self, receive: Item) -> list[dict[str, Any]]:
         """Who may submit: networks, logins, or both, and as which senders."""
-        networks = receive.at("ipWhitelist").texts()
+        networks = self._networks(receive.at("ipWhitelist"))
         senders = receive.at("allowedFrom").texts()
         receive.at("requireAuth")
         clients = []
@@ -158,6 +167,25 @@ class _Graph:
             local = ["127.0.0.0/8", "::1/128"]
             clients = [{"name": "allowed", "networks": networks or local, "senders": senders}]
         return [{key: value for key, value in each.items() if value} for each in clients]
+
+    def _networks(self, listed: Item) -> list[str]:
+        """As networks are written: 192.0.2.1/24 is meant as the whole that it is in."""
+        found = []
+        for item in listed.items or ([listed] if listed.text else []):
+            try:
+                network = str(ipaddress.ip_network(item.text.strip(), strict=False))
+            except ValueError:
+                self.draft.leave(
+                    f"{item.text!r:.60} of ipWhitelist is no network, and was left out.",
+                    "Add it to networks of [[relay.clients]] as 192.0.2.0/24 or 192.0.2.7.",
+                    item.line,
+                )
+                continue
+            plain = network.removesuffix("/32").removesuffix("/128")
+            if item.text.strip() not in (network, plain) and ":" not in network:
+                self.draft.note(f"{item.text} is taken as the network {network}.", line=item.line)
+            found.append(network if "/" in item.text else plain)
+        return found
 
 
 def _tenant(text: str) -> str:
