@@ -102,12 +102,13 @@ def test_short_and_long_form_stand_side_by_side(plan: Planned) -> None:
     assert [door.address for door in relay.doors] == ["127.0.0.1:25", "unix:/run/x.sock", "[::1]:25"]
 
 
-def test_a_legacy_listener_is_warned_about_and_offers_no_login(plan: Planned) -> None:
+def test_a_legacy_listener_is_warned_about_and_takes_any_login(plan: Planned) -> None:
     relay = plan(f"[[relay.listeners]]\n{OFF_LOOPBACK}\nlegacy = true\n{PRINTER}")
     (door,) = relay.doors
     assert door.legacy
-    assert door.offer.fix_line_ends
-    assert door.offer.mechanisms == ()
+    assert door.offer.lenient
+    assert door.offer.mechanisms == ("PLAIN", "LOGIN")
+    assert door.offer.auth_in_clear
     (warning,) = relay.warnings
     assert "0.0.0.0:2525" in warning
     assert relay.access.by_network("192.0.2.9", legacy=True) is not None

@@ -179,6 +179,35 @@ async def test_bs_speaks_smtp_as_the_user(folder: Path) -> None:
         assert (await relay.one())[0].message.client.startswith("user:")
 
 
+DIALOGUE = "HELO me\nMAIL FROM:<a@e.org>\nRCPT TO:<b@e.org>\nDATA\nSubject: x\n\nhi\n.\nQUIT\n"
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+async def test_bs_reads_a_dialogue_that_is_piped_in_at_once(folder: Path, end: str) -> None:
+    async with local_relay(folder) as relay:
+        octets = DIALOGUE.replace("\n", end).encode()
+        ran = await sendmail("-bs", stdin=octets, environ=relay.environ)
+        assert [line[:3] for line in ran.out.splitlines()] == [
+            "220",
+            "250",
+            "250",
+            "250",
+            "354",
+            "250",
+            "221",
+        ]
+        assert ran.code == 0
+        assert (await relay.one())[1] == b"Subject: x\r\n\r\nhi\r\n"
+
+
+async def test_bs_that_ends_with_a_refusal_does_not_end_with_0(folder: Path) -> None:
+    async with local_relay(folder) as relay:
+        octets = DIALOGUE.replace("b@e.org", "nobody").encode()
+        ran = await sendmail("-bs", stdin=octets, environ=relay.environ)
+        assert ran.code == 69
+        assert await relay.accepted() == []
+
+
 async def test_bs_without_a_relay_says_421(folder: Path) -> None:
     ran = await sendmail("-bs", environ={"POSTBEARER_STATE": str(folder)})
     assert ran.out.startswith("421 4.3.2 ")

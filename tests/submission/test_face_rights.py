@@ -176,7 +176,7 @@ async def test_a_legacy_listener_for_a_printer() -> None:
     printer = Client(name="printer", legacy=True, default_sender="scan@example.org", size=200)
     async with running(
         legacy=True,
-        offer=offering(fix_line_ends=True),
+        offer=offering(lenient=True),
         admissions=[Admission(printer, networks(["127.0.0.1"]))],
     ) as relay:
         async with await relay.client() as client:
@@ -195,3 +195,47 @@ async def test_a_legacy_listener_for_a_printer() -> None:
         async with await relay.client(local_addr=("127.0.0.3", 0)) as stranger:
             await stranger.say("HELO printer")
             assert (await stranger.say("MAIL FROM:<>")).startswith("550")
+
+
+@pytest.mark.parametrize("login", ["AUTH PLAIN " + b64encode(b"\0any\0body").decode(), "AUTH LOGIN"])
+async def test_a_device_that_insists_on_a_login_is_known_by_its_network_alone(login: str) -> None:
+    printer = Client(name="printer", legacy=True, senders=("scan@example.org",))
+    async with running(
+        legacy=True,
+        offer=offering(lenient=True, mechanisms=("PLAIN", "LOGIN"), auth_in_clear=True),
+        admissions=[Admission(printer, networks(["127.0.0.1"]))],
+    ) as relay:
+        for address, code, sender in (("127.0.0.1", "235", "250"), ("127.0.0.3", "535", "550")):
+            async with await relay.client(local_addr=(address, 0)) as client:
+                assert "AUTH PLAIN LOGIN" in await client.say("EHLO printer")
+                said = await client.say(login)
+                while said.startswith("334"):
+                    said = await client.say(b64encode(b"admin").decode())
+                assert said[:3] == code
+                assert (await client.say("MAIL FROM:<scan@example.org>"))[:3] == sender
+                assert (await client.say("RSET"))[:3] == "250"
+                assert (await client.say("MAIL FROM:<ceo@example.org>"))[:3] == "550"
+        async with await relay.client() as client:
+            await client.say("EHLO printer")
+            await client.say("AUTH PLAIN " + b64encode(b"\0a\0b").decode())
+            await client.say("MAIL FROM:<scan@example.org>")
+            await client.say("RCPT TO:<b@example.net>")
+            await client.say("DATA")
+            assert (await client.say(MESSAGE.replace(b"app@", b"scan@") + b".\r\n"))[:3] == "250"
+        (message,) = await relay.messages()
+        assert " with ESMTP id " in message.received  # nobody was authenticated (RFC 3848)
+
+
+async def test_a_device_without_a_name_is_named_by_its_address() -> None:
+    printer = Client(name="printer", legacy=True)
+    async with running(
+        legacy=True,
+        offer=offering(lenient=True),
+        admissions=[Admission(printer, networks(["127.0.0.1"]))],
+    ) as relay:
+        async with await relay.client() as client:
+            client.send(b"HELO\nMAIL FROM: a@example.org\nRCPT TO: b@example.net\nDATA\n")
+            assert await client.replies(4) == ["250", "250", "250", "354"]
+            assert (await client.say(b"Subject: x\n\nhi\n.\n"))[:3] == "250"
+        (message,) = await relay.messages()
+        assert message.received.startswith("from [127.0.0.1] ([127.0.0.1]) by ")

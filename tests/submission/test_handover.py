@@ -102,7 +102,6 @@ async def test_a_truncated_hand_over_leaves_nothing(folder: Path, length: int) -
         frame(extra=1),
         frame(to=[]),
         frame(to="b@example.net"),
-        frame(to=["b@example.net"] * 1001),
         frame(notify=["SOMETIMES"]),
         frame(uid=-1),
         frame(ret="ALL"),
@@ -182,3 +181,11 @@ async def test_the_socket_of_a_relay_that_died_is_replaced_and_a_living_one_is_n
     with pytest.raises(Exception, match="no socket"):
         async with local_relay(folder):
             pass
+
+
+async def test_too_many_recipients_are_told_as_such(folder: Path) -> None:
+    async with local_relay(folder) as relay:
+        many = [f"b{number}@example.net" for number in range(1001)]
+        answer = await say(relay.handover.path, frame(to=many))
+        assert answer == "550 5.5.3 A message may have 1000 recipients, this has 1001\n"
+        assert (await say(relay.handover.path, frame(to=many[:1000]))).startswith("250 ")

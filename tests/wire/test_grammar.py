@@ -223,3 +223,10 @@ def test_a_parameter_counts_only_with_its_extension() -> None:
 
 def test_keywords_and_values_are_read_without_case() -> None:
     assert parse_mail("size=3 body=8bitmime", EVERYTHING) == MailParameters(size=3, body="8BITMIME")
+
+
+@pytest.mark.parametrize(("value", "text"), [("a+3db", "a=b"), ("a+3Db", "a=b"), ("a+2Bb", "a+b")])
+def test_xtext_of_devices_in_lower_case(value: str, text: str) -> None:
+    assert grammar.xtext_decode(value) == text
+    assert grammar.original_recipient_decode(f"rfc822;{value}") == f"rfc822;{text}"
+    assert grammar.original_recipient_decode("utf-8;a\\x{fc}b") == "utf-8;a\u00fcb"

@@ -372,7 +372,7 @@ def test_after_some_errors_the_driver_is_asked_to_be_slow() -> None:
 
 
 def test_line_ends_are_repaired_for_those_who_ask_but_the_end_of_data_is_not() -> None:
-    session = addressed(Offer("mx", fix_line_ends=True))
+    session = addressed(Offer("mx", lenient=True))
     session.say("DATA")
     assert session.say(b"\na\nb\rc\r\n.\nd\n.\n", pieces=None) == []
     assert session.say(b"e\r", pieces=None) == []
@@ -394,7 +394,7 @@ def test_line_ends_are_repaired_for_those_who_ask_but_the_end_of_data_is_not() -
     ],
 )
 def test_in_the_header_no_line_ends_at_a_cr_alone(sent: bytes, content: bytes, piece: int) -> None:
-    session = addressed(Offer("mx", fix_line_ends=True))
+    session = addressed(Offer("mx", lenient=True))
     session.say("DATA")
     octets = sent + b".\r\n"
     pieces = [octets[start : start + piece] for start in range(0, len(octets), piece)]

@@ -150,10 +150,10 @@ def _door(
         extensions=Extensions(dict.fromkeys(_extensions(settings, assembly), ())),
         limits=Limits(max_size=settings.size or DEFAULT_SIZE),
         starttls=listener.tls == "starttls",
-        mechanisms=("PLAIN", "LOGIN") if access.hashes and not listener.legacy else (),
-        auth_in_clear=listener.login_without_tls,
+        mechanisms=("PLAIN", "LOGIN") if access.hashes or listener.legacy else (),
+        auth_in_clear=listener.login_without_tls or listener.legacy,  # a device's password opens nothing
         require_tls=listener.tls == "starttls" and not local and not listener.legacy,
-        fix_line_ends=listener.legacy,
+        lenient=listener.legacy,
     )
     return Door(
         address=listener.address,
@@ -325,14 +325,15 @@ def _check_legacy(doors: Sequence[Door], admissions: Sequence[Admission]) -> Non
 
 def _warnings(doors: Sequence[Door], access: Access) -> list[str]:
     texts = [
-        f"{door.address} serves old devices: no login and perhaps no TLS, for the named networks only."
+        f"{door.address} serves old devices, of the named networks only: perhaps without TLS, and any login "
+        "is as good as none."
         for door in doors
         if door.legacy
     ]
     texts += [
         f"{door.address} takes passwords without TLS: who may capture packets of this machine reads them."
         for door in doors
-        if door.offer.mechanisms and door.offer.auth_in_clear
+        if door.offer.mechanisms and door.offer.auth_in_clear and not door.legacy
     ]
     if access.hashes and not any(_takes_logins(door) for door in doors):
         texts.append(
@@ -343,5 +344,7 @@ def _warnings(doors: Sequence[Door], access: Access) -> list[str]:
 
 
 def _takes_logins(door: Door) -> bool:
+    """Whether passwords are verified there."""
     offer = door.offer
-    return bool(offer.mechanisms) and (door.context is not None or offer.auth_allowed(tls=False))
+    verifies = bool(offer.mechanisms) and not door.legacy
+    return verifies and (door.context is not None or offer.auth_allowed(tls=False))

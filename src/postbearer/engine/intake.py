@@ -323,10 +323,11 @@ class Intaking:
 def received(submission: Submission, hostname: str, identifier: str, now: float) -> str:
     """The value of our Received field (RFC 5321 4.4); what the client said of itself is made harmless."""
     helo = _NOT_IN_A_NAME.sub("", submission.helo)
+    literal = f"[{'IPv6:' if ':' in submission.peer else ''}{submission.peer}]" if submission.peer else ""
     peer = f" ([{submission.peer}])" if submission.peer else ""
     return (
-        f"from {helo[:255] or 'localhost'}{peer} by {hostname} (postbearer) with {submission.protocol}"
-        f" id {identifier}; {_date(int(now))}"
+        f"from {helo[:255] or literal or 'localhost'}{peer} by {hostname} (postbearer)"
+        f" with {submission.protocol} id {identifier}; {_date(int(now))}"
     )
 
 

@@ -28,7 +28,7 @@ async def deposit(
         for address in envelope.addresses:
             refusal = refusal or intake.refuse_recipient(client, envelope.reverse_path, address)
     except UsageError as error:
-        return compose(553, _plain(error.message), enhanced="5.1.3")
+        return compose(553, plain(error.message), enhanced="5.1.3")
     if refusal is not None:
         return refusal
     taking = await intake.begin(Submission(client=client, envelope=envelope, protocol="local", size=size))
@@ -56,5 +56,6 @@ async def _fill(taking: Intaking, size: int, blocks: AsyncIterator[bytes]) -> Re
     return BAD_LINES if check.defect or tail != b"\r\n" else None
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Fit for a reply."""
     return "".join(char if char.isascii() and char.isprintable() else "?" for char in text)[:400]

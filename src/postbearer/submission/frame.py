@@ -21,9 +21,14 @@ from postbearer.errors import UsageError
 
 LONGEST_LINE = 64
 LONGEST_ENVELOPE = 512 * 1024  # 1,000 recipients of the longest kind
+MOST_RECIPIENTS = 1000
 SMTP = b"postbearer 1 smtp"  # asks for a conversation in SMTP
 _LINE = re.compile(rb"postbearer 1 send (\d{1,7}) (\d{1,12})\Z")
 _Text = Annotated[str, Meta(max_length=1000)]
+
+
+class TooManyRecipients(UsageError):
+    """More than one message may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,7 @@ class Slip(Struct, forbid_unknown_fields=True, frozen=True, rename={"from_": "fr
     """The envelope as it was handed over. `uid` is who claims to have written it."""
 
     uid: Annotated[int, Meta(ge=0)]
-    to: Annotated[tuple[_Text, ...], Meta(min_length=1, max_length=1000)]
+    to: Annotated[tuple[_Text, ...], Meta(min_length=1)]  # how many, `parse_slip` says in words
     from_: _Text = ""
     ret: Literal["", "FULL", "HDRS"] = ""
     envid: _Text = ""
@@ -64,6 +69,9 @@ def parse_line(line: bytes) -> Lengths:
 def parse_slip(octets: bytes) -> Slip:
     """Raises `UsageError`."""
     try:
-        return decode(octets, type=Slip)
-    except (ValidationError, ValueError) as error:
+        slip = decode(octets, type=Slip)
+    except (ValidationError, ValueError, RecursionError) as error:
         raise UsageError(f"The envelope cannot be read: {error}.") from None
+    if len(slip.to) > MOST_RECIPIENTS:
+        raise TooManyRecipients(f"A message may have {MOST_RECIPIENTS} recipients, this has {len(slip.to)}")
+    return slip

@@ -12,8 +12,15 @@ from postbearer.engine import Client
 from postbearer.errors import UsageError
 from postbearer.reply import Reply
 from postbearer.submission.access import LOCAL
-from postbearer.submission.deposit import INCOMPLETE, deposit
-from postbearer.submission.frame import LONGEST_LINE, SMTP, Lengths, parse_line, parse_slip
+from postbearer.submission.deposit import INCOMPLETE, deposit, plain
+from postbearer.submission.frame import (
+    LONGEST_LINE,
+    SMTP,
+    Lengths,
+    TooManyRecipients,
+    parse_line,
+    parse_slip,
+)
 from postbearer.submission.limits import Doors
 from postbearer.submission.link import Link
 from postbearer.submission.local import LocalServer, Reader, peer_name, user_name
@@ -79,7 +86,8 @@ class Handover:
         line = await reader.line(LONGEST_LINE, PROMPT)
         if line is None:
             return compose(500, "This is not how a message is handed over", enhanced="5.5.2")
-        if line == SMTP and not reader.pending:
+        if line == SMTP:
+            reader.give_back()
             await self._converse(link, client)
             return None
         if not self._house.pace.admit(client):
@@ -87,8 +95,10 @@ class Handover:
         try:
             lengths = parse_line(line)
             slip = parse_slip(await _exactly(reader, lengths.envelope))
-        except UsageError:
-            return compose(501, "This is not how a message is handed over", enhanced="5.5.2")
+        except TooManyRecipients as error:
+            return compose(550, error.message, enhanced="5.5.3")
+        except UsageError as error:
+            return compose(501, plain(error.message), enhanced="5.5.2")
         except EOFError:
             return INCOMPLETE
         blocks = self._content(reader, lengths)
@@ -96,7 +106,9 @@ class Handover:
         return done if isinstance(done, Reply) else Reply(250, (f"queued as {done}".encode(),))
 
     async def _converse(self, link: Link, client: Client) -> None:
-        session = SmtpSession(self._house, link, client)
+        # What a program pipes into `sendmail -bs` comes at once, and ends its lines as files do.
+        offer = replace(self._house.offer, refuse_early=False, lenient=True)
+        session = SmtpSession(replace(self._house, offer=offer), link, client)
         self._sessions.add(session)
         try:
             await session.run()

@@ -148,6 +148,12 @@ class Link(asyncio.Protocol):
                 self.transport.resume_reading()
         return data
 
+    def put_back(self, data: bytes) -> None:
+        """`data` was taken, and is to be read again."""
+        if data:
+            self._pieces.insert(0, data)
+            self._buffered += len(data)
+
     async def read(self, timeout: float | None = None) -> bytes:
         """What has come; ``b""`` at the end. Raises `TimeoutError` when nothing comes in time."""
         if not self._pieces and not self._ended:

@@ -160,7 +160,7 @@ class Reader:
         data, self._held = data[:most], data[most:]
         return data
 
-    @property
-    def pending(self) -> bool:
-        """Whether octets came that nobody asked for yet."""
-        return bool(self._held)
+    def give_back(self) -> None:
+        """Let the link have what came and nobody asked for."""
+        held, self._held = self._held, b""
+        self._link.put_back(held)

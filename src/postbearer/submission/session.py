@@ -232,6 +232,9 @@ class SmtpSession:
         self._core.reply(challenge(said) if isinstance(said, bytes) else await self._judge(said))
 
     async def _judge(self, claim: Claim) -> Reply:
+        if self._house.legacy:
+            # A device that cannot do without a login shows what it was told once; its network says who it is.
+            return LOGGED_IN if self._known is not None else WRONG
         if claim.password is None or claim.authzid not in ("", claim.username):
             return WRONG
         admission = await self._house.logins.verify(claim.username, claim.password, self._peer)
@@ -250,7 +253,8 @@ class SmtpSession:
         if self._stopping:
             return SHUTDOWN
         if client is None:
-            return LOGIN_FIRST if self._house.offer.mechanisms else self._stranger()
+            asked = self._house.offer.mechanisms and not self._house.legacy
+            return LOGIN_FIRST if asked else self._stranger()
         if not event.reverse_path and client.default_sender:
             event = replace(event, reverse_path=client.default_sender)
         if refusal := intake.refuse_sender(client, event.reverse_path):

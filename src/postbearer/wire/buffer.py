@@ -14,10 +14,13 @@ class BareLineFeed(ValueError):
 class LineBuffer:
     """Bytes in, lines out.
 
-    A line ends at CRLF only. Each octet is searched once, however the bytes were cut.
+    A line ends at CRLF only; with `bare`, at an LF without its CR too, and `bare_seen` says that one came.
+    Each octet is searched once, however the bytes were cut.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, bare: bool = False) -> None:
+        self._bare = bare
+        self.bare_seen = False
         self._data = bytearray()
         self._searched = 0  # no LF before this place
         self._dropping = False  # inside the rest of a line that was too long
@@ -51,9 +54,11 @@ class LineBuffer:
             self._dropping = True
             self._drop()
             raise LineTooLong(f"a line is longer than {limit} octets")
-        if end == 0 or self._data[end - 1] != 0x0D:
+        whole = end > 0 and self._data[end - 1] == 0x0D
+        if not (whole or self._bare):
             raise BareLineFeed("a line feed stands without its carriage return")
-        line = bytes(self._data[: end - 1])
+        self.bare_seen = self.bare_seen or not whole
+        line = bytes(self._data[: end - whole])
         self._cut(end + 1)
         return line
 
@@ -94,7 +99,7 @@ class LineBuffer:
             self._cut(len(self._data))
             return
         before = self._data[end - 1] == 0x0D if end else self._last_dropped_cr
-        if not before:
+        if not (before or self._bare):
             return  # the LF stays: `next_line` reports it
         self._cut(end + 1)
         self._dropping = False

@@ -106,11 +106,11 @@ def _bounded(blob: bytes, limit: int) -> bytes:
 
 
 def _ehlo(argument: str, session: Session) -> Command:
-    return Ehlo(grammar.ehlo_name(argument))
+    return Ehlo(grammar.announced_name(argument, lenient=session.offer.lenient))
 
 
 def _helo(argument: str, session: Session) -> Command:
-    return Helo(grammar.ehlo_name(argument))
+    return Helo(grammar.announced_name(argument, lenient=session.offer.lenient))
 
 
 def _auth(argument: str, session: Session) -> Command:
@@ -118,7 +118,8 @@ def _auth(argument: str, session: Session) -> Command:
     mechanism = mechanism.upper()
     if not grammar.SASL_MECHANISM.fullmatch(mechanism):
         raise BadSyntax("AUTH needs the name of a mechanism")
-    if mechanism not in session.extensions.mechanisms:
+    offered = session.offer.mechanisms if session.offer.lenient else session.extensions.mechanisms
+    if mechanism not in offered:
         raise Refused(answers.UNKNOWN_MECHANISM)
     if not space:
         return Auth(mechanism)
@@ -130,7 +131,7 @@ def _auth(argument: str, session: Session) -> Command:
 
 
 def _mail(argument: str, session: Session) -> Command:
-    reverse_path, text = grammar.mail_argument(argument)
+    reverse_path, text = grammar.mail_argument(argument, lenient=session.offer.lenient)
     parameters = parse_mail(text, session.extensions)
     if not (parameters.smtputf8 or reverse_path.isascii()):
         raise Refused(answers.NON_ASCII)
@@ -141,7 +142,7 @@ def _mail(argument: str, session: Session) -> Command:
 
 
 def _rcpt(argument: str, session: Session) -> Command:
-    forward_path, text = grammar.rcpt_argument(argument)
+    forward_path, text = grammar.rcpt_argument(argument, lenient=session.offer.lenient)
     parameters = parse_rcpt(text, session.extensions)
     if not (forward_path.isascii() or session.utf8):
         raise Refused(answers.NON_ASCII)

@@ -71,6 +71,19 @@ class LineCheck(LineEndCheck):
             self.longest_line = max(self.longest_line, first, max(map(len, lines)))
 
 
+class LineFeedFixer:
+    """What a client sends that ends its lines in LF alone → the same with CRLF, the end of data included."""
+
+    def __init__(self) -> None:
+        self._last = b""  # a CR, at the end of what came
+
+    def feed(self, data: bytes) -> bytes:
+        """The next piece."""
+        fixed = _BARE_LF.sub(b"\r\n", self._last + data)[len(self._last) :]
+        self._last = b"\r" if data.endswith(b"\r") else b"" if data else self._last
+        return fixed
+
+
 class LineEndFixer:
     """Content → the same with every bare CR and bare LF made a CRLF; NUL stays for others to refuse.
 

@@ -30,16 +30,19 @@ SASL_MECHANISM = re.compile(r"[A-Z0-9_-]{1,20}")
 # break the line or the trace header is refused.
 EHLO_NAME = re.compile(r"[A-Za-z0-9_\[][A-Za-z0-9._:\[\]-]{0,254}")
 # RFC 3461 4: xchar is any character from "!" to "~" except "+" and "=".
-XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*")
+# Hexadecimal digits are written in upper case; some write them otherwise, and nobody reads that differently.
+XTEXT = re.compile(r"(?:[!-*,-<>-~]|\+[0-9A-Fa-f]{2})*")
 _NOT_XCHAR = re.compile(r"[^!-*,-<>-~]")
-_HEXCHAR = re.compile(r"\+([0-9A-F]{2})")
+_HEXCHAR = re.compile(r"\+([0-9A-Fa-f]{2})")
 # RFC 6533 3: EmbeddedUnicodeChar, and what may stand for itself beside it.
-_EMBEDDED = re.compile(r"\\x\{([0-9A-F]{2,6})\}")
+_EMBEDDED = re.compile(r"\\x\{([0-9A-Fa-f]{2,6})\}")
 _NOT_QCHAR = re.compile(r"[^!-*,-<>-\[\]-~]")
-_UTF8_ADDRESS = re.compile(r"(?:[^\x00-\x20+=\\\x7f-\x9f]|\\x\{[0-9A-F]{2,6}\})+")
+_UTF8_ADDRESS = re.compile(r"(?:[^\x00-\x20+=\\\x7f-\x9f]|\\x\{[0-9A-Fa-f]{2,6}\})+")
 _ADDRESS_TYPE = re.compile(r"[A-Za-z0-9-]+")
 # The path up to its closing bracket; inside a quoted local part ">" is an ordinary character.
 _BRACKETED = re.compile(r'<((?:"(?:\\[ -~]|[^"\\])*"|[^"<>])*)>(?: +(.*)|)')
+# The same without brackets, as old devices write it: no blank can stand in it then.
+_BARE_PATH = re.compile(r"([^<> ]+@[^<> ]+)(?: +(.*)|)")
 
 
 class BadSyntax(ValueError):
@@ -63,26 +66,30 @@ def command_line(line: bytes) -> tuple[str, str]:
     return verb.upper(), argument.strip(" ")
 
 
-def mail_argument(argument: str) -> tuple[str, str]:
-    """``FROM:<reverse-path> parameters`` → (address or ``""``, text of the parameters)."""
-    path, parameters = _path_argument(argument, "FROM:")
+def mail_argument(argument: str, *, lenient: bool = False) -> tuple[str, str]:
+    """``FROM:<reverse-path> parameters`` → (address or ``""``, text of the parameters).
+
+    `lenient` takes an address without its brackets, too.
+    """
+    path, parameters = _path_argument(argument, "FROM:", lenient)
     return (_mailbox(path) if path else ""), parameters
 
 
-def rcpt_argument(argument: str) -> tuple[str, str]:
+def rcpt_argument(argument: str, *, lenient: bool = False) -> tuple[str, str]:
     """``TO:<forward-path> parameters`` → (address, text of the parameters).
 
     ``<Postmaster>`` without a domain is a valid forward-path (RFC 5321 4.1.1.3).
     """
-    path, parameters = _path_argument(argument, "TO:")
+    path, parameters = _path_argument(argument, "TO:", lenient)
     return (path if path.lower() == "postmaster" else _mailbox(path)), parameters
 
 
-def _path_argument(argument: str, prefix: str) -> tuple[str, str]:
+def _path_argument(argument: str, prefix: str, lenient: bool) -> tuple[str, str]:
     if argument[: len(prefix)].upper() != prefix:
         raise BadSyntax(f"{prefix}<address> is missing")
     # A space behind the colon is wrong, but common in devices and without any ambiguity.
-    match = _BRACKETED.fullmatch(argument[len(prefix) :].lstrip(" "))
+    text = argument[len(prefix) :].lstrip(" ")
+    match = _BRACKETED.fullmatch(text) or (_BARE_PATH.fullmatch(text) if lenient else None)
     if match is None:
         raise BadSyntax("The address must stand in angle brackets")
     return match[1], match[2] or ""
@@ -107,6 +114,16 @@ def path(address: str, *, utf8: bool) -> str:
     if not (utf8 or address.isascii()):
         raise BadSyntax("A non-ASCII address needs SMTPUTF8")
     return f"<{address}>"
+
+
+def announced_name(name: str, *, lenient: bool = False) -> str:
+    """What a client calls itself: not believed, so not refused either (RFC 5321 4.1.4).
+
+    `lenient` takes an empty one, too. Raises `BadSyntax`.
+    """
+    if not (name or lenient) or len(name) > 255 or not (name.isascii() and name.isprintable()):
+        raise BadSyntax("Not a domain name or address literal")
+    return name
 
 
 def ehlo_name(name: str) -> str:

@@ -41,6 +41,10 @@ class Offer:
     `extensions` are the keywords that do not depend on the state of the connection; STARTTLS, AUTH,
     SIZE, LIMITS and REQUIRETLS are added when they apply, so that nothing is offered that would be
     refused. `mechanisms` are offered under TLS; without TLS only if `auth_in_clear` says so.
+
+    `lenient` takes what old devices say: EHLO and HELO without a name, AUTH behind HELO, paths without angle
+    brackets, commands that end in LF alone. Bare CR and LF inside DATA become CRLF. The end of data stays
+    CRLF . CRLF, but for a client that has ended a command in LF alone: there LF counts as CRLF in it too.
     """
 
     hostname: str
@@ -52,8 +56,8 @@ class Offer:
     require_tls: bool = False  # no AUTH and no MAIL without TLS (RFC 3207 4)
     require_auth: bool = False  # no MAIL without AUTH (RFC 4954 6)
     allow_helo: bool = True
-    fix_line_ends: bool = False  # bare CR and LF inside DATA become CRLF; the end of data stays CRLF . CRLF
-    refuse_early: bool = True  # a client that speaks before the greeting is turned away
+    lenient: bool = False  # for old devices, see below
+    refuse_early: bool = True  # who speaks before the greeting or the 354 is turned away
 
     def offered(self, *, tls: bool) -> Extensions:
         """What EHLO lists in this state of the connection."""

@@ -21,7 +21,7 @@ from typing import Final
 from postbearer.reply import Reply
 from postbearer.wire import answers
 from postbearer.wire.answers import Defect
-from postbearer.wire.content import DotUnstuffer, LineCheck, LineEndFixer
+from postbearer.wire.content import DotUnstuffer, LineCheck, LineEndFixer, LineFeedFixer
 from postbearer.wire.events import Mail
 from postbearer.wire.extensions import Extensions
 from postbearer.wire.offer import Limits, Offer
@@ -51,14 +51,17 @@ class Transaction:
     spoilt: bool = False  # a chunk was refused or skipped: the content can never be whole
 
     unstuffer: DotUnstuffer | None = None  # DATA has begun
+    feeds: LineFeedFixer | None = None  # in front of it, for a client that knows no CRLF
     fixer: LineEndFixer | None = None
     check: DotUnstuffer | LineCheck | None = None  # what has looked at the content
 
-    def begin_data(self, *, fix_line_ends: bool) -> None:
-        """The 354 was sent."""
+    def begin_data(self, *, lenient: bool, bare: bool) -> None:
+        """The 354 was sent. `bare`: the client ends its commands in LF alone, and so its data."""
         self.unstuffer = self.check = DotUnstuffer()
-        if fix_line_ends:
+        if lenient:
             self.fixer, self.check = LineEndFixer(), LineCheck()
+        if bare:
+            self.feeds = LineFeedFixer()
 
     @property
     def data_ended(self) -> bool:
@@ -68,6 +71,8 @@ class Transaction:
     def read_data(self, octets: bytes) -> tuple[bytes, bytes]:
         """Octets behind the 354 → content, and what came behind the end of data."""
         assert self.unstuffer is not None, "content follows a 354"
+        if self.feeds is not None:
+            octets = self.feeds.feed(octets)
         content = self.unstuffer.feed(octets)
         if self.fixer is not None and isinstance(self.check, LineCheck):
             content = self.fixer.feed(content)
@@ -140,7 +145,7 @@ def _not_greeted(session: Session) -> bool:
 
 
 def _no_extensions(session: Session) -> bool:
-    return not session.extensions.keywords
+    return not (session.extensions.keywords or (session.offer.lenient and session.greeted))
 
 
 def _idle(session: Session) -> bool:

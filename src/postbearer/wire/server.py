@@ -79,7 +79,7 @@ class Server:
         self._patience = Patience(offer.limits)
         self._session = Session(offer, tls=tls)
         self._mode = Mode.GREETING
-        self._input = LineBuffer()
+        self._input = LineBuffer(bare=offer.lenient)
         self._output = bytearray()
         self._eof = False
         self._ended = False  # the last event was handed out
@@ -249,7 +249,16 @@ class Server:
             self._refuse_line(start, refused.reply)
             return None
 
+    def _content_came(self, reply: Reply) -> bool:
+        """Close behind a DATA that is refused, if what follows may be its content: it is never commands."""
+        if self.offer.refuse_early or not self._input:
+            return False
+        self.close(reply, "content behind a DATA that was refused")
+        return True
+
     def _refuse_line(self, start: bytes, reply: Reply) -> None:
+        if start[:4].upper() == b"DATA" and self._content_came(reply):
+            return
         self._refuse(reply, recipient=start[:4].upper() == b"RCPT")
         if start[:4].upper() == b"BDAT":
             # Nobody knows how many octets of content follow, and they must never be taken for commands.
@@ -460,11 +469,11 @@ class Server:
 
     def _answered_data(self, event: Event, reply: Reply) -> bool:
         if not reply.intermediate:
-            return True
-        if len(self._input):  # DATA is the last of its group (RFC 2920 3.1)
+            return not self._content_came(reply)
+        if self.offer.refuse_early and len(self._input):  # DATA is the last of its group (RFC 2920 3.1)
             self.close(answers.EARLY, "sent content before the 354")
             return False
-        self._transaction().begin_data(fix_line_ends=self.offer.fix_line_ends)
+        self._transaction().begin_data(lenient=self.offer.lenient, bare=self._input.bare_seen)
         self._mode = Mode.DATA
         return True
 

@@ -6,13 +6,14 @@ import posix
 
 from postbearer.cli.dropin import relay
 from postbearer.cli.dropin.parcel import SMTP
-from postbearer.cli.dropin.words import OK, TRY_AGAIN
+from postbearer.cli.dropin.words import OK, TRY_AGAIN, UNAVAILABLE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _socket import socket
 
 _BLOCK = 65536
+_TAKEN = b"250 2.6.0 "  # Queued as …
 _NOBODY = b"421 4.3.2 The relay does not run; try again later\r\n"
 
 
@@ -28,6 +29,7 @@ def bridge(places: list[relay.Place]) -> int:
 def _carry(connection: socket) -> int:
     import select
 
+    told = Told()
     waiting: list[int] = [0, connection.fileno()]
     connection.settimeout(None)
     try:
@@ -40,8 +42,9 @@ def _carry(connection: socket) -> int:
         try:
             if connection.fileno() in ready:
                 if not (data := connection.recv(_BLOCK)):
-                    return OK
+                    return told.code
                 _write(data)
+                told.look(data)
             if 0 in ready:
                 if data := posix.read(0, _BLOCK):
                     connection.sendall(data)
@@ -50,6 +53,25 @@ def _carry(connection: socket) -> int:
                     connection.shutdown(1)
         except OSError:
             return TRY_AGAIN
+
+
+class Told:
+    """What the relay said: whether anything was refused since it took the last message."""
+
+    def __init__(self) -> None:
+        self._line = b""
+        self.code = OK
+
+    def look(self, data: bytes) -> None:
+        """Look at the next octets of its replies."""
+        *lines, self._line = (self._line + data).split(b"\n")
+        for line in lines:
+            if line.startswith(_TAKEN):
+                self.code = OK
+            elif line[:1] == b"4":
+                self.code = TRY_AGAIN
+            elif line[:1] == b"5":
+                self.code = UNAVAILABLE
 
 
 def _write(data: bytes) -> None:
