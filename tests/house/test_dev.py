@@ -1,0 +1,61 @@
+"""Which Pythons the tests run on: the distribution's own among them, whatever patch it is."""
+
+from __future__ import annotations
+
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
+from types import ModuleType
+
+import pytest
+
+from house.tree import ROOT
+
+
+@pytest.fixture
+def dev() -> ModuleType:
+    loader = SourceFileLoader("dev", str(ROOT / "dev"))
+    spec = spec_from_loader("dev", loader)
+    assert spec is not None
+    module = module_from_spec(spec)
+    loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("here", "distribution", "expected"),
+    [
+        ((3, 11, 7), (3, 11, 2), [(3, 11, 2), (3, 12, 1), (3, 13, 0)]),
+        ((3, 11, 2), (3, 11, 2), [(3, 12, 1), (3, 13, 0)]),
+        ((3, 13, 0), (3, 13, 5), [(3, 11, 4), (3, 12, 1), (3, 13, 5)]),
+        ((3, 12, 9), (3, 9, 2), [(3, 11, 4), (3, 12, 1), (3, 13, 0)]),
+    ],
+)
+def test_the_distributions_own_python_is_among_them(
+    dev: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    here: tuple[int, ...],
+    distribution: tuple[int, ...],
+    expected: list[tuple[int, ...]],
+) -> None:
+    there = {dev.DISTRIBUTION: distribution, "python3.11": (3, 11, 4), "python3.12": (3, 12, 1)}
+    monkeypatch.setattr(dev, "version_of", {**there, "python3.13": (3, 13, 0)}.get)
+    monkeypatch.setattr(dev, "HERE", here)
+    assert list(dev.others()) == expected
+
+
+def test_all_that_may_differ_runs_on_the_ends(dev: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {(3, 11, 2): dev.DISTRIBUTION, (3, 12, 1): "python3.12", (3, 13, 0): "python3.13"}
+    monkeypatch.setattr(dev, "HERE", (3, 11, 7))
+    monkeypatch.setattr(dev, "others", lambda: found)
+    monkeypatch.setattr(dev, "install", lambda *groups, python, folder: ROOT / folder)
+    jobs = {title: command for title, _, command in dev.tests_on_others()}
+    whole = [title for title, command in jobs.items() if "--ignore=tests/house" in command]
+    assert whole == ["pytest on 3.11.2", "pytest on 3.13.0"]
+    assert "tests/transport" in jobs["pytest on 3.12.1"]
+    named = {*dev.ONCE, *dev.BETWEEN}
+    assert {name for name in named if not (ROOT / "tests" / name).is_dir()} == set()
+
+
+def test_this_machines_own_python_would_be_used(dev: ModuleType) -> None:
+    version = dev.version_of(dev.DISTRIBUTION)
+    assert version is None or version < dev.OLDEST or version == dev.HERE or version in dev.others()
