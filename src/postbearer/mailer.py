@@ -157,11 +157,12 @@ class AsyncMailer:
         The message is made of its parts (`to`, `cc`, `bcc`, `reply_to`, `sender`, `subject`, `text`, `html`,
         `attach`, `inline`, `headers`: see `postbearer.sending.Parts`), or it is given. An
         `email.message.Message` is completed (Date, Message-ID), its Bcc is read and left out, and the
-        account's sender rule is applied. Bytes need an `envelope`, and are sent as they are, but for what the
-        server does not take: long lines, 8-bit text or UTF-8 in the header are encoded, unless the message
-        is signed. With ``binary=True`` they may hold anything, also without that (BINARYMIME). `timeout` is
-        in seconds and bounds the wait for budget, and for another try; without `wait` there is none for
-        budget. `retry` is how often to try again what may pass, or a `Retry`.
+        account's sender rule is applied. Bytes need an `envelope`, and are sent as they are, but for Bcc, a
+        From they lack, what is not well-formed in their header, and what the server does not take: long
+        lines, 8-bit text or UTF-8 in the header are encoded, unless the message is signed. An author that
+        the rule would replace is refused. With ``binary=True`` their body may hold anything (BINARYMIME).
+        `timeout` is in seconds and bounds the wait for budget, and for another try; without `wait` there is
+        none for budget. `retry` is how often to try again what may pass, or a `Retry`.
 
         Raises `UsageError` for what must not be sent, `SenderNotAllowed`, `BudgetSpent`, `Rejected` when
         no recipient was accepted, and `NetworkError`, `CredentialError`, `SecretError` or `StoreError`
@@ -316,7 +317,7 @@ class AsyncMailer:
                     "Bytes need an envelope.", hint="Give Envelope.of(sender, recipients) beside them."
                 )
             content = BytesContent(message) if isinstance(message, bytes) else message
-            header = self._check_raw(content, binary=binary)
+            content, header = self._admitted(content, binary=binary)
             if binary and content.binary:
                 envelope = replace(envelope, body="BINARYMIME")
         if envelope.reverse_path:
@@ -343,15 +344,15 @@ class AsyncMailer:
             header = header.set("Message-ID", make_msgid(domain=Address.parse(self.account.address).domain))
         return header if header.get("date") else header.set("Date", formatdate(localtime=True))
 
-    def _check_raw(self, content: Content, *, binary: bool) -> Header:
+    def _admitted(self, content: Content, *, binary: bool) -> tuple[Content, Header]:
         if not binary and has_bare_line_ends(content):
             raise UsageError(
                 "The content holds a bare CR or LF, or a NUL.",
                 hint="End every line with CRLF, and encode what is binary. From Python, binary=True sends it "
                 "as it is to a server that takes BINARYMIME.",
             )
+        content = edit(content, lambda header: self.account.sender.checked(header.public()))
         header = read_header(content)
-        self.account.sender.check(header)
         missing = [name for name in ("Date", "Message-ID") if name not in header]
         if missing:
             self._observer.notice(
@@ -359,7 +360,7 @@ class AsyncMailer:
                     self.account.name, f"The message has no {' and no '.join(missing)}; it is sent as it is."
                 )
             )
-        return header
+        return content, header
 
     def _parts(self, envelope: Envelope) -> Iterator[Envelope]:
         """The envelope in pieces of as many recipients as one message of this account may have."""

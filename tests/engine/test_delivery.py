@@ -57,6 +57,32 @@ async def test_date_and_message_id_are_added_where_missing() -> None:
     assert b"Date: Fri, 15 Jan 2027 08:00:00 -0000\r\n" in out
 
 
+async def test_text_without_a_header_leaves_as_text() -> None:
+    _, out, _ = await left(b"hello there\r\nno header\r\n")
+    head, _, body = out.partition(b"\r\n\r\n")
+    assert body == b"hello there\r\nno header\r\n"
+    assert head.endswith(b"\r\nFrom: alerts@example.org")
+
+
+@pytest.mark.parametrize("sender_rule", ["force", "allow"])
+async def test_nobody_sees_the_hidden_recipients(sender_rule: str) -> None:
+    fields = (
+        b"From: App <app@example.org>\r\nBcc: c@example.net,\r\n d@example.net\r\nResent-Bcc: e@x.example\r\n"
+    )
+    _, out, _ = await left(fields + BODY, sender_rule=sender_rule)
+    assert b"bcc" not in out.lower()
+    assert b"example.net" not in out.replace(b"anna@example.net", b"")
+
+
+@pytest.mark.parametrize(
+    "value", ["root (Cron Daemon)", "[ALERT] host <app@example.org>", "MAILER-DAEMON", "a:b;"]
+)
+@pytest.mark.parametrize("sender_rule", ["force", "allow"])
+async def test_an_odd_author_stops_no_mail_that_does_not_depend_on_it(sender_rule: str, value: str) -> None:
+    _, out, _ = await left(f"From: {value}\r\n".encode() + BODY, sender_rule=sender_rule)
+    assert out.endswith(BODY)
+
+
 @pytest.mark.parametrize(("provider", "path"), [("microsoft", "alerts@example.org"), ("smtp", "")])
 async def test_a_null_reverse_path_where_it_is_taken(provider: str, path: str) -> None:
     assert (await left(b"From: alerts@example.org\r\n" + BODY, sender="", provider=provider))[0] == path

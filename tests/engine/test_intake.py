@@ -166,6 +166,44 @@ async def test_a_client_sends_as_its_own_senders_only() -> None:
     assert str(answer.enhanced) == "5.7.1"
 
 
+SHOP = Client(name="shop", senders=("shop@example.org",))
+FROM_SHOP = Envelope.of("shop@example.org", ["anna@example.net"])
+
+
+@pytest.mark.parametrize("rule", ["force", "allow"])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "From: boss@example.org",
+        "From: shop@example.org\r\nSender: boss@example.org",
+        "From: shop@example.org\r\nResent-From: boss@example.org",
+        "From: shop@example.org\r\nResent-Sender: boss@example.org",
+        "From: shop@example.org\r\nFrom: boss@example.org",
+        "From: [x] Boss <boss@example.org>",
+        "From: shop@example.org <boss@example.org>",
+    ],
+)
+async def test_a_client_with_senders_names_no_other_author(rule: str, header: str) -> None:
+    answer = await Door(account(sender=rule)).submit(f"{header}\r\n\r\nx\r\n".encode(), FROM_SHOP, SHOP)
+    assert isinstance(answer, Reply)
+    assert answer.code == 550
+
+
+@pytest.mark.parametrize(
+    "header", ["From: root (Cron Daemon)", "From: [x] Shop <shop@example.org>", "From: <>"]
+)
+async def test_an_author_that_is_written_anew_need_not_be_readable(header: str) -> None:
+    content = f"{header}\r\n\r\nx\r\n".encode()
+    door = Door(account(), account("other", sender="allow"))
+    await door.taken(await door.submit(content, FROM_SHOP, SHOP))
+    elsewhere = Client(name="shop", senders=SHOP.senders, account="other")
+    answer = await door.submit(content, FROM_SHOP, elsewhere)
+    assert isinstance(answer, Reply)
+    assert str(answer.enhanced) == "5.6.0"
+    anyone = Client(name="shop", senders=("*",), account="other")
+    await door.taken(await door.submit(content, FROM_SHOP, anyone))
+
+
 async def test_an_account_that_checks_senders_refuses_strangers() -> None:
     door = Door(account(sender="check"))
     refused = door.intake.refuse_recipient(APP, "app@example.org", "anna@example.net")

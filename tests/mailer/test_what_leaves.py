@@ -166,6 +166,10 @@ async def test_an_allowed_sender_leaves_unchanged(sandbox: Sandbox, aliases: tup
         RAW.replace(b"From: alerts@example.org", b'From: "alerts@example.org" <boss@example.org>'),
         RAW.replace(b"From: alerts@example.org", b"From: alerts@example.org)boss@example.org"),
         RAW.replace(b"From: alerts@", b"fRoM : boss@"),
+        RAW.replace(b"From:", b'From: "CEO" <boss@example.org>:'),
+        RAW.replace(b"From: alerts@example.org", b"From: boss@example.org: alerts@example.org;"),
+        RAW.replace(b"From:", b"Resent-From: boss@example.org\r\nFrom:"),
+        RAW.replace(b"From:", b"From: boss@example.org:;\r\nFrom:"),
     ],
 )
 async def test_a_foreign_sender_in_bytes_is_refused_and_never_changed(
@@ -176,6 +180,32 @@ async def test_a_foreign_sender_in_bytes_is_refused_and_never_changed(
         with pytest.raises(UsageError):
             await sending.send(content, TO_YOU)
     assert (sandbox.inbox.messages, sandbox.token_requests) == ([], before)
+
+
+@pytest.mark.parametrize(
+    "author",
+    [
+        '"CEO" <boss@example.org>: alerts@example.org',
+        "boss@example.org: alerts@example.org;",
+        "boss@example.org:;",
+    ],
+)
+async def test_no_program_finds_a_foreign_author_in_a_message(sandbox: Sandbox, author: str) -> None:
+    given = message_from_bytes(RAW.replace(b"From: alerts@example.org", f"From: {author}".encode()))
+    async with mailer(sandbox, "check") as sending:
+        with pytest.raises(UsageError):
+            await sending.send(given, TO_YOU)
+    assert sandbox.inbox.messages == []
+
+
+async def test_bytes_lose_bcc_and_get_an_author_and_an_end_of_their_header(sandbox: Sandbox) -> None:
+    given = b"Subject: x\r\nBcc: c@example.org\r\nDate: x\r\nMessage-ID: <1@x>\r\ntext\r\n"
+    async with mailer(sandbox, "allow") as sending:
+        await sending.send(given, TO_YOU)
+    (arrived,) = sandbox.inbox.messages
+    assert arrived.content == (
+        b"From: alerts@example.org\r\nSubject: x\r\nDate: x\r\nMessage-ID: <1@x>\r\n\r\ntext\r\n"
+    )
 
 
 @pytest.mark.parametrize("given", [RAW, message()], ids=["bytes", "message"])

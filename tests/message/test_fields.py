@@ -44,7 +44,7 @@ def test_a_new_field_is_folded_and_reads_back_the_same(value: str) -> None:
         header = Header(()).add("X-Long", value)
     except UsageError:  # a word too long to fold, or a C1 control
         return
-    assert header.get("x-long") == value.strip()
+    assert header.get("x-long") == value.strip(" ")
     assert all(len(line) <= 998 for line in bytes(header).split(b"\r\n"))
     assert bytes(header).count(b"\r\n") == 1 + bytes(header).count(b"\r\n ")
 

@@ -1,9 +1,12 @@
 """The sender rule: as whom mail leaves."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from postbearer.errors import SenderNotAllowed
-from postbearer.message import Header, SenderRule
+from postbearer.errors import SenderNotAllowed, UsageError
+from postbearer.message import Header, SenderRule, authors
+from postbearer.message.sender import Rule
 
 ACCOUNT = "alerts@example.org"
 
@@ -24,9 +27,10 @@ def test_force_respects_a_reply_to_that_is_there() -> None:
     assert after == b"From: alerts@example.org\r\nReply-To: help@example.net\r\n"
 
 
-def test_force_changes_nothing_when_the_author_is_the_account() -> None:
+def test_force_writes_the_account_as_it_is_configured() -> None:
     header = b"From: Alerts <Alerts@EXAMPLE.org>\r\nSubject:   odd   spaces\r\n"
-    assert leaves(SenderRule(ACCOUNT), header) == header
+    after = leaves(SenderRule(ACCOUNT), header)
+    assert after == b"From: Alerts <alerts@example.org>\r\nSubject:   odd   spaces\r\n"
 
 
 def test_force_gives_a_message_without_author_one() -> None:
@@ -35,12 +39,209 @@ def test_force_gives_a_message_without_author_one() -> None:
 
 def test_force_keeps_the_name_that_cron_writes_without_an_address() -> None:
     after = leaves(SenderRule(ACCOUNT), b"From: root (Cron Daemon)\r\nSubject: x\r\n")
-    assert after == b'From: "Cron Daemon" <alerts@example.org>\r\nSubject: x\r\n'
+    assert after == b"From: Cron Daemon <alerts@example.org>\r\nSubject: x\r\n"
+
+
+REAL = [  # From as machines write it, as it leaves under `force`, and where answers go
+    ("root (Cron Daemon)", "Cron Daemon <alerts@example.org>", None),
+    ("Anacron <root>", "Anacron <alerts@example.org>", None),
+    ("mdadm monitoring <root>", "mdadm monitoring <alerts@example.org>", None),
+    ("root <root@vm>", "root <alerts@example.org>", None),
+    ("MAILER-DAEMON", "alerts@example.org", None),
+    ("Postmaster <>", "Postmaster <alerts@example.org>", None),
+    ("bot@example.net (Build Bot)", "Build Bot <alerts@example.org>", "Build Bot <bot@example.net>"),
+    ("Build Bot<bot@example.net>", "Build Bot <alerts@example.org>", "Build Bot <bot@example.net>"),
+    (
+        "[ALERT] host <app@example.net>",
+        '"[ALERT] host" <alerts@example.org>',
+        '"[ALERT] host" <app@example.net>',
+    ),
+    (
+        "host: disk full <app@example.net>",
+        '"host: disk full" <alerts@example.org>',
+        '"host: disk full" <app@example.net>',
+    ),
+    (
+        "Name,\r\n\tFirst <app@example.net>",
+        '"Name, First" <alerts@example.org>',
+        '"Name, First" <app@example.net>',
+    ),
+    ("Name\r\n\t<app@example.net>", "Name <alerts@example.org>", "Name <app@example.net>"),
+    ("root (=?utf-8?q?J=C3=BCrgen?=)", "=?utf-8?q?J=C3=BCrgen?= <alerts@example.org>", None),
+    (
+        "=?utf-8?q?J=C3=BCrgen?= <j@example.net>",
+        "=?utf-8?q?J=C3=BCrgen?= <alerts@example.org>",
+        "=?utf-8?q?J=C3=BCrgen?= <j@example.net>",
+    ),
+    ("J\xfcrgen <root>", "=?utf-8?q?J=C3=BCrgen?= <alerts@example.org>", None),  # Latin-1
+    ('"Doe, Jane" <jane@example.net>', '"Doe, Jane" <alerts@example.org>', '"Doe, Jane" <jane@example.net>'),
+    (
+        "J. Doe <jane@b\u00fccher.example>".encode().decode("latin-1"),
+        "J. Doe <alerts@example.org>",
+        "J. Doe <jane@xn--bcher-kva.example>",
+    ),
+    ("a@example.net, b@example.net", "alerts@example.org", "a@example.net, b@example.net"),
+    ("=?utf-8?q?=0D=0ABcc=3A_x?= <root>", '"Bcc: x" <alerts@example.org>', None),
+    (
+        "=?\u00fc?q?x?= <root>".encode().decode("latin-1"),
+        "=?utf-8?b?PT/DvD9xP3g/PQ==?= <alerts@example.org>",
+        None,
+    ),
+    ("", "alerts@example.org", None),
+    (
+        "alerts@example.org <app@example.net>",
+        '"alerts@example.org" <alerts@example.org>',
+        '"alerts@example.org" <app@example.net>',
+    ),
+]
+
+
+@pytest.mark.parametrize(("value", "author", "answers"), REAL)
+def test_force_keeps_of_an_author_what_can_be_kept(
+    value: str, author: str | None, answers: str | None
+) -> None:
+    after = Header.parse(leaves(SenderRule(ACCOUNT), b"From: " + value.encode("latin-1") + b"\r\n"))
+    if author is not None:
+        assert (after.get("from"), after.get("reply-to")) == (author, answers)
+
+
+@pytest.mark.parametrize("value", [value for value, _, _ in REAL])
+def test_where_anybody_may_be_the_author_nobody_reads_who_it_is(value: str) -> None:
+    field = b"From: " + value.encode("latin-1") + b"\r\n"
+    assert leaves(SenderRule(ACCOUNT, "allow"), field) == (
+        field if value else b"From: alerts@example.org\r\n"
+    )
+
+
+def test_force_writes_the_account_and_not_how_it_was_spelled() -> None:
+    after = leaves(SenderRule("ops@example.org"), "From: op\u017f@example.org\r\n".encode())
+    assert after.endswith(b"From: ops@example.org\r\n")
 
 
 def test_force_removes_a_sender_field_the_provider_would_refuse() -> None:
-    after = leaves(SenderRule(ACCOUNT), b"From: a@example.net\r\nSender: b@example.net\r\n")
+    header = b"From: a@example.net\r\nSender: b@example.net\r\nResent-Sender: c@example.net\r\n"
+    after = leaves(SenderRule(ACCOUNT), header)
     assert b"Sender:" not in after
+
+
+def test_force_replaces_whoever_resent_it() -> None:
+    header = b"Resent-From: Ann <a@example.net>\r\nResent-To: c@example.net\r\nResent-From: b@example.net\r\n"
+    assert leaves(SenderRule(ACCOUNT), header + b"From: alerts@example.org\r\n") == (
+        b"Resent-From: Ann <alerts@example.org>\r\nResent-To: c@example.net\r\n"
+        b"Resent-From: alerts@example.org\r\nFrom: alerts@example.org\r\n"
+    )
+
+
+@pytest.mark.parametrize("rule", ["check", "allow"])
+@pytest.mark.parametrize("header", [b"Subject: x\r\n", b"From: \r\nSubject: x\r\n"])
+def test_a_message_without_an_author_is_from_the_account(rule: Rule, header: bytes) -> None:
+    after = leaves(SenderRule(ACCOUNT, rule), header)
+    assert after == b"From: alerts@example.org\r\nSubject: x\r\n"
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        'From: "CEO" <ceo@bank.example>: alerts@example.org',
+        "From: ceo@bank.example: alerts@example.org;",
+        "From: ceo@bank.example:;",
+        'From: "CEO" <ceo@bank.example>:;',
+        "From: Friends: alerts@example.org;",
+        "From: alerts@example.org\r\nFrom: alerts@example.org",
+        "From: alerts@example.org\r\nFrom: ceo@bank.example:;",
+        "From: ceo@bank.example <alerts@example.org>",
+        "From: (ceo@bank.example)",
+        "From: (ceo@bank.example) alerts@example.org",
+        "From: alerts@example.org (a (b))",
+        "From: alerts@example.org,, alerts@example.org",
+        "From: alerts@example.org,",
+        "From: alerts @example.org",
+        "From: alerts@example.org.",
+        "From: <@bank.example:alerts@example.org>",
+        'From: "ceo@bank.example x"@example.org',
+        "From: root (Cron Daemon)",
+        "From: alerts",
+        "From: a\x01b <alerts@example.org>",
+        "From: " + "a" * 900 + " <alerts@example.org>",
+        "Sender: ceo@bank.example:;\r\nFrom: alerts@example.org",
+        "Resent-Sender: ceo@bank.example:;\r\nFrom: alerts@example.org",
+    ],
+)
+@pytest.mark.parametrize(
+    "rule", [SenderRule(ACCOUNT, "check"), SenderRule("x@example.org", "allow", (ACCOUNT,))]
+)
+def test_an_author_that_parsers_disagree_about_is_refused_where_it_matters(
+    rule: SenderRule, field: str
+) -> None:
+    with pytest.raises(UsageError):
+        rule.check(Header.parse(f"{field}\r\n".encode()))
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        "From: alerts@example.org",
+        "From: Alerts <alerts@example.org>",
+        "From: J. Doe <ALERTS@Example.org>",
+        'From: "Doe, Jane" <alerts@example.org>',
+        'From: "ceo@bank.example" <alerts@example.org>',
+        "From: alerts@example.org (Alerts of the host)",
+        "From: =?utf-8?q?J=C3=BCrgen?= <alerts@example.org>",
+        "From: J\u00fcrgen <alerts@example.org>",
+        "From: Alerts <alerts@example.org>, alerts@example.org",
+        'From: Alerts <"alerts"@example.org>',
+        "Sender: alerts@example.org\r\nFrom: alerts@example.org",
+    ],
+)
+def test_an_author_that_all_read_alike_leaves_as_it_is(field: str) -> None:
+    header = f"{field}\r\n".encode()
+    assert leaves(SenderRule(ACCOUNT, "check"), header) == header
+
+
+def test_an_author_leaves_in_one_line() -> None:
+    header = b'From: "a\r\n <ceo@bank.example>"\r\n\t<alerts@example.org>\r\nX: a\r\n b\r\n'
+    assert leaves(SenderRule(ACCOUNT, "check"), header) == (
+        b'From: "a <ceo@bank.example>"\t<alerts@example.org>\r\nX: a\r\n b\r\n'
+    )
+
+
+PIECES = [
+    "<",
+    ">",
+    ":",
+    ";",
+    ",",
+    "(",
+    ")",
+    '"',
+    "\\",
+    "@",
+    " ",
+    "\t",
+    "\r\n ",
+    "Name",
+    '"Doe, J"',
+    ".",
+    "\x0b",
+]
+PIECES += [
+    "ceo@bank.example",
+    "alerts@example.org",
+    "=?utf-8?q?J=C3=BC?=",
+    "=?x?q?y?=",
+    "\xfc",
+    "a" * 300,
+    "\U0001f600" * 90,
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=10).map("".join), st.sampled_from(["From", "Resent-From"]))
+def test_whatever_the_author_is_force_can_send_it(value: str, name: str) -> None:
+    header = Header.parse(f"{name}: {value}\r\nSubject: x\r\n".encode("utf-8", "replace"))
+    after = SenderRule(ACCOUNT).apply(header)
+    assert authors(after) == [ACCOUNT] * len(after.all("resent-from")) + [ACCOUNT]
+    assert max(map(len, bytes(after).split(b"\r\n"))) <= 998
+    assert SenderRule(ACCOUNT).apply(after) == after
 
 
 @pytest.mark.parametrize(
@@ -48,7 +249,6 @@ def test_force_removes_a_sender_field_the_provider_would_refuse() -> None:
     [
         b"From: bob@example.org\r\n",
         b"From: alerts@example.org, bob@example.org\r\n",
-        b"From: alerts@example.org\r\nFrom: bob@example.org\r\n",
         b'From: "alerts@example.org" <bob@example.org>\r\n',
         b"From: alerts@example.org\r\nSender: bob@example.org\r\n",
         "From: alеrts@example.org\r\n".encode(),

@@ -23,6 +23,10 @@ class Client:
     default_sender: str = ""  # for devices that have none of their own
     size: int | None = None  # octets one message may have
 
+    @property
+    def may_send_as_anyone(self) -> bool:
+        return not self.senders or "*" in self.senders
+
     def may_send_as(self, address: str) -> bool:
         """Whether it may use `address` as reverse-path or author; compared in canonical form."""
         return not self.senders or matches(address, self.senders)

@@ -65,11 +65,11 @@ def _reverse_path(submitted: str, terms: Terms) -> str:
 
 
 def header_for(header: Header, message: Message, terms: Terms) -> Header:
-    """The header as it leaves: the account's sender rule, what was missing, and our trace on top.
+    """The header as it leaves: the account's sender rule, what was missing, and our trace on top; no Bcc.
 
     What is added is the same in every attempt, so that a receiver can tell a second copy (RFC 6409 8).
     """
-    header = terms.sender.apply(header)
+    header = terms.sender.apply(header.public())
     if header.get("message-id") is None:
         domain = Address.parse(terms.address).domain
         header = header.add("Message-ID", f"<{message.id}@{domain}>")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -29,7 +29,7 @@ from postbearer.errors import (
     StoreFull,
     UsageError,
 )
-from postbearer.message import Header, HeaderReader, Scanner, parse_mailboxes
+from postbearer.message import Header, HeaderReader, Scanner, authors, claimed
 from postbearer.observer import Accepted, Observer
 from postbearer.reply import EnhancedStatus, Reply
 from postbearer.store import IdempotencyKey, Message, NewDelivery, Priority, Spool, Staging
@@ -199,8 +199,7 @@ class Intaking:
         if self._reader.fault:
             return refuse(554, "5.6.0", self._reader.fault)
         header = Header.of(self._reader)
-        refusal = self._refuse_header(header)
-        if refusal is not None:
+        if refusal := self._refuse_circle(header):
             return refusal
         groups = self._routed(header)
         try:
@@ -210,6 +209,8 @@ class Intaking:
         for account, _ in groups:
             if refusal := self._refuse_for(account, header, size):
                 return refusal
+        if refusal := self._refuse_author(header, {account for account, _ in groups}):
+            return refusal
         message = self._message(header, groups)
         places = Places(self._intake.starter)
         try:
@@ -236,19 +237,24 @@ class Intaking:
         )
         return None
 
-    def _refuse_header(self, header: Header) -> Reply | None:
+    def _refuse_circle(self, header: Header) -> Reply | None:
         received = header.all("received")
         ours = sum(f" by {self._intake.settings.hostname} (postbearer)" in field.value for field in received)
         if len(received) > LONGEST_PATH or ours >= OWN_PATH:
             return refuse(554, "5.4.6", "The message goes in circles: it has too many Received fields")
+        return None
+
+    def _refuse_author(self, header: Header, accounts: Collection[str]) -> Reply | None:
+        """Why the client may not send under the names in `header`."""
         client = self._submission.client
-        if not client.senders:
+        if client.may_send_as_anyone:
             return None
+        forced = all(self._intake.accounts[account].sender.rule == "force" for account in accounts)
         try:
-            authors = [box.address for field in header.all("from") for box in parse_mailboxes(field.value)]
+            found = claimed(header) if forced else authors(header)
         except UsageError as error:
-            return refuse(550, "5.6.0", f"From cannot be read: {error.message}")
-        stranger = next((each for each in authors if not client.may_send_as(each)), None)
+            return refuse(550, "5.6.0", str(error))
+        stranger = next((each for each in found if not client.may_send_as(each)), None)
         return refuse(550, "5.7.1", f"{client.name} may not send as {stranger}") if stranger else None
 
     def _routed(self, header: Header) -> dict[tuple[str, Priority], list[tuple[Recipient, Route]]]:
@@ -267,16 +273,15 @@ class Intaking:
             return refuse(550, "5.7.1", "No account is set up that this could leave from")
         if terms.largest is not None and size > terms.largest:
             return too_large(terms.largest)
-        if terms.sender.rule == "force":
-            return None
         reverse_path = self._submission.envelope.reverse_path
         try:
-            terms.sender.require([reverse_path] if reverse_path else [])
-            terms.sender.check(header)
+            if reverse_path and terms.sender.rule != "force":
+                terms.sender.require([reverse_path])
+            terms.sender.apply(header)  # as each attempt does, so that what cannot leave is refused now
         except SenderNotAllowed as error:
             return refuse(550, "5.7.1", error.message)
         except UsageError as error:
-            return refuse(550, "5.6.0", error.message)
+            return refuse(550, "5.6.0", str(error))
         return None
 
     def _deliveries(

@@ -4,6 +4,8 @@ from postbearer._lazy import lazy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from postbearer.message.author import authors as authors
+    from postbearer.message.author import claimed as claimed
     from postbearer.message.compose import Draft as Draft
     from postbearer.message.compose import author_of as author_of
     from postbearer.message.compose import complete as complete
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from postbearer.message.sender import SenderRule as SenderRule
 
 _EXPORTS = {
+    "author": ["authors", "claimed"],
     "compose": ["Draft", "author_of", "complete", "envelope_of", "to_bytes"],
     "content": ["BLOCK", "BytesContent", "Content", "FileContent", "Scanner", "Traits", "has_bare_line_ends"],
     "conversion": ["Conversion", "convert"],

@@ -7,7 +7,7 @@ writes anew what it was not asked to change.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -27,7 +27,7 @@ class Field(NamedTuple):
     @property
     def value(self) -> str:
         """The value unfolded (RFC 5322 2.2.3), tabs as blanks; what is no UTF-8 is read as Windows-1252."""
-        octets = self.raw.partition(b":")[2].replace(b"\r\n", b"").replace(b"\t", b" ").strip()
+        octets = self.raw.partition(b":")[2].replace(b"\r\n", b"").replace(b"\t", b" ").strip(b" ")
         try:
             return octets.decode()
         except UnicodeDecodeError:
@@ -69,17 +69,29 @@ class Header:
 
     def set(self, name: str, value: str) -> Header:
         """Put one field of that name where the first stood, or at the top; any others of it go."""
-        new = make_field(name, value)
+        return self.put(make_field(name, value))
+
+    def put(self, new: Field) -> Header:
+        """`set`, with a field that is made already."""
         place = next((place for place, field in enumerate(self.fields) if field.name == new.name), 0)
         kept = [field for field in self.fields if field.name != new.name]
         return Header((*kept[:place], new, *kept[place:]))
+
+    def map(self, names: Collection[str], change: Callable[[Field], Field]) -> Header:
+        """With each field that has one of `names` (lower case) put through `change`."""
+        return Header(tuple(change(field) if field.name in names else field for field in self.fields))
 
     def add(self, name: str, value: str) -> Header:
         """Put a field on top, as a relay does (RFC 5321 4.4)."""
         return Header((make_field(name, value), *self.fields))
 
-    def without(self, name: str) -> Header:
-        return Header(tuple(field for field in self.fields if field.name != name.lower()))
+    def without(self, *names: str) -> Header:
+        gone = {name.lower() for name in names}
+        return Header(tuple(field for field in self.fields if field.name not in gone))
+
+    def public(self) -> Header:
+        """Without the fields that name hidden recipients: these stand in the envelope (RFC 5322 3.6.3)."""
+        return self.without("bcc", "resent-bcc")
 
 
 def make_field(name: str, value: str) -> Field:

@@ -67,6 +67,10 @@ def _items(value: str) -> Iterator[list[tuple[str, str]]]:
             yield item
             item = []
         elif kind == "group":
+            if any(kind not in ("text", "quoted") or "@" in text for kind, text in item):
+                raise _doubtful(
+                    value
+                )  # no name of a group: what some take for one, others take for an address
             item = []
         elif kind != "comment" and text.strip():
             item.append((kind, text.strip()))

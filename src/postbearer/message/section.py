@@ -57,9 +57,9 @@ class HeaderReader:
     def finish(self) -> None:
         """No more comes: a last line without its end is a line, too."""
         if not self.ended and self._rest:
-            end = b"\n" if self._lf else b"\r\n"
-            self._take(bytes(self._rest) + end)
-            self.body -= 0 if self.ended else len(end)
+            came = self.body + len(self._rest)
+            self._take(bytes(self._rest) + (b"\n" if self._lf else b"\r\n"))
+            self.body = min(self.body, came)
         if not self.ended:
             self._end(0)
 

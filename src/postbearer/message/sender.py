@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from postbearer.address import canonical
-from postbearer.errors import SenderNotAllowed, UsageError
-from postbearer.message.fields import Header
-from postbearer.message.mailboxes import Mailbox, parse_mailboxes
+from postbearer.address import Address, canonical
+from postbearer.errors import SenderNotAllowed
+from postbearer.message.author import AUTHOR_FIELDS, authors, understood, unfolded
+from postbearer.message.fields import Field, Header, make_field
+from postbearer.message.mailboxes import Mailbox
 
 Rule = Literal["force", "check", "allow"]
-
-_AUTHORS = ("from", "sender")
-_COMMENT = re.compile(r'\(([^()<>@"\\\x00-\x1f\x7f-\x9f]{1,78})\)')
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +21,7 @@ class SenderRule:
 
     ``force``: everything leaves as `address`; the display name is kept, and the original author
     becomes the Reply-To unless there is one. ``check``: another sender is refused. ``allow``: others
-    may be used, or only `aliases` where some are given.
+    may be used, or only `aliases` where some are given. Mail without an author is from `address`.
     """
 
     address: str
@@ -48,34 +45,45 @@ class SenderRule:
                 )
 
     def check(self, header: Header) -> None:
-        """Raise `SenderNotAllowed` if an author in `header` is not permitted; nothing is changed."""
-        for name in _AUTHORS:
-            for field in header.all(name):
-                self.require(mailbox.address for mailbox in parse_mailboxes(field.value))
+        """Raise `SenderNotAllowed` if an author or sender in `header` is not permitted; nothing is changed.
+
+        Where anybody is, the fields are not even read. Else `UsageError` is raised for those that not every
+        reader would read alike.
+        """
+        if self.rule != "allow" or self.aliases:
+            self.require(authors(header))
+
+    def checked(self, header: Header) -> Header:
+        """The header as it leaves under `check`, by whatever rule: with an author, if it names none."""
+        self.check(header)
+        if self.rule != "allow" or self.aliases:
+            header = header.map(AUTHOR_FIELDS, unfolded)
+        return header if header.get("from") else header.set("From", self.address)
 
     def apply(self, header: Header) -> Header:
-        """The header as it leaves: changed under ``force``, checked under the other two."""
-        if self.rule != "force":
-            self.check(header)
-            return header
-        authors = _authors(header)
-        if authors and all(self.permits(author.address) for author in authors):
-            return header.without("sender") if header.get("sender") else header
-        if authors and header.get("reply-to") is None:
-            header = header.add("Reply-To", ", ".join(map(str, authors)))
-        display = authors[0].display if authors else _comment(header)
-        return header.without("sender").set("From", str(Mailbox(display, self.address)))
+        """The header as it leaves: written anew under ``force``, checked under the other two."""
+        return self._forced(header) if self.rule == "force" else self.checked(header)
+
+    def _forced(self, header: Header) -> Header:
+        """With no author but the account; what the message said of others is kept where it does no harm."""
+        written = header.all("from")
+        boxes = understood(written[0]) if written else []
+        author = self._named("From", boxes)
+        if not all(box.address and self.permits(box.address) for box in boxes) and "reply-to" not in header:
+            answers = [str(box) for box in map(_answerable, boxes) if box]
+            if answers:
+                header = header.add("Reply-To", ", ".join(answers))
+        header = header.without("sender", "resent-sender").put(author)
+        return header.map(("resent-from",), lambda field: self._named("Resent-From", understood(field)))
+
+    def _named(self, name: str, boxes: Iterable[Mailbox]) -> Field:
+        """The account under the first of the names, in one line."""
+        display = next((box.display for box in boxes), "")
+        return unfolded(make_field(name, str(Mailbox(display, self.address))))
 
 
-def _comment(header: Header) -> str:
-    """The name in ``root (Cron Daemon)``: no address to keep, but a person knows by it who wrote."""
-    found = _COMMENT.search(header.get("from") or "")
-    return f'"{found[1].strip()}"' if found else ""
-
-
-def _authors(header: Header) -> tuple[Mailbox, ...]:
-    """Who the message says it is from; an unreadable From is about to be replaced, so it counts as none."""
-    try:
-        return tuple(box for field in header.all("from") for box in parse_mailboxes(field.value))
-    except UsageError:
-        return ()
+def _answerable(box: Mailbox) -> Mailbox | None:
+    """Where an answer reaches the author, if it can."""
+    if not box.address or not (address := Address.parse(box.address)).deliverable:
+        return None
+    return Mailbox(box.display, str(address.with_ascii_domain()))
