@@ -14,29 +14,33 @@ _GENERIC = "generic/"
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """What a text means, where it comes from the provider `title` (empty: from anybody)."""
+    """What a text means, where it comes from the provider `title` (empty: from anybody).
+
+    `guess`: only a code was understood, and it may mean something else.
+    """
 
     title: str
     verdict: Verdict
-
-    @property
-    def guess(self) -> bool:
-        """Whether only the code was understood."""
-        return not self.verdict.rule
+    guess: bool
 
 
 def explain(text: str, presets: Sequence[Preset] | None = None) -> tuple[Explanation, ...]:
     """What `text`, a reply or an error, means to each of the providers it can come from.
 
-    All providers are asked unless `presets` are given. Empty if nothing in the text was understood.
+    All providers are asked unless `presets` are given; those that know its words go before those that
+    know a code of it. Empty if nothing in the text was understood.
     """
     asked = [preset(name) for name in names()] if presets is None else presets
     found: dict[str, Explanation] = {}
     for each in asked:
         verdict = explain_by(text, each.rules)
         if verdict.cause and verdict.rule and not verdict.rule.startswith(_GENERIC):
-            found.setdefault(verdict.rule, Explanation(each.title, verdict))
-    if found:
-        return tuple(found.values())
+            guess = len(asked) > 1 and not verdict.certain
+            found.setdefault(verdict.rule, Explanation(each.title, verdict, guess))
     verdict = explain_by(text)
-    return (Explanation("", verdict),) if verdict.cause else ()
+    guess = not verdict.rule or (len(asked) > 1 and not verdict.certain)
+    anybody = (Explanation("", verdict, guess),) if verdict.cause else ()
+    sure = tuple(each for each in found.values() if not each.guess)
+    if sure:
+        return sure
+    return anybody if anybody and not guess else tuple(found.values()) or anybody

@@ -18,12 +18,28 @@ from postbearer.verdict.verdict import Verdict, by_rule
 LONGEST = 64 * 1024
 TELLING = 12  # characters: shorter texts stand in anything
 _ENHANCED = r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.])"
-_BOTH = re.compile(rf"(?<![\d.:-])([2-5]\d\d)[ -]+{_ENHANCED}")
-_CODE = re.compile(r"(?:^|said: |: |> |'|\")([2-5]\d\d)(?=[ -]|$)", re.MULTILINE)
+_BOTH = re.compile(rf"(?<![\d.:-])([2-5]\d\d)(?:[ -]+|, b['\"]){_ENHANCED}")
+# The second form is how Python's smtplib shows a reply.
+_CODE = re.compile(r"(?:(?:^|said: |: |> |'|\")(?=...(?:[ -]|$))|\((?=..., b['\"]))([2-5]\d\d)", re.MULTILINE)
 _ALONE = re.compile(_ENHANCED)
 _STATUS = re.compile(r"\b(?:HTTP(?:/[\d.]+)?|status(?: code)?)[ :=]+(\d{3})\b", re.IGNORECASE)
 _WORD = re.compile(r"[a-z]+(?:_[a-z]+)+")
-_REPEATED = re.compile(r"^(?:.*?\s)?[2-5]\d\d[ -](?=\S)")
+# What a log says of the command that was answered: Postfix, Exim, Python's smtplib.
+_ANSWERED: tuple[tuple[Phase, re.Pattern[str]], ...] = tuple(
+    (phase, re.compile(words, re.IGNORECASE))
+    for phase, words in (
+        (Phase.EOD, r"in reply to end of DATA|after end of data|\bSMTPDataError\b"),
+        (Phase.RCPT, r"in reply to RCPT TO|after (?:pipelined )?RCPT TO|\bSMTPRecipientsRefused\b"),
+        (Phase.MAIL, r"in reply to MAIL FROM|after (?:pipelined )?MAIL FROM|\bSMTPSenderRefused\b"),
+        (Phase.DATA, r"in reply to DATA|after (?:pipelined )?DATA:"),
+        (Phase.EHLO, r"in reply to [EH][EH]LO|after [EH][EH]LO|\bSMTPHeloError\b"),
+        (Phase.AUTH, r"SASL authentication failed|in reply to AUTH|\bSMTPAuthenticationError\b"),
+        (
+            Phase.CONN,
+            r"while receiving the initial server greeting|after initial connection|\bSMTPConnectError\b",
+        ),
+    )
+)
 
 
 def explain(text: str, rules: Sequence[Rule] | None = None, phase: Phase | str = Phase.ANY) -> Verdict:
@@ -34,12 +50,15 @@ def explain(text: str, rules: Sequence[Rule] | None = None, phase: Phase | str =
     """
     known = generic_rules() if rules is None else rules
     text = text.strip()[:LONGEST]
+    phase = Phase(phase)
+    if phase is Phase.ANY:
+        phase = next((told for told, words in _ANSWERED if words.search(text)), phase)
     return (
         _finding(text, known, named=True)
         or _token(text, known)
-        or _reply(text, known, Phase(phase))
+        or _reply(text, known, phase)
         or _finding(text, known, named=False)
-        or _words(text, known, Phase(phase))
+        or _words(text, known, phase)
         or Verdict(State.DEFERRED, Scope.MESSAGE, Klass.SOON, who=Who.HOST_OPERATOR)
     )
 
@@ -79,9 +98,24 @@ def _reply(text: str, rules: Sequence[Rule], phase: Phase) -> Verdict | None:
         found = _CODE.search(text)
     if found is None:
         return None
-    words = text[found.end(1) + 1 :]
-    lines = tuple(_REPEATED.sub("", line, count=1).encode() for line in words.splitlines()) or (b"",)
+    lines = tuple(line.encode() for line in _lines(text[found.end(1) :], found[1], enhanced))
     return judge_reply(Reply(int(found[1]), lines, enhanced), phase, rules)
+
+
+def _lines(said: str, code: str, enhanced: EnhancedStatus | None) -> list[str]:
+    """The lines of one reply, without their codes, however a log has put them together.
+
+    `said` begins with the separator behind the first code, a hyphen where more lines follow. In each
+    further line of the log, and where they were joined within a line, the same code stands again. Other
+    numbers are words of the server's.
+    """
+    more = said[:1] == "-"
+    mark = rf"{code}[ -](?={re.escape(str(enhanced))}\b)" if enhanced is not None else rf"{code}[ -](?=\S)"
+    first, *others = said[1:].split("\n")
+    lines = [first, *(re.sub(rf"^(?:.*?[\s:'\"(])?{mark}", "", line, count=1) for line in others)]
+    if more:
+        lines = [part for line in lines for part in re.split(rf"(?<!\S){mark}", line)]
+    return [line.strip() for line in lines]
 
 
 def _by_status(text: str, found: re.Match[str], rules: Sequence[Rule], phase: Phase) -> Verdict | None:

@@ -2,7 +2,8 @@
 
 A provider's own rules come before the generic ones. Among those that hold, the most specific wins:
 an error number, then a distinguishing text, then an exact enhanced status code, a range of them, the
-code, the phase; at a tie the longer text, then the earlier rule.
+code, the phase; at a tie the longer text, then the earlier rule. Where the phase is not known, a bare code
+that belongs to one phase explains nothing.
 """
 
 from __future__ import annotations
@@ -73,7 +74,14 @@ def _same_kind(rule: Rule, subject: Subject) -> bool:
         return True
     if (Phase.TOKEN in rule.phase) != (subject.phase is Phase.TOKEN):
         return False
+    if subject.phase is Phase.ANY and _says_nothing_alone(rule):
+        return False
     return subject.phase in (*rule.phase, Phase.ANY) or Phase.ANY in rule.phase or subject.phase is Phase.ANY
+
+
+def _says_nothing_alone(rule: Rule) -> bool:
+    """Whether only a code leads to it, which means something else where it answers something else."""
+    return Phase.ANY not in rule.phase and not (rule.text or rule.pattern or rule.enhanced)
 
 
 def _listed(wanted: Sequence[object], had: Sequence[object]) -> int:

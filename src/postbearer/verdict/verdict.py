@@ -48,6 +48,7 @@ class Verdict:
     tenant: bool = False  # every account of the organisation is affected
     configuration: bool = False  # what was asked is wrong, rather than withdrawn
     rule: str = ""  # catalogue/id; empty: the catalogue does not know it
+    certain: bool = False  # words told it, or a code that means the same wherever it comes
 
     def __str__(self) -> str:
         return f"{self.cause} {self.remedy}".rstrip()
@@ -68,7 +69,26 @@ def by_rule(rule: Rule, phase: Phase) -> Verdict:
         tenant=rule.tenant,
         configuration=rule.configuration,
         rule=rule.name,
+        certain=_certain(rule),
     )
+
+
+# Enhanced status codes that IANA registers go up to here, by subject; what lies beyond is a vendor's own.
+_REGISTERED = {0: 0, 1: 10, 2: 4, 3: 6, 4: 7, 5: 6, 6: 10, 7: 30}
+
+
+def _certain(rule: Rule) -> bool:
+    """Whether what leads to `rule` can mean nothing else, whoever says it."""
+    if rule.text or rule.pattern or rule.number or rule.error or rule.finding or rule.status:
+        return True
+    if not rule.provider:
+        return Phase.ANY in rule.phase
+    return bool(rule.enhanced) and all(map(_own, rule.enhanced))
+
+
+def _own(enhanced: str) -> bool:
+    _, about, detail = enhanced.split(".")
+    return int(detail.partition("-")[0]) > _REGISTERED.get(int(about), -1)
 
 
 def of(klass: Klass, scope: Scope, cause: str, remedy: str = "", *first: First) -> Verdict:
