@@ -289,7 +289,8 @@ def _summary(entry: Entry, now: float) -> Json:
 
 def _row(row: Row) -> Json:
     said = "accepted by the provider" if row.status is Status.DELIVERED else str(row.status)
-    return asdict(row) | {"status": str(row.status), "meaning": said, "priority": row.priority.name.lower()}
+    fields = {name: value for name, value in asdict(row).items() if name != "status"}
+    return fields | {"state": str(row.status), "meaning": said, "priority": row.priority.name.lower()}
 
 
 def _attempt(attempt: Attempt) -> Json:

@@ -318,7 +318,7 @@ def test_a_password_is_hashed_from_standard_input(home: Home) -> None:
     assert ran.out.startswith("$argon2id$v=19$m=")
     assert "canary" not in ran.out + ran.err
     again = home.run("secret", "hash-password", "--json", stdin="canary-password\n")
-    assert json.loads(again.out)["password-hash"] != ran.out.strip()
+    assert json.loads(again.out)["password_hash"] != ran.out.strip()
     assert home.run("secret", "hash-password", stdin="").code == 64
 
 

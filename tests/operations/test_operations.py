@@ -30,7 +30,7 @@ async def test_a_message_from_accept_to_the_provider() -> None:
         shown = await operations(relay).show(message)
         assert (shown["subject"], shown["sender"], shown["age"]) == ("hi", "app@example.org", 10.0)
         (recipient,) = shown["recipients"]
-        assert (recipient["address"], recipient["status"]) == ("anna@example.net", "delivered")
+        assert (recipient["address"], recipient["state"]) == ("anna@example.net", "delivered")
         assert recipient["meaning"] == "accepted by the provider"
         (attempt,) = shown["attempts"]
         assert (attempt["server"], attempt["queue_id"]) == ("mail.example.org:587", "Q1")
@@ -45,7 +45,7 @@ async def test_held_mail_waits_until_it_is_released() -> None:
         assert await queue.hold(message, "ben@example.net") == {"id": message, "changed": 1}
         await queue.resume("alerts")
         await relay.pass_time(7200)
-        assert [each["status"] for each in (await queue.show(message))["recipients"]] == ["delivered", "held"]
+        assert [each["state"] for each in (await queue.show(message))["recipients"]] == ["delivered", "held"]
         await queue.release(message)
         await relay.settle()
         assert await relay.statuses(message) == ["delivered", "delivered"]

@@ -55,7 +55,7 @@ async def test_the_queue_is_seen_and_changed_through_the_socket(folder: Path) ->
             assert client.call("queue.list", statuses=["held"]) == []
             assert client.call("queue.hold", message="m1")["changed"] == 1
             shown = client.call("queue.show", message="m1")
-            assert shown["recipients"][0]["status"] == "held"
+            assert shown["recipients"][0]["state"] == "held"
             assert client.call("queue.release", message="m1", address="you@example.org")["changed"] == 1
             assert client.call("queue.stats")["counts"] == {"ready": 1}
             assert client.call("accounts.pause", name="alerts")["state"] == "paused"

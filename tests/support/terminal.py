@@ -21,8 +21,16 @@ _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 class Terminal:
     """Runs ``postbearer`` with `arguments` until the ``with`` block ends. `seen` is all that it showed."""
 
-    def __init__(self, *arguments: str, folder: Path, environ: Mapping[str, str], kind: str = "dumb") -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        folder: Path,
+        environ: Mapping[str, str],
+        kind: str = "dumb",
+        columns: int = 200,
+    ) -> None:
         self.seen = ""
+        self.raw = b""  # with its colours
         self._read = 0  # how much of it was waited for already
         self._master, slave = pty.openpty()
         self._process = subprocess.Popen(
@@ -31,7 +39,7 @@ class Terminal:
             stdout=slave,
             stderr=slave,
             cwd=folder,
-            env={**environ, "TERM": kind, "COLUMNS": "200"},
+            env={**environ, "TERM": kind, "COLUMNS": str(columns)},
             start_new_session=True,
         )
         os.close(slave)
@@ -74,5 +82,6 @@ class Terminal:
             data = os.read(self._master, 65536)
         except OSError:  # Linux says so when the last one at the other end has closed it
             return False
+        self.raw += data
         self.seen += _COLOUR.sub("", data.decode("utf-8", "replace")).replace("\r\n", "\n")
         return bool(data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, get_args
 
 import click
@@ -62,7 +63,7 @@ def get(common: Common, name: str) -> None:
     except ConfigError:
         value = masked(_at(_defaults(configuration.settings), name, configuration.path))
     if common.as_json:
-        print_json(value)
+        print_json({"key": name, "value": value})
     else:
         click.echo(value if isinstance(value, str) else _toml(value).rstrip("\n"))
 
@@ -81,8 +82,7 @@ def set_(common: Common, name: str, value: str) -> None:
     from postbearer.config import set_key
 
     path = set_key(common.config, name, value, os.environ)
-    click.echo(f"{path}: {name} is set.", err=True)
-    _warn_of_relay(common)
+    _changed(common, path, name, "is set")
 
 
 @command.command("unset")
@@ -94,8 +94,7 @@ def unset(common: Common, name: str) -> None:
     from postbearer.config import unset_key
 
     path = unset_key(common.config, name, os.environ)
-    click.echo(f"{path}: {name} is gone.", err=True)
-    _warn_of_relay(common)
+    _changed(common, path, name, "is gone")
 
 
 @command.command("validate")
@@ -109,8 +108,8 @@ def validate(common: Common) -> None:
     warnings = configuration.warnings()
     accounts = sorted(configuration.settings.accounts)
     if common.as_json:
-        told = [{"key": each.key, "line": each.line, "message": each.message} for each in warnings]
-        print_json({"valid": True, "file": configuration.path, "accounts": accounts, "warnings": told})
+        found = [told(each) for each in warnings]
+        print_json({"valid": True, "file": configuration.path, "accounts": accounts, "warnings": found})
         return
     for each in warnings:
         warn(f"{each.file}:{each.line}: {each.key}: {each.message}", each.hint)
@@ -118,13 +117,27 @@ def validate(common: Common) -> None:
     click.echo(f"{configuration.path} is right: {count}.")
 
 
-def _warn_of_relay(common: Common) -> None:
-    """Tell of what `serve` would refuse now. It is no error: a listener and its certificate are two keys."""
+def _changed(common: Common, path: str, name: str, what: str) -> None:
+    """Tell what was done, and what `serve` would refuse now.
+
+    The latter is no error: a listener and its certificate are two keys.
+    """
+    problems: Sequence[ConfigError] = ()
     try:
         _validate_relay(common, common.configuration())
     except ConfigError as error:
-        for each in error.problems:
-            warn(f"The relay would not start: {each.key}: {each.message}", each.hint)
+        problems = error.problems
+    if common.as_json:
+        print_json({"file": path, "key": name, "warnings": [told(each) for each in problems]})
+        return
+    click.echo(f"{path}: {name} {what}.", err=True)
+    for each in problems:
+        warn(f"The relay would not start: {each.key}: {each.message}", each.hint)
+
+
+def told(warning: ConfigError) -> dict[str, Any]:
+    """A warning, for programs."""
+    return {"key": warning.key, "line": warning.line, "message": warning.message, "hint": warning.hint}
 
 
 def _validate_plugged(common: Common, configuration: Configuration) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from postbearer.cli.output import printable, style
+from postbearer.cli.output import folded, printable, style
 
 if TYPE_CHECKING:
     from postbearer.diagnosis import Command, Explanation, Finding
@@ -26,26 +26,30 @@ def show(finding: Finding, *, with_server: bool = False) -> None:
     """One finding, with the way to cure it if it failed."""
     mark, colour = _MARKS[finding.ok]
     server = f"{finding.server}: " if with_server and finding.server not in finding.text else ""
-    line = f"{finding.step:<14} {printable(server + finding.text)}"
-    click.echo(f"  {style(mark, colour, sys.stdout)} {line}")
+    told = folded(printable(server + finding.text), sys.stdout, taken=19, indent=19)
+    click.echo(f"  {style(mark, colour, sys.stdout)} {finding.step:<14} {told}")
     for note in finding.notes:
-        click.echo(f"    {style('!', 'warning', sys.stdout)} {printable(note)}")
+        click.echo(f"    {style('!', 'warning', sys.stdout)} {_folded(note, 6)}")
     if finding.ok is not False:
         return
     if finding.cause:
-        click.echo(f"    {printable(finding.cause)}")
+        click.echo(f"    {_folded(finding.cause, 4)}")
     who = f"{finding.who}: " if finding.who not in ("", "nobody") else ""
-    click.echo(f"    → {printable(who + finding.fix)}")
+    click.echo(f"    → {_folded(who + finding.fix, 6)}")
     for each in finding.commands:
         _show_command(each)
 
 
+def _folded(text: str, taken: int) -> str:
+    return folded(printable(text), sys.stdout, taken=taken, indent=taken)
+
+
 def _show_command(each: Command) -> None:
     where = f" ({each.where})" if each.where else ""
-    click.echo(f"      {printable(each.does)}{printable(where)}")
+    click.echo(f"      {_folded(each.does + where, 6)}")
     click.echo(f"        {style(printable(each.line), 'bold', sys.stdout)}")
     for how in each.unknown:
-        click.echo(f"        {printable(how)}")
+        click.echo(f"        {_folded(how, 8)}")
 
 
 def as_json(finding: Finding) -> dict[str, Any]:
@@ -74,10 +78,11 @@ def show_explanation(each: Explanation, *, several: bool) -> None:
     """What a text from a log means."""
     verdict = each.verdict
     title = f"At {each.title}: " if each.title and several else ""
-    click.echo(printable(f"{title}{verdict.cause}") + (" (By its code alone.)" if each.guess else ""))
+    guess = " (By its code alone.)" if each.guess else ""
+    click.echo(_folded(f"{title}{verdict.cause}{guess}", 0))
     who = f"{verdict.who}: " if verdict.who != "nobody" else ""
     if verdict.remedy:
-        click.echo(f"  → {printable(who + verdict.remedy)}")
+        click.echo(f"  → {_folded(who + verdict.remedy, 4)}")
     click.echo(f"  {_THEN[str(verdict.klass)]}")
 
 

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
+import textwrap
 import traceback
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from postbearer.cli.exits import Exit, exit_code
 from postbearer.errors import ConfigError, PostbearerError
 
+TIMES = {  # names of points in time, wherever a command tells one
+    *("accepted", "expires", "due", "oldest", "since", "tried_again", "at"),
+    *("token_expires", "began", "ended", "retry_at"),
+}
+_NARROWEST = 20
 _NEXT = {Exit.TRY_AGAIN: "This may pass: try again later."}
 _STYLES = {"error": "31;1", "warning": "33;1", "note": "36;1", "good": "32", "dim": "2", "bold": "1"}
 
@@ -30,9 +39,43 @@ def printable(text: str) -> str:
     )
 
 
-def print_json(value: Any) -> None:
-    """One JSON object on one line of standard output."""
-    print(json.dumps(value, ensure_ascii=False, default=str))
+def room(stream: TextIO) -> int:
+    """How many columns a line of `stream` may have; 0, without end, unless it is a terminal."""
+    return max(shutil.get_terminal_size().columns, _NARROWEST) if stream.isatty() else 0
+
+
+def folded(text: str, stream: TextIO, *, taken: int, indent: int) -> str:
+    """`text` with line ends between words, where `stream` is a terminal that is not wide enough.
+
+    The first line has `taken` columns less, the others begin with `indent` blanks.
+    """
+    width = room(stream)
+    if not width or (taken + len(text) <= width and "\n" not in text):
+        return text
+    lines = textwrap.wrap(
+        text,
+        width,
+        initial_indent=" " * taken,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(lines)[taken:]
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """One JSON object on one line of standard output. Points in time are ISO 8601, as in the log."""
+    print(json.dumps(_with_times(value), ensure_ascii=False, default=str))
+
+
+def _with_times(value: Any, name: str = "") -> Any:
+    if isinstance(value, Mapping):
+        return {key: _with_times(each, str(key)) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_times(each, name) for each in value]
+    if name in TIMES and isinstance(value, int | float) and not isinstance(value, bool):
+        return datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds")
+    return value
 
 
 def warn(message: str, hint: str = "") -> None:
@@ -109,9 +152,11 @@ def _forget_what_cannot_be_written() -> None:
 
 def _line(name: str, message: str, hint: str) -> None:
     head = style(f"{name}:", name, sys.stderr)
-    print(f"{head} {printable(message)}", file=sys.stderr)
+    told = folded(printable(message), sys.stderr, taken=len(name) + 2, indent=2)
+    print(f"{head} {told}", file=sys.stderr)
     if hint:
-        print(f"  {style('→', 'dim', sys.stderr)} {printable(hint)}", file=sys.stderr)
+        told = folded(printable(hint), sys.stderr, taken=4, indent=4)
+        print(f"  {style('→', 'dim', sys.stderr)} {told}", file=sys.stderr)
 
 
 def _defect(error: BaseException, *, as_json: bool, debug: bool) -> Exit:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from postbearer.cli.options import Common, common_options, pass_common
-from postbearer.cli.output import print_json
+from postbearer.cli.output import folded, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from postbearer.config import Providers
     from postbearer.providers import Preset
+
+_BY_NAME = ("grants", "clouds", "scopes")  # tables whose keys are names, and stay what they are
 
 
 def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -40,16 +43,18 @@ def command(common: Common, name: str | None, cloud: str) -> None:
         print_json(_json(chosen))
     else:
         for line in _lines(chosen):
-            click.echo(line)
+            indent = len(line) - len(line.lstrip(" 0123456789.·✓✗?"))
+            click.echo(line[:indent] + folded(line[indent:], sys.stdout, taken=indent, indent=indent))
 
 
 def _list(known: Providers, *, as_json: bool) -> None:
     presets = [known.preset(each) for each in known.names()]
     if as_json:
         shown = ("name", "title", "servers")
-        print_json(
-            [{key: getattr(each, key) for key in shown} | {"file": known.own(each.name)} for each in presets]
-        )
+        told = [
+            {key: getattr(each, key) for key in shown} | {"file": known.own(each.name)} for each in presets
+        ]
+        print_json({"providers": told})
         return
     width = max(len(each.name) for each in presets)
     for each in presets:
@@ -62,7 +67,13 @@ def _json(chosen: Preset) -> dict[str, Any]:
 
     hidden = ("rules", "replies", "written")
     shown = (name for name in chosen.__struct_fields__ if name not in hidden)
-    return {name.replace("_", "-"): msgspec.to_builtins(getattr(chosen, name)) for name in shown}
+    told = {name: msgspec.to_builtins(getattr(chosen, name)) for name in shown}
+    return {name: value if name in _BY_NAME else _snake(value) for name, value in told.items()}
+
+
+def _snake(value: Any) -> Any:
+    """The names of settings as programs write them."""
+    return {key.replace("-", "_"): each for key, each in value.items()} if isinstance(value, dict) else value
 
 
 def _lines(chosen: Preset) -> Iterator[str]:

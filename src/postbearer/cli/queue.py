@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from errno import EDQUOT, ENOSPC
+from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
@@ -15,7 +16,7 @@ from postbearer.cli.exits import CannotCreate, UnusableMessage
 from postbearer.cli.extras import NotInstalled
 from postbearer.cli.groups import Listing
 from postbearer.cli.options import Common, common_options, pass_common
-from postbearer.cli.output import print_json, printable, warn
+from postbearer.cli.output import note, print_json, printable, warn
 from postbearer.cli.shown import age, facts, moment, table
 from postbearer.errors import UsageError
 
@@ -72,7 +73,13 @@ def _filters(function: F) -> F:
 @command.command("list")
 @_filters
 @click.option("--all", "everything", is_flag=True, help="Also what is finished.")
-@click.option("--limit", default=_PAGE, type=click.IntRange(1, 100_000), help="Show so many at most.")
+@click.option(
+    "--limit",
+    default=_PAGE,
+    type=click.IntRange(1, 100_000),
+    show_default=True,
+    help="Show so many messages at most.",
+)
 @common_options
 @pass_common
 def list_(common: Common, /, everything: bool, limit: int, **query: Any) -> None:
@@ -81,13 +88,11 @@ def list_(common: Common, /, everything: bool, limit: int, **query: Any) -> None
 
     if not query["statuses"] and not everything:
         query["statuses"] = _OPEN
-    found: list[Any] = []
-    for message in _matching(desk(common), query, most=min(limit, _PAGE)):
-        found.append(message)
-        if len(found) >= limit:
-            break
+    found = list(islice(_matching(desk(common), query, most=min(limit + 1, _PAGE)), limit + 1))
+    more = len(found) > limit
+    del found[limit:]
     if common.as_json:
-        print_json({"messages": found})
+        print_json({"messages": found, "more": more, "limit": limit})
         return
     if not found:
         click.echo("Nothing." if everything or query["statuses"] != _OPEN else "The queue is empty.")
@@ -95,8 +100,8 @@ def list_(common: Common, /, everything: bool, limit: int, **query: Any) -> None
     table(
         ("id", "age", "state", "from", "to", "what is known"), [row for each in found for row in _rows(each)]
     )
-    if len(found) == limit:
-        click.echo(f"There may be more than these {limit}: see --limit.", err=True)
+    if more:
+        note(f"There are more than these {limit} messages.", "See more by --limit.")
 
 
 @command.command("show")
@@ -131,7 +136,7 @@ def show(common: Common, message: str) -> None:
             (
                 ("  account", f"{row['account']}, {row['priority']}"),
                 ("  attempts", str(row["attempts"])),
-                ("  next", moment(row["due"]) if row["status"] in ("ready", "deferred") else ""),
+                ("  next", moment(row["due"]) if row["state"] in ("ready", "deferred") else ""),
                 ("  reply", row["reply"]),
                 ("  cause", row["cause"]),
                 ("  remedy", row["remedy"]),
@@ -253,7 +258,10 @@ def export(common: Common, file: str) -> None:
             if error.errno in (ENOSPC, EDQUOT)
             else "Check the folder and the permissions.",
         ) from None
-    click.echo(f"{count} message{'' if count == 1 else 's'} written.", err=True)
+    if common.as_json and file != "-":
+        print_json({"exported": count, "file": file})
+    else:
+        click.echo(f"{count} message{'' if count == 1 else 's'} written.", err=True)
 
 
 def _write_export(asked: Desk, file: BinaryIO) -> int:
@@ -317,11 +325,11 @@ def _chosen(asked: Desk, query: dict[str, Any], name: str, *, yes: bool) -> list
 
 def _rows(message: Any) -> Iterator[tuple[str, ...]]:
     """One line a recipient; what they share stands in the first."""
-    first = message["id"], age(message["age"])
+    first = message["id"], age(message["age"], 1)
     for row in message["recipients"]:
         known = row["reply"] or row["cause"]
         left = (row["due"] or 0.0) - time.time()
-        if row["status"] == "deferred" and left > 0:  # else it waits for its account, not for a time
+        if row["state"] == "deferred" and left > 0:  # else it waits for its account, not for a time
             known = f"again in {age(left)}; {known}"
-        yield (*first, row["status"], message["sender"] or "<>", row["address"], known)
+        yield (*first, row["state"], message["sender"] or "<>", row["address"], known)
         first = "", ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import sys
 from importlib import import_module
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import click
 
 from postbearer._version import __version__
+from postbearer.cli.characters import show_what_can_be_shown
 from postbearer.cli.ending import orderly_end
 from postbearer.cli.exits import Exit
 from postbearer.cli.groups import Group, no_such_option
@@ -87,8 +87,7 @@ def run(arguments: list[str]) -> int:
     common = Common()
     common.as_json = "--json" in arguments[: arguments.index("--") if "--" in arguments else None]
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # whatever the terminal can show
+        show_what_can_be_shown(stream)
     with orderly_end():
         try:
             code = _invoke(arguments, common)

@@ -101,7 +101,7 @@ def hash_password(common: Common) -> None:
 
     phc = hashed(_given("Password", confirmed=True))
     if common.as_json:
-        print_json({"password-hash": phc})
+        print_json({"password_hash": phc})
     else:
         click.echo(phc)
 

@@ -25,13 +25,14 @@ def command(common: Common, style: str) -> None:
     delivered, or its sender is told why not.
 
     SIGHUP reads the configuration anew; SIGTERM finishes what is under way and ends. The log goes to
-    standard error.
+    standard error; --json is --log json.
     """
     need_relay()
     from postbearer.assembly import Assembly
     from postbearer.daemon import run
     from postbearer.observe import set_up
 
+    style = "json" if common.as_json else style
     journal = bool(os.environ.get("JOURNAL_STREAM")) and style == "text"
     set_up(sys.stderr, as_json=style == "json", verbose=common.verbose, journal=journal)
     run(lambda: Assembly.load(common.config))
