@@ -205,6 +205,14 @@ class Account:
         return by_password or (self.grant is not None and self.grant.name == "password")
 
     @property
+    def mailbox(self) -> str:
+        """What the provider counts by, whatever the account is called here: itself, and the login."""
+        where = self.provider
+        if where == "smtp":  # any server, so the provider is the one that is named
+            where = self.smarthost.servers[0].host
+        return f"{where}={self.smarthost.username}".casefold()
+
+    @property
     def binding(self) -> str:
         """What its tokens are bound to: a token got for this is never used for anything else."""
         return binding(
@@ -238,7 +246,9 @@ class Account:
         if state is None:
             return MemoryLedger(clock)
         state.ensure()
-        return FileLedger(Path(state.budget(self.name)), clock)
+        return FileLedger(
+            Path(state.budget(self.mailbox)), clock, formerly=[Path(state.old_budget(self.name))]
+        )
 
     def token_source(self, state: StateFolder | None, *, clock: Clock, observer: Observer) -> CachedSource:
         """Where its access tokens come from; kept in `state`, or only in memory without one.

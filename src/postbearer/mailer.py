@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from email.message import Message
 from email.utils import formatdate, make_msgid
@@ -25,7 +26,7 @@ from postbearer.address import Address
 from postbearer.clock import Clock, SystemClock
 from postbearer.engine import Budget, Guarded
 from postbearer.envelope import Envelope
-from postbearer.errors import BudgetSpent, PostbearerError, UsageError
+from postbearer.errors import BudgetSpent, PostbearerError, StoreError, UsageError
 from postbearer.keeping import StateFolder, chosen_folder
 from postbearer.message import (
     BytesContent,
@@ -52,7 +53,7 @@ from postbearer.sending import (
     draft_of,
     side_by_side,
 )
-from postbearer.store import Ledger
+from postbearer.store import Charge, Ledger
 from postbearer.transport import Capture, Conversation, NoCapture, Server, SmtpTransport
 from postbearer.verdict import judge
 
@@ -244,15 +245,21 @@ class AsyncMailer:
         outcomes: tuple[Outcome, ...] = ()
         server = ""
         for part in self._parts(envelope):
-            guarded = Guarded(content)
+            guarded, charge = Guarded(content), None
             try:
-                await self._afford(len(part.recipients), deadline if wait else self._clock.monotonic())
+                charge = await self._afford(
+                    len(part.recipients), deadline if wait else self._clock.monotonic()
+                )
                 answer = await self._transport.deliver(part, guarded)
             except asyncio.CancelledError as stop:
                 if guarded.left:
                     self._doubt(stop, header)
+                else:
+                    await self._give_back(charge)
                 raise
             except PostbearerError as error:
+                if not guarded.left:
+                    await self._give_back(charge)
                 if not outcomes:
                     raise
                 outcomes += self._stopped(envelope.addresses[len(outcomes) :], error)
@@ -379,9 +386,9 @@ class AsyncMailer:
             for each in left
         )
 
-    async def _afford(self, recipients: int, deadline: float | None) -> None:
+    async def _afford(self, recipients: int, deadline: float | None) -> Charge:
         """Wait until the account's budget has room, and take it. `deadline` is on the monotonic clock."""
-        while (slot := await self._budget.take(recipients)) is not None:
+        while not isinstance(slot := await self._budget.take(recipients), Charge):
             pause = max(slot - self._clock.now(), 0.0)
             if deadline is not None and self._clock.monotonic() + pause > deadline:
                 raise BudgetSpent(
@@ -392,6 +399,13 @@ class AsyncMailer:
                     hint="Send it then, or let send() wait.",
                 )
             await self._clock.sleep(pause)
+        return slot
+
+    async def _give_back(self, charge: Charge | None) -> None:
+        """Nothing reached the provider. If that cannot be written, it counts all the same: better so."""
+        if charge is not None:
+            with suppress(StoreError):
+                await self._budget.give_back(charge)
 
 
 def _checked(message: object, envelope: object) -> tuple[Sendable, Envelope | None]:

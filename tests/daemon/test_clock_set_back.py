@@ -14,7 +14,7 @@ from postbearer.engine import Budget, Client, FlooredClock, Limits, Submission
 from postbearer.envelope import Envelope
 from postbearer.keeping import StateFolder
 from postbearer.observer import Warned
-from postbearer.store import FileLedger, Message
+from postbearer.store import Charge, FileLedger, Message
 from postbearer.testing import ManualClock
 from support.configuration import COMPLETE
 from support.local import short_folder
@@ -111,16 +111,16 @@ async def test_a_budget_opens_when_it_would_have(tmp_path: Path) -> None:
     limits = Limits(messages_per_day=2)
     before = ManualClock(START)
     for _ in range(2):
-        assert await Budget(FileLedger(tmp_path / "b", before), limits, before).take(1) is None
+        assert await Budget(FileLedger(tmp_path / "b", before), limits, before).take(1) == (START, 1)
     wall = ManualClock(START - TEN_DAYS)
     clock = FlooredClock(wall)
     assert clock.start_at(START + DAY - 3600) > 0  # the last run went on until then
     budget = Budget(FileLedger(tmp_path / "b", clock), limits, clock)
     opens = await budget.take(1)
-    assert opens is not None
+    assert isinstance(opens, float)
     assert opens - clock.now() == pytest.approx(3600)
     wall.advance(3600)
-    assert await budget.take(1) is None
+    assert isinstance(await budget.take(1), Charge)
 
 
 def test_a_clock_that_is_set_right_again_is_believed() -> None:

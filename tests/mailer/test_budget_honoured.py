@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,10 +14,24 @@ from typing import Any
 
 import pytest
 
-from postbearer import AsyncMailer, BudgetSpent, ConfigError, Envelope, Mailer, Rejected, StoreError
+from postbearer import (
+    AsyncMailer,
+    BudgetSpent,
+    ConfigError,
+    CredentialError,
+    Envelope,
+    Mailer,
+    NetworkError,
+    Receipt,
+    Rejected,
+    StoreError,
+)
 from postbearer.engine import Limits
 from postbearer.keeping import StateFolder
+from postbearer.oauth import StaticToken
+from postbearer.secret import Secret
 from postbearer.testing import BackgroundSandbox, Faults, ManualClock, Sandbox, SmtpFault
+from postbearer.transport import Server
 from support.sandboxed import RAW, TO_YOU, environment
 
 A_MINUTE = Limits(messages_per_minute=30)
@@ -174,8 +191,9 @@ async def test_a_budget_that_cannot_be_written_stops_the_message(
     sandbox: Sandbox, state: StateFolder, tmp_path: Path
 ) -> None:
     async with limited(sandbox, state, ManualClock()) as mailer:
-        (tmp_path / "state" / "budgets" / "sandbox").mkdir()
-        with pytest.raises(StoreError, match=r"budgets/sandbox cannot be used.*permissions"):
+        file = state.budget(mailer.account.mailbox)
+        os.mkdir(file)
+        with pytest.raises(StoreError, match=rf"{re.escape(file)} cannot be used.*permissions"):
             await mailer.send(RAW, TO_YOU)
     assert sandbox.inbox.messages == []
 
@@ -187,3 +205,45 @@ def test_memory_leaves_nothing_on_the_disk(
     with Mailer(replace(sandbox.account(), limits=A_MINUTE), state="memory") as mailer:
         mailer.send(RAW, TO_YOU)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("trouble", ["no connection", "no token", "the login is refused", "cancelled"])
+async def test_what_reached_nobody_is_not_counted(sandbox: Sandbox, state: StateFolder, trouble: str) -> None:
+    account = replace(sandbox.account(), limits=Limits(messages_per_day=2))
+    broken = account
+    if trouble in ("no connection", "cancelled"):
+        broken = replace(account, smarthost=replace(account.smarthost, servers=(Server("127.0.0.1", 1),)))
+    elif trouble == "no token":
+        broken = replace(account, endpoint=replace(account.endpoint, url="https://127.0.0.1:1/token"))
+    else:
+        broken = replace(account, grant=StaticToken(Secret("canary-unknown-token")))
+    async with AsyncMailer(broken, state=state) as mailer:
+        for _ in range(4):
+            if trouble == "cancelled":
+                mailer._transport.deliver = forever  # type: ignore[method-assign]
+                with pytest.raises(TimeoutError):
+                    await asyncio.wait_for(mailer.send(RAW, TO_YOU, wait=False), 0.05)
+            else:
+                with pytest.raises((NetworkError, CredentialError)):
+                    await mailer.send(RAW, TO_YOU, wait=False)
+    other = replace(account, name="the-same-mailbox")
+    async with AsyncMailer(other, state=state) as mailer:
+        if trouble != "no connection":  # whose mailbox is at another server
+            await mailer.send(RAW, TO_YOU, wait=False)
+        await mailer.send(RAW, TO_YOU, wait=False)
+
+
+async def forever(envelope: Envelope, content: object) -> Receipt:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def test_two_accounts_of_one_mailbox_share_its_budget(sandbox: Sandbox, state: StateFolder) -> None:
+    account = replace(sandbox.account(), limits=Limits(messages_per_day=1))
+    async with (
+        AsyncMailer(account, state=state) as first,
+        AsyncMailer(replace(account, name="another"), state=state) as second,
+    ):
+        await first.send(RAW, TO_YOU)
+        with pytest.raises(BudgetSpent):
+            await second.send(RAW, TO_YOU, wait=False)

@@ -19,6 +19,7 @@ from postbearer.config.notifying import check_notify, notify_doubts
 from postbearer.config.providers import Providers
 from postbearer.config.schema import AccountSettings, Settings
 from postbearer.config.search import find, read
+from postbearer.config.sharing import budget_doubts
 from postbearer.config.stores import check_store, store_doubts
 from postbearer.config.values import checks
 from postbearer.config.walk import Problem, Walk
@@ -78,6 +79,7 @@ class Configuration:
         accounts = self.settings.accounts.items()
         folder = os.path.dirname(os.path.abspath(self.path))
         found = [problem for name, account in accounts for problem in doubts(name, account, folder)]
+        found += budget_doubts(self.settings.accounts, self.providers)
         for name, table in self.settings.secret_stores.items():
             found += store_doubts(name, table)
         found += [

@@ -67,8 +67,12 @@ class Attempting:
 
     async def run(self, claimed: Claimed, way: Outlet) -> Ending:
         """Make the attempt. Its fate is not known when the worker stops once some of it has left."""
-        home = way.terms.name == claimed.account
         content = Guarded(self._spool.content(claimed.message))
+        ending = await self._run(claimed, way, content)
+        return replace(ending, unsent=not (content.left or ending.server or ending.unknown))
+
+    async def _run(self, claimed: Claimed, way: Outlet, content: Guarded) -> Ending:
+        home = way.terms.name == claimed.account
         judge, now = self.judge(way), self._clock.now()
         largest = way.terms.largest
         if not home and largest is not None and claimed.message.size > largest:

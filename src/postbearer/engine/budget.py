@@ -1,18 +1,15 @@
 """What an account may still send: given the past, when may the next message go?
 
 A charge is made when an attempt begins, so a refused or unknown one counts as well: it counts at the
-provider too.
+provider too. Where nothing reached the provider, it is given back.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 
 from postbearer.clock import Clock
-from postbearer.store import Charge, Ledger
+from postbearer.store import Charge, Ledger, Past, claimant, freed, since
 
 MINUTE = 60.5  # seconds: the provider counts arrivals, and ours may be half a second closer there than here
 DAY = 86_400.0
@@ -50,7 +47,7 @@ class Left:
 
 
 class Budget:
-    """The budget of one account, counted in a ledger that is shared by all who send for it.
+    """The budget of one account, counted in a ledger that is shared by all who send from its mailbox.
 
     Times are on the wall clock. Raises `StoreError` when the ledger cannot be used. `opens` tells, by
     whether it is for urgent mail, when there is room for one recipient as of the last look at the ledger.
@@ -60,106 +57,127 @@ class Budget:
         self._ledger = ledger
         self._limits = limits
         self._clock = clock
+        self._claimant = claimant()
         self.opens = {True: 0.0, False: 0.0}
 
-    async def take(self, recipients: int, *, urgent: bool = True) -> float | None:
-        """Charge an attempt for `recipients` if it may begin now, and return None.
+    async def take(self, recipients: int, *, urgent: bool = True) -> Charge | float:
+        """Charge an attempt for `recipients` if it may begin now, and return the charge.
 
         Else nothing is charged, and the time is returned at which to ask again.
         """
         if self._ledger is None:
-            return None
+            return Charge(self._clock.now(), recipients)
 
-        def decide(past: Sequence[Charge], now: float) -> float:
+        slot = 0.0
+
+        def decide(past: Past, now: float) -> float:
+            nonlocal slot
             slot = self._slot(past, now, recipients, urgent=urgent)
-            after = past if slot > now else [*past, Charge(now, recipients)]
+            after = past if slot > now else _OneMore(past, Charge(now, recipients))
             self.opens = {each: self._slot(after, now, 1, urgent=each) for each in (True, False)}
             return slot
 
-        return await self._ledger.charge(recipients, decide)
+        taken = await self._ledger.charge(recipients, decide, self._claimant)
+        if isinstance(taken, float) and taken > slot:  # there is room, and it is somebody else's turn
+            self.opens = {each: max(opens, taken) for each, opens in self.opens.items()}
+        return taken
+
+    async def give_back(self, charge: Charge) -> None:
+        """Nothing of the attempt reached the provider."""
+        if self._ledger is not None:
+            await self._ledger.give_back(charge)
+            self.opens = {True: 0.0, False: 0.0}
 
     async def left(self) -> Left:
         """What the sliding windows leave room for now."""
-        past, now, limits = await self._past(), self._clock.now(), self._limits
-        today = [charge for charge in past if charge.at > now - DAY]
-        this_minute = sum(1 for charge in today if charge.at > now - MINUTE)
+        if self._ledger is None:
+            return Left()
+        return await self._ledger.look(self._left)
+
+    def _left(self, past: Past, now: float) -> Left:
+        limits, day = self._limits, past.since(now - DAY)
         return Left(
-            _left(limits.messages_per_minute, this_minute),
-            _left(limits.messages_per_day, len(today)),
-            _left(limits.recipients_per_day, sum(charge.recipients for charge in today)),
+            _left(limits.messages_per_minute, len(past) - since(past, now - MINUTE)),
+            _left(limits.messages_per_day, len(past) - day),
+            _left(limits.recipients_per_day, past.total(len(past)) - past.total(day)),
         )
 
-    def _slot(self, past: Sequence[Charge], now: float, recipients: int, *, urgent: bool) -> float:
+    def _slot(self, past: Past, now: float, recipients: int, *, urgent: bool) -> float:
         limits = self._limits if urgent else self._limits.ordinary
         return next_slot(past, limits, now=now, recipients=recipients)
 
-    async def _past(self) -> Sequence[Charge]:
-        seen: list[Charge] = []
 
-        def look(past: Sequence[Charge], now: float) -> float:
-            seen.extend(past)
-            return math.inf  # so that nothing is charged
+class _OneMore:
+    """The past with one more charge, made now."""
 
-        if self._ledger is not None:
-            await self._ledger.charge(0, look)
-        return seen
+    def __init__(self, past: Past, charge: Charge) -> None:
+        self._past = past
+        self._charge = charge
+        self._count = len(past)
+
+    def __len__(self) -> int:
+        return self._count + 1
+
+    def at(self, index: int) -> float:
+        if index in (-1, self._count):
+            return self._charge.at
+        return self._past.at(index if index >= 0 else index + 1)
+
+    def since(self, when: float) -> int:
+        return self._past.since(when)
+
+    def total(self, index: int) -> int:
+        more = self._charge.recipients if index > self._count else 0
+        return self._past.total(min(index, self._count)) + more
 
 
-def next_slot(past: Sequence[Charge], limits: Limits, *, now: float, recipients: int) -> float:
+def next_slot(past: Past, limits: Limits, *, now: float, recipients: int) -> float:
     """When an attempt for `recipients` may begin, in the same clock as `now`; at most `now` means at once.
 
-    `past` is in order of time. A charge in the future is the trace of a clock that was set back, and
-    counts as made now: the account waits one window at most, and never sends twice its limit.
+    What it costs does not depend on how many charges there are.
     """
-    charges = past
-    if past and past[-1].at > now:
-        charges = [Charge(min(charge.at, now), charge.recipients) for charge in past]
     return max(
-        _window(charges, limits.messages_per_minute, MINUTE, now),
-        _pace(charges, limits.messages_per_minute, now),
-        _window(charges, limits.messages_per_day, DAY, now),
-        _recipients(charges, limits.recipients_per_day, now, recipients),
+        _window(past, limits.messages_per_minute, MINUTE, now),
+        _pace(past, limits.messages_per_minute, now),
+        _window(past, limits.messages_per_day, DAY, now),
+        _recipients(past, limits.recipients_per_day, now, recipients),
     )
 
 
-def _window(charges: Sequence[Charge], limit: int | None, length: float, now: float) -> float:
+def _window(past: Past, limit: int | None, length: float, now: float) -> float:
     """When fewer than `limit` charges will lie in the last `length` seconds."""
-    if limit is None or len(charges) < limit:
+    if limit is None or len(past) < limit:
         return now
-    return max(now, charges[-limit].at + length)
+    return max(now, past.at(-limit) + length)
 
 
-def _pace(charges: Sequence[Charge], limit: int | None, now: float) -> float:
+def _pace(past: Past, limit: int | None, now: float) -> float:
     """Half of a minute's messages may go at once; from there on they are spread over the minute.
 
     A timer rings late, and each message begins when the one before has begun: so that this does not add up,
     a gap may be a little shorter where the last few were longer than they had to be.
     """
-    if limit is None or not charges:
+    if limit is None:
         return now
-    recent = sum(1 for _ in takewhile(lambda charge: charge.at > now - MINUTE, reversed(charges)))
-    if recent < max(1, limit // 2):
+    at_once = max(1, limit // 2)
+    if len(past) < at_once or past.at(-at_once) <= now - MINUTE:
         return now
     gap = MINUTE / limit
-    slot = charges[-1].at + gap
-    if len(charges) >= FEW:
-        slot = min(slot, max(slot - gap * CATCHING_UP, charges[-FEW].at + gap * FEW))
+    slot = past.at(-1) + gap
+    if len(past) >= FEW:
+        slot = min(slot, max(slot - gap * CATCHING_UP, past.at(-FEW) + gap * FEW))
     return max(now, slot)
 
 
-def _recipients(charges: Sequence[Charge], limit: int | None, now: float, wanted: int) -> float:
+def _recipients(past: Past, limit: int | None, now: float, wanted: int) -> float:
     """When `wanted` more recipients fit; a message too large for any day goes on an empty one."""
     if limit is None:
         return now
-    room = max(0, limit - wanted)
-    used = 0
-    for charge in reversed(charges):
-        if charge.at <= now - DAY:
-            break
-        used += charge.recipients
-        if used > room:
-            return charge.at + DAY
-    return now
+    used = past.total(len(past))
+    too_many = used - past.total(past.since(now - DAY)) - max(0, limit - wanted)
+    if too_many <= 0:
+        return now
+    return past.at(freed(past, used - max(0, limit - wanted))) + DAY
 
 
 def _ordinary(limit: int | None) -> int | None:

@@ -20,8 +20,10 @@ async def attempt(claimed: Claimed, stored: Guarded, road: Road, judge: Judge, n
     """Offer `claimed` to the provider once. Never raises, but for being cancelled."""
     try:
         envelope = envelope_for(claimed, road.terms)
-        edited = edit(stored, lambda header: header_for(header, claimed.message, road.terms))
-        stored.left = False  # so far only we have read it
+        try:
+            edited = edit(stored, lambda header: header_for(header, claimed.message, road.terms))
+        finally:
+            stored.left = False  # so far only we have read it
         receipt = _complete(await road.transport.deliver(envelope, edited), envelope)
     except PostbearerError as error:
         if stored.error is not None:  # what we keep is damaged: not a word of it leaves

@@ -15,20 +15,28 @@ RESTS = RetryPolicy(first=15.0, factor=2.0, maximum=300.0)  # while nothing can 
 GROW_AFTER = 10  # messages that went well, before one more connection is tried again
 
 
+class Mailbox:
+    """What the provider counts connections by: accounts of one login, also from before and after a reload."""
+
+    def __init__(self) -> None:
+        self.busy = 0
+
+
 class Outlet:
     """Its state is in memory, but for the pause, which the worker writes to the spool."""
 
-    def __init__(self, road: Road, clock: Clock) -> None:
+    def __init__(self, road: Road, clock: Clock, mailbox: Mailbox | None = None) -> None:
         self.road = road
         self.budget = Budget(road.ledger, road.terms.limits, clock)
         self.pause: Pause | None = None
-        self.busy = 0
+        self.mailbox = mailbox or Mailbox()
         self.last_error = ""
         self.missed = False  # the last attempt found nothing to attempt it on
         self.strikes: Counter[str] = Counter()  # rules met in a row that hold the account when they last
         self.worked_at = -math.inf  # when the provider last dealt with a message (Unix seconds)
         self._last_pause = (math.inf, -math.inf)  # from, until
         self._clock = clock
+        self._busy = 0
         self._most = max(1, road.terms.smarthost.limits.connections)
         self._limit = self._most
         self._good = 0  # messages that went well in a row
@@ -38,6 +46,16 @@ class Outlet:
     @property
     def terms(self) -> Terms:
         return self.road.terms
+
+    @property
+    def busy(self) -> int:
+        """Attempts under way."""
+        return self._busy
+
+    @busy.setter
+    def busy(self, attempts: int) -> None:
+        self.mailbox.busy += attempts - self._busy
+        self._busy = attempts
 
     @property
     def limited(self) -> bool:
@@ -71,8 +89,8 @@ class Outlet:
             due = self.pause.probe is not None and self.pause.probe <= now
             return 1 if due and not self.busy else 0
         if self._failures:
-            return 0 if self.busy else 1
-        return max(0, self._limit - self.busy)
+            return 0 if self.mailbox.busy else 1
+        return max(0, self._limit - self.mailbox.busy)
 
     def free(self, priority: Priority, now: float) -> bool:
         """Whether an attempt may begin now."""

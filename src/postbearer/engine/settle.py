@@ -78,6 +78,7 @@ class Ending:
     cut: bool = False  # fewer connections
     works: bool = False
     strikes: frozenset[str] = frozenset()  # rules of the account that hold it once they were met often enough
+    unsent: bool = False  # nothing of it reached the provider, which cannot have counted it
 
 
 def put_off(claimed: Claimed, until: float, why: str) -> Ending:

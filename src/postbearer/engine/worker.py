@@ -10,18 +10,19 @@ import asyncio
 import math
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
+from weakref import WeakValueDictionary
 
 from postbearer.clock import Clock
 from postbearer.engine.attempting import NOT_BEGUN, Attempting, Rules
 from postbearer.engine.lanes import Rota
 from postbearer.engine.lateness import warn_late
-from postbearer.engine.outlet import Outlet
+from postbearer.engine.outlet import Mailbox, Outlet
 from postbearer.engine.pauses import BY_HAND, Pauses
 from postbearer.engine.settle import Ending, put_off
 from postbearer.engine.terms import Road
 from postbearer.errors import PostbearerError, StoreError
 from postbearer.observer import Observer, Warned
-from postbearer.store import Claimed, Lane, Pause, Priority, Spool
+from postbearer.store import Charge, Claimed, Lane, Pause, Priority, Spool
 from postbearer.tasks import Tasks, defect
 
 LONGEST_WAIT = 2 * 86_400.0  # a due time further away than any wait is the trace of a clock set back
@@ -48,7 +49,8 @@ class Worker:
         self._clock = clock
         self._observer = observer
         self._keep = keep
-        self._outlets = {name: Outlet(road, clock) for name, road in roads.items()}
+        self._mailboxes: WeakValueDictionary[str, Mailbox] = WeakValueDictionary()
+        self._outlets = {name: self._outlet(road) for name, road in roads.items()}
         self._pauses = Pauses(spool, clock, observer, self._outlets)
         self._attempting = Attempting(spool, clock, observer, rules)
         self._rota = Rota()
@@ -148,21 +150,24 @@ class Worker:
             old = before.pop(name, None)
             same = old is not None and old.road.terms == road.terms
             if old is None:
-                self._outlets[name] = Outlet(road, self._clock)
+                self._outlets[name] = self._outlet(road)
                 continue
-            ledger = (
-                old.road.ledger if road.ledger is not None and old.road.ledger is not None else road.ledger
-            )
-            self._outlets[name] = old if same else Outlet(replace(road, ledger=ledger), self._clock)
+            self._outlets[name] = old if same else self._outlet(_with_ledger_of(old.road, road))
             pause = old.pause
             if pause is not None and pause.reason != BY_HAND and not (same and road.terms.password_login):
                 pause = replace(pause, probe=self._clock.now())
             self._outlets[name].pause = pause
-            before[name] = Outlet(road, self._clock) if same else old  # the one that is not needed
+            before[name] = self._outlet(road) if same else old  # the one that is not needed
         for outlet in before.values():
             self._tasks.start(self._close_when_done(outlet), "connections of an account that went")
         self._homeless.clear()
         self.wake()
+
+    def _outlet(self, road: Road) -> Outlet:
+        name = road.terms.mailbox
+        mailbox = self._mailboxes.get(name) or Mailbox()
+        self._mailboxes[name] = mailbox
+        return Outlet(road, self._clock, mailbox)
 
     async def warn_late(self) -> int:
         """Tell senders of what waits for too long without an attempt; how many. Raises `StoreError`."""
@@ -277,9 +282,9 @@ class Worker:
 
     async def _begin(self, claimed: Claimed, way: Outlet) -> None:
         """Start an attempt."""
-        ending = await self._unable(claimed, way)
+        charge = await self._charged(claimed, way)
         way.busy += 1
-        self._attempt(self._work(claimed, way, way.pause, ending), claimed)
+        self._attempt(self._work(claimed, way, way.pause, charge), claimed)
 
     def reserve(self, account: str, priority: Priority) -> Outlet | None:
         """A slot for what is being accepted, if nothing is before it (see `Starter`)."""
@@ -294,13 +299,14 @@ class Worker:
 
     def start(self, claimed: Claimed, way: Outlet) -> None:
         async def work() -> None:
+            charge: Charge | Ending
             try:
-                ending = await self._unable(claimed, way)
+                charge = await self._charged(claimed, way)
             except asyncio.CancelledError:
                 if not self._stopping:
                     raise
-                ending = put_off(claimed, self._clock.now(), NOT_BEGUN)
-            await self._work(claimed, way, None, ending)
+                charge = put_off(claimed, self._clock.now(), NOT_BEGUN)
+            await self._work(claimed, way, None, charge)
 
         self._reserved -= 1
         self._attempt(work(), claimed)
@@ -311,15 +317,17 @@ class Worker:
         way.busy -= 1
         self.wake()
 
-    async def _unable(self, claimed: Claimed, way: Outlet) -> Ending | None:
-        """Charge an attempt to the account that makes it, unless it is over already or there is no budget."""
+    async def _charged(self, claimed: Claimed, way: Outlet) -> Charge | Ending:
+        """Charge an attempt to the account that makes it; its end, if it is over already or may not begin."""
         try:
             ending = await self._attempting.ended_already(claimed, way)
-            if ending is None:
-                urgent = claimed.priority is Priority.URGENT
-                slot = await way.budget.take(len(claimed.targets), urgent=urgent)
-                if slot is not None:
-                    return put_off(claimed, slot, "The account has sent all it may for now.")
+            if ending is not None:
+                return ending
+            urgent = claimed.priority is Priority.URGENT
+            charge = await way.budget.take(len(claimed.targets), urgent=urgent)
+            if isinstance(charge, Charge):
+                return charge
+            return put_off(claimed, charge, "The account has sent all it may for now.")
         except StoreError as error:  # not counted is not sent
             self._observer.notice(Warned(way.terms.name, str(error)))
             way.rest(0)
@@ -328,22 +336,19 @@ class Worker:
             self._observer.notice(defect(error, "worker", account=way.terms.name, id=claimed.message.id))
             way.rest(0)
             return put_off(claimed, self._clock.now(), "It met a defect in postbearer; the log knows more.")
-        return ending
 
-    async def _work(self, claimed: Claimed, way: Outlet, probed: Pause | None, ending: Ending | None) -> None:
-        """One attempt, unless its `ending` is known already; `probed` is the pause it may end."""
+    async def _work(
+        self, claimed: Claimed, way: Outlet, probed: Pause | None, charge: Charge | Ending
+    ) -> None:
+        """One attempt, or its ending, if that is known already; `probed` is the pause it may end."""
         began = self._clock.monotonic()
         took = 0.0
         try:
-            known = ending
-            ending = known or await self._attempting.run(claimed, way)
+            ending = charge if isinstance(charge, Ending) else await self._attempting.run(claimed, way)
             took = self._clock.monotonic() - began
             self._marking.add(asyncio.current_task())
-            if known is None:
-                try:
-                    await self._pauses.learn(way, ending, probed)
-                except StoreError as error:  # the pause holds in memory; the message has to be marked
-                    self._observer.notice(Warned(way.terms.name, f"A pause cannot be written: {error}"))
+            if isinstance(charge, Charge):
+                await self._learn(way, ending, probed, charge)
         finally:
             way.busy -= 1
             if self._at_rest and self._empty:
@@ -358,6 +363,15 @@ class Worker:
             if self._retire_at == math.inf or more:
                 self._retire_at = min(self._retire_at, self._last_end + self._keep + 1.0)
                 self.wake()
+
+    async def _learn(self, way: Outlet, ending: Ending, probed: Pause | None, charge: Charge) -> None:
+        """What the attempt means for its account."""
+        try:
+            await self._pauses.learn(way, ending, probed)
+            if ending.unsent:
+                await way.budget.give_back(charge)
+        except StoreError as error:  # what is not written holds in memory, and the message has to be marked
+            self._observer.notice(Warned(way.terms.name, f"What an attempt means cannot be kept: {error}"))
 
     # Keeping house ------------------------------------------------------------------------
 
@@ -411,6 +425,13 @@ class Worker:
         await self._clock.sleep(seconds)
         self._alarm, self._alarm_at = None, math.inf
         self.wake()
+
+
+def _with_ledger_of(old: Road, road: Road) -> Road:
+    """No budget is forgotten that is of the same mailbox and in memory only."""
+    if old.ledger is None or road.ledger is None or old.terms.mailbox != road.terms.mailbox:
+        return road
+    return replace(road, ledger=old.ledger)
 
 
 def _due(lane: Lane, now: float) -> bool:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
 from collections.abc import Mapping
 from typing import Literal
+from urllib.parse import quote
 
 from postbearer.errors import ConfigError, UsageError
 from postbearer.keeping.files import trouble
 
 SYSTEM_FOLDER = "/var/lib/postbearer"
+_LONGEST = 200  # octets of a file's name, with room for what stands behind it
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9_-]*\Z")
 
 
@@ -60,8 +63,18 @@ class StateFolder:
         """The path of an account's token file. Raises `UsageError` for what is no account name."""
         return os.path.join(self.tokens, _account(account))
 
-    def budget(self, account: str) -> str:
-        """The path of an account's ledger. Raises `UsageError` for what is no account name."""
+    def budget(self, mailbox: str) -> str:
+        """The path of a mailbox's ledger, whatever signs its name holds."""
+        name = quote(mailbox, safe="@=+")
+        if len(name) > _LONGEST:
+            name = f"={hashlib.sha256(mailbox.encode()).hexdigest()}"
+        return os.path.join(self.path, "budgets", name)
+
+    def old_budget(self, account: str) -> str:
+        """The path of a ledger as the first versions kept it, by account.
+
+        Raises `UsageError` for what is no account name.
+        """
         return os.path.join(self.path, "budgets", _account(account))
 
     def accounts(self) -> list[str]:

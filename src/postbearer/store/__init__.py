@@ -5,10 +5,15 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
-    from postbearer.store.ledger import Charge as Charge
+    from postbearer.store.charges import Charge as Charge
+    from postbearer.store.charges import Charges as Charges
+    from postbearer.store.charges import Past as Past
+    from postbearer.store.charges import freed as freed
+    from postbearer.store.charges import since as since
     from postbearer.store.ledger import FileLedger as FileLedger
     from postbearer.store.ledger import Ledger as Ledger
     from postbearer.store.ledger import MemoryLedger as MemoryLedger
+    from postbearer.store.ledger import claimant as claimant
     from postbearer.store.memory import MemorySpool as MemorySpool
     from postbearer.store.records import Attempt as Attempt
     from postbearer.store.records import Claimed as Claimed
@@ -34,7 +39,8 @@ if TYPE_CHECKING:
     from postbearer.store.staging import Staging as Staging
 
 _EXPORTS = {
-    "ledger": ["Charge", "FileLedger", "Ledger", "MemoryLedger"],
+    "charges": ["Charge", "Charges", "Past", "freed", "since"],
+    "ledger": ["FileLedger", "Ledger", "MemoryLedger", "claimant"],
     "memory": ["MemorySpool"],
     "records": [
         "Attempt",
