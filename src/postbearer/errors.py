@@ -170,7 +170,12 @@ class LocalProtocolError(ProtocolError):
 
 
 class RemoteProtocolError(ProtocolError):
-    """The peer broke SMTP: an unreadable reply, a reply to nothing, bytes in front of TLS."""
+    """The peer broke SMTP: an unreadable reply, a reply to nothing, bytes in front of TLS.
+
+    `said` is the beginning of the line that is no reply, if there is one.
+    """
+
+    said = ""
 
 
 class NetworkError(PostbearerError):

@@ -27,6 +27,7 @@ from postbearer.errors import (
     TlsFailed,
     UsageError,
 )
+from postbearer.redaction import scrub
 from postbearer.secret import Secret
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class HttpResponse:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # names in lower case
     body: bytes = field(default=b"", repr=False)
+    sent: tuple[Secret, ...] = field(default=(), repr=False)  # what the request held, for `scrub`
 
     @property
     def ok(self) -> bool:
@@ -238,7 +240,13 @@ class _Call:
             client.stream(self.method, self.url, content=body, headers=headers) as response,
         ):
             received = await self._read(response)
-            return HttpResponse(response.status_code, dict(response.headers.items()), received)
+            return HttpResponse(response.status_code, dict(response.headers.items()), received, self._secrets)
+
+    @property
+    def _secrets(self) -> tuple[Secret, ...]:
+        """Everything secret that is sent."""
+        given = (*(self.form or {}).values(), *self.headers.values(), self.content)
+        return tuple(value for value in given if isinstance(value, Secret))
 
     def _encoded(self) -> tuple[bytes, dict[str, str]]:
         # No compression: 64 KiB of it could unfold into anything.
@@ -287,7 +295,8 @@ class _Call:
             return self._out_of_reach(str(error))
         if isinstance(error, httpx2.NetworkError):
             return Disconnected(f"{self.host} closed the connection.", host=self.host, stage="http")
-        return RemoteProtocolError(f"{self.host} did not answer in HTTP: {str(error)[:200]}")
+        said = scrub(str(error), self._secrets)[:200]  # what is no HTTP may repeat the request
+        return RemoteProtocolError(f"{self.host} did not answer in HTTP: {said}")
 
     def _out_of_reach(self, why: str) -> ConnectFailed:
         proxy = _environments_proxy(self.url) if self.trust_env and not self.proxy else ""

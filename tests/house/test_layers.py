@@ -26,6 +26,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "reply",
         "outcome",
         "secret",
+        "redaction",
         "clock",
         "observer",
         "tasks",

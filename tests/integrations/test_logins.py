@@ -295,10 +295,20 @@ async def test_an_account_that_does_without_tls_on_this_machine(account: Account
     assert reply.text == "in"
 
 
-NO_REPLIES = {"no code": b"what?\r\n", "a strange code": b"999 what?\r\n", "no base64": b"334 ???\r\n"}
+NO_REPLIES = {"no code": b"what?\r\n", "a strange code": b"999 what?\r\n"}
+CHALLENGES = {"no base64": b"334 ???\r\n535 no\r\n", "no end": b"334 e30=\r\n" * 99}
 
 
-@pytest.mark.parametrize("said", [*NO_REPLIES.values(), b"334 e30=\r\n" * 99], ids=[*NO_REPLIES, "no end"])
+@pytest.mark.parametrize("said", CHALLENGES.values(), ids=list(CHALLENGES))
+@pytest.mark.parametrize("library", ["smtplib", "aiosmtplib"])
+async def test_any_challenge_behind_a_token_is_a_refusal(account: Account, library: str, said: bytes) -> None:
+    async with listening(saying(said)) as port:
+        local = at(account, f"localhost:{port}", tls="none-loopback")
+        with pytest.raises(CredentialRefused):
+            await send_by(library, port, None, replace(local, grant=StaticToken(Secret("a-static-token"))))
+
+
+@pytest.mark.parametrize("said", NO_REPLIES.values(), ids=list(NO_REPLIES))
 @pytest.mark.parametrize("library", ["smtplib", "aiosmtplib"])
 async def test_what_is_no_smtp_ends_the_connection(account: Account, library: str, said: bytes) -> None:
     canary = "canary-static-token"

@@ -187,7 +187,8 @@ def test_a_person_must_act(status: int, word: str, who: str) -> None:
         (400, {"error": "unauthorized_client"}, "unauthorized_client"),
         (400, {"error": "invalid_scope"}, "invalid_scope"),
         (400, {"error": "a_word_nobody_knows"}, "a_word_nobody_knows"),
-        (400, {"error": {"code": 5}}, "unreadable error"),
+        (400, {"error": {"code": 5}}, "5"),
+        (400, {"error": [1]}, "unreadable error"),
         (404, b"<html>not found</html>", "http_404"),
         (403, {"no": "error"}, "http_403"),
         (200, {}, "unfit_token"),
@@ -272,3 +273,22 @@ def test_o5_whatever_a_server_says_ends_in_a_fit_token_or_a_credential_error(
         answer = read(status, body, headers)
         assert re.fullmatch(r"[A-Za-z0-9._~+/-]+=*", answer.access.reveal())
         assert 0 < answer.lifetime <= 10 * 366 * 86400
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "words"),
+    [
+        (400, {"error": {"code": 400, "message": "bad thing"}}, "refused: 400: bad thing"),
+        (400, {"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": "m"}}, "INVALID_ARGUMENT: m"),
+        (400, {"error": {"type": "OAuthException", "message": "m"}}, "OAuthException: m"),
+        (400, {"error": "invalid_request", "message": "no client"}, "invalid_request: no client"),
+        (400, {"message": "No such route"}, "no OAuth error: No such route"),
+        (404, {"title": "Not Found", "detail": "no tenant"}, "no OAuth error: no tenant"),
+        (503, {"detail": "in maintenance"}, "HTTP 503: in maintenance"),
+        (401, {"errorCode": "E0000011", "errorSummary": "Invalid token provided"}, "Invalid token provided"),
+    ],
+)
+def test_the_words_of_an_error_in_another_shape_are_shown(status: int, body: object, words: str) -> None:
+    with pytest.raises((GrantRefused, TokenUnavailable)) as caught:
+        read(status, body)
+    assert words in caught.value.message

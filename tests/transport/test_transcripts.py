@@ -6,6 +6,7 @@ import pytest
 
 from postbearer.clock import SystemClock
 from postbearer.errors import TimedOut
+from postbearer.redaction import Redactor
 from postbearer.reply import Reply
 from postbearer.testing import ManualClock, conversation
 from postbearer.transport import Deadline
@@ -46,11 +47,11 @@ async def test_a_transcript_reads_like_smtp() -> None:
     ],
 )
 def test_pieces_of_a_secret_are_masked(text: str, shown: str) -> None:
-    assert scrubbed(Reply(535, (text.encode(),)), [CANARY.encode()]).lines == (shown.encode(),)
+    assert scrubbed(Reply(535, (text.encode(),)), Redactor([CANARY])).lines == (shown.encode(),)
 
 
 def test_a_short_password_is_masked_as_a_whole() -> None:
-    assert scrubbed(Reply(535, (b"no hunter2 here",)), [b"hunter2", b""]).lines == (b"no *** here",)
+    assert scrubbed(Reply(535, (b"no hunter2 here",)), Redactor(["hunter2", ""])).lines == (b"no *** here",)
 
 
 def test_the_overall_limit_cuts_each_wait() -> None:

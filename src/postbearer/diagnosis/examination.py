@@ -24,7 +24,18 @@ from postbearer.oauth import Claims, Token
 from postbearer.observer import Authenticated, Event, Silent, Warned
 from postbearer.outcome import Receipt
 from postbearer.providers import Preset, preset
-from postbearer.transport import Capture, Conversation, Deadline, Dial, Login, NoCapture, Server, Source, dial
+from postbearer.transport import (
+    AnotherForm,
+    Capture,
+    Conversation,
+    Deadline,
+    Dial,
+    Login,
+    NoCapture,
+    Server,
+    Source,
+    dial,
+)
 from postbearer.wire import Quit
 
 Send = Callable[[EmailMessage, Conversation, Server], Awaitable[Receipt]]
@@ -199,7 +210,10 @@ class Diagnosis:
         login = Login(self.account.smarthost, source, listener, self.account.name)
         talk.deadline = Deadline(self._clock, LIMIT)
         try:
-            await login.run(talk, server)
+            try:
+                await login.run(talk, server)
+            except AnotherForm:
+                await login.run(talk, server)  # it knows better now
         except PostbearerError as error:
             failed = self._explainer.failed(Step.AUTH, error, str(server))
             grant = self.account.grant.name if self.account.grant is not None else ""

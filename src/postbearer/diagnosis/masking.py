@@ -6,37 +6,36 @@ that repeats a client secret in a claim or in a certificate.
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any, cast
-from urllib.parse import quote, quote_plus
 
 from postbearer.diagnosis.commands import Command
 from postbearer.diagnosis.finding import Failure, Finding, Step
-from postbearer.secret import MASK, Secret
+from postbearer.redaction import Redactor
+from postbearer.secret import Secret
 
-_SHORTEST = 8  # characters: less stands in anything, also where it is no secret
+# Of words of our own less is hidden than of foreign ones: in short, a secret's words may stand in them.
+_SHORTEST = 8  # characters of a secret
+_PIECE = 20  # characters of one in a row
 
 
 class Mask:
     """Hides what it was told about, in any part of a finding."""
 
     def __init__(self) -> None:
-        self._forms: set[str] = set()
+        self._secrets: list[Secret] = []
+        self._redactor = Redactor()
 
     def add(self, secret: Secret) -> None:
         """Hide `secret` from now on."""
-        value = secret.reveal()
-        if len(value.strip()) >= _SHORTEST:
-            encoded = b64encode(value.encode("utf-8", "surrogateescape")).decode()
-            self._forms |= {value, value.strip(), quote(value, safe=""), quote_plus(value), encoded}
+        if len(secret.reveal().strip()) >= _SHORTEST:
+            self._secrets.append(secret)
+            self._redactor = Redactor(self._secrets, piece=_PIECE)
 
     def text(self, text: str) -> str:
         """`text` without any secret."""
-        for form in sorted(self._forms, key=len, reverse=True):
-            text = text.replace(form, MASK)
-        return text
+        return self._redactor.text(text)
 
     def finding(self, finding: Finding) -> Finding:
         """`finding` without any secret."""

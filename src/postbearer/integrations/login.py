@@ -8,8 +8,8 @@ from postbearer.errors import RemoteProtocolError
 from postbearer.integrations.identity import Identity, Peer
 from postbearer.oauth import Token
 from postbearer.reply import Reply
-from postbearer.sasl import BearerCredential, negotiate
-from postbearer.transport import OneStep, dialogue, fits, refusal, scrubbed, secrets_of
+from postbearer.sasl import BearerCredential, negotiate, others
+from postbearer.transport import AnotherForm, dialogue, fits, refusal, scrubbed
 from postbearer.wire import auth_line, reply_of
 
 Answer = tuple[int, bytes]  # code and text, its lines joined by LF, as these libraries give it
@@ -19,15 +19,17 @@ Steps = Generator[bytes, Answer, Reply]
 def steps(identity: Identity, peer: Peer, token: Token, offered: Collection[str]) -> Steps:
     """The lines, without CRLF, of a login by the best mechanism that is `offered`; returns the 235.
 
-    A server that takes no initial response gets the same in two steps. Raises `Turned` when the token is
+    A server that takes no initial response gets the same in two steps, and one that does not know the
+    mechanism gets the other. Raises `Turned` when the token is
     refused, `ServerRefused` when the server cannot tell now, `MechanismMissing`, and `RemoteProtocolError`,
     after which the connection is of no further use.
     """
     credential = BearerCredential(identity.username, token.access, peer.host, peer.port)
-    at_once = True
+    at_once, unknown = True, set[str]()
     while True:
         # `Identity.check` has seen to it that this is verified TLS, or never leaves this machine.
-        exchange = negotiate(offered, credential, tls=True, prefer=identity.mechanism)
+        left = [name for name in offered if name.upper() not in unknown]
+        exchange = negotiate(left, credential, tls=True, prefer=identity.mechanism)
         at_once = at_once and fits(exchange)
         talk = dialogue(exchange, str(peer), at_once=at_once)
         command = next(talk)
@@ -35,7 +37,7 @@ def steps(identity: Identity, peer: Peer, token: Token, offered: Collection[str]
             while True:
                 command = talk.send(_reply((yield auth_line(command)), peer))
         except StopIteration as end:
-            reply = scrubbed(end.value, secrets_of(credential, exchange))
+            reply = scrubbed(end.value, exchange.redactor)
         if reply.positive:
             return reply
         error = refusal(
@@ -47,10 +49,14 @@ def steps(identity: Identity, peer: Peer, token: Token, offered: Collection[str]
             rules=identity.rules,
             token=token,
             at_once=at_once,
+            others=others(exchange, left, credential, identity.mechanism),
         )
-        if not isinstance(error, OneStep):
+        if not isinstance(error, AnotherForm):
             raise error
-        at_once = False
+        if error.other_mechanism:
+            unknown.add(exchange.mechanism)
+        else:
+            at_once = False
 
 
 def _reply(answer: Answer, peer: Peer) -> Reply:

@@ -6,20 +6,18 @@ person: `SecretError`, in the store's own words, without what was sent and witho
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from urllib.parse import quote, urlsplit
 
 from postbearer.clock import Clock, SystemClock
 from postbearer.errors import NetworkError, RemoteProtocolError, SecretError, SecretUnavailable, UsageError
 from postbearer.http import HttpResponse, Text, fetch
 from postbearer.keeping.reference import incomplete
-from postbearer.oauth import scrub
+from postbearer.redaction import scrub
 from postbearer.secret import Secret
 
 TIMEOUT = 15.0  # seconds a request; a read takes three at most
-_TELLING = 8  # characters from which on a part of a header may be the token
 _PASSING = {408, 412, 425, 429}  # 412: this node of a Vault cluster has not heard of it yet
 
 
@@ -68,8 +66,6 @@ class Desk:
             ) from error
         except UsageError as error:
             raise SecretError(error.message, reference=self.reference, hint=error.hint) from None
-        if not response.ok:
-            response = _without_echo(response, headers or {})
         if response.status in _PASSING or response.status >= 500:
             raise SecretUnavailable(
                 f"{self.name} cannot answer now (HTTP {response.status}){said(response)}.",
@@ -79,7 +75,7 @@ class Desk:
             )
         if response.redirect:
             raise self.error(
-                f"sends us elsewhere, to {scrub(response.redirect, ())}; no secret follows there.",
+                f"sends us elsewhere, to {scrub(response.redirect, response.sent)}; no secret follows there.",
                 "Name the address of the server that answers by itself.",
             )
         return response
@@ -95,20 +91,9 @@ class Desk:
         return SecretError(f"{self.name} {message}", reference=self.reference, hint=hint)
 
 
-def _without_echo(response: HttpResponse, headers: Mapping[str, Text]) -> HttpResponse:
-    """`response` without the tokens in our `headers`: a store, or a proxy before it, may repeat them."""
-    body = response.body
-    for value in headers.values():
-        # What stands behind "Bearer", or in the quotes of Conjur's 'Token token="…"'.
-        words = re.split(r'[\s"=]+', value.reveal()) if isinstance(value, Secret) else ()
-        for word in words:
-            body = body.replace(word.encode(), b"***") if len(word) >= _TELLING else body
-    return replace(response, body=body)
-
-
 def said(response: HttpResponse, secrets: Sequence[Secret] = ()) -> str:
     """What a refusal says, behind a colon; empty if it says nothing."""
-    text = scrub(_words(response.json()), secrets).strip().rstrip(".")
+    text = scrub(_words(response.json()), [*secrets, *response.sent]).strip().rstrip(".")
     return f": {text}" if text else ""
 
 

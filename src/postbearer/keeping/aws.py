@@ -18,7 +18,7 @@ from postbearer.keeping.file import text_secret
 from postbearer.keeping.reference import Place, incomplete, need
 from postbearer.keeping.settings import StoreSettings
 from postbearer.keeping.threads import in_thread
-from postbearer.oauth import scrub
+from postbearer.redaction import scrub
 from postbearer.secret import Secret, SecretSource
 
 TIMEOUT = 30.0  # seconds for all of it: credentials of a machine, a role, the secret

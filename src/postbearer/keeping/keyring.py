@@ -5,7 +5,7 @@ from __future__ import annotations
 from postbearer.errors import SecretError, SecretUnavailable
 from postbearer.keeping.reference import Place, incomplete, need
 from postbearer.keeping.threads import in_thread
-from postbearer.oauth import scrub
+from postbearer.redaction import scrub
 from postbearer.secret import ByPlace, Secret
 
 TIMEOUT = 30.0  # seconds: a keyring may ask a person to unlock it

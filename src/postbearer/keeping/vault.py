@@ -16,7 +16,7 @@ from postbearer.http import HttpResponse, Text, plain
 from postbearer.keeping.asking import Desk, split, text_in, url_path
 from postbearer.keeping.reference import Place
 from postbearer.keeping.settings import StoreSettings
-from postbearer.oauth import scrub
+from postbearer.redaction import scrub
 from postbearer.secret import Secret, SecretSource
 
 _PART = 0.9  # of a lease, after which its token is not used any more

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from postbearer.oauth.endpoint import Endpoint as Endpoint
     from postbearer.oauth.endpoint import TokenRequest as TokenRequest
     from postbearer.oauth.endpoint import read_answer as read_answer
-    from postbearer.oauth.endpoint import scrub as scrub
     from postbearer.oauth.grants import Authentication as Authentication
     from postbearer.oauth.grants import ClientCredentials as ClientCredentials
     from postbearer.oauth.grants import CommandToken as CommandToken
@@ -72,7 +71,7 @@ _EXPORTS = {
     "code": ["AuthorizationCode", "CodeSignIn"],
     "device": ["DeviceCode", "DeviceSignIn", "Invitation"],
     "discovery": ["Metadata", "discover", "located"],
-    "endpoint": ["Endpoint", "TokenRequest", "read_answer", "scrub"],
+    "endpoint": ["Endpoint", "TokenRequest", "read_answer"],
     "grants": [
         "Authentication",
         "ClientCredentials",

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import urlsplit
 
 from postbearer.errors import (
     CredentialError,
@@ -20,6 +20,7 @@ from postbearer.errors import (
 )
 from postbearer.http import TIMEOUT, HttpResponse, check_url, fetch
 from postbearer.oauth.token import TokenAnswer, Unfit, read_token
+from postbearer.redaction import scrub
 from postbearer.secret import Secret
 
 NOT_JSON = "not_json"  # code of the error for a 200 that is no token answer: a proxy or captive portal
@@ -61,8 +62,17 @@ _CONFIGURATION = {
 }
 _NOTABLE_SKEW = 60.0  # seconds
 _WORD = re.compile(r"[\x20-\x7e]{1,64}\Z")
+_WORDS = ("status", "type", "code")  # of an error that is an object, where its word may be
+_SAYINGS = (
+    "error_description",
+    "message",
+    "detail",
+    "title",
+    "error_message",
+    "errorMessage",
+    "errorSummary",
+)
 _TRACES = ("trace_id", "correlation_id")
-_LONG_RUN = re.compile(r"[A-Za-z0-9\-._~+/=%]{80,}")  # longer than any id: a token or an assertion
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +149,13 @@ def read_answer(
     """The token in `response` of the endpoint `url`.
 
     Raises `TokenUnavailable` when asking again later can help, and `GrantRefused` when a person must
-    act. `secrets` are those that were sent: a server that echoes one does not get it into our message.
+    act. A server that echoes what was sent, or one of `secrets` that it was made of, does not get it into our
+    message.
     `now` is Unix time, for Retry-After and for the skew of our clock.
     """
     # As in http.fetch, the verdict is raised from here, where no answer lies open in a local variable.
-    verdict = _Reading(response, urlsplit(url).hostname or "", account, tuple(secrets), now).judge()
+    known = (*secrets, *response.sent)
+    verdict = _Reading(response, urlsplit(url).hostname or "", account, known, now).judge()
     if isinstance(verdict, CredentialError):
         raise verdict
     return verdict
@@ -173,7 +185,7 @@ class _Reading:
         if fields.get("error"):
             return self.refusal(fields)
         if not self.response.ok:
-            return self._wrong_status()
+            return self._wrong_status(_complaint(fields)[1])
         try:
             return replace(read_token(fields), clock=self._skew())
         except Unfit as unfit:
@@ -184,13 +196,9 @@ class _Reading:
             )
 
     def refusal(self, fields: Mapping[str, object]) -> CredentialError:
-        word = fields["error"]
-        code = word if isinstance(word, str) and _WORD.match(word) else "unreadable error"
-        code = scrub(code, self.secrets)
-        said = fields.get("error_description")
-        text = f"{self.host} refused: {code}"
-        if isinstance(said, str) and said.strip():
-            text += f": {scrub(said, self.secrets).strip().rstrip('.')}"
+        word, said = _complaint(fields)
+        code = scrub(word, self.secrets) if _WORD.match(word) else "unreadable error"
+        text = f"{self.host} refused: {code}{self._quoted(said)}"
         for name in _TRACES:
             value = fields.get(name)
             if isinstance(value, str) and _WORD.match(value):
@@ -207,6 +215,11 @@ class _Reading:
             return self._later(text, code)
         return self._refused(text, code=code)
 
+    def _quoted(self, said: str) -> str:
+        """What the server said, behind a colon; empty if it said nothing."""
+        words = scrub(said, self.secrets).strip().rstrip(".")
+        return f": {words}" if words else ""
+
     def _not_json(self) -> CredentialError:
         if self.response.redirect:
             return self._wrong_status()
@@ -220,7 +233,7 @@ class _Reading:
             )
         return self._wrong_status()
 
-    def _wrong_status(self) -> CredentialError:
+    def _wrong_status(self, said: str = "") -> CredentialError:
         status, target = self.response.status, self.response.redirect
         if target:
             return self._refused(
@@ -230,9 +243,9 @@ class _Reading:
                 hint="Check token-url.",
             )
         if self._transient_status():
-            return self._later(f"{self.host} answered HTTP {status}.", "")
+            return self._later(f"{self.host} answered HTTP {status}{self._quoted(said)}.", "")
         return self._refused(
-            f"{self.host} answered HTTP {status} and no OAuth error.",
+            f"{self.host} answered HTTP {status} and no OAuth error{self._quoted(said)}.",
             code=f"http_{status}",
             hint="Check token-url.",
         )
@@ -266,12 +279,12 @@ class _Reading:
         )
 
 
-def scrub(text: str, secrets: Iterable[Secret]) -> str:
-    """`text` of a server, made safe to show: no secret of ours, nothing token-like, no control characters."""
-    for secret in secrets:
-        value = secret.reveal()
-        for form in {value, quote(value, safe=""), quote_plus(value)} - {""}:
-            text = text.replace(form, "***")
-    text = _LONG_RUN.sub("***", text)
-    text = "".join(char if char.isprintable() else " " for char in text)
-    return " ".join(text.split())[:400]
+def _complaint(fields: Mapping[str, object]) -> tuple[str, str]:
+    """The error word and what was said about it: as RFC 6749 5.2 has it, or as gateways do."""
+    inner = fields.get("error")
+    if isinstance(inner, dict):
+        fields, inner = inner, next((inner[name] for name in _WORDS if inner.get(name)), "")
+    if isinstance(inner, int) and not isinstance(inner, bool):
+        inner = str(inner)
+    said = next((text for name in _SAYINGS if isinstance(text := fields.get(name), str) and text.strip()), "")
+    return inner if isinstance(inner, str) else "", said

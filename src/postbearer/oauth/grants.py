@@ -233,8 +233,8 @@ def exchange(
 ) -> Exchange:
     """Ask the token endpoint and read its answer."""
     response = yield TokenRequest(context.token_url, form, headers or {})
-    sent = [*context.secrets.values(), *(value for value in form.values() if isinstance(value, Secret))]
-    return read_answer(response, context.token_url, account=context.account, secrets=sent, now=context.now)
+    secrets = context.secrets.values()
+    return read_answer(response, context.token_url, account=context.account, secrets=secrets, now=context.now)
 
 
 def basic(client_id: str, secret: Secret) -> Secret:

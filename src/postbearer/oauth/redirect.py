@@ -12,7 +12,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit, urlunsplit
 
 from postbearer.errors import ConfigError, CredentialError, GrantRefused
 from postbearer.http import is_loopback
-from postbearer.oauth.endpoint import AGREE, SIGN_IN_AGAIN, read_refusal, scrub
+from postbearer.oauth.endpoint import AGREE, SIGN_IN_AGAIN, read_refusal
+from postbearer.redaction import scrub
 from postbearer.secret import Secret
 
 WRONG_STATE = "wrong_state"  # code of the error for a redirect that belongs to another sign-in

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from postbearer.sasl.exchange import ServerExchange as ServerExchange
     from postbearer.sasl.negotiation import Preference as Preference
     from postbearer.sasl.negotiation import negotiate as negotiate
+    from postbearer.sasl.negotiation import others as others
     from postbearer.sasl.serve import MECHANISMS as MECHANISMS
     from postbearer.sasl.serve import refusal as refusal
     from postbearer.sasl.serve import server_exchange as server_exchange
@@ -29,7 +30,7 @@ _EXPORTS = {
         "check_token",
     ],
     "exchange": ["Challenge", "Claim", "ClientExchange", "ServerExchange"],
-    "negotiation": ["Preference", "negotiate"],
+    "negotiation": ["Preference", "negotiate", "others"],
     "serve": ["MECHANISMS", "refusal", "server_exchange"],
 }
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

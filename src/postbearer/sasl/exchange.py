@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from postbearer.errors import RemoteProtocolError
+from postbearer.redaction import LONGEST, Redactor
 from postbearer.reply import printable
-from postbearer.secret import MASK, Secret
+from postbearer.secret import Secret
 
 LARGEST_CHALLENGE = 64 * 1024
 SHOWN = 1000
@@ -35,13 +36,12 @@ class Challenge:
     configuration: str = ""
 
     @classmethod
-    def parse(cls, data: bytes, *, hide: tuple[str, ...] = ()) -> Challenge:
-        """Read `data`, which may be anything, and mask every string of `hide` that it echoes."""
+    def parse(cls, data: bytes, *, redactor: Redactor | None = None) -> Challenge:
+        """Read `data`, which may be anything; `redactor` knows what it may echo."""
 
         def shown(value: object) -> str:
-            text = printable(str(value).encode("utf-8", "backslashreplace"))
-            for secret in hide:
-                text = text.replace(secret, MASK)
+            text = printable(str(value)[:LONGEST].encode("utf-8", "backslashreplace"))
+            text = redactor.text(text) if redactor is not None else text
             return text if len(text) <= SHOWN else text[:SHOWN] + "…"
 
         fields: dict[str, Any] = {}
@@ -100,10 +100,11 @@ class ClientExchange:
         self.mechanism = mechanism
         self.failure: Challenge | None = None
         self._half = half
-        self._secret = secret
-        self._cancelled = False
+        self.cancelled = False
         first = next(half)
         self.initial: bytes | None = None if isinstance(first, Refused) else first
+        line = b64encode(self.initial or b"")  # as it is said: names and all
+        self.redactor = Redactor([secret, line] if secret else ())  # for whatever the server says meanwhile
 
     def __repr__(self) -> str:
         return f"ClientExchange({self.mechanism!r}, failure={self.failure!r})"
@@ -113,18 +114,18 @@ class ClientExchange:
 
         Raises `RemoteProtocolError` when the server goes on after a cancellation.
         """
-        if self._cancelled:
+        if self.cancelled:
             raise RemoteProtocolError(
                 f"The server goes on with {self.mechanism} though the exchange was cancelled.",
                 hint="If it repeats, ask the server's operator.",
             )
         step = self._send(challenge)
         if isinstance(step, Refused):
-            self.failure = Challenge.parse(step.challenge, hide=self._echoes())
+            self.failure = Challenge.parse(step.challenge, redactor=self.redactor)
             return step.answer
         if isinstance(step, bytes):
             return step
-        self._cancelled = True
+        self.cancelled = True
         return None
 
     def _send(self, challenge: bytes) -> object:
@@ -132,13 +133,6 @@ class ClientExchange:
             return self._half.send(challenge)
         except StopIteration:
             return _ENDED
-
-    def _echoes(self) -> tuple[str, ...]:
-        """The forms in which a server may throw our own secret back at us."""
-        if not self._secret:
-            return ()
-        encoded = b64encode(self.initial or b"").decode()
-        return tuple(form for form in (self._secret.reveal(), encoded) if form)
 
 
 class ServerExchange:

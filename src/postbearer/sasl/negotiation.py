@@ -36,8 +36,7 @@ def negotiate(
     _require_tls(credential, tls=tls, allow_clear=allow_clear)
     names = [name for name in map(str.upper, offered) if _NAME.fullmatch(name)]
     if isinstance(credential, BearerCredential):
-        wanted = _BEARER if prefer == "auto" else (prefer.upper(),)
-        name = _first(wanted, names, "an access token")
+        name = _first(_wanted(credential, prefer), names, "an access token")
         half = oauthbearer.client if name == oauthbearer.NAME else xoauth2.client
         return ClientExchange(name, half(credential), secret=credential.token)
     if isinstance(credential, PasswordCredential):
@@ -46,6 +45,20 @@ def negotiate(
         return ClientExchange(name, shape(credential), secret=credential.password)
     name = _first((external.NAME,), names, "a client certificate")
     return ClientExchange(name, external.client(credential))
+
+
+def others(
+    exchange: ClientExchange, offered: Collection[str], credential: Credential, prefer: Preference = "auto"
+) -> bool:
+    """Whether something else than the mechanism of `exchange` is `offered` that fits the credential too."""
+    wanted = _wanted(credential, prefer)
+    return any(name in wanted and name != exchange.mechanism for name in map(str.upper, offered))
+
+
+def _wanted(credential: Credential, prefer: Preference) -> tuple[str, ...]:
+    if isinstance(credential, BearerCredential):
+        return _BEARER if prefer == "auto" else (prefer.upper(),)
+    return _PASSWORD if isinstance(credential, PasswordCredential) else (external.NAME,)
 
 
 def _require_tls(credential: Credential, *, tls: bool, allow_clear: bool) -> None:

@@ -5,12 +5,11 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
-    from postbearer.transport.authentication import OneStep as OneStep
+    from postbearer.transport.authentication import AnotherForm as AnotherForm
     from postbearer.transport.authentication import Turned as Turned
     from postbearer.transport.authentication import dialogue as dialogue
     from postbearer.transport.authentication import fits as fits
     from postbearer.transport.authentication import refusal as refusal
-    from postbearer.transport.authentication import secrets_of as secrets_of
     from postbearer.transport.capture import Capture as Capture
     from postbearer.transport.capture import NoCapture as NoCapture
     from postbearer.transport.capture import Transcript as Transcript
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from postbearer.transport.transport import Transport as Transport
 
 _EXPORTS = {
-    "authentication": ["OneStep", "Turned", "dialogue", "fits", "refusal", "secrets_of"],
+    "authentication": ["AnotherForm", "Turned", "dialogue", "fits", "refusal"],
     "capture": ["Capture", "NoCapture", "Transcript", "scrubbed"],
     "conversation": ["Conversation"],
     "login": ["Login", "Source"],

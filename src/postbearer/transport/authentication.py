@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Generator, Sequence
 from typing import Any
 
@@ -10,13 +9,16 @@ from postbearer.errors import CredentialRefused, RemoteProtocolError, ServerRefu
 from postbearer.oauth import Token
 from postbearer.providers import First, Klass, Phase, Rule
 from postbearer.reply import EnhancedStatus, Reply
-from postbearer.sasl import BearerCredential, ClientExchange, Credential, PasswordCredential
-from postbearer.verdict import judge
+from postbearer.sasl import ClientExchange
+from postbearer.verdict import Verdict, judge
 from postbearer.wire import Auth, AuthResponse, auth_fits, decode_challenge
 
 ROUNDS = 8  # a server that asks for more is not authenticating
 # RFC 4954 4: what a server should say to a response that is too long for it.
 _TOO_LONG = Reply(500, (b"5.5.6 Authentication exchange line is too long",), EnhancedStatus(5, 5, 6))
+
+_TOKEN_REFUSED = Reply(535, (b"5.7.8 Authentication credentials invalid",), EnhancedStatus(5, 7, 8))
+LONGEST_LINE = 12_288  # octets with CRLF that a server has to take in an exchange (RFC 4954 4)
 
 Dialogue = Generator[Auth | AuthResponse, Reply, Reply]
 
@@ -32,8 +34,13 @@ class Turned(CredentialRefused):
         return kind, args, {**state, "token": None}
 
 
-class OneStep(ServerRefused):
-    """The server took no initial response with AUTH: it is to be said in two steps."""
+class AnotherForm(ServerRefused):
+    """Not the credential was refused but how it was said: it is to be said otherwise, on a new connection.
+
+    With `other_mechanism` by another mechanism, else in two steps, without an initial response.
+    """
+
+    other_mechanism = False
 
 
 def dialogue(exchange: ClientExchange, peer: str, *, at_once: bool) -> Dialogue:
@@ -46,26 +53,23 @@ def dialogue(exchange: ClientExchange, peer: str, *, at_once: bool) -> Dialogue:
     if initial is not None and not at_once and reply.intermediate:
         reply = yield AuthResponse(initial)
     for _ in range(ROUNDS):
-        if not reply.intermediate:
-            return reply
-        reply = yield AuthResponse(exchange.respond(decode_challenge(reply)))
+        if not reply.intermediate or (exchange.failure is not None and exchange.cancelled):
+            return reply  # a 334 that goes on behind a refusal and our "*" is none the less one
+        reply = yield AuthResponse(exchange.respond(_challenge(reply)))
     raise RemoteProtocolError(f"{peer} asks without end for more in {exchange.mechanism}.")
+
+
+def _challenge(reply: Reply) -> bytes:
+    """What a 334 carries; where it is no base64, what it says: behind a token every 334 is a refusal."""
+    try:
+        return decode_challenge(reply)
+    except RemoteProtocolError:
+        return b" ".join(reply.lines)
 
 
 def fits(exchange: ClientExchange) -> bool:
     """Whether the whole line keeps to 512 octets: servers refuse or cut longer ones, and the connection."""
     return exchange.initial is not None and auth_fits(exchange.mechanism, exchange.initial)
-
-
-def secrets_of(credential: Credential, exchange: ClientExchange) -> tuple[bytes, ...]:
-    """What must not come back in a reply: the secret itself, and the line that carries it."""
-    own: list[bytes] = [b64encode(exchange.initial)] if exchange.initial else []
-    if isinstance(credential, BearerCredential):
-        own.append(credential.token.reveal().encode())
-    if isinstance(credential, PasswordCredential):
-        password = credential.password.reveal().encode()
-        own += [password, b64encode(password)]
-    return tuple(own)
 
 
 def refusal(
@@ -78,22 +82,28 @@ def refusal(
     rules: Sequence[Rule] | None,
     token: Token | None,
     at_once: bool,
+    others: bool = False,
 ) -> Turned | ServerRefused:
-    """The error for `reply`, which let nobody in: `Turned`, `OneStep`, or that it cannot tell now."""
-    verdict = judge(reply, Phase.AUTH, rules)
-    one_step = First.TWO_STEP in verdict.first and at_once
-    if First.TWO_STEP in verdict.first and not at_once:
-        # It was two steps already: not the command was too long but the credential.
-        verdict = judge(_TOO_LONG, Phase.AUTH, rules)
-    if one_step or (verdict.klass is not Klass.HOLD and First.RENEW not in verdict.first):
-        kind = OneStep if one_step else ServerRefused
-        return kind(
+    """The error for `reply`, which let nobody in: `Turned`, `AnotherForm`, or that it cannot tell now.
+
+    `others`: the server offers another mechanism that fits.
+    """
+    told = exchange.failure is not None and token is not None  # its challenge is the word that counts
+    verdict = _meaning(reply, exchange, rules, told=told, at_once=at_once)
+    two_steps = First.TWO_STEP in verdict.first and at_once
+    other_mechanism = First.OTHER_MECHANISM in verdict.first and others and not told
+    if two_steps or other_mechanism or (verdict.klass is not Klass.HOLD and First.RENEW not in verdict.first):
+        kind = AnotherForm if two_steps or other_mechanism else ServerRefused
+        turned = kind(
             f"{peer} does not authenticate now: {reply.quoted}.",
             host=peer,
             stage="auth",
             reply=reply,
             hint=verdict.remedy,
         )
+        if isinstance(turned, AnotherForm):
+            turned.other_mechanism = other_mechanism
+        return turned
     error = Turned(
         f"{peer} refused {username or 'the certificate'}: {reply.quoted}.",
         account=account,
@@ -101,5 +111,23 @@ def refusal(
         code=exchange.failure.status if exchange.failure is not None else "",
         hint=verdict.remedy,
     )
-    error.token = token if First.RENEW in verdict.first else None
+    error.token = token if told or First.RENEW in verdict.first else None
     return error
+
+
+def _meaning(
+    reply: Reply, exchange: ClientExchange, rules: Sequence[Rule] | None, *, told: bool, at_once: bool
+) -> Verdict:
+    verdict = judge(reply, Phase.AUTH, rules)
+    if told and verdict.klass is not Klass.HOLD:  # RFC 7628 3.2.2: the code behind the challenge adds nothing
+        return judge(_TOKEN_REFUSED, Phase.AUTH, rules)
+    too_long = reply.code in (500, 501) and _line(exchange) > LONGEST_LINE
+    if too_long or (First.TWO_STEP in verdict.first and not at_once):
+        # It was two steps already: not the command was too long but the credential.
+        return judge(_TOO_LONG, Phase.AUTH, rules)
+    return verdict
+
+
+def _line(exchange: ClientExchange) -> int:
+    """The octets of the line that carries the credential, with its CRLF."""
+    return 4 * -(-len(exchange.initial or b"") // 3) + 2

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Protocol
 
+from postbearer.redaction import Redactor
 from postbearer.reply import Reply, printable
 from postbearer.secret import MASK
 from postbearer.wire import Auth, AuthResponse, Command, EndOfContent
 
 CRLF = b"\r\n"
-_PIECE = 12  # so many octets of a secret in a row are no accident
 
 
 class Capture(Protocol):
@@ -66,37 +65,10 @@ class NoCapture:
         """Forget `reply`."""
 
 
-def scrubbed(reply: Reply, secrets: Iterable[bytes]) -> Reply:
-    """`reply` with every piece of `secrets` masked, also where one was cut.
+def scrubbed(reply: Reply, redactor: Redactor) -> Reply:
+    """`reply` without what it repeats of our secrets, also over several lines.
 
     Some servers repeat the command they refuse, and replies go to logs and to people.
     """
-    pieces = _pieces(secrets)
-    lines = tuple(_masked(line, pieces) for line in reply.lines)
+    lines = tuple(redactor.octets(b"\n".join(reply.lines)).split(b"\n"))
     return reply if lines == reply.lines else replace(reply, lines=lines)
-
-
-def scrubbed_text(text: str, secrets: Iterable[bytes]) -> str:
-    """As `scrubbed`, for words about what a server said."""
-    return _masked(text.encode(), _pieces(secrets)).decode()
-
-
-def _pieces(secrets: Iterable[bytes]) -> set[bytes]:
-    pieces: set[bytes] = set()
-    for secret in secrets:
-        length = min(_PIECE, len(secret))
-        pieces.update(secret[start : start + length] for start in range(len(secret) - length + 1))
-    return pieces - {b""}
-
-
-def _masked(line: bytes, pieces: set[bytes]) -> bytes:
-    out = bytearray()
-    end = 0  # octets before it are written or masked
-    lengths = {len(piece) for piece in pieces}
-    for start in range(len(line)):
-        hit = max((length for length in lengths if line[start : start + length] in pieces), default=0)
-        if hit:
-            if start > end or not end:  # else it goes on from the last one
-                out += line[end:start] + MASK.encode()
-            end = max(end, start + hit)
-    return bytes(out + line[end:])

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from postbearer.errors import Disconnected, NetworkError, RemoteProtocolError, TlsFailed
+from postbearer.redaction import Redactor
 from postbearer.reply import Reply
-from postbearer.transport.capture import Capture, NoCapture, scrubbed, scrubbed_text
+from postbearer.transport.capture import Capture, NoCapture, scrubbed
 from postbearer.transport.stream import Stream
 from postbearer.transport.timeouts import Deadline, Timeouts
 from postbearer.wire import (
@@ -42,7 +43,7 @@ class Conversation:
     deadline: Deadline
     capture: Capture = field(default_factory=NoCapture)
     core: Client = field(default_factory=Client)
-    secrets: tuple[bytes, ...] = field(default=(), repr=False)  # masked in replies: servers may echo them
+    redactor: Redactor | None = field(default=None, repr=False)  # of what servers may echo just now
     _answers: deque[Answer] = field(default_factory=deque)
     _lost: NetworkError | None = None  # writing failed; what the peer said before is still to be read
 
@@ -124,16 +125,18 @@ class Conversation:
             answers = self.core.receive(data)
         except RemoteProtocolError as error:
             # It may repeat what it was sent; the wire knows neither the secrets nor whom we talk to.
-            said = scrubbed_text(error.message, self.secrets)
+            said = self.redactor.text(error.message) if self.redactor is not None else error.message
             hint = (
                 error.hint or "Is it the port of a mail server? Something on the way may answer in its place."
             )
-            raise RemoteProtocolError(f"{self.peer}: {said}", hint=hint) from None
+            told = RemoteProtocolError(f"{self.peer}: {said}", hint=hint)
+            told.said = self.redactor.text(error.said) if self.redactor is not None else error.said
+            raise told from None
         for answer in answers:
             if not answer.reply.intermediate:  # a challenge is still to be decoded
                 reply = answer.reply.short
-                if self.secrets:
-                    reply = scrubbed(reply, self.secrets)
+                if self.redactor is not None:
+                    reply = scrubbed(reply, self.redactor)
                 if reply is not answer.reply:
                     answer = Answer(answer.command, reply)
             self.capture.received(answer.command, answer.reply)

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass, field
 from traceback import clear_frames
 from typing import cast
 
-from postbearer.errors import GrantRefused, LocalProtocolError, ServerRefused
+from postbearer.errors import (
+    GrantRefused,
+    LocalProtocolError,
+    NetworkError,
+    RemoteProtocolError,
+    ServerRefused,
+)
 from postbearer.oauth import Token, TokenSource, read_secret
 from postbearer.observer import Authenticated, Observer
 from postbearer.providers import Phase, Who
@@ -17,9 +25,10 @@ from postbearer.sasl import (
     ExternalCredential,
     PasswordCredential,
     negotiate,
+    others,
 )
 from postbearer.secret import SecretSource
-from postbearer.transport.authentication import OneStep, Turned, dialogue, fits, refusal, secrets_of
+from postbearer.transport.authentication import AnotherForm, Turned, dialogue, fits, refusal
 from postbearer.transport.conversation import Conversation
 from postbearer.transport.smarthost import Server, Smarthost
 from postbearer.verdict import judge
@@ -27,12 +36,19 @@ from postbearer.verdict import judge
 Source = TokenSource | SecretSource
 
 
+@dataclass(slots=True)
+class Habits:
+    """What servers were found not to take: learned at a login, and known at the next."""
+
+    two_steps: set[Server] = field(default_factory=set)  # no initial response with AUTH
+    unknown: set[tuple[Server, str]] = field(default_factory=set)  # a mechanism that they offer
+
+
 class Login:
     """How one account logs in while one message looks for a server.
 
     A token that is refused is renewed once, whatever the number of servers: they all know the same
-    authorization server. `source` must fit ``smarthost.authentication``. `two_steps` remembers the
-    servers that take no initial response.
+    authorization server. `source` must fit ``smarthost.authentication``.
     """
 
     def __init__(
@@ -41,19 +57,19 @@ class Login:
         source: Source | None,
         observer: Observer,
         account: str,
-        two_steps: set[Server] | None = None,
+        habits: Habits | None = None,
     ) -> None:
         self._smarthost = smarthost
         self._source = source
         self._observer = observer
         self._account = account
-        self._two_steps = set() if two_steps is None else two_steps
+        self._habits = habits or Habits()
         self._renewed = False
 
     async def run(self, talk: Conversation, server: Server) -> float | None:
         """Authenticate; returns when the token that was used was obtained, if one was.
 
-        Raises `Turned` when the credential is refused, `OneStep` when only the form was, `ServerRefused`
+        Raises `Turned` when the credential is refused, `AnotherForm` when only the form was, `ServerRefused`
         when the server cannot tell now, `MechanismMissing`, and whatever the source of the credential
         raises.
         """
@@ -62,13 +78,13 @@ class Login:
         self._refuse_strangers(talk, server)
         credential, token = await self._credential(server)
         protected = talk.stream.tls is not None or self._smarthost.tls == "none-loopback"
-        exchange = negotiate(
-            talk.core.extensions.mechanisms, credential, tls=protected, prefer=self._smarthost.mechanism
-        )
-        at_once = fits(exchange) and server not in self._two_steps
-        reply = await converse(talk, exchange, secrets_of(credential, exchange), at_once=at_once)
+        offered = self._offered(talk, server)
+        exchange = negotiate(offered, credential, tls=protected, prefer=self._smarthost.mechanism)
+        at_once = fits(exchange) and server not in self._habits.two_steps
+        reply = await converse(talk, exchange, at_once=at_once)
         if not reply.positive:
-            error = self._refused(server, exchange, reply, token, at_once=at_once)
+            other = others(exchange, offered, credential, self._smarthost.mechanism)
+            error = self._refused(server, exchange, reply, token, at_once=at_once, others=other)
             await self._remember(credential, error)
             raise error
         self._observer.notice(Authenticated(self._account, str(server), exchange.mechanism, reply))
@@ -89,6 +105,11 @@ class Login:
                 raise
             refusal.hint = error.hint or refusal.hint  # what the server said tells more than this error
             return False
+
+    def _offered(self, talk: Conversation, server: Server) -> list[str]:
+        """The mechanisms that the server offers, but for those that it does not know all the same."""
+        names = [name.upper() for name in talk.core.extensions.mechanisms]
+        return [name for name in names if (server, name) not in self._habits.unknown]
 
     def _skipped(self, talk: Conversation) -> bool:
         """A certificate proves its holder within TLS; EXTERNAL is only for servers that want it said."""
@@ -125,7 +146,14 @@ class Login:
         return cast(TokenSource, self._source)
 
     def _refused(
-        self, server: Server, exchange: ClientExchange, reply: Reply, token: Token | None, *, at_once: bool
+        self,
+        server: Server,
+        exchange: ClientExchange,
+        reply: Reply,
+        token: Token | None,
+        *,
+        at_once: bool,
+        others: bool,
     ) -> Turned | ServerRefused:
         error = refusal(
             reply,
@@ -136,33 +164,31 @@ class Login:
             rules=self._smarthost.rules,
             token=token,
             at_once=at_once,
+            others=others,
         )
-        if isinstance(error, OneStep):
-            self._two_steps.add(server)
+        if isinstance(error, AnotherForm):
+            if error.other_mechanism:
+                self._habits.unknown.add((server, exchange.mechanism))
+            else:
+                self._habits.two_steps.add(server)
         return error
 
 
-async def converse(
-    talk: Conversation, exchange: ClientExchange, secrets: tuple[bytes, ...] = (), *, at_once: bool
-) -> Reply:
-    """Carry out a SASL exchange (RFC 4954 4) and return its last reply, with `secrets` masked.
+async def converse(talk: Conversation, exchange: ClientExchange, *, at_once: bool) -> Reply:
+    """Carry out a SASL exchange (RFC 4954 4) and return its last reply, without what it repeats of ours.
 
     With `at_once` the initial response goes with AUTH. An error leaves without the values of the
     variables on its way: crash reporters show them, and here they are credentials.
     """
     try:
-        return await _converse(talk, exchange, secrets, at_once=at_once)
+        return await _converse(talk, exchange, at_once=at_once)
     except BaseException as error:
         clear_frames(error.__traceback__)
         raise
-    finally:
-        del secrets
 
 
-async def _converse(
-    talk: Conversation, exchange: ClientExchange, secrets: tuple[bytes, ...], *, at_once: bool
-) -> Reply:
-    talk.secrets = secrets
+async def _converse(talk: Conversation, exchange: ClientExchange, *, at_once: bool) -> Reply:
+    talk.redactor = exchange.redactor
     steps = dialogue(exchange, talk.peer, at_once=at_once)
     command = next(steps)
     try:
@@ -170,5 +196,23 @@ async def _converse(
             command = steps.send(await talk.ask(command))
     except StopIteration as end:
         reply: Reply = end.value
-    talk.secrets = ()
+    except (NetworkError, RemoteProtocolError) as error:
+        reply = _said_otherwise(error, exchange)
+    talk.redactor = None
+    if reply.intermediate and exchange.failure is not None:  # in its last word it may repeat the token
+        reply = Reply(reply.code, (exchange.failure.text.encode(),))
     return reply
+
+
+def _said_otherwise(error: NetworkError | RemoteProtocolError, exchange: ClientExchange) -> Reply:
+    """The refusal of a server that broke off, or spoke HTTP; else the error is raised.
+
+    Whoever hangs up behind the challenge that refuses a token has refused it, and so has a gateway that
+    answers AUTH by ``HTTP/1.1 401 Unauthorized``.
+    """
+    http = re.match(r"HTTP/[0-9.]{1,3} (401)\b *(.{0,100})", getattr(error, "said", ""))
+    if http:
+        return Reply(int(http[1]), (http[2].encode(),))
+    if exchange.failure is None:
+        raise error
+    return Reply(334, (exchange.failure.text.encode(),))

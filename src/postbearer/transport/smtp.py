@@ -19,11 +19,11 @@ from postbearer.message import Content
 from postbearer.observer import Observer, ServerFailed, Silent, TokenRefused
 from postbearer.outcome import Outcome, Receipt, State
 from postbearer.providers import Phase
-from postbearer.transport.authentication import OneStep, Turned
+from postbearer.transport.authentication import AnotherForm, Turned
 from postbearer.transport.capture import Capture, NoCapture
 from postbearer.transport.connections import Connections
 from postbearer.transport.conversation import Conversation
-from postbearer.transport.login import Login, Source
+from postbearer.transport.login import Habits, Login, Source
 from postbearer.transport.opening import Dial, Opener, dial
 from postbearer.transport.pool import Pooled
 from postbearer.transport.session import Job, Session, Stale
@@ -61,7 +61,7 @@ class SmtpTransport:
         self._clock = clock or SystemClock()
         self._observer = observer or Silent()
         self._context: ssl.SSLContext | None = None
-        self._two_steps: set[Server] = set()
+        self._habits = Habits()
         self._connections = Connections(smarthost.limits, self._clock, self._observer)
         self._opener = Opener(
             smarthost=smarthost,
@@ -119,7 +119,7 @@ class SmtpTransport:
             await forgive()
 
     def _login(self) -> Login:
-        return Login(self._smarthost, self._source, self._observer, self._account, self._two_steps)
+        return Login(self._smarthost, self._source, self._observer, self._account, self._habits)
 
     def _tls(self) -> ssl.SSLContext:
         """Made once, and late: reading the system's authorities takes a while."""
@@ -217,10 +217,10 @@ class _Delivery:
         while True:
             try:
                 talk, token_obtained = await opener.open(server, login, self._deadline)
-            except OneStep:
-                continue  # once a server: the login knows better now
+            except AnotherForm:
+                continue  # once for each form: the login knows better now
             except Turned as refusal:
-                if opener.smarthost.authentication == "oauth" and refusal.reply is not None:
+                if refusal.token is not None and refusal.reply is not None:
                     opener.observer.notice(TokenRefused(opener.account, str(server), refusal.reply))
                 if not await login.renew(refusal):
                     raise

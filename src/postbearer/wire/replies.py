@@ -65,7 +65,9 @@ class ReplyReader:
         while (line := self._next_line()) is not None:
             match = REPLY_LINE.fullmatch(line)
             if match is None:
-                raise RemoteProtocolError(f"The server sent what is no SMTP reply: {_shown(line)}.")
+                error = RemoteProtocolError(f"The server sent what is no SMTP reply: {_shown(line)}.")
+                error.said = printable(line[:80])
+                raise error
             code, separator, text = match.groups(b"")
             if self._lines and code != self._code:
                 raise RemoteProtocolError(f"The server changed the code inside a reply: {_shown(line)}.")

@@ -1,0 +1,150 @@
+"""The one gate for words of others: what we sent does not come back through them, in whatever dress.
+
+A server may repeat what it refuses: whole or in part, in other case, backwards, split by blanks, as
+base64 behind something else, in hex, escaped for a URL or for JSON. A `Redactor` is told what was sent, and
+takes every piece of it out of what is shown.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from base64 import b64encode
+from collections.abc import Iterable
+from functools import cached_property
+from urllib.parse import quote, quote_plus
+
+from postbearer.secret import MASK, Secret
+
+PIECE = 10  # characters of a secret in a row that are no accident
+SHORTEST = 3  # characters: a secret that is shorter stands in any text
+LONGEST = 16_384  # octets of a text that are looked at, and shown
+
+_FEW = 200  # pieces of a text: so many are looked for one by one, more by looking at all of the secrets' own
+
+_LONG_RUN = re.compile(r"[A-Za-z0-9\-._~+/=%]{80,}")  # longer than any id: a token or an assertion
+_SAID = 400  # characters of what a server of HTTP says that are shown
+_BLANK = re.compile(rb"\s+")
+_MARKS = re.compile(rb"[^a-z0-9]+")
+
+
+class Redactor:
+    """Takes `secrets`, and everything made of them, out of texts.
+
+    The work grows with the length of the text and with that of the secrets, each by itself.
+    """
+
+    def __init__(self, secrets: Iterable[Secret | str | bytes] = (), *, piece: int = PIECE) -> None:
+        self._secrets = [_octets(secret) for secret in secrets]
+        self._piece = piece  # so many characters of one are hidden wherever they stand
+
+    def __repr__(self) -> str:
+        return f"<Redactor of {len(self._secrets)} secrets>"
+
+    def text(self, text: str) -> str:
+        """`text` without any secret; cut after `LONGEST` octets."""
+        if not self._secrets:
+            return text[:LONGEST]
+        return self.octets(text.encode("utf-8", "surrogatepass")).decode("utf-8", "replace")
+
+    def octets(self, data: bytes) -> bytes:
+        """As `text`, for what may be in any encoding or none."""
+        data = data[:LONGEST]
+        hidden = bytearray(len(data))
+        for narrow in (False, True):
+            view, places = _view(data, narrow=narrow)
+            if len(view) < SHORTEST:
+                continue
+            for start, length in _found(view, self._forms[narrow], self._piece):
+                first, last = places[start], places[start + length - 1]
+                hidden[first : last + 1] = b"\x01" * (last + 1 - first)
+        if not any(hidden):
+            return data
+        return b"".join(_masked(data, hidden))
+
+    @cached_property
+    def _forms(self) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+        """What to look for, as it is seen without blanks, and without any marks."""
+        forms = {form for secret in self._secrets for form in _dresses(secret)}
+        return tuple(_seen(forms, narrow=False)), tuple(_seen(forms, narrow=True))
+
+
+def scrub(text: str, secrets: Iterable[Secret]) -> str:
+    """`text` of a server, made safe to show: no secret of ours, nothing token-like, no control characters."""
+    text = _LONG_RUN.sub(MASK, Redactor(secrets).text(text))
+    text = "".join(char if char.isprintable() else " " for char in text)
+    return " ".join(text.split())[:_SAID]
+
+
+def _seen(forms: Iterable[bytes], *, narrow: bool) -> set[bytes]:
+    views = {_view(form, narrow=narrow)[0] for form in forms}
+    return {view for view in views if len(view) >= SHORTEST}
+
+
+def _octets(secret: Secret | str | bytes) -> bytes:
+    if isinstance(secret, bytes):
+        return secret
+    value = secret.reveal() if isinstance(secret, Secret) else secret
+    return value.encode("utf-8", "surrogateescape")
+
+
+def _dresses(secret: bytes) -> Iterable[bytes]:
+    """Every form in which `secret` may come back; one that is reversed is found as well."""
+    secret = secret.strip()
+    text = secret.decode("utf-8", "replace")
+    yield secret
+    yield secret.hex().encode()
+    yield quote(text, safe="").encode()
+    yield quote_plus(text).encode()
+    yield json.dumps(text)[1:-1].encode()
+    yield json.dumps(text, ensure_ascii=False)[1:-1].encode()
+    for shift in range(3):
+        # Behind 0, 1 or 2 unknown octets; only the characters that depend on ours alone.
+        encoded = b64encode(b"\0" * shift + secret).rstrip(b"=")
+        whole = ((shift + len(secret)) * 8) // 6
+        yield encoded[(shift * 8 + 5) // 6 : whole]
+        yield encoded[(shift * 8 + 5) // 6 : whole].translate(_URL_SAFE)
+
+
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+
+
+def _view(data: bytes, *, narrow: bool) -> tuple[bytes, list[int] | range]:
+    """`data` in lower case without blanks, `narrow` without marks too; and where each octet stood."""
+    lowered = data.lower()
+    pattern = _MARKS if narrow else _BLANK
+    if not pattern.search(lowered):
+        return lowered, range(len(lowered))
+    places: list[int] = []
+    end = 0
+    for gap in pattern.finditer(lowered):
+        places += range(end, gap.start())
+        end = gap.end()
+    places += range(end, len(lowered))
+    return pattern.sub(b"", lowered), places
+
+
+def _found(view: bytes, forms: Iterable[bytes], whole: int) -> Iterable[tuple[int, int]]:
+    """Where in `view`, forwards or backwards, a piece of the `forms` begins, and its length."""
+    starts: dict[bytes, list[int]] = {}
+    for length in {min(whole, len(form)) for form in forms}:
+        for start in range(len(view) - length + 1):
+            piece = view[start : start + length]
+            starts.setdefault(piece, []).append(start)
+            if piece != (backwards := piece[::-1]):
+                starts.setdefault(backwards, []).append(start)
+    if len(starts) < _FEW:
+        for piece, all_places in starts.items():
+            if any(piece in form for form in forms if len(piece) == min(whole, len(form))):
+                yield from ((place, len(piece)) for place in all_places)
+        return
+    for form in forms:
+        length = min(whole, len(form))
+        for start in range(len(form) - length + 1):
+            for place in starts.pop(form[start : start + length], ()):
+                yield place, length
+
+
+def _masked(data: bytes, hidden: bytearray) -> Iterable[bytes]:
+    for run in re.finditer(rb"\x00+|\x01+", hidden):
+        yield MASK.encode() if hidden[run.start()] else data[run.start() : run.end()]
