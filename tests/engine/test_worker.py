@@ -334,7 +334,10 @@ async def test_success_is_reported_by_a_provider_that_can() -> None:
     ("sender", "bounces_to", "to"),
     [
         ("root@host", "admin@example.org", ["admin@example.org"]),
-        ("root@host", "", []),
+        ("root@host", "", ["alerts@example.org"]),
+        ("app@example.org", "admin@example.org", ["app@example.org"]),
+        ("victim@bank.example", "admin@example.org", ["admin@example.org"]),
+        ("victim@bank.example", "", ["alerts@example.org"]),
         ("", "admin@example.org", []),
     ],
 )

@@ -163,7 +163,19 @@ async def test_s6_what_an_account_does_not_carry_is_refused_at_once() -> None:
         assert (await client.say("RCPT TO:<b@example.net>")).startswith("550 5.7.1")
 
 
-@pytest.mark.parametrize("path", ["postmaster", "a@☃-.example", "a@" + "ü" * 200 + ".example"])
+async def test_the_postmaster_is_whoever_looks_after_the_relay() -> None:
+    async with running() as relay, await relay.client() as client:
+        await client.say("EHLO client.example.org")
+        await client.say("MAIL FROM:<app@my_host>")
+        assert (await client.say("RCPT TO:<Postmaster>")).startswith("250")
+        await client.say("DATA")
+        assert (await client.say(MESSAGE + b".\r\n")).startswith("250")
+        (message,) = await relay.messages()
+        assert message.envelope.addresses == ("alerts@example.org",)
+        assert message.envelope.reverse_path == "app@my_host"
+
+
+@pytest.mark.parametrize("path", ["nobody", "a@☃-.example", "a@" + "ü" * 200 + ".example"])
 async def test_recipients_that_are_no_address_end_nothing(path: str) -> None:
     async with running() as relay, await relay.client() as client:
         await client.say("EHLO client.example.org")

@@ -39,7 +39,7 @@ from postbearer.verdict import judge
 
 HOST = "relay.example.org"
 RETRY = RetryPolicy()
-APP = Client(name="app")
+APP = Client(name="app", senders=("*", "@example.org"))  # anybody, but these are its own
 
 
 class WaitingClock(ManualClock):
@@ -261,7 +261,11 @@ def smtp(each: Account, clock: ManualClock, ears: Ears) -> SmtpTransport:
 
 
 def rules(retry: RetryPolicy = RETRY, bounces_to: str = "") -> Rules:
-    return Rules(retry, Reporter(hostname=HOST, bounces_to=bounces_to, retry=retry), lambda: 0.5)
+    return Rules(
+        retry,
+        Reporter(hostname=HOST, bounces_to=bounces_to, retry=retry, clients={APP.name: APP}),
+        lambda: 0.5,
+    )
 
 
 @asynccontextmanager

@@ -237,7 +237,12 @@ class Relay:
         return Road(account, transport, ledger)
 
     def _rules(self, plan: Plan) -> Rules:
-        reporter = Reporter(hostname=plan.hostname, bounces_to=plan.bounces_to, retry=plan.retry)
+        reporter = Reporter(
+            hostname=plan.hostname,
+            bounces_to=plan.bounces_to,
+            retry=plan.retry,
+            clients={client.name: client for client in plan.access.clients},
+        )
         return Rules(plan.retry, reporter, random.SystemRandom().random)
 
     def _house(self, plan: Plan, door: Door) -> House:
@@ -286,4 +291,9 @@ class Relay:
 
 
 def _intake_settings(plan: Plan) -> IntakeSettings:
-    return IntakeSettings(hostname=plan.hostname, size=plan.size, expire_after=plan.retry.expire_after)
+    return IntakeSettings(
+        hostname=plan.hostname,
+        postmaster=plan.bounces_to,
+        size=plan.size,
+        expire_after=plan.retry.expire_after,
+    )

@@ -5,10 +5,11 @@ Never about a report, and never to nobody: mail with a null reverse-path asks fo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from postbearer.address import Address
+from postbearer.engine.clients import Client
 from postbearer.engine.queue_id import new_id
 from postbearer.engine.schedule import RetryPolicy
 from postbearer.engine.settle import Ending, Fate
@@ -26,11 +27,15 @@ _NO_EIGHT_BIT = "5.6.3"  # conversion required but not supported, RFC 3463 3.7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reporter:
-    """Makes reports. `bounces_to` gets those that have no other address; empty: nobody does."""
+    """Makes reports. `bounces_to` gets those that have no other address; empty: the account does.
+
+    `clients` are those that the configuration names, by name.
+    """
 
     hostname: str
     bounces_to: str = ""
     retry: RetryPolicy
+    clients: Mapping[str, Client] = field(default_factory=dict)
 
     def wants_delay_warning(self, claimed: Claimed, ending: Ending, now: float) -> bool:
         """Whether it is time to say, once, that the message is late."""
@@ -48,7 +53,7 @@ class Reporter:
         `terms` are those of the account it leaves from. Success is ours to report where the provider takes no
         wishes for reports (RFC 3461 5.2.2). Raises `UsageError` for an address that no report can name.
         """
-        to = self.address_for(claimed.message)
+        to = self.address_for(claimed.message, terms)
         late = self.wants_delay_warning(claimed, ending, now)
         about = tuple(self._about(claimed, ending, late=late)) if to else ()
         if not about:
@@ -72,12 +77,20 @@ class Reporter:
         report.fields()  # so that what cannot be said comes to light now
         return report
 
-    def address_for(self, message: Message) -> str:
-        """Who hears about `message`; empty: nobody."""
+    def address_for(self, message: Message, terms: Terms) -> str:
+        """Who hears about `message`; empty: nobody.
+
+        Whoever submits can put anybody into the reverse-path. A report goes there only if the account may
+        send as that address, or the configuration gives it to the client: not to one named at will.
+        """
         reverse_path = message.envelope.reverse_path
         if message.report_of or not reverse_path:
             return ""
-        return reverse_path if Address.parse(reverse_path).deliverable else self.bounces_to
+        if Address.parse(reverse_path).deliverable:
+            client = self.clients.get(message.client)
+            if terms.sender.permits(reverse_path) or (client and client.owns(reverse_path)):
+                return reverse_path
+        return self.bounces_to or terms.address
 
     def _about(self, claimed: Claimed, ending: Ending, *, late: bool) -> Iterator[About]:
         for fate in ending.fates:

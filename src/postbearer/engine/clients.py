@@ -31,6 +31,11 @@ class Client:
         """Whether it may use `address` as reverse-path or author; compared in canonical form."""
         return not self.senders or matches(address, self.senders)
 
+    def owns(self, address: str) -> bool:
+        """Whether `address` is one that it was given by name or domain."""
+        given = (*self.senders, self.default_sender) if self.default_sender else self.senders
+        return matches(address, [each for each in given if each != "*"])
+
 
 def matches(address: str, patterns: Iterable[str]) -> bool:
     """Whether `address` is one of `patterns`: an address, ``@domain``, or ``*``, which even no address is."""

@@ -42,9 +42,10 @@ _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9.\[\]:-]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntakeSettings:
-    """Sizes are in octets, times in seconds."""
+    """Sizes are in octets, times in seconds. `postmaster` is an address; empty: the account's own."""
 
     hostname: str
+    postmaster: str = ""
     size: int = 25 * 1024 * 1024
     expire_after: float = 5 * 86_400.0
 
@@ -101,6 +102,13 @@ class Intake:
         if not reverse_path or client.may_send_as(reverse_path):
             return None
         return refuse(550, "5.7.1", f"{client.name} may not send as {reverse_path}")
+
+    def forward_path(self, client: Client, reverse_path: str, path: str) -> str:
+        """The address that RCPT names; ``Postmaster`` is who looks after this relay (RFC 5321 4.5.1)."""
+        if path.lower() != "postmaster":
+            return path
+        terms = self.accounts.get(self.router.choose(client, reverse_path, path).account)
+        return self.settings.postmaster or (terms.address if terms else path)
 
     def refuse_recipient(self, client: Client, reverse_path: str, recipient: str) -> Reply | None:
         """Why nothing can be sent to this recipient; None: it can."""

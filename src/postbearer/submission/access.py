@@ -47,6 +47,11 @@ class Access:
                 )
 
     @property
+    def clients(self) -> tuple[Client, ...]:
+        """All that are named."""
+        return tuple(each.client for each in self._admissions)
+
+    @property
     def hashes(self) -> tuple[str, ...]:
         """The password hashes of all who log in."""
         return tuple(each.password_hash for each in self._admissions if each.username)

@@ -278,11 +278,11 @@ class SmtpSession:
 
     def _on_rcpt(self, event: Rcpt) -> Reply:
         transaction, client = self._open()
+        intake, reverse_path = self._house.intake, transaction.mail.reverse_path
+        path = intake.forward_path(client, reverse_path, event.forward_path)
         try:
-            recipient = Recipient(event.forward_path, event.parameters.notify, event.parameters.orcpt)
-            refusal = self._house.intake.refuse_recipient(
-                client, transaction.mail.reverse_path, event.forward_path
-            )
+            recipient = Recipient(path, event.parameters.notify, event.parameters.orcpt)
+            refusal = intake.refuse_recipient(client, reverse_path, path)
         except UsageError:
             return NO_ADDRESS
         if refusal is not None:
