@@ -119,12 +119,12 @@ def test_the_header_may_say_something_else_than_the_envelope(
 
 def test_the_senders_rule_of_the_account_holds(sandbox: Sandbox, account: Account, backend: Backend) -> None:
     message = letter()
-    message.from_email = "webmaster@localhost"
+    message.from_email = "webmaster@shop.example.org"
     backend(account=account).send_messages([message])
     (received,) = sandbox.inbox.messages
     assert received.reverse_path == "alerts@example.org"
     assert read(received)["From"] == "alerts@example.org"
-    assert read(received)["Reply-To"] == "webmaster@localhost"
+    assert read(received)["Reply-To"] == "webmaster@shop.example.org"
 
 
 def test_the_receipt_is_at_the_message(account: Account, backend: Backend) -> None:

@@ -22,7 +22,7 @@ from postbearer.account import Account
 from postbearer.clock import Clock, SystemClock
 from postbearer.errors import UsageError
 from postbearer.integrations.backlog import Backlog, Entry, subject_of, text_of
-from postbearer.integrations.postman import Postman
+from postbearer.integrations.postman import MAILING, Postman
 from postbearer.keeping import StateFolder
 from postbearer.mailer import AsyncMailer
 from postbearer.message import Draft, parse_mailboxes
@@ -83,7 +83,7 @@ class MailHandler(logging.Handler):
 
     def filter(self, record: logging.LogRecord) -> bool | logging.LogRecord:  # type: ignore[override]
         """Nothing about the mailing of records: it would never end. Asked before any lock is taken."""
-        mailing = self._inside == threading.get_ident() or isinstance(threading.current_thread(), Postman)
+        mailing = self._inside == threading.get_ident() or MAILING.get()
         return False if mailing else super().filter(record)
 
     def emit(self, record: logging.LogRecord) -> None:

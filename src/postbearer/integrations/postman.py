@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
+from contextvars import ContextVar, copy_context
 from email.message import Message
 from typing import TypeVar, TypeVarTuple, Unpack
 
@@ -24,6 +25,9 @@ BUDGET = 30.0  # seconds to wait for the account's limits, with one mail
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 Compose = Callable[[list[Entry], int], Message]
+
+
+MAILING: ContextVar[bool] = ContextVar("MAILING", default=False)  # true for all that is done to mail records
 
 
 class Loop(asyncio.SelectorEventLoop):
@@ -103,8 +107,9 @@ class Postman(threading.Thread):
             self._idle.set()
 
     def run(self) -> None:
+        MAILING.set(True)
         with self._runner:
-            self._runner.run(self._work())
+            self._runner.run(self._work(), context=copy_context())
 
     async def _work(self) -> None:
         try:

@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextvars import copy_context
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -97,7 +98,8 @@ class Detached(Generic[T]):
         self._process = os.getpid()
         self._result: Future[T] = Future()
         self._result.set_running_or_notify_cancel()  # from here on a waiter cannot cancel it
-        threading.Thread(target=self._run, args=(work,), name="postbearer-request", daemon=True).start()
+        run = copy_context().run  # whoever looks at log records can tell for whom it works
+        threading.Thread(target=run, args=(self._run, work), name="postbearer-request", daemon=True).start()
 
     def lost(self) -> bool:
         """Whether it is another process's: we are a forked child, in which the thread does not run."""
