@@ -27,13 +27,10 @@ def fold(line: bytes, *, addresses: bool = False, most: int = LONGEST_LINE) -> b
 
 def _first(line: bytes, *, addresses: bool, begun: bool) -> bytes:
     """The first line of what is left; empty when all of it is one line."""
-    lowest = (
-        1 if begun else line.find(b":") + 2
-    )  # never right behind the name, nor the blank of the last fold
-    for most in (WISHED, LONGEST_LINE):
-        cut = _last_place(line, lowest, most, addresses=addresses)
-        if cut and line[cut:].strip(b" \t"):
-            return line[:cut]
+    lowest = 1 if begun else line.find(b":") + 2  # not right behind the name, nor at the last fold's blank
+    cut = _place(line, lowest, addresses=addresses)
+    if cut and line[cut:].strip(b" \t"):
+        return line[:cut]
     if len(line) <= LONGEST_LINE:
         return b""
     cut = LONGEST_LINE - 1
@@ -42,11 +39,16 @@ def _first(line: bytes, *, addresses: bool, begun: bool) -> bytes:
     return line[:cut]
 
 
-def _last_place(line: bytes, lowest: int, most: int, *, addresses: bool) -> int:
-    """Where the last blank, or the end of the last comma, is within reach; 0 if there is none."""
-    blank = max(line.rfind(b" ", lowest, most), line.rfind(b"\t", lowest, most))
+def _place(line: bytes, lowest: int, *, addresses: bool) -> int:
+    """Where to fold: at the last place within what is wished for, else at the first there is; 0: nowhere."""
+    near, far = line[:WISHED], line[:LONGEST_LINE]
+    blank = max(near.rfind(b" ", lowest), near.rfind(b"\t", lowest))
     while blank > lowest and line[blank - 1 : blank] in (b" ", b"\t"):
         blank -= 1
-    comma = line.rfind(b",", lowest, most) + 1 if addresses else 0
+    comma = near.rfind(b",", lowest) + 1 if addresses else 0
     found = max(blank, comma)
-    return found if line[:found].strip(b" \t") else 0
+    if found > 0 and line[:found].strip(b" \t"):
+        return found
+    later = [far.find(b" ", max(WISHED, lowest)), far.find(b"\t", max(WISHED, lowest))]
+    later += [far.find(b",", max(WISHED, lowest)) + 1] if addresses else []
+    return min((place for place in later if place > 0), default=0)
