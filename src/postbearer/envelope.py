@@ -52,8 +52,10 @@ class Envelope:
         if not self.recipients:
             raise UsageError("A message needs at least one recipient.")
         refuse_controls(self.envid, "ENVID")
-        if len(self.envid) > 100:  # RFC 3461 4.4
-            raise UsageError("ENVID is longer than 100 characters.")
+        if not self.envid.isascii():
+            raise UsageError("ENVID holds a character that is not ASCII (RFC 3461 4.4).")
+        if sum(3 if char in " +=" else 1 for char in self.envid) > 100:  # as xtext, RFC 3461 4.4
+            raise UsageError("ENVID is longer than 100 characters, of which blank, + and = count as three.")
         if self.priority is not None and not -9 <= self.priority <= 9:
             raise UsageError(f"A priority lies between -9 and 9, not {self.priority}.")
 

@@ -53,7 +53,7 @@ def test_nothing_said_means_this_machine_only(plan: Planned) -> None:
     assert door.offer.mechanisms == ()
     assert relay.access.by_network("127.0.0.1") is not None
     assert relay.access.by_network("192.0.2.1") is None
-    assert (relay.size, door.offer.limits.max_size) == (25 * 2**20, 25 * 2**20)
+    assert (relay.size, door.offer.limits.max_size) == (36 * 2**20, 36 * 2**20)
     assert relay.router.default_account == "alerts"
     assert relay.hostname == socket.gethostname()
     assert relay.warnings == ()

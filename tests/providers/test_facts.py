@@ -190,7 +190,7 @@ def test_how_long_tokens_are_relied_on(name: str, margin: float, idle: float) ->
                 "messages_per_day": 2000,
                 "recipients_per_day": 10_000,
                 "recipients_per_message": 100,
-                "size": 25 << 20,
+                "size": 35_882_577,
             },
         ),
         (

@@ -329,7 +329,7 @@ def test_what_people_trip_over_is_told(name: str, says: str) -> None:
     [
         ("microsoft", (30, None, 10_000, 2, 500, 36_700_160)),
         ("microsoft-hve", (None, None, None, None, 50, 10_485_760)),
-        ("google", (None, 2_000, 10_000, None, 100, 26_214_400)),
+        ("google", (None, 2_000, 10_000, None, 100, 35_882_577)),
         ("google-relay", (None, 10_000, 10_000, None, None, None)),
         ("yandex", (None, None, None, None, None, 42_991_616)),
     ],

@@ -85,7 +85,7 @@ async def local_relay(
     *,
     client: Client = LOCAL,
     bounds: Bounds | None = None,
-    size: int = 25 * 1024 * 1024,
+    size: int = 36 * 1024 * 1024,
     handing: bool = True,
 ) -> AsyncIterator[LocalRelay]:
     """A relay that takes mail from this machine's programs; without `handing` only its folders are there."""

@@ -34,6 +34,8 @@ def test_the_null_reverse_path_is_fine() -> None:
         (lambda: Envelope.of("a@example.org", ["b@example.org\r\nDATA"]), "control character"),
         (lambda: Envelope("a@example.org", (Recipient("b@example.org"),), envid="x\ny"), "ENVID"),
         (lambda: Envelope("a@example.org", (Recipient("b@example.org"),), envid="x" * 101), "ENVID"),
+        (lambda: Envelope("a@example.org", (Recipient("b@example.org"),), envid="=" * 34), "ENVID"),
+        (lambda: Envelope("a@example.org", (Recipient("b@example.org"),), envid="ü"), "ENVID"),
         (lambda: Envelope("a@example.org", (Recipient("b@example.org"),), priority=10), "priority"),
         (lambda: Recipient("b@example.org", notify=("NEVER", "DELAY")), "NEVER"),
         (lambda: Recipient("b@example.org", orcpt="rfc822;x\r\n"), "ORCPT"),

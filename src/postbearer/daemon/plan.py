@@ -20,7 +20,7 @@ from postbearer.submission import Access, Admission, Network, is_local, is_passw
 from postbearer.wire import Extensions, Limits, Offer
 
 DEFAULT_LISTEN = "127.0.0.1:2525"
-DEFAULT_SIZE = 25 * 1024 * 1024
+DEFAULT_SIZE = 36 * 1024 * 1024
 _UNIQUE_LOCAL = ipaddress.IPv6Network("fc00::/7")  # RFC 4193
 _PRIORITIES = {"urgent": Priority.URGENT, "normal": Priority.NORMAL, "bulk": Priority.BULK}
 _OFFERED = ("PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN", "CHUNKING", "MT-PRIORITY")

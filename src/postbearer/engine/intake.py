@@ -46,7 +46,7 @@ class IntakeSettings:
 
     hostname: str
     postmaster: str = ""
-    size: int = 25 * 1024 * 1024
+    size: int = 36 * 1024 * 1024
     expire_after: float = 5 * 86_400.0
 
 

@@ -1,7 +1,7 @@
 """Messages built here, and messages given as `email.message.Message`, turned into bytes safe to send.
 
 What is built is 7-bit clean, so that every server takes it (RFC 5322, RFC 2045); only addresses that
-cannot be written in ASCII make a header UTF-8 (RFC 6532).
+cannot be written in ASCII make a header UTF-8 (RFC 6532). What is signed already stays as it is.
 """
 
 from __future__ import annotations
@@ -11,23 +11,30 @@ import mimetypes
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from email import policy
+from email import message_from_bytes, policy
 from email.errors import MessageError
 from email.generator import BytesGenerator
-from email.headerregistry import Address as HeaderAddress
 from email.message import EmailMessage, Message
 from email.utils import formatdate, make_msgid
 from io import BytesIO
 
-from postbearer.address import Address, refuse_controls
+from postbearer.address import Address, ascii_domain, refuse_controls
 from postbearer.envelope import Envelope
 from postbearer.errors import UsageError
-from postbearer.message.fields import check_field
+from postbearer.message.content import BytesContent, Content
+from postbearer.message.conversion import SIGNATURES, convert
+from postbearer.message.edited import edit
+from postbearer.message.encoded import ADDRESSES, mailbox_list
+from postbearer.message.fields import Field, Header, check_field
+from postbearer.message.folding import WISHED, fold
 from postbearer.message.mailboxes import Mailbox, parse_mailboxes
+from postbearer.message.recipients import HIDDEN, naming_recipients
 
 _FOLD = re.compile(r"\r?\n(?=[ \t]+[^ \t\r\n])")
 _CID = re.compile(r"[A-Za-z0-9._+-]+(@[A-Za-z0-9.-]+)?")  # RFC 2392 2
-_RECIPIENT_FIELDS = ("to", "cc", "bcc")
+_OPTIONS = ("from", "to", "cc", "bcc", "resent-bcc", "subject")  # given otherwise
+_ONCE = ("date", "sender", "reply-to", "message-id", "in-reply-to", "references")
+_MADE = ("mime-version", "content-type", "content-transfer-encoding", "content-disposition", "content-id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +66,7 @@ class Draft:
         check_field("Subject", self.subject)
         message["Subject"] = self.subject
         for name, value in self.headers:
-            check_field(name, value)
-            if name.lower() in ("from", "to", "cc", "bcc", "subject"):
-                raise UsageError(f"{name} has its own option; it cannot also be given as a header.")
+            _refuse_header(message, name, value)
             message[name] = value
         self._put_body(message)
         complete(message)
@@ -92,8 +97,31 @@ class Draft:
                 content, maintype=main, subtype=sub, filename=name, cid=f"<{cid}>", disposition="inline"
             )
         for name, content in self.attachments:
-            main, sub = _file_type(name)
-            message.add_attachment(content, maintype=main, subtype=sub, filename=name)
+            _attach(message, name, content)
+
+
+def _refuse_header(message: Message, name: str, value: str) -> None:
+    check_field(name, value)
+    lowered = name.lower()
+    if lowered in _OPTIONS:
+        raise UsageError(f"{name} has its own option; it cannot also be given as a header.")
+    if lowered in _MADE:
+        raise UsageError(f"{name} follows from what is sent; it cannot be given as a header.")
+    if lowered == "return-path":
+        raise UsageError(f"{name} is written by whoever receives the message (RFC 5321 4.4).")
+    if lowered in _ONCE and lowered in message:
+        raise UsageError(f"{name} stands in a message once (RFC 5322 3.6).", hint="Give it once.")
+
+
+def _attach(message: EmailMessage, name: str, content: bytes) -> None:
+    main, sub = _file_type(name)
+    if main == "message":
+        inner = message_from_bytes(content, policy=policy.SMTP)
+        if inner.keys() and sub == "rfc822":
+            message.add_attachment(inner, filename=name)
+            return
+        main, sub = "application", "octet-stream"
+    message.add_attachment(content, maintype=main, subtype=sub, filename=name)
 
 
 def _file_type(name: str) -> tuple[str, str]:
@@ -107,15 +135,7 @@ def _file_type(name: str) -> tuple[str, str]:
 def _put_mailboxes(message: EmailMessage, name: str, values: Iterable[str]) -> None:
     boxes = [box for value in values for box in parse_mailboxes(value)]
     if boxes:
-        message[name] = [_header_address(box) for box in boxes]
-
-
-def _header_address(box: Mailbox) -> HeaderAddress:
-    address = Address.parse(box.address)
-    display = box.display
-    if display.startswith('"') and display.endswith('"'):
-        display = re.sub(r"\\(.)", r"\1", display[1:-1])
-    return HeaderAddress(display, address.local, address.domain)
+        message[name] = mailbox_list(boxes, utf8=True)
 
 
 def complete(message: Message) -> None:
@@ -124,7 +144,7 @@ def complete(message: Message) -> None:
         message["Date"] = formatdate(localtime=True)
     if "Message-ID" not in message:
         author = parse_mailboxes(_unfold(str(message.get("From", ""))))
-        domain = Address.parse(author[0].address).domain if author else "localhost"
+        domain = ascii_domain(Address.parse(author[0].address).domain) if author else "localhost"
         message["Message-ID"] = make_msgid(domain=domain)
 
 
@@ -147,35 +167,106 @@ def to_bytes(message: Message) -> bytes:
 
 
 def _flat(message: Message) -> bytes:
+    signed = any(name in message for name in SIGNATURES)
     for part in message.walk():
+        signed = signed or part.get_content_type() == "multipart/signed"
         for name, value in part.raw_items():
             check_field(name, _unfold(str(value)))
-    if any(not box.address.isascii() for _, box in _mailboxes(message)):
-        chosen: policy.Policy = policy.SMTPUTF8
+    fields = [(name.lower(), _as_utf8(_unfold(str(value)))) for name, value in message.raw_items()]
+    boxes = {name: _readable(value) for name, value in fields if name in ADDRESSES}
+    utf8 = not all(box.address.rpartition("@")[0].isascii() for found in boxes.values() for box in found)
+    eight_bit = utf8 or signed
+    sent = _with_messages_parsed(_without_bcc(message))
+    try:
+        octets = _generated(sent, utf8=utf8, encode=not eight_bit)
+    except UnicodeEncodeError:  # text of a charset that nobody named
+        octets = _generated(sent, utf8=utf8, encode=False)
+    content: Content = BytesContent(octets)
+    if not signed:
+        written = dict(fields)
+        content = edit(content, lambda header: _addressed(header, written, boxes, utf8=utf8))
+    return b"".join(convert(content, eight_bit=eight_bit, utf8=utf8).blocks())
+
+
+def _generated(message: Message, *, utf8: bool, encode: bool) -> bytes:
+    """As `email` writes it; with `encode`, bodies in 7 bits."""
+    kind = "7bit" if encode else "8bit"
+    if isinstance(message.policy, policy.EmailPolicy):
+        chosen: policy.Policy = message.policy.clone(
+            linesep="\r\n", max_line_length=WISHED, cte_type=kind, utf8=utf8, refold_source="none"
+        )
     else:
-        chosen = message.policy.clone(linesep="\r\n", cte_type="7bit")
+        chosen = message.policy.clone(linesep="\r\n", cte_type=kind)
     out = BytesIO()
-    BytesGenerator(out, mangle_from_=False, policy=chosen).flatten(_without_bcc(message))
+    BytesGenerator(out, mangle_from_=False, policy=chosen).flatten(message)
     return out.getvalue()
 
 
+def _addressed(
+    header: Header, written: dict[str, str], boxes: dict[str, Sequence[Mailbox]], *, utf8: bool
+) -> Header:
+    """The header with each list of addresses as it was given, where `email` made another one of it.
+
+    Until 3.13.1 it loses the quotes of long names; it quotes a quoted local part once more, and writes
+    a domain as it came.
+    """
+    fields = []
+    for field in header.fields:
+        found = boxes.get(field.name)
+        if found and (" ".join(field.value.split()) != " ".join(written[field.name].split())):
+            line = f"{field.raw.partition(b':')[0].decode()}: {mailbox_list(found, utf8=utf8)}".encode()
+            field = Field(field.name, fold(line, addresses=True, most=WISHED) + b"\r\n")
+        fields.append(field)
+    return Header(tuple(fields))
+
+
+def _readable(value: str) -> Sequence[Mailbox]:
+    try:
+        return parse_mailboxes(value)
+    except UsageError:  # told where it matters: by `envelope_of`, and by the sender rule
+        return ()
+
+
+def _with_messages_parsed(message: Message) -> Message:
+    """With each attached message as one, and not as octets in base64, which RFC 2046 5.2.1 forbids."""
+    if not any(_is_encoded_message(part) for part in message.walk()):
+        return message
+    duplicate = copy.deepcopy(message)
+    for part in duplicate.walk():
+        if _is_encoded_message(part):
+            octets = part.get_payload(decode=True)
+            assert isinstance(octets, bytes)  # of what is no multipart
+            part.set_payload([message_from_bytes(octets, policy=policy.SMTP)])
+            del part["Content-Transfer-Encoding"]
+    return duplicate
+
+
+def _is_encoded_message(part: Message) -> bool:
+    return part.get_content_type() == "message/rfc822" and not part.is_multipart()
+
+
 def envelope_of(message: Message, reverse_path: str) -> Envelope:
-    """The envelope its To, Cc and Bcc fields name. Raises `UsageError` if they name nobody."""
-    return Envelope.of(reverse_path, [box.address for name, box in _mailboxes(message) if name != "from"])
+    """The envelope its To, Cc and Bcc fields name; if it was resent, the Resent-To, Resent-Cc, Resent-Bcc.
+
+    Raises `UsageError` if they name nobody.
+    """
+    fields = [(name.lower(), value) for name, value in message.raw_items()]
+    places = naming_recipients([name for name, _ in fields])
+    boxes = [box for place in places for box in _mailboxes(fields[place][1])]
+    return Envelope.of(reverse_path, [box.address for box in boxes])
 
 
 def author_of(message: Message) -> str:
-    """The address in From, or ``""`` when there is none."""
-    return next((box.address for name, box in _mailboxes(message) if name == "from"), "")
+    """The address in From, or ``""`` when there is none; that of who resent it, if somebody did."""
+    for name in ("resent-from", "from"):
+        for given, value in message.raw_items():
+            if given.lower() == name and (boxes := _mailboxes(value)):
+                return boxes[0].address
+    return ""
 
 
-def _mailboxes(message: Message) -> list[tuple[str, Mailbox]]:
-    return [
-        (name.lower(), box)
-        for name, value in message.raw_items()
-        if name.lower() in ("from", *_RECIPIENT_FIELDS)
-        for box in parse_mailboxes(_as_utf8(_unfold(str(value))))
-    ]
+def _mailboxes(value: object) -> Sequence[Mailbox]:
+    return parse_mailboxes(_as_utf8(_unfold(str(value))))
 
 
 def _as_utf8(text: str) -> str:
@@ -187,10 +278,11 @@ def _as_utf8(text: str) -> str:
 
 
 def _without_bcc(message: Message) -> Message:
-    if "Bcc" not in message:
+    if not any(name in message for name in HIDDEN):
         return message
     duplicate = copy.copy(message)
-    del duplicate["Bcc"]  # replaces its list of fields, so that the caller's message keeps Bcc
+    for name in HIDDEN:
+        del duplicate[name]  # replaces its list of fields, so that the caller's message keeps it
     return duplicate
 
 

@@ -21,7 +21,7 @@ from postbearer.message.fields import Field, Header
 from postbearer.message.folding import fold
 from postbearer.message.mime import Kind, Part, PartReader, Piece
 
-_SIGNATURES = ("dkim-signature", "arc-message-signature")
+SIGNATURES = ("dkim-signature", "arc-message-signature")
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")
 _NOT_BASE64 = bytes(set(range(256)) - set(f"{ascii_letters}{digits}+/=".encode()))
 _NOT_QUOTED = re.compile(rb"[^\t\x20-\x7e]")
@@ -159,7 +159,7 @@ class _Needs:
 
     def _header(self, piece: Piece) -> None:
         if piece.part.number == 0:
-            self._signed = any(name in piece.part.header for name in _SIGNATURES)
+            self._signed = any(name in piece.part.header for name in SIGNATURES)
         self._utf8 = codecs.getincrementaldecoder("utf-8")()
         if piece.part.fault and _defective(piece.data, self._way):
             self._allow(piece.part)
@@ -306,7 +306,7 @@ class _Quoted:
         return b"".join(written)
 
     def finish(self) -> bytes:
-        return self._held
+        return self._short(self._held)
 
     @staticmethod
     def _short(line: bytes) -> bytes:

@@ -24,6 +24,7 @@ ADDRESSES = frozenset(
 _LONGEST_WORD = 75  # RFC 2047 2
 _SECTION = 60  # octets of a parameter's value before it goes on in another section, RFC 2231 3
 _PARAMETER = re.compile(r"""(;\s*)([!#$%&+\-^_`{}|~.\w]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;"\s]+)""")
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _PAIR = re.compile(r"\\(.)")
 _TOKEN = re.compile(r"""[^\s"(),.:;<>@\[\\\]]*[^\x00-\x7f][^\s"(),.:;<>@\[\\\]]*""")
 _STRANGERS = 0x10FF00  # an octet of what is no UTF-8 is, meanwhile, a character from here on (private use)
@@ -106,8 +107,13 @@ def _mailbox(box: Mailbox) -> str:
         address = address.with_ascii_domain()
     display = box.display
     if not display.isascii():
-        display = encoded_text(_PAIR.sub(r"\1", display[1:-1]) if display[:1] == '"' else display)
+        quoted = '"' in display  # what is in quotes may hold what may not stand beside an encoded word
+        display = encoded(_QUOTED.sub(_unquoted, display)) if quoted else encoded_text(display)
     return str(Mailbox(display, str(address)))
+
+
+def _unquoted(found: re.Match[str]) -> str:
+    return _PAIR.sub(r"\1", found[1])
 
 
 def _parameter(found: re.Match[str]) -> str:

@@ -14,7 +14,7 @@ class Limits:
     max_line: int = 2048  # a command with its CRLF; RFC 5321 4.5.3.1.4 asks for 512
     max_auth_line: int = 49_152  # an AUTH command or response with its CRLF: tokens are long (RFC 4954 4)
     max_auth_blob: int = 32_768  # the same, decoded
-    max_size: int = 25 * 1024 * 1024  # content of one message; 0: unlimited
+    max_size: int = 36 * 1024 * 1024  # content of one message; 0: unlimited
     max_text_line: int = 0  # one line of content without its CRLF (RFC 5321 allows 998); 0: unlimited
     max_recipients: int = 1000  # RFC 5321 4.5.3.1.8 asks for 100
     max_messages: int = 0  # transactions of one connection; 0: unlimited
