@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 from typing import Any
 
@@ -82,6 +84,21 @@ async def test_a_client_that_leaves_is_no_news() -> None:
         async with await relay.client() as client:
             await client.say("QUIT")
             await client.all_replies()
+    assert said(ears, TurnedAway) == []
+
+
+async def test_that_the_relay_stops_is_no_fault_of_its_clients() -> None:
+    ears = Ears()
+    async with running(observer=ears) as relay, contextlib.AsyncExitStack() as stack:
+        idle, done, busy = [await stack.enter_async_context(await relay.client()) for _ in range(3)]
+        assert (await done.deliver()).startswith("250")
+        await busy.addressed()
+        stopping = asyncio.create_task(relay.listener.stop(10.0))
+        for client in (idle, done):
+            assert (await client.all_replies()) == ["421 4.3.2 The relay is shutting down"]
+        await busy.say("RSET")
+        await busy.all_replies()
+        await stopping
     assert said(ears, TurnedAway) == []
 
 

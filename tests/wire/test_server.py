@@ -154,7 +154,7 @@ def test_the_driver_can_turn_a_client_away_at_any_time() -> None:
     session = addressed()
     session.server.close(compose(421, "Too slow", enhanced="4.4.2"))
     assert session.say("DATA") == ["421 4.4.2 Too slow"]
-    assert session.events[-1] == Closed("421 4.4.2 Too slow")
+    assert session.events[-1] == Closed("421 4.4.2 Too slow", fault=True)
     assert session.closed
 
 

@@ -186,7 +186,7 @@ def test_s7_behind_an_unreadable_bdat_nothing_is_a_command(control: bytes) -> No
 def test_s8_a_bare_lf_ends_the_session(data: bytes) -> None:
     session = Session()
     assert session.say(data)[-1].startswith("500 5.5.2 Lines end with CR LF")
-    assert session.events == [Closed("a command ended in a bare LF")]
+    assert session.events == [Closed("a command ended in a bare LF", fault=True)]
     assert session.closed
 
 

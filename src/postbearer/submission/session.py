@@ -120,7 +120,7 @@ class SmtpSession:
         except TimeoutError:
             self._core.close(TOO_SLOW, "too slow")
         except Exception:
-            self._core.close(FAILED, "a defect")
+            self._core.close(FAILED, "a defect", fault=False)
             raise
         finally:
             await self._forget()
@@ -130,7 +130,7 @@ class SmtpSession:
         """Shut down: as soon as no message is under way, the client is told 421."""
         self._stopping = True
         if self._link.waiting and self._transaction is None:
-            self._core.close(SHUTDOWN, "shutdown")
+            self._core.close(SHUTDOWN, "shutdown", fault=False)
             self._link.close(self._core.data_to_send())
 
     async def _converse(self) -> None:
@@ -173,7 +173,7 @@ class SmtpSession:
             await self._answer(event)
         if self._transaction is None:
             if self._stopping:
-                self._core.close(SHUTDOWN, "shutdown")
+                self._core.close(SHUTDOWN, "shutdown", fault=False)
         elif 0 < self._transaction.start < self._link.received:
             self._link.hurry()  # content that comes in pieces
 

@@ -134,20 +134,12 @@ class Help: ...
 class Quit: ...
 
 
-LEFT = "the client closed the connection"
-SENT_AWAY = "turned away with 421"
-
-
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """The peer closed, or must be closed because it broke the protocol."""
+    """The peer closed, or is to be closed. `fault`: it broke the protocol, or did not stop making errors."""
 
     reason: str = ""
-
-    @property
-    def fault(self) -> bool:
-        """Whether the peer broke the protocol, or did not stop making errors."""
-        return self.reason not in ("", LEFT, SENT_AWAY)
+    fault: bool = False
 
 
 Command = (

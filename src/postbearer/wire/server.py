@@ -37,8 +37,6 @@ from postbearer.wire.answers import Refused
 from postbearer.wire.buffer import BareLineFeed, LineBuffer, LineTooLong
 from postbearer.wire.content import LineCheck
 from postbearer.wire.events import (
-    LEFT,
-    SENT_AWAY,
     Auth,
     AuthResponse,
     Bdat,
@@ -83,7 +81,7 @@ class Server:
         self._output = bytearray()
         self._eof = False
         self._ended = False  # the last event was handed out
-        self._reason = ""
+        self._closed = Closed()
         self._chunk = Bdat(0, False)
         self._left = 0  # octets of the chunk still to come
         self._chunk_refusal: Reply | None = None
@@ -149,7 +147,7 @@ class Server:
         while self.owed is None and not self._ended:
             if self.closing:
                 self._ended = True
-                return Closed(self._reason)
+                return self._closed
             if self._mode is Mode.COMMAND and not self._input and not self._eof:
                 return None  # what `_read` would find out, too
             try:
@@ -157,7 +155,7 @@ class Server:
             except _Starved:
                 if not self._eof:
                     return None
-                self._close(LEFT)
+                self._close("the client closed the connection", fault=False)
             except BareLineFeed:
                 self.close(answers.BARE_LF, "a command ended in a bare LF")
             else:
@@ -171,11 +169,11 @@ class Server:
         self._output.clear()
         return data
 
-    def close(self, reply: Reply | None = None, reason: str = "") -> None:
-        """Turn the client away, at any time: with a 421 for a timeout or a shutdown, or without a word."""
+    def close(self, reply: Reply | None = None, reason: str = "", *, fault: bool = True) -> None:
+        """Turn the client away, at any time, with or without a word. `fault`: it gave cause."""
         if reply is not None and not self.closing:
             self._queue(reply)
-        self._close(reason or str(reply or ""))
+        self._close(reason or str(reply or ""), fault=fault)
 
     def tls_started(self) -> None:
         """TLS is up, after a 220 to STARTTLS: all that was said before is forgotten (RFC 3207 4.2)."""
@@ -208,7 +206,7 @@ class Server:
         if (handle is None or handle(self, event, reply)) and self._still(taken):
             self._queue(reply, utf8=utf8)
         if reply.closing:
-            self._close(SENT_AWAY)
+            self._close("turned away with 421", fault=False)
 
     # Reading.
 
@@ -281,7 +279,7 @@ class Server:
                 self._idle(answers.OK)
             case Quit():
                 self._queue(answers.BYE)
-                self._close("the client said QUIT")
+                self._close("the client said QUIT", fault=False)
                 self._ended = True
             case _:
                 self.owed = command
@@ -427,8 +425,9 @@ class Server:
             self.close(answers.TOO_MANY_LOGINS)
         return bearable
 
-    def _close(self, reason: str) -> None:
-        self._reason = self._reason or reason
+    def _close(self, reason: str, *, fault: bool = True) -> None:
+        if not self.closing:
+            self._closed = Closed(reason, fault)
         self.closing = True
         self.owed = None
         self._input.clear()
