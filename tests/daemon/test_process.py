@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
 from typing import cast
 
 from postbearer.assembly import Assembly
@@ -36,3 +40,14 @@ async def test_a_defect_in_reading_the_configuration_does_not_end_the_relay() ->
     (text,) = log.said
     assert "the old one stays: a defect (ValueError)" in text
     assert "canary" not in text
+
+
+def test_why_the_relay_does_not_start_is_json_where_the_log_is(tmp_path: Path) -> None:
+    config = tmp_path / "postbearer.toml"
+    config.write_text("[accounts.a]\nprovider = 'nobody'\n[relay]\nlisten = 5\n")
+    config.chmod(0o600)
+    command = [sys.executable, "-m", "postbearer", "serve", "--log", "json", "--config", str(config)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    (told,) = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert (told["level"], told["error"]["exit"]) == ("error", ran.returncode) == ("error", 78)
+    assert "relay.listen" in json.dumps(told)

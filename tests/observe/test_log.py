@@ -9,6 +9,8 @@ import json
 import logging
 import re
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from postbearer.observer import (
     Accepted,
     AccountPaused,
     Connected,
+    Defect,
     DeliveryEnded,
     Event,
     Fate,
@@ -204,3 +207,101 @@ def test_an_event_is_an_object_with_its_parts_and_what_has_words_of_its_own_says
     assert refused["reply"] == "535 5.7.3 No"
     failed = json.loads(logged(ServerFailed("alerts", "mail", ValueError("no")), as_json=True))
     assert failed["error"] == "no"
+
+
+def test_the_time_has_its_zone() -> None:
+    line = logged(Warned("", "look"))
+    assert re.match(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d[+-]\d\d:\d\d warning: look$", line)
+
+
+HUGE = DeliveryEnded(
+    "alerts",
+    id="1m82k",
+    attempt=1,
+    fates=tuple(
+        Fate(recipient=f"r{number}@example.org", status="failed", reply="550 " + "x" * 20_000)
+        for number in range(1000)
+    ),
+)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+@pytest.mark.parametrize(
+    "event",
+    [
+        HUGE,
+        Warned("alerts", "y" * 1_000_000),
+        Warned("alerts", "\u202e\x00" * 1_000_000),
+        Defect("", what="session", error="z" * 10_000_000, traceback="t" * 10_000_000),
+        ServerFailed("alerts", "mail", ValueError("v" * 10_000_000)),
+    ],
+    ids=["replies", "text", "controls", "defect", "error"],
+)
+def test_no_line_is_longer_than_some_kilobytes(event: Event, as_json: bool) -> None:
+    lines = logged(event, as_json=as_json).splitlines()
+    assert max(map(len, lines)) < 30_000
+    if as_json:
+        assert all(json.loads(line)["event"] for line in lines)
+
+
+def test_of_many_recipients_each_is_told() -> None:
+    fates = tuple(Fate(recipient=f"r{n}@example.org", status="failed", reply="550 No") for n in range(995))
+    event = dataclasses.replace(HUGE, fates=fates)
+    told = [json.loads(line) for line in logged(event, as_json=True).splitlines()]
+    assert [fate["recipient"] for line in told for fate in line["fates"]] == [
+        fate.recipient for fate in fates
+    ]
+    text = logged(event)
+    assert all(f"{fate.recipient} failed (550 No)" in text for fate in fates)
+
+
+def test_what_cannot_be_written_as_utf_8_is_told_all_the_same() -> None:
+    told = json.loads(logged(Warned("alerts", "half a pair \ud800"), as_json=True))
+    assert told["text"] == "half a pair \\ud800"
+
+
+class Unreadable(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_an_event_that_cannot_be_put_into_words_is_told_as_that(as_json: bool) -> None:
+    out = io.StringIO()
+    set_up(out, as_json=as_json, verbose=False)
+    record = logging.LogRecord("postbearer", logging.ERROR, "", 0, "%s", (Unreadable(),), None)
+    logging.getLogger("postbearer").handle(record)
+    (line,) = out.getvalue().splitlines()
+    assert "could not be written: RuntimeError('no words')" in line
+    assert not as_json or json.loads(line)["level"] == "error"
+
+
+ANYTHING = """
+import gc, logging, sys, threading, warnings
+from postbearer.observe import capture_everything, set_up
+set_up(sys.stderr, as_json=True, verbose=False)
+capture_everything()
+warnings.warn("of Python")
+logging.getLogger("another.package").warning("of another package")
+logging.getLogger("asyncio").error("of asyncio", exc_info=ValueError("x"))
+thread = threading.Thread(target=lambda: 1 / 0)
+thread.start(); thread.join()
+class Dying:
+    def __del__(self):
+        raise OSError("while dying")
+Dying(); gc.collect()
+raise KeyError("nobody caught this")
+"""
+
+
+def test_whatever_is_said_in_the_process_is_a_line_of_json() -> None:
+    ran = subprocess.run([sys.executable, "-c", ANYTHING], capture_output=True, text=True, timeout=60)
+    told = [json.loads(line) for line in ran.stderr.splitlines()]
+    assert [next(word for word in WORDS if word in each["text"]) for each in told] == list(WORDS)
+    assert "ZeroDivisionError" in told[3]["traceback"]
+
+
+WORDS = (
+    *("of Python", "of another package", "of asyncio", "ZeroDivisionError"),
+    *("while dying", "nobody caught this"),
+)

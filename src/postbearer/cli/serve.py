@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 
 import click
 
+from postbearer.cli.exits import Exit, exit_code
 from postbearer.cli.extras import need_relay
 from postbearer.cli.options import Common, common_options, pass_common
+from postbearer.cli.output import describe
+
+
+def log_end(error: Exception) -> int:
+    """Say in the log why the relay ended, or did not begin; the exit code."""
+    code = exit_code(error)
+    told = describe(error)
+    text = f"the relay cannot run: {told['message']}"
+    unforeseen = error if code is Exit.BUG else None
+    logging.getLogger("postbearer").error(text, exc_info=unforeseen, extra={"told": told})
+    return code
 
 
 @click.command("serve")
@@ -17,7 +30,7 @@ from postbearer.cli.options import Common, common_options, pass_common
 )
 @common_options
 @pass_common
-def command(common: Common, style: str) -> None:
+def command(common: Common, style: str) -> int:
     """Run the relay: take mail by plain SMTP, keep it safe, and send it on with OAuth.
 
     Point old software at the address it listens on (127.0.0.1:2525 unless the configuration says
@@ -30,9 +43,16 @@ def command(common: Common, style: str) -> None:
     need_relay()
     from postbearer.assembly import Assembly
     from postbearer.daemon import run
-    from postbearer.observe import set_up
+    from postbearer.observe import capture_everything, set_up
 
     style = "json" if common.as_json else style
     journal = bool(os.environ.get("JOURNAL_STREAM")) and style == "text"
     set_up(sys.stderr, as_json=style == "json", verbose=common.verbose, journal=journal)
-    run(lambda: Assembly.load(common.config))
+    capture_everything()
+    try:
+        run(lambda: Assembly.load(common.config))
+    except Exception as error:  # any: who reads the log as JSON reads why it ended so, too
+        if style == "text":
+            raise
+        return log_end(error)
+    return Exit.OK

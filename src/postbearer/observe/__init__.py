@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
+    from postbearer.observe.capture import capture_everything as capture_everything
     from postbearer.observe.channels import Channel as Channel
     from postbearer.observe.channels import Program as Program
     from postbearer.observe.channels import Webhook as Webhook
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from postbearer.observe.words import sentence as sentence
 
 _EXPORTS = {
+    "capture": ["capture_everything"],
     "channels": ["Channel", "Program", "Webhook", "signature"],
     "letters": ["Letters"],
     "log": ["JsonFormatter", "Log", "TextFormatter", "set_up"],

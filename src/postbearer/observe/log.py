@@ -1,6 +1,7 @@
 """The log: events through the standard `logging`, as text for people or JSON for machines.
 
-Every line about a message carries its id, from the moment it was accepted to the provider's own id.
+Every line about a message carries its id, from the moment it was accepted to the provider's own id. What
+others said is escaped, and no line is longer than a few KB.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from postbearer.observer import (
     Backlog,
     Connected,
     Defect,
+    DeliveryEnded,
     Event,
     Expiring,
     LoginFailed,
@@ -55,6 +57,11 @@ _LEVELS: Mapping[type[Event], int] = {
 }
 
 
+LONGEST = 8192  # characters of a line of text; a line of JSON is cut where it is longer than twice that
+LONGEST_FIELD = 500  # characters of a field where that is so …
+LONGEST_LIST = 20  # … and entries of a list
+MOST_FATES = 10  # recipients in one line; the others have lines of their own
+
 _encode = msgspec.json.Encoder().encode
 
 
@@ -67,14 +74,23 @@ class Log:
     def notice(self, event: Event) -> None:
         level = _LEVELS.get(type(event), logging.INFO)
         if self._logger.isEnabledFor(level):
-            # `Logger.log` would walk the stack to find its caller, for each message twice.
-            record = logging.LogRecord(NAME, level, "", 0, sentence(event), None, None)
-            record.event = event
-            self._logger.handle(record)
+            for each in _lines(event):
+                # `Logger.log` would walk the stack to find its caller, for each message twice.
+                record = logging.LogRecord(NAME, level, "", 0, sentence(each), None, None)
+                record.event = each
+                self._logger.handle(record)
+
+
+def _lines(event: Event) -> Sequence[Event]:
+    """The same in as many events as it gets lines."""
+    if not isinstance(event, DeliveryEnded) or len(event.fates) <= MOST_FATES:
+        return (event,)
+    starts = range(0, len(event.fates), MOST_FATES)
+    return [dataclasses.replace(event, fates=event.fates[start : start + MOST_FATES]) for start in starts]
 
 
 class TextFormatter(logging.Formatter):
-    """One line for a person: time, severity where it matters, account, what happened.
+    """One line for a person: local time with its zone, severity where it matters, account, what happened.
 
     Under systemd the journal knows the time; then the line begins with the priority it reads
     (sd-daemon(3)) in place of the time.
@@ -87,9 +103,8 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         event: Event | None = getattr(record, "event", None)
         account = f"{event.account}: " if event is not None and event.account else ""
-        text = account + _one_line(record.getMessage())
-        if record.exc_info:
-            text += "\n" + self.formatException(record.exc_info)
+        text = account + record.getMessage()
+        text = _short(_one_line(text[:LONGEST]), LONGEST, len(text))
         if self._journal:
             return f"<{_syslog(record.levelno)}>{text}"
         severity = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
@@ -110,10 +125,20 @@ class JsonFormatter(logging.Formatter):
             fields["event"] = type(event).__name__
             for name in event.__dataclass_fields__:
                 fields[name] = _plain(getattr(event, name))
+        else:
+            fields["logger"] = record.name
         fields["text"] = record.getMessage()
         if record.exc_info:
             fields["traceback"] = self.formatException(record.exc_info)
-        return _encode(fields).decode()
+        if (told := getattr(record, "told", None)) is not None:
+            fields["error"] = told
+        try:
+            line = _encode(fields).decode()
+        except UnicodeEncodeError:  # half of a pair, which JSON knows and UTF-8 does not
+            line = _encode(_cut(fields, LONGEST)).decode()
+        if len(line) > 2 * LONGEST:
+            line = _encode(_cut(msgspec.to_builtins(fields), LONGEST_FIELD)).decode()
+        return line
 
 
 class RoundHandler(logging.StreamHandler[TextIO]):
@@ -126,19 +151,23 @@ class RoundHandler(logging.StreamHandler[TextIO]):
         self._loop: asyncio.AbstractEventLoop | None = None  # that has the end of its round in mind
 
     def emit(self, record: logging.LogRecord) -> None:
+        self._lines.append(self._line(record))
+        self._last = record
         try:
-            self._lines.append(self.format(record))
-            self._last = record
-            try:
-                loop = asyncio.get_running_loop()
-            except RuntimeError:
-                self.flush()
-            else:
-                if loop is not self._loop:
-                    self._loop = loop
-                    loop.call_soon(self.flush)
-        except Exception:  # of formatting, which can be any: `logging` tells it (`Handler.handleError`)
-            self.handleError(record)
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            self.flush()
+        else:
+            if loop is not self._loop:
+                self._loop = loop
+                loop.call_soon(self.flush)
+
+    def _line(self, record: logging.LogRecord) -> str:
+        try:
+            return self.format(record)
+        except Exception as error:  # of formatting, which can be any: it is told in the form of all others
+            text = f"a line of the log could not be written: {error!r}"
+            return self.format(logging.LogRecord(NAME, logging.ERROR, "", 0, text, None, None))
 
     def flush(self) -> None:
         """Write what was said."""
@@ -174,7 +203,7 @@ def set_up(stream: TextIO, *, as_json: bool, verbose: bool, journal: bool = Fals
 # Most lines come in the second of the one before.
 @lru_cache(maxsize=1)
 def _local(second: int) -> str:
-    return f"{datetime.fromtimestamp(second, UTC).astimezone():%Y-%m-%d %H:%M:%S}"
+    return datetime.fromtimestamp(second, UTC).astimezone().isoformat(" ")
 
 
 @lru_cache(maxsize=1)
@@ -216,6 +245,25 @@ def _plain(value: Any) -> Any:
 
 def _syslog(level: int) -> int:
     return {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4}.get(level, 3)
+
+
+def _cut(value: Any, most: int) -> Any:
+    """Without what makes it too long, at any depth, and of text nothing that UTF-8 cannot say."""
+    match value:
+        case str():
+            return _short(value.encode(errors="backslashreplace").decode()[:most], most, len(value))
+        case list():
+            more = [f"… and {len(value) - LONGEST_LIST} more"] if len(value) > LONGEST_LIST else []
+            return [_cut(each, most) for each in value[:LONGEST_LIST]] + more
+        case dict():
+            return {key: _cut(each, most) for key, each in value.items()}
+        case _:
+            return value
+
+
+def _short(text: str, most: int, length: int) -> str:
+    """`text` as far as `most`, and how much is missing of its `length`."""
+    return text[:most] + (f" … ({length - most} more characters)" if length > most else "")
 
 
 def _one_line(text: str) -> str:
