@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, time
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -132,12 +132,12 @@ class Assembly:
         """What vouches for a job of GitHub, for the audience that Microsoft expects."""
         return f"github-actions:{_AUDIENCE}" if "ACTIONS_ID_TOKEN_REQUEST_URL" in self._environ else None
 
-    @property
+    @cached_property
     def folder(self) -> Path:
         """Where relative paths of the configuration start."""
         return Path(self.configuration.path).absolute().parent
 
-    @property
+    @cached_property
     def _shortcut(self) -> str:
         return shortcut(self.configuration.text.encode(), self._environ, __version__)
 

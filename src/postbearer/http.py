@@ -14,6 +14,7 @@ import logging
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, urlencode, urlsplit
 
@@ -88,6 +89,7 @@ class HttpResponse:
         return location.partition("?")[0][:200] if 300 <= self.status < 400 else ""
 
 
+@lru_cache(maxsize=256)  # thousands of accounts have a few endpoints
 def check_url(url: str, *, link_local: bool = False) -> SplitResult:
     """The parsed `url`, if secrets may go there; raises `UsageError` otherwise.
 

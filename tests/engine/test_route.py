@@ -107,3 +107,62 @@ def test_ids_sort_by_age(now: float, later: float) -> None:
     assert len(first) == 16
     assert first.isalnum()
     assert first < second
+
+
+PATTERNS = st.sampled_from(
+    [
+        "",
+        "*",
+        "<>",
+        "example.org",
+        "EXAMPLE.net",
+        "@example.org",
+        "*@example.net",
+        "a@example.org",
+        "A@*",
+        "*.org",
+        "a*",
+    ]
+)
+ADDRESSES = st.sampled_from(
+    ["", "a@example.org", "A@Example.ORG", "b@example.net", '"a"@example.org', "a", "x@sub.example.org"]
+)
+
+
+@given(
+    st.lists(st.tuples(PATTERNS, PATTERNS, st.sampled_from(["", "app", "web", "a*"])), max_size=12),
+    ADDRESSES,
+    ADDRESSES,
+)
+def test_routes_are_found_by_what_they_name_as_one_after_the_other(
+    rules: list[tuple[str, str, str]], sender: str, recipient: str
+) -> None:
+    made = [
+        RouteRule(from_=from_, to=to, client=client, route=Route(account=str(number)))
+        for number, (from_, to, client) in enumerate(rules)
+    ]
+    first = next(
+        (rule.route for rule in made if rule.holds(APP, sender, recipient, None)), Route(account="-")
+    )
+    assert Router(made, "-").choose(APP, sender, recipient) == first
+
+
+def test_a_route_is_found_without_trying_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+    holds = RouteRule.holds
+
+    def counting(rule: RouteRule, *given: object) -> bool:
+        tried.append(rule.route.account)
+        return holds(rule, *given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(RouteRule, "holds", counting)
+    rules = [
+        RouteRule(**{key: value.format(number)}, route=Route(account=f"{key}{number}"))  # type: ignore[arg-type]
+        for number in range(1000)
+        for key, value in (("from_", "a{}@example.org"), ("to", "d{}.example.net"), ("client", "c{}"))
+    ]
+    router = Router(rules, "-")
+    assert router.choose(Client(name="c7"), "a5@example.org", "x@d6.example.net").account == "from_5"
+    assert router.choose(APP, "z@example.org", "x@d6.example.net").account == "to6"
+    assert router.choose(APP, "z@example.org", "x@example.net").account == "-"
+    assert tried == ["from_5", "to6"]

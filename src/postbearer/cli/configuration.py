@@ -163,8 +163,9 @@ def _validate_relay(common: Common, configuration: Configuration) -> None:
         return
     from postbearer.assembly import Assembly
     from postbearer.daemon import Plan
+    from postbearer.keeping import StateFolder
 
-    Plan.of(Assembly.load(common.config))
+    Plan.of(Assembly(configuration, StateFolder(), os.environ))
 
 
 @command.command("schema")

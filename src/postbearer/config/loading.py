@@ -188,9 +188,9 @@ def _whole(data: Mapping[str, Any], clean: Mapping[str, Any], providers: Provide
 
 def _with_meant(account: Mapping[str, Any]) -> dict[str, Any]:
     """The account with misspelt keys under the names that were meant: one slip is reported once."""
-    info = types.type_info(AccountSettings)
-    assert isinstance(info, types.StructType)
-    known = [each.encode_name for each in info.fields]
+    known = AccountSettings.__struct_encode_fields__
+    if all(key in known for key in account):
+        return dict(account)
     meant = {f"Did you mean {name}?": name for name in known}
     return {
         key if key in known else meant.get(did_you_mean(key, known), key): account[key] for key in account

@@ -32,6 +32,7 @@ class Providers:
     def __init__(self, path: str = "") -> None:
         self._folder = os.path.join(os.path.dirname(os.path.abspath(path)), FOLDER) if path else ""
         self._read: dict[str, Preset] = {}
+        self._own: dict[str, str] = {}  # there are thousands of accounts, and a few providers
 
     @classmethod
     def found(cls, named: str | None, environ: Mapping[str, str]) -> Providers:
@@ -50,10 +51,11 @@ class Providers:
 
     def own(self, name: str) -> str:
         """The file that describes `name`, if it is one of one's own; else empty."""
-        if not self._folder or os.path.basename(name) != name:
-            return ""
-        path = os.path.join(self._folder, name + _SUFFIX)
-        return path if os.path.lexists(path) else ""
+        if name not in self._own:
+            path = os.path.join(self._folder, name + _SUFFIX)
+            there = self._folder and os.path.basename(name) == name and os.path.lexists(path)
+            self._own[name] = path if there else ""
+        return self._own[name]
 
     def preset(self, name: str, cloud: str = "") -> Preset:
         """The provider `name` in `cloud`, by default its first. Raises `ConfigError` with the place."""

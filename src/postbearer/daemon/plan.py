@@ -6,6 +6,7 @@ import ipaddress
 import socket
 import ssl
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -265,8 +266,8 @@ def _check_sender(client: str, pattern: str) -> None:
 
 def _check_names(admissions: Sequence[Admission]) -> None:
     """Names stand for clients in logs and limits."""
-    names = [admission.client.name for admission in admissions]
-    if twice := next((name for name in names if names.count(name) > 1), None):
+    names = Counter(admission.client.name for admission in admissions)
+    if twice := next((name for name, count in names.items() if count > 1), None):
         raise ConfigError(
             f"There are two clients with the name {twice}.",
             key="relay.clients.name",

@@ -46,9 +46,10 @@ async def _main(load: Callable[[], Assembly]) -> None:
     runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(partial(_unforeseen, log))
+    gc.set_threshold(20_000, 20, 20)
     relay = Relay(load(), observer=log, runtime=Path(runtime) if runtime else None)
     await relay.start()
-    _collect_seldom()
+    _freeze()
     wishes: asyncio.Queue[signal.Signals] = asyncio.Queue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, wishes.put_nowait, number)
@@ -74,11 +75,10 @@ def _unforeseen(log: Log, loop: asyncio.AbstractEventLoop, context: dict[str, An
     log.notice(defect(error if isinstance(error, BaseException) else RuntimeError(said), said))
 
 
-def _collect_seldom() -> None:
+def _freeze() -> None:
     """What the start made stays; and hundreds of objects come and go with each message, none in a cycle."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
 
 
 async def _reload(relay: Relay, load: Callable[[], Assembly], log: Log) -> None:

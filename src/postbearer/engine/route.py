@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from heapq import merge
 
 from postbearer.address import canonical
 from postbearer.engine.clients import Client
@@ -46,12 +49,27 @@ class RouteRule:
         )
 
 
+Key = tuple[str, str]  # what of a message, and what it is; a domain begins with @
+
+
 @dataclass(frozen=True, slots=True)
 class Router:
-    """Routes in their order. The first that holds decides; what it leaves open, client and default say."""
+    """Routes in their order. The first that holds decides; what it leaves open, client and default say.
+
+    Those that name an address, a domain or a client are found by it, however many there are.
+    """
 
     routes: Sequence[RouteRule] = ()
     default_account: str = ""
+    _index: Mapping[Key | None, Sequence[int]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        named = [list(_keys(rule)) for rule in self.routes]
+        often = Counter(key for keys in named for key in keys)
+        index: dict[Key | None, list[int]] = defaultdict(list)
+        for number, keys in enumerate(named):
+            index[min(keys, key=lambda key: often[key], default=None)].append(number)
+        object.__setattr__(self, "_index", dict(index))
 
     def choose(
         self, client: Client, reverse_path: str, recipient: str, header: Header | None = None
@@ -60,11 +78,24 @@ class Router:
 
         `account` is empty when nothing says where mail goes.
         """
-        rules = (rule.route for rule in self.routes if rule.holds(client, reverse_path, recipient, header))
-        found = next(rules, _SILENT) if self.routes else _SILENT
+        found = _SILENT
+        for number in self._candidates(client, reverse_path, recipient):
+            if self.routes[number].holds(client, reverse_path, recipient, header):
+                found = self.routes[number].route
+                break
         if found.account:
             return found
         return _completed(found, client.account or self.default_account)
+
+    def _candidates(self, client: Client, reverse_path: str, recipient: str) -> Iterable[int]:
+        """The numbers of the routes that may hold, in their order."""
+        if not self.routes:
+            return ()
+        keys: list[Key | None] = [None, ("client", client.name)]
+        for what, address in (("from", reverse_path), ("to", recipient)):
+            text = _text(address)
+            keys += [(what, text), (what, f"@{text.rpartition('@')[2]}")]
+        return merge(*(self._index[key] for key in keys if key in self._index))
 
 
 _SILENT = Route()
@@ -89,16 +120,39 @@ def lane_for(route: Route, client: Client, mt_priority: int | None) -> Priority:
     return client.priority
 
 
+def _keys(rule: RouteRule) -> Iterator[Key]:
+    """What a message must be for the rule to hold, as far as the rule names it without ``*`` and ``?``."""
+    if rule.client and not _WILD.search(rule.client):
+        yield "client", rule.client
+    for what, pattern in (("from", rule.from_), ("to", rule.to)):
+        name = pattern.casefold()
+        if name.startswith("*@"):
+            name = name[1:]
+        elif "@" not in name and name != "<>":
+            name = f"@{name}"
+        if pattern and not _WILD.search(name):
+            yield what, name
+
+
+_WILD = re.compile(r"[*?\[]")
+
+
+@lru_cache(maxsize=1024)  # one message is compared with several routes
+def _text(address: str) -> str:
+    if not address:
+        return "<>"
+    try:
+        return canonical(address)
+    except UsageError:
+        return address.casefold()
+
+
 def _address_matches(address: str, pattern: str) -> bool:
     if pattern == "*":
         return True
     if not address:
         return pattern == "<>"
-    try:
-        text = canonical(address)
-    except UsageError:
-        text = address.casefold()
-    pattern = pattern.casefold()
+    text, pattern = _text(address), pattern.casefold()
     if "@" not in pattern:
         text = text.rpartition("@")[2]
     elif pattern.startswith("@"):

@@ -91,7 +91,8 @@ class StateFolder:
         """Make the folder and its own if need be. Raises `ConfigError` or `StoreError`."""
         for path in (self.path, self.tokens):
             try:
-                os.makedirs(path, mode=0o700, exist_ok=True)
+                if not os.path.isdir(path):  # asked for each of thousands of accounts
+                    os.makedirs(path, mode=0o700, exist_ok=True)
             except OSError as error:
                 raise trouble(error, path, "made") from error
             self._check(path)

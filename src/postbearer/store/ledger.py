@@ -7,7 +7,7 @@ provider's own count decides, which it does anyhow.
 from __future__ import annotations
 
 import io
-import random
+import secrets
 import struct
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
@@ -59,7 +59,7 @@ class Ledger(Protocol):
 
 def claimant() -> int:
     """A number for who asks, that nobody else has."""
-    return random.SystemRandom().getrandbits(63) | 1
+    return secrets.randbits(63) | 1
 
 
 class MemoryLedger:
@@ -112,7 +112,8 @@ class FileLedger:
         self._clock = clock
         self._formerly = tuple(formerly)
         try:
-            path.parent.mkdir(mode=0o700, exist_ok=True)
+            if not path.parent.is_dir():
+                path.parent.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise trouble(error, str(path.parent), "made") from error
         self._lock = FileLock(f"{path}.lock", clock=clock)
@@ -136,6 +137,8 @@ class FileLedger:
         await self._with(lambda rows, now: rows.remove(charge))
 
     async def look(self, read: Callable[[Past, float], T]) -> T:
+        if not self._path.exists() and not any(old.exists() for old in self._formerly):
+            return read(Charges(), self._clock.now())  # nothing was sent yet
         return await self._with(read)
 
     async def _with(self, work: Callable[[_Rows, float], T]) -> T:

@@ -7,6 +7,7 @@ by ``[[relay.clients]]``, by network, by login, or by both.
 from __future__ import annotations
 
 import ipaddress
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -38,7 +39,14 @@ class Access:
 
     def __init__(self, admissions: Sequence[Admission] = ()) -> None:
         self._admissions = tuple(admissions)
-        for admission in self._admissions:
+        # Found by name and by network, however many there are: a network is its version, length and number.
+        self._logins: dict[str, list[Admission]] = defaultdict(list)
+        self._networks: dict[tuple[int, int], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
+        for number, admission in enumerate(self._admissions):
+            self._logins[admission.username].append(admission)
+            for each in admission.networks:
+                found = self._networks[each.version, each.prefixlen]
+                found[int(each.network_address) >> each.max_prefixlen - each.prefixlen].append(number)
             if not admission.networks and not admission.username:
                 raise ConfigError(
                     f"The client {admission.client.name} could be anybody.",
@@ -62,20 +70,31 @@ class Access:
         A table that names the network goes before the rule that this machine is trusted. On a legacy
         listener only legacy clients are known.
         """
-        for admission in self._admissions:
-            named = admission.networks and not admission.username
-            if named and admission.client.legacy is legacy and _within(address, admission.networks):
+        admissions = [self._admissions[number] for number in self._covering(address)]
+        for admission in admissions:
+            if not admission.username and admission.client.legacy is legacy:
                 return admission.client
-        if legacy or any(_within(address, admission.networks) for admission in self._admissions):
+        if legacy or admissions:
             return None
         return LOCAL if is_loopback(address) else None
 
     def by_login(self, username: str, address: str) -> Admission | None:
         """The client that logs in as `username`, if it may from `address`."""
-        for admission in self._admissions:
-            if admission.username == username and admission.covers(address):
+        for admission in self._logins.get(username, ()):
+            if admission.covers(address):
                 return admission
         return None
+
+    def _covering(self, address: str) -> list[int]:
+        """The numbers of those with a network that `address` is in, in their order."""
+        parsed = _parse(address)
+        if parsed is None:
+            return []
+        found: set[int] = set()
+        for (version, length), numbers in self._networks.items():
+            if version == parsed.version:
+                found.update(numbers.get(int(parsed) >> parsed.max_prefixlen - length, ()))
+        return sorted(found)
 
 
 def networks(texts: Sequence[str]) -> tuple[Network, ...]:

@@ -1,0 +1,80 @@
+"""Clients are found by network and by login as one after the other would be, however many there are."""
+
+from __future__ import annotations
+
+import ipaddress
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from postbearer.engine import Client
+from postbearer.submission import LOCAL, Access, Admission, networks
+from postbearer.submission.access import is_loopback
+
+NETWORKS = st.sampled_from(
+    [
+        "192.0.2.0/24",
+        "192.0.2.128/25",
+        "192.0.2.7",
+        "10.0.0.0/8",
+        "127.0.0.0/8",
+        "2001:db8::/32",
+        "2001:db8::1",
+        "::1",
+    ]
+)
+ADDRESSES = st.sampled_from(
+    [
+        "",
+        *[
+            "192.0.2.7",
+            "192.0.2.200",
+            "10.1.2.3",
+            "127.0.0.1",
+            "::1",
+            "2001:db8::1",
+            "2001:db8:1::",
+            "::ffff:192.0.2.7",
+        ],
+    ]
+)
+TABLES = st.lists(
+    st.tuples(st.lists(NETWORKS, max_size=3), st.sampled_from(["", "", "app", "web"]), st.booleans()),
+    max_size=6,
+)
+
+
+def admissions(tables: list[tuple[list[str], str, bool]]) -> list[Admission]:
+    return [
+        Admission(Client(name=f"c{number}", legacy=legacy), networks(texts), login, "hash" if login else "")
+        for number, (texts, login, legacy) in enumerate(tables)
+        if texts or login
+    ]
+
+
+def within(address: str, admission: Admission) -> bool:
+    if not address:
+        return False
+    parsed = ipaddress.ip_address(address)
+    parsed = getattr(parsed, "ipv4_mapped", None) or parsed
+    return any(parsed in each for each in admission.networks)
+
+
+@given(TABLES, ADDRESSES, st.booleans())
+def test_by_network(tables: list[tuple[list[str], str, bool]], address: str, legacy: bool) -> None:
+    made = admissions(tables)
+    fitting = [each for each in made if within(address, each)]
+    named = [each.client for each in fitting if not each.username and each.client.legacy is legacy]
+    usual = None if legacy or fitting or not is_loopback(address) else LOCAL
+    assert Access(made).by_network(address, legacy=legacy) == (named[0] if named else usual)
+
+
+@given(TABLES, ADDRESSES, st.sampled_from(["app", "web", "nobody"]))
+def test_by_login(tables: list[tuple[list[str], str, bool]], address: str, login: str) -> None:
+    made = admissions(tables)
+    fitting = [
+        each
+        for each in made
+        if login and each.username == login and (not each.networks or within(address, each))
+    ]
+    assert (Access(made).by_login(login, address) if login else None) == (fitting[0] if fitting else None)
