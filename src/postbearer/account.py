@@ -17,8 +17,9 @@ from postbearer.keeping import KeyFile, StateFolder, TokenFile, source
 from postbearer.message import SenderRule
 from postbearer.oauth import CachedSource, Endpoint, Grant, SparingPassword, binding, resolved
 from postbearer.observer import Observer
+from postbearer.providers import Catalogue, Ids, Preset, preset
 from postbearer.providers import Limits as ProviderLimits
-from postbearer.providers import Preset, preset
+from postbearer.providers import Rule as ReplyRule
 from postbearer.secret import Given, Secret, SecretSource
 from postbearer.store import FileLedger, Ledger, MemoryLedger
 from postbearer.transport import (
@@ -173,11 +174,13 @@ class Account:
             )
         limits = _merged(preset.limits, options.get("limits") or ProviderLimits())
         password = options.get("password")
+        name = options.get("name") or name_for(address)
+        rules = _written_for(preset.rules, _ids(name, address, grant, tenant, options))
         return cls(
-            name=options.get("name") or name_for(address),
+            name=name,
             address=address,
             provider=preset.name,
-            smarthost=_smarthost(preset, address, limits, options),
+            smarthost=_smarthost(preset, address, limits, options, rules),
             sender=SenderRule(address, options.get("sender", "force"), tuple(options.get("aliases", ()))),
             grant=resolved(_scoped(grant, preset), read) if grant is not None else None,
             endpoint=_endpoint(preset, grant, tenant, options),
@@ -197,6 +200,20 @@ class Account:
             overflow=options.get("overflow", ""),
             overflow_after=options.get("overflow_after", OVERFLOW_AFTER),
         )
+
+    @property
+    def ids(self) -> Ids:
+        """What remedies for it name."""
+        rules = self.smarthost.rules
+        return rules.ids if isinstance(rules, Catalogue) else Ids(self.name, self.address)
+
+    def examined_by(self, command: str) -> Self:
+        """The account with remedies that name the `command` which finds out more."""
+        rules = self.smarthost.rules
+        if not isinstance(rules, Catalogue):
+            return self
+        rules = rules.written_for(replace(rules.ids, check=command))
+        return replace(self, smarthost=replace(self.smarthost, rules=rules))
 
     @property
     def password_login(self) -> bool:
@@ -290,7 +307,27 @@ def name_for(address: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", address.casefold()).strip("-") or "account"
 
 
-def _smarthost(preset: Preset, address: str, limits: ProviderLimits, options: Options) -> Smarthost:
+def _ids(name: str, address: str, grant: Grant | None, tenant: str, options: Options) -> Ids:
+    """What remedies for this account name."""
+    login = options.get("username") or address
+    by_password = options.get("authentication") == "password"
+    return Ids(
+        account=name,
+        address=login if "@" in login else address,
+        client_id=str(getattr(grant, "client_id", "")),
+        tenant=tenant,
+        sender=address,
+        grant="password login" if by_password else grant.name if grant is not None else "",
+    )
+
+
+def _written_for(rules: Sequence[ReplyRule], ids: Ids) -> Sequence[ReplyRule]:
+    return rules.written_for(ids) if isinstance(rules, Catalogue) else rules
+
+
+def _smarthost(
+    preset: Preset, address: str, limits: ProviderLimits, options: Options, rules: Sequence[ReplyRule]
+) -> Smarthost:
     servers = options.get("servers") or preset.servers
     if not servers:
         raise ConfigError(
@@ -318,7 +355,7 @@ def _smarthost(preset: Preset, address: str, limits: ProviderLimits, options: Op
         timeout=options.get("timeout"),
         limits=pool,
         recipients_per_message=limits.recipients_per_message,
-        rules=preset.rules,
+        rules=rules,
     )
 
 

@@ -79,6 +79,7 @@ class Assembly:
             account = Account.configured(
                 chosen, settings.address, grant, tenant=settings.tenant or "", **options
             )
+            account = account.examined_by(f"postbearer check {name}")
             smarthost = replace(account.smarthost, placed=partial(self._placed, name))
             # A provider file of one's own may change without the configuration: then the long way is taken.
             own = self.configuration.providers.own(settings.provider)

@@ -18,7 +18,7 @@ from postbearer.address import Address
 from postbearer.clock import Clock
 from postbearer.engine import BY_HAND, Outlet, Worker
 from postbearer.envelope import Envelope, Recipient
-from postbearer.errors import UsageError
+from postbearer.errors import PostbearerError, UsageError
 from postbearer.forecast import Ending, Facts, forecast
 from postbearer.oauth import handed_out
 from postbearer.store import (
@@ -34,6 +34,7 @@ from postbearer.store import (
     Staging,
     Status,
 )
+from postbearer.verdict import advise
 
 Json = dict[str, Any]
 Jsons = list[Json]  # where `list` is the method
@@ -242,7 +243,12 @@ class Operations:
         source = outlets[name].road.source
         if source is None:
             raise UsageError(f"The account {name} does not use OAuth tokens.")
-        return handed_out(await source.token(), name, self._clock.monotonic())
+        try:
+            token = await source.token()
+        except PostbearerError as error:
+            advise(error, outlets[name].terms.smarthost.rules)
+            raise
+        return handed_out(token, name, self._clock.monotonic())
 
     async def pause(self, name: str) -> Json:
         """Stop an account until it is resumed."""

@@ -9,7 +9,7 @@ import click
 from postbearer.cli.listening import Listener
 from postbearer.cli.options import Common, chosen_account, common_options, only_account, pass_common
 from postbearer.cli.output import print_json
-from postbearer.errors import ConfigError
+from postbearer.errors import ConfigError, CredentialError
 
 
 @click.command("token")
@@ -45,7 +45,14 @@ def _of_configuration(common: Common, named: str | None) -> dict[str, Any]:
 
     account = chosen_account(common.configuration(), named)
     observer = Listener(verbose=common.verbose)
-    token = token_source(account, config=common.config, observer=observer).token_blocking()
+    try:
+        token = token_source(account, config=common.config, observer=observer).token_blocking()
+    except CredentialError as error:
+        from postbearer.assembly import Assembly
+        from postbearer.verdict import advise
+
+        advise(error, Assembly.load(common.config).account(account).smarthost.rules)
+        raise
     return handed_out(token, account, time.monotonic())
 
 

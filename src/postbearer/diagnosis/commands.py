@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Self
 
-from postbearer.account import Account
-from postbearer.providers import Preset, Step, Who
+from postbearer.providers import Ids, Preset, Step, Who
 from postbearer.verdict import Klass, Phase, Verdict
 
 _BLANK = re.compile(r"<([A-Za-z ]+)>")
 _OWN = "postbearer "
-_OBJECT_ID = ("object id of the Enterprise application", "service principal id", "service principal")
 _IN_EXCHANGE = "in Exchange Online PowerShell: (Get-ServicePrincipal -Identity <client id>).Identity"
 _HOW_TO_GET = {  # what no configuration holds → where it stands
     "object id of the Enterprise application": "entra.microsoft.com, Enterprise applications (not App "
@@ -32,43 +29,6 @@ class Command:
     does: str = ""
     where: str = ""
     unknown: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Ids:
-    """What is known about an account that commands name."""
-
-    account: str
-    address: str  # of the mailbox that is logged in to
-    client_id: str = ""
-    tenant: str = ""
-    object_id: str = ""  # of the Enterprise application, as an app-only token tells it
-    sender: str = ""  # the address mail leaves as, if it is not the mailbox's own
-
-    @classmethod
-    def of(cls, account: Account, tenant: str = "") -> Self:
-        """Those of `account`, in `tenant`."""
-        login, sender = account.smarthost.username, account.address
-        mailbox = login if "@" in login else sender
-        client = str(getattr(account.grant, "client_id", ""))
-        return cls(account.name, mailbox, client, tenant, sender=sender if sender != mailbox else "")
-
-    def fill(self, text: str) -> str:
-        """`text` with every <blank> filled in that is known."""
-        words = self._words(own=_OWN in text)
-        return _BLANK.sub(lambda blank: words.get(blank[1].lower()) or blank[0], text)
-
-    def _words(self, *, own: bool) -> Mapping[str, str]:
-        """Our own commands want the account's name; an administrator's, its address."""
-        return {
-            "mailbox": self.address,
-            "account": self.account if own else self.address,
-            "address": "" if own else self.sender,
-            "mailbox or service principal": self.object_id or self.address,
-            "client id": self.client_id,
-            "tenant": self.tenant,
-            **dict.fromkeys((name.lower() for name in _OBJECT_ID), self.object_id),
-        }
 
 
 def commands_for(verdict: Verdict, phase: Phase, preset: Preset, grant: str, ids: Ids) -> tuple[Command, ...]:

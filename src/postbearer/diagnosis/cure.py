@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from postbearer.account import Account
-from postbearer.diagnosis.commands import Ids, commands_for
+from postbearer.diagnosis.commands import commands_for
 from postbearer.forecast import LOGIN_GRANTS
 from postbearer.providers import Phase, Preset
 from postbearer.verdict import by_rule
@@ -21,7 +23,9 @@ def cures(account: Account, preset: Preset, reason: str, tenant: str = "") -> tu
     if rule is None:
         return (*login, check)
     phase = Phase.AUTH if Phase.ANY in rule.phase else rule.phase[0]
-    typed = commands_for(by_rule(rule, phase), phase, preset, grant, Ids.of(account, tenant))
+    typed = commands_for(
+        by_rule(rule, phase), phase, preset, grant, replace(account.ids, tenant=tenant or account.ids.tenant)
+    )
     if rule.configuration or phase is not Phase.TOKEN:
         login = ()  # a new sign-in would meet the same refusal
     return (*login, *(each.line for each in typed), check)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from email.message import EmailMessage
 
 from postbearer.account import Account
 from postbearer.clock import Clock, SystemClock
-from postbearer.diagnosis.commands import Ids
 from postbearer.diagnosis.failing import Explainer
 from postbearer.diagnosis.finding import Finding, Step, not_done
 from postbearer.diagnosis.masking import Mask
@@ -79,7 +79,8 @@ class Diagnosis:
         self._resolve = resolve
         self._mask = Mask()
         self._claims: Claims | None = None  # of the token that logs in
-        self._ids = Ids.of(account, tenant or _tenant(self._preset, account.endpoint.url))
+        known = tenant or account.ids.tenant or _tenant(self._preset, account.endpoint.url)
+        self._ids = replace(account.ids, tenant=known, check="")  # this is what finds out more
 
     async def run(self) -> AsyncGenerator[Finding, None]:
         """Every step; the errors that postbearer knows are findings and are not raised."""

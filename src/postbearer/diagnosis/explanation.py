@@ -43,4 +43,7 @@ def explain(text: str, presets: Sequence[Preset] | None = None) -> tuple[Explana
     sure = tuple(each for each in found.values() if not each.guess)
     if sure:
         return sure
-    return anybody if anybody and not guess else tuple(found.values()) or anybody
+    if not anybody or guess:
+        return tuple(found.values()) or anybody
+    closer = (each for each in found.values() if each.verdict.klass is verdict.klass)
+    return (*anybody, *closer)  # what it is everywhere, and what more it may be there

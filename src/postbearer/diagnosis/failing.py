@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from postbearer.account import Account
-from postbearer.diagnosis.commands import Ids, commands_for
+from postbearer.diagnosis.commands import commands_for
 from postbearer.diagnosis.finding import Failure, Finding, Step
 from postbearer.errors import (
     BudgetSpent,
@@ -23,7 +24,7 @@ from postbearer.errors import (
     is_configuration,
 )
 from postbearer.oauth import PersonGrant
-from postbearer.providers import Preset, Who
+from postbearer.providers import Catalogue, Ids, Preset, Rule, Who
 from postbearer.verdict import Klass, Phase, Verdict, judge
 
 _PHASES = {
@@ -47,7 +48,7 @@ class Explainer:
     def failed(self, step: Step, error: PostbearerError, server: str = "") -> Finding:
         """The finding of a step that ended with `error`."""
         phase = _PHASES.get(step, Phase.ANY)
-        verdict = judge(error, phase, self.account.smarthost.rules)
+        verdict = judge(error, phase, self._rules)
         cause, fix, who = verdict.cause, verdict.remedy or error.hint, verdict.who
         if isinstance(error, Rejected):  # the transport knew what each reply answered
             refused = error.receipt.refused[0]
@@ -73,6 +74,11 @@ class Explainer:
             details=_details(error) | ({"rule": verdict.rule} if verdict.rule else {}),
             failure=_kind(error, verdict),
         )
+
+    @property
+    def _rules(self) -> Sequence[Rule] | None:
+        rules = self.account.smarthost.rules
+        return rules.written_for(self.ids) if isinstance(rules, Catalogue) else rules
 
 
 def _is_elsewhere(error: TokenUnavailable) -> bool:

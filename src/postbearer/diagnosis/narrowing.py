@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from postbearer.diagnosis.commands import Ids, consent_commands
+from postbearer.diagnosis.commands import consent_commands
 from postbearer.diagnosis.finding import Finding
 from postbearer.oauth import Claims
-from postbearer.providers import Preset
+from postbearer.providers import Ids, Preset
 
 ROLES = {"microsoft": "SMTP.SendAsApp", "microsoft-hve": "Mail.Send"}  # preset → what an app needs there
 _BARE = "/auth-unsuccessful"  # the rule for a refusal without a reason

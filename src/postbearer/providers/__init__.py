@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
+    from postbearer.providers.catalogue import Catalogue as Catalogue
+    from postbearer.providers.ids import Ids as Ids
     from postbearer.providers.loading import generic_rules as generic_rules
     from postbearer.providers.loading import names as names
     from postbearer.providers.loading import parse as parse
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from postbearer.providers.rules import Who as Who
 
 _EXPORTS = {
+    "catalogue": ["Catalogue"],
+    "ids": ["Ids"],
     "loading": ["generic_rules", "names", "parse", "preset", "unknown_provider"],
     "model": ["Cloud", "Ehlo", "Grant", "GrantName", "Limits", "Note", "Preset", "Step"],
     "rules": ["First", "Klass", "Mark", "Phase", "Rule", "Scope", "Who"],

@@ -6,20 +6,33 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import overload
 
+from postbearer.providers.ids import Ids
 from postbearer.providers.rules import Rule
 
 Read = Callable[[str], Sequence[Rule]]
 
 
 class Catalogue(Sequence[Rule]):
-    """A provider's own rules, then those of the catalogues it names, then the generic ones."""
+    """A provider's own rules, then those of the catalogues it names, then the generic ones.
+
+    `ids` says for whom remedies are written.
+    """
 
     def __init__(
-        self, own: Sequence[Rule], names: Sequence[str], read: Callable[[str], Sequence[Rule]]
+        self,
+        own: Sequence[Rule],
+        names: Sequence[str],
+        read: Callable[[str], Sequence[Rule]],
+        ids: Ids | None = None,
     ) -> None:
+        self.ids = ids or Ids()
         self._own = tuple(own)
         self._names = tuple(names)
         self._read = read
+
+    def written_for(self, ids: Ids) -> Catalogue:
+        """The same rules, with remedies for one account."""
+        return Catalogue(self._own, self._names, self._read, ids)
 
     @cached_property
     def _all(self) -> tuple[Rule, ...]:

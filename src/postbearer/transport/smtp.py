@@ -29,7 +29,7 @@ from postbearer.transport.pool import Pooled
 from postbearer.transport.session import Job, Session, Stale
 from postbearer.transport.smarthost import Server, Smarthost
 from postbearer.transport.timeouts import Deadline
-from postbearer.verdict import judge
+from postbearer.verdict import advise, judge
 
 # What one server's failure leaves to the next one. A token that cannot be had is none of these.
 NEXT_SERVER = (NetworkError, RemoteProtocolError, CredentialRefused, MechanismMissing)
@@ -87,7 +87,11 @@ class SmtpTransport:
         one that refused us. An error in reading `content` is raised as it is.
         """
         job = Job(envelope, content)
-        await _Delivery(self._opener, self._connections, self._login, job).run()
+        try:
+            await _Delivery(self._opener, self._connections, self._login, job).run()
+        except PostbearerError as error:
+            advise(error, self._smarthost.rules)
+            raise
         outcomes = tuple([outcome for outcome in job.outcomes if outcome is not None])
         return Receipt(outcomes, server=job.server, dsn=job.dsn)
 

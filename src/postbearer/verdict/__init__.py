@@ -6,6 +6,7 @@ from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
     from postbearer.verdict.explaining import explain as explain
+    from postbearer.verdict.judging import advise as advise
     from postbearer.verdict.judging import judge as judge
     from postbearer.verdict.queue_id import provider_queue_id as provider_queue_id
     from postbearer.verdict.token import judge_token_error as judge_token_error
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "explaining": ["explain"],
-    "judging": ["judge"],
+    "judging": ["advise", "judge"],
     "queue_id": ["provider_queue_id"],
     "token": ["judge_token_error"],
     "verdict": ["First", "Klass", "Phase", "Scope", "Verdict", "Who", "by_rule"],

@@ -14,6 +14,7 @@ from postbearer.verdict.match import Subject, best
 from postbearer.verdict.plain import plain_text
 from postbearer.verdict.token import judge_token_error, numbers_in
 from postbearer.verdict.verdict import Verdict, by_rule
+from postbearer.verdict.wording import worded
 
 LONGEST = 64 * 1024
 TELLING = 12  # characters: shorter texts stand in anything
@@ -53,7 +54,7 @@ def explain(text: str, rules: Sequence[Rule] | None = None, phase: Phase | str =
     phase = Phase(phase)
     if phase is Phase.ANY:
         phase = next((told for told, words in _ANSWERED if words.search(text)), phase)
-    return (
+    verdict = (
         _finding(text, known, named=True)
         or _token(text, known)
         or _reply(text, known, phase)
@@ -61,6 +62,7 @@ def explain(text: str, rules: Sequence[Rule] | None = None, phase: Phase | str =
         or _words(text, known, phase)
         or Verdict(State.DEFERRED, Scope.MESSAGE, Klass.SOON, who=Who.HOST_OPERATOR)
     )
+    return worded(verdict, known, text)
 
 
 def _token(text: str, rules: Sequence[Rule]) -> Verdict | None:

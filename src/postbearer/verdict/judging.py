@@ -6,13 +6,14 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Sequence
 
-from postbearer.errors import PostbearerError
+from postbearer.errors import ConfigError, PostbearerError, UsageError
 from postbearer.providers import First, Klass, Phase, Rule, Scope, generic_rules
 from postbearer.reply import Reply, printable
 from postbearer.verdict.failure import judge_error
 from postbearer.verdict.match import Subject, best
 from postbearer.verdict.plain import plain_text
 from postbearer.verdict.verdict import Verdict, by_rule, of, scope_of
+from postbearer.verdict.wording import worded
 
 _AUTH_CODES = frozenset({530, 534, 535, 538})
 
@@ -27,8 +28,16 @@ def judge(
     """
     known = generic_rules() if rules is None else rules
     if isinstance(what, Reply):
-        return judge_reply(what, Phase(phase), known)
-    return judge_error(what, Phase(phase), known, judge_reply)
+        return worded(judge_reply(what, Phase(phase), known), known, what.text)
+    said = getattr(what, "reply", None)
+    verdict = judge_error(what, Phase(phase), known, judge_reply)
+    placed = isinstance(what, ConfigError | UsageError)  # it names what is wrong
+    return worded(verdict, known, said.text if said is not None else "", examine=not placed)
+
+
+def advise(error: PostbearerError, rules: Sequence[Rule] | None = None) -> None:
+    """Give `error` the remedy of the catalogue as its hint: the same words as everywhere else."""
+    error.hint = judge(error, Phase.ANY, rules).remedy or error.hint
 
 
 def judge_reply(reply: Reply, phase: Phase, rules: Sequence[Rule]) -> Verdict:
