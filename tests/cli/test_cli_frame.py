@@ -250,3 +250,17 @@ def test_an_error_as_json_has_all_that_a_program_needs() -> None:
         "key": "a.b",
     }
     assert module.main is main
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(("words", "code"), [("providers", 0), ("--version", 0), ("send --nonsense", 64)])
+def test_a_closed_descriptor_changes_no_exit_code(home: Home, words: str, code: int, closed: str) -> None:
+    ran = subprocess.run(
+        ["/bin/sh", "-c", f"{sys.executable} -m postbearer {words} {closed}"],
+        capture_output=True,
+        env=home.environ,
+        cwd=home.folder,
+        check=False,
+        timeout=60,
+    )
+    assert (ran.returncode, b"Traceback" in ran.stderr) == (code, False)

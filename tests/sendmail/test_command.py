@@ -296,3 +296,41 @@ def test_both_ends_agree_on_the_places(environ: dict[str, str]) -> None:
     found = relay.places(octets)
     wanted = [str(path) for path in socket_places("submit.sock", StateFolder(state), environ)]
     assert any(set(wanted) <= set(each.sockets) and each.drop == f"{state}/drop" for each in found)
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+async def test_a_descriptor_that_is_closed_is_not_about_the_mail(folder: Path, closed: str) -> None:
+    async with local_relay(folder) as relay:
+        command = f"{sys.executable} -m postbearer sendmail -v a@e.org {closed}"
+        environ = {**relay.environ, "PYTHONPATH": str(SRC)}
+        ran = await running(["/bin/sh", "-c", command], b"Subject: x\n\nhi\n", environ)
+        if "<" in closed:
+            assert ran.code == 66
+            assert "2>" in closed or "standard input is closed" in ran.err
+            assert await relay.accepted() == []
+        else:
+            assert (ran.code, len(await relay.accepted())) == (0, 1)
+
+
+async def test_more_recipients_than_the_drop_folder_may_hold_are_told_before_it_is_too_late(
+    folder: Path,
+) -> None:
+    async with local_relay(folder) as relay:
+        environ = relay.environ
+    names = [f"a{number}@e.org" for number in range(1001)]
+    ran = await sendmail(*names, stdin=b"hi\n", environ=environ)
+    assert (ran.code, ran.err) == (
+        65,
+        "sendmail: 1001 recipients are more than the 1000 that one message may have\n",
+    )
+    assert list((folder / "drop").iterdir()) == []
+    assert (await sendmail(*names[1:], stdin=b"hi\n", environ=environ)).code == 0
+
+
+async def test_a_long_line_is_taken_and_a_signed_one_refused(folder: Path) -> None:
+    async with local_relay(folder) as relay:
+        long = b"x" * 3000 + b"\n"
+        assert (await sendmail("a@e.org", stdin=b"\n" + long, environ=relay.environ)).code == 0
+        signed = await sendmail("a@e.org", stdin=b"DKIM-Signature: v=1\n\n" + long, environ=relay.environ)
+        assert (signed.code, len(await relay.accepted())) == (65, 1)
+        assert signed.err.startswith("sendmail: 554 5.6.3 ")

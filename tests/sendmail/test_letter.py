@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from postbearer.address import Address
 from postbearer.cli.dropin.addresses import addresses
-from postbearer.cli.dropin.letter import Caller, Letter, cut, folded, plain_lines, write
+from postbearer.cli.dropin.letter import Letter, cut, plain_lines, write
+from postbearer.cli.dropin.surroundings import Caller, host, local_part
 from postbearer.cli.dropin.words import Order, Stop, understand
-from postbearer.message import BytesContent
+from postbearer.message import BytesContent, convert, parse_mailboxes
 
 ME = Caller("joe", "host.example.org", "Joe Bloggs")
 
@@ -39,7 +41,7 @@ def test_lines_become_crlf_and_missing_fields_are_added() -> None:
 
 def test_what_is_there_stays_as_it_is() -> None:
     data = b"from : X <x@e.org>\nDATE: yesterday\nMessage-Id: <1@e>\nX:\n folded\n\tmore\n\nbody\n"
-    assert letter(data, "a@e.org").content == data.replace(b"\n", b"\r\n")
+    assert letter(data, "a@e.org").content == data.replace(b"from :", b"from:").replace(b"\n", b"\r\n")
 
 
 @pytest.mark.parametrize(
@@ -110,8 +112,11 @@ def test_a_header_alone_is_a_message() -> None:
 @pytest.mark.parametrize(
     "to",
     [
-        "a@e.org b@e.org",
+        "a@e.org b",
+        "a b",
         "<a@e.org> <b@e.org>",
+        "=?utf-8?b?b3BzQGV4YW1wbGUub3Jn?=",
+        "=?utf-8?q?a?=@e.org",
         "<a@e.org",
         '"a@e.org',
         "a@e.org <b@e.org> c",
@@ -136,26 +141,115 @@ def test_names_for_from() -> None:
     assert header(b"x\n", "-f", "", "r")["From"] == "Joe Bloggs <joe@host.example.org>"
 
 
-def test_long_lines_are_cut_between_characters() -> None:
-    content = letter(b"Subject: x\n\n" + "ä".encode() * 2000 + b"\n", "a@e.org").content
-    assert max(map(len, content.split(b"\r\n"))) <= 998
-    assert content.decode().replace("\r\n ", "").endswith("ä" * 2000 + "\r\n")
-
-
-@given(st.binary(max_size=3000).filter(lambda data: data.strip(b"\r\n\0")), st.booleans())
+@given(st.binary(max_size=3000).filter(lambda data: data.strip(b"\r\n\0 \t")), st.booleans())
 def test_whatever_is_piped_in_can_be_sent(data: bytes, long: bool) -> None:
-    made = letter(data * (8 if long else 1), "a@e.org")
-    assert not BytesContent(made.content).binary
+    try:
+        made = letter(data * (8 if long else 1), "a@e.org")
+    except Stop:
+        return
+    lines = made.content.split(b"\r\n")
+    assert not any(octet in line for line in lines for octet in (b"\r", b"\n", b"\0"))
     assert made.content.endswith(b"\r\n")
     assert b"\r\n\r\n" in made.content
 
 
+def test_long_lines_are_left_to_whoever_sends_them() -> None:
+    names = [f"recipient-{number:03}@example.org" for number in range(60)]
+    made = letter(f"To: {', '.join(names)}\n\n{'ä' * 2000}\n".encode(), "-t")
+    assert made.recipients == names
+    sent = b"".join(convert(BytesContent(made.content)).blocks())
+    message = email.message_from_bytes(sent)
+    assert [address for _, address in getaddresses([message["To"]])] == names
+    assert message.get_payload(decode=True).decode() == "ä" * 2000 + "\r\n"
+
+
 @given(st.binary(max_size=500))
 def test_the_body_is_kept(body: bytes) -> None:
-    plain = plain_lines(body)
-    fields, found = cut(b"Subject: x\n\n" + plain)
-    assert (len(fields), found) == (1, plain)
-    assert folded(plain).replace(b"\n ", b"") == plain.replace(b"\n ", b"")
+    fields, found = cut(b"Subject: x\n\n" + body)
+    assert (len(fields), found) == (1, plain_lines(body))
+
+
+@pytest.mark.parametrize("end", [b"\r", b"\r\r", b" \r", b"\0\r"])
+def test_a_cr_alone_begins_no_field_and_makes_no_recipient(end: bytes) -> None:
+    data = b"To: ops@e.org\nSubject: hello" + end + b"Bcc: victim@e.org" + end + b"To: other@e.org\n\nx\n"
+    made = letter(data, "-t")
+    assert made.recipients == ["ops@e.org"]
+    message = email.message_from_bytes(made.content)
+    assert [name for name, _ in message.items()] == ["To", "Subject", "From", "Date", "Message-ID"]
+
+
+def test_an_address_in_another_charset_is_refused() -> None:
+    with pytest.raises(Stop, match="is not a list of mail addresses"):
+        letter(b"To: J\xfcrgen@e.org\n\nx\n", "-t")
+
+
+def test_a_name_in_another_charset_stops_no_mail() -> None:
+    assert letter(b"To: J\xfcrgen <ops@e.org>, (B\xfcro) b@e.org\n\nx\n", "-t").recipients == [
+        "ops@e.org",
+        "b@e.org",
+    ]
+
+
+@pytest.mark.parametrize("given", ["a@e.org dev@e.org", "a@e.org  dev@e.org ", "a@e.org\tdev@e.org"])
+def test_a_blank_between_addresses_parts_them(given: str) -> None:
+    assert letter(b"x\n", given).recipients == ["a@e.org", "dev@e.org"]
+    assert letter(f"To: {given}\n\n".encode(), "-t").recipients == ["a@e.org", "dev@e.org"]
+
+
+@pytest.mark.parametrize(
+    ("given", "sender"),
+    [
+        ("Full Name <me@e.org>", "me@e.org"),
+        ('"Name, Full" <me@e.org>', "me@e.org"),
+        ("<me@e.org>", "me@e.org"),
+        ("me@e.org (Full Name)", "me@e.org"),
+        ("root", "root@host.example.org"),
+        ("<>", ""),
+        (" ", ""),
+    ],
+)
+def test_the_sender_may_come_with_a_name(given: str, sender: str) -> None:
+    assert letter(b"x\n", "-f", given, "a@e.org").sender == sender
+
+
+def test_a_mark_of_the_byte_order_is_left_out() -> None:
+    made = letter(b"\xef\xbb\xbfTo: a@e.org\nSubject: x\n\nbody\n", "-t")
+    assert made.recipients == ["a@e.org"]
+    assert made.content.startswith(b"To: a@e.org\r\n")
+
+
+@pytest.mark.parametrize(
+    ("mailname", "node", "told"),
+    [
+        ("example.org\n", "vm", "example.org"),
+        (" example.org \r\n", "vm", "example.org"),
+        ("example.org # note\n", "vm", "example.org"),
+        ("# note\nexample.org\n", "vm", "example.org"),
+        ("example.org.\nsecond.example\n", "vm", "example.org"),
+        ("bücher.example\n", "vm", "xn--bcher-kva.example"),
+        ("my_app_1\n", "vm", "my_app_1"),
+        ("@example.org\n", "vm", "vm"),
+        ("\ufffd\0\n", "vm", "vm"),
+        ("", "my_app_1", "my_app_1"),
+        ("", "host.local.", "host.local"),
+        ("", "x" * 64, "localhost"),
+        ("", "a b", "localhost"),
+        ("", "", "localhost"),
+    ],
+)
+def test_the_name_of_the_machine_is_one_that_an_address_may_have(mailname: str, node: str, told: str) -> None:
+    assert host(mailname, node) == told
+    Address.parse(f"root@{told}")
+
+
+@given(st.text(), st.text(), st.text())
+def test_no_surroundings_stop_a_mail(user: str, mailname: str, gecos: str) -> None:
+    caller = Caller(local_part(user), host(mailname, ""), gecos)
+    Address.parse(caller.address)
+    message = email.message_from_bytes(letter(b"Subject: x\n\nx\n", "a@e.org", caller=caller).content)
+    assert [name for name, _ in message.items()] == ["Subject", "From", "Date", "Message-ID"]
+    (box,) = parse_mailboxes(message["From"])
+    assert box.address == caller.address
 
 
 NAMES = st.sampled_from(["", "Ann", '"Ann, B."', "Ann (x) B", '"q\\"uote"'])

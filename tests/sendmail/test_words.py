@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from postbearer.cli.dropin.words import Order, Stop, understand
 
@@ -28,8 +30,8 @@ def told(*words: str, program: str = "/usr/sbin/sendmail") -> dict[str, object]:
             {"dots": True, "sender": "me@example.org", "recipients": ["a@e.org"]},
         ),
         ("-fme@example.org a@e.org", {"sender": "me@example.org", "recipients": ["a@e.org"]}),
-        ("-r <me@example.org> a@e.org", {"sender": "me@example.org", "recipients": ["a@e.org"]}),
-        ("-f <> a@e.org", {"sender": "", "recipients": ["a@e.org"]}),
+        ("-r <me@example.org> a@e.org", {"sender": "<me@example.org>", "recipients": ["a@e.org"]}),
+        ("-f <> a@e.org", {"sender": "<>", "recipients": ["a@e.org"]}),
         ("-FCron -odi -oem root", {"name": "Cron", "recipients": ["root"]}),
         (
             "-i -FCronDaemon -B8BITMIME -oem root",
@@ -38,6 +40,7 @@ def told(*words: str, program: str = "/usr/sbin/sendmail") -> dict[str, object]:
         ("root -f x@e.org", {"sender": "x@e.org", "recipients": ["root"]}),
         ("-- -f", {"recipients": ["-f"]}),
         ("-bm a b", {"recipients": ["a", "b"]}),
+        ("-ba a", {"recipients": ["a"]}),
         ("-bs", {"mode": "s"}),
         ("-bp", {"mode": "p"}),
         ("-bi", {"mode": "i"}),
@@ -74,3 +77,54 @@ def test_what_cannot_be_understood_is_a_usage_error(words: str) -> None:
 
 def test_an_empty_sender_is_the_null_one() -> None:
     assert told("-f", "", "a@e.org") == {"sender": "", "recipients": ["a@e.org"]}
+
+
+@pytest.mark.parametrize(
+    ("program", "words", "meaning"),
+    [
+        ("cron", ["-FCronDaemon", "-i", "-B8BITMIME", "-oem", "root"], ("", ["root"], False)),
+        ("cronie", ["-FCronDaemon", "-i", "-odi", "-oem", "-oi", "-t", "-f", "root"], ("root", [], True)),
+        ("systemd-cron", ["-i", "-B8BITMIME", "root"], ("", ["root"], False)),
+        ("anacron", ["-FAnacron", "-odi", "root"], ("", ["root"], False)),
+        ("mdadm", ["-t"], ("", [], True)),
+        ("smartd", ["-i", "-t"], ("", [], True)),
+        ("logwatch", ["-t"], ("", [], True)),
+        ("unattended-upgrades, bsd-mailx", ["-i", "--", "root"], ("", ["root"], False)),
+        ("unattended-upgrades", ["-oi", "-t"], ("", [], True)),
+        ("apt-listchanges", ["-oi", "-t"], ("", [], True)),
+        ("s-nail", ["-i", "-f", "a@e.org", "--", "b@e.org"], ("a@e.org", ["b@e.org"], False)),
+        ("PHP", ["-t", "-i"], ("", [], True)),
+        ("PHP with a fifth argument", ["-t", "-i", "-fa@e.org"], ("a@e.org", [], True)),
+        (
+            "git send-email",
+            ["-f", "a@e.org", "-i", "b@e.org", "c@e.org"],
+            ("a@e.org", ["b@e.org", "c@e.org"], False),
+        ),
+        ("sudo", ["-t"], ("", [], True)),
+        ("monit, fail2ban", ["-f", "<a@e.org>", "b@e.org"], ("<a@e.org>", ["b@e.org"], False)),
+        ("mutt", ["-oem", "-oi", "-f", "a@e.org", "--", "b@e.org"], ("a@e.org", ["b@e.org"], False)),
+        ("Gitea", ["-f", "a@e.org", "-i", "b@e.org"], ("a@e.org", ["b@e.org"], False)),
+        ("Rails", ["-i", "-t"], ("", [], True)),
+        ("zed", ["-t", "-oi", "-oem"], ("", [], True)),
+    ],
+)
+def test_what_programs_pass(program: str, words: list[str], meaning: tuple[str, list[str], bool]) -> None:
+    order = understand("/usr/sbin/sendmail", words)
+    assert (order.sender or "", order.recipients, order.scan) == meaning, program
+
+
+@given(
+    st.lists(
+        st.one_of(st.text(max_size=4), st.sampled_from(["-o", "-f", "-b", "-N", "-q", "--", "-O"])),
+        max_size=8,
+    )
+)
+def test_no_words_end_in_anything_but_an_order_or_a_usage_error(words: list[str]) -> None:
+    try:
+        understand("sendmail", words)
+    except Stop as stop:
+        assert stop.code == 64  # noqa: PT017 - either is right
+
+
+def test_an_empty_value_of_o_is_ignored() -> None:
+    assert told("-o", "", "a@e.org") == {"recipients": ["a@e.org"]}

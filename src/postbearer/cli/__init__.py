@@ -10,6 +10,8 @@ __all__ = ["main"]
 def main(arguments: list[str] | None = None) -> int:
     """Run the command; return its exit code (``sysexits.h``)."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    if arguments[:1] != ["sendmail"]:  # which does so itself
+        _open_descriptors()
     if (quick := _quick(arguments)) is not None:
         try:
             sys.stdout.write(f"{quick}\n")
@@ -30,6 +32,21 @@ def main(arguments: list[str] | None = None) -> int:
     from postbearer.cli.root import run
 
     return run(arguments)
+
+
+def _open_descriptors() -> None:
+    """Have all three standard streams, also where the caller closed one: what is told is about the mail."""
+    if None not in (sys.stdin, sys.stdout, sys.stderr):
+        return
+    import os
+
+    if sys.platform != "win32":
+        from postbearer.cli.dropin.descriptors import opened
+
+        opened()
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - to the end
 
 
 def _quick(arguments: list[str]) -> str | None:

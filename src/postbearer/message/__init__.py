@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from postbearer.message.fields import Header as Header
     from postbearer.message.mailboxes import Mailbox as Mailbox
     from postbearer.message.mailboxes import parse_mailboxes as parse_mailboxes
+    from postbearer.message.recipients import HIDDEN as HIDDEN
+    from postbearer.message.recipients import naming_recipients as naming_recipients
     from postbearer.message.report import About as About
     from postbearer.message.report import Action as Action
     from postbearer.message.report import DeliveryReport as DeliveryReport
@@ -40,6 +42,7 @@ _EXPORTS = {
     "edited": ["edit", "read_header"],
     "fields": ["Header"],
     "mailboxes": ["Mailbox", "parse_mailboxes"],
+    "recipients": ["HIDDEN", "naming_recipients"],
     "report": ["About", "Action", "DeliveryReport"],
     "section": ["HeaderReader", "cut_header"],
     "sender": ["SenderRule"],

@@ -17,8 +17,10 @@ def addresses(value: str) -> list[str]:
     text, angle = "", ""
     for part in [*_parts(value), ","]:
         if part in (",", ";"):
-            if angle or text.strip():
-                found.append(_address(angle[1:-1] if angle else text, value))
+            if angle:
+                found.append(_address(angle[1:-1], value))
+            elif text.strip():
+                found += [_address(each, value) for each in _several(text)]
             text, angle = "", ""
         elif part == ":" and not angle:
             text = ""  # the name of a group
@@ -77,10 +79,19 @@ def _end(value: str, start: int) -> int:
     return place
 
 
+def _several(text: str) -> list[str]:
+    """The addresses in a text without commas: scripts also put a blank between them."""
+    words = text.split()
+    complete = all(word[0] != "@" != word[-1] and word.count("@") == 1 and '"' not in word for word in words)
+    return words if complete else [text]
+
+
 def _address(text: str, value: str) -> str:
     text = text.strip()
     local = text.rpartition("@")[0] or text
     bare = local[0] != '"' if local else True
+    if local.startswith("=?") and local.endswith("?="):  # no address, RFC 2047 5
+        raise _unreadable(value)
     if not text or not text.isprintable() or (bare and any(char in text for char in ' "<>()')):
         raise _unreadable(value)
     return text

@@ -1,6 +1,7 @@
 """A message as programs pipe it in, made fit to be sent: line ends, header, recipients.
 
-What stands in the header stays as it came, octet by octet, but for Bcc under ``-t``.
+What stands in the header stays as it came, but for Bcc under ``-t`` and what no header may hold. Lines that
+are too long are mended when the message leaves, as those of any other are.
 """
 
 from __future__ import annotations
@@ -9,34 +10,19 @@ import time
 
 from postbearer.cli.dropin.addresses import addresses, qualified
 from postbearer.cli.dropin.words import DATA, USAGE, Stop
+from postbearer.message import HIDDEN, cut_header, naming_recipients
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from postbearer.cli.dropin.surroundings import Caller
     from postbearer.cli.dropin.words import Order
 
-_LONGEST = 998  # octets of a line, RFC 5322 2.1.1
-_TARGETS = (b"to", b"cc", b"bcc")
-_RESENT = (b"resent-to", b"resent-cc", b"resent-bcc")
-_NAME = bytes(each for each in range(33, 127) if each != 58)  # ftext, RFC 5322 3.6.8
+_BOM = b"\xef\xbb\xbf"
+_HIDDEN = [name.encode() for name in HIDDEN]
 
 Field = tuple[bytes, bytes]  # name in lower case, and the lines with LF
-
-
-class Caller:
-    """Who runs the program, and where."""
-
-    __slots__ = ("host", "name", "user")
-
-    def __init__(self, user: str, host: str, name: str = "") -> None:
-        self.user = user
-        self.host = host
-        self.name = name
-
-    @property
-    def address(self) -> str:
-        return f"{self.user}@{self.host}"
 
 
 class Letter:
@@ -54,16 +40,15 @@ def write(order: Order, data: bytes, caller: Caller, chance: Callable[[int], byt
     """The letter that `data` is. Raises `Stop` when there is nothing of it, when it has nobody to go to, or a
     header nobody can read.
     """
-    sender = caller.address if order.sender is None else order.sender
-    sender = qualified(sender, caller.host) if sender else ""
+    sender = _sender(order.sender, caller)
     recipients = [qualified(each, caller.host) for word in order.recipients for each in addresses(word)]
-    fields, body = cut(plain_lines(data))
+    fields, body = cut(data)
     if not fields and not body.strip(b"\n"):
         # Postfix would make an empty mail of it; but it is what a program that failed pipes in.
         raise Stop(DATA, "standard input was empty: there is no message, neither header nor text")
     if order.scan:
         recipients += [qualified(each, caller.host) for each in named(fields)]
-        fields = [field for field in fields if field[0] not in (b"bcc", b"resent-bcc")]
+        fields = [field for field in fields if field[0] not in _HIDDEN]
     if not recipients:
         raise Stop(
             USAGE,
@@ -72,7 +57,7 @@ def write(order: Order, data: bytes, caller: Caller, chance: Callable[[int], byt
             else "nobody to send to: name recipients, or say -t to take those in the header",
         )
     head = b"".join([raw for _, raw in completed(fields, order, sender, caller, chance)])
-    content = folded(head + b"\n" + body).replace(b"\n", b"\r\n")
+    content = (head + b"\n" + body).replace(b"\n", b"\r\n")
     return Letter(sender, list(dict.fromkeys(recipients)), content)
 
 
@@ -86,45 +71,31 @@ def plain_lines(data: bytes) -> bytes:
 
 
 def cut(data: bytes) -> tuple[list[Field], bytes]:
-    """Header fields and body. The first line that is no field ends the header."""
-    fields: list[Field] = []
-    place = 0
-    if data.startswith((b"From ", b">From ")):  # mbox
-        place = data.find(b"\n") + 1
-        if not data[place:].strip(b"\n"):  # with nothing behind it, it is what there is to say
-            place = 0
-    while place < len(data):
-        end = data.find(b"\n", place) + 1
-        line = data[place:end]
-        if line == b"\n":
-            return fields, data[end:]
-        if line[:1] in (b" ", b"\t") and fields:
-            fields[-1] = (fields[-1][0], fields[-1][1] + line)
-        elif name := _name(line):
-            fields.append((name, line))
-        else:
-            break
-        place = end
-    return fields, data[place:]
-
-
-def _name(line: bytes) -> bytes:
-    name = line.partition(b":")[0].rstrip(b" \t")
-    return b"" if len(name) + 1 >= len(line) or name.translate(None, _NAME) else name.lower()
+    """Header fields and body. Only then are line ends made uniform: a CR alone begins no field."""
+    reader = cut_header(data.removeprefix(_BOM), lf=True)
+    if reader.fault:
+        raise Stop(DATA, reader.fault)
+    fields = [(name, raw.replace(b"\0", b"")) for name, raw in reader.fields]
+    return fields, plain_lines(data.removeprefix(_BOM)[reader.body :])
 
 
 def named(fields: list[Field]) -> list[str]:
-    """The recipients in the header; when it was resent, those it was resent to (RFC 5322 3.6.6)."""
-    names = _RESENT if any(name in _RESENT for name, _ in fields) else _TARGETS
+    """The recipients in the header."""
     found: list[str] = []
-    for name, raw in fields:
-        if name in names:
-            try:
-                value = raw.partition(b":")[2].decode("utf-8").replace("\n", "")
-            except UnicodeDecodeError:
-                raise Stop(DATA, f"the field {name.decode()} is not UTF-8") from None
-            found += addresses(value)
+    for place in naming_recipients([name.decode("ascii") for name, _ in fields]):
+        value = fields[place][1].partition(b":")[2].replace(b"\n", b"")
+        found += addresses(value.decode("utf-8", "surrogateescape"))  # a name may be of another charset
     return found
+
+
+def _sender(given: str | None, caller: Caller) -> str:
+    """The sender: whoever calls, nobody (``""``), or the one address in what was given."""
+    if given is None:
+        return caller.address
+    found = addresses(given) if given.strip() not in ("", "<>") else []
+    if len(found) > 1:
+        raise Stop(USAGE, "-f takes one address")
+    return qualified(found[0], caller.host) if found else ""
 
 
 def completed(
@@ -159,25 +130,3 @@ def _display(name: str) -> str:
 def _quoted(name: str) -> str:
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"' if name else ""
-
-
-def folded(data: bytes) -> bytes:
-    """Lines too long for mail go on in the next line behind a blank, never within a character."""
-    if len(data) <= _LONGEST:
-        return data
-    lines = data.split(b"\n")
-    for number, line in enumerate(lines):
-        if len(line) > _LONGEST:
-            lines[number] = b"\n ".join(_pieces(line))
-    return b"\n".join(lines)
-
-
-def _pieces(line: bytes) -> list[bytes]:
-    pieces, place = [], 0
-    while len(line) - place > _LONGEST - 1:
-        end = place + _LONGEST - 1
-        while end > place + _LONGEST - 5 and line[end] & 0xC0 == 0x80:
-            end -= 1
-        pieces.append(line[place:end])
-        place = end
-    return [*pieces, line[place:]]

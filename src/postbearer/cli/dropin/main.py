@@ -6,16 +6,20 @@ import posix
 import sys
 
 from postbearer.cli.dropin import relay
-from postbearer.cli.dropin.letter import Caller, Letter, write
-from postbearer.cli.dropin.parcel import parcel
+from postbearer.cli.dropin.descriptors import opened
+from postbearer.cli.dropin.letter import Letter, write
+from postbearer.cli.dropin.parcel import MOST, parcel
+from postbearer.cli.dropin.surroundings import caller
 from postbearer.cli.dropin.words import (
     DATA,
+    NO_INPUT,
     NO_PERMISSION,
     OK,
     TRY_AGAIN,
     UNAVAILABLE,
     Order,
     Stop,
+    say,
     understand,
 )
 
@@ -30,10 +34,14 @@ def main(words: list[str] | None = None, program: str = "sendmail") -> int:
     """Run the command; its exit code (``sysexits.h``)."""
     if words is None:
         program, words = sys.argv[0], sys.argv[1:]
+    closed = opened()
     try:
-        return _run(understand(program, words), words)
+        order = understand(program, words)
+        if 0 in closed and order.mode in ("m", "s"):
+            raise Stop(NO_INPUT, "standard input is closed: there is no message")
+        return _run(order, words)
     except Stop as stop:
-        _say(2, f"sendmail: {stop.text}")
+        say(2, f"sendmail: {stop.text}")
         return stop.code
 
 
@@ -59,7 +67,12 @@ def _run(order: Order, words: list[str]) -> int:
 
 
 def _hand_over(order: Order, place: relay.Place, connection: socket | None) -> int:
-    data = parcel(_letter(order), order, posix.getuid())
+    letter = _letter(order)
+    if len(letter.recipients) > MOST:
+        raise Stop(
+            DATA, f"{len(letter.recipients)} recipients are more than the {MOST} that one message may have"
+        )
+    data = parcel(letter, order, posix.getuid())
     if connection is not None:
         try:
             return _told(order, relay.hand_over(connection, data))
@@ -67,7 +80,7 @@ def _hand_over(order: Order, place: relay.Place, connection: socket | None) -> i
             pass
     name = relay.drop(place, data)
     if order.verbose:
-        _say(1, f"The relay does not run; it will find the message in its drop folder as {name}.")
+        say(1, f"The relay does not run; it will find the message in its drop folder as {name}.")
     return OK
 
 
@@ -75,7 +88,7 @@ def _told(order: Order, reply: str) -> int:
     """The exit code for what the relay said. Raises `Stop`, or `relay.Down` when it is just going away."""
     if reply.startswith("250"):
         if order.verbose:
-            _say(1, reply)
+            say(1, reply)
         return OK
     if reply.startswith("421"):
         raise relay.Down
@@ -85,12 +98,8 @@ def _told(order: Order, reply: str) -> int:
     raise Stop(TRY_AGAIN, reply)
 
 
-def _say(descriptor: int, text: str) -> None:
-    posix.write(descriptor, f"{text}\n".encode("utf-8", "backslashreplace"))  # nothing is left to be flushed
-
-
 def _letter(order: Order) -> Letter:
-    return write(order, _read(order.dots), _caller(), posix.urandom)
+    return write(order, _read(order.dots), caller(), posix.urandom)
 
 
 def _read(dots: bool) -> bytes:
@@ -112,27 +121,6 @@ def _dot(data: bytearray, start: int) -> int:
         return 0
     found = [place + 1 for mark in (b"\n.\n", b"\n.\r\n") if (place := data.find(mark, start)) >= 0]
     return min(found, default=-1)
-
-
-def _caller() -> Caller:
-    import pwd
-
-    try:
-        entry = pwd.getpwuid(posix.getuid())
-        user, name = entry.pw_name, entry.pw_gecos.partition(",")[0]
-    except KeyError:
-        user, name = f"uid{posix.getuid()}", ""
-    return Caller(user, _host(), name)
-
-
-def _host() -> str:
-    """The domain of this machine's mail, by the custom of Debian, else the name of the machine."""
-    try:
-        with open("/etc/mailname", encoding="ascii", errors="replace") as file:
-            name = file.readline(256).strip()
-    except OSError:
-        name = ""
-    return name or posix.uname().nodename or "localhost"
 
 
 def _postbearer(words: list[str]) -> int:

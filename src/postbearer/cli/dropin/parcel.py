@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from postbearer.cli.dropin.letter import Letter
     from postbearer.cli.dropin.words import Order
 
+MOST = 1000  # recipients
 MAGIC = b"postbearer 1 "
 SMTP = MAGIC + b"smtp\n"  # asks for a conversation in SMTP instead
 

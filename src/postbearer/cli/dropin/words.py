@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import posix
+
 TYPE_CHECKING = False  # importing `typing` would double the start
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-OK, USAGE, DATA, UNAVAILABLE, TRY_AGAIN, NO_PERMISSION = 0, 64, 65, 69, 75, 77  # sysexits.h
+OK, USAGE, DATA, NO_INPUT, UNAVAILABLE, TRY_AGAIN, NO_PERMISSION = 0, 64, 65, 66, 69, 75, 77  # sysexits.h
 
 _FLAGS = "GIUTcimnstvx"  # `i`, `t` and `v` mean something; the others do in other programs
 _VALUED = "ABCDFLMNORVXbefhopr"  # the value is the rest of the word, or the next word
@@ -21,6 +23,16 @@ class Stop(Exception):
         super().__init__(text)
         self.code = code
         self.text = text
+
+
+def say(descriptor: int, text: str) -> None:
+    """Write a line; that nobody can read it is not about the mail."""
+    try:  # noqa: SIM105 - contextlib takes longer than all this
+        posix.write(
+            descriptor, f"{text}\n".encode("utf-8", "backslashreplace")
+        )  # nothing is left to be flushed
+    except OSError:
+        pass
 
 
 class Order:
@@ -91,10 +103,10 @@ def _flag(order: Order, letter: str) -> None:
 
 def _value(order: Order, letter: str, value: str) -> None:
     if letter in "fr":
-        order.sender = value.strip().removeprefix("<").removesuffix(">")
+        order.sender = value
     elif letter == "F":
         order.name = value
-    elif letter == "o" and value[0] == "i":
+    elif letter == "o" and value[:1] == "i":
         order.dots = True
     elif letter == "b":
         order.mode = _mode(value)
@@ -111,9 +123,11 @@ def _value(order: Order, letter: str, value: str) -> None:
 def _mode(value: str) -> str:
     if value in ("m", "s", "p", "i"):
         return value
+    if value == "a":  # as in the ARPANET, with CRLF: which is always taken
+        return "m"
     if value in ("d", "D"):
         raise Stop(USAGE, "the server is started by: postbearer serve")
-    raise Stop(USAGE, f"-b{value} is not supported; -bm, -bs, -bp and -bi are")
+    raise Stop(USAGE, f"-b{value} is not supported; -bm, -bs, -bp, -bi and -ba are")
 
 
 def _notify(value: str) -> list[str]:
