@@ -18,7 +18,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     4: ("engine", "account", "arguments", "forecast", "diagnosis", "operations"),
     3: ("transport", "store"),
     2: ("sasl", "oauth", "keeping", "verdict"),
-    1: ("wire", "message", "providers", "http"),
+    1: ("wire", "message", "providers", "http", "guard"),
     0: (
         "errors",
         "address",

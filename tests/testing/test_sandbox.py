@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
+import os
+import re
 import smtplib
 import ssl
 import subprocess
@@ -11,11 +14,13 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from postbearer.testing import BackgroundSandbox, Faults, Sandbox, SmtpFault, TokenFault
+from postbearer import Envelope, Mailer
+from postbearer.testing import BackgroundSandbox, Faults, Sandbox, SmtpFault, TokenFault, personality
 from postbearer.testing.sandbox import ADDRESS, CLIENT_ID, OTHER_ADDRESS
 
 MESSAGE = b"From: alerts@example.org\r\nSubject: hello\r\n\r\n.dots\r\n..\r\nbody\r\n"
@@ -56,10 +61,15 @@ def get_token(sandbox: Sandbox, **form: str) -> str:
     return str(answer["access_token"])
 
 
-def log_in(sandbox: Sandbox, token: str, user: str = ADDRESS, *, answer: str = "") -> smtplib.SMTP:
+def greeted(sandbox: Sandbox) -> smtplib.SMTP:
     context = ssl.create_default_context(cafile=str(sandbox.folder / "ca.pem"))
     smtp = smtplib.SMTP_SSL("localhost", sandbox.implicit_port, context=context)
     smtp.ehlo("client.example.org")
+    return smtp
+
+
+def log_in(sandbox: Sandbox, token: str, user: str = ADDRESS, *, answer: str = "") -> smtplib.SMTP:
+    smtp = greeted(sandbox)
     blob = base64.b64encode(f"user={user}\1auth=Bearer {token}\1\1".encode()).decode()
     assert smtp.docmd("AUTH", "XOAUTH2")[0] == 334
     code, text = smtp.docmd(blob)
@@ -264,3 +274,56 @@ def test_a_shell_can_take_all_of_it_as_variables(sandbox: Sandbox) -> None:
     first, _, configuration = told.stdout.partition("\n")
     assert first == f"{sandbox.client_secret} {sandbox.starttls_port}"
     assert configuration == sandbox.configuration()
+
+
+@pytest.mark.parametrize(("padding", "taken"), [(900, True), (1100, False)])
+def test_google_hangs_up_on_a_long_auth_command(padding: int, taken: bool) -> None:
+    with BackgroundSandbox("google") as sandbox:
+        server = greeted(sandbox)
+        blob = base64.b64encode(
+            b"user=a\x01auth=Bearer " + b"t" * (padding * 3 // 4 - 20) + b"\x01\x01"
+        ).decode()
+        code, text = server.docmd("AUTH", f"XOAUTH2 {blob}")
+        assert (code, b"goodbye" in text) == ((334, False) if taken else (555, True))
+        if not taken:
+            with pytest.raises(smtplib.SMTPServerDisconnected):
+                server.docmd("NOOP")
+        server.close()
+
+
+def test_google_takes_a_long_token_on_a_line_of_its_own() -> None:
+    with BackgroundSandbox("google") as sandbox:
+        server = greeted(sandbox)
+        assert server.docmd("AUTH", "XOAUTH2")[0] == 334
+        blob = base64.b64encode(b"user=a\x01auth=Bearer " + b"t" * 2000 + b"\x01\x01").decode()
+        assert server.docmd(blob)[0] == 334
+        server.close()
+
+
+def test_each_trait_of_a_provider_is_acted_upon() -> None:
+    sources = "".join(file.read_text() for file in Path(personality.__file__).parent.glob("*.py"))
+    unused = [
+        each.name
+        for each in dataclasses.fields(personality.Personality)
+        if not re.search(rf"personality\.{each.name}\b", sources)
+    ]
+    assert unused == []
+
+
+OTHERS = ("google", "microsoft")
+
+
+@pytest.mark.parametrize(
+    "provider",
+    ["generic", *(pytest.param(each, marks=pytest.mark.postbearer_provider(each)) for each in OTHERS)],
+)
+def test_a_test_says_whose_sandbox_it_wants(
+    postbearer_sandbox: Sandbox, provider: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTBEARER_STATE", str(tmp_path))
+    monkeypatch.setenv("POSTBEARER_ALLOW_EPHEMERAL", "true")
+    assert postbearer_sandbox.personality.name == provider
+    assert os.environ["POSTBEARER_CONFIG"] == str(postbearer_sandbox.folder / "postbearer.toml")
+    with Mailer.from_config("sandbox") as mailer:
+        mailer.send(MESSAGE, Envelope.of(ADDRESS, ["you@example.org"]))
+    assert len(postbearer_sandbox.inbox.messages) == 1

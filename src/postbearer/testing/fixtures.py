@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,20 +29,53 @@ def postbearer_mailer() -> RecordingMailer:
     return RecordingMailer()
 
 
+MARKER = "postbearer_provider"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the marker known."""
+    config.addinivalue_line(
+        "markers", f"{MARKER}(name): whose sandbox the test gets: generic, microsoft, google"
+    )
+
+
 @pytest.fixture(scope="session")
-def postbearer_sandbox_server() -> Iterator[Sandbox]:
-    """One mail provider for the whole run; `postbearer_sandbox` is the same, cleaned for each test."""
+def postbearer_sandbox_servers() -> Iterator[Callable[[str], Sandbox]]:
+    """Gives the mail provider of a name, one for the whole run."""
     from postbearer.testing import BackgroundSandbox
 
-    with BackgroundSandbox() as sandbox:
-        yield sandbox
+    running: dict[str, Sandbox] = {}
+    with ExitStack() as stack:
+
+        def server(provider: str) -> Sandbox:
+            if provider not in running:
+                running[provider] = stack.enter_context(BackgroundSandbox(provider))
+            return running[provider]
+
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postbearer_sandbox_server(postbearer_sandbox_servers: Callable[[str], Sandbox]) -> Sandbox:
+    """The generic provider for the whole run; `postbearer_sandbox` is the same, cleaned for each test."""
+    return postbearer_sandbox_servers("generic")
 
 
 @pytest.fixture
-def postbearer_sandbox(postbearer_sandbox_server: Sandbox) -> Sandbox:
-    """A mail provider on loopback, with an empty inbox and no faults."""
-    postbearer_sandbox_server.reset()
-    return postbearer_sandbox_server
+def postbearer_sandbox(
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+    postbearer_sandbox_servers: Callable[[str], Sandbox],
+) -> Sandbox:
+    """A mail provider on loopback, with an empty inbox and no faults; POSTBEARER_CONFIG names its account.
+
+    ``@pytest.mark.postbearer_provider("microsoft")`` says which provider.
+    """
+    mark = request.node.get_closest_marker(MARKER)
+    sandbox = postbearer_sandbox_servers(mark.args[0] if mark is not None else "generic")
+    sandbox.reset()
+    monkeypatch.setenv("POSTBEARER_CONFIG", sandbox.environment()["POSTBEARER_CONFIG"])
+    return sandbox
 
 
 @pytest.fixture

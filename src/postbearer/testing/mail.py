@@ -212,6 +212,10 @@ class Conversation:
         if reply := await self._fault("auth"):
             self._reply(reply)
             return
+        limit = self._personality.auth_line
+        if 0 < limit < _line_length(mechanism, initial):
+            self._core.close(self._text(self._personality.auth_line_refused))
+            return
         self._exchange = server_exchange(mechanism)
         self._refused = False
         if initial is None:
@@ -353,6 +357,11 @@ class Conversation:
                 return None
             raise _HangUp
         return parse_reply(fault.reply)
+
+
+def _line_length(mechanism: str, initial: bytes | None) -> int:
+    """Octets of the AUTH command, with its CRLF."""
+    return len(f"AUTH {mechanism}\r\n") + (0 if initial is None else 1 + len(b64encode(initial)))
 
 
 class _HangUp(Exception):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,13 +18,12 @@ class Personality:
     accepted: str  # reply to AUTH that succeeded
     refused: str  # reply to AUTH that failed
     challenge: bool  # whether a refusal comes with a 334 first
-    auth_line: int = 2048  # octets an AUTH command may have
-    inline_limit_closes: bool = False
+    auth_line: int = 0  # octets that AUTH with its initial response may have; 0: as many as fit
+    auth_line_refused: str = ""  # the reply to a longer one, before the connection is closed
     connections: int = 0  # submitting at the same time; 0: no limit
     messages_per_minute: int = 0  # 0: no limit
     own_sender_only: bool = False
     queued: str = "250 2.0.0 Ok: queued as {id}"
-    subject_claims: dict[str, str] = field(default_factory=dict)
 
 
 _COMMON = ("PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME", "CHUNKING", "SMTPUTF8")
@@ -56,7 +55,7 @@ PERSONALITIES = {
         refused="535-5.7.8 Username and Password not accepted.\n535 5.7.8 BadCredentials {id} - gsmtp",
         challenge=True,
         auth_line=1024,
-        inline_limit_closes=True,
+        auth_line_refused="555 5.5.2 Syntax error, goodbye. {id} - gsmtp",
         queued="250 2.0.0 OK  {time} {id} - gsmtp",
     ),
     "generic": Personality(

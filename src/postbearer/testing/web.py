@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from postbearer.guard import Application, Guard
 from postbearer.testing.authorization import Answer, Refusal
 from postbearer.testing.faults import Faults
 
@@ -40,7 +41,7 @@ class Web:
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
         token = "/oauth2/v2.0"  # noqa: S105 - a path
-        self.app = Starlette(
+        routes = Starlette(
             routes=[
                 Route("/", self.inbox_page),
                 Route("/inbox", self.inbox, methods=["GET", "DELETE"]),
@@ -61,6 +62,7 @@ class Web:
             ],
             exception_handlers={Refusal: _refused},
         )
+        self.app: Application = Guard(routes)  # secrets are told here
 
     # OAuth ----------------------------------------------------------------------------------
 

@@ -1,0 +1,114 @@
+"""Who may ask an HTTP face of ours, and how much: for any ASGI application, and without any I/O.
+
+A page of the web can have a browser ask 127.0.0.1, under a name of its own that resolves there (DNS
+rebinding), and can send forms anywhere. Neither tells on itself but by these fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
+from contextlib import suppress
+from typing import Any
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
+LARGEST_BODY = 1024 * 1024  # octets
+_SAFE = ("GET", "HEAD", "OPTIONS")  # they change nothing (RFC 9110 9.2.1)
+
+
+class _TooLarge(Exception):
+    pass
+
+
+class Guard:
+    """`application` behind three rules; who breaks one is answered here.
+
+    - Host is one of `hosts`, by whatever port (421, or 400 where there is not exactly one);
+    - what changes something comes from no other site, by Sec-Fetch-Site or else by Origin (403);
+    - a body has at most `most` octets (413).
+    """
+
+    def __init__(
+        self, application: Application, hosts: Collection[str] = LOOPBACK_NAMES, most: int = LARGEST_BODY
+    ) -> None:
+        self._application = application
+        self._hosts = frozenset(name.lower() for name in hosts)
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        if refusal := self._refusal(scope):
+            await _answer(send, *refusal)
+            return
+        came, begun = 0, False
+
+        async def bounded() -> Message:
+            nonlocal came
+            message = await receive()
+            came += len(message.get("body", b""))
+            if came > self._most:
+                raise _TooLarge
+            return message
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            if came > self._most and not begun:
+                return  # what the application makes of the exception: it is answered below
+            begun = True
+            await send(message)
+
+        with suppress(_TooLarge):
+            await self._application(scope, bounded, watched)
+        if came > self._most and not begun:
+            await _answer(send, *self._too_large)
+
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        """Status and words, or None."""
+        hosts = _all(scope, b"host")
+        if len(hosts) != 1:
+            return 400, "A request names one host."
+        if _name(hosts[0]) not in self._hosts:
+            return 421, "This is not served under that name."
+        if scope["method"] not in _SAFE and not _from_here(scope, hosts[0]):
+            return 403, "This comes from another site."
+        lengths = _all(scope, b"content-length")
+        if any(each.isdecimal() and int(each[:20]) > self._most for each in lengths):
+            return self._too_large
+        return None
+
+    @property
+    def _too_large(self) -> tuple[int, str]:
+        return 413, f"A request may have {self._most} octets."
+
+
+def _all(scope: Scope, name: bytes) -> list[str]:
+    return [value.decode("latin-1").strip() for key, value in scope["headers"] if key.lower() == name]
+
+
+def _name(host: str) -> str:
+    """The host without its port (RFC 3986 3.2.2)."""
+    name, colon, port = host.lower().rpartition(":")
+    return name if colon and port.isdecimal() else host.lower()
+
+
+def _from_here(scope: Scope, host: str) -> bool:
+    """Whether no other site is behind the request. Programs send neither field; every browser sends one."""
+    if sites := _all(scope, b"sec-fetch-site"):
+        return all(site in ("same-origin", "none") for site in sites)
+    return all(origin.lower() == f"{scope['scheme']}://{host}".lower() for origin in _all(scope, b"origin"))
+
+
+async def _answer(send: Send, status: int, text: str) -> None:
+    body = f"{text}\n".encode()
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", b"%d" % len(body))]
+    # What was not read of the request is never taken for the next one.
+    headers += [(b"connection", b"close"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
