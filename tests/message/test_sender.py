@@ -73,7 +73,7 @@ REAL = [  # From as machines write it, as it leaves under `force`, and where ans
         "=?utf-8?q?J=C3=BCrgen?= <alerts@example.org>",
         "=?utf-8?q?J=C3=BCrgen?= <j@example.net>",
     ),
-    ("J\xfcrgen <root>", "=?utf-8?q?J=C3=BCrgen?= <alerts@example.org>", None),  # Latin-1
+    ("J\xfcrgen <root>", "=?utf-8?b?SsO8cmdlbg==?= <alerts@example.org>", None),  # Latin-1
     ('"Doe, Jane" <jane@example.net>', '"Doe, Jane" <alerts@example.org>', '"Doe, Jane" <jane@example.net>'),
     (
         "J. Doe <jane@b\u00fccher.example>".encode().decode("latin-1"),
@@ -187,7 +187,6 @@ def test_an_author_that_parsers_disagree_about_is_refused_where_it_matters(
         'From: "ceo@bank.example" <alerts@example.org>',
         "From: alerts@example.org (Alerts of the host)",
         "From: =?utf-8?q?J=C3=BCrgen?= <alerts@example.org>",
-        "From: J\u00fcrgen <alerts@example.org>",
         "From: Alerts <alerts@example.org>, alerts@example.org",
         'From: Alerts <"alerts"@example.org>',
         "Sender: alerts@example.org\r\nFrom: alerts@example.org",
@@ -196,6 +195,26 @@ def test_an_author_that_parsers_disagree_about_is_refused_where_it_matters(
 def test_an_author_that_all_read_alike_leaves_as_it_is(field: str) -> None:
     header = f"{field}\r\n".encode()
     assert leaves(SenderRule(ACCOUNT, "check"), header) == header
+
+
+@pytest.mark.parametrize(
+    ("value", "after"),
+    [
+        ("J\u00fcrgen <alerts@example.org>", "=?utf-8?b?SsO8cmdlbg==?= <alerts@example.org>"),
+        ('"a, b" \u00fc <alerts@example.org>', "=?utf-8?b?YSwgYiDDvA==?= <alerts@example.org>"),
+        ("alerts@example\uff0eorg, alerts@example.org", "alerts@example.org, alerts@example.org"),
+    ],
+)
+def test_an_author_leaves_in_ascii(value: str, after: str) -> None:
+    header = f"From: {value}\r\n".encode()
+    assert leaves(SenderRule(ACCOUNT, "check"), header) == f"From: {after}\r\n".encode()
+
+
+def test_many_names_that_are_not_ascii_leave_in_lines() -> None:
+    value = ", ".join(["\u00fc" * 70 + " <alerts@example.org>"] * 5)
+    after = leaves(SenderRule(ACCOUNT, "check"), f"From: {value}\r\n".encode())
+    assert [len(line) < 400 for line in after.splitlines()] == [True] * 5
+    assert after.count(b"<alerts@example.org>") == 5
 
 
 def test_an_author_leaves_in_one_line() -> None:

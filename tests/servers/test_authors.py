@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from postbearer.errors import UsageError
-from postbearer.message import BytesContent, SenderRule, edit
+from postbearer.message import BytesContent, SenderRule, convert, edit
 from servers.readers import Readers, readers
 
 pytestmark = pytest.mark.servers
@@ -111,10 +112,13 @@ def others() -> Iterator[Readers]:
         yield running
 
 
-def wrong(rule: SenderRule, message: bytes, others: Readers) -> dict[str, list[str]]:
+def wrong(rule: SenderRule, message: bytes, others: Readers, *, utf8: bool = True) -> dict[str, list[str]]:
     """The authors that may not be there, by parser, in what leaves; nothing, if it does not."""
     try:
         content = edit(BytesContent(message), rule.apply)
+        if not utf8:
+            with suppress(UsageError):
+                content = convert(content, eight_bit=False, utf8=False)
     except UsageError:
         assert rule.rule != "force" or b"\r" in message.replace(b"\r\n", b"")
         return {}
@@ -133,17 +137,18 @@ def permitted(rule: SenderRule, address: str) -> bool:
         return False
 
 
-@given(st.sampled_from(RULES), headers, bodies)
-@example(RULES[0], f'From: "CEO" <{CEO}>: {OPS}\r\n'.encode(), b"")
-@example(RULES[1], f"From: {CEO}: {OPS};\r\n".encode(), b"")
-@example(RULES[1], f"From: {OPS}\r\nFrom: {CEO}:;\r\n".encode(), b"")
-@example(RULES[1], f"X : y\r\nFrom\r\n : {CEO}\r\nFrom: {OPS}\r\n".encode(), b"")
-@example(RULES[0], f'Resent-From: "x\r\n <{CEO}> y" <{OPS}>\r\n'.encode(), b"")
-@example(RULES[1], f'From: "x\r\n <{CEO}> y" <{OPS}>\r\n'.encode(), b"")
+@given(st.sampled_from(RULES), headers, bodies, st.booleans())
+@example(RULES[0], f'From: "CEO" <{CEO}>: {OPS}\r\n'.encode(), b"", True)
+@example(RULES[1], f"From: {CEO}: {OPS};\r\n".encode(), b"", True)
+@example(RULES[1], f"From: {OPS}\r\nFrom: {CEO}:;\r\n".encode(), b"", True)
+@example(RULES[1], f"X : y\r\nFrom\r\n : {CEO}\r\nFrom: {OPS}\r\n".encode(), b"", True)
+@example(RULES[0], f'Resent-From: "x\r\n <{CEO}> y" <{OPS}>\r\n'.encode(), b"", True)
+@example(RULES[1], f'From: "x\r\n <{CEO}> y" <{OPS}>\r\n'.encode(), b"", True)
+@example(RULES[1], f'From: "x" \u00fc " <{CEO}>, " <{OPS}>\r\n'.encode(), b"", False)
 def test_no_parser_finds_an_author_that_is_not_allowed(
-    others: Readers, rule: SenderRule, header: bytes, body: bytes
+    others: Readers, rule: SenderRule, header: bytes, body: bytes, utf8: bool
 ) -> None:
-    assert wrong(rule, header + body, others) == {}
+    assert wrong(rule, header + body, others, utf8=utf8) == {}
 
 
 @given(headers, bodies)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import re
 from email.errors import MessageError
-from email.header import Header as EncodedWords
 from email.header import decode_header, make_header
 
 from postbearer.address import Address, refuse_controls
 from postbearer.errors import UsageError
+from postbearer.message.encoded import encoded
 from postbearer.message.fields import Field, Header
 from postbearer.message.mailboxes import Mailbox
 
@@ -60,12 +60,23 @@ def read(field: Field) -> list[Mailbox]:
     return found
 
 
-def unfolded(field: Field) -> Field:
-    """The same in one line: some parsers take a fold within quotes for their end."""
+def plain(field: Field) -> Field:
+    """The same, which `read` takes, in one line of ASCII: some parsers stumble over folds within quotes.
+
+    Only a local part that is not ASCII stays so. A list whose names grow too long for one line gets several.
+    """
+    if not field.raw.isascii():
+        boxes = [str(with_ascii_domain(Mailbox(_display(box.display), box.address))) for box in read(field)]
+        value = ", ".join(boxes)
+        value = value if len(value) <= LONGEST else ",\r\n ".join(boxes)
+        return Field(field.name, field.raw.partition(b":")[0] + f": {value}\r\n".encode())
     if field.raw.count(b"\n") == 1:
         return field
-    name, _, value = field.raw.partition(b":")
-    return Field(field.name, name + b":" + value.replace(b"\r\n", b"") + b"\r\n")
+    return Field(field.name, field.raw.replace(b"\r\n", b"") + b"\r\n")
+
+
+def with_ascii_domain(box: Mailbox) -> Mailbox:
+    return Mailbox(box.display, str(Address.parse(box.address).with_ascii_domain()))
 
 
 def claimed(header: Header) -> list[str]:
@@ -120,7 +131,7 @@ def phrase(name: str) -> str:
         return text
     if text.isascii() and not set(text) & set('"\\') and "=?" not in text:
         return f'"{text}"' if text else ""
-    return EncodedWords(text, "utf-8").encode(linesep="").replace("\n", "")
+    return encoded(text)
 
 
 def _decoded(name: str) -> str:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from postbearer.address import Address, canonical
 from postbearer.errors import SenderNotAllowed
-from postbearer.message.author import AUTHOR_FIELDS, authors, understood, unfolded
+from postbearer.message.author import AUTHOR_FIELDS, authors, plain, understood, with_ascii_domain
 from postbearer.message.fields import Field, Header, make_field
 from postbearer.message.mailboxes import Mailbox
 
@@ -57,7 +57,7 @@ class SenderRule:
         """The header as it leaves under `check`, by whatever rule: with an author, if it names none."""
         self.check(header)
         if self.rule != "allow" or self.aliases:
-            header = header.map(AUTHOR_FIELDS, unfolded)
+            header = header.map(AUTHOR_FIELDS, plain)
         return header if header.get("from") else header.set("From", self.address)
 
     def apply(self, header: Header) -> Header:
@@ -79,11 +79,11 @@ class SenderRule:
     def _named(self, name: str, boxes: Iterable[Mailbox]) -> Field:
         """The account under the first of the names, in one line."""
         display = next((box.display for box in boxes), "")
-        return unfolded(make_field(name, str(Mailbox(display, self.address))))
+        return plain(make_field(name, str(Mailbox(display, self.address))))
 
 
 def _answerable(box: Mailbox) -> Mailbox | None:
     """Where an answer reaches the author, if it can."""
-    if not box.address or not (address := Address.parse(box.address)).deliverable:
+    if not box.address or not Address.parse(box.address).deliverable:
         return None
-    return Mailbox(box.display, str(address.with_ascii_domain()))
+    return with_ascii_domain(box)
