@@ -16,7 +16,7 @@ from postbearer.outcome import Outcome, Receipt
 from postbearer.providers import Klass, Phase, Rule, Scope, names, preset
 from postbearer.reply import Reply
 from postbearer.store import Status
-from postbearer.testing.mail import parse_reply
+from postbearer.testing.replies import parse_reply
 from postbearer.verdict import judge
 from support.relay import account
 

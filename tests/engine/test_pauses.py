@@ -14,7 +14,7 @@ from postbearer.errors import ConfigError, CredentialRefused, GrantRefused, Post
 from postbearer.keeping import StateFolder
 from postbearer.observe import sentence
 from postbearer.observer import AccountPaused, AccountResumed
-from postbearer.testing.mail import parse_reply
+from postbearer.testing.replies import parse_reply
 from support.relay import Relay, account, relaying
 
 HOUR, DAY = 3600.0, 86_400.0

@@ -89,8 +89,29 @@ def test_a_source_that_does_not_fit_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("machine", "name"),
-    [("relay.example.org", "relay.example.org"), ("laptop", "[127.0.0.1]"), ("größe.example", "[127.0.0.1]")],
+    [
+        ("relay.example.org", "relay.example.org"),
+        ("xn--gre-6ka8l.example", "xn--gre-6ka8l.example"),
+        ("laptop", "[127.0.0.1]"),
+        ("größe.example", "[127.0.0.1]"),
+        ("app_01.corp.example", "[127.0.0.1]"),
+        ("host.local.", "[127.0.0.1]"),
+        ("a b.example", "[127.0.0.1]"),
+        ("a..example", "[127.0.0.1]"),
+        ("-a.example", "[127.0.0.1]"),
+        ("a.example\n", "[127.0.0.1]"),
+        ("a" * 64 + ".example", "[127.0.0.1]"),
+        (("a" * 60 + ".") * 5 + "example", "[127.0.0.1]"),
+        ("", "[127.0.0.1]"),
+    ],
 )
 def test_the_name_we_say(machine: str, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: machine)
     assert default_ehlo_name() == name
+
+
+@pytest.mark.parametrize("name", ["a b", "", "a\r\nNOOP", "größe.example", "a" * 300])
+def test_a_name_that_cannot_be_said_is_refused_where_it_is_given(name: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        Smarthost(servers=(MAIL,), username="alerts@example.org", ehlo_name=name)
+    assert caught.value.key == "ehlo-name"

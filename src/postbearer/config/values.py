@@ -102,7 +102,7 @@ def host_name(text: str) -> Wrong:
     """A name that may be said in EHLO: of a host, or its address in brackets (RFC 5321 4.1.1.1)."""
     from postbearer.wire import EHLO_NAME  # only for those who set one
 
-    if not EHLO_NAME.fullmatch(text):
+    if not EHLO_NAME.fullmatch(text) or text.endswith("."):  # RFC 5321 4.1.2: servers refuse a dot there
         return f"cannot be {text!r}", "Write the name of this host, or its address in brackets: [192.0.2.1]."
     return None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -14,7 +15,7 @@ from postbearer.transport.pool import PoolLimits
 from postbearer.transport.proxy import Proxy
 from postbearer.transport.timeouts import Timeouts
 from postbearer.transport.tls import ClientCertificate, tls_context
-from postbearer.wire import Dispensable
+from postbearer.wire import EHLO_NAME, Dispensable
 
 if TYPE_CHECKING:
     from postbearer.providers import Rule
@@ -64,13 +65,17 @@ class Server:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")  # RFC 5321 4.1.2; servers refuse what is none
+
+
 def default_ehlo_name() -> str:
-    """This machine's name if it looks like one of the world's, else an address literal.
+    """This machine's name if it is a domain of the world's, else an address literal.
 
     `socket.getfqdn` would ask DNS, which can take seconds; the name is only shown in trace headers.
     """
     name = socket.gethostname()
-    return name if "." in name and name.isascii() else "[127.0.0.1]"
+    return name if len(name) < 254 and _DOMAIN.fullmatch(name) else "[127.0.0.1]"
 
 
 def _as_it_is(error: ConfigError) -> ConfigError:
@@ -112,6 +117,12 @@ class Smarthost:
             raise ConfigError("There is no user name to log in with.", key="username")
         if self.authentication == "certificate" and self.certificate is None:
             raise ConfigError("There is no certificate to log in with.", key="tls-certificate")
+        if not EHLO_NAME.fullmatch(self.ehlo_name):
+            raise ConfigError(
+                f"{self.ehlo_name!r:.80} is no name to say in EHLO.",
+                key="ehlo-name",
+                hint="Write the name of this host, or its address in brackets: [192.0.2.1].",
+            )
         if self.tls == "none-loopback":
             self._require_loopback()
 
