@@ -12,7 +12,7 @@ from base64 import b64decode, b64encode
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 from postbearer.address import Address
 from postbearer.clock import Clock
@@ -43,9 +43,23 @@ CHUNK = 48 * 1024
 _CAN_GO = (Status.READY, Status.DEFERRED, Status.HELD)
 
 
+class Process(Protocol):
+    """The relay's own process, as far as people tell it what to do."""
+
+    async def reload(self) -> None:
+        """Read the configuration anew. Raises `ConfigError` or `SecretError`; then the old one stays."""
+
+    async def examine(self, account: str, send_to: str) -> Json:
+        """Look at the whole way of an account's mail."""
+
+    def stop(self) -> None:
+        """Finish what is under way, and end."""
+
+
 class Operations:
     """`worker` is there in the relay's own process only; `accounts` names those that are configured.
-    `foresee` tells what is known ahead of them, and `changed` has a paused one tried again.
+    `foresee` tells what is known ahead of them, and `changed` has a paused one tried again. `process` is
+    there where a relay runs by itself.
 
     All methods raise `UsageError` for what does not exist or cannot be done, and `StoreError`.
     """
@@ -58,6 +72,7 @@ class Operations:
         accounts: Sequence[str] = (),
         foresee: Foresight | None = None,
         changed: Callable[[str], Awaitable[bool]] | None = None,
+        process: Process | None = None,
     ) -> None:
         self._spool = spool
         self._clock = clock
@@ -65,6 +80,7 @@ class Operations:
         self._configured = tuple(accounts)
         self._foresee = foresee
         self._changed = changed
+        self._process = process
 
     # Messages -------------------------------------------------------------------------------
 
@@ -204,6 +220,27 @@ class Operations:
         for address in held:
             await self._spool.change(message.id, Status.HELD, self._clock.now(), address)
         return 1
+
+    # The relay itself -----------------------------------------------------------------------
+
+    async def reload(self) -> Json:
+        """Have the relay read its configuration. Raises `ConfigError` or `SecretError` if it is wrong."""
+        await self._running().reload()
+        return {"reloaded": True}
+
+    async def stop(self) -> Json:
+        """Have the relay finish what is under way, and end."""
+        self._running().stop()
+        return {"stopping": True}
+
+    async def check(self, name: str = "", send_to: str = "") -> Json:
+        """Examine an account with the secrets of the relay: `accounts`, `findings` and `conversations`."""
+        return await self._running().examine(name, send_to)
+
+    def _running(self) -> Process:
+        if self._process is None:
+            raise UsageError("No relay runs by itself here.", hint="Start one by: postbearer serve")
+        return self._process
 
     # Accounts -------------------------------------------------------------------------------
 

@@ -49,11 +49,14 @@ TYPED = {
     "queue retry": "m1",
     "queue show": "m2",
     "queue stats": "",
+    "reload": "",
     "secret hash-password": "",
     "secret rotate-key": "",
     "secret seal": "",
     "secret test": "env:HOME",
     "send": "--account alerts --to you@example.org",
+    "status": "",
+    "stop": "",
     "token": "nobody",
 }
 WITHOUT = {"demo", "sandbox", "serve", "sendmail"}
@@ -101,7 +104,7 @@ def test_a_command_prints_one_object_wherever_it_is_said(queued: Home, name: str
         answer = json.loads(ran.out)
         assert isinstance(answer, dict), typed
         told.append(answer)
-        if ran.code not in (0, 65):
+        if ran.code not in (0, 65) and name != "status":
             assert answer["error"]["exit"] == ran.code
             assert set(answer["error"]) >= {"type", "message", "hint", "exit"}
     for answer in told:

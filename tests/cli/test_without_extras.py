@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from importlib import import_module
 from pathlib import Path
 
 import click
 import pytest
 
 from cli.conftest import Home
-from postbearer.cli.root import COMMANDS
+from postbearer.cli.root import COMMANDS, command_named
 from support.configuration import COMPLETE
 
 EXTRAS = (
@@ -54,6 +53,7 @@ TYPED: dict[str, tuple[str, int, str]] = {
     "queue retry": ("m1", 64, RELAY),
     "queue show": ("m1", 64, RELAY),
     "queue stats": ("", 64, RELAY),
+    "reload": ("", 78, "postbearer serve"),
     "sandbox": ("", 64, SANDBOX),
     "secret hash-password": ("", 0, "$argon2id$"),
     "secret rotate-key": ("", 0, ""),
@@ -62,13 +62,15 @@ TYPED: dict[str, tuple[str, int, str]] = {
     "send": ("--to you@example.org --text x", 75, "127.0.0.1:9"),
     "sendmail": ("you@example.org", 75, "127.0.0.1:9"),
     "serve": ("", 64, RELAY),
+    "status": ("", 2, "CRITICAL"),
+    "stop": ("", 78, "postbearer serve"),
     "token": ("alerts", 78, "ALERTS_SECRET"),
 }
 
 
 def leaves() -> Iterator[str]:
-    for name, (module, _) in COMMANDS.items():
-        command = import_module(f"postbearer.cli.{module}").command
+    for name in COMMANDS:
+        command = command_named(name)
         if isinstance(command, click.Group):
             yield from (f"{name} {each}" for each in command.commands)
         else:

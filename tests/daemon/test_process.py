@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 from typing import cast
 
+import pytest
+
 from postbearer.assembly import Assembly
 from postbearer.daemon import process
 from postbearer.daemon.relay import Relay
-from postbearer.observe import Log
+from postbearer.errors import ConfigError
+from postbearer.observe import Log, Supervisor
 
 
 class Listening(Log):
@@ -26,6 +29,8 @@ class Listening(Log):
 class Standing:
     """A relay that is not asked to change."""
 
+    addresses = ("127.0.0.1:2525",)
+
     async def reload(self, assembly: Assembly) -> None:
         raise AssertionError("it was to stay as it is")
 
@@ -36,7 +41,10 @@ def broken() -> Assembly:
 
 async def test_a_defect_in_reading_the_configuration_does_not_end_the_relay() -> None:
     log = Listening()
-    await process._reload(cast(Relay, Standing()), broken, log)
+    steered = process._Process(broken, log, Supervisor())
+    steered.relay = cast(Relay, Standing())
+    with pytest.raises(ConfigError, match="a defect"):
+        await steered.reload()
     (text,) = log.said
     assert "the old one stays: a defect (ValueError)" in text
     assert "canary" not in text

@@ -6,7 +6,6 @@ import inspect
 import re
 from collections.abc import Iterator
 from dataclasses import fields
-from importlib import import_module
 from typing import Any, get_args, get_type_hints
 
 import click
@@ -17,7 +16,7 @@ from house.test_exports import PUBLIC
 from house.tree import PACKAGE, ROOT
 from postbearer import errors, observer
 from postbearer.cli.exits import Exit
-from postbearer.cli.root import COMMANDS
+from postbearer.cli.root import COMMANDS, command_named
 from postbearer.config.relay import (
     ClientSettings,
     ListenerSettings,
@@ -125,8 +124,8 @@ def test_every_exit_code_is_told() -> None:
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
-    for name, (module, _) in COMMANDS.items():
-        command = import_module(f"postbearer.cli.{module}").command
+    for name in COMMANDS:
+        command = command_named(name)
         if isinstance(command, click.Group):
             yield from ((f"{name} {each}", inner) for each, inner in command.commands.items())
         else:

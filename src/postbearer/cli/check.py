@@ -19,13 +19,11 @@ from postbearer.cli.progress import Progress
 from postbearer.errors import ConfigError, PostbearerError, UsageError
 
 if TYPE_CHECKING:
-    from email.message import EmailMessage
-
     from postbearer.assembly import Assembly
-    from postbearer.diagnosis import Diagnosis, Finding
-    from postbearer.outcome import Receipt
+    from postbearer.diagnosis import Finding
     from postbearer.providers import Preset
-    from postbearer.transport import Conversation, Server, Transcript
+    from postbearer.submission import ControlClient
+    from postbearer.transport import Transcript
 
 _LONGEST = 64 * 1024  # octets of a text to explain
 
@@ -45,14 +43,21 @@ def _address(context: click.Context, parameter: click.Parameter, given: str | No
 @click.option(
     "--explain", "text", metavar="TEXT", help="Only explain a reply or an error from a log; - reads it."
 )
+@click.option("--relay", "from_relay", is_flag=True, help="Have the running relay look, or fail.")
+@click.option("--local", is_flag=True, help="Look from here, also where a relay runs.")
 @common_options
 @pass_common
-def command(common: Common, accounts: tuple[str, ...], send_to: str, text: str | None) -> int:
+def command(
+    common: Common, accounts: tuple[str, ...], send_to: str, text: str | None, local: bool, from_relay: bool
+) -> int:
     """Find out why mail does not leave, and what to do about it.
 
     Walks the whole way of each ACCOUNT, or of all: configuration, secrets, DNS, TCP, TLS, EHLO, token,
     login; with --send-to also a real message, which some servers need to tell that a permission is
     missing. A token is asked for anew, so that a secret that no longer works is not hidden by a kept one.
+
+    If a relay runs, it is the one that looks, with its own secrets, by the configuration as it is in the
+    file now; else, or with --local or --config, this command itself.
 
     \b
     postbearer check alerts --send-to you@example.org
@@ -63,11 +68,16 @@ def command(common: Common, accounts: tuple[str, ...], send_to: str, text: str |
     """
     if text is not None:
         return _explain(common, sys.stdin.read(_LONGEST) if text == "-" else text, accounts)
-    reports = asyncio.run(_check(common, accounts, send_to))
+    relay = None if local else _relay(common, wanted=from_relay)
+    if relay is None:
+        reports = asyncio.run(_check(common, accounts, send_to))
+    else:
+        reports = _ask(relay, common, accounts, send_to)
     code = _exit_code(finding for report in reports for finding in report.findings)
     if common.as_json:
         told = [report.told(verbose=common.verbose) for report in reports]
-        print_json({"ok": code is Exit.OK, "exit": int(code), "accounts": told})
+        by = "relay" if relay is not None else "command"
+        print_json({"ok": code is Exit.OK, "exit": int(code), "by": by, "accounts": told})
     return code
 
 
@@ -77,14 +87,15 @@ class Report:
 
     account: str
     findings: list[Finding] = field(default_factory=list)
-    transcripts: list[Transcript] = field(default_factory=list)
+    conversations: list[list[str]] = field(default_factory=list)
 
     def capture(self) -> Transcript:
         """What sees one more conversation."""
         from postbearer.transport import Transcript
 
-        self.transcripts.append(Transcript())
-        return self.transcripts[-1]
+        transcript = Transcript()
+        self.conversations.append(transcript.lines)
+        return transcript
 
     def told(self, *, verbose: bool) -> dict[str, Any]:
         """The report as JSON."""
@@ -96,7 +107,7 @@ class Report:
             "findings": [as_json(finding) for finding in self.findings],
         }
         if verbose:
-            value["conversations"] = [transcript.lines for transcript in self.transcripts]
+            value["conversations"] = self.conversations
         return value
 
 
@@ -132,12 +143,45 @@ async def _check(common: Common, names: tuple[str, ...], send_to: str) -> list[R
     return reports
 
 
+def _relay(common: Common, *, wanted: bool) -> ControlClient | None:
+    """The relay that shall look; None if this command does it itself."""
+    from postbearer.cli.desk import own_relay, running_relay
+
+    if wanted:
+        return running_relay(needed=True)
+    return None if common.config else own_relay(common)
+
+
+def _ask(relay: ControlClient, common: Common, names: tuple[str, ...], send_to: str) -> list[Report]:
+    """What the relay finds, which reads the configuration for that."""
+    from postbearer.daemon import told_findings
+
+    talk = not common.as_json
+    whole = relay.call("accounts.check")
+    if whole["findings"]:  # the file is wrong
+        names = ("",)
+    reports: list[Report] = []
+    for name in dict.fromkeys(names or whole["accounts"]):
+        with Progress(f"The relay checks {name}"):
+            answer = relay.call("accounts.check", name=name, send_to=send_to)
+        report = Report(name, told_findings(answer), answer["conversations"])
+        reports.append(report)
+        if talk and reports[1:]:
+            click.echo()
+        if talk:
+            _show_all(report)
+        if talk and common.verbose:
+            _show_conversations(report)
+    return reports
+
+
 async def _examine(assembly: Assembly, report: Report, send_to: str, *, talk: bool) -> None:
     """Put what is found into `report`, and show it as it comes."""
+    from postbearer.daemon import examination
     from postbearer.diagnosis import not_configured
 
     try:
-        diagnosis = _diagnosis(assembly, report, send_to)
+        diagnosis = examination(assembly, report.account, send_to, report.capture)
     except PostbearerError as error:
         report.findings += not_configured(error)
         if talk:
@@ -155,28 +199,6 @@ async def _examine(assembly: Assembly, report: Report, send_to: str, *, talk: bo
             report.findings.append(finding)
             if talk:
                 show(finding, with_server=several)
-
-
-def _diagnosis(assembly: Assembly, report: Report, send_to: str) -> Diagnosis:
-    from postbearer.diagnosis import Diagnosis
-    from postbearer.mailer import AsyncMailer
-
-    account = assembly.account(report.account)
-
-    async def send(message: EmailMessage, talk: Conversation, server: Server) -> Receipt:
-        async with AsyncMailer(account, state=assembly.state, capture=report.capture) as mailer:
-            await mailer.adopt(talk, server)
-            return await mailer.send(message, wait=False)
-
-    return Diagnosis(
-        account,
-        state=assembly.state,
-        provider=_preset(assembly, report.account),
-        tenant=assembly.configuration.account(report.account).tenant or "",
-        send=send,
-        send_to=send_to,
-        capture=report.capture,
-    )
 
 
 def _preset(assembly: Assembly, name: str) -> Preset:
@@ -199,14 +221,15 @@ def _exit_code(findings: Iterator[Finding] | list[Finding]) -> Exit:
 def _show_all(report: Report) -> None:
     if report.account:
         click.echo(style(report.account, "bold", sys.stdout))
+    several = len({finding.server for finding in report.findings if finding.server}) > 1
     for finding in report.findings:
-        show(finding)
+        show(finding, with_server=several)
 
 
 def _show_conversations(report: Report) -> None:
-    for transcript in report.transcripts:
+    for lines in report.conversations:
         click.echo("", err=True)
-        for line in transcript.lines:
+        for line in lines:
             click.echo(printable(line), err=True)
 
 

@@ -16,7 +16,7 @@ from collections.abc import (
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 import click
 
@@ -57,27 +57,53 @@ def desk(common: Common, *, changes: bool = False, of_accounts: bool = False) ->
     relay does not answer this user; that there is none at all is told by what is asked.
     """
     from postbearer.keeping import StateFolder
-    from postbearer.submission import ControlClient
 
-    state = StateFolder()
-    client: ControlClient | None = ControlClient.find(state)
-    if client is None and not _has_own(common, state, of_accounts=of_accounts):
-        client = ControlClient.of_machine()
-    if client is None:
-        return Database(*_spool(common, state), changes=changes)
-    return click.get_current_context().with_resource(client)
+    client = own_relay(common, of_accounts=of_accounts)
+    return client if client is not None else Database(*_spool(common, StateFolder()), changes=changes)
 
 
-def running_relay() -> ControlClient | None:
-    """The relay of this user if it runs, else that of the machine; None if neither does.
+def own_relay(common: Common, *, of_accounts: bool = True) -> ControlClient | None:
+    """The running relay of this user, else that of the machine, for who has nothing else to ask.
 
     Raises `NotPermitted` when the machine's relay does not answer this user.
     """
     from postbearer.keeping import StateFolder
     from postbearer.submission import ControlClient
 
-    client: ControlClient | None = ControlClient.find(StateFolder())
-    return client if client is not None else ControlClient.of_machine()
+    state = StateFolder()
+    client: ControlClient | None = ControlClient.find(state)
+    if client is None and not _has_own(common, state, of_accounts=of_accounts):
+        client = ControlClient.of_machine()
+    return client and _closing(client)
+
+
+@overload
+def running_relay(*, needed: Literal[True]) -> ControlClient: ...
+@overload
+def running_relay(*, needed: bool = False) -> ControlClient | None: ...
+def running_relay(*, needed: bool = False) -> ControlClient | None:
+    """The relay of this user if it runs, else that of the machine; None if neither does.
+
+    Raises `NotPermitted` when the machine's relay does not answer this user, and `ConfigError` when one is
+    `needed` and none runs.
+    """
+    from postbearer.keeping import StateFolder
+    from postbearer.submission import ControlClient
+
+    state = StateFolder()
+    client: ControlClient | None = ControlClient.find(state)
+    if client is None:
+        client = ControlClient.of_machine()
+    if client is None and needed:
+        raise ConfigError(
+            f"No relay of {state.path} runs.", hint=f"Start one by: postbearer serve. {_ELSEWHERE}"
+        )
+    return client and _closing(client)
+
+
+def _closing(client: ControlClient) -> ControlClient:
+    context = click.get_current_context(silent=True)
+    return client if context is None else context.with_resource(client)
 
 
 def _has_own(common: Common, state: StateFolder, *, of_accounts: bool) -> bool:

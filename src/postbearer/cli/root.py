@@ -27,11 +27,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "login": ("login", "Sign in for an account, once; from then on it renews itself."),
     "providers": ("providers", "List the mail providers that are known, and what each needs."),
     "queue": ("queue", "Look at the queue of the relay, and work on it."),
+    "reload": ("steering", "Have the running relay read its configuration anew."),
     "sandbox": ("sandbox", "Run a mail provider with OAuth on loopback, for tests."),
     "secret": ("secret", "Seal, test and look after secrets."),
     "send": ("send", "Build a message, or take one, and send it."),
     "serve": ("serve", "Run the relay: plain SMTP in, OAuth SMTP out, nothing lost in between."),
     "sendmail": ("sendmail", "Take mail as /usr/sbin/sendmail does."),
+    "status": ("status", "Tell in one line whether all is well, for monitoring."),
+    "stop": ("steering", "Have the running relay finish what is under way, and end."),
     "token": ("token", "Print a valid access token, for other programs."),
 }
 EPILOG = """\b
@@ -46,6 +49,13 @@ Exit codes: 0 done, 64 usage, 65 unusable message, 66 unreadable file,
 """
 
 
+def command_named(name: str) -> click.Command:
+    """The command `name`, imported."""
+    module = import_module(f"postbearer.cli.{COMMANDS[name][0]}")
+    command: click.Command = getattr(module, "command", None) or getattr(module, name)
+    return command
+
+
 class LazyGroup(Group):
     """A group that knows the names and purposes of its commands without importing them."""
 
@@ -55,8 +65,7 @@ class LazyGroup(Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = import_module(f"postbearer.cli.{COMMANDS[cmd_name][0]}").command
-        return command
+        return command_named(cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -9,7 +9,7 @@ import click
 from postbearer.cli.listening import Listener
 from postbearer.cli.options import Common, chosen_account, common_options, only_account, pass_common
 from postbearer.cli.output import print_json
-from postbearer.errors import ConfigError, CredentialError
+from postbearer.errors import CredentialError
 
 
 @click.command("token")
@@ -57,17 +57,9 @@ def _of_configuration(common: Common, named: str | None) -> dict[str, Any]:
 
 
 def _of_relay(account: str | None) -> dict[str, Any]:
-    from postbearer.keeping import StateFolder
-    from postbearer.submission import ControlClient
+    from postbearer.cli.desk import running_relay
 
-    state = StateFolder()
-    client = ControlClient.find(state)
-    if client is None:
-        raise ConfigError(
-            f"No relay of {state.path} runs.",
-            hint="Start one by: postbearer serve. If its state folder is another, set POSTBEARER_STATE.",
-        )
-    with client:
-        account = account or only_account(each["name"] for each in client.call("accounts.list"))
-        told: dict[str, Any] = client.call("accounts.token", name=account)
+    client = running_relay(needed=True)
+    name = account or only_account(each["name"] for each in client.call("accounts.list"))
+    told: dict[str, Any] = client.call("accounts.token", name=name)
     return told

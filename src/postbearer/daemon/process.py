@@ -8,14 +8,16 @@ import os
 import signal
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from postbearer.assembly import Assembly
 from postbearer.clock import SystemClock
+from postbearer.daemon.examining import examined
 from postbearer.daemon.relay import DRAIN, Relay
-from postbearer.errors import ConfigError, ConfigErrors, SecretError
+from postbearer.errors import ConfigError, ConfigErrors, SecretError, StoreError
 from postbearer.observe import Log, Supervisor
 from postbearer.observer import Reloaded, Started, Stopped, Warned
 from postbearer.tasks import Tasks, defect
@@ -47,10 +49,13 @@ async def _main(load: Callable[[], Assembly]) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(partial(_unforeseen, log))
     gc.set_threshold(20_000, 20, 20)
-    relay = Relay(load(), observer=log, runtime=Path(runtime) if runtime else None)
+    process = _Process(load, log, supervisor)
+    process.relay = relay = Relay(
+        load(), observer=log, runtime=Path(runtime) if runtime else None, process=process
+    )
     await relay.start()
     _freeze()
-    wishes: asyncio.Queue[signal.Signals] = asyncio.Queue()
+    wishes = process.wishes
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, wishes.put_nowait, number)
     listening = ", ".join(relay.addresses)
@@ -59,9 +64,8 @@ async def _main(load: Callable[[], Assembly]) -> None:
     watchdog = Tasks(SystemClock(), log)
     watchdog.keep(partial(_watch, supervisor), "watchdog")
     while await wishes.get() is signal.SIGHUP:
-        supervisor.reloading()
-        await _reload(relay, load, log)
-        supervisor.ready(f"Listening on {listening}")
+        with suppress(ConfigError, SecretError, StoreError):  # they are in the log
+            await process.reload()
     supervisor.stopping()
     await watchdog.stop()
     await _stop(relay, wishes)
@@ -81,19 +85,48 @@ def _freeze() -> None:
     gc.freeze()
 
 
-async def _reload(relay: Relay, load: Callable[[], Assembly], log: Log) -> None:
-    """Take the configuration as it is now; if it is wrong, say why and go on with the old one."""
-    try:
-        await relay.reload(load())
-    except (ConfigError, SecretError) as error:  # the latter for a reference that is none
-        problems = error.problems if isinstance(error, ConfigErrors) else (error,)
-        for problem in problems:
-            log.notice(Warned("", f"The configuration was not taken, the old one stays: {problem}"))
-    except Exception as error:  # a defect of ours is no reason to take no more mail
-        what = f"The configuration was not taken, the old one stays: a defect ({type(error).__name__})."
-        log.notice(Warned("", f"{what} Find it by: postbearer -v config validate"))
-    else:
-        log.notice(Reloaded(""))
+class _Process:
+    """What signals and the control socket ask of the relay's process."""
+
+    relay: Relay
+
+    def __init__(self, load: Callable[[], Assembly], log: Log, supervisor: Supervisor) -> None:
+        self.wishes: asyncio.Queue[signal.Signals] = asyncio.Queue()
+        self._load = load
+        self._log = log
+        self._supervisor = supervisor
+        self._alone = asyncio.Lock()  # two may ask at once
+
+    async def reload(self) -> None:
+        """Take the configuration as it is now; if it is wrong, say why and go on with the old one."""
+        async with self._alone:
+            self._supervisor.reloading()
+            try:
+                await self._take()
+            finally:
+                self._supervisor.ready(f"Listening on {', '.join(self.relay.addresses)}")
+
+    async def _take(self) -> None:
+        stays = "The configuration was not taken, the old one stays:"
+        try:
+            await self.relay.reload(self._load())
+        except (ConfigError, SecretError) as error:  # the latter for a reference that is none
+            for problem in error.problems if isinstance(error, ConfigErrors) else (error,):
+                self._log.notice(Warned("", f"{stays} {problem}"))
+            raise
+        except Exception as error:  # a defect of ours is no reason to take no more mail
+            what = f"{stays} a defect ({type(error).__name__})."
+            self._log.notice(Warned("", f"{what} Find it by: postbearer --debug config validate"))
+            raise ConfigError(what, hint="Find it by: postbearer --debug config validate") from error
+        self._log.notice(Reloaded(""))
+
+    async def examine(self, account: str, send_to: str) -> dict[str, Any]:
+        """Look at the whole way of an account's mail, with the secrets that are here."""
+        return await examined(self._load, account, send_to)
+
+    def stop(self) -> None:
+        """As SIGTERM does."""
+        self.wishes.put_nowait(signal.SIGTERM)
 
 
 async def _stop(relay: Relay, wishes: asyncio.Queue[signal.Signals]) -> None:

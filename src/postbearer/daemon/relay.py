@@ -19,7 +19,7 @@ from postbearer.errors import ConfigError, StoreError
 from postbearer.forecast import gather_all
 from postbearer.oauth import CachedSource
 from postbearer.observer import Observer, PossibleDuplicate, Several, Warned
-from postbearer.operations import Operations
+from postbearer.operations import Operations, Process
 from postbearer.store import Found, SqliteSpool
 from postbearer.submission import (
     LOCAL,
@@ -52,8 +52,13 @@ class Relay:
         observer: Observer,
         clock: Clock | None = None,
         runtime: Path | None = None,
+        process: Process | None = None,
     ) -> None:
-        """`runtime` is the folder of the sockets; the state folder unless given."""
+        """`runtime` is the folder of the sockets; the state folder unless given.
+
+        `process` is what people reload and stop, where the relay has one to itself.
+        """
+        self._process = process
         self._assembly = assembly
         self._observer = Several(observer)
         self._clock = clock or SystemClock()
@@ -213,7 +218,13 @@ class Relay:
     def _operations(self, accounts: dict[str, Account]) -> Operations:
         foresee = partial(gather_all, accounts.values(), self._assembly.state, self._clock)
         return Operations(
-            self.spool, self._time, self.worker, tuple(accounts), foresee, self._tending.changed
+            self.spool,
+            self._time,
+            self.worker,
+            tuple(accounts),
+            foresee,
+            self._tending.changed,
+            self._process,
         )
 
     def _accounts(self, assembly: Assembly) -> dict[str, Account]:

@@ -35,6 +35,13 @@ class One(Struct, forbid_unknown_fields=True, frozen=True):
     message: _Text
 
 
+class Examined(Struct, forbid_unknown_fields=True, frozen=True):
+    """An account, or with an empty name the configuration alone; and where a message may be sent."""
+
+    name: _Text = ""
+    send_to: _Text = ""
+
+
 class Named(Struct, forbid_unknown_fields=True, frozen=True):
     """An account."""
 
@@ -78,10 +85,13 @@ ACTS: Mapping[str, Act] = {
     "queue.stats": Act(Nothing, lambda operations, given: operations.stats(), looks=True),
     "accounts.list": Act(Nothing, lambda operations, given: operations.accounts(), looks=True),
     "accounts.show": Act(Named, lambda operations, given: operations.account(given.name), looks=True),
+    "accounts.check": Act(Examined, lambda operations, given: operations.check(given.name, given.send_to)),
     "accounts.pause": Act(Named, lambda operations, given: operations.pause(given.name)),
     "accounts.token": Act(Named, lambda operations, given: operations.token(given.name)),
     "accounts.changed": Act(Named, lambda operations, given: operations.changed(given.name)),
     "accounts.resume": Act(Named, lambda operations, given: operations.resume(given.name)),
+    "relay.reload": Act(Nothing, lambda operations, given: operations.reload()),
+    "relay.stop": Act(Nothing, lambda operations, given: operations.stop()),
 }
 
 

@@ -1,0 +1,123 @@
+"""``postbearer status``: one line and an exit code, in the form that monitoring plug-ins have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from postbearer.cli.options import Common, common_options, duration, pass_common
+from postbearer.cli.output import print_json, printable
+from postbearer.cli.shown import age
+from postbearer.errors import PostbearerError
+
+if TYPE_CHECKING:
+    from postbearer.submission import ControlClient
+
+_WAITING = ("ready", "leased", "deferred")
+
+
+class Level(IntEnum):
+    """How bad it is; the number is the exit code (Nagios Plugin Development Guidelines)."""
+
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+
+
+@dataclass(slots=True)
+class Finding:
+    """All that was found, the worst first when it is told."""
+
+    problems: list[tuple[Level, str]] = field(default_factory=list)
+    accounts: int = 0
+    paused: int = 0
+    waiting: int = 0
+    held: int = 0
+    oldest: float = 0.0
+
+    @property
+    def level(self) -> Level:
+        return max((level for level, _ in self.problems), default=Level.OK)
+
+    @property
+    def text(self) -> str:
+        worst = [text for _, text in sorted(self.problems, key=lambda each: -each[0])]
+        return "; ".join(worst) if worst else f"{self.accounts} accounts send, {self.waiting} recipients wait"
+
+
+@click.command("status")
+@click.option("--warning", metavar="DURATION", callback=duration, help="Warn if mail waits for longer; 1h.")
+@click.option("--critical", metavar="DURATION", callback=duration, help="The same, as critical; 1d.")
+@common_options
+@pass_common
+def command(common: Common, warning: float | None, critical: float | None) -> int:
+    """Tell in one line whether all is well, for monitoring.
+
+    The running relay is asked. The exit code is 0 if all is well; 1 (warning) if an account is paused by
+    hand, something runs out within 30 days, or mail waits for too long; 2 (critical) if an account cannot
+    send, something has ended, or no relay answers.
+    """
+    from postbearer.cli.desk import running_relay
+
+    try:
+        found = _look(running_relay(needed=True), warning or 3600.0, critical or 86_400.0)
+    except PostbearerError as error:
+        found = Finding([(Level.CRITICAL, f"{error.message} {error.hint}".strip())])
+    if common.as_json:
+        print_json(_told(found))
+    else:
+        numbers = (
+            f"accounts={found.accounts} paused={found.paused} waiting={found.waiting} held={found.held} "
+            f"oldest={found.oldest:.0f}s"
+        )
+        text = " ".join(printable(found.text).replace("|", "/").split())
+        click.echo(f"{found.level.name} - {text} | {numbers}")
+    return int(found.level)
+
+
+def _look(relay: ControlClient, warning: float, critical: float) -> Finding:
+    accounts, stats = relay.call("accounts.list"), relay.call("queue.stats")
+    found = Finding(
+        accounts=len(accounts),
+        paused=sum(each["state"] == "paused" for each in accounts),
+        waiting=sum(stats["counts"].get(state, 0) for state in _WAITING),
+        held=stats["counts"].get("held", 0),
+        oldest=stats["age"] or 0.0,
+    )
+    for account in accounts:
+        found.problems += _of_account(account)
+    if found.oldest > min(warning, critical):
+        level = Level.CRITICAL if found.oldest > critical else Level.WARNING
+        found.problems.append((level, f"the oldest message has waited for {age(found.oldest)}"))
+    return found
+
+
+def _of_account(account: Any) -> list[tuple[Level, str]]:
+    from postbearer.engine import BY_HAND
+
+    name, problems = account["name"], []
+    if account["state"] == "paused":
+        level = Level.WARNING if account["reason"] == BY_HAND else Level.CRITICAL
+        problems.append((level, f"{name} is paused: {account['reason']}"))
+    elif account["state"] != "ready":
+        problems.append((Level.CRITICAL, f"{name}: {account['reason']}"))
+    for ending in account.get("runs_out", ()):
+        if ending["level"] is not None:
+            ended = ending["level"] == 0
+            what = "has ended" if ended else f"ends within {ending['level']} days"
+            problems.append((Level.CRITICAL if ended else Level.WARNING, f"{name}: {ending['title']} {what}"))
+    return problems
+
+
+def _told(found: Finding) -> dict[str, Any]:
+    numbers = ("accounts", "paused", "waiting", "held", "oldest")
+    return {
+        "state": found.level.name.lower(),
+        "exit": int(found.level),
+        "text": found.text,
+        "problems": [{"state": level.name.lower(), "text": text} for level, text in found.problems],
+        **{name if name != "oldest" else "oldest_age": getattr(found, name) for name in numbers},
+    }
