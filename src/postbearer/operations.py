@@ -72,6 +72,7 @@ class Operations:
         accounts: Sequence[str] = (),
         foresee: Foresight | None = None,
         changed: Callable[[str], Awaitable[bool]] | None = None,
+        *,
         process: Process | None = None,
     ) -> None:
         self._spool = spool

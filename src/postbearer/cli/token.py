@@ -9,7 +9,7 @@ import click
 from postbearer.cli.listening import Listener
 from postbearer.cli.options import Common, chosen_account, common_options, only_account, pass_common
 from postbearer.cli.output import print_json
-from postbearer.errors import CredentialError
+from postbearer.errors import CredentialError, SecretError
 
 
 @click.command("token")
@@ -47,7 +47,7 @@ def _of_configuration(common: Common, named: str | None) -> dict[str, Any]:
     observer = Listener(verbose=common.verbose)
     try:
         token = token_source(account, config=common.config, observer=observer).token_blocking()
-    except CredentialError as error:
+    except (CredentialError, SecretError) as error:
         from postbearer.assembly import Assembly
         from postbearer.verdict import advise
 

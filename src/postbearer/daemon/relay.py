@@ -224,7 +224,7 @@ class Relay:
             tuple(accounts),
             foresee,
             self._tending.changed,
-            self._process,
+            process=self._process,
         )
 
     def _accounts(self, assembly: Assembly) -> dict[str, Account]:
