@@ -12,11 +12,11 @@ from typing import Any, Literal, Self, TypedDict, Unpack, cast
 from postbearer.address import Address
 from postbearer.clock import Clock
 from postbearer.engine import Limits
-from postbearer.errors import ConfigError
+from postbearer.errors import ConfigError, StoreError
 from postbearer.keeping import KeyFile, StateFolder, TokenFile, source
 from postbearer.message import SenderRule
 from postbearer.oauth import CachedSource, Endpoint, Grant, SparingPassword, binding, resolved
-from postbearer.observer import Observer
+from postbearer.observer import Observer, Warned
 from postbearer.providers import Catalogue, Ids, Preset, preset
 from postbearer.providers import Limits as ProviderLimits
 from postbearer.providers import Rule as ReplyRule
@@ -241,6 +241,20 @@ class Account:
             login=self.smarthost.username,
             servers=tuple(map(str, self.smarthost.servers)),
         )
+
+    def usable(self, state: StateFolder | None, observer: Observer) -> StateFolder | None:
+        """`state`; or None, with a warning, where nothing can be kept there and nothing is lost by that.
+
+        Raises `ConfigError` for a folder of somebody else. Where refresh tokens have to be kept it is
+        `state` as it stands, and writing into it will tell.
+        """
+        if state is None or (self.grant is not None and self.grant.keeps_refresh_token):
+            return state
+        try:
+            return state.writable()
+        except StoreError as error:
+            observer.notice(Warned(self.name, f"{error} Tokens and limits are known to this process alone."))
+            return None
 
     def credential(
         self, state: StateFolder | None, *, clock: Clock, observer: Observer

@@ -11,7 +11,9 @@ import asyncio
 import ipaddress
 import json
 import logging
+import re
 import ssl
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -40,6 +42,10 @@ RETRY_AFTER_CAP = 3600.0  # seconds: whatever a server says, an hour later askin
 
 Text = str | Secret
 
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
+_ENCODINGS = {"gzip", "x-gzip", "deflate"}
+_PROXIES = ("http", "https")
+_FOLDS = 2  # times that a body may have been compressed
 _WRONG_PORT = "Nobody speaks TLS there: check host and port of the address."
 _AUTHORITY = (
     "Check the host name and the clock. An authority of your own is named by the variable SSL_CERT_FILE, "
@@ -90,12 +96,48 @@ class HttpResponse:
 
 
 @lru_cache(maxsize=256)  # thousands of accounts have a few endpoints
-def check_url(url: str, *, link_local: bool = False) -> SplitResult:
-    """The parsed `url`, if secrets may go there; raises `UsageError` otherwise.
+def check_url(url: str, *, platform: bool = False) -> SplitResult:
+    """The parsed `url` that an operator wrote, if secrets may go there; raises `UsageError` otherwise.
 
-    https anywhere, plain http on loopback only. `link_local` is for the metadata service of a cloud
-    (``http://169.254.169.254``), which nothing else may reach.
+    https anywhere, plain http on loopback only. `platform` is for the identity service that a cloud gives its
+    machines (``http://169.254.169.254``): it speaks plain http, on an address that leads nowhere else.
     """
+    parts, address = _parsed(url)
+    host = parts.hostname or ""
+    if address is not None and address.is_link_local and not platform:
+        raise UsageError(f"{host} is a link-local address.", hint="Only managed-identity may use one.")
+    near = address is not None and (address.is_link_local or address.is_private)
+    if parts.scheme != "https" and not (
+        parts.scheme == "http" and (is_loopback(host) or (platform and near))
+    ):
+        raise UsageError(
+            f"{parts.scheme or 'no'}:// is not safe for {host}.",
+            hint="Use https; plain http works on loopback only.",
+        )
+    return parts
+
+
+def check_named_url(url: str, *, by: str) -> str:
+    """`url`, which a server named whose own address, `by`, an operator wrote.
+
+    On that server's host it may be what the operator might have written; anywhere else only https, and no
+    address of this machine or of a private network. Raises `UsageError`.
+    """
+    parts, address = _parsed(url)
+    host = parts.hostname or ""
+    if host == urlsplit(by).hostname and not (parts.scheme == "http" and urlsplit(by).scheme == "https"):
+        check_url(url)
+    elif parts.scheme != "https":
+        raise UsageError(f"{parts.scheme or 'no'}:// is not safe for {host}.", hint="Use https.")
+    elif is_loopback(host) or (address is not None and not address.is_global):
+        raise UsageError(
+            f"{host} is no public address.", hint="Name it in the configuration, if it is right."
+        )
+    return url
+
+
+def _parsed(url: str) -> tuple[SplitResult, ipaddress.IPv4Address | ipaddress.IPv6Address | None]:
+    """The parts of `url`, and its host where that is an address. Raises `UsageError`."""
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname or "", parts.port
@@ -108,20 +150,18 @@ def check_url(url: str, *, link_local: bool = False) -> SplitResult:
             f"The URL for {host} carries a user name or password.",
             hint="Give credentials by their own keys; what stands before an @ is never the host.",
         )
-    if _is_link_local(host):
-        if not link_local:
-            raise UsageError(f"{host} is a link-local address.", hint="Only managed-identity may use one.")
-    elif parts.scheme != "https" and not (parts.scheme == "http" and is_loopback(host)):
+    address = _address(host)
+    if address is None and _NUMBER.fullmatch(host.rstrip(".").rpartition(".")[2]):
+        # A resolver takes 2852039166, 0x7f.1 and 127.1 for addresses; who reads them does not.
         raise UsageError(
-            f"{parts.scheme or 'no'}:// is not safe for {host}.",
-            hint="Use https; plain http works on loopback only.",
+            f"{host} is no name and no address as people write it.", hint="Write the address out."
         )
-    return parts
+    return parts, address
 
 
 def is_loopback(host: str) -> bool:
     """Whether `host`, as written in a URL, is this machine: ``localhost``, 127.0.0.0/8, ::1."""
-    if host.lower() == "localhost":
+    if host.lower().rstrip(".") == "localhost" or host.lower().rstrip(".").endswith(".localhost"):
         return True
     address = _address(host)
     return address is not None and address.is_loopback
@@ -150,7 +190,7 @@ async def fetch(
     timeout: float = TIMEOUT,
     ca_file: str = "",
     proxy: str | None = None,
-    link_local: bool = False,
+    platform: bool = False,
 ) -> HttpResponse:
     """Make one request and return the answer, whatever its status; redirects are returned, not followed.
 
@@ -159,8 +199,8 @@ async def fetch(
     secrets must not go to and for a header that cannot be sent, a `NetworkError` when the way fails,
     `RemoteProtocolError` when the answer is not HTTP or larger than 64 KiB.
     """
-    parts = check_url(url, link_local=link_local)
-    direct = is_loopback(parts.hostname or "") or link_local
+    parts = check_url(url, platform=platform)
+    direct = is_loopback(parts.hostname or "") or platform
     call = _Call(
         method, url, form, content, headers or {}, timeout, ca_file, None if direct else proxy, not direct
     )
@@ -207,8 +247,12 @@ class _Call:
         if chatter.level == logging.NOTSET:
             chatter.setLevel(logging.INFO)
         try:
+            proxy = self.proxy or (environments_proxy(self.url) if self.trust_env else None)
+        except UsageError as error:
+            return ConnectFailed(error.message, host=self.host, stage="connect", hint=error.hint)
+        try:
             async with asyncio.timeout(self.timeout):
-                return await self._exchange()
+                return await self._exchange(proxy)
         except TimeoutError:
             return self._late()
         except httpx2.TimeoutException:
@@ -220,7 +264,7 @@ class _Call:
         except _TooMuch:
             return RemoteProtocolError(f"{self.host} answered with more than 64 KiB.")
 
-    async def _exchange(self) -> HttpResponse:
+    async def _exchange(self, proxy: str | None) -> HttpResponse:
         import httpx2
 
         body, headers = self._encoded()
@@ -234,8 +278,8 @@ class _Call:
             # to the event loop of whoever asked first.
             httpx2.AsyncClient(
                 verify=context,
-                proxy=self.proxy,
-                trust_env=self.trust_env,
+                proxy=proxy,
+                trust_env=False,  # it would choke on any word about proxies, and read .netrc
                 timeout=self.timeout,
                 follow_redirects=False,
             ) as client,
@@ -251,7 +295,7 @@ class _Call:
         return tuple(value for value in given if isinstance(value, Secret))
 
     def _encoded(self) -> tuple[bytes, dict[str, str]]:
-        # No compression: 64 KiB of it could unfold into anything.
+        # Some gateways compress all the same; what unfolds is counted too.
         headers = {"accept": "application/json", "accept-encoding": "identity", "user-agent": "postbearer"}
         headers.update({name.lower(): plain(value) for name, value in self.headers.items()})
         if self.form is None:
@@ -266,7 +310,10 @@ class _Call:
             received += chunk
             if len(received) > BODY_LIMIT:
                 raise _TooMuch
-        return bytes(received)
+        body = bytes(received)
+        for encoding in reversed(response.headers.get("content-encoding", "").lower().split(",")[:_FOLDS]):
+            body = _unfolded(body) if encoding.strip() in _ENCODINGS else body
+        return body
 
     def _late(self) -> NetworkError:
         return TimedOut(
@@ -301,7 +348,8 @@ class _Call:
         return RemoteProtocolError(f"{self.host} did not answer in HTTP: {said}")
 
     def _out_of_reach(self, why: str) -> ConnectFailed:
-        proxy = _environments_proxy(self.url) if self.trust_env and not self.proxy else ""
+        named = environments_proxy(self.url) if self.trust_env and not self.proxy else None
+        proxy = urlsplit(named).netloc.rpartition("@")[2] if named else ""
         return ConnectFailed(
             f"{self.host} cannot be reached{f' through the proxy {proxy}' if proxy else ''}: {why}.",
             host=self.host,
@@ -310,20 +358,62 @@ class _Call:
         )
 
 
+def _unfolded(body: bytes) -> bytes:
+    """What was compressed (RFC 9110 8.4.1), up to `BODY_LIMIT`; `body` itself if it is no such thing."""
+    for window in (
+        zlib.MAX_WBITS | 32,
+        -zlib.MAX_WBITS,
+    ):  # gzip or zlib; the bare form that some call deflate
+        unfolding = zlib.decompressobj(window)
+        try:
+            unfolded = unfolding.decompress(body, BODY_LIMIT + 1)
+        except zlib.error:
+            continue
+        if len(unfolded) > BODY_LIMIT:
+            raise _TooMuch
+        return unfolded
+    return body
+
+
 def plain(value: Text) -> str:
     """`value` in the open, for the moment in which it leaves."""
     return value.reveal() if isinstance(value, Secret) else value
 
 
-def _environments_proxy(url: str) -> str:
-    """Host and port of the proxy that the environment names for `url`, without its login; empty for none."""
+def environments_proxy(url: str) -> str | None:
+    """The proxy that the environment names for `url`; None for none.
+
+    Raises `UsageError` for one that cannot be used; as it may hold a password, no part of it is shown.
+    """
     from urllib.request import getproxies, proxy_bypass
 
     parts, proxies = urlsplit(url), getproxies()
-    named = proxies.get(parts.scheme) or proxies.get("all", "")
-    if not named or proxy_bypass(parts.hostname or ""):
-        return ""
-    return urlsplit(named if "://" in named else f"//{named}").netloc.rpartition("@")[2]
+    for name in (parts.scheme, "all"):
+        if named := proxies.get(name):
+            break
+    else:
+        return None
+    if proxy_bypass(parts.netloc):
+        return None
+    variable = f"{name.upper()}_PROXY"
+    named = named if "://" in named else f"http://{named}"
+    try:
+        proxy = urlsplit(named)
+        whole = bool(proxy.hostname) and (proxy.port or True) and proxy.path in ("", "/")
+    except ValueError:
+        whole = False
+    if not whole or proxy.query or proxy.fragment:
+        raise UsageError(
+            f"The proxy in {variable} cannot be read.",
+            hint="Write http://user:password@host:port, in the password %23 for #, %3F for ?, %2F for /.",
+        )
+    if proxy.scheme not in _PROXIES:
+        raise UsageError(
+            f"The proxy in {variable} is of a kind that requests over HTTP cannot go through.",
+            hint=f"Name one that begins with {' or '.join(f'{each}://' for each in _PROXIES)} by "
+            f"{parts.scheme.upper()}_PROXY, or except {parts.hostname} by NO_PROXY.",
+        )
+    return named
 
 
 def _fits_header(value: str) -> bool:
@@ -343,15 +433,10 @@ def _tls_trouble(error: BaseException | None) -> str | None:
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        return ipaddress.ip_address(host.partition("%")[0])
+        address = ipaddress.ip_address(host.partition("%")[0])
     except ValueError:
         return None
-
-
-def _is_link_local(host: str) -> bool:
-    address = _address(host)
-    mapped = getattr(address, "ipv4_mapped", None)
-    return address is not None and (mapped or address).is_link_local
+    return getattr(address, "ipv4_mapped", None) or address
 
 
 def _http_date(value: str) -> float | None:

@@ -89,7 +89,7 @@ class AsyncMailer:
         self.account = account
         self._clock = clock or SystemClock()
         self._observer = observer or Silent()
-        self._folder = chosen_folder(state)
+        self._folder = account.usable(chosen_folder(state), self._observer)
         self._capture = capture
         self._budget = Budget(self._ledger(), account.limits, self._clock)
         self._transport = self._open_transport()

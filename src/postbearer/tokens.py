@@ -41,5 +41,6 @@ def token_source(
     """
     if isinstance(account, str):
         account = configured(account, config)
-    folder = chosen_folder(state)
-    return account.token_source(folder, clock=clock or SystemClock(), observer=observer or Silent())
+    observer = observer or Silent()
+    folder = account.usable(chosen_folder(state), observer)
+    return account.token_source(folder, clock=clock or SystemClock(), observer=observer)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
+import os
 import socket
 import ssl
 import threading
+import zlib
 from pathlib import Path
 
 import pytest
@@ -12,14 +16,16 @@ import trustme
 
 from postbearer.errors import (
     ConnectFailed,
+    Disconnected,
     NetworkError,
     RemoteProtocolError,
     TimedOut,
     TlsFailed,
     UsageError,
 )
-from postbearer.http import HttpResponse, check_url, fetch, post_form
+from postbearer.http import HttpResponse, check_url, environments_proxy, fetch, post_form
 from postbearer.secret import Secret
+from support.listening import listening
 from support.planted import told
 from support.tokenserver import Answer, TokenServer, serving
 
@@ -82,7 +88,7 @@ def test_o4_urls_an_operator_may_write(url: str) -> None:
 
 
 def test_o4_link_local_is_for_the_metadata_service_only() -> None:
-    assert check_url("http://169.254.169.254/metadata", link_local=True)
+    assert check_url("http://169.254.169.254/metadata", platform=True)
 
 
 async def test_o4_a_redirect_is_not_followed(server: TokenServer) -> None:
@@ -101,9 +107,106 @@ async def test_o4_a_body_over_64_kib_is_refused(server: TokenServer) -> None:
         await post_form(server.url, {})
 
 
-async def test_o4_a_compressed_body_is_not_unfolded(server: TokenServer) -> None:
-    server.script.append(Answer(body=b"\x1f\x8b\x08 pretended", headers={"Content-Encoding": "gzip"}))
+DEFLATE = zlib.compressobj(wbits=-15)
+BARE = DEFLATE.compress(b'{"a": 1}') + DEFLATE.flush()
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body"),
+    [
+        ("gzip", gzip.compress(b'{"a": 1}')),
+        ("x-gzip", gzip.compress(b'{"a": 1}')),
+        ("GZIP", gzip.compress(b'{"a": 1}')),
+        ("deflate", zlib.compress(b'{"a": 1}')),
+        ("deflate", BARE),
+        ("gzip, gzip", gzip.compress(gzip.compress(b'{"a": 1}'))),
+        ("identity", b'{"a": 1}'),
+        ("gzip", b'{"a": 1}'),  # a gateway that unfolded it and left the word
+    ],
+)
+async def test_a_body_that_was_compressed_all_the_same_is_read(
+    server: TokenServer, encoding: str, body: bytes
+) -> None:
+    server.script.append(Answer(body=body, headers={"Content-Encoding": encoding}))
+    assert (await post_form(server.url, {})).json() == {"a": 1}
+
+
+@pytest.mark.parametrize("body", [b"\x1f\x8b\x08 pretended", gzip.compress(b"x" * 1000)[:20], b""])
+async def test_a_compressed_body_that_is_broken_is_no_json(server: TokenServer, body: bytes) -> None:
+    server.script.append(Answer(body=body, headers={"Content-Encoding": "gzip"}))
     assert (await post_form(server.url, {})).json() is None
+
+
+@pytest.mark.parametrize("times", [1, 2])
+async def test_o4_what_unfolds_beyond_64_kib_is_refused(server: TokenServer, times: int) -> None:
+    body = b"x" * (64 * 1024 * 1024)
+    for _ in range(times):
+        body = gzip.compress(body)
+    headers = {"Content-Encoding": ", ".join(["gzip"] * times)}
+    server.script.append(Answer(body=body[: 64 * 1024], headers=headers))
+    with pytest.raises(RemoteProtocolError, match="64 KiB"):
+        await post_form(server.url, {})
+
+
+@pytest.mark.parametrize(
+    ("variables", "words"),
+    [
+        ({"HTTPS_PROXY": "http://user:p#w@127.0.0.1:3128"}, "The proxy in HTTPS_PROXY cannot be read"),
+        ({"HTTPS_PROXY": "http://user:p/w@127.0.0.1:3128"}, "The proxy in HTTPS_PROXY cannot be read"),
+        ({"HTTPS_PROXY": "http://user:p?w@127.0.0.1:3128"}, "The proxy in HTTPS_PROXY cannot be read"),
+        ({"HTTPS_PROXY": "user:pw:x"}, "The proxy in HTTPS_PROXY cannot be read"),
+        ({"HTTPS_PROXY": "http://[user:pw"}, "The proxy in HTTPS_PROXY cannot be read"),
+        ({"ALL_PROXY": "socks://user:pw@127.0.0.1:1080"}, "The proxy in ALL_PROXY is of a kind"),
+        ({"ALL_PROXY": "socks5h://127.0.0.1:1080/"}, "The proxy in ALL_PROXY is of a kind"),
+    ],
+)
+async def test_a_proxy_of_the_environment_that_cannot_be_used_is_told_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], words: str
+) -> None:
+    without_proxies(monkeypatch)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(ConnectFailed, match=words) as caught:
+        await post_form("https://login.example.org/token", {})
+    text = told(caught.value)
+    for part in ("user", "pw", "p#w", "p/w", "p?w", "'p'"):
+        assert part not in text.replace("user:password@", "")
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {"ALL_PROXY": "socks://127.0.0.1:1080", "HTTPS_PROXY": "http://127.0.0.1:1"},
+        {"ALL_PROXY": "socks://127.0.0.1:1080", "NO_PROXY": ".example.org,localhost"},
+        {"ALL_PROXY": "socks://127.0.0.1:1080", "NO_PROXY": "*"},
+        {"HTTP_PROXY": "rubbish://", "FTP_PROXY": "x://[", "NO_PROXY": "example.org"},
+    ],
+)
+async def test_a_proxy_that_does_not_concern_the_request_harms_nothing(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    without_proxies(monkeypatch)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    expected = "http://127.0.0.1:1" if "HTTPS_PROXY" in variables else None
+    assert environments_proxy("https://login.example.org/token") == expected
+
+
+def without_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [each for each in os.environ if each.lower().endswith("_proxy")]:
+        monkeypatch.delenv(name)
+
+
+async def test_what_is_no_http_and_repeats_the_request_shows_no_secret() -> None:
+    async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        request = await reader.readuntil(b"\r\n\r\n") + await reader.read(4096)
+        writer.write(request.splitlines()[-1] + b"\r\n" + request)
+
+    async with listening(echo) as port:
+        headers = {"Authorization": Secret("Basic CANARYCANARYCANARY")}
+        with pytest.raises((RemoteProtocolError, Disconnected)) as caught:
+            await post_form(f"http://127.0.0.1:{port}", {"s": Secret("CANARY-in-the-form")}, headers=headers)
+    assert "CANARY" not in told(caught.value)
 
 
 @pytest.mark.parametrize("value", ["CANARY-token\n", "CANARY-token\r\nX: y", "CANARY-tökén", " CANARY-token"])

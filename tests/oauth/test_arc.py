@@ -48,7 +48,9 @@ async def test_the_key_is_shown_and_the_token_comes(
 
 
 def refused_for(folder: Path, response: HttpResponse) -> GrantRefused:
-    exchange = ManagedIdentity(keys=str(folder), scopes=[SCOPE]).request(GrantContext(account="alerts"))
+    exchange = ManagedIdentity(keys=str(folder), scopes=[SCOPE]).request(
+        GrantContext(account="alerts", now=0.0)
+    )
     next(exchange)
     with pytest.raises(GrantRefused) as caught:
         exchange.send(response)
@@ -100,14 +102,16 @@ def test_neither_a_link_nor_a_pipe_nor_a_large_file_is_a_key(tmp_path: Path) -> 
 
 
 def test_a_key_that_is_gone_is_asked_for_again_later(tmp_path: Path) -> None:
-    exchange = ManagedIdentity(keys=str(tmp_path), scopes=[SCOPE]).request(GrantContext(account="alerts"))
+    exchange = ManagedIdentity(keys=str(tmp_path), scopes=[SCOPE]).request(
+        GrantContext(account="alerts", now=0.0)
+    )
     next(exchange)
     with pytest.raises(TokenUnavailable, match="is gone"):
         exchange.send(challenge(tmp_path / "gone.key"))
 
 
 def test_a_challenge_anywhere_else_is_a_refusal() -> None:
-    exchange = ManagedIdentity(scopes=[SCOPE]).request(GrantContext(account="alerts"))
+    exchange = ManagedIdentity(scopes=[SCOPE]).request(GrantContext(account="alerts", now=0.0))
     next(exchange)
     with pytest.raises(GrantRefused, match="HTTP 401"):
         exchange.send(challenge("/var/opt/azcmagent/tokens/one.key"))
@@ -115,7 +119,11 @@ def test_a_challenge_anywhere_else_is_a_refusal() -> None:
 
 def test_arc_has_one_identity_only(tmp_path: Path) -> None:
     with pytest.raises(GrantRefused, match="one identity") as caught:
-        next(ManagedIdentity("one-of-several", keys=str(tmp_path), scopes=[SCOPE]).request(GrantContext()))
+        next(
+            ManagedIdentity("one-of-several", keys=str(tmp_path), scopes=[SCOPE]).request(
+                GrantContext(now=0.0)
+            )
+        )
     assert caught.value.hint == "Leave client-id out."
 
 

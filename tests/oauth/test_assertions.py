@@ -90,7 +90,9 @@ async def test_a_service_account_stands_in_for_the_token_user(
 
 def refusal(file: str) -> GrantRefused:
     grant = JwtBearer(Secret(file), "alerts@example.org")
-    context = GrantContext("https://login.example.org/token", "alerts", {"service_account": Secret(file)})
+    context = GrantContext(
+        "https://login.example.org/token", "alerts", {"service_account": Secret(file)}, now=0.0
+    )
     with pytest.raises(GrantRefused) as caught:
         next(grant.request(context))
     assert caught.value.configuration

@@ -264,7 +264,7 @@ def test_only_the_port_of_a_redirect_differs() -> None:
 
 
 def test_a_sign_in_that_has_ended_names_the_command() -> None:
-    context = GrantContext("https://login.example.org/token", "alerts", refresh_token=Secret("r-1"))
+    context = GrantContext("https://login.example.org/token", "alerts", refresh_token=Secret("r-1"), now=0.0)
     exchange = GRANT.request(context)
     next(exchange)
     with pytest.raises(CredentialError) as caught:

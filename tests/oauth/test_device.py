@@ -47,6 +47,37 @@ async def test_a_fault_in_between_ends_nothing(server: TokenServer, clock: Manua
     assert clock.slept == [5, 10, 10]
 
 
+@pytest.mark.parametrize("interval", [90, 7, 60])
+async def test_no_failure_shortens_the_interval_that_the_server_wants(
+    server: TokenServer, clock: ManualClock, interval: int
+) -> None:
+    begun = {"device_code": "dev-1", "user_code": "WXYZ", "expires_in": 60_000, "interval": interval}
+    server.script += [
+        said(verification_uri="https://login.example.org/d", **begun),
+        *[said(503)] * 6,
+        SIGNED_IN,
+    ]
+    grant = DeviceCode("relay", device_url=server.url, authentication="none", scopes=["mail"])
+    await DeviceSignIn(grant, Endpoint(server.url), clock).run(lambda _: None)
+    assert clock.slept == sorted(clock.slept)
+    assert min(clock.slept) == interval
+
+
+async def test_the_server_may_ask_for_more_time_by_a_date(server: TokenServer, clock: ManualClock) -> None:
+    later = said(503, {"Retry-After": "Fri, 15 Jan 2027 08:00:35 GMT"})
+    await sign_in(server, clock, BEGUN, later, SIGNED_IN)
+    assert clock.slept == [5, 30]
+
+
+async def test_a_refusal_at_the_first_step_says_nothing_about_a_clock_that_is_right(
+    server: TokenServer, clock: ManualClock
+) -> None:
+    refused = said(400, {"Date": "Fri, 15 Jan 2027 08:00:00 GMT"}, error="invalid_client")
+    with pytest.raises(GrantRefused) as caught:
+        await sign_in(server, clock, refused)
+    assert "clock" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("script", "code", "hint"),
     [
@@ -72,7 +103,7 @@ async def test_what_ends_it_is_named(
 
 def test_nobody_has_signed_in_yet_names_the_command() -> None:
     with pytest.raises(GrantRefused) as caught:
-        next(DeviceCode("relay").request(GrantContext("https://login.example.org/token", "alerts")))
+        next(DeviceCode("relay").request(GrantContext("https://login.example.org/token", "alerts", now=0.0)))
     assert caught.value.hint == "Run: postbearer login alerts"
 
 

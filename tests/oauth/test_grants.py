@@ -30,7 +30,7 @@ GRANTED = HttpResponse(200, {}, b'{"access_token": "abc", "token_type": "Bearer"
 
 
 def context(**secrets: str) -> GrantContext:
-    return GrantContext(URL, "alerts", {name: Secret(value) for name, value in secrets.items()})
+    return GrantContext(URL, "alerts", {name: Secret(value) for name, value in secrets.items()}, now=0.0)
 
 
 async def test_a_secret_with_something_below_it_is_refused_before_anybody_is_asked() -> None:
@@ -95,7 +95,7 @@ def test_refresh_token_prefers_the_kept_one() -> None:
     grant = RefreshToken("relay", "env:R")
     given = context(refresh_token="configured")
     assert request_of(grant.request(given))["refresh_token"] == "configured"
-    kept = GrantContext(URL, "alerts", given.secrets, refresh_token=Secret("kept"))
+    kept = GrantContext(URL, "alerts", given.secrets, refresh_token=Secret("kept"), now=0.0)
     assert request_of(grant.request(kept)) == {
         "grant_type": "refresh_token",
         "refresh_token": "kept",

@@ -6,8 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from postbearer.errors import GrantRefused, TokenUnavailable
-from postbearer.http import HttpResponse
+from postbearer.errors import GrantRefused, TokenUnavailable, UsageError
+from postbearer.http import HttpResponse, check_url
 from postbearer.oauth import (
     METADATA_SERVICE,
     CachedSource,
@@ -25,7 +25,7 @@ SCOPE = "https://outlook.office365.com/.default"
 
 
 def asked(grant: ManagedIdentity, secrets: dict[str, Secret] | None = None) -> TokenRequest:
-    return next(grant.request(GrantContext(account="alerts", secrets=secrets or {})))
+    return next(grant.request(GrantContext(account="alerts", secrets=secrets or {}, now=0.0)))
 
 
 def query(request: TokenRequest) -> dict[str, list[str]]:
@@ -100,7 +100,38 @@ async def test_where_there_is_no_such_service_it_says_so(clock: ManualClock) -> 
 
 
 def test_a_redirect_is_not_followed() -> None:
-    exchange = ManagedIdentity(scopes=[SCOPE]).request(GrantContext(account="alerts"))
+    exchange = ManagedIdentity(scopes=[SCOPE]).request(GrantContext(account="alerts", now=0.0))
     next(exchange)
     with pytest.raises(GrantRefused, match="redirect"):
         exchange.send(HttpResponse(302, {"location": "https://example.org/"}))
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "fit"),
+    [
+        ("http://172.16.5.3:8081/msi/token", True),  # as App Service for Linux containers names it
+        ("http://10.0.0.4/msi/token", True),
+        ("http://169.254.129.2:8081/msi/token", True),
+        ("http://[fd00::4]/msi/token", True),
+        ("http://localhost:42356/msi/token", True),
+        ("http://198.51.100.7/msi/token", True),  # reserved for documentation: it leads nowhere
+        ("http://8.8.8.8/msi/token", False),
+        ("http://identity.example.org/msi/token", False),
+        ("http://2886733059/msi/token", False),
+    ],
+)
+def test_the_platform_may_speak_http_on_an_address_of_its_own(endpoint: str, fit: bool) -> None:
+    request = asked(
+        ManagedIdentity(scopes=[SCOPE]).on({"IDENTITY_ENDPOINT": endpoint, "IDENTITY_HEADER": "h"})
+    )
+    assert request.platform
+    if fit:
+        assert check_url(request.url, platform=request.platform)
+        return
+    with pytest.raises(UsageError):
+        check_url(request.url, platform=request.platform)
+
+
+def test_nobody_else_may_speak_http_there() -> None:
+    with pytest.raises(UsageError, match="not safe"):
+        Endpoint("http://172.16.5.3:8081/token")

@@ -94,10 +94,11 @@ def _person(account: Account) -> PersonGrant:
 
 async def _located(account: Account, grant: PersonGrant, *, device: bool) -> Account:
     """`account` with the endpoints it needs, where only their issuer is known."""
+    from postbearer.clock import SystemClock
     from postbearer.oauth import found
 
     page = grant.device_url if device else getattr(grant, "authorize_url", grant.device_url)
-    grant, endpoint = await found(grant, account.endpoint, account.name, page=page)
+    grant, endpoint = await found(grant, account.endpoint, account.name, page=page, now=SystemClock().now())
     return replace(account, grant=grant, endpoint=endpoint)
 
 

@@ -27,8 +27,9 @@ def cached_token(arguments: list[str]) -> str | None:
 
     try:
         content = read(find(named, os.environ))
+        state = default_state_folder()
     except ConfigError:
         return None
     import time
 
-    return peek(default_state_folder(), account, shortcut(content, os.environ, __version__), time.time())
+    return peek(state, account, shortcut(content, os.environ, __version__), time.time())

@@ -8,14 +8,23 @@ import shlex
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from fnmatch import fnmatchcase
 
 from postbearer.errors import SecretError, SecretUnavailable
 from postbearer.keeping.file import SIZE_LIMIT, TIMEOUT, text_secret
 from postbearer.keeping.reference import Place
 from postbearer.secret import ByPlace, Secret
 
+NAMED = "POSTBEARER_COMMAND_ENVIRONMENT"  # names more variables, also by patterns such as OP_SESSION_*
+_ENVIRONMENT = (
+    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "TERM", "TZ", "TMPDIR", "LANG", "LANGUAGE", "LC_*"),
+    *("XDG_*", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "WAYLAND_DISPLAY", "XAUTHORITY"),
+    *("GNUPGHOME", "GPG_TTY", "GPG_AGENT_INFO", "SSH_AUTH_SOCK", "PASSWORD_STORE_*"),  # pass and its like
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "*_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("SYSTEMROOT", "WINDIR", "PATHEXT", "COMSPEC", "TEMP", "TMP", "APPDATA", "LOCALAPPDATA", "USERPROFILE"),
+)
 _SHOWN = 300  # characters of standard error that an error shows
 
 
@@ -57,7 +66,11 @@ class CommandSecret(ByPlace):
         return text_secret(output, self.reference)
 
     def _failed(self, what: str) -> SecretError:
-        return SecretError(f"The command {self._argv[0]} {what}.", reference=self.reference)
+        return SecretError(
+            f"The command {self._argv[0]} {what}.",
+            reference=self.reference,
+            hint=f"Of our environment it sees little; {NAMED} names more.",
+        )
 
 
 async def run_program(
@@ -65,11 +78,17 @@ async def run_program(
 ) -> tuple[int, bytes, bytes]:
     """Run a program without a shell: its status, what it printed, and what it complained of.
 
-    It reads `given`, or nothing. Raises `TimeoutError` after `timeout` seconds, when it and all that it
-    started is ended, and `OSError` when it cannot be run; a `TimeoutError` is one, so ask for that first.
+    It reads `given`, or nothing, and sees `small_environment`. Raises `TimeoutError` after `timeout` seconds,
+    when it and all that it started is ended, and `OSError` when it cannot be run; a `TimeoutError` is one, so
+    ask for that first.
     """
     process = await asyncio.create_subprocess_exec(
-        *argv, stdin=DEVNULL if given is None else PIPE, stdout=PIPE, stderr=PIPE, start_new_session=True
+        *argv,
+        stdin=DEVNULL if given is None else PIPE,
+        stdout=PIPE,
+        stderr=PIPE,
+        start_new_session=True,
+        env=small_environment(os.environ),
     )
     try:
         async with asyncio.timeout(timeout):
@@ -80,6 +99,17 @@ async def run_program(
     finally:
         await _end(process)
     return status, output, complaint
+
+
+def small_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What a program of somebody else gets to see: who and where it is, and what `NAMED` names besides.
+
+    The rest may be secrets, those of other accounts too.
+    """
+    patterns = (*_ENVIRONMENT, *environ.get(NAMED, "").replace(",", " ").split())
+    return {
+        name: value for name, value in environ.items() if any(fnmatchcase(name, each) for each in patterns)
+    }
 
 
 async def _feed(stream: asyncio.StreamWriter | None, given: bytes | None) -> None:

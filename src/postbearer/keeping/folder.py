@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import re
@@ -23,6 +24,7 @@ def default_state_folder(environment: Mapping[str, str] | None = None) -> str:
 
     ``POSTBEARER_STATE``; else ``STATE_DIRECTORY`` of systemd; else ``/var/lib/postbearer`` for root and
     for the user who owns it; else ``postbearer`` in ``XDG_STATE_HOME`` (``~/.local/state``).
+    Raises `ConfigError` where there is no home folder, as for a user without an entry in the list of users.
     """
     environment = os.environ if environment is None else environment
     if given := environment.get("POSTBEARER_STATE"):
@@ -33,8 +35,16 @@ def default_state_folder(environment: Mapping[str, str] | None = None) -> str:
     if user == 0 or (user is not None and _owner(SYSTEM_FOLDER) == user):
         return SYSTEM_FOLDER
     # The XDG specification has relative paths ignored.
-    home = environment.get("XDG_STATE_HOME", "")
-    return os.path.join(home if os.path.isabs(home) else os.path.expanduser("~/.local/state"), "postbearer")
+    state = environment.get("XDG_STATE_HOME", "")
+    if not os.path.isabs(state):
+        # It stays as it is where nobody knows the home; an empty HOME would be taken for the root.
+        state = os.path.expanduser("~/.local/state") if os.environ.get("HOME") != "" else ""
+    if not os.path.isabs(state):
+        raise ConfigError(
+            "There is no home folder to keep tokens in: HOME is not set to one, and this user has none.",
+            hint="Name a folder by the variable POSTBEARER_STATE.",
+        )
+    return os.path.join(state, "postbearer")
 
 
 class StateFolder:
@@ -96,6 +106,14 @@ class StateFolder:
             except OSError as error:
                 raise trouble(error, path, "made") from error
             self._check(path)
+        return self
+
+    def writable(self) -> StateFolder:
+        """`ensure`, and that something can be kept there. Raises `ConfigError` or `StoreError`."""
+        self.ensure()
+        for path in (self.path, self.tokens):
+            if not os.access(path, os.W_OK | os.X_OK):
+                raise trouble(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), path, "written")
         return self
 
     def _check(self, path: str) -> None:

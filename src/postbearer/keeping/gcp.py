@@ -82,7 +82,7 @@ def _grant(given: StoreSettings) -> Grant:
     host = given.text("metadata-host", "GCE_METADATA_HOST", default="metadata.google.internal")
     host = _METADATA.get(host, host)
     try:
-        check_url(f"http://{host}", link_local=True)
+        check_url(f"http://{host}", platform=True)
     except UsageError as error:
         raise SecretError(
             f"The metadata server {host} cannot be used: {error.message}", reference=given.reference

@@ -66,7 +66,15 @@ class FileLock:
             descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
         except OSError as error:
             raise trouble(error, self.path, "opened") from error
-        if not _try(descriptor):
+        try:
+            taken = _try(descriptor)
+        except OSError as error:  # NFS without its lock daemon, some file systems of containers
+            os.close(descriptor)
+            raise StoreError(
+                f"{self.path} cannot be locked: {error.strerror}.",
+                hint="Name a state folder on a file system that has locks by POSTBEARER_STATE.",
+            ) from error
+        if not taken:
             os.close(descriptor)
             return False
         self._descriptor = descriptor

@@ -19,7 +19,7 @@ from postbearer.secret import Secret
 _GRANT = "urn:ietf:params:oauth:grant-type:device_code"  # RFC 8628 3.4
 _INTERVAL = 5.0  # seconds, where the server names none (3.2), and what slow_down adds (3.5)
 _EXPIRES = 900.0  # seconds, where the server breaks the rule that it says so
-_LONGEST_WAIT = 60.0  # seconds between two questions, however often the way failed
+_LONGEST_WAIT = 60.0  # seconds to which failures of the way lengthen the time between two questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,13 @@ class DeviceSignIn:
         response = await self.endpoint.send(TokenRequest(self.grant.device_url, form, headers), self.account)
         begun = _read_begun(response)
         if begun is None:
-            read_answer(response, self.grant.device_url, account=self.account, secrets=self._secrets.values())
+            read_answer(
+                response,
+                self.grant.device_url,
+                account=self.account,
+                secrets=self._secrets.values(),
+                now=self.clock.now(),
+            )
             raise self._refused(
                 "The device authorization endpoint answered with something else than a code.",
                 "no_device_code",
@@ -90,8 +96,11 @@ class DeviceSignIn:
                 return await self._ask(begun)
             except TokenUnavailable as later:
                 # RFC 8628 3.5: 5 s more when the server says so, twice as long when the way fails.
-                longer = interval + _INTERVAL if later.code == "slow_down" else interval * 2
-                interval = longer if later.code == "slow_down" else min(longer, _LONGEST_WAIT)
+                # Never less than the server asked for.
+                if later.code == "slow_down":
+                    interval += _INTERVAL
+                else:
+                    interval = max(interval, min(interval * 2, _LONGEST_WAIT), later.retry_after or 0.0)
             except GrantRefused as refused:
                 if refused.code != "authorization_pending":
                     refused.hint = refused.hint.replace(SIGN_IN_AGAIN, AGREE)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import urlsplit, urlunsplit
 
-from postbearer.errors import GrantRefused, TokenUnavailable, UsageError
-from postbearer.http import HttpResponse, check_url
+from postbearer.errors import CredentialError, GrantRefused, TokenUnavailable, UsageError
+from postbearer.http import HttpResponse, check_named_url
 from postbearer.oauth.endpoint import Endpoint, TokenRequest
+from postbearer.redaction import scrub
 
 BAD_METADATA = "bad_metadata"  # code of the error for metadata that must not be followed
 
@@ -28,30 +27,41 @@ class Metadata:
     names_issuer: bool = False  # its redirects carry ``iss`` (RFC 9207 3)
 
 
-async def discover(issuer: str, asking: Endpoint, account: str = "") -> Metadata:
-    """The metadata of `issuer`, fetched as `asking` fetches tokens.
+async def discover(issuer: str, asking: Endpoint, account: str = "", *, now: float) -> Metadata:
+    """The metadata of `issuer`, fetched as `asking` fetches tokens; `now` is Unix time, for Retry-After.
 
+    Both places are asked where the first one has something else: many servers answer every path with a page.
     Raises `TokenUnavailable` when it cannot be had now, and `GrantRefused` when there is none or it is of
     another issuer: secrets go to the endpoints it names, so it is believed only for itself (RFC 8414 3.3).
     """
-    tried = []
+    tried: list[str] = []
+    errors: list[CredentialError] = []
     for url in _addresses(issuer):
         response = await asking.send(TokenRequest(url, method="GET"), account)
         if response.ok:
-            return _read(response, issuer, account)
-        if response.status >= 500 or response.status == 429:
-            raise TokenUnavailable(
-                f"{url} answered HTTP {response.status}.", account=account, code=f"http_{response.status}"
+            metadata = _read(response, issuer, account)
+            if isinstance(metadata, Metadata):
+                return metadata
+            errors.append(metadata)
+        elif response.status >= 500 or response.status == 429:
+            later = TokenUnavailable(
+                f"{url} answered HTTP {response.status}.",
+                account=account,
+                code=f"http_{response.status}",
+                retry_after=response.retry_after(now),
             )
+            errors.insert(0, later)  # as long as one may still answer, nobody needs to look
         tried.append(f"HTTP {response.status} from {url}")
-    raise _unfit(f"The issuer {issuer} has no metadata: {', '.join(tried)}.", account)
+    raise (
+        errors[0] if errors else _unfit(f"The issuer {issuer} has no metadata: {', '.join(tried)}.", account)
+    )
 
 
-async def located(endpoint: Endpoint, account: str = "") -> Endpoint:
+async def located(endpoint: Endpoint, account: str = "", *, now: float) -> Endpoint:
     """`endpoint` with the URL that its issuer names, if it has none of its own. Raises as `discover`."""
     if endpoint.url or not endpoint.issuer:
         return endpoint
-    return replace(endpoint, url=(await discover(endpoint.issuer, endpoint, account)).token_url)
+    return replace(endpoint, url=(await discover(endpoint.issuer, endpoint, account, now=now)).token_url)
 
 
 def _addresses(issuer: str) -> tuple[str, str]:
@@ -64,40 +74,46 @@ def _addresses(issuer: str) -> tuple[str, str]:
     )
 
 
-def _read(response: HttpResponse, issuer: str, account: str) -> Metadata:
+def _read(response: HttpResponse, issuer: str, account: str) -> Metadata | GrantRefused:
     fields = response.json()
     if not isinstance(fields, dict):
-        raise _unfit(f"The metadata of {issuer} is no JSON object.", account)
+        return _unfit(f"The metadata of {issuer} is no JSON object.", account)
     said = fields.get("issuer")
     if not isinstance(said, str) or not _same(said, issuer):
-        raise _unfit(f"The metadata of {issuer} is that of another issuer: {str(said)[:200]!r}.", account)
-    token_url = _url(fields, "token_endpoint", issuer, account)
-    if not token_url:
-        raise _unfit(f"The metadata of {issuer} names no token_endpoint.", account)
+        other = scrub(str(said), ())[:200]
+        return _unfit(f"The metadata of {issuer} is that of another issuer: {other!r}.", account)
+    urls: dict[str, str] = {}
+    for key in ("token_endpoint", "authorization_endpoint", "device_authorization_endpoint"):
+        url = fields.get(key, "")
+        if not isinstance(url, str):
+            return _unfit(f"{key} in the metadata of {issuer} is no address.", account)
+        try:
+            urls[key] = check_named_url(url, by=issuer) if url else ""
+        except UsageError as error:
+            return _unfit(f"{key} in the metadata of {issuer} cannot be used: {error.message}", account)
+    if not urls["token_endpoint"]:
+        return _unfit(f"The metadata of {issuer} names no token_endpoint.", account)
     return Metadata(
         issuer=issuer,
-        token_url=token_url,
-        authorize_url=_url(fields, "authorization_endpoint", issuer, account),
-        device_url=_url(fields, "device_authorization_endpoint", issuer, account),
+        token_url=urls["token_endpoint"],
+        authorize_url=urls["authorization_endpoint"],
+        device_url=urls["device_authorization_endpoint"],
         names_issuer=fields.get("authorization_response_iss_parameter_supported") is True,
     )
 
 
 def _same(said: str, issuer: str) -> bool:
-    pattern = re.escape(said).replace(re.escape(_TEMPLATE), "[^/]+")
-    return re.fullmatch(pattern, issuer) is not None
-
-
-def _url(fields: Mapping[str, object], key: str, issuer: str, account: str) -> str:
-    url = fields.get(key, "")
-    if not isinstance(url, str):
-        raise _unfit(f"{key} in the metadata of {issuer} is no address.", account)
-    try:
-        if url:
-            check_url(url)
-    except UsageError as error:
-        raise _unfit(f"{key} in the metadata of {issuer} cannot be used: {error.message}", account) from None
-    return url
+    """Whether metadata of `said` is that of `issuer`: the same text, but for one tenant in the path."""
+    before, template, behind = said.partition(_TEMPLATE)
+    if not template:
+        return said == issuer
+    named = issuer[len(before) : len(issuer) - len(behind)]
+    return (
+        urlsplit(before).path != ""  # never in the place of the host
+        and issuer == before + named + behind
+        and named != ""
+        and "/" not in named
+    )
 
 
 def _unfit(text: str, account: str) -> GrantRefused:

@@ -83,7 +83,7 @@ class TokenRequest:
     form: Mapping[str, str | Secret] = field(default_factory=dict)
     headers: Mapping[str, str | Secret] = field(default_factory=dict)
     method: str = "POST"
-    link_local: bool = False  # for the metadata service of a cloud only
+    platform: bool = False  # to the identity service that a cloud gives its machines
     hint: str = ""  # what to do when nobody answers, if the way there does not say
 
 
@@ -124,7 +124,7 @@ class Endpoint:
                 timeout=self.timeout,
                 ca_file=self.ca_file,
                 proxy=self.proxy,
-                link_local=request.link_local,
+                platform=request.platform,
             )
         except (NetworkError, RemoteProtocolError) as error:
             raise TokenUnavailable(
@@ -144,7 +144,7 @@ class Endpoint:
 
 
 def read_answer(
-    response: HttpResponse, url: str, *, account: str = "", secrets: Iterable[Secret] = (), now: float = 0.0
+    response: HttpResponse, url: str, *, now: float, account: str = "", secrets: Iterable[Secret] = ()
 ) -> TokenAnswer:
     """The token in `response` of the endpoint `url`.
 

@@ -37,7 +37,7 @@ class GrantContext:
     account: str = ""
     secrets: Mapping[str, Secret] = field(default_factory=dict)  # by field of the grant
     refresh_token: Secret | None = None  # the kept one, if there is one
-    now: float = 0.0  # Unix seconds
+    now: float = field(kw_only=True)  # Unix seconds
 
 
 class Grant(Protocol):

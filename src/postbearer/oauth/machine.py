@@ -28,7 +28,7 @@ class GoogleMachine(TokenGrant):
             url,
             headers=headers,
             method="GET",
-            link_local=True,
+            platform=True,
             hint=_HINT,
         )
         try:

@@ -74,7 +74,7 @@ class ManagedIdentity(TokenGrant):
             f"{self.endpoint}?{urlencode(query)}",
             headers=headers,
             method="GET",
-            link_local=True,
+            platform=True,
             hint="Is this a machine of Azure that has a managed identity?",
         )
         response = yield request

@@ -50,15 +50,15 @@ AnyPerson = TypeVar("AnyPerson", bound=PersonGrant)
 
 
 async def found(
-    grant: AnyPerson, endpoint: Endpoint, account: str = "", *, page: str
+    grant: AnyPerson, endpoint: Endpoint, account: str = "", *, page: str, now: float
 ) -> tuple[AnyPerson, Endpoint]:
     """Both with the endpoints that their issuer names, if `page`, or where to get tokens, is not known.
 
-    Raises what `discover` raises.
+    `now` is Unix time. Raises what `discover` raises.
     """
     if not endpoint.issuer or (page and endpoint.url):
         return grant, endpoint
-    metadata = await discover(endpoint.issuer, endpoint, account)
+    metadata = await discover(endpoint.issuer, endpoint, account, now=now)
     return grant.at(metadata), replace(endpoint, url=endpoint.url or metadata.token_url)
 
 

@@ -274,7 +274,7 @@ class CachedSource:
             )
 
     async def _fetch(self, kept: Kept) -> Token:
-        self._endpoint = await located(self._endpoint, self._account)
+        self._endpoint = await located(self._endpoint, self._account, now=self._clock.now())
         context = await self._context(kept)
         if self._grant.locks_out:
             self._refusals.spare(context.secrets, kept)

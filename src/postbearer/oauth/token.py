@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from postbearer.secret import Secret
 
 DEFAULT_LIFETIME = 300.0  # seconds, when the server does not say; a JWT's own claims are not ours to read
+SHORTEST_LIFETIME = 1.0  # seconds
 LONGEST_LIFETIME = 10 * 366 * 86400.0  # seconds; more than this is a defect, not a promise
 TOKEN_LIMIT = 24 * 1024  # octets: base64 of it, with the rest of the blob, stays within 32 KiB
 
@@ -128,6 +129,6 @@ def lifetime(value: object) -> float:
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise Unfit("expires_in is not a number")
-    if not 0 < value <= LONGEST_LIFETIME:  # false for NaN too
+    if not SHORTEST_LIFETIME <= value <= LONGEST_LIFETIME:  # false for NaN too
         raise Unfit("expires_in is not between 1 s and ten years")
     return float(value)
