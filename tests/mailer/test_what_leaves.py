@@ -198,6 +198,17 @@ async def test_no_program_finds_a_foreign_author_in_a_message(sandbox: Sandbox, 
     assert sandbox.inbox.messages == []
 
 
+@pytest.mark.parametrize("rule", ["force", "allow"])
+@pytest.mark.parametrize("author", ["root (Cron Daemon)", "[ALERT] host <app@example.net>", "Postmaster <>"])
+async def test_an_odd_author_stops_no_message_that_does_not_depend_on_it(
+    sandbox: Sandbox, rule: Rule, author: str
+) -> None:
+    async with mailer(sandbox, rule) as sending:
+        await sending.send(message_from_bytes(RAW.replace(b"alerts@example.org", author.encode(), 1)), TO_YOU)
+        await sending.send(message_from_bytes(RAW.replace(b"alerts@example.org", author.encode(), 1)))
+    assert [each.reverse_path for each in sandbox.inbox.messages] == ["alerts@example.org"] * 2
+
+
 async def test_bytes_lose_bcc_and_get_an_author_and_an_end_of_their_header(sandbox: Sandbox) -> None:
     given = b"Subject: x\r\nBcc: c@example.org\r\nDate: x\r\nMessage-ID: <1@x>\r\ntext\r\n"
     async with mailer(sandbox, "allow") as sending:

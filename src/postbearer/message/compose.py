@@ -257,10 +257,10 @@ def envelope_of(message: Message, reverse_path: str) -> Envelope:
 
 
 def author_of(message: Message) -> str:
-    """The address in From, or ``""`` when there is none; that of who resent it, if somebody did."""
+    """The address in From, or ``""`` when there is none to read; that of who resent it, if somebody did."""
     for name in ("resent-from", "from"):
         for given, value in message.raw_items():
-            if given.lower() == name and (boxes := _mailboxes(value)):
+            if given.lower() == name and (boxes := _readable(_as_utf8(_unfold(str(value))))):
                 return boxes[0].address
     return ""
 

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from postbearer.address import refuse_controls
 from postbearer.errors import UsageError
+from postbearer.message.recipients import HIDDEN
 from postbearer.message.section import HeaderReader, cut_header
 
 _NAME = re.compile(r"[!-9;-~]{1,77}\Z")  # ftext, RFC 5322 3.6.8
@@ -91,7 +92,7 @@ class Header:
 
     def public(self) -> Header:
         """Without the fields that name hidden recipients: these stand in the envelope (RFC 5322 3.6.3)."""
-        return self.without("bcc", "resent-bcc")
+        return self.without(*HIDDEN)
 
 
 def make_field(name: str, value: str) -> Field:
