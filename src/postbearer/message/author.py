@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from email.errors import MessageError
 from email.header import decode_header, make_header
+from functools import lru_cache
 
 from postbearer.address import Address, refuse_controls
 from postbearer.errors import UsageError
@@ -45,8 +46,13 @@ def authors(header: Header) -> list[str]:
     return [box.address for name in AUTHOR_FIELDS for field in header.all(name) for box in read(field)]
 
 
-def read(field: Field) -> list[Mailbox]:
+def read(field: Field) -> tuple[Mailbox, ...]:
     """Whom an author field names; an empty one nobody. Raises `UsageError` as `authors` does."""
+    return _read(field) if len(field.raw) <= LONGEST else _read.__wrapped__(field)
+
+
+@lru_cache(maxsize=256)  # a program has few authors, and each message names one, several times over
+def _read(field: Field) -> tuple[Mailbox, ...]:
     value, place, found = field.value, 0, []
     if len(value.encode()) > LONGEST:
         raise _doubtful(field, value)
@@ -57,7 +63,7 @@ def read(field: Field) -> list[Mailbox]:
             raise _doubtful(field, value)
         found.append(Mailbox(match[1] or match[4] or "", str(Address.parse(match[2] or match[3]))))
         place = match.end()
-    return found
+    return tuple(found)
 
 
 def plain(field: Field) -> Field:
@@ -97,7 +103,7 @@ def understood(field: Field) -> list[Mailbox]:
     try:
         boxes = read(field)
     except UsageError:
-        boxes = [_guess(field.value[-LONGEST:])]
+        boxes = (_guess(field.value[-LONGEST:]),)
     return [Mailbox(_display(box.display), box.address) for box in boxes]
 
 

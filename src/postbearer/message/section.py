@@ -14,7 +14,7 @@ MAXIMUM_LINES = 10_000  # folded ones, too
 _FTEXT = bytes(each for each in range(33, 127) if each != 58)  # RFC 5322 3.6.8
 _LONGEST_NAME = 256  # octets, with blanks behind it
 _MBOX = (b"From ", b">From ")
-_BLANK = (b" ", b"\t")
+_BLANK = frozenset([b" ", b"\t"])
 
 
 class HeaderReader:
@@ -26,7 +26,7 @@ class HeaderReader:
     only, and in front the line ``From …`` of a mailbox file.
     """
 
-    __slots__ = ("_fields", "_lf", "_lines", "_mbox", "_rest", "_searched", "body", "ended", "fault")
+    __slots__ = ("_fields", "_lf", "_lines", "_mbox", "_rest", "body", "ended", "fault")
 
     def __init__(self, *, lf: bool = False) -> None:
         self.body = 0  # octet at which the body begins, once `ended`
@@ -37,19 +37,24 @@ class HeaderReader:
         self._lines = 0
         self._mbox = False  # the first line is one of a mailbox file, if a field comes next
         self._rest = bytearray()  # of the line that has begun
-        self._searched = 0
 
     def feed(self, data: bytes) -> bool:
         """Take the next octets; whether the header has ended, so that no more are needed."""
         if self.ended:
             return True
-        self._rest += data
         start = 0
-        while not self.ended and (end := self._rest.find(b"\n", self._searched) + 1):
-            self._take(bytes(self._rest[start:end]))
-            start = self._searched = end
-        del self._rest[:start]
-        self._searched = len(self._rest)
+        if self._rest:
+            start = data.find(b"\n") + 1
+            self._rest += data[:start] if start else data
+            if start:
+                line, self._rest = bytes(self._rest), bytearray()
+                self._take(line)
+        if start or not self._rest:
+            while not self.ended and (end := data.find(b"\n", start) + 1):
+                self._take(data[start:end])
+                start = end
+            if not self.ended:
+                self._rest += data[start:]
         if not self.ended and self.body + len(self._rest) > MAXIMUM_HEADER:
             self._take(bytes(self._rest))
         return self.ended
@@ -69,13 +74,22 @@ class HeaderReader:
         return [(name, b"".join(lines)) for name, lines in self._fields]
 
     def _take(self, line: bytes) -> None:
+        if line[:1] in _BLANK and self._fields:
+            self._keep(line, len(line))
+            return
+        colon = line.find(b":", 0, _LONGEST_NAME)
+        name = line[:colon] if colon > 0 else b""
+        if not name or name.translate(None, _FTEXT):
+            name = name.rstrip(b" \t")
+            if not name or name.translate(None, _FTEXT):
+                self._no_field(line)
+                return
+        self._fields.append((name.lower(), []))
+        self._keep(line if len(name) == colon else name + line[colon:], len(line))
+
+    def _no_field(self, line: bytes) -> None:
         if line == b"\r\n" or (self._lf and not line.strip(b"\r\n")):
             self._end(len(line))
-        elif line.startswith(_BLANK) and self._fields:
-            self._keep(line, len(line))
-        elif name := _name(line):
-            self._fields.append((name.lower(), []))
-            self._keep(name + line[line.index(b":") :], len(line))
         elif line.startswith(_MBOX) and not self._fields and not self._mbox:
             self._mbox = True
             self.body += len(line)
@@ -83,7 +97,7 @@ class HeaderReader:
             self._end(0)
 
     def _keep(self, line: bytes, length: int) -> None:
-        """Put `line`, which came as `length` octets, to the last field."""
+        """Put `line`, which came as `length` octets, to the last field, unless it holds nothing."""
         self.body += length
         self._lines += 1
         if self.body > MAXIMUM_HEADER:
@@ -94,9 +108,9 @@ class HeaderReader:
             self._refuse(f"The header of the message has more than {MAXIMUM_LINES} lines")
         elif self._lf:
             line = line.rstrip(b"\r\n").replace(b"\r", b" ") + b"\n"
-        elif line.find(b"\r") != len(line) - 2 or not line.endswith(b"\r\n") or b"\0" in line:
+        elif line.find(b"\r") != len(line) - 2 or b"\0" in line:
             self._refuse("The header of the message holds a bare CR or LF, or a NUL")
-        if line.strip(b" \t\r\n"):
+        if line[:1] not in _BLANK or line.strip(b" \t\r\n"):
             self._fields[-1][1].append(line)
 
     def _end(self, length: int) -> None:
@@ -107,13 +121,6 @@ class HeaderReader:
     def _refuse(self, fault: str) -> None:
         self.ended = True
         self.fault = fault
-
-
-def _name(line: bytes) -> bytes:
-    """The name of the field that begins with this line; empty: none does."""
-    name, colon, _ = line[:_LONGEST_NAME].partition(b":")
-    name = name.rstrip(b" \t")
-    return name if colon and not name.translate(None, _FTEXT) else b""
 
 
 def cut_header(data: bytes, *, lf: bool = False) -> HeaderReader:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 from postbearer.address import Address, canonical
 from postbearer.errors import SenderNotAllowed
-from postbearer.message.author import AUTHOR_FIELDS, authors, plain, understood, with_ascii_domain
+from postbearer.message.author import AUTHOR_FIELDS, LONGEST, authors, plain, understood, with_ascii_domain
 from postbearer.message.fields import Field, Header, make_field
 from postbearer.message.mailboxes import Mailbox
 
@@ -67,19 +68,27 @@ class SenderRule:
     def _forced(self, header: Header) -> Header:
         """With no author but the account; what the message said of others is kept where it does no harm."""
         written = header.all("from")
-        boxes = understood(written[0]) if written else []
-        author = self._named("From", boxes)
-        if not all(box.address and self.permits(box.address) for box in boxes) and "reply-to" not in header:
-            answers = [str(box) for box in map(_answerable, boxes) if box]
-            if answers:
-                header = header.add("Reply-To", ", ".join(answers))
+        author, answers = self._anew("From", written[0] if written else None)
+        if answers is not None and "reply-to" not in header:
+            header = Header((answers, *header.fields))
         header = header.without("sender", "resent-sender").put(author)
-        return header.map(("resent-from",), lambda field: self._named("Resent-From", understood(field)))
+        return header.map(("resent-from",), lambda field: self._anew("Resent-From", field)[0])
 
-    def _named(self, name: str, boxes: Iterable[Mailbox]) -> Field:
-        """The account under the first of the names, in one line."""
-        display = next((box.display for box in boxes), "")
-        return plain(make_field(name, str(Mailbox(display, self.address))))
+    def _anew(self, name: str, written: Field | None) -> tuple[Field, Field | None]:
+        """The field that replaces `written`, and a Reply-To, should answers go to whom it named."""
+        short = written is None or len(written.raw) <= LONGEST
+        return _anew(self, name, written) if short else _anew.__wrapped__(self, name, written)
+
+
+@lru_cache(maxsize=256)  # a program has few authors, and each message names one
+def _anew(rule: SenderRule, name: str, written: Field | None) -> tuple[Field, Field | None]:
+    boxes = understood(written) if written else []
+    display = next((box.display for box in boxes), "")
+    author = plain(make_field(name, str(Mailbox(display, rule.address))))
+    if all(box.address and rule.permits(box.address) for box in boxes):
+        return author, None
+    answers = [str(box) for box in map(_answerable, boxes) if box]
+    return author, make_field("Reply-To", ", ".join(answers)) if answers else None
 
 
 def _answerable(box: Mailbox) -> Mailbox | None:
