@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
 from postbearer.store import MemorySpool
 from postbearer.submission import parse_line
+from postbearer.testing import ManualClock
 from support.local import NOBODY, LocalRelay, local_relay, sendmail
 
 CONTENT = b"From: a@example.org\r\nSubject: hi\r\n\r\nHello.\r\n"
@@ -180,3 +182,23 @@ async def test_something_else_by_the_name_of_the_folder_is_refused(folder: Path)
 def test_lengths_are_read_as_they_are_written() -> None:
     lengths = parse_line(b"postbearer 1 send 12 345")
     assert (lengths.envelope, lengths.content) == (12, 345)
+
+
+async def test_what_was_set_aside_is_removed_after_a_fortnight(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = ManualClock(time.time())
+    async with local_relay(folder, handing=False) as relay:
+        monkeypatch.setattr(relay.drop, "_clock", clock)
+        put(relay, b"rubbish", "0" * 32)
+        (relay.drop.path / "folder").mkdir()
+        await relay.drop.collect()
+        assert len(aside(relay)) == 2
+        for name in aside(relay):
+            os.utime(relay.drop.path / name, (0, 0))  # its owner may say what they like
+        clock.advance(13 * 86_400)
+        await relay.drop.collect()
+        assert len(aside(relay)) == 2
+        clock.advance(2 * 86_400)
+        await relay.drop.collect()
+        assert aside(relay) == []

@@ -108,7 +108,7 @@ class RedirectListener:
     _server: asyncio.Server | None = None
     _code: asyncio.Future[Secret] = field(default_factory=asyncio.Future)
     _outcome: asyncio.Future[_Page] = field(default_factory=asyncio.Future)
-    _open: set[asyncio.Task[None]] = field(default_factory=set)
+    _open: dict[asyncio.Task[None], None] = field(default_factory=dict)  # have asked nothing yet
     _redirected: set[asyncio.Task[None]] = field(default_factory=set)  # those that asked what they should
 
     async def __aenter__(self) -> Self:
@@ -125,7 +125,7 @@ class RedirectListener:
         self._outcome.set_result(_DONE if kind is None else _failed(known))
         if self._redirected and kind is not asyncio.CancelledError:
             await asyncio.wait(self._redirected, timeout=_PARTING)
-        for task in self._open:
+        for task in (*self._open, *self._redirected):
             task.cancel()
 
     async def code(self, timeout: float) -> Secret:
@@ -145,10 +145,12 @@ class RedirectListener:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        if task is None or len(self._open) >= CONNECTIONS:
+        if task is None:
             writer.transport.abort()
             return
-        self._open.add(task)
+        if len(self._open) >= CONNECTIONS:  # who connected first and said nothing gives way
+            next(iter(self._open)).cancel()
+        self._open[task] = None
         try:
             with suppress(TimeoutError, OSError, asyncio.IncompleteReadError):  # it went away: let it
                 page = await self._page(reader, task)
@@ -156,7 +158,7 @@ class RedirectListener:
                 async with asyncio.timeout(self.patience):
                     await writer.drain()
         finally:
-            self._open.discard(task)
+            self._open.pop(task, None)
             self._redirected.discard(task)
             writer.close()
 
@@ -179,6 +181,7 @@ class RedirectListener:
         if method != "GET":
             return _NOT_GET
         self._redirected.add(task)
+        self._open.pop(task, None)  # the person is served to the end
         return await self._answer(Secret(parts.query))
 
     async def _answer(self, query: Secret) -> _Page:

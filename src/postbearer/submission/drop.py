@@ -35,6 +35,7 @@ MODE = 0o1733
 EVERY = 5.0  # seconds between two looks
 AT_ONCE = 1000  # files a look takes in
 MOST_TOLD = 20  # of bad files, in one look
+KEPT = 14 * 86_400.0  # seconds that a bad file is kept
 STALE = 3600.0  # seconds after which a half-written file is nobody's any more
 _WHOLE = re.compile(r"[0-9a-f]{32}\Z")
 _HALF = re.compile(r"half\.[0-9a-f]{32}\Z")
@@ -66,6 +67,7 @@ class DropFolder:
         self._client = client
         self._shared = _of_the_machine(state) if shared is None else shared
         self._told = 0
+        self._forget_at = 0.0
         self._given_up: set[tuple[int, int]] = set()  # could not even be moved aside; said once
 
     def use(self, intake: Intake, client: Client = LOCAL) -> None:
@@ -106,11 +108,26 @@ class DropFolder:
         taken, self._told = 0, 0
         for name in names:
             taken += await self._take(name)
+        await asyncio.to_thread(self._forget_bad)
         if self._told > MOST_TOLD:
             self._observer.notice(
                 Warned("", f"{self._told - MOST_TOLD} more files in the drop folder are bad.")
             )
         return taken
+
+    def _forget_bad(self) -> None:
+        """Remove what was set aside for so long that nobody wants to look at it any more."""
+        now = self._clock.now()
+        if now < self._forget_at:
+            return
+        self._forget_at = now + STALE
+        with os.scandir(self.path) as found:
+            for entry in found:
+                with suppress(OSError):  # a folder with something in it stays; its owner may clean up
+                    # Setting it aside changed the inode, which its owner cannot date back (stat(2)).
+                    old = entry.stat(follow_symlinks=False).st_ctime < now - KEPT
+                    if old and entry.name.startswith(_ASIDE):
+                        (os.rmdir if entry.is_dir(follow_symlinks=False) else os.unlink)(entry.path)
 
     def _names(self) -> list[str]:
         with os.scandir(self.path) as found:

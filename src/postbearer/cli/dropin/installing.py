@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO, cast
 
 from postbearer.cli.exits import CannotCreate
 from postbearer.errors import UsageError
@@ -21,6 +25,17 @@ posix._exit(main())
 """
 
 
+@contextmanager
+def _new_beside(path: Path) -> Iterator[BinaryIO]:
+    """A new file in the same folder; it is gone afterwards, unless it has another name by then."""
+    with tempfile.NamedTemporaryFile("wb", dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
+        try:
+            yield cast(BinaryIO, file)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(file.name)
+
+
 def install(path: Path) -> str:
     """Write the script to `path`, and return what was done. Another program's file is not replaced."""
     folder = str(Path(__file__).resolve().parents[2])
@@ -33,14 +48,13 @@ def install(path: Path) -> str:
             f"{path} is another program's.",
             hint="Move it away first (dpkg-divert, alternatives), or name another place.",
         )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     text = _SCRIPT.format(python=sys.executable, mark=MARK, folder=folder)
     try:
-        temporary.write_text(text)
-        temporary.chmod(0o755)
-        temporary.replace(path)
+        with _new_beside(path) as file:  # a name that nobody can have made before
+            file.write(text.encode())
+            os.fchmod(file.fileno(), 0o755)
+            os.replace(file.name, path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise CannotCreate(
             f"{path} cannot be written: {error.strerror}.", hint="Check the folder and the permissions."
         ) from None
