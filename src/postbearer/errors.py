@@ -273,7 +273,14 @@ class GrantRefused(CredentialError):
 
 
 class CredentialRefused(CredentialError):
-    """The mail server refused the credential, also after one renewal. `reply` is its last word."""
+    """The mail server refused the credential, also after one renewal. `reply` is its last word.
+
+    `meant` is what the reply stands for, where whoever was there knows better than its code says; `remedy`
+    is what to do, where that is known better than to the catalogue.
+    """
+
+    meant: Reply | None = None
+    remedy = ""
 
     def __init__(
         self, message: str, *, account: str = "", reply: Reply | None = None, code: str = "", hint: str = ""

@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import TYPE_CHECKING
-from urllib.parse import SplitResult, urlencode, urlsplit
+from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 
 from postbearer.errors import (
     ConnectFailed,
@@ -349,7 +349,9 @@ class _Call:
 
     def _out_of_reach(self, why: str) -> ConnectFailed:
         named = environments_proxy(self.url) if self.trust_env and not self.proxy else None
-        proxy = urlsplit(named).netloc.rpartition("@")[2] if named else ""
+        login, _, proxy = urlsplit(named or self.proxy or "").netloc.rpartition("@")
+        proxy = proxy if named else ""
+        why = scrub(why, [*self._secrets, *(Secret(unquote(part)) for part in login.split(":")[1:])])
         return ConnectFailed(
             f"{self.host} cannot be reached{f' through the proxy {proxy}' if proxy else ''}: {why}.",
             host=self.host,

@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast, overload
 
 from postbearer.account import Account
-from postbearer.address import Address, ascii_domain
+from postbearer.address import Address
 from postbearer.clock import Clock, SystemClock
 from postbearer.engine import Budget, Guarded
 from postbearer.envelope import Envelope
@@ -348,8 +348,7 @@ class AsyncMailer:
         """
         header = self.account.sender.apply(header)
         if not header.get("message-id"):
-            domain = ascii_domain(Address.parse(self.account.address).domain)
-            header = header.set("Message-ID", make_msgid(domain=domain))
+            header = header.set("Message-ID", make_msgid(domain=Address.parse(self.account.address).domain))
         return header if header.get("date") else header.set("Date", formatdate(localtime=True))
 
     def _admitted(self, content: Content, *, binary: bool) -> tuple[Content, Header]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from email.utils import formatdate
 
-from postbearer.address import Address, ascii_domain
+from postbearer.address import Address
 from postbearer.engine.settle import Ending, Judge
 from postbearer.engine.terms import Road, Terms
 from postbearer.envelope import Envelope
@@ -73,7 +73,7 @@ def header_for(header: Header, message: Message, terms: Terms) -> Header:
     """
     header = terms.sender.apply(header.public())
     if header.get("message-id") is None:
-        domain = ascii_domain(Address.parse(terms.address).domain)
+        domain = Address.parse(terms.address).domain
         header = header.add("Message-ID", f"<{message.id}@{domain}>")
     if header.get("date") is None:
         header = header.add("Date", formatdate(message.accepted))

@@ -50,8 +50,7 @@ def parse_mailboxes(value: str) -> tuple[Mailbox, ...]:
 @lru_cache(maxsize=128)  # an account has few authors, and each message names one
 def _parse(value: str) -> tuple[Mailbox, ...]:
     refuse_controls(value, "an address field")
-    items = (each for item in _items(value) if item for each in _parted(item))
-    return tuple(_mailbox(item, value) for item in items)
+    return tuple(_mailbox(item, value) for item in _items(value) if item)
 
 
 def _items(value: str) -> Iterator[list[tuple[str, str]]]:
@@ -76,15 +75,6 @@ def _items(value: str) -> Iterator[list[tuple[str, str]]]:
         elif kind != "comment" and text.strip():
             item.append((kind, text.strip()))
     yield item
-
-
-def _parted(item: list[tuple[str, str]]) -> Iterator[list[tuple[str, str]]]:
-    """`item`, or the addresses in it: scripts also put a blank between them."""
-    words = item[0][1].split() if len(item) == 1 and item[0][0] == "text" else []
-    if len(words) > 1 and all(word.count("@") == 1 and word[0] != "@" != word[-1] for word in words):
-        yield from ([("text", word)] for word in words)
-    else:
-        yield item
 
 
 def _mailbox(item: list[tuple[str, str]], value: str) -> Mailbox:

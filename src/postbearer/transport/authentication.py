@@ -10,7 +10,7 @@ from postbearer.oauth import Token
 from postbearer.providers import First, Klass, Phase, Rule
 from postbearer.reply import EnhancedStatus, Reply
 from postbearer.sasl import ClientExchange
-from postbearer.verdict import Verdict, judge
+from postbearer.verdict import judge
 from postbearer.wire import Auth, AuthResponse, auth_fits, decode_challenge
 
 ROUNDS = 8  # a server that asks for more is not authenticating
@@ -89,7 +89,8 @@ def refusal(
     `others`: the server offers another mechanism that fits.
     """
     told = exchange.failure is not None and token is not None  # its challenge is the word that counts
-    verdict = _meaning(reply, exchange, rules, told=told, at_once=at_once)
+    meant = _meant(reply, exchange, rules, told=told, at_once=at_once)
+    verdict = judge(meant, Phase.AUTH, rules)
     two_steps = First.TWO_STEP in verdict.first and at_once
     other_mechanism = First.OTHER_MECHANISM in verdict.first and others and not told
     if two_steps or other_mechanism or (verdict.klass is not Klass.HOLD and First.RENEW not in verdict.first):
@@ -111,21 +112,22 @@ def refusal(
         code=exchange.failure.status if exchange.failure is not None else "",
         hint=verdict.remedy,
     )
+    error.meant = meant
     error.token = token if told or First.RENEW in verdict.first else None
     return error
 
 
-def _meaning(
+def _meant(
     reply: Reply, exchange: ClientExchange, rules: Sequence[Rule] | None, *, told: bool, at_once: bool
-) -> Verdict:
+) -> Reply:
+    """`reply`, or what it stands for by all that is known here."""
     verdict = judge(reply, Phase.AUTH, rules)
     if told and verdict.klass is not Klass.HOLD:  # RFC 7628 3.2.2: the code behind the challenge adds nothing
-        return judge(_TOKEN_REFUSED, Phase.AUTH, rules)
+        return _TOKEN_REFUSED
     too_long = reply.code in (500, 501) and _line(exchange) > LONGEST_LINE
     if too_long or (First.TWO_STEP in verdict.first and not at_once):
-        # It was two steps already: not the command was too long but the credential.
-        return judge(_TOO_LONG, Phase.AUTH, rules)
-    return verdict
+        return _TOO_LONG  # it was two steps already: not the command was too long but the credential
+    return reply
 
 
 def _line(exchange: ClientExchange) -> int:

@@ -103,7 +103,8 @@ class Login:
         except GrantRefused as error:
             if error.code != "same_token":
                 raise
-            refusal.hint = error.hint or refusal.hint  # what the server said tells more than this error
+            refusal.remedy = error.hint  # what the server said tells more than this error
+            refusal.hint = error.hint or refusal.hint
             return False
 
     def _offered(self, talk: Conversation, server: Server) -> list[str]:
@@ -198,7 +199,6 @@ async def _converse(talk: Conversation, exchange: ClientExchange, *, at_once: bo
         reply: Reply = end.value
     except (NetworkError, RemoteProtocolError) as error:
         reply = _said_otherwise(error, exchange)
-    talk.redactor = None
     if reply.intermediate and exchange.failure is not None:  # in its last word it may repeat the token
         reply = Reply(reply.code, (exchange.failure.text.encode(),))
     return reply

@@ -56,7 +56,8 @@ def judge_error(error: PostbearerError, phase: Phase, rules: Sequence[Rule], rep
     if isinstance(error, errors.Rejected):
         return _rejected(error, phase, rules, reply)
     if isinstance(error, errors.CredentialRefused) and error.reply is not None:
-        return _refused(reply(error.reply, Phase.AUTH, rules))
+        verdict = _refused(reply(error.meant or error.reply, Phase.AUTH, rules))
+        return replace(verdict, remedy=error.remedy) if error.remedy else verdict
     if isinstance(error, errors.GrantRefused):
         return _grant(error, rules)
     phase = _stage(error, phase)
