@@ -161,7 +161,7 @@ def test_a_new_file_is_for_its_owner_and_says_what_each_key_means(empty: Home) -
         (("--provider", "google", "--address", "a@example.org"), 64, ["--grant is missing", "jwt-bearer"]),
         (MICROSOFT[:8], 64, ["--client-id is missing", "--client-secret is missing"]),
         ((*MICROSOFT, "--tenant", "a b"), 64, ["--tenant cannot be 'a b'", "directory id"]),
-        ((*MICROSOFT, "--address", "nobody"), 64, ["--address is no mail address"]),
+        ((*MICROSOFT, "--address", "nobody"), 64, ["--address is no mail address: the domain is missing"]),
         ((*MICROSOFT, "--client-secret", CANARY), 64, ["--client-secret", "never the secret itself"]),
         ((*MICROSOFT, "--grant", "jwt-bearer"), 64, ["--service-account is missing"]),
         ((*MICROSOFT, "--server", "mail.example.org"), 64, ["--server", "host:port"]),
@@ -300,10 +300,10 @@ def test_where_no_token_helps_a_password_is_asked_for(empty: Home) -> None:
         person.wait_for("Use an app-specific password.")
         person.answer("Where is the password?", "file")
         person.answer("Path of the file", "nowhere")
-        person.answer("It is not there now.", "n")
+        person.answer("It cannot be read now.", "n")
         person.answer("Where is the password?", "env")
         person.answer("[ALERTS_PASSWORD]", "")
-        person.answer("It is not there now.", "y")
+        person.answer("It cannot be read now.", "y")
         person.answer("by a relay here?", "y")
         person.answer("Where the relay listens", "0.0.0.0:2525")
         person.wait_for("no TLS")
@@ -382,7 +382,7 @@ def test_a_person_at_google_signs_in_in_a_browser(empty: Home) -> None:
         person.answer("Id of the app", "app")
         person.answer("Where is the client secret?", "env")
         person.answer("Name of the variable", "")
-        person.answer("It is not there now.", "")
+        person.answer("It cannot be read now.", "")
         person.answer("by a relay here?", "")
         person.answer("Write this to", "")
         assert person.code() == 0

@@ -265,7 +265,7 @@ class Interview:
             asyncio.run(source(reference, base=folder, state=StateFolder()).read())
         except SecretError as error:
             refuse(error)
-            return ready("It is not there now. Take it all the same?", usual=place == "env")
+            return ready("It cannot be read now. Take it all the same?", usual=place == "env")
         return True
 
     # The relay -------------------------------------------------------------------------------

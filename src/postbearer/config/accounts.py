@@ -270,9 +270,22 @@ def doubts(name: str, account: AccountSettings, folder: str) -> Iterator[Problem
         )
     for key, file in (("ca-file", account.ca_file), ("tls-certificate", account.tls_certificate)):
         path = os.path.join(folder, file or "")
-        if file and (not os.path.exists(path) or os.path.isdir(path)):
-            missing = "a folder" if os.path.isdir(path) else "not there now"
-            yield Problem((*base, key), f"names {path}, which is {missing}", "Correct it, or make the file.")
+        if file and (wrong := _unreadable(path)):
+            yield Problem((*base, key), f"names {path}, which {wrong[0]}", wrong[1])
+
+
+def _unreadable(path: str) -> tuple[str, str] | None:
+    """Why a file cannot be read now, and what to do; None if it can."""
+    try:
+        with open(path, "rb"):
+            return None
+    except FileNotFoundError:
+        return "is not there now", "Correct it, or make the file."
+    except IsADirectoryError:
+        return "is a folder", "Name a file."
+    except OSError as error:
+        hint = "Let the user that sends mail read it, and enter the folders above it."
+        return f"cannot be read now: {error.strerror}", hint
 
 
 def unknown_account(path: Path, name: str, accounts: Collection[str]) -> Problem:

@@ -17,6 +17,7 @@ from postbearer.config.walk import plain
 from postbearer.errors import ConfigError
 from postbearer.suggestion import did_you_mean
 
+DEEPEST = 32  # levels of tables and lists; the schema has five
 PREFIX = "POSTBEARER_"
 
 
@@ -44,10 +45,29 @@ def relevant(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name.startswith(PREFIX)}
 
 
+def loads(text: str) -> dict[str, Any]:
+    """What stands in a TOML text. Raises `tomllib.TOMLDecodeError`, also for what is nested too deeply."""
+    try:
+        data = tomllib.loads(text)
+    except RecursionError:
+        raise tomllib.TOMLDecodeError("Tables and lists are nested too deeply") from None
+    level: list[Any] = [data]
+    for _ in range(DEEPEST):
+        level = [
+            inner
+            for each in level
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, dict | list)
+        ]
+        if not level:
+            return data
+    raise tomllib.TOMLDecodeError("Tables and lists are nested too deeply")
+
+
 def read_value(text: str, expected: types.Type) -> Any:
     """A value given as text, on the command line or by the environment."""
     try:
-        parsed = tomllib.loads(f"value = {text}")
+        parsed = loads(f"value = {text}")
     except tomllib.TOMLDecodeError:
         return text
     if parsed.keys() != {"value"}:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 import re
 import tomllib
+from ast import literal_eval
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from msgspec import inspect as types
 
 from postbearer.config.accounts import check_account, doubts, unknown_account
-from postbearer.config.environment import override, relevant
+from postbearer.config.environment import loads, override, relevant
 from postbearer.config.locate import Lines, Path, dotted
 from postbearer.config.notifying import check_notify, notify_doubts
 from postbearer.config.providers import Providers
@@ -22,13 +23,15 @@ from postbearer.config.search import find, read
 from postbearer.config.sharing import budget_doubts
 from postbearer.config.stores import check_store, store_doubts
 from postbearer.config.values import checks
-from postbearer.config.walk import Problem, Walk
+from postbearer.config.walk import Problem, Walk, misplaced
 from postbearer.errors import ConfigError, ConfigErrors
 from postbearer.providers import Preset
 from postbearer.suggestion import did_you_mean
 
 SCHEMA: types.Type = types.type_info(Settings)
+_ACCOUNT = cast(types.StructType, types.type_info(AccountSettings))
 _RESERVED = ("http", "vault")
+_TUPLE = re.compile(r"\('[^()]*\)")  # how tomllib names a table
 _PLACE = re.compile(r" \(at line (\d+), column \d+\)| \(at end of document\)")
 
 
@@ -134,19 +137,25 @@ def toml(content: bytes, path: str) -> tuple[str, dict[str, Any]]:
         line = content.count(b"\n", 0, error.start) + 1
         raise ConfigError("The file is not UTF-8.", file=path, line=line, hint="Save it as UTF-8.") from None
     try:
-        return text, tomllib.loads(text)
+        return text, loads(text)
     except tomllib.TOMLDecodeError as error:
-        said = str(error)
+        said = _TUPLE.sub(lambda found: f"[{dotted(literal_eval(found[0]))}]", str(error))
         found = _PLACE.search(said)
         line = int(found[1]) if found and found[1] else text.count("\n") + 1
         raise ConfigError(
             f"This is not TOML: {_PLACE.sub('', said)}.",
             file=path,
             line=line,
-            hint="Each key, and each table, may stand there once."
-            if said.startswith("Cannot ")
-            else 'Texts stand in quotes: key = "value".',
+            hint=_toml_hint(said),
         ) from None
+
+
+def _toml_hint(said: str) -> str:
+    if said.startswith("Cannot "):
+        return "Each key, and each table, may stand there once."
+    if "nested" in said:
+        return "Look for a bracket that is not closed."
+    return 'Texts stand in quotes: key = "value".'
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +182,7 @@ def _whole(data: Mapping[str, Any], clean: Mapping[str, Any], providers: Provide
     accounts = data.get("accounts", {})
     accounts = accounts if isinstance(accounts, dict) else {}
     for name, account in accounts.items():
-        if isinstance(account, dict):
+        if isinstance(account, dict) and not misplaced(account, _ACCOUNT):
             yield from check_account(name, _with_meant(account), accounts, providers)
     stores = data.get("secret-stores", {})
     for name, store in stores.items() if isinstance(stores, dict) else ():
@@ -182,8 +191,14 @@ def _whole(data: Mapping[str, Any], clean: Mapping[str, Any], providers: Provide
     notify = data.get("notify")
     yield from check_notify(notify, accounts) if isinstance(notify, dict) else ()
     for path, named in _account_references(clean):
-        if isinstance(named, str) and named not in accounts:
+        if isinstance(named, str) and named not in accounts and not _with_dot(named, accounts):
             yield unknown_account(path, named, accounts)
+
+
+def _with_dot(named: str, accounts: Mapping[str, Any]) -> bool:
+    """Whether `named` is an account whose table was told already, for the dot in its name."""
+    first = accounts.get(named.partition(".")[0])
+    return "." in named and isinstance(first, dict) and misplaced(first, _ACCOUNT)
 
 
 def _with_meant(account: Mapping[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def find(named: str | None, environ: Mapping[str, str]) -> str:
     """The absolute path of the file to read. Raises `ConfigError` when there is none."""
     places = [named] if named else candidates(environ)
     for place in places:
-        if os.path.lexists(place):
+        if _there(place):
             return os.path.abspath(place)
     raise _error(
         "There is no configuration file.",
@@ -42,6 +42,17 @@ def find(named: str | None, environ: Mapping[str, str]) -> str:
         hint=f"Looked for {', '.join(places)}. Make one by `postbearer init`, "
         "or name it with --config or POSTBEARER_CONFIG.",
     )
+
+
+def _there(path: str) -> bool:
+    """Whether there is such a file; also where that cannot be seen, for then it cannot be read either."""
+    try:
+        os.lstat(path)
+    except PermissionError:
+        return True
+    except (OSError, ValueError):  # ValueError: a NUL in the name
+        return False
+    return True
 
 
 def read(path: str) -> bytes:
@@ -116,7 +127,9 @@ def _unreadable(path: str, error: OSError) -> ConfigError:
     return _error(
         f"The configuration cannot be read: {error.strerror or error}.",
         file=path,
-        hint="Check the path and the permissions.",
+        hint="Check the path and the permissions, also of the folders above it."
+        if isinstance(error, PermissionError)
+        else "Check the path and the permissions.",
     )
 
 

@@ -79,7 +79,7 @@ def address(text: str) -> Wrong:
     try:
         Address.parse(text).with_ascii_domain()
     except UsageError as error:
-        return f"is no mail address: {error.message}", "Write it as user@example.org."
+        return f"is no mail address: {_why(error)}", "Write it as user@example.org."
     return None
 
 
@@ -94,7 +94,7 @@ def host_port(text: str) -> Wrong:
         try:
             ascii_domain(match[1])
         except UsageError as error:
-            return f"has a host name that is not valid: {error.message}", ""
+            return f"has a host name that is not valid: {_why(error)}", ""
     return None
 
 
@@ -166,10 +166,15 @@ def account_name(text: str) -> Wrong:
     """``[a-z0-9][a-z0-9_-]*``."""
     if not _ACCOUNT.fullmatch(text):
         return (
-            f"cannot be {text!r} as the name of an account",
-            "Use lower case letters, digits, - and _; begin with a letter or digit.",
+            f"cannot be {text!r:.60}",
+            "An account is named with lower case letters, digits, - and _, a letter or digit first.",
         )
     return None
+
+
+def _why(error: UsageError) -> str:
+    """What is wrong with a text that has been named already."""
+    return re.split(r" is not a (?:mail address|valid domain): ", error.message, maxsplit=1)[-1]
 
 
 def is_loopback(host: str) -> bool:

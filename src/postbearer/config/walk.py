@@ -16,7 +16,7 @@ from msgspec import inspect as types
 
 from postbearer.config import units
 from postbearer.config.kinds import Kind
-from postbearer.config.locate import Path
+from postbearer.config.locate import Path, dotted
 from postbearer.suggestion import did_you_mean
 
 
@@ -49,20 +49,50 @@ class Walk:
         if isinstance(expected, types.StructType):
             return self._table(value, expected, path)
         if isinstance(expected, types.DictType):
-            if not isinstance(value, dict):
-                return self._wrong(path, "must be a table", value)
-            return {key: self.value(each, expected.value_type, (*path, key)) for key, each in value.items()}
+            return self._entries(value, expected, path)
         if isinstance(expected, types.VarTupleType | types.ListType):
             if not isinstance(value, list):
-                return self._wrong(path, "must be a list", value, "Write it in brackets: [ … ].")
+                tables = isinstance(plain(expected.item_type), types.StructType)
+                hint = f"Write [[{dotted(path)}]] above it." if tables else "Write it in brackets: [ … ]."
+                return self._wrong(path, "must be a list", value, hint)
             return [self.value(each, expected.item_type, (*path, index)) for index, each in enumerate(value)]
         if isinstance(expected, types.UnionType):
             return self._union(value, expected, path)
         return self._scalar(value, expected, kind, path)
 
+    def _entries(self, value: Any, expected: types.DictType, path: Path) -> Any:
+        """A table whose keys are names; each slip with such a table is told once, as what it is."""
+        inner = plain(expected.value_type)
+        named = isinstance(inner, types.StructType | types.DictType)  # the keys are names of tables
+        hint = f"Write [{dotted(path)}{'.NAME' if named else ''}], and the keys below it."
+        if not isinstance(value, dict):
+            return self._wrong(path, "must be a table", value, hint)
+        known = {each.encode_name for each in inner.fields} if isinstance(inner, types.StructType) else None
+        flat = [
+            key
+            for key, each in value.items()
+            if named and not isinstance(each, dict) and (known is None or key in known)
+        ]
+        if flat:
+            told = f"has {', '.join(flat)} itself, which belong below a name"
+            self.problems.append(Problem(path, told, hint))
+            return {}
+        kept = {}
+        for key, each in value.items():
+            if isinstance(inner, types.StructType) and misplaced(each, inner):
+                name = f"{key}.{next(iter(each))}"
+                meant = f"[{dotted((*path, name.replace('.', '-')))}]"
+                hint = f"A dot begins a table within a table: write {meant}."
+                self.problems.append(Problem((*path, key), f"cannot be called {name}", hint))
+            else:
+                kept[key] = self.value(each, expected.value_type, (*path, key))
+        return kept
+
     def _table(self, value: Any, expected: types.StructType, path: Path) -> Any:
         if not isinstance(value, dict):
-            return self._wrong(path, "must be a table", value)
+            first = next(each.encode_name for each in expected.fields)
+            hint = f"Write [{dotted(path)}] with keys below it, or {path[-1]} = {{ {first} = … }}."
+            return self._wrong(path, "must be a table", value, hint)
         known = {each.encode_name: each for each in expected.fields}
         kept = {}
         for key, each in value.items():
@@ -142,6 +172,16 @@ class Walk:
     def _wrong(self, path: Path, must: str, value: Any, hint: str = "") -> Any:
         self.problems.append(Problem(path, f"{must}, not {_word_of(value)}", hint))
         return value
+
+
+def misplaced(value: Any, expected: types.StructType) -> bool:
+    """Whether `value` holds only tables with names that are no keys: there was a dot in the name above."""
+    known = {each.encode_name for each in expected.fields}
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and all(isinstance(each, dict) and key not in known for key, each in value.items())
+    )
 
 
 def kind_of(expected: types.Type) -> Kind | None:

@@ -117,7 +117,7 @@ class _Command:
         what, option = _KINDS[self.kind]
         name = self.options[option].text if option in self.options else ""
         if option and not name:
-            draft.leave(f"A command about a {what} does not name it.", f"Add {option}.", self.line)
+            draft.leave(f"A command does not name its {what}.", f"Add {option}.", self.line)
             return
         key = (self.kind, _folded(name))
         if self.verb == "create" and key not in directory.objects:

@@ -112,6 +112,8 @@ def _convert(text: str, type_: type[T], file: str) -> T:
         raise ConfigError("The provider file is larger than 1 MiB.", file=file)
     try:
         return msgspec.convert(tomllib.loads(text), type_)
+    except RecursionError:
+        raise ConfigError("This is not TOML: it is nested too deeply.", file=file) from None
     except tomllib.TOMLDecodeError as error:
         line = _LINE.search(str(error))
         raise ConfigError(
