@@ -13,6 +13,7 @@ from postbearer.errors import ConfigError, SecretError, UsageError
 from postbearer.keeping import is_reference, source
 from postbearer.providers import Limits
 from postbearer.secret import SecretSource
+from postbearer.transport import ClientCertificate
 
 _LISTS = ("servers", "aliases", "unused_extensions")
 _PATHS = ("ca_file", "token_ca_file")
@@ -71,30 +72,44 @@ def checked(address: object, grant: object, options: Mapping[str, Any]) -> Optio
         raise _wanted("address", "a text", address, '"alerts@example.org"')
     if grant is not None and not hasattr(grant, "asks"):
         raise _wanted("grant", "a grant", grant, 'ClientCredentials("client-id", "env:NAME")')
-    for name, value in options.items():
+    for name in options:
         if name not in Options.__optional_keys__:
             close = difflib.get_close_matches(name, Options.__optional_keys__, n=1)
             raise UsageError(
                 f"An account has no option {name!r:.80}.",
                 hint=f"Did you mean {close[0]}=?" if close else "docs/reference/library.md lists them.",
             )
+    given = {name: _listed(name, value) for name, value in options.items() if value is not None}
+    for name, value in given.items():
         _check(name, value)
-    return cast(
-        Options,
-        {
-            name: [value] if name in _LISTS and isinstance(value, str) else value
-            for name, value in options.items()
-            if value is not None
-        },
-    )
+    _demand(grant, given)
+    return cast(Options, given)
+
+
+def _listed(name: str, value: Any) -> Any:
+    """Where a list belongs, one: of a text alone, or of whatever yields texts once."""
+    if name not in _LISTS or isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
+        return value
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _demand(grant: object, given: Mapping[str, Any]) -> None:
+    """Whatever proves who we are has to be there."""
+    way = given.get("authentication", "oauth")
+    if way == "oauth" and grant is None:
+        raise UsageError(
+            "There is no grant, which is how a token is had.",
+            hint='Give grant=ClientCredentials(…) or another; or authentication="password", or "none".',
+        )
+    if way == "password" and "password" not in given:
+        raise UsageError(
+            "There is no password to log in with.", hint='Give password="env:NAME", or Secret(value).'
+        )
 
 
 def _check(name: str, value: Any) -> None:
-    if value is None:
-        return
     if name in _LISTS:
-        texts = value if isinstance(value, Iterable) and not isinstance(value, bytes | Mapping) else [value]
-        if isinstance(value, bytes | Mapping) or not all(isinstance(each, str) for each in texts):
+        if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             raise _wanted(name, "a list of texts", value, '["…"]')
     elif name in _PATHS and not isinstance(value, str | os.PathLike):
         raise _wanted(name, "a path", value, '"/etc/ssl/ca.pem"')
@@ -104,6 +119,10 @@ def _check(name: str, value: Any) -> None:
         raise _wanted(name, "a number of seconds", value, "60.0")
     elif name in _CHOICES and value not in _CHOICES[name]:
         raise UsageError(f"{name} cannot be {value!r:.80}.", hint=f"One of {', '.join(_CHOICES[name])}.")
+    elif name == "certificate" and not isinstance(value, ClientCertificate):
+        raise _wanted(name, "a ClientCertificate", value, "ClientCertificate(path), of postbearer.transport")
+    elif name == "expires" and not isinstance(value, Mapping):
+        raise _wanted(name, "a dict", value, '{"client-secret": time}')
     elif name == "limits" and not isinstance(value, Limits):
         raise _wanted(name, "Limits", value, "Limits(messages_per_minute=30)")
 

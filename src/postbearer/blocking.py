@@ -128,7 +128,7 @@ class Mailer:
         retry: Retry | int = 0,
     ) -> list[SendResult]:
         """See `AsyncMailer.send_many`. `messages` and `on_progress` are called in this thread."""
-        many = Many(messages, on_progress, self.account.smarthost.rules)
+        many, retry = Many(messages, on_progress, self.account.smarthost.rules), Retry.of(retry)
 
         def begin(message: Any = None, envelope: Envelope | None = None, **parts: Any) -> Future[Receipt]:
             return self._sending(message, envelope, parts, wait=wait, timeout=timeout, retry=retry)

@@ -51,6 +51,7 @@ from postbearer.sending import (
     ToSend,
     Tries,
     draft_of,
+    seconds,
     side_by_side,
 )
 from postbearer.store import Charge, Ledger
@@ -177,7 +178,7 @@ class AsyncMailer:
             message, envelope = await asyncio.to_thread(self._given, message, envelope, parts)
         whole, envelope = self._given(message, envelope, {})
         envelope, content, header = self._prepare(whole, envelope, binary=binary)
-        deadline = None if timeout is None else self._clock.monotonic() + timeout
+        deadline = None if timeout is None else self._clock.monotonic() + seconds(timeout)
         tries = Tries(envelope, Retry.of(retry), self.account.smarthost.rules)
         while True:
             try:
@@ -208,7 +209,7 @@ class AsyncMailer:
         for the messages behind it.
         """
         self._require_asyncio()
-        many = Many(messages, on_progress, self.account.smarthost.rules)
+        many, retry = Many(messages, on_progress, self.account.smarthost.rules), Retry.of(retry)
 
         async def send(*given: Any, **parts: Any) -> Receipt:
             return await self.send(*given, wait=wait, timeout=timeout, retry=retry, **parts)

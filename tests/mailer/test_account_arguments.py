@@ -56,6 +56,11 @@ def account(**changed: Any) -> Account:
         ({"grant": Password("client", "me", "x:y")}, r"given as Secret\(value\)"),
         ({"grant": ClientCredentials("client", "env:")}, r"env: names nothing"),
         ({"authentication": "password", "password": "hunter2-and-more"}, r"given as Secret\(value\)"),
+        ({"grant": None}, r"There is no grant.*Give grant=ClientCredentials\("),
+        ({"authentication": "password"}, r"There is no password to log in with\. Give password="),
+        ({"grant": ClientCredentials("client", 5)}, r"client-secret is no int\. Give Secret\("),  # type: ignore[arg-type]
+        ({"certificate": "client.pem"}, r"certificate: a ClientCertificate wanted, and no str"),
+        ({"expires": "2030-01-01"}, r"expires: a dict wanted, and no str"),
         ({"authentication": "certificate"}, r"Give certificate=ClientCertificate\("),
     ],
 )
@@ -82,6 +87,8 @@ def test_a_cloud_is_told_as_an_argument() -> None:
 
 
 def test_one_text_may_stand_where_a_list_belongs() -> None:
+    made = account(servers=(each for each in ["a.example.org:25", "b.example.org:25"]))
+    assert len(made.smarthost.servers) == 2
     one = account(servers="mail.example.org:587", aliases="ops@example.org", sender="allow")
     assert [str(server) for server in one.smarthost.servers] == ["mail.example.org:587"]
     assert one.sender.permits("ops@example.org")

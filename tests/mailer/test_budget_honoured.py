@@ -158,16 +158,30 @@ def test_processes_share_one_budget_and_one_token(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [AsyncMailer, Mailer])
-@pytest.mark.parametrize("place", ["", "tokens", "budgets"])
-def test_a_state_folder_that_cannot_be_made_is_told_at_once(
+@pytest.mark.parametrize("place", ["", "tokens"])
+def test_a_state_folder_that_cannot_be_made_is_told_at_once_and_done_without(
     sandbox: Sandbox, tmp_path: Path, kind: type[AsyncMailer] | type[Mailer], place: str
 ) -> None:
+    told: list[str] = []
+
+    class Listener:
+        def notice(self, event: object) -> None:
+            told.append(getattr(event, "text", ""))
+
     in_the_way = tmp_path / "state" / place if place else tmp_path / "state"
     in_the_way.parent.mkdir(exist_ok=True)
     in_the_way.write_text("a file")
     account = replace(sandbox.account(), limits=A_MINUTE)
-    with pytest.raises(StoreError, match=str(in_the_way)):
-        kind(account, state=StateFolder(tmp_path / "state"))
+    kind(account, state=StateFolder(tmp_path / "state"), observer=Listener())
+    assert [text for text in told if str(in_the_way) in text]
+
+
+def test_a_folder_of_budgets_that_cannot_be_made_is_told_at_once(sandbox: Sandbox, tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "budgets").write_text("a file")
+    account = replace(sandbox.account(), limits=A_MINUTE)
+    with pytest.raises(StoreError, match=str(tmp_path / "state" / "budgets")):
+        Mailer(account, state=StateFolder(tmp_path / "state"))
 
 
 def test_a_state_folder_that_others_may_write_is_refused(sandbox: Sandbox, tmp_path: Path) -> None:

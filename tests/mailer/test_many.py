@@ -99,3 +99,10 @@ def test_messages_are_taken_as_they_are_sent() -> None:
 def test_one_is_not_many(wrong: Any) -> None:
     with pytest.raises(UsageError, match="Many messages are a list of them"):
         RecordingMailer().send_many(wrong)
+
+
+def test_how_they_are_sent_is_checked_once() -> None:
+    with pytest.raises(UsageError, match="retry cannot be 'x'"):
+        RecordingMailer().send_many(numbered(3), retry="x")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="on_progress is a function, and no int"):
+        RecordingMailer().send_many(numbered(3), on_progress=5)  # type: ignore[arg-type]

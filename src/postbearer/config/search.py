@@ -40,7 +40,7 @@ def find(named: str | None, environ: Mapping[str, str]) -> str:
         "There is no configuration file.",
         file=places[0] if len(places) == 1 else "",
         hint=f"Looked for {', '.join(places)}. Make one by `postbearer init`, "
-        "or name it with --config or POSTBEARER_CONFIG.",
+        "or name it with --config, POSTBEARER_CONFIG, or config= in a program.",
     )
 
 

@@ -57,7 +57,9 @@ def resolved(holder: Anything, resolve: Callable[[str], SecretSource]) -> Anythi
     if not isinstance(holder, SecretFields):
         return holder
     changes: dict[str, object] = {
-        name: resolve(value) for name, value in holder.given().items() if isinstance(value, str)
+        name: resolve(value) if isinstance(value, str) else _source(name, value)
+        for name, value in holder.given().items()
+        if value is not None
     }
     for name in holder.PARTS:
         part = getattr(holder, name)
@@ -76,7 +78,10 @@ def _source(name: str, value: object) -> SecretSource:
         return Given(value, f"the given {name.replace('_', '-')}")
     if is_source(value):
         return cast(SecretSource, value)
+    wrong = (
+        "a secret reference that nobody resolved" if isinstance(value, str) else f"no {type(value).__name__}"
+    )
     raise UsageError(
-        f"{name.replace('_', '-')} is a secret reference that nobody resolved.",
+        f"{name.replace('_', '-')} is {wrong}.",
         hint='Give Secret("…") or a secret source.',
     )

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from postbearer.sending.parts import draft_of as draft_of
     from postbearer.sending.retrying import Retry as Retry
     from postbearer.sending.retrying import Tries as Tries
+    from postbearer.sending.retrying import seconds as seconds
 
 _EXPORTS = {
     "loop": ["LoopThread", "result_of"],
     "many": ["Many", "OnProgress", "SendResult", "ToSend", "parallel", "side_by_side"],
     "parts": ["Parts", "draft_of"],
-    "retrying": ["Retry", "Tries"],
+    "retrying": ["Retry", "Tries", "seconds"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -47,6 +47,11 @@ class Many:
                 f"Many messages are a list of them, and no {type(messages).__name__}.",
                 hint="For one there is send().",
             )
+        if on_progress is not None and not callable(on_progress):
+            raise UsageError(
+                f"on_progress is a function, and no {type(on_progress).__name__}.",
+                hint="Give on_progress=print.",
+            )
         self._messages = enumerate(messages)
         self._tell = on_progress
         self._rules = rules

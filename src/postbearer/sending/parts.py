@@ -11,7 +11,7 @@ from postbearer.errors import UsageError
 from postbearer.message import Draft, parse_mailboxes
 
 Mailboxes = str | Sequence[str]
-File = str | os.PathLike[str] | tuple[str, bytes]
+File = str | os.PathLike[str] | tuple[str, bytes | bytearray | memoryview]
 
 
 class Parts(TypedDict, total=False):
@@ -40,8 +40,10 @@ def draft_of(parts: Mapping[str, Any], address: str) -> Draft:
     Raises `UsageError`, naming the argument, for what cannot be sent.
     """
     _refuse_unknown(parts)
-    attachments = [_file("attach", each) for each in _several("attach", parts.get("attach"))]
+    attachments = [_file("attach", each) for each in _several("attach", parts.get("attach"), '["r.csv"]')]
     inline = [(cid, *_file("inline", each)) for cid, each in _mapping("inline", parts.get("inline"))]
+    fields = _mapping("headers", parts.get("headers"))
+    headers = [(name, _text(name, value) or "") for name, value in fields]
     sender = parts.get("sender")
     draft = Draft(
         address if sender is None else _mailboxes("sender", sender)[0],
@@ -54,7 +56,7 @@ def draft_of(parts: Mapping[str, Any], address: str) -> Draft:
         html=_text("html", parts.get("html")),
         attachments=attachments,
         inline=inline,
-        headers=_mapping("headers", parts.get("headers")),
+        headers=headers,
     )
     _refuse_empty(draft)
     return draft
@@ -83,7 +85,7 @@ def _refuse_empty(draft: Draft) -> None:
 
 
 def _mailboxes(name: str, value: object) -> list[str]:
-    values = [value] if isinstance(value, str) else _several(name, value)
+    values = [value] if isinstance(value, str) else _several(name, value, '["you@example.org"]')
     for each in values:
         if not isinstance(each, str):
             raise UsageError(
@@ -100,12 +102,20 @@ def _mailboxes(name: str, value: object) -> list[str]:
 
 
 def _text(name: str, value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    raise UsageError(f"{name}: a text is wanted, and no {type(value).__name__}.", hint="Give a str.")
+    if value is not None and not isinstance(value, str):
+        raise UsageError(f"{name}: a text is wanted, and no {type(value).__name__}.", hint="Give a str.")
+    try:
+        (value or "").encode()
+    except UnicodeEncodeError as error:
+        half = f"U+{ord(error.object[error.start]):04X}"
+        raise UsageError(
+            f"{name}: its character {error.start + 1} is half of one ({half}).",
+            hint="Decode what it was made of with the right encoding.",
+        ) from None
+    return value
 
 
-def _several(name: str, value: object) -> list[Any]:
+def _several(name: str, value: object, example: str) -> list[Any]:
     if value is None:
         return []
     if isinstance(value, str | bytes | os.PathLike | Mapping) or not isinstance(value, Iterable):
@@ -126,8 +136,8 @@ def _mapping(name: str, value: object) -> list[tuple[str, Any]]:
 def _file(name: str, value: object) -> tuple[str, bytes]:
     """The name and the content of one file."""
     match value:
-        case (str(shown), bytes(content)):
-            return shown, content
+        case (str(shown), bytes() | bytearray() | memoryview() as content) if shown:
+            return shown, bytes(content)
         case str() | os.PathLike():
             path = os.fspath(value)
         case _:

@@ -26,7 +26,7 @@ class Retry:
     maximum: float = 300.0
 
     def __post_init__(self) -> None:
-        if self.times < 0 or self.first < 0 or self.factor < 1 or self.maximum < 0:
+        if not (self.times >= 0 and self.first >= 0 and self.factor >= 1 and self.maximum >= 0):  # nor NaN
             raise UsageError(
                 f"{self} cannot be.", hint="times, first and maximum are at least 0, and factor at least 1."
             )
@@ -39,6 +39,15 @@ class Retry:
         if given is None or (isinstance(given, int) and not isinstance(given, bool)):
             return cls(given or 0)
         raise UsageError(f"retry cannot be {given!r:.80}.", hint="Give a number of times, or a Retry(…).")
+
+
+def seconds(given: object) -> float:
+    """What ``timeout=`` says. Raises `UsageError` for what is no time."""
+    if isinstance(given, int | float) and not isinstance(given, bool) and given >= 0:
+        return float(given)
+    raise UsageError(
+        f"timeout cannot be {given!r:.80}.", hint="Give a number of seconds, such as timeout=5.0."
+    )
 
 
 class Tries:
