@@ -6,9 +6,8 @@ that empties it.
 
 from __future__ import annotations
 
-import binascii
 import hashlib
-from base64 import b64decode, b64encode
+from base64 import b64encode
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict
@@ -17,7 +16,7 @@ from typing import Any, Protocol
 from postbearer.address import Address
 from postbearer.clock import Clock
 from postbearer.engine import BY_HAND, Outlet, Worker
-from postbearer.envelope import Envelope, Recipient
+from postbearer.envelope import Recipient
 from postbearer.errors import PostbearerError, UsageError
 from postbearer.forecast import Ending, Facts, forecast
 from postbearer.oauth import handed_out
@@ -34,6 +33,7 @@ from postbearer.store import (
     Staging,
     Status,
 )
+from postbearer.transfer import ExportedMessage, read
 from postbearer.verdict import advise
 
 Json = dict[str, Any]
@@ -181,42 +181,43 @@ class Operations:
         Each message is taken whole or not at all. Raises `UsageError` at the first strange record.
         """
         taken = 0
-        current: tuple[Json, Staging] | None = None
+        current: tuple[ExportedMessage, Staging] | None = None
         digest = hashlib.sha256()
         try:
-            async for record in records:
-                if "message" in record:
-                    current = record["message"], self._spool.stage(record["message"]["id"])
+            async for each in records:
+                record = read(each)
+                if record.message is not None:
+                    if current is not None:
+                        raise _ends_within(current[0])
+                    current = record.message, self._spool.stage(record.message.id)
                     digest = hashlib.sha256()
                 elif current is None:
                     raise UsageError("This is no export of a queue, or its beginning is missing.")
-                elif "content" in record:
-                    data = b64decode(record["content"])
-                    digest.update(data)
-                    await current[1].write(data)
+                elif record.content is not None:
+                    digest.update(record.content)
+                    await current[1].write(record.content)
+                elif record.end != current[0].id:
+                    raise _ends_within(current[0])
                 else:
                     taken += await self._import_one(*current, digest.hexdigest())
                     current = None
-        except (KeyError, TypeError, binascii.Error) as error:
-            raise UsageError(f"A record of the export cannot be read: {error!r}.") from None
+            if current is not None:
+                raise _ends_within(current[0])
         finally:
             if current is not None:
                 await current[1].discard()
-        if current is not None:
-            raise UsageError(f"The export ends within the message {current[0]['id']}.")
         if self._worker is not None:
             self._worker.wake()
         return taken
 
-    async def _import_one(self, said: Json, staging: Staging, digest: str) -> int:
-        message = _imported(said)
-        if digest != message.sha256:
-            await staging.discard()
+    async def _import_one(self, said: ExportedMessage, staging: Staging, digest: str) -> int:
+        message = said.message()
+        if digest != message.sha256 or staging.size != message.size:
             raise UsageError(f"The content of {message.id} is damaged; it was not taken.")
         if await self._spool.show(message.id) is not None:
             await staging.discard()
             return 0
-        deliveries, held = _open_deliveries(message, said["rows"])
+        deliveries, held = _open_deliveries(message, said.rows)
         await self._spool.accept(message, staging, deliveries)
         for address in held:
             await self._spool.change(message.id, Status.HELD, self._clock.now(), address)
@@ -398,37 +399,27 @@ def _exported(entry: Entry) -> Json:
     return asdict(entry.message) | {"rows": [asdict(row) for row in entry.rows]}
 
 
-def _imported(said: Json) -> Message:
-    try:
-        envelope: Json = dict(said["envelope"])
-        recipients = tuple(
-            Recipient(each["address"], tuple(each["notify"]), each["orcpt"])
-            for each in envelope["recipients"]
-        )
-        fields: Json = {key: value for key, value in said.items() if key not in ("rows", "envelope")}
-        envelope["recipients"] = recipients
-        return Message(**fields, envelope=Envelope(**envelope))
-    except (KeyError, TypeError) as error:
-        raise UsageError(f"This is no export of a queue: {error}.") from None
+def _ends_within(message: ExportedMessage) -> UsageError:
+    return UsageError(f"The export ends within the message {message.id}.")
 
 
-def _open_deliveries(message: Message, rows: Sequence[Json]) -> tuple[list[NewDelivery], list[str]]:
+def _open_deliveries(message: Message, rows: Sequence[Row]) -> tuple[list[NewDelivery], list[str]]:
     """The deliveries that are still to be made, and the addresses of those that are held."""
     wishes = {each.address: each for each in message.envelope.recipients}
-    groups: dict[tuple[str, int, float], list[Recipient]] = {}
+    groups: dict[tuple[str, Priority, float], list[Recipient]] = {}
     held = []
     for row in rows:
-        if Status(row["status"]).final:
+        if row.status.final:
             continue
-        if row["status"] == Status.HELD:
-            held.append(row["address"])
-        key = row["account"], row["priority"], row["due"] or message.accepted
-        groups.setdefault(key, []).append(wishes.get(row["address"]) or Recipient(row["address"]))
+        if row.status is Status.HELD:
+            held.append(row.address)
+        key = row.account, row.priority, row.due or message.accepted
+        groups.setdefault(key, []).append(wishes.get(row.address) or Recipient(row.address))
     deliveries = [
         NewDelivery(
             account=account,
             recipients=tuple(recipients),
-            priority=Priority(priority),
+            priority=priority,
             client=message.client,
             due=due,
         )

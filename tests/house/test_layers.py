@@ -15,7 +15,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     7: ("cli", "daemon", "testing"),
     6: ("submission", "observe", "importing", "integrations"),
     5: ("config", "assembly", "mailer", "blocking", "sending", "tokens"),
-    4: ("engine", "account", "arguments", "forecast", "diagnosis", "operations"),
+    4: ("engine", "account", "arguments", "forecast", "diagnosis", "operations", "transfer"),
     3: ("transport", "store"),
     2: ("sasl", "oauth", "keeping", "verdict"),
     1: ("wire", "message", "providers", "http", "guard"),
@@ -38,7 +38,7 @@ LAYER = {unit: layer for layer, units in LAYERS.items() for unit in units}
 
 SIBLINGS = {  # who may import a unit of the same layer; layer 0 is one vocabulary
     "keeping": {"oauth"},  # a cloud vault wants a token
-    "operations": {"engine", "forecast"},  # what people do to its queue, and see of accounts
+    "operations": {"engine", "forecast", "transfer"},  # what people do to its queue, and see of accounts
     "account": {"engine", "arguments"},  # has a budget; has what a program says of it checked
     "arguments": {"account"},  # that check
     "forecast": {"account"},  # what of it will run out

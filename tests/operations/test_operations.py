@@ -248,3 +248,66 @@ async def test_accounts_say_what_runs_out_and_what_to_do() -> None:
             }
         ]
         json.dumps(shown)
+
+
+STRANGE: dict[str, Any] = {
+    "a time as text": {"accepted": "x"},
+    "no end": {"expires": None},
+    "an end that is no time": {"expires": -1},
+    "a path for an id": {"id": "../../../etc/x"},
+    "two lines for an id": {"id": "a\r\nBcc: y"},
+    "no id": {"id": ""},
+    "a size below nothing": {"size": -5},
+    "another size": {"size": 5},
+    "a field in the trace": {"received": "from x\r\nBcc: y"},
+    "a line break in the subject": {"subject": "a\nb"},
+    "no digest": {"sha256": "x"},
+    "an unknown key": {"surprise": 1},
+    "no recipients": {"envelope": {"reverse_path": "a@example.org", "recipients": []}},
+    "a recipient that is none": {
+        "envelope": {"reverse_path": "", "recipients": [{"address": "a b", "notify": [], "orcpt": ""}]}
+    },
+    "rows that are none": {"rows": ["x"]},
+    "no rows": {"rows": None},
+}
+ROWS: dict[str, Any] = {
+    "a path for an account": {"account": "../../x"},
+    "no account": {"account": ""},
+    "a status that is none": {"status": "gone"},
+    "a priority that is none": {"priority": 17},
+    "an address that is none": {"address": "nobody at all"},
+    "a time as text": {"due": "tomorrow"},
+}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "row"), [(each, {}) for each in STRANGE.values()] + [({}, each) for each in ROWS.values()],
+    ids=[*STRANGE, *(f"row: {name}" for name in ROWS)],
+)  # fmt: skip
+async def test_an_export_that_says_something_strange_is_refused_and_leaves_nothing(
+    wrong: dict[str, Any], row: dict[str, Any]
+) -> None:
+    async with relaying() as relay:
+        await operations(relay).pause("alerts")
+        await relay.submit()
+        records = json.loads(json.dumps(await exported(relay)))
+    records[0]["message"]["rows"][0] |= row
+    records[0]["message"] |= wrong
+    other = MemorySpool(relay.clock)
+    with pytest.raises(UsageError):
+        await Operations(other, relay.clock).import_(lines(records))
+    assert await other.search(Query()) == []
+
+
+@pytest.mark.parametrize(
+    "strange", [{}, {"message": 5}, {"end": 1}, {"content": 5}, {"content": "", "end": ""}]
+)
+async def test_a_record_is_one_of_three_things(strange: dict[str, Any]) -> None:
+    async with relaying() as relay:
+        await operations(relay).pause("alerts")
+        await relay.submit()
+        records = json.loads(json.dumps(await exported(relay)))
+    for place in range(len(records)):
+        changed = [*records[:place], strange, *records[place:]]
+        with pytest.raises(UsageError):
+            await Operations(MemorySpool(relay.clock), relay.clock).import_(lines(changed))
