@@ -153,7 +153,8 @@ async def test_a_request_without_end_is_cut(folder: Path) -> None:
 def test_nothing_but_the_table_can_be_asked() -> None:
     assert set(ACTS) == {
         *(f"queue.{act}" for act in ("list", "show", "hold", "release", "retry", "cancel", "stats")),
-        *(f"accounts.{act}" for act in ("list", "show", "pause", "resume", "changed", "token")),
+        *(f"accounts.{act}" for act in ("list", "show", "pause", "resume", "changed", "token", "check")),
+        *(f"relay.{act}" for act in ("reload", "stop")),
     }
 
 
