@@ -18,7 +18,7 @@ _NEW_CREDENTIAL: Mapping[str, str] = {  # by grant: how another credential is ha
     "jwt-bearer": "Check the service account, its key, and the user that it stands in for.",
     "managed-identity": "Check which identity this host has, and what it may do.",
     "workload-identity": "Check which identity this workload has, and what it may do.",
-    "static": "Put a new token where token points; nothing renews this one, so better choose another grant.",
+    "static": "A static token cannot be renewed: put a new one where token points, or choose another grant.",
     "command": "Have the command print a new token.",
     "password login": "Correct user name or password.",
 }
