@@ -12,6 +12,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable
 from functools import cached_property
+from html import escape
 from urllib.parse import quote, quote_plus
 
 from postbearer.secret import MASK, Secret
@@ -24,6 +25,7 @@ _FEW = 200  # pieces of a text: so many are looked for one by one, more by looki
 
 _LONG_RUN = re.compile(r"[A-Za-z0-9\-._~+/=%]{80,}")  # longer than any id: a token or an assertion
 _SAID = 400  # characters of what a server of HTTP says that are shown
+_UNSAFE = "<>&'\"+/="  # some write them in JSON by number
 _BLANK = re.compile(rb"\s+")
 _MARKS = re.compile(rb"[^a-z0-9]+")
 
@@ -96,7 +98,10 @@ def _dresses(secret: bytes) -> Iterable[bytes]:
     yield secret.hex().encode()
     yield quote(text, safe="").encode()
     yield quote_plus(text).encode()
+    yield quote(quote(text, safe=""), safe="").encode()
+    yield escape(text).encode()
     yield json.dumps(text)[1:-1].encode()
+    yield "".join(rf"\u{ord(char):04x}" if char in _UNSAFE else char for char in text).encode()
     yield json.dumps(text, ensure_ascii=False)[1:-1].encode()
     for shift in range(3):
         # Behind 0, 1 or 2 unknown octets; only the characters that depend on ours alone.

@@ -59,7 +59,9 @@ def test_o5_no_lifetime_means_five_minutes() -> None:
     assert read(200, {"access_token": "abc", "token_type": "bearer"}).lifetime == 300.0
 
 
-@pytest.mark.parametrize("value", [-1, 0, 10**12, 10**400, "-5", "0", "soon", "1e3", "", True, [3600], "NaN"])
+@pytest.mark.parametrize(
+    "value", [-1, 0, 1e-300, 0.5, "0.001", 10**12, 10**400, "-5", "0", "soon", "1e3", "", True, [3600], "NaN"]
+)
 def test_o5_lifetimes_that_are_refused(value: object) -> None:
     with pytest.raises(GrantRefused, match="expires_in") as caught:
         read(200, granted(expires_in=value))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import base64
 import logging
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote_plus
 
 import pytest
 
+from postbearer.errors import GrantRefused
 from postbearer.keeping import KeyFile, StateFolder, TokenFile
 from postbearer.oauth import (
     CachedSource,
@@ -74,6 +77,55 @@ async def test_o9_no_canary_in_logs_reprs_and_tracebacks_with_local_variables(
         written += [str(error), repr(error), repr(error.args)]
     for canary in CANARIES.values():
         assert_absent(canary, caplog.text, *written)
+
+
+def everywhere(text: str) -> list[Answer]:
+    """`text` in each place of an answer that is ever shown."""
+    return [
+        said(400, error="invalid_client", error_description=f"bad {text} here"),
+        said(400, error=text[:60]),
+        said(400, error={"message": text, "code": text[:40]}),
+        said(400, error="invalid_client", trace_id=text[:60], correlation_id=text[:60]),
+        said(400, message=text),
+        Answer(302, headers={"Location": f"https://x.example.org/{text}"}),
+    ]
+
+
+PAIR = base64.b64encode(f"relay:{quote_plus(CANARIES['client'])}".encode()).decode()
+ECHOES = {
+    "the header": f"Basic {PAIR}",
+    "its base64": PAIR,
+    "a piece of it": PAIR[8:40],
+    "a piece of the secret": CANARIES["client"][:20],
+    "the end of the token": CANARIES["refresh"][-16:],
+    "backwards": CANARIES["client"][::-1],
+    "in hex": CANARIES["refresh"].encode().hex(),
+    "base64 of the form": base64.b64encode(f"x&refresh_token={CANARIES['refresh']}".encode()).decode(),
+}
+
+
+@pytest.mark.parametrize("authentication", ["post", "basic"])
+@pytest.mark.parametrize("echo", ECHOES.values(), ids=list(ECHOES))
+async def test_o9_what_an_answer_repeats_in_whatever_form_is_not_shown(
+    make: Make, server: TokenServer, echo: str, authentication: str
+) -> None:
+    grant = RefreshToken(
+        "relay",
+        Secret(CANARIES["refresh"]),
+        Secret(CANARIES["client"]),
+        authentication=authentication,  # type: ignore[arg-type]
+    )
+    for answer in everywhere(echo):
+        server.script.append(answer)
+        with pytest.raises(GrantRefused) as caught:
+            await make(grant).token()
+        shown = f"{caught.value} {caught.value.code}"
+        assert echo not in shown
+        for canary in (CANARIES["client"], CANARIES["refresh"]):
+            assert_absent(canary[:14], shown)
+            assert_absent(canary[-14:], shown)
+        if authentication == "basic":
+            assert PAIR[8:24] not in shown
 
 
 async def test_o8_the_state_on_disk_shows_no_secret(

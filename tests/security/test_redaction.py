@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import html
 import json
+import quopri
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
@@ -22,6 +24,10 @@ FORMS: dict[str, Callable[[str], str]] = {
     "backwards": lambda text: text[::-1],
     "for a URL": lambda text: quote(text, safe=""),
     "for a form": quote_plus,
+    "for a URL, twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "in HTML": lambda text: html.escape(text),
+    "in JSON of careful writers": lambda text: text.replace("+", r"\u002b").replace("=", r"\u003d"),
+    "in quoted-printable": lambda text: quopri.encodestring(text.encode()).decode(),
     "in JSON": lambda text: json.dumps(text)[1:-1],
     "in hex": lambda text: text.encode().hex(),
     "in hex, upper case": lambda text: text.encode().hex().upper(),

@@ -154,9 +154,10 @@ class CachedSource:
         self._token, self._refused = None, token.access
         try:
             async with self._store.lock():
-                kept = await self._store.load()
-                if kept.access == token.access:
-                    await self._store.save(replace(kept, access=None))
+                for _ in range(SAVES):
+                    kept = await self._store.load()
+                    if kept.access != token.access or await self._store.save(replace(kept, access=None)):
+                        break
         except (CredentialError, StoreError):
             pass  # it stays in the store, and `_adopt` knows that it was refused
 
