@@ -201,6 +201,7 @@ def test_an_account_is_added_and_the_rest_of_the_file_stays(home: Home) -> None:
         "file": str(home.config),
         "account": "second",
         "created": False,
+        "changed": True,
         "next": ["postbearer check second"],
     }
     after = home.config.read_text()
@@ -402,3 +403,44 @@ def test_the_file_is_the_one_named_or_found_or_ones_own(
     assert target(None, [mine, system]) == system
     Path(mine).touch()
     assert target(None, [mine, system]) == mine
+
+
+def test_the_same_mailbox_described_again_changes_nothing(empty: Home) -> None:
+    first = empty.run("init", *MICROSOFT, "--json")
+    before = empty.config.read_text()
+    again = empty.run("init", *MICROSOFT, "--json")
+    assert (first.code, again.code) == (0, 0)
+    told, retold = json.loads(first.out), json.loads(again.out)
+    assert (told["changed"], retold["changed"], retold["created"]) == (True, False, False)
+    assert (retold["account"], retold["next"]) == (told["account"], told["next"])
+    assert "nothing was changed" in empty.run("init", *MICROSOFT).out
+    assert empty.config.read_text() == before
+
+
+def test_the_same_mailbox_described_otherwise_is_73(empty: Home) -> None:
+    assert empty.run("init", *MICROSOFT).code == 0
+    before = empty.config.read_text()
+    ran = empty.run("init", *MICROSOFT, "--client-secret", "env:ANOTHER")
+    assert ran.code == 73
+    assert "another client-secret" in ran.err
+    assert "--name" in ran.err
+    assert empty.config.read_text() == before
+    assert empty.run("init", *MICROSOFT, "--name", "second").code == 0
+
+
+@pytest.mark.parametrize(
+    ("tenant", "good"),
+    [
+        ("contoso.com", True),
+        ("11111111-2222-3333-4444-555555555555", True),
+        ("organizations", True),
+        ("contoso", False),
+        ("my company", False),
+        ("11111111-2222-3333-4444", False),
+        ("-.com", False),
+    ],
+)
+def test_a_tenant_is_a_domain_or_an_id(empty: Home, tenant: str, good: bool) -> None:
+    ran = empty.run("init", *MICROSOFT, "--tenant", tenant)
+    assert ran.code == (0 if good else 64)
+    assert good or "tenant" in ran.err

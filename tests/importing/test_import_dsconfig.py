@@ -320,7 +320,7 @@ LEFT = [
     ),
     (
         "dsconfig create-passphrase-provider --type file-based",
-        "1: A command about a passphrase provider does not",
+        "1: A command does not name its passphrase provider",
     ),
     (order("Mail", "Gone"), "1: Gone is named as a mail server, and this file does not create it"),
     (SECRET, "2: Client Secret was created before"),

@@ -74,8 +74,8 @@ DAY = 86_400
 )
 def test_where_tokens_come_from(name: str, authorize: str, token: str, device: str) -> None:
     known = preset(name)
-    assert known.endpoint(known.authorize_url, "t") == authorize
-    assert known.endpoint(known.token_url, "t") == token
+    assert known.endpoint(known.authorize_url, "t.example") == authorize
+    assert known.endpoint(known.token_url, "t.example") == token
     assert known.device_url.rpartition("/")[2] == device
     assert ("device-code" in known.scopes) == bool(device)  # with an endpoint, and where mail is let in
 

@@ -79,6 +79,20 @@ class Draft:
         if "tls" not in self.keys and servers and all(each.endswith(":465") for each in servers):
             self.put("tls", None if chosen.tls == "implicit" else "implicit")
 
+    def same_mailbox(self) -> str:
+        """The account that the file has for this mailbox already; empty: none, or another one is named.
+
+        A mailbox is a login at a provider: the address, unless there is a `username`.
+        """
+        wanted = _mailbox(self.keys)
+        found = (name for name, keys in self.addition.tables().items() if _mailbox(keys) == wanted)
+        return next((name for name in found if self.name in ("", name)), "") if wanted[1] else ""
+
+    def differs_from(self, name: str) -> list[str]:
+        """The keys whose values are others than those of the account `name` of the file."""
+        there = self.addition.tables()[name]
+        return [key for key, value in self.keys.items() if there.get(key) != value]
+
     def grants(self) -> dict[str, str]:
         """The grants that work here and at the provider, with what there is to know about each."""
         said = {str(name): grant for name, grant in self.preset.grants.items()}
@@ -125,6 +139,11 @@ class Draft:
         """Which key of the account `problem` is about; empty: none."""
         head = f"accounts.{self.name}."
         return problem.key.removeprefix(head) if problem.key.startswith(head) else ""
+
+
+def _mailbox(keys: Mapping[str, Any]) -> tuple[str, str]:
+    login = str(keys.get("username") or keys.get("address") or "")
+    return str(keys.get("provider", "")), login.lower()
 
 
 def usual_name(address: str, taken: Sequence[str]) -> str:

@@ -103,6 +103,8 @@ def command(common: Common, /, non_interactive: bool, **given: Any) -> int:
             click.echo("Nothing was written.", err=True)
             return Exit.INTERRUPTED
     else:
+        if there := draft.same_mailbox():
+            return _leave(common, draft, there)
         draft.complete()
         if given["relay"] and not draft.addition.listen:
             draft.addition.listen = _LISTEN
@@ -110,8 +112,7 @@ def command(common: Common, /, non_interactive: bool, **given: Any) -> int:
     _write(draft, force=given["force"])
     following = list(_following(draft))
     if common.as_json:
-        path, made = draft.addition.path, draft.addition.before is None
-        print_json({"file": path, "account": draft.name, "created": made, "next": following})
+        _tell(draft, following, changed=True)
         return Exit.OK
     click.echo(f"{draft.addition.path}: the account {draft.name} is there.")
     if asks and not draft.signs_in and ready("Check it now?"):
@@ -125,6 +126,31 @@ def command(common: Common, /, non_interactive: bool, **given: Any) -> int:
         return code
     _say_next(following)
     return Exit.OK
+
+
+def _leave(common: Common, draft: Draft, name: str) -> Exit:
+    """The mailbox has the account `name` already: what was asked for is there, or else nothing is changed.
+
+    Raises `CannotCreate` where it is described otherwise.
+    """
+    if other := draft.differs_from(name):
+        raise CannotCreate(
+            f"{draft.addition.path} has the account {name} for this mailbox, with another {other[0]}.",
+            hint=f"Change that one: postbearer config set accounts.{name}.{other[0]} VALUE. "
+            "Or describe it once more under another --name.",
+        )
+    draft.addition.name = name
+    if common.as_json:
+        _tell(draft, list(_following(draft)), changed=False)
+    else:
+        click.echo(f"{draft.addition.path}: the account {name} is there already; nothing was changed.")
+    return Exit.OK
+
+
+def _tell(draft: Draft, following: list[str], *, changed: bool) -> None:
+    made = changed and draft.addition.before is None
+    told = {"file": draft.addition.path, "account": draft.name, "created": made, "changed": changed}
+    print_json({**told, "next": following})
 
 
 def _say_next(steps: list[str]) -> None:

@@ -41,6 +41,7 @@ _PLACES = {
     "other": "a vault or another store: I type the reference",
 }
 _NONE = "none"
+_USUAL = ("microsoft", "google", "outlook")
 _PERSONAL = ("authorization-code", "device-code", "refresh-token", "password")  # the app may be a public one
 
 
@@ -81,7 +82,8 @@ class Interview:
         known, keys = self.draft.providers, self.draft.keys
         while True:
             if "provider" not in keys:
-                titles = {name: known.preset(name).title for name in known.names()}
+                names = sorted(known.names(), key=lambda name: (_rank(name), name))
+                titles = {name: known.preset(name).title for name in names}
                 self.draft.put("provider", choose("Who carries the mail?", titles))
             try:
                 chosen = known.preset(self.draft.keys["provider"], self.draft.keys.get("cloud", ""))
@@ -94,7 +96,8 @@ class Interview:
         if len(chosen.clouds) > 1 and "cloud" not in self.draft.keys:
             first = next(iter(chosen.clouds))
             clouds = {name: each.note or ", ".join(each.servers) for name, each in chosen.clouds.items()}
-            cloud = choose("Which of its installations?", clouds, first)
+            say(f"Take {first} unless you know that yours is another.")
+            cloud = choose("In which of its separate clouds is the organisation?", clouds, first)
             self.draft.put("cloud", cloud if cloud != first else None)
 
     def _name(self) -> None:
@@ -284,6 +287,13 @@ class Interview:
                 return
             refuse(problems[0])
             addition.listen = ""
+
+
+def _rank(provider: str) -> int:
+    """Where a provider stands in the list: what most have first, any other server last."""
+    if provider == "smtp":
+        return len(_USUAL) + 1
+    return _USUAL.index(provider) if provider in _USUAL else len(_USUAL)
 
 
 def _value(key: str, text: str) -> Any:

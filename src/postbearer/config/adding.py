@@ -58,6 +58,10 @@ class Addition:
         """The accounts that the file has already."""
         return tuple(self._existing("accounts"))
 
+    def tables(self) -> Mapping[str, Mapping[str, Any]]:
+        """The accounts that the file has already, with their keys as they stand there."""
+        return self._existing("accounts")
+
     def has_relay(self) -> bool:
         """Whether the file describes a relay already."""
         return bool(self._existing("relay"))

@@ -26,7 +26,10 @@ GrantName = Literal[
     "command",
 ]
 _SERVER = re.compile(r"[A-Za-z0-9._-]+:[0-9]{1,5}")
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,252}")
+_TENANT = re.compile(  # a directory id, a domain, or one of the names that stand for several
+    r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|common|organizations|consumers"
+    r"|(?=.{4,253}\Z)(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z0-9][A-Za-z0-9-]*"
+)
 _URL = re.compile(r"https://[^\s@]+")
 
 
