@@ -290,6 +290,24 @@ def test_no_content_makes_it_fail_otherwise(pieces: list[bytes], eight_bit: bool
         converted(b"".join(pieces), eight_bit=eight_bit, utf8=utf8)
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        MIXED % (b"\r\nx\r\n--out(er)\r\n" * 1001 + b"\r\n" + b"x" * 999),
+        b"Subject: " + "ü ".encode() * 40_000 + b"\r\n\r\nHello.\r\n",
+    ],
+)
+def test_what_would_take_too_long_is_refused(data: bytes) -> None:
+    with pytest.raises(UsageError) as caught:
+        convert(BytesContent(data), utf8=False)
+    assert caught.value.status == "5.6.3"
+
+
+def test_a_long_field_is_folded_in_one_pass() -> None:
+    line = b"To: " + b"a@example.org, " * 60_000
+    assert fold(line, addresses=True).replace(b"\r\n", b"") == line
+
+
 class Endless:
     """50 MB of text without a line end, one block at a time."""
 

@@ -14,7 +14,14 @@ from postbearer.cli.exits import UnusableMessage
 from postbearer.cli.reading import read_file, unreadable
 from postbearer.envelope import Envelope, Notify, Ret
 from postbearer.errors import UsageError
-from postbearer.message import BytesContent, Content, Draft, FileContent, parse_mailboxes
+from postbearer.message import (
+    BytesContent,
+    Content,
+    Draft,
+    FileContent,
+    has_bare_line_ends,
+    parse_mailboxes,
+)
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -100,7 +107,7 @@ def _raw(name: str) -> Content:
             content = FileContent(name)
         except OSError as error:
             raise unreadable(name, error) from None
-        if not content.binary:
+        if not has_bare_line_ends(content):
             return _filled(content, name)
     return _filled(BytesContent(crlf(read_file(name))), "Standard input" if name == "-" else name)
 

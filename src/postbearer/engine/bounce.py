@@ -121,7 +121,7 @@ class Reporter:
             received="",
             size=content.size,
             sha256=content.sha256,
-            eight_bit=report.eight_bit or not report.to.isascii(),
+            eight_bit=report.eight_bit or not bytes(header).isascii(),
             expires=now + self.retry.expire_after,
             message_id=header.get("message-id") or "",
             author=header.get("from") or "",

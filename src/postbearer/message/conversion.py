@@ -19,7 +19,7 @@ from postbearer.message.content import BLOCK, LONGEST_LINE, Content, Scanner
 from postbearer.message.encoded import ADDRESSES, ascii_field
 from postbearer.message.fields import Field, Header
 from postbearer.message.folding import fold
-from postbearer.message.mime import Kind, Part, PartReader, Piece
+from postbearer.message.mime import MOST_PARTS, Kind, Part, PartReader, Piece
 
 SIGNATURES = ("dkim-signature", "arc-message-signature")
 _BARE = re.compile(rb"\r(?!\n)|(?<!\r)\n|\0")
@@ -28,6 +28,7 @@ _NOT_QUOTED = re.compile(rb"[^\t\x20-\x7e]")
 _QUOTED_PIECE = re.compile(rb"(?:=[0-9A-Fa-f]{2}|.){1,73}", re.DOTALL)
 _BASE64_LINE = 76
 _STATUS = "5.6.3"  # conversion required but not supported, RFC 3463 3.7
+MOST_FOREIGN = 64 * 1024  # octets of a header that are written in ASCII: that takes its time
 _HINT = "Have the program that makes it write shorter lines, and encode what is not ASCII."
 
 
@@ -56,6 +57,8 @@ class Conversion:
         for block in self._original.blocks():
             for piece in reader.feed(block):
                 needs.see(piece)
+            if reader.count > MOST_PARTS:
+                raise UsageError(f"The message has more than {MOST_PARTS} parts.", status=_STATUS)
             yield
         for piece in reader.finish():
             needs.see(piece)
@@ -247,6 +250,13 @@ def _with(header: Header, name: str, value: str) -> Header:
 
 def _mended(header: Header, way: _Way) -> Header:
     """The header with lines that are short enough, and in ASCII unless UTF-8 may leave."""
+    foreign = sum(len(field.raw) for field in header.fields if not field.raw.isascii())
+    if foreign > MOST_FOREIGN and not way.utf8:
+        raise UsageError(
+            f"The header has {foreign} octets in fields that are not ASCII, which is too much to be encoded.",
+            hint=_HINT,
+            status=_STATUS,
+        )
     fields = tuple(_mended_field(field, way) for field in header.fields)
     return header if fields == header.fields else Header(fields)
 

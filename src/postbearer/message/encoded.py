@@ -26,7 +26,7 @@ _SECTION = 60  # octets of a parameter's value before it goes on in another sect
 _PARAMETER = re.compile(r"""(;\s*)([!#$%&+\-^_`{}|~.\w]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;"\s]+)""")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _PAIR = re.compile(r"\\(.)")
-_TOKEN = re.compile(r"""[^\s"(),.:;<>@\[\\\]]*[^\x00-\x7f][^\s"(),.:;<>@\[\\\]]*""")
+_TOKEN = re.compile(r"""[^\s"(),.:;<>@\[\\\]]+""")
 _STRANGERS = 0x10FF00  # an octet of what is no UTF-8 is, meanwhile, a character from here on (private use)
 
 
@@ -42,7 +42,7 @@ def ascii_field(field: Field) -> Field:
     if field.name in ADDRESSES:
         written = _addresses(text)
     elif field.name.startswith("content-"):
-        written = _TOKEN.sub(lambda found: encoded(found[0]), _PARAMETER.sub(_parameter, text))
+        written = _TOKEN.sub(_token, _PARAMETER.sub(_parameter, text))
     else:
         written = encoded_text(text)
     head = name.decode("ascii", "replace").rstrip(" \t").replace("\ufffd", "?")
@@ -87,11 +87,11 @@ def _addresses(text: str) -> str:
     try:
         boxes = parse_mailboxes(text)
     except UsageError:
-        if re.search(r"[^\x00-\x7f][^\s<>,;]*@", text):
+        if any(not word.rpartition("@")[0].isascii() for word in re.split(r"[\s<>,;]+", text)):
             raise UsageError(
                 f"{text[:80]!r} is not in ASCII, and not a list of addresses.", status="5.6.7"
             ) from None
-        return _TOKEN.sub(lambda found: encoded(found[0]), text)
+        return _TOKEN.sub(_token, text)
     return mailbox_list(boxes)
 
 
@@ -110,6 +110,10 @@ def _mailbox(box: Mailbox) -> str:
         quoted = '"' in display  # what is in quotes may hold what may not stand beside an encoded word
         display = encoded(_QUOTED.sub(_unquoted, display)) if quoted else encoded_text(display)
     return str(Mailbox(display, str(address)))
+
+
+def _token(found: re.Match[str]) -> str:
+    return found[0] if found[0].isascii() else encoded(found[0])
 
 
 def _unquoted(found: re.Match[str]) -> str:

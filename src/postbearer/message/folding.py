@@ -16,39 +16,44 @@ def fold(line: bytes, *, addresses: bool = False, most: int = LONGEST_LINE) -> b
     """
     if len(line) <= most:
         return line
+    last = len(line.rstrip(b" \t"))
+    if len(line) - last > WISHED:
+        line = line[:last]
     pieces: list[bytes] = []
-    while len(line) > WISHED and (piece := _first(line, addresses=addresses, begun=bool(pieces))):
-        pieces.append(piece)
-        line = line[len(piece) :]
-        if line[:1] not in (b" ", b"\t"):
-            line = b" " + line
-    return b"\r\n".join([*pieces, line])
+    start, opening = 0, b""  # of the line that comes next, and the blank that it has to begin with
+    while len(line) - start > WISHED:
+        near = opening + line[start : start + LONGEST_LINE]
+        cut = _place(near, 1 if pieces else line.find(b":") + 2, addresses=addresses)
+        if not cut or start + cut - len(opening) >= last:
+            if len(opening) + len(line) - start <= LONGEST_LINE:
+                break
+            cut = _hard(near)
+        pieces.append(near[:cut])
+        start += cut - len(opening)
+        opening = b"" if line[start : start + 1] in (b" ", b"\t") else b" "
+    return b"\r\n".join([*pieces, opening + line[start:]])
 
 
-def _first(line: bytes, *, addresses: bool, begun: bool) -> bytes:
-    """The first line of what is left; empty when all of it is one line."""
-    lowest = 1 if begun else line.find(b":") + 2  # not right behind the name, nor at the last fold's blank
-    cut = _place(line, lowest, addresses=addresses)
-    if cut and line[cut:].strip(b" \t"):
-        return line[:cut]
-    if len(line) <= LONGEST_LINE:
-        return b""
-    cut = LONGEST_LINE - 1
-    while cut > LONGEST_LINE - 5 and line[cut] & 0xC0 == 0x80:  # within a character of UTF-8
-        cut -= 1
-    return line[:cut]
+def _place(near: bytes, lowest: int, *, addresses: bool) -> int:
+    """Where to fold: at the last place within what is wished for, else at the first there is; 0: nowhere.
 
-
-def _place(line: bytes, lowest: int, *, addresses: bool) -> int:
-    """Where to fold: at the last place within what is wished for, else at the first there is; 0: nowhere."""
-    near, far = line[:WISHED], line[:LONGEST_LINE]
-    blank = max(near.rfind(b" ", lowest), near.rfind(b"\t", lowest))
-    while blank > lowest and line[blank - 1 : blank] in (b" ", b"\t"):
+    Not in front of `lowest`: right behind the name, or at the blank of the last fold.
+    """
+    blank = max(near.rfind(b" ", lowest, WISHED), near.rfind(b"\t", lowest, WISHED))
+    while blank > lowest and near[blank - 1 : blank] in (b" ", b"\t"):
         blank -= 1
-    comma = near.rfind(b",", lowest) + 1 if addresses else 0
-    found = max(blank, comma)
-    if found > 0 and line[:found].strip(b" \t"):
+    found = max(blank, near.rfind(b",", lowest, WISHED) + 1 if addresses else 0)
+    if found > 0 and near[:found].strip(b" \t"):
         return found
-    later = [far.find(b" ", max(WISHED, lowest)), far.find(b"\t", max(WISHED, lowest))]
-    later += [far.find(b",", max(WISHED, lowest)) + 1] if addresses else []
+    start = max(WISHED, lowest)
+    later = [near.find(b" ", start, LONGEST_LINE), near.find(b"\t", start, LONGEST_LINE)]
+    later += [near.find(b",", start, LONGEST_LINE - 1) + 1] if addresses else []
     return min((place for place in later if place > 0), default=0)
+
+
+def _hard(near: bytes) -> int:
+    """The longest line that ends between two characters of UTF-8."""
+    cut = LONGEST_LINE - 1
+    while cut > LONGEST_LINE - 5 and near[cut] & 0xC0 == 0x80:
+        cut -= 1
+    return cut

@@ -15,6 +15,7 @@ from postbearer.message.content import LONGEST_LINE
 from postbearer.message.fields import Field, Header
 from postbearer.message.section import HeaderReader
 
+MOST_PARTS = 1000
 DEEPEST = 50  # multiparts within each other; what lies deeper is not looked into
 
 _TYPE = re.compile(r"\s*([\w.+-]+)/([\w.+-]+)")
@@ -68,6 +69,18 @@ class Piece(NamedTuple):
     ended: bool = True
 
 
+class _Delimiter(NamedTuple):
+    """A line that begins a part of that level, or ends them."""
+
+    start: int
+    end: int
+    level: int
+    closing: bool
+
+
+_UNKNOWN = _Delimiter(-1, -1, -1, closing=False)
+
+
 class PartReader:
     """Cuts a message that comes in pieces into those of its parts."""
 
@@ -78,7 +91,8 @@ class PartReader:
         self._head = bytearray()  # what it has read
         self._held = b""
         self._at_line = True
-        self._count = 0
+        self._ahead: dict[int, _Delimiter | None] = {}  # the next one of each open part, in these lines
+        self.count = 0  # of parts
         self._default = "text/plain"
 
     def feed(self, data: bytes) -> Iterator[Piece]:
@@ -116,6 +130,7 @@ class PartReader:
     def _lines(self, data: bytes) -> Iterator[Piece]:
         """Whole lines; the first may go on one that has begun."""
         place = 0
+        self._ahead.clear()
         while place < len(data):
             if self._reader is not None:
                 end = data.index(b"\r\n", place) + 2
@@ -126,7 +141,7 @@ class PartReader:
                     place = end
             else:
                 found = self._next_delimiter(data, place)
-                start, end, level, closing = found or (len(data), len(data), 0, False)
+                start, end, level, closing = found or _Delimiter(len(data), len(data), 0, closing=False)
                 if start > place:
                     yield self._piece(data[place:start])
                 if found:
@@ -153,12 +168,13 @@ class PartReader:
         self._head.clear()
         ended = section == b"\r\n" or section.endswith(b"\r\n\r\n")
         signed = bool(self._open) and (self._open[-1].signed or self._open[-1].sub == "signed")
-        part = Part(self._count, reader, self._default, signed=signed)
-        self._count += 1
+        part = Part(self.count, reader, self._default, signed=signed)
+        self.count += 1
         if len(self._open) == DEEPEST:
             part.boundary = b""
         self._part = part
         if part.boundary:
+            self._ahead.pop(len(self._open), None)
             self._open.append(part)
         elif part.holds_message:
             self._reader, self._default = HeaderReader(), "text/plain"
@@ -180,16 +196,33 @@ class PartReader:
             self._default = "message/rfc822" if parent.sub == "digest" else "text/plain"
         return Piece(Kind.BETWEEN, parent, line)
 
-    def _next_delimiter(self, data: bytes, place: int) -> tuple[int, int, int, bool] | None:
-        """Where the next delimiter line is: its start, its end, of which open part, whether it closes it."""
-        if not self._open:
-            return None
-        start = place if self._at_line and data.startswith(b"--", place) else _dashes(data, place)
+    def _next_delimiter(self, data: bytes, place: int) -> _Delimiter | None:
+        """The next delimiter line; of two that begin at one place that of the inner part.
+
+        Each boundary is looked for once in `data`, however many delimiters are found meanwhile.
+        """
+        first: _Delimiter | None = None
+        for level, part in enumerate(self._open):
+            found = self._ahead.get(level, _UNKNOWN)
+            if found is not None and found.start < place:
+                found = self._ahead[level] = self._find(data, place, level, part.boundary)
+            if found is not None and (first is None or found.start <= first.start):
+                first = found
+        return first
+
+    def _find(self, data: bytes, place: int, level: int, boundary: bytes) -> _Delimiter | None:
+        if place == 0 and self._at_line and data.startswith(b"--"):
+            end = data.index(b"\r\n") + 2
+            if (found := self._delimits(data, 0, end)) is not None and found[0] == level:
+                return _Delimiter(0, end, *found)
+        mark = b"\r\n--" + boundary
+        start = data.find(mark, max(place - 2, 0))
         while start >= 0:
-            end = data.index(b"\r\n", start) + 2
-            if (found := self._delimits(data, start, end)) is not None:
-                return start, end, *found
-            start = _dashes(data, end - 2)
+            end = data.index(b"\r\n", start + 2) + 2
+            behind = data[start + len(mark) : end].rstrip(b" \t\r\n")
+            if end - start <= LONGEST_LINE and behind in (b"", b"--"):
+                return _Delimiter(start + 2, end, level, bool(behind))
+            start = data.find(mark, end - 2)
         return None
 
     def _delimits(self, data: bytes, start: int, end: int) -> tuple[int, bool] | None:
@@ -201,9 +234,3 @@ class PartReader:
             if line.startswith(boundary) and line[len(boundary) :] in (b"", b"--"):
                 return level, len(line) > len(boundary)
         return None
-
-
-def _dashes(data: bytes, place: int) -> int:
-    """Where the next line begins that may be a delimiter; -1 if none does."""
-    found = data.find(b"\r\n--", place)
-    return found + 2 if found >= 0 else -1
