@@ -123,6 +123,7 @@ def test_a_header_alone_is_a_message() -> None:
         "(x",
         "a@\x01e.org",
         "<<a@e.org>>",
+        "a@e.org: b@e.org;",
     ],
 )
 def test_an_unreadable_list_is_refused_and_nothing_is_guessed(to: str) -> None:

@@ -23,6 +23,8 @@ def addresses(value: str) -> list[str]:
                 found += [_address(each, value) for each in _several(text)]
             text, angle = "", ""
         elif part == ":" and not angle:
+            if "@" in text:
+                raise _unreadable(value)
             text = ""  # the name of a group
         elif part[0] == "<":
             if angle:
