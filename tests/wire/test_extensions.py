@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postbearer.wire import Extensions
+from postbearer.wire.extensions import MOST
 
 OUTLOOK = [
     b"SIZE 157286400",
@@ -87,3 +88,14 @@ def test_cannot_be_changed() -> None:
     assert offered.keywords == {"SIZE": ("1",)}
     with pytest.raises(TypeError):
         offered.keywords["AUTH"] = ()  # type: ignore[index]  # the very thing that must not work
+
+
+def test_what_is_offered_without_end_is_bounded_and_costs_no_more_than_its_length() -> None:
+    lines = [b"AUTH " + b" ".join(b"M%d" % (60 * n + m) for m in range(60)) for n in range(4000)]
+    lines += [b"X%d" % n for n in range(4000)]
+    offered = Extensions.parse([b"AUTH XOAUTH2", b"PIPELINING", *lines, b"SIZE 1000"])
+    assert offered.mechanisms[0] == "XOAUTH2"
+    assert len(offered.mechanisms) == MOST
+    assert offered.pipelining
+    assert len(offered.render()) == MOST
+    assert len(" ".join(offered.render())) < 10_000

@@ -19,6 +19,9 @@ Dispensable = Literal[
 ]
 
 
+MOST = 200  # keywords, and values of one
+
+
 @dataclass(frozen=True, slots=True)
 class Extensions:
     """The service extensions of one server: upper-case keyword → its parameters."""
@@ -47,7 +50,8 @@ class Extensions:
 
         A line that does not follow the grammar is left out: what was not understood is not offered.
         Some servers still write ``AUTH=`` (a draft older than RFC 2554) beside or instead of
-        ``AUTH``; both count.
+        ``AUTH``; both count. No more than `MOST` keywords and mechanisms are taken, ten times what any
+        server offers: a reply may have a MiB.
         """
         keywords: dict[str, tuple[str, ...]] = {}
         for line in lines:
@@ -60,10 +64,11 @@ class Extensions:
             keyword = keyword.upper()
             if not ESMTP_KEYWORD.fullmatch(keyword):
                 continue
+            values = values[:MOST]
             if keyword == "AUTH":
                 known = keywords.get("AUTH", ())
-                keywords["AUTH"] = tuple(dict.fromkeys((*known, *(v.upper() for v in values if v))))
-            else:
+                keywords["AUTH"] = tuple(dict.fromkeys((*known, *(v.upper() for v in values if v))))[:MOST]
+            elif len(keywords) < MOST:
                 keywords.setdefault(keyword, tuple(values))
         return cls(keywords)
 
