@@ -269,6 +269,35 @@ async def test_an_accounts_token_goes_to_no_other_server(
     assert sandbox.inbox.messages == []
 
 
+def knowing_one_mechanism() -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
+    """A server that offers two mechanisms and knows one."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 here\r\n")
+        while line := await reader.readline():
+            words = line.split() or [b""]
+            known = {b"EHLO": b"250-here\r\n250 AUTH OAUTHBEARER XOAUTH2\r\n", b"DATA": b"354 go on\r\n"}
+            known[b"QUIT"] = b"221 bye\r\n"
+            reply = known.get(words[0].upper(), b"250 yes\r\n")
+            if words[0].upper() == b"AUTH":
+                reply = b"235 in\r\n" if words[1] == b"XOAUTH2" else b"504 5.5.4 Unrecognized\r\n"
+            writer.write(reply)
+            if words[0].upper() == b"DATA":
+                await reader.readuntil(b"\r\n.\r\n")
+                writer.write(b"250 taken\r\n")
+        writer.close()
+
+    return serve
+
+
+@pytest.mark.parametrize("library", ["smtplib", "aiosmtplib"])
+async def test_where_one_mechanism_is_not_known_the_other_is_tried(account: Account, library: str) -> None:
+    async with listening(knowing_one_mechanism()) as port:
+        local = at(account, f"localhost:{port}", tls="none-loopback")
+        reply = await send_by(library, port, None, replace(local, grant=StaticToken(Secret("a.b.c"))))
+    assert reply.text == "in"
+
+
 def saying(auth: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
     """A server without TLS that says `auth` to AUTH, and yes to all else."""
 
