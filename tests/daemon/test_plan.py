@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import grp
+import os
 import socket
 from collections.abc import Callable
 from pathlib import Path
@@ -261,3 +263,12 @@ def test_accounts_that_do_not_exist_are_found_when_the_file_is_read(plan: Planne
         plan(text)
     with pytest.raises(ConfigError, match="none"):
         plan(f"{CLIENT}networks = ['10.0.0.1']\naccount = 'none'\n")
+
+
+def test_operators_are_a_group_of_this_machine(plan: Planned) -> None:
+    assert plan("").operators is None
+    mine = grp.getgrgid(os.getgid())
+    assert plan(f'[relay]\noperators = "{mine.gr_name}"\n').operators == mine.gr_gid
+    with pytest.raises(ConfigError, match="no group 'nobody-at-all'") as caught:
+        plan('[relay]\noperators = "nobody-at-all"\n')
+    assert caught.value.key == "relay.operators"

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import pwd
 import socket
 import stat
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 
 from postbearer.errors import StoreError, UsageError
 from postbearer.keeping import StateFolder
-from postbearer.submission import ACTS, ControlClient
+from postbearer.submission import ACTS, ControlClient, ControlServer
 from support.local import NOBODY, LocalRelay, local_relay, running
 from support.spooling import accept
 
@@ -182,3 +184,67 @@ async def test_a_relay_that_goes_away_is_told_from_an_answer(folder: Path) -> No
         with pytest.raises(StoreError, match="went away"):
             await asked(folder, lambda client: client.call("queue.stats"))
         await leaving
+
+
+ASKED = (
+    *("queue.stats", "queue.list", "accounts.list"),
+    *("queue.hold", "accounts.token", "queue.export", "queue.import", "relay.stop"),
+)
+
+
+def as_nobody(path: Path, request: str) -> str:
+    """What the socket answers to a user who is nobody to the relay."""
+    command = [sys.executable, "-c", ASK, str(path), request, str(NOBODY)]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    return ran.stdout + ran.stderr
+
+
+async def test_operators_may_look_and_change_nothing(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    if os.geteuid() != 0:
+        return  # nobody else to be
+    os.chmod(folder, 0o711)
+    group = pwd.getpwuid(NOBODY).pw_gid
+    async with local_relay(folder) as relay:
+        await relay.control.stop()
+        control = ControlServer(
+            folder, relay.control._operations, relay.house.clock, relay.ears, operators=group
+        )
+        await control.start()
+        try:
+            assert stat.S_IMODE(control.path.stat().st_mode) == 0o660
+            assert control.path.stat().st_gid == group
+            for act in (
+                "queue.stats",
+                "queue.list",
+                "accounts.list",
+                "queue.hold",
+                "accounts.token",
+                "queue.export",
+            ):
+                answer = await asyncio.to_thread(as_nobody, control.path, json.dumps({"act": act}))
+                assert ("ok" in json.loads(answer)) is (act in ACTS and ACTS[act].looks), answer
+                assert ("Operators may look" in answer) is not (act in ACTS and ACTS[act].looks)
+            monkeypatch.setattr(control, "_operators", group + 1)
+            answer = await asyncio.to_thread(as_nobody, control.path, '{"act": "queue.stats"}')
+            assert "Only the relay" in answer
+        finally:
+            await control.stop()
+
+
+def test_what_operators_may_do_tells_no_secret_and_changes_nothing() -> None:
+    assert {name for name, act in ACTS.items() if act.looks} == {
+        *("queue.list", "queue.show", "queue.stats", "accounts.list", "accounts.show")
+    }
+
+
+ASK = """
+import os, pwd, socket, sys
+user = pwd.getpwuid(int(sys.argv[3]))
+os.setgroups([]), os.setgid(user.pw_gid), os.setuid(user.pw_uid)
+with socket.socket(socket.AF_UNIX) as end:
+    end.settimeout(20)
+    end.connect(sys.argv[1])
+    end.sendall(sys.argv[2].encode() + b"\\n")
+    end.shutdown(1)
+    print(end.makefile().readline())
+"""

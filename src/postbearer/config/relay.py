@@ -82,6 +82,7 @@ class RelaySettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=
     clients: Annotated[tuple[ClientSettings, ...], Prose("Who may submit.")] = ()
     routes: Annotated[tuple[RouteSettings, ...], Prose("The first that matches decides.")] = ()
     bounces_to: Annotated[AddressText | None, Prose("Who gets reports that have no other address.")] = None
+    operators: Annotated[str | None, Prose("Group whose members may look at the queue.")] = None
     retry: Annotated[RetrySettings, Prose("When deferred mail is tried again.")] = RetrySettings()
     size: Annotated[Size | None, Prose("Largest message accepted, in octets.")] = None
     allow_ephemeral: Annotated[

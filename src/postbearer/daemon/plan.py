@@ -49,6 +49,7 @@ class Plan:
     retry: RetryPolicy
     size: int
     bounces_to: str = ""
+    operators: int | None = None  # the group that may look
     warnings: tuple[str, ...] = field(default=())
 
     @classmethod
@@ -95,6 +96,7 @@ class Plan:
             retry=_retry(settings),
             size=settings.size or DEFAULT_SIZE,
             bounces_to=settings.bounces_to or "",
+            operators=_group(settings.operators),
             warnings=tuple(_warnings(doors, access)),
         )
 
@@ -115,6 +117,22 @@ def spool_path(assembly: Assembly) -> Path:
             "relay.spool", f"cannot be {given!r}", hint='Write spool = "sqlite:/path/to/spool.db".'
         )
     return assembly.folder / rest
+
+
+def _group(name: str | None) -> int | None:
+    """The number of a group of this machine."""
+    if name is None:
+        return None
+    import grp
+
+    try:
+        return grp.getgrnam(name).gr_gid
+    except KeyError:
+        raise ConfigError(
+            f"There is no group {name!r} on this machine.",
+            key="relay.operators",
+            hint="Make it, and put the relay's user and those who may look into it.",
+        ) from None
 
 
 def _listeners(settings: RelaySettings) -> Sequence[ListenerSettings]:

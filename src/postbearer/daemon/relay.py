@@ -118,7 +118,7 @@ class Relay:
         watched = self._watching.plan(assembly, accounts, _intake_settings(plan))
         if spool_path(assembly) != spool_path(self._assembly) or self._moved(plan):
             raise ConfigError(
-                "The spool and the addresses to listen on cannot change while the relay runs.",
+                "The spool, the addresses to listen on and the operators cannot change while the relay runs.",
                 key="relay",
                 hint="Restart it for that; nothing was changed now.",
             )
@@ -191,7 +191,9 @@ class Relay:
         ]
         house, local = self._house(plan, plan.doors[0]), self._local_client(plan)
         self._handover = Handover(self._runtime, house, self._doors, client=local)
-        self._control = ControlServer(self._runtime, self.operations, self._clock, self._observer)
+        self._control = ControlServer(
+            self._runtime, self.operations, self._clock, self._observer, operators=plan.operators
+        )
         self._local = (self._handover, self._control)
         for server in self._local:
             await server.start()
@@ -280,7 +282,7 @@ class Relay:
         def places(doors: Sequence[Door]) -> list[tuple[str, bool]]:
             return [(door.address, door.implicit_tls) for door in doors]
 
-        return places(plan.doors) != places(self._plan.doors)
+        return places(plan.doors) != places(self._plan.doors) or plan.operators != self._plan.operators
 
     def _tell(self, plan: Plan, found: Found | None, behind: float = 0.0) -> None:
         texts = [*plan.warnings, *self._assembly.configuration.warnings()]

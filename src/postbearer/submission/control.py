@@ -24,11 +24,12 @@ from postbearer.observer import Observer
 from postbearer.operations import Operations
 from postbearer.submission.acts import ACTS, EXPORT, IMPORT, perform
 from postbearer.submission.link import Link
-from postbearer.submission.local import LocalServer, Reader, peer_name
+from postbearer.submission.local import LocalServer, Reader, in_group, peer_name
 from postbearer.tasks import Tasks, defect
 
 NAME = "control.sock"
 MODE = 0o600
+GROUP_MODE = 0o660  # where operators may look
 IDLE = 60.0  # seconds until the next request, and for each write
 LONGEST_REQUEST = 64 * 1024
 LONGEST_RECORD = 8 * 1024 * 1024  # of an import: a message with a thousand recipients
@@ -45,13 +46,24 @@ class Request(Struct, forbid_unknown_fields=True, frozen=True, rename={"with_": 
 
 
 class ControlServer:
-    """Answers the relay's own user and root, nobody else."""
+    """Answers the relay's own user and root; members of the group `operators` may look."""
 
-    def __init__(self, folder: Path, operations: Operations, clock: Clock, observer: Observer) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        operations: Operations,
+        clock: Clock,
+        observer: Observer,
+        *,
+        operators: int | None = None,
+    ) -> None:
         self._operations = operations
         self._observer = observer
+        self._operators = operators
         self._busy = 0
-        self._server = LocalServer(folder / NAME, MODE, self._serve, Tasks(clock, observer))
+        mode = MODE if operators is None else GROUP_MODE
+        tasks = Tasks(clock, observer)
+        self._server = LocalServer(folder / NAME, mode, self._serve, tasks, group=operators)
 
     @property
     def path(self) -> Path:
@@ -70,7 +82,9 @@ class ControlServer:
         await self._server.stop(patience)
 
     async def _serve(self, link: Link) -> None:
-        if link.user not in (None, 0, os.geteuid()):  # None: the system does not tell; the mode decides
+        # None: the system does not tell; the mode decides
+        master = link.user in (None, 0, os.geteuid())
+        if not master and not await self._operates(link.user):
             await _say(link, _error(NotPermitted("Only the relay's own user and root may do this.")))
             return
         if self._busy >= AT_ONCE:
@@ -80,17 +94,24 @@ class ControlServer:
         try:
             reader = Reader(link)
             while (line := await reader.line(LONGEST_REQUEST, IDLE)) is not None:
-                await self._answer(link, reader, line)
+                await self._answer(link, reader, line, master=master)
             if reader.overlong:
                 text = f"A request to the relay may have {LONGEST_REQUEST // 1024} KiB."
                 await _say(link, _error(UsageError(text, hint="Ask for less at a time.")))
         finally:
             self._busy -= 1
 
-    async def _answer(self, link: Link, reader: Reader, line: bytes) -> None:
+    async def _operates(self, uid: int | None) -> bool:
+        if uid is None or self._operators is None:
+            return False
+        return await asyncio.to_thread(in_group, uid, self._operators)  # may ask a directory server
+
+    async def _answer(self, link: Link, reader: Reader, line: bytes, *, master: bool) -> None:
         try:
             request = _request(line)
-        except UsageError as error:
+            if not (master or (request.act in ACTS and ACTS[request.act].looks)):
+                raise NotPermitted("Operators may look; this only the relay's own user and root may do.")
+        except PostbearerError as error:
             await _say(link, _error(error))
             return
         try:

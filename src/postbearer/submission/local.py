@@ -43,10 +43,12 @@ def machine_places(name: str, environ: Mapping[str, str] | None = None) -> list[
     return [Path(folder, name) for folder in (SYSTEM_RUNTIME, SYSTEM_FOLDER)]
 
 
-def unix_socket(path: str | os.PathLike[str], mode: int | None = None) -> socket.socket:
+def unix_socket(
+    path: str | os.PathLike[str], mode: int | None = None, group: int | None = None
+) -> socket.socket:
     """Listen on a path; a socket that nobody answers any more is replaced, anything else is not.
 
-    The mode is set before anybody can connect. Raises `OSError`.
+    Group and mode are set before anybody can connect. Raises `OSError`.
     """
     with suppress(FileNotFoundError):
         if not stat.S_ISSOCK(os.lstat(path).st_mode):
@@ -63,6 +65,8 @@ def unix_socket(path: str | os.PathLike[str], mode: int | None = None) -> socket
     listening = socket.socket(socket.AF_UNIX)
     try:
         listening.bind(os.fspath(path))
+        if group is not None:
+            os.chown(path, -1, group)
         if mode is not None:
             os.chmod(path, mode)
         listening.listen(1024)
@@ -89,11 +93,31 @@ def peer_name(uid: int | None) -> str:
     return "" if uid is None else f"uid {uid}"
 
 
+def in_group(uid: int, group: int) -> bool:
+    """Whether a user is in a group, by whatever way."""
+    import pwd
+
+    try:
+        user = pwd.getpwuid(uid)
+        return group in os.getgrouplist(user.pw_name, user.pw_gid)
+    except (KeyError, OSError):
+        return False
+
+
 class LocalServer:
     """One Unix socket; each connection is given to `serve` as a `Link`, and closed when that returns."""
 
-    def __init__(self, path: Path, mode: int, serve: Callable[[Link], Awaitable[None]], tasks: Tasks) -> None:
+    def __init__(
+        self,
+        path: Path,
+        mode: int,
+        serve: Callable[[Link], Awaitable[None]],
+        tasks: Tasks,
+        *,
+        group: int | None = None,
+    ) -> None:
         self.path = path
+        self._group = group
         self._mode = mode
         self._serve = serve
         self._tasks = tasks
@@ -102,14 +126,16 @@ class LocalServer:
     async def start(self) -> None:
         """Listen. Raises `ConfigError` when the path cannot be had."""
         try:
-            listening = unix_socket(self.path, self._mode)
+            listening = unix_socket(self.path, self._mode, self._group)
             self._server = await asyncio.get_running_loop().create_unix_server(
                 lambda: Link(self._begin), sock=listening
             )
         except OSError as error:
+            hint = "Another relay may use this folder; name one by POSTBEARER_STATE or RUNTIME_DIRECTORY."
+            if self._group is not None and isinstance(error, PermissionError):
+                hint = "The relay's own user has to be in the group that relay.operators names."
             raise ConfigError(
-                f"Cannot listen on {self.path}: {error.strerror or error}.",
-                hint="Another relay may use this folder; name one by POSTBEARER_STATE or RUNTIME_DIRECTORY.",
+                f"Cannot listen on {self.path}: {error.strerror or error}.", hint=hint
             ) from None
 
     async def stop(self, patience: float = 0.0) -> None:
