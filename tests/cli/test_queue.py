@@ -332,3 +332,12 @@ def test_a_restored_queue_is_held_whoever_opens_it_first(home: Home, state: Path
         assert "held" not in ran.out
     assert home.run("queue", "release", "--state", "held", "--yes").code == 0
     assert "held" not in home.run("queue").out
+
+
+def test_a_bad_export_makes_no_queue(home: Home, state: Path) -> None:
+    for text in ("nonsense\n", '{"message": {"id": "../x"}}\n', ""):
+        before = sorted(each.name for each in state.iterdir()) if state.exists() else []
+        ran = home.run("queue", "import", stdin=text)
+        assert ran.code == (65 if text else 0), ran.err
+        left = {each.name for each in state.iterdir()} - set(before)
+        assert text == "" or left <= {"spool.lock"}, left

@@ -146,8 +146,13 @@ class Database:
                 runner.run(close())
 
     def import_(self, records: Iterable[bytes]) -> int:
-        self._changes = True
-        return self._do(lambda operations: operations.import_(_parsed(records)), new=True)
+        self._changes, there = True, self._path.exists()
+        try:
+            return self._do(lambda operations: operations.import_(_parsed(records)), new=True)
+        except UsageError:
+            if not there and not self._do(lambda operations: operations.stats())["counts"]:
+                self._remove()  # a file that holds nothing makes no queue
+            raise
 
     def _do(self, work: Callable[[Operations], Awaitable[T]], *, new: bool = False, bare: bool = False) -> T:
         async def whole() -> T:
@@ -194,6 +199,11 @@ class Database:
         if found.restored:
             warn(found.what_is_held)
         return spool
+
+    def _remove(self) -> None:
+        names = [f"{self._path.name}{end}" for end in ("", "-wal", "-shm")]
+        for name in (self._path.with_suffix(".generation").name, *names):
+            self._path.with_name(name).unlink(missing_ok=True)
 
     async def _open(self, spool: SqliteSpool) -> Found:
         if not self._changes:

@@ -21,6 +21,7 @@ class Turns(Generic[K]):
     def __init__(self) -> None:
         self._had: dict[K, float] = {}
         self._level = 0.0  # where the last turn began
+        self._most = 1000
 
     def next(self, waiting: Iterable[K]) -> K:
         """The one of `waiting` that had least; the first of equals."""
@@ -30,8 +31,9 @@ class Turns(Generic[K]):
         """`who` got `amount`."""
         self._level = start = self._start(who)
         self._had[who] = start + amount
-        if len(self._had) > 1000:  # whoever lies below the level is as good as new
+        if len(self._had) > self._most:  # whoever lies below the level is as good as new
             self._had = {key: had for key, had in self._had.items() if had > self._level}
+            self._most = max(1000, 2 * len(self._had))
 
     def _start(self, who: K) -> float:
         return max(self._had.get(who, 0.0), self._level)

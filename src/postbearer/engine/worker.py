@@ -222,24 +222,35 @@ class Worker:
 
     async def _claim(self, lanes: Sequence[Lane]) -> bool:
         """Claim for every free slot; whether anything was claimed."""
-        left, claimed_any = {id(lane): lane for lane in lanes}, False
+        left, claimed_any = self._ready(lanes), False
         while not self._stopping:
-            now = self._clock.now()
-            ways = {key: way for key, lane in left.items() if (way := self._way(lane, now)) is not None}
-            lane = self._rota.next(left[key] for key in ways)
+            lane = self._rota.next(left)
             if lane is None:
                 break
-            way = ways[id(lane)]
+            now = self._clock.now()
+            way = self._way(lane, now)
+            if way is None:  # and so it is with most of its account's
+                left = self._ready(left, lane.account)
+                continue
             most = 1 if way.limited or way.paused else way.slots(now)
             claimed = await self._spool.claim(lane, most, max(lane.due, now))
             if len(claimed) < most:
-                del left[id(lane)]
+                left.remove(lane)
             if claimed:
                 claimed_any = True
                 self._rota.took(lane, [len(each.targets) for each in claimed])
             for each in claimed:
                 await self._begin(each, way)
         return claimed_any
+
+    def _ready(self, lanes: Sequence[Lane], account: str | None = None) -> list[Lane]:
+        """Those something may be claimed from now; only lanes of `account` are looked at, if one is named."""
+        now = self._clock.now()
+        return [
+            lane
+            for lane in lanes
+            if (account is not None and lane.account != account) or self._way(lane, now) is not None
+        ]
 
     def _way(self, lane: Lane, now: float) -> Outlet | None:
         """The account that may carry the first message of this lane now."""

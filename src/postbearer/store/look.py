@@ -98,9 +98,9 @@ def search(connection: apsw.Connection, query: Query) -> list[Entry]:
     asked: dict[str, Any] = {
         "id": query.id,
         "client": query.client,
-        "message_id": query.message_id,
+        "message_id": query.message_id.casefold(),
         "account": query.account,
-        "address": query.address,
+        "address": query.address.casefold(),
         "statuses": "".join(LETTERS[each] for each in query.statuses),
         "older_than": query.older_than,
         "newer_than": query.newer_than,

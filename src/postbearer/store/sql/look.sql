@@ -44,7 +44,8 @@ id = :id
 client = :client
 
 -- name: where-message_id
-instr(fold(message_id), fold(:message_id))
+iif(octet_length(message_id) = length(message_id), instr(lower(message_id), :message_id),
+    instr(fold(message_id), :message_id))
 
 -- name: where-older_than
 accepted < :older_than
@@ -62,10 +63,14 @@ EXISTS (SELECT 1 FROM delivery JOIN recipient ON recipient.delivery = delivery.i
                                     'l', recipient.state)))
 
 -- name: where-address
-(instr(fold(author), fold(:address))
-  OR instr(fold(json_extract(envelope, '$.reverse_path')), fold(:address))
-  OR EXISTS (SELECT 1 FROM delivery JOIN recipient ON recipient.delivery = delivery.id
-              WHERE delivery.message = message.number AND instr(fold(recipient.address), fold(:address))))
+-- The text is folded already; `fold` is ours and slow, and what is all ASCII needs no more than `lower`.
+(iif(octet_length(author) = length(author), instr(lower(author), :address), instr(fold(author), :address))
+  OR iif(octet_length(envelope) = length(envelope),
+         instr(lower(envelope ->> '$.reverse_path'), :address),
+         instr(fold(envelope ->> '$.reverse_path'), :address))
+  OR number IN (SELECT delivery.message FROM recipient JOIN delivery ON delivery.id = recipient.delivery
+                 WHERE iif(octet_length(address) = length(address),
+                           instr(lower(address), :address), instr(fold(address), :address))))
 
 -- name: open
 SELECT DISTINCT message FROM delivery WHERE message > ? AND state <> 'x' ORDER BY message LIMIT ?;
