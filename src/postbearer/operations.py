@@ -17,7 +17,7 @@ from postbearer.address import Address
 from postbearer.clock import Clock
 from postbearer.engine import BY_HAND, Outlet, Worker
 from postbearer.envelope import Recipient
-from postbearer.errors import PostbearerError, UsageError
+from postbearer.errors import ConfigError, PostbearerError, UsageError
 from postbearer.forecast import Ending, Facts, forecast
 from postbearer.oauth import handed_out
 from postbearer.store import (
@@ -33,6 +33,7 @@ from postbearer.store import (
     Staging,
     Status,
 )
+from postbearer.suggestion import did_you_mean
 from postbearer.transfer import ExportedMessage, read
 from postbearer.verdict import advise
 
@@ -266,7 +267,8 @@ class Operations:
         """The state of one account."""
         found = next((each for each in await self.accounts() if each["name"] == name), None)
         if found is None:
-            raise UsageError(f"There is no account {name!r}.", hint="`postbearer accounts` lists them.")
+            known = [each["name"] for each in await self.accounts()]
+            raise ConfigError(f"There is no account {name!r:.80}.", hint=did_you_mean(name, known))
         return found
 
     async def token(self, name: str) -> Json:

@@ -10,7 +10,7 @@ import pytest
 
 from postbearer.engine import Limits
 from postbearer.envelope import Recipient
-from postbearer.errors import GrantRefused, UsageError
+from postbearer.errors import ConfigError, GrantRefused, UsageError
 from postbearer.forecast import DAY, Facts
 from postbearer.operations import Operations
 from postbearer.store import MemorySpool, Query, Status
@@ -155,7 +155,7 @@ async def test_what_does_not_exist() -> None:
             with pytest.raises(UsageError, match="no message 'nothing'"):
                 await what("nothing")
         for what in (queue.account, queue.pause, queue.resume):
-            with pytest.raises(UsageError, match="no account 'nothing'"):
+            with pytest.raises(ConfigError, match="no account 'nothing'"):
                 await what("nothing")
 
 

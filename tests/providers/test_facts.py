@@ -20,14 +20,14 @@ DAY = 86_400
     [
         (
             "microsoft",
-            f"{MICROSOFT}/t/oauth2/v2.0/authorize",
-            f"{MICROSOFT}/t/oauth2/v2.0/token",
+            f"{MICROSOFT}/t.example/oauth2/v2.0/authorize",
+            f"{MICROSOFT}/t.example/oauth2/v2.0/token",
             "devicecode",
         ),
         (
             "microsoft-hve",
-            f"{MICROSOFT}/t/oauth2/v2.0/authorize",
-            f"{MICROSOFT}/t/oauth2/v2.0/token",
+            f"{MICROSOFT}/t.example/oauth2/v2.0/authorize",
+            f"{MICROSOFT}/t.example/oauth2/v2.0/token",
             "devicecode",
         ),
         (

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from postbearer.cli import completing
 from postbearer.cli.groups import Listing
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json
@@ -41,7 +42,7 @@ def list_(common: Common) -> None:
 
 
 @command.command("show")
-@click.argument("account")
+@click.argument("account", shell_complete=completing.accounts)
 @common_options
 @pass_common
 def show(common: Common, account: str) -> None:
@@ -52,7 +53,7 @@ def show(common: Common, account: str) -> None:
 
 
 @command.command("pause")
-@click.argument("account")
+@click.argument("account", shell_complete=completing.accounts)
 @common_options
 @pass_common
 def pause(common: Common, account: str) -> None:
@@ -63,7 +64,7 @@ def pause(common: Common, account: str) -> None:
 
 
 @command.command("resume")
-@click.argument("account")
+@click.argument("account", shell_complete=completing.accounts)
 @common_options
 @pass_common
 def resume(common: Common, account: str) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from postbearer.cli import completing
 from postbearer.cli.exits import Exit
 from postbearer.cli.findings import as_json, explanation_as_json, show, show_explanation
 from postbearer.cli.options import Common, common_options, pass_common
@@ -38,7 +39,7 @@ def _address(context: click.Context, parameter: click.Parameter, given: str | No
 
 
 @click.command("check")
-@click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...")
+@click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...", shell_complete=completing.accounts)
 @click.option("--send-to", metavar="ADDRESS", callback=_address, help="Send a real message there at the end.")
 @click.option(
     "--explain", "text", metavar="TEXT", help="Only explain a reply or an error from a log; - reads it."

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
+from postbearer.cli import completing
 from postbearer.cli.groups import Group
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json, warn
@@ -52,7 +53,7 @@ def show(common: Common, name: str | None, everything: bool) -> None:
 
 
 @command.command("get")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.keys)
 @common_options
 @pass_common
 def get(common: Common, name: str) -> None:
@@ -69,7 +70,7 @@ def get(common: Common, name: str) -> None:
 
 
 @command.command("set")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.keys)
 @click.argument("value")
 @common_options
 @pass_common
@@ -86,7 +87,7 @@ def set_(common: Common, name: str, value: str) -> None:
 
 
 @command.command("unset")
-@click.argument("name")
+@click.argument("name", shell_complete=completing.keys)
 @common_options
 @pass_common
 def unset(common: Common, name: str) -> None:

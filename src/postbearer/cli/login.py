@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from postbearer.cli import completing
 from postbearer.cli.listening import Listener
 from postbearer.cli.options import Common, chosen_account, common_options, duration, pass_common
 from postbearer.cli.output import print_json, printable, warn
@@ -30,7 +31,7 @@ PATIENCE = 300.0  # seconds for a person to sign in; a code to type has a life o
 
 
 @click.command("login")
-@click.argument("account", required=False)
+@click.argument("account", required=False, shell_complete=completing.accounts)
 @click.option("--paste", is_flag=True, help="No browser here: paste the address that one ends at elsewhere.")
 @click.option("--device", is_flag=True, help="No browser here: type a code into one elsewhere.")
 @click.option(

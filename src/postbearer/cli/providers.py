@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from postbearer.cli import completing
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import folded, print_json
+from postbearer.errors import UsageError
+from postbearer.suggestion import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,16 +22,15 @@ if TYPE_CHECKING:
 _BY_NAME = ("grants", "clouds", "scopes")  # tables whose keys are names, and stay what they are
 
 
-def _complete(context: click.Context, parameter: click.Parameter, incomplete: str) -> list[str]:
-    return [name for name in Common().providers().names() if name.startswith(incomplete)]
-
-
 @click.command("providers")
-@click.argument("name", required=False, shell_complete=_complete)
+@click.argument("name", required=False, shell_complete=completing.providers)
+@click.option(
+    "--grant", default="", metavar="GRANT", shell_complete=completing.grants, help="Only of this grant."
+)
 @click.option("--cloud", default="", help="One of the provider's separate clouds.")
 @common_options
 @pass_common
-def command(common: Common, name: str | None, cloud: str) -> None:
+def command(common: Common, name: str | None, grant: str, cloud: str) -> None:
     """List the mail providers that are known; with NAME, what one of them needs.
 
     Any other server works too: provider = "smtp", with servers, token-url and scopes. A file
@@ -39,12 +41,29 @@ def command(common: Common, name: str | None, cloud: str) -> None:
         _list(known, as_json=common.as_json)
         return
     chosen = known.preset(name, cloud)
+    if grant:
+        chosen = _narrowed(chosen, grant)
     if common.as_json:
         print_json(_json(chosen))
     else:
         for line in _lines(chosen):
             indent = len(line) - len(line.lstrip(" 0123456789.·✓✗?"))
             click.echo(line[:indent] + folded(line[indent:], sys.stdout, taken=indent, indent=indent))
+
+
+def _narrowed(chosen: Preset, grant: str) -> Preset:
+    """`chosen` with what one grant needs. Raises `UsageError` for a grant that it does not know."""
+    import msgspec
+
+    if grant not in chosen.grants:
+        raise UsageError(
+            f"{chosen.title} has no grant {grant!r:.60}.", hint=did_you_mean(grant, chosen.grants)
+        )
+    return msgspec.structs.replace(
+        chosen,
+        grants={name: each for name, each in chosen.grants.items() if name == grant},
+        setup=tuple(step for step in chosen.setup if not step.grants or grant in step.grants),
+    )
 
 
 def _list(known: Providers, *, as_json: bool) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
+from postbearer.cli import completing
 from postbearer.cli.exits import CannotCreate, UnusableMessage
 from postbearer.cli.extras import NotInstalled
 from postbearer.cli.groups import Listing
@@ -50,7 +51,13 @@ def _span(context: click.Context, parameter: click.Parameter, value: str | None)
 def _filters(function: F) -> F:
     """Add the options that choose messages; they are the fields of a query."""
     for option in (
-        click.option("--account", default="", metavar="NAME", help="Through this account."),
+        click.option(
+            *("--account", "account"),
+            default="",
+            metavar="NAME",
+            shell_complete=completing.accounts,
+            help="Through this account.",
+        ),
         click.option("--client", default="", metavar="NAME", help="From this client."),
         click.option(
             "--state",
@@ -105,7 +112,7 @@ def list_(common: Common, /, everything: bool, limit: int, **query: Any) -> None
 
 
 @command.command("show")
-@click.argument("message")
+@click.argument("message", shell_complete=completing.messages)
 @common_options
 @pass_common
 def show(common: Common, message: str) -> None:
@@ -157,7 +164,7 @@ def show(common: Common, message: str) -> None:
 def _changing(name: str, purpose: str, done: str) -> click.Command:
     """One of the four commands that change messages named by id, or all that filters choose."""
 
-    @click.argument("messages", nargs=-1, metavar="[ID]…")
+    @click.argument("messages", nargs=-1, metavar="[ID]…", shell_complete=completing.messages)
     @_filters
     @click.option("--recipient", default="", metavar="ADDRESS", help="Only this recipient of it.")
     @click.option("--yes", is_flag=True, help="Do not ask before working on all that was filtered.")

@@ -67,9 +67,8 @@ class LazyGroup(Group):
             return None
         return command_named(cmd_name)
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
+    def purpose(self, ctx: click.Context, name: str) -> str:
+        return COMMANDS[name][1]
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[Any]:
         from click.shell_completion import CompletionItem

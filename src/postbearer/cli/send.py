@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from postbearer.cli import completing
 from postbearer.cli.exits import UnusableMessage, receipt_code
 from postbearer.cli.listening import Listener
 from postbearer.cli.options import Common, chosen_account, common_options, duration, pass_common
@@ -54,7 +55,13 @@ def _addresses(name: str, help: str) -> Callable[[F], F]:
 
 
 @click.command("send")
-@click.option("-a", "--account", metavar="NAME", help="Account it leaves from, if there are several.")
+@click.option(
+    "-a",
+    "--account",
+    metavar="NAME",
+    shell_complete=completing.accounts,
+    help="Account it leaves from, if there are several.",
+)
 @_addresses("--to", "Recipient; repeat it for more.")
 @_addresses("--cc", "Recipient of a copy.")
 @_addresses("--bcc", "Recipient that nobody else sees.")

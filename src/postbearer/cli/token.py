@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from postbearer.cli import completing
 from postbearer.cli.listening import Listener
 from postbearer.cli.options import Common, chosen_account, common_options, only_account, pass_common
 from postbearer.cli.output import print_json
@@ -13,7 +14,7 @@ from postbearer.errors import CredentialError, SecretError
 
 
 @click.command("token")
-@click.argument("account", required=False)
+@click.argument("account", required=False, shell_complete=completing.accounts)
 @click.option("--relay", "from_relay", is_flag=True, help="Ask the running relay, by its control socket.")
 @common_options
 @pass_common

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from postbearer.config.edit import holds_secret as holds_secret
     from postbearer.config.edit import key_path as key_path
     from postbearer.config.edit import set_key as set_key
+    from postbearer.config.edit import setting_names as setting_names
     from postbearer.config.edit import typed_value as typed_value
     from postbearer.config.edit import unset_key as unset_key
     from postbearer.config.jsonschema import json_schema as json_schema
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "accounts": ["needs"],
     "adding": ["Addition", "descriptions"],
-    "edit": ["holds_secret", "key_path", "set_key", "typed_value", "unset_key"],
+    "edit": ["holds_secret", "key_path", "set_key", "setting_names", "typed_value", "unset_key"],
     "jsonschema": ["json_schema"],
     "loading": ["Configuration", "load", "parse"],
     "providers": ["Providers"],

@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
+
+from msgspec import inspect as types
 
 from postbearer.config.environment import read_value, type_at
 from postbearer.config.loading import SCHEMA, parse, toml
 from postbearer.config.locate import Path, dotted, split_dotted
 from postbearer.config.search import find, read
-from postbearer.config.walk import kind_of
+from postbearer.config.walk import kind_of, plain
 from postbearer.errors import ConfigError
 from postbearer.suggestion import did_you_mean
 
@@ -57,6 +59,22 @@ def key_path(name: str) -> Path:
 def typed_value(name: str, value: str) -> Any:
     """A value given as text, as what the key `name` takes. Raises `ConfigError` for what is no key."""
     return read_value(value, _type_at(key_path(name)))
+
+
+def setting_names(accounts: Iterable[str]) -> list[str]:
+    """The dotted names of the keys of the file and of its accounts."""
+    names = []
+    for field in getattr(SCHEMA, "fields", ()):
+        inner = plain(field.type)
+        if isinstance(inner, types.StructType):
+            names += [f"{field.encode_name}.{each.encode_name}" for each in inner.fields]
+        elif field.encode_name == "accounts" and isinstance(inner, types.DictType):
+            account = plain(inner.value_type)
+            keys = [each.encode_name for each in getattr(account, "fields", ())]
+            names += [f"accounts.{name}.{key}" for name in accounts for key in keys]
+        else:
+            names.append(field.encode_name)
+    return names
 
 
 def holds_secret(name: str) -> bool:
