@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -59,3 +60,13 @@ def test_why_the_relay_does_not_start_is_json_where_the_log_is(tmp_path: Path) -
     (told,) = [json.loads(line) for line in ran.stderr.splitlines()]
     assert (told["level"], told["error"]["exit"]) == ("error", ran.returncode) == ("error", 78)
     assert "relay.listen" in json.dumps(told)
+
+
+async def test_what_asyncio_would_print_is_told_in_the_log() -> None:
+    log, loop = Listening(), asyncio.get_running_loop()
+    full = OSError(24, "Too many open files")
+    process._unforeseen(log, loop, {"message": "socket.accept() out of system resource", "exception": full})
+    process._unforeseen(log, loop, {"message": "a callback failed", "exception": ValueError("x")})
+    process._unforeseen(log, loop, {"message": "something went wrong"})
+    assert log.said[0] == "socket.accept() out of system resource: [Errno 24] Too many open files"
+    assert ["Defect" in text for text in log.said] == [False, True, True]

@@ -445,6 +445,6 @@ def test_s1_a_server_is_strict_without_being_asked() -> None:
 
 
 def test_defaults_are_the_documented_ones() -> None:
-    assert (Limits().max_line, Limits().max_recipients, Limits().max_size) == (2048, 1000, 25 << 20)
+    assert (Limits().max_line, Limits().max_recipients, Limits().max_size) == (2048, 1000, 36 << 20)
     assert Server(Offer("mx")).extensions == Extensions({})
     assert not any(isinstance(event, Bdat) for event in ready().events)

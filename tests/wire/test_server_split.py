@@ -44,7 +44,12 @@ COMMANDS = [
 JUNK = [
     *(b"\r", b"\n", b"\r\n", b"\0", b".", b"\xff", b"\x16\x03", b"GET / HTTP/1.1\r\n", b"x" * 99, b"A" * 250),
 ]
-WAITS = (b"DATA\r\n", b"STARTTLS\r\n")  # behind these the server looks at what came too early
+WAITS = (
+    b"DATA\r\n",
+    b"STARTTLS\r\n",
+    b"DATA\n",
+    b"STARTTLS\n",
+)  # behind these the server looks at what came too early
 
 commands = st.sampled_from([*COMMANDS, OPEN])
 anything = commands | st.sampled_from(JUNK) | st.binary(max_size=8)
@@ -95,6 +100,31 @@ def test_s21_the_cut_makes_no_difference(sent: list[bytes], data: st.DataObject)
     assert run([bytes([octet]) for flight in sent for octet in flight]) == expected
     places = data.draw(st.lists(st.integers(0, 400), max_size=6))
     assert run([piece for flight in sent for piece in cut_at(flight, places)]) == expected
+
+
+LENIENT = replace(OFFER, lenient=True)
+AT_ONCE = replace(OFFER, lenient=True, refuse_early=False)
+LF_ONLY = st.lists(anything.map(lambda said: said.replace(b"\r\n", b"\n")) | anything, max_size=14)
+
+
+@given(LF_ONLY.map(lambda said: _flights([OPEN.replace(b"\r\n", b"\n"), *said])), st.data())
+def test_s21_nor_for_devices(sent: list[bytes], data: st.DataObject) -> None:
+    expected = run(sent, LENIENT)
+    assert run([bytes([octet]) for flight in sent for octet in flight], LENIENT) == expected
+    places = data.draw(st.lists(st.integers(0, 400), max_size=6))
+    assert run([piece for flight in sent for piece in cut_at(flight, places)], LENIENT) == expected
+
+
+PIPED = st.lists(anything, max_size=14).map(
+    lambda said: b"".join([OPEN, *said]).replace(b"STARTTLS", b"NOOP")
+)
+
+
+@given(PIPED)
+def test_s21_nor_for_a_dialogue_that_comes_at_once(sent: bytes) -> None:
+    """Not even where DATA is refused in the middle, as then nothing more is read."""
+    expected = run([sent], AT_ONCE)
+    assert run([bytes([octet]) for octet in sent], AT_ONCE) == expected
 
 
 PREFIXES = {

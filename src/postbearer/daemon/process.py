@@ -76,6 +76,9 @@ def _unforeseen(log: Log, loop: asyncio.AbstractEventLoop, context: dict[str, An
     """What asyncio would print: a failure in a callback, or in a task that nobody waits for."""
     said = str(context.get("message", "event loop"))
     error = context.get("exception")
+    if isinstance(error, OSError):  # no descriptor left, a connection that broke: the system's trouble
+        log.notice(Warned("", f"{said}: {error}"))
+        return
     log.notice(defect(error if isinstance(error, BaseException) else RuntimeError(said), said))
 
 

@@ -248,10 +248,10 @@ class Server:
             return None
 
     def _content_came(self, reply: Reply) -> bool:
-        """Close behind a DATA that is refused, if what follows may be its content: it is never commands."""
-        if self.offer.refuse_early or not self._input:
+        """Close behind a refused DATA where its content may come all the same: it is never commands."""
+        if self.offer.refuse_early:
             return False
-        self.close(reply, "content behind a DATA that was refused")
+        self.close(reply, "a DATA was refused whose content may follow")
         return True
 
     def _refuse_line(self, start: bytes, reply: Reply) -> None:
