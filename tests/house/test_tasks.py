@@ -14,7 +14,8 @@ ALLOWED = {  # module.function: who waits for what it began, and so hears of its
     "clock.event_or_time": "both end here",
     "engine.worker.drain": "both end here",
     "daemon.process._stop": "both end here",
-    "mailer.begin": "the caller waits for the result, in another thread",
+    "sending.loop.begin": "the caller waits for the result, in another thread",
+    "sending.many.side_by_side": "all are awaited at its end",
     "oauth.flight._board": "the result goes to all who wait for it, its defects too",
     "testing.sandbox._serving": "awaited at the end of the block",
 }
