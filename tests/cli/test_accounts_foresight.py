@@ -67,7 +67,7 @@ def test_no_relay_is_needed_to_look(home: Home, postbearer_sandbox: Sandbox) -> 
     assert "the client secret: 20" in shown.out
     assert f"note: There is no queue at {queue}" in listed.err
     assert home.run("accounts", "pause", "sandbox").code == 78  # there is nowhere to keep that
-    assert home.run("accounts", "show", "sandbx").code == 64
+    assert home.run("accounts", "show", "sandbx").code == 78
     assert not queue.exists()
 
 
