@@ -76,7 +76,10 @@ class Task:
 
 async def mailer(task: Task) -> Timed:
     """`postbearer.AsyncMailer`: header, sender rule, outcomes and all."""
-    from postbearer import Account, AsyncMailer, Envelope, StaticToken
+    from postbearer import StaticToken
+    from postbearer.account import Account
+    from postbearer.envelope import Envelope
+    from postbearer.mailer import AsyncMailer
     from postbearer.message import FileContent
 
     account = Account.smtp(
@@ -94,13 +97,17 @@ async def mailer(task: Task) -> Timed:
 
 async def transport(task: Task) -> Timed:
     """`postbearer.transport.SmtpTransport` alone."""
-    from postbearer import CachedSource, Envelope, StaticToken
+    from postbearer import CachedSource, StaticToken
+    from postbearer.envelope import Envelope
     from postbearer.message import BytesContent
     from postbearer.oauth import Endpoint
-    from postbearer.transport import Server, Smarthost, SmtpTransport
+    from postbearer.transport import ServerAddress, Smarthost, SmtpTransport
 
     smarthost = Smarthost(
-        servers=(Server("localhost", task.port),), tls="implicit", ca_file=task.ca_file, username=SENDER
+        servers=(ServerAddress("localhost", task.port),),
+        tls="implicit",
+        ca_file=task.ca_file,
+        username=SENDER,
     )
     source = CachedSource(StaticToken(_secret()), Endpoint(""), account="bench")
     transport = SmtpTransport(smarthost, source)
@@ -111,8 +118,7 @@ async def transport(task: Task) -> Timed:
 
 
 def _secret() -> SecretSource:
-    from postbearer import Secret
-    from postbearer.secret import Given
+    from postbearer.secret import Given, Secret
 
     return Given(Secret(TOKEN), "the token of the benchmark")
 

@@ -26,9 +26,17 @@ def serve(loop: str) -> None:
     from postbearer.account import Account
     from postbearer.clock import SystemClock
     from postbearer.engine import Intake, IntakeSettings, Router
-    from postbearer.observer import Silent
+    from postbearer.events import Silent
     from postbearer.store import Claimed, MemorySpool, Message, NewDelivery, Staging
-    from postbearer.submission import Access, Bounds, Doors, House, Listener, Logins, Pace
+    from postbearer.submission import (
+        Access,
+        ConnectionLimit,
+        Listener,
+        ListenerContext,
+        Logins,
+        RateLimit,
+        SessionLimits,
+    )
     from postbearer.wire import Offer
 
     class Forgetful(MemorySpool):
@@ -38,10 +46,10 @@ def serve(loop: str) -> None:
             return ()
 
     async def main() -> None:
-        clock, access, bounds = SystemClock(), Access(), Bounds()
+        clock, access, bounds = SystemClock(), Access(), SessionLimits()
         account = Account.smtp("alerts@example.org", servers=["mail.example.org:587"], authentication="none")
         settings = IntakeSettings(hostname="relay.example.org")
-        house = House(
+        house = ListenerContext(
             offer=Offer("relay.example.org"),
             intake=Intake(
                 Forgetful(clock),
@@ -53,11 +61,11 @@ def serve(loop: str) -> None:
             ),
             access=access,
             logins=Logins(access, clock),
-            pace=Pace(clock),
+            pace=RateLimit(clock),
             clock=clock,
             bounds=bounds,
         )
-        listener = Listener("127.0.0.1:0", house, Doors(bounds))
+        listener = Listener("127.0.0.1:0", house, ConnectionLimit(bounds))
         await listener.start()
         print(listener.address, flush=True)
         await asyncio.Event().wait()

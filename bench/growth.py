@@ -26,24 +26,24 @@ from postbearer.account import Account
 from postbearer.clock import SystemClock
 from postbearer.engine import (
     Budget,
-    Client,
+    Channel,
+    Dispatcher,
     Intake,
     IntakeSettings,
-    Limits,
+    RateLimits,
     Reporter,
     RetryPolicy,
-    Road,
     Route,
     Router,
     RouteRule,
     Rules,
     Submission,
-    Worker,
+    Submitter,
 )
 from postbearer.envelope import Envelope
+from postbearer.events import DeliveryEnded, Event
 from postbearer.message import Content
 from postbearer.oauth import StaticToken
-from postbearer.observer import DeliveryEnded, Event
 from postbearer.outcome import Outcome, Receipt, State
 from postbearer.providers import Limits as ProviderLimits
 from postbearer.providers import preset
@@ -57,7 +57,7 @@ MESSAGES = 400
 ROUNDS = 3  # the quickest counts: others may use the machine, too
 OK = Reply(250, (b"2.0.0 Ok: queued as Q1",))
 DAY = 86_400.0
-MUCH = Limits(messages_per_minute=10**9, messages_per_day=10**9, recipients_per_day=10**9)
+MUCH = RateLimits(messages_per_minute=10**9, messages_per_day=10**9, recipients_per_day=10**9)
 
 
 class Swallow:
@@ -95,7 +95,7 @@ class World:
     intake: Intake
     count: Count
 
-    async def submit(self, number: int, clients: Sequence[Client], accounts: int, recipients: int) -> None:
+    async def submit(self, number: int, clients: Sequence[Submitter], accounts: int, recipients: int) -> None:
         to = [f"you{one}@example.net" for one in range(recipients)]
         envelope = Envelope.of(f"a{number % accounts}@example.org", to)
         client = clients[number % len(clients)]
@@ -129,10 +129,12 @@ async def world(folder: Path, *, accounts: int = 1, routes: int = 0, ledger: Fil
     named = {f"a{number}": account(f"a{number}") for number in range(accounts)}
     if ledger is not None:
         named["a0"] = replace(named["a0"], limits=MUCH)
-    roads = {name: Road(each, Swallow(), ledger if each.limits else None) for name, each in named.items()}
+    channels = {
+        name: Channel(each, Swallow(), ledger if each.limits else None) for name, each in named.items()
+    }
     retry = RetryPolicy()
     rules = Rules(retry, Reporter(hostname="relay.example.org", retry=retry), lambda: 0.5)
-    worker = Worker(spool, roads, clock=clock, observer=count, rules=rules)
+    dispatcher = Dispatcher(spool, channels, clock=clock, observer=count, rules=rules)
     rows = [
         RouteRule(from_=f"a{number}@example.org", route=Route(account=f"a{number % accounts}"))
         for number in range(max(routes, accounts))
@@ -144,13 +146,13 @@ async def world(folder: Path, *, accounts: int = 1, routes: int = 0, ledger: Fil
         clock=clock,
         observer=count,
         settings=IntakeSettings(hostname="relay.example.org"),
-        starter=worker,
+        starter=dispatcher,
     )
-    running = asyncio.create_task(worker.run())
+    running = asyncio.create_task(dispatcher.run())
     try:
         yield World(spool, intake, count)
     finally:
-        await worker.drain(5.0)
+        await dispatcher.drain(5.0)
         await running
         await spool.close()
 
@@ -159,7 +161,7 @@ async def cost(
     made: World, *, clients: int = 1, accounts: int = 1, recipients: int = 1, messages: int = MESSAGES
 ) -> float:
     """Seconds of processor time a message, from its acceptance to its mark, with ten sessions."""
-    named = [Client(name=f"c{number}") for number in range(clients)]
+    named = [Submitter(name=f"c{number}") for number in range(clients)]
     best = float("inf")
     for turn in range(ROUNDS):
         began = time.process_time()

@@ -25,11 +25,19 @@ from picture import Chart
 from postbearer.account import Account
 from postbearer.clock import SystemClock
 from postbearer.engine import Intake, IntakeSettings, Router
+from postbearer.events import Silent
 from postbearer.oauth import StaticToken
-from postbearer.observer import Silent
 from postbearer.secret import Secret
 from postbearer.store import SqliteSpool
-from postbearer.submission import Access, Bounds, Doors, Handover, House, Logins, Pace
+from postbearer.submission import (
+    Access,
+    ConnectionLimit,
+    ListenerContext,
+    LocalSubmission,
+    Logins,
+    RateLimit,
+    SessionLimits,
+)
 from postbearer.wire import Offer
 
 BARE = "python3 -I -S -c pass"
@@ -51,17 +59,17 @@ async def serve(folder: Path) -> None:
         observer=Silent(),
         settings=IntakeSettings(hostname="relay.example.org"),
     )
-    bounds, access = Bounds(), Access()
-    house = House(
+    bounds, access = SessionLimits(), Access()
+    house = ListenerContext(
         offer=Offer(hostname="relay.example.org"),
         intake=intake,
         access=access,
         logins=Logins(access, clock),
-        pace=Pace(clock),
+        pace=RateLimit(clock),
         clock=clock,
         bounds=bounds,
     )
-    handover = Handover(folder, house, Doors(bounds))
+    handover = LocalSubmission(folder, house, ConnectionLimit(bounds))
     await handover.start()
     print(flush=True)
     await to_thread(sys.stdin.read)

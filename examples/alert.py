@@ -6,7 +6,8 @@ import shutil
 import sys
 from email.message import EmailMessage
 
-from postbearer import BudgetSpent, CredentialError, Mailer, NetworkError, PostbearerError
+from postbearer.blocking import Mailer
+from postbearer.errors import BudgetSpent, CredentialError, NetworkError, PostbearerError
 
 FULL = 0.0  # of 1: so that there is something to tell
 

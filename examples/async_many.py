@@ -5,7 +5,8 @@ import asyncio
 import os
 from email.message import EmailMessage
 
-from postbearer import AsyncMailer, PostbearerError, Rejected
+from postbearer.errors import PostbearerError, Rejected
+from postbearer.mailer import AsyncMailer
 
 
 def invoice(number: int) -> EmailMessage:

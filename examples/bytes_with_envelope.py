@@ -3,7 +3,9 @@
 
 import os
 
-from postbearer import Envelope, Mailer, State
+from postbearer.blocking import Mailer
+from postbearer.envelope import Envelope
+from postbearer.outcome import State
 
 SIGNED = b"""\
 From: alerts@example.org

@@ -4,7 +4,9 @@
 import os
 from email.message import EmailMessage
 
-from postbearer import Account, ClientCredentials, Mailer
+from postbearer import ClientCredentials
+from postbearer.account import Account
+from postbearer.blocking import Mailer
 
 account = Account.smtp(
     "alerts@example.org",

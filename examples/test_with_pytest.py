@@ -3,7 +3,10 @@
 Run it by: pytest test_with_pytest.py
 """
 
-from postbearer import Account, Envelope, Mailer, Rejected
+from postbearer.account import Account
+from postbearer.blocking import Mailer
+from postbearer.envelope import Envelope
+from postbearer.errors import Rejected
 from postbearer.testing import Faults, Sandbox, SmtpFault
 
 MESSAGE = b"From: alerts@example.org\r\nSubject: hello\r\n\r\nIt works.\r\n"

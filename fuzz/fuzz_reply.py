@@ -8,7 +8,8 @@ from contextlib import suppress
 from harness import pieces, run
 
 from postbearer.errors import RemoteProtocolError
-from postbearer.wire import Extensions, Reply, ReplyLimits, ReplyReader, decode_challenge, render_reply
+from postbearer.reply import Reply
+from postbearer.wire import Extensions, ReplyLimits, ReplyReader, decode_challenge, render_reply
 
 WORDS = [
     b"250",

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from harness import pieces, run
 
+from postbearer.reply import Reply
 from postbearer.wire import (
     Auth,
     AuthResponse,
@@ -15,10 +16,9 @@ from postbearer.wire import (
     EndOfContent,
     Event,
     Helo,
-    Limits,
+    LineLimits,
     Offer,
-    Reply,
-    Server,
+    SmtpServer,
     challenge,
     compose,
 )
@@ -27,7 +27,7 @@ OFFER = Offer(
     "mx.example.org",
     mechanisms=("PLAIN",),
     auth_in_clear=True,
-    limits=Limits(max_line=100, max_auth_line=200, max_size=200, max_text_line=60),
+    limits=LineLimits(max_line=100, max_auth_line=200, max_size=200, max_text_line=60),
 )
 WORDS = [
     b"EHLO x\r\n",
@@ -57,7 +57,7 @@ PREFIXES = (
 )
 
 
-def answer(server: Server, event: Event) -> Reply:
+def answer(server: SmtpServer, event: Event) -> Reply:
     match event:
         case Ehlo() | Helo():
             return server.hello_reply()
@@ -73,7 +73,7 @@ def answer(server: Server, event: Event) -> Reply:
 
 def serve(parts: Iterable[bytes]) -> tuple[list[Event], bytes]:
     """Clean events, content joined, and all that was said."""
-    server = Server(OFFER)
+    server = SmtpServer(OFFER)
     server.greet()
     events: list[Event] = []
     content, said = b"", b""

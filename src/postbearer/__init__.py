@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from postbearer.errors import TlsFailed as TlsFailed
     from postbearer.errors import TokenUnavailable as TokenUnavailable
     from postbearer.errors import UsageError as UsageError
-    from postbearer.keeping import StateFolder as StateFolder
     from postbearer.mailer import AsyncMailer as AsyncMailer
     from postbearer.oauth import CachedSource as CachedSource
     from postbearer.oauth import ClientCredentials as ClientCredentials
@@ -64,11 +63,13 @@ if TYPE_CHECKING:
     from postbearer.secret import Secret as Secret
     from postbearer.sending import Retry as Retry
     from postbearer.sending import SendResult as SendResult
+    from postbearer.state import StateFolder as StateFolder
     from postbearer.tokens import token_source as token_source
 
 _EXPORTS = {
     "_version": ["__version__"],
     "account": ["Account"],
+    "blocking": ["Mailer"],
     "envelope": ["Envelope", "Recipient"],
     "errors": [
         "BudgetSpent",
@@ -95,8 +96,6 @@ _EXPORTS = {
         "TokenUnavailable",
         "UsageError",
     ],
-    "keeping": ["StateFolder"],
-    "blocking": ["Mailer"],
     "mailer": ["AsyncMailer"],
     "oauth": [
         "CachedSource",
@@ -117,6 +116,7 @@ _EXPORTS = {
     "reply": ["Reply"],
     "secret": ["Secret"],
     "sending": ["Retry", "SendResult"],
+    "state": ["StateFolder"],
     "tokens": ["token_source"],
 }
 

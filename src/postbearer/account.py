@@ -11,22 +11,23 @@ from typing import Any, Literal, Self, TypedDict, Unpack, cast
 
 from postbearer.address import Address
 from postbearer.clock import Clock
-from postbearer.engine import Limits
+from postbearer.engine import RateLimits
 from postbearer.errors import ConfigError, StoreError
-from postbearer.keeping import KeyFile, StateFolder, TokenFile, source
+from postbearer.events import Observer, Warned
 from postbearer.message import SenderRule
 from postbearer.oauth import CachedSource, Endpoint, Grant, SparingPassword, binding, resolved
-from postbearer.observer import Observer, Warned
 from postbearer.providers import Catalogue, Ids, Preset, preset
 from postbearer.providers import Limits as ProviderLimits
 from postbearer.providers import Rule as ReplyRule
 from postbearer.secret import Given, Secret, SecretSource
+from postbearer.secrets import source
+from postbearer.state import KeyFile, StateFolder, TokenFile
 from postbearer.store import FileLedger, Ledger, MemoryLedger
 from postbearer.transport import (
     ClientCertificate,
     PoolLimits,
     Proxy,
-    Server,
+    ServerAddress,
     Smarthost,
     default_ehlo_name,
 )
@@ -87,7 +88,7 @@ class Account:
     grant: Grant | None = None
     endpoint: Endpoint = field(default_factory=lambda: Endpoint(""))
     password: SecretSource | None = None
-    limits: Limits = field(default_factory=Limits)
+    limits: RateLimits = field(default_factory=RateLimits)
     largest: int | None = None  # octets one message may have
     refresh_margin: float = 60.0
     maximum_token_lifetime: float | None = None
@@ -140,11 +141,7 @@ class Account:
 
         Raises `ConfigError`, `SecretError` or `UsageError`, in the words of arguments, for what cannot work.
         """
-        from postbearer.arguments import (  # who has a configuration need not load it
-            checked,
-            speaking,
-            written,
-        )
+        from postbearer.arguments import checked, speaking, written
 
         with speaking():
             options = checked(address, grant, options)
@@ -185,7 +182,7 @@ class Account:
             grant=resolved(_scoped(grant, preset), read) if grant is not None else None,
             endpoint=_endpoint(preset, grant, tenant, options),
             password=_secret_source(password, read) if password is not None else None,
-            limits=Limits(limits.messages_per_minute, limits.messages_per_day, limits.recipients_per_day),
+            limits=RateLimits(limits.messages_per_minute, limits.messages_per_day, limits.recipients_per_day),
             largest=limits.size,
             refresh_margin=options.get("refresh_margin", preset.refresh_margin),
             maximum_token_lifetime=options.get("maximum_token_lifetime"),
@@ -356,7 +353,7 @@ def _smarthost(
     )
     proxy = options.get("proxy")
     return Smarthost(
-        servers=tuple(map(Server.parse, servers)),
+        servers=tuple(map(ServerAddress.parse, servers)),
         tls=options.get("tls") or preset.tls,
         ca_file=os.fspath(options.get("ca_file", "")),
         certificate=options.get("certificate"),

@@ -10,9 +10,9 @@ from typing import Any, cast, get_args
 
 from postbearer.account import Options, Rule, TlsMode
 from postbearer.errors import ConfigError, SecretError, UsageError
-from postbearer.keeping import is_reference, source
 from postbearer.providers import Limits
 from postbearer.secret import SecretSource
+from postbearer.secrets import is_reference, source
 from postbearer.transport import ClientCertificate
 
 _LISTS = ("servers", "aliases", "unused_extensions")

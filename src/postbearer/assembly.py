@@ -18,7 +18,7 @@ from postbearer.account import Account, Options
 from postbearer.clock import Clock, SystemClock
 from postbearer.config import AccountSettings, Configuration, load, parse_duration
 from postbearer.errors import ConfigError
-from postbearer.keeping import SecretStore, StateFolder, configured, shortcut, source
+from postbearer.events import Observer, Silent
 from postbearer.oauth import (
     Authentication,
     AuthorizationCode,
@@ -37,9 +37,10 @@ from postbearer.oauth import (
     plugged_grant,
     resolved,
 )
-from postbearer.observer import Observer, Silent
 from postbearer.providers import Limits, Preset
 from postbearer.secret import SecretSource
+from postbearer.secrets import SecretStore, configured, source
+from postbearer.state import StateFolder, shortcut
 from postbearer.transport import ClientCertificate
 
 

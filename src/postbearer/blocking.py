@@ -16,8 +16,8 @@ from weakref import WeakSet
 from postbearer.account import Account
 from postbearer.clock import Clock
 from postbearer.envelope import Envelope
+from postbearer.events import Observer
 from postbearer.mailer import AsyncMailer, Sendable, State
-from postbearer.observer import Observer
 from postbearer.outcome import Receipt
 from postbearer.sending import (
     LoopThread,

@@ -27,7 +27,7 @@ from postbearer.clock import Clock, SystemClock
 from postbearer.engine import Budget, Guarded
 from postbearer.envelope import Envelope
 from postbearer.errors import BudgetSpent, PostbearerError, StoreError, UsageError
-from postbearer.keeping import StateFolder, chosen_folder
+from postbearer.events import Observer, Silent, Warned
 from postbearer.message import (
     BytesContent,
     Content,
@@ -39,7 +39,6 @@ from postbearer.message import (
     read_header,
     to_bytes,
 )
-from postbearer.observer import Observer, Silent, Warned
 from postbearer.outcome import Outcome, Receipt
 from postbearer.providers import Phase
 from postbearer.sending import (
@@ -54,8 +53,9 @@ from postbearer.sending import (
     seconds,
     side_by_side,
 )
+from postbearer.state import StateFolder, chosen_folder
 from postbearer.store import Charge, Ledger
-from postbearer.transport import Capture, Conversation, NoCapture, Server, SmtpTransport
+from postbearer.transport import Capture, Conversation, NoCapture, ServerAddress, SmtpTransport
 from postbearer.verdict import judge
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class AsyncMailer:
     ) -> None:
         await self.close()
 
-    async def adopt(self, talk: Conversation, server: Server) -> None:
+    async def adopt(self, talk: Conversation, server: ServerAddress) -> None:
         """Send the next message by `talk`, on which somebody has logged in to `server`."""
         await self._transport.adopt(talk, server)
 
@@ -225,7 +225,7 @@ class AsyncMailer:
 
         self._require_asyncio()
 
-        async def send(message: Message, talk: Conversation, server: Server) -> Receipt:
+        async def send(message: Message, talk: Conversation, server: ServerAddress) -> Receipt:
             await self.adopt(talk, server)
             return await self.send(message, wait=False)
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, Final
 
 from postbearer.clock import Clock
-from postbearer.observer import Defect, Observer
+from postbearer.events import Defect, Observer
 
 FIRST_WAIT: Final = 1.0  # seconds before something that failed begins again …
 LONGEST_WAIT: Final = 60.0  # … twice as many after each failure, up to this

@@ -13,9 +13,9 @@ from typing import Literal
 
 from postbearer.account import Account
 from postbearer.clock import Clock, SystemClock
-from postbearer.keeping import StateFolder, chosen_folder
+from postbearer.events import Observer, Silent
 from postbearer.oauth import CachedSource
-from postbearer.observer import Observer, Silent
+from postbearer.state import StateFolder, chosen_folder
 
 
 def configured(account: str, config: str | os.PathLike[str] | None = None) -> Account:

@@ -11,10 +11,10 @@ from pathlib import Path
 from cli.conftest import Home
 from postbearer.assembly import Assembly
 from postbearer.clock import SystemClock
-from postbearer.keeping import StateFolder
 from postbearer.oauth import keep_sign_in
 from postbearer.oauth.token import TokenAnswer
 from postbearer.secret import Secret
+from postbearer.state import StateFolder
 from postbearer.store import SqliteSpool
 from postbearer.testing import Sandbox
 

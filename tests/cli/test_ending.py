@@ -13,8 +13,8 @@ import pytest
 from cli.conftest import Home
 from postbearer.assembly import Assembly
 from postbearer.clock import SystemClock
-from postbearer.keeping import StateFolder
 from postbearer.secret import Secret
+from postbearer.state import StateFolder
 from postbearer.testing import Sandbox
 from support.tokenserver import Slow, serving
 

@@ -11,10 +11,10 @@ import pytest
 
 from cli.conftest import Home
 from postbearer.cli import main
-from postbearer.cli.desk import running_relay
+from postbearer.cli.queue_client import running_relay
 from postbearer.clock import SystemClock
+from postbearer.control import ControlClient
 from postbearer.errors import NotPermitted
-from postbearer.submission import ControlClient
 from support.local import local_relay, short_folder
 from support.spooling import accept
 
@@ -29,7 +29,7 @@ def user(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setenv("XDG_CONFIG_HOME", str(home.config.parent.parent))
     own = home.folder / "own" / "postbearer"
     monkeypatch.setattr(
-        "postbearer.keeping.folder.default_state_folder",
+        "postbearer.state.folder.default_state_folder",
         lambda *_: os.environ.get("POSTBEARER_STATE") or str(own),
     )
     monkeypatch.setattr("postbearer.config.search.SYSTEM_FILE", str(home.folder / "none.toml"))
@@ -37,8 +37,8 @@ def user(home: Home, monkeypatch: pytest.MonkeyPatch) -> Home:
 
 
 def machine(monkeypatch: pytest.MonkeyPatch, folder: Path | str) -> None:
-    monkeypatch.setattr("postbearer.submission.local.SYSTEM_RUNTIME", str(folder))
-    monkeypatch.setattr("postbearer.submission.local.SYSTEM_FOLDER", str(folder))
+    monkeypatch.setattr("postbearer.serving.local.SYSTEM_RUNTIME", str(folder))
+    monkeypatch.setattr("postbearer.serving.local.SYSTEM_FOLDER", str(folder))
 
 
 @pytest.mark.parametrize("command", [["queue"], ["accounts"], ["queue", "stats"]])

@@ -11,7 +11,7 @@ import pytest
 from cli.conftest import Home
 from cli.test_queue import SMALL, stopped
 from cli.test_without_extras import leaves
-from postbearer.cli.manual import write_manual
+from postbearer.cli.manpages import write_manual
 
 
 @pytest.fixture(scope="module")

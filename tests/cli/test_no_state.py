@@ -8,7 +8,7 @@ import pytest
 
 from cli.conftest import Home
 from postbearer.errors import ConfigError
-from postbearer.keeping import default_state_folder
+from postbearer.state import default_state_folder
 from postbearer.testing import Sandbox
 
 SEND = ["send", "--to", "anna@example.net", "--subject", "x", "--text", "x"]
@@ -43,7 +43,7 @@ def test_a_token_is_printed_though_it_cannot_be_kept(
 def test_a_home_that_is_no_folder_of_the_file_system_is_refused(
     monkeypatch: pytest.MonkeyPatch, named: str
 ) -> None:
-    monkeypatch.setattr("postbearer.keeping.folder._user", lambda: 12345)
+    monkeypatch.setattr("postbearer.state.folder._user", lambda: 12345)
     monkeypatch.setenv("HOME", named)
     with pytest.raises(ConfigError) as caught:
         default_state_folder({})
@@ -51,7 +51,7 @@ def test_a_home_that_is_no_folder_of_the_file_system_is_refused(
 
 
 def test_a_user_whom_nobody_knows_has_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("postbearer.keeping.folder._user", lambda: 12345)
+    monkeypatch.setattr("postbearer.state.folder._user", lambda: 12345)
     monkeypatch.setattr("os.path.expanduser", lambda path: path)
     for environ in ({}, {"XDG_STATE_HOME": "relative"}):
         with pytest.raises(ConfigError) as caught:

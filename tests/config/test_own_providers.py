@@ -11,7 +11,7 @@ import pytest
 from postbearer.assembly import Assembly
 from postbearer.config import Providers, load
 from postbearer.errors import ConfigError
-from postbearer.keeping import StateFolder
+from postbearer.state import StateFolder
 from support.configuration import COMPLETE
 
 Write = Callable[[str], Path]

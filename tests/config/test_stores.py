@@ -14,7 +14,7 @@ from postbearer.config import json_schema, load
 from postbearer.config.stores import TYPES
 from postbearer.config.values import SCHEMES
 from postbearer.errors import ConfigError
-from postbearer.keeping import reference
+from postbearer.secrets import reference
 from support.configuration import COMPLETE
 
 Write = Callable[[str], Path]

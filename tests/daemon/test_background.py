@@ -10,15 +10,15 @@ from typing import Any
 
 import pytest
 
+from postbearer.alerts import AlertDispatcher, AlertMonitor
 from postbearer.assembly import Assembly
 from postbearer.clock import SystemClock
 from postbearer.daemon import Relay
 from postbearer.daemon import relay as relay_module
-from postbearer.daemon.tending import Tending
-from postbearer.engine import Worker
-from postbearer.keeping import StateFolder
-from postbearer.observe import Teller, Watch
-from postbearer.observer import Defect
+from postbearer.daemon.refresher import SignInRefresher
+from postbearer.engine import Dispatcher
+from postbearer.events import Defect
+from postbearer.state import StateFolder
 from postbearer.store import SqliteSpool
 from postbearer.submission import DropFolder
 from support.configuration import COMPLETE
@@ -92,10 +92,10 @@ async def running(home: Path) -> AsyncIterator[tuple[Relay, list[Defect]]]:
     ("where", "name", "what"),
     [
         (DropFolder, "collect", "drop folder"),
-        (Watch, "look", "watch over the accounts"),
-        (Teller, "deliver", "notices"),
-        (Tending, "look", "care for sign-ins"),
-        (Worker, "warn_late", "look for late mail"),
+        (AlertMonitor, "look", "watch over the accounts"),
+        (AlertDispatcher, "deliver", "notices"),
+        (SignInRefresher, "look", "care for sign-ins"),
+        (Dispatcher, "warn_late", "look for late mail"),
         (SqliteSpool, "lanes", "worker"),
     ],
 )

@@ -10,10 +10,10 @@ import pytest
 
 from postbearer.assembly import Assembly
 from postbearer.daemon import Relay
-from postbearer.engine import Budget, Client, FlooredClock, Limits, Submission
+from postbearer.engine import Budget, FlooredClock, RateLimits, Submission, Submitter
 from postbearer.envelope import Envelope
-from postbearer.keeping import StateFolder
-from postbearer.observer import Warned
+from postbearer.events import Warned
+from postbearer.state import StateFolder
 from postbearer.store import Charge, FileLedger, Message
 from postbearer.testing import ManualClock
 from support.configuration import COMPLETE
@@ -41,7 +41,7 @@ async def running(home: Path, now: float) -> AsyncIterator[tuple[Relay, list[str
     relay = Relay(assembly, observer=ears, clock=WaitingClock(now))
     await relay.start()
     try:
-        await relay.worker.pause("alerts")
+        await relay.dispatcher.pause("alerts")
         yield relay, [each.text for each in ears.events if isinstance(each, Warned)]
     finally:
         await relay.stop(0.0)
@@ -49,7 +49,7 @@ async def running(home: Path, now: float) -> AsyncIterator[tuple[Relay, list[str
 
 async def submitted(relay: Relay) -> Message:
     envelope = Envelope.of("app@example.org", ["you@example.net"])
-    intaking = await relay.intake.begin(Submission(client=Client(name="app"), envelope=envelope))
+    intaking = await relay.intake.begin(Submission(client=Submitter(name="app"), envelope=envelope))
     await intaking.write(b"From: app@example.org\r\n\r\nHello\r\n")
     entry = await relay.spool.show(await intaking.finish())
     assert entry is not None
@@ -108,7 +108,7 @@ async def test_what_was_deferred_is_due_when_it_was(tmp_path: Path) -> None:
 
 
 async def test_a_budget_opens_when_it_would_have(tmp_path: Path) -> None:
-    limits = Limits(messages_per_day=2)
+    limits = RateLimits(messages_per_day=2)
     before = ManualClock(START)
     for _ in range(2):
         assert await Budget(FileLedger(tmp_path / "b", before), limits, before).take(1) == (START, 1)

@@ -10,9 +10,9 @@ import pytest
 import trustme
 
 from postbearer.assembly import Assembly
-from postbearer.daemon import Plan
+from postbearer.daemon import RelayPlan
 from postbearer.errors import ConfigError
-from postbearer.keeping import StateFolder
+from postbearer.state import StateFolder
 
 ACCOUNT = """
 [accounts.alerts]
@@ -29,7 +29,7 @@ legacy = true
 """
 
 
-def plan(folder: Path, listener: str, clients: str = PRINTERS) -> Plan:
+def plan(folder: Path, listener: str, clients: str = PRINTERS) -> RelayPlan:
     certificate = trustme.CA().issue_cert("relay.example.org")
     certificate.cert_chain_pems[0].write_to_path(folder / "chain.pem")
     certificate.private_key_pem.write_to_path(folder / "key.pem")
@@ -37,7 +37,7 @@ def plan(folder: Path, listener: str, clients: str = PRINTERS) -> Plan:
     configuration.touch(mode=0o600)
     given = '[[relay.listeners]]\ncertificate = "chain.pem"\nkey = "key.pem"\n'
     configuration.write_text(ACCOUNT + given + listener + clients)
-    return Plan.of(Assembly.load(configuration, {}, StateFolder(folder / "state")))
+    return RelayPlan.of(Assembly.load(configuration, {}, StateFolder(folder / "state")))
 
 
 def handshake(server: ssl.SSLContext, version: ssl.TLSVersion) -> str | None:

@@ -11,15 +11,15 @@ from pathlib import Path
 import pytest
 
 from postbearer.assembly import Assembly
-from postbearer.daemon import Plan
-from postbearer.engine import Client
+from postbearer.daemon import RelayPlan
+from postbearer.engine import Submitter
 from postbearer.errors import ConfigError
 from postbearer.store import Priority
 from postbearer.testing.certificates import Authority
 from support.configuration import COMPLETE
 from support.submitting import cheap_hash
 
-Planned = Callable[[str], Plan]
+Planned = Callable[[str], RelayPlan]
 HASH = cheap_hash("CANARY-51c2")
 SECOND = COMPLETE.replace("[accounts.alerts]", "[accounts.bulk]")
 OFF_LOOPBACK = 'address = "0.0.0.0:2525"'
@@ -30,10 +30,10 @@ PRINTER = '[[relay.clients]]\nname = "printer"\nlegacy = true\nnetworks = ["192.
 def plan(tmp_path: Path) -> Planned:
     """Reads what follows a complete account."""
 
-    def planned(text: str) -> Plan:
+    def planned(text: str) -> RelayPlan:
         file = tmp_path / "postbearer.toml"
         file.write_text(COMPLETE + text)
-        return Plan.of(Assembly.load(file, {"POSTBEARER_STATE": str(tmp_path / "state")}))
+        return RelayPlan.of(Assembly.load(file, {"POSTBEARER_STATE": str(tmp_path / "state")}))
 
     return planned
 
@@ -123,7 +123,7 @@ def test_a_client_with_all_its_keys(plan: Planned) -> None:
         'account = "alerts"\npriority = "urgent"\nmessages-per-minute = 10\n'
         'default-sender = "shop@example.org"\nsize = "1 MiB"\n'
     )
-    assert relay.access.by_network("10.1.2.3") == Client(
+    assert relay.access.by_network("10.1.2.3") == Submitter(
         name="shop",
         account="alerts",
         senders=("@example.org", "a@example.net"),
@@ -240,7 +240,7 @@ def test_a_relay_without_any_account_is_told_how_to_get_one(tmp_path: Path) -> N
     file = tmp_path / "postbearer.toml"
     file.touch(0o600)
     with pytest.raises(ConfigError, match="no account that mail could leave from") as caught:
-        Plan.of(Assembly.load(file, {"POSTBEARER_STATE": str(tmp_path / "state")}))
+        RelayPlan.of(Assembly.load(file, {"POSTBEARER_STATE": str(tmp_path / "state")}))
     assert "postbearer init" in caught.value.hint
 
 

@@ -12,13 +12,13 @@ from typing import cast
 import pytest
 
 from postbearer.assembly import Assembly
-from postbearer.daemon import process
+from postbearer.daemon import ServiceManager, process
 from postbearer.daemon.relay import Relay
 from postbearer.errors import ConfigError
-from postbearer.observe import Log, Supervisor
+from postbearer.log import EventLog
 
 
-class Listening(Log):
+class Listening(EventLog):
     def __init__(self) -> None:
         super().__init__()
         self.said: list[str] = []
@@ -42,7 +42,7 @@ def broken() -> Assembly:
 
 async def test_a_defect_in_reading_the_configuration_does_not_end_the_relay() -> None:
     log = Listening()
-    steered = process._Process(broken, log, Supervisor())
+    steered = process._Process(broken, log, ServiceManager())
     steered.relay = cast(Relay, Standing())
     with pytest.raises(ConfigError, match="a defect"):
         await steered.reload()

@@ -12,8 +12,8 @@ import pytest
 from postbearer.assembly import Assembly
 from postbearer.daemon import Relay
 from postbearer.errors import ConfigError
-from postbearer.keeping import StateFolder
-from postbearer.observer import PossibleDuplicate, Warned
+from postbearer.events import PossibleDuplicate, Warned
+from postbearer.state import StateFolder
 from postbearer.testing import ManualClock
 from support.configuration import COMPLETE
 from support.local import short_folder

@@ -19,7 +19,7 @@ from postbearer.outcome import Receipt
 from postbearer.secret import Secret
 from postbearer.testing import Faults, Sandbox, SmtpFault
 from postbearer.testing.certificates import Authority
-from postbearer.transport import Conversation, Server, Transcript
+from postbearer.transport import Conversation, ServerAddress, Transcript
 from support.canary import assert_absent
 from support.examining import CLIENT, SECRET, Report, an_account, examine, jwt
 from support.listening import listening
@@ -30,7 +30,7 @@ TO = "anna@example.net"
 
 
 async def examine_with_message(account: Account, to: str = TO) -> Report:
-    async def send(message: EmailMessage, talk: Conversation, server: Server) -> Receipt:
+    async def send(message: EmailMessage, talk: Conversation, server: ServerAddress) -> Receipt:
         async with AsyncMailer(account, state="memory") as mailer:
             await mailer.adopt(talk, server)
             return await mailer.send(message, wait=False)

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from postbearer.diagnosis import Failure, Step
-from postbearer.keeping import StateFolder, source
 from postbearer.oauth import ClientCredentials, CommandToken, Password, RefreshToken, StaticToken
 from postbearer.secret import Secret
+from postbearer.secrets import source
+from postbearer.state import StateFolder
 from postbearer.testing import Faults, Sandbox, TokenFault
 from support.canary import assert_absent
 from support.examining import CLIENT, SECRET, Report, an_account, examine, jwt

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.test_intake import Door
-from postbearer.engine import Client
-from postbearer.engine.delivery import header_for
+from postbearer.engine import Submitter
+from postbearer.engine.rewrite import header_for
 from postbearer.envelope import Envelope
 from postbearer.errors import UsageError
 from postbearer.message import Header, authors, edit
@@ -70,9 +70,9 @@ def test_what_is_accepted_can_leave(
     content: str, sender: str, recipient: str, rule: Rule, allowed: tuple[str, ...]
 ) -> None:
     async def once() -> None:
-        terms = account(sender=rule)
-        door = Door(terms)
-        client = Client(name="app", senders=allowed)
+        policy = account(sender=rule)
+        door = Door(policy)
+        client = Submitter(name="app", senders=allowed)
         try:
             envelope = Envelope.of(sender, [recipient])
         except UsageError:
@@ -88,7 +88,7 @@ def test_what_is_accepted_can_leave(
         entry = await door.spool.show(answer)
         assert entry is not None
         stored = door.spool.content(entry.message)
-        left = b"".join(edit(stored, lambda header: header_for(header, entry.message, terms)).blocks())
+        left = b"".join(edit(stored, lambda header: header_for(header, entry.message, policy)).blocks())
         assert len(Header.parse(left).all("from")) == 1 or rule == "allow"
         if rule == "force":
             assert set(authors(Header.parse(left))) == {"alerts@example.org"}

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 import pytest
 
-from engine.test_settle import NOW, claimed
+from engine.test_disposition import NOW, claimed
 from postbearer.account import Account
 from postbearer.engine import RetryPolicy
-from postbearer.engine.settle import Ending, Judge
+from postbearer.engine.disposition import AttemptResult, Policy
 from postbearer.errors import CredentialRefused, ServerRefused
 from postbearer.outcome import Outcome, Receipt
-from postbearer.providers import Klass, Phase, Rule, Scope, names, preset
+from postbearer.providers import Disposition, Phase, Rule, Scope, names, preset
 from postbearer.reply import Reply
 from postbearer.store import Status
 from postbearer.testing.replies import parse_reply
@@ -39,7 +39,10 @@ def holds() -> dict[str, tuple[Rule, str]]:
     for name in names():
         for rule in preset(name).rules:
             talks = not (rule.finding or set(rule.phase) & {Phase.TOKEN, Phase.TLS, Phase.CONN})
-            stops = rule.klass in (Klass.HOLD, Klass.WINDOW) and rule.scope in (Scope.ACCOUNT, Scope.HOST)
+            stops = rule.disposition in (Disposition.HOLD, Disposition.WINDOW) and rule.scope in (
+                Scope.ACCOUNT,
+                Scope.HOST,
+            )
             if talks and stops and rule.name not in ELSEWHERE:
                 found.setdefault(rule.name, (rule, name))
     return found
@@ -50,14 +53,14 @@ def reply(rule: Rule) -> Reply:
     return parse_reply(text)
 
 
-def met(of: Account, said: Reply, phase: Phase) -> Ending:
+def met(of: Account, said: Reply, phase: Phase) -> AttemptResult:
     """What an attempt leads to in which the server says so to `phase`."""
-    judging = Judge(of, RetryPolicy(), lambda: 0.5)
+    judging = Policy(of, RetryPolicy(), lambda: 0.5)
     if phase is Phase.AUTH:
         verdict = judge(said, phase, of.smarthost.rules)
         refused = CredentialRefused("Refused.", reply=said)
         later = ServerRefused("Not now.", stage="auth", reply=said)
-        return judging.error(claimed(), refused if verdict.klass is Klass.HOLD else later, NOW)
+        return judging.error(claimed(), refused if verdict.disposition is Disposition.HOLD else later, NOW)
     verdict = judge(said, phase, of.smarthost.rules)
     outcome = Outcome("user0@example.net", verdict.state, said, phase=phase, cause=verdict.cause)
     return judging.receipt(claimed(), Receipt((outcome,), server="mail:587"), NOW)

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import pytest
 
 from postbearer.account import Account
-from postbearer.engine import Client, Idle, Intake, IntakeSettings, Route, Router, RouteRule, Submission
+from postbearer.engine import Idle, Intake, IntakeSettings, Route, Router, RouteRule, Submission, Submitter
 from postbearer.envelope import Envelope
 from postbearer.errors import OutcomeUnknown, StoreFull
-from postbearer.observer import Accepted
+from postbearer.events import Accepted
 from postbearer.reply import Reply
 from postbearer.store import Entry, IdempotencyKey, Lane, MemorySpool, Message, NewDelivery, Priority, Staging
 from support.relay import APP, HOST, Ears, WaitingClock, account
@@ -44,7 +44,7 @@ class Door(Idle):
         self,
         content: bytes = CONTENT,
         envelope: Envelope | None = None,
-        client: Client = APP,
+        client: Submitter = APP,
         *,
         piece: int = 65536,
         **known: object,
@@ -154,7 +154,7 @@ async def test_a_message_that_goes_in_circles() -> None:
 
 async def test_a_client_sends_as_its_own_senders_only() -> None:
     door = Door()
-    client = Client(name="shop", senders=("shop@example.org", "@shop.example.org"))
+    client = Submitter(name="shop", senders=("shop@example.org", "@shop.example.org"))
     assert door.intake.refuse_sender(client, "SHOP@example.org") is None
     assert door.intake.refuse_sender(client, "") is None
     refused = door.intake.refuse_sender(client, "boss@example.org")
@@ -166,7 +166,7 @@ async def test_a_client_sends_as_its_own_senders_only() -> None:
     assert str(answer.enhanced) == "5.7.1"
 
 
-SHOP = Client(name="shop", senders=("shop@example.org",))
+SHOP = Submitter(name="shop", senders=("shop@example.org",))
 FROM_SHOP = Envelope.of("shop@example.org", ["anna@example.net"])
 
 
@@ -196,11 +196,11 @@ async def test_an_author_that_is_written_anew_need_not_be_readable(header: str) 
     content = f"{header}\r\n\r\nx\r\n".encode()
     door = Door(account(), account("other", sender="allow"))
     await door.taken(await door.submit(content, FROM_SHOP, SHOP))
-    elsewhere = Client(name="shop", senders=SHOP.senders, account="other")
+    elsewhere = Submitter(name="shop", senders=SHOP.senders, account="other")
     answer = await door.submit(content, FROM_SHOP, elsewhere)
     assert isinstance(answer, Reply)
     assert str(answer.enhanced) == "5.6.0"
-    anyone = Client(name="shop", senders=("*",), account="other")
+    anyone = Submitter(name="shop", senders=("*",), account="other")
     await door.taken(await door.submit(content, FROM_SHOP, anyone))
 
 

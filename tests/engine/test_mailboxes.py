@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from postbearer.account import Account
-from postbearer.engine import Client, Limits, Road
+from postbearer.engine import Channel, RateLimits, Submitter
 from postbearer.envelope import Envelope
 from postbearer.errors import ConnectFailed, PostbearerError, TokenUnavailable
 from postbearer.message import Content
@@ -48,10 +48,10 @@ async def test_two_accounts_of_one_mailbox_share_its_connections() -> None:
         together = Together(relay, *providers)
         for provider in providers:
             provider.delay = 5.0
-        lane = relay.worker.outlets
+        lane = relay.dispatcher.account_states
         assert lane["alerts"].mailbox is lane["reports"].mailbox
         for name in ("alerts", "reports") * 2:
-            await relay.submit(client=Client(name=name, account=name))
+            await relay.submit(client=Submitter(name=name, account=name))
         await relay.pass_time(30)
         assert [len(each.sent) for each in providers] == [2, 2]
         assert together.most == 2
@@ -66,8 +66,8 @@ async def test_a_reload_that_changes_an_account_opens_no_more_connections_than_i
             await relay.submit(f"{name}@example.net")
         await relay.settle()
         assert old.at_once == 2
-        changed = replace(relay.accounts["alerts"], limits=Limits(messages_per_day=500))
-        await relay.worker.reload({"alerts": Road(changed, fresh)}, rules())
+        changed = replace(relay.accounts["alerts"], limits=RateLimits(messages_per_day=500))
+        await relay.dispatcher.reload({"alerts": Channel(changed, fresh)}, rules())
         await relay.pass_time(60)
         assert (len(old.sent), len(fresh.sent)) == (2, 2)
         assert together.most == 2
@@ -77,7 +77,7 @@ async def test_a_reload_that_changes_an_account_opens_no_more_connections_than_i
     "error", [ConnectFailed("Nobody there."), TokenUnavailable("The token endpoint does not answer.")]
 )
 async def test_what_reached_nobody_is_not_counted(error: PostbearerError) -> None:
-    limited = account(limits=Limits(messages_per_day=3))
+    limited = account(limits=RateLimits(messages_per_day=3))
     async with relaying(limited) as relay:
         provider = relay.providers["alerts"]
         deliver, tries = provider.deliver, 0
@@ -91,11 +91,11 @@ async def test_what_reached_nobody_is_not_counted(error: PostbearerError) -> Non
         message = await relay.submit()
         await relay.pass_time(3600)
         assert tries > 3
-        assert (await relay.worker.outlets["alerts"].budget.left()).messages_today == 3
+        assert (await relay.dispatcher.account_states["alerts"].budget.left()).messages_today == 3
         provider.deliver = deliver  # type: ignore[method-assign]
         await relay.pass_time(3600)
         assert await relay.statuses(message) == ["delivered"]
-        assert (await relay.worker.outlets["alerts"].budget.left()).messages_today == 2
+        assert (await relay.dispatcher.account_states["alerts"].budget.left()).messages_today == 2
 
 
 @pytest.mark.parametrize(
@@ -103,11 +103,11 @@ async def test_what_reached_nobody_is_not_counted(error: PostbearerError) -> Non
 )
 async def test_what_the_provider_saw_is_counted(answer: str, left: int) -> None:
     """A refusal for good makes a report, which is a message, too."""
-    async with relaying(account(limits=Limits(messages_per_day=3))) as relay:
+    async with relaying(account(limits=RateLimits(messages_per_day=3))) as relay:
         relay.providers["alerts"].answers = [answer]
         await relay.submit()
         await relay.settle()
-        assert (await relay.worker.outlets["alerts"].budget.left()).messages_today == left
+        assert (await relay.dispatcher.account_states["alerts"].budget.left()).messages_today == left
 
 
 def named(provider: str, username: str, server: str = "mail.example.org:587", name: str = "a") -> Account:

@@ -11,9 +11,9 @@ from postbearer.account import Account
 from postbearer.assembly import Assembly
 from postbearer.engine import Route, Router, RouteRule
 from postbearer.errors import ConfigError, CredentialRefused, GrantRefused, PostbearerError, TlsFailed
-from postbearer.keeping import StateFolder
-from postbearer.observe import sentence
-from postbearer.observer import AccountPaused, AccountResumed
+from postbearer.events import AccountPaused, AccountResumed
+from postbearer.log import sentence
+from postbearer.state import StateFolder
 from postbearer.testing.replies import parse_reply
 from support.relay import Relay, account, relaying
 
@@ -75,7 +75,7 @@ async def test_what_a_sister_disproved_stays_with_its_account_also_when_it_is_me
         assert len(relay.providers["a"].sent) == 1  # it was probed, and works
         for _ in range(3):
             await relay.pass_time(6 * HOUR)
-            await relay.worker.resume("b")
+            await relay.dispatcher.resume("b")
             await relay.settle()
         assert paused(relay).count("a") == 1
 
@@ -88,10 +88,10 @@ async def test_a_quota_of_the_organisation_stops_it_again_the_next_day() -> None
             relay.providers["b"].answers = [TENANT_QUOTA]
             await relay.submit("b@example.net")
             await relay.settle()
-            assert relay.worker.outlets["a"].paused
+            assert relay.dispatcher.account_states["a"].paused
             await relay.submit("a@example.net")
             await relay.pass_time(DAY + 60)
-            assert not relay.worker.outlets["a"].paused
+            assert not relay.dispatcher.account_states["a"].paused
         assert paused(relay) == ["b", "a"] * 2
 
 
@@ -220,7 +220,7 @@ async def test_tls_trouble_rests_for_seconds_first_and_pauses_nothing(error: Pos
         provider.always = error
         message = await relay.submit()
         await relay.pass_time(2 * HOUR)
-        assert relay.worker.outlets["alerts"].last_error
+        assert relay.dispatcher.account_states["alerts"].last_error
         provider.always = None
         await relay.pass_time(301)
         assert await relay.statuses(message) == ["delivered"]

@@ -6,13 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbearer.engine import Client, Route, Router, RouteRule, new_id
+from postbearer.engine import Route, Router, RouteRule, Submitter, new_id
 from postbearer.engine.clients import matches
 from postbearer.engine.route import lane_for
 from postbearer.message import Header
 from postbearer.store import Priority
 
-APP = Client(name="app")
+APP = Submitter(name="app")
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_the_first_rule_decides_and_client_and_default_say_the_rest() -> None:
         RouteRule(from_="codes@*", route=Route(priority=Priority.URGENT, expire_after=600)),
     )
     router = Router(rules, "main")
-    mine = Client(name="app", account="mine")
+    mine = Submitter(name="app", account="mine")
     assert router.choose(APP, "codes@example.org", "a@example.com") == Route(account="other")
     assert router.choose(APP, "codes@example.org", "a@example.net").account == "main"
     chosen = router.choose(mine, "codes@example.org", "a@example.net")
@@ -98,7 +98,7 @@ def test_the_first_rule_decides_and_client_and_default_say_the_rest() -> None:
     ],
 )
 def test_lanes(route: Priority | None, client: Priority, asked: int | None, lane: Priority) -> None:
-    assert lane_for(Route(priority=route), Client(name="app", priority=client), asked) is lane
+    assert lane_for(Route(priority=route), Submitter(name="app", priority=client), asked) is lane
 
 
 @given(st.floats(1, 2e9), st.floats(0.01, 1e6))
@@ -162,7 +162,7 @@ def test_a_route_is_found_without_trying_the_others(monkeypatch: pytest.MonkeyPa
         for key, value in (("from_", "a{}@example.org"), ("to", "d{}.example.net"), ("client", "c{}"))
     ]
     router = Router(rules, "-")
-    assert router.choose(Client(name="c7"), "a5@example.org", "x@d6.example.net").account == "from_5"
+    assert router.choose(Submitter(name="c7"), "a5@example.org", "x@d6.example.net").account == "from_5"
     assert router.choose(APP, "z@example.org", "x@d6.example.net").account == "to6"
     assert router.choose(APP, "z@example.org", "x@example.net").account == "-"
     assert tried == ["from_5", "to6"]

@@ -12,8 +12,8 @@ from typing import Any
 
 from postbearer.account import Account
 from postbearer.engine import Route, Router, RouteRule
+from postbearer.events import AccountPaused, AccountResumed, DeliveryEnded, TokenFetched
 from postbearer.message import SenderRule
-from postbearer.observer import AccountPaused, AccountResumed, DeliveryEnded, TokenFetched
 from postbearer.testing import Faults, Sandbox, SmtpFault, TokenFault
 from support.relay import APP, Relay, WaitingClock, most_in_any, relaying
 
@@ -74,7 +74,7 @@ async def test_432_is_tried_again_on_fewer_connections() -> None:
         sandbox.set_faults(Faults(smtp=[SmtpFault(at="content", reply=reply, times=1)]))
         messages = [await relay.submit() for _ in range(5)]
         await relay.settle()
-        assert relay.worker.outlets["alerts"].connections == 1
+        assert relay.dispatcher.account_states["alerts"].connections == 1
         await relay.pass_time(120)
         assert [await relay.statuses(each) for each in messages] == [["delivered"]] * 5
 
@@ -112,7 +112,7 @@ async def test_a_client_that_is_not_trusted_any_more_pauses_its_account_and_nobo
             assert (paused.account, paused.person) == ("shop", True)
             assert second.inbox.messages == []
             second.set_faults(Faults())
-            await relay.worker.resume("shop")
+            await relay.dispatcher.resume("shop")
             await relay.pass_time(1)
             assert [await relay.statuses(each) for each in waiting] == [["delivered"]] * 3
             assert [event.account for event in relay.said(AccountResumed)] == ["shop"]

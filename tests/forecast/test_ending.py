@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from postbearer.forecast import DAY, Ending, Facts, forecast, renewal_due
+from postbearer.forecast import DAY, Expiry, Facts, forecast, renewal_due
 
 NOW = 1_800_000_000.0
 
@@ -52,7 +52,7 @@ def test_of_what_is_not_known_nothing_is_told(known: Facts) -> None:
     [(31, None), (30.01, None), (30, 30), (8, 30), (7, 7), (1.5, 7), (1, 1), (0.1, 1), (0, 0), (-300, 0)],
 )
 def test_levels(left: float, level: int | None) -> None:
-    assert Ending(account="a", what="client-secret", at=NOW + left * DAY).level(NOW) == level
+    assert Expiry(account="a", what="client-secret", at=NOW + left * DAY).level(NOW) == level
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_what_never_lives_that_long_is_no_news_on_its_first_day(
     lives: float, left: float, level: int | None
 ) -> None:
     at = NOW + left * DAY
-    made = Ending(account="a", what="sign-in", at=at, began=at - lives * DAY)
+    made = Expiry(account="a", what="sign-in", at=at, began=at - lives * DAY)
     assert made.level(NOW) == level
 
 

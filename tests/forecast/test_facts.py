@@ -15,12 +15,12 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from postbearer.assembly import Assembly
 from postbearer.errors import ConfigError
-from postbearer.forecast import DAY, Ending, awaits_sign_in, forecast, gather, gather_all
-from postbearer.keeping import StateFolder
+from postbearer.events import Silent
+from postbearer.forecast import DAY, Expiry, awaits_sign_in, forecast, gather, gather_all
 from postbearer.oauth import keep_sign_in
 from postbearer.oauth.token import TokenAnswer
-from postbearer.observer import Silent
 from postbearer.secret import Secret
+from postbearer.state import StateFolder
 from postbearer.testing import ManualClock, Sandbox
 
 NOW = 1_800_000_000.0
@@ -57,7 +57,7 @@ def assembly(folder: Path, text: str) -> Assembly:
     return Assembly.load(file, {}, StateFolder(folder / "state"))
 
 
-async def foreseen(made: Assembly, clock: ManualClock) -> tuple[Ending, ...]:
+async def foreseen(made: Assembly, clock: ManualClock) -> tuple[Expiry, ...]:
     known = await gather_all([made.account(name) for name in made.names], made.state, clock)
     found = {name: forecast(each) for name, each in known.items()}
     return found["alerts"]

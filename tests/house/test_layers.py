@@ -13,12 +13,12 @@ from house.tree import PACKAGE, ROOT, sources
 
 LAYERS: dict[int, tuple[str, ...]] = {
     7: ("cli", "daemon", "testing"),
-    6: ("submission", "observe", "importing", "integrations"),
+    6: ("submission", "control", "alerts", "log", "importing", "integrations"),
     5: ("config", "assembly", "mailer", "blocking", "sending", "tokens"),
-    4: ("engine", "account", "arguments", "forecast", "diagnosis", "operations", "transfer"),
-    3: ("transport", "store"),
-    2: ("sasl", "oauth", "keeping", "verdict"),
-    1: ("wire", "message", "providers", "http", "guard"),
+    4: ("engine", "account", "arguments", "forecast", "diagnosis"),
+    3: ("transport", "store", "serving"),
+    2: ("sasl", "oauth", "state", "secrets", "verdict"),
+    1: ("wire", "message", "providers", "http", "http_guard"),
     0: (
         "errors",
         "address",
@@ -28,7 +28,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "secret",
         "redaction",
         "clock",
-        "observer",
+        "events",
         "tasks",
         "crash",
         "suggestion",
@@ -37,8 +37,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
 LAYER = {unit: layer for layer, units in LAYERS.items() for unit in units}
 
 SIBLINGS = {  # who may import a unit of the same layer; layer 0 is one vocabulary
-    "keeping": {"oauth"},  # a cloud vault wants a token
-    "operations": {"engine", "forecast", "transfer"},  # what people do to its queue, and see of accounts
+    "state": {"oauth"},  # keeps its tokens
+    "secrets": {"state", "oauth"},  # some are sealed there; a cloud's store wants a token
     "account": {"engine", "arguments"},  # has a budget; has what a program says of it checked
     "arguments": {"account"},  # that check
     "forecast": {"account"},  # what of it will run out
@@ -48,7 +48,6 @@ SIBLINGS = {  # who may import a unit of the same layer; layer 0 is one vocabula
     "blocking": {"mailer", "assembly", "sending"},  # the same in a thread of its own
     "tokens": {"assembly"},  # so can these
     "cli": {"testing", "daemon"},  # demo and sandbox, and serve
-    "console": {"api"},
 }
 ANYWHERE = {"_lazy", "_version"}
 
@@ -67,7 +66,8 @@ IO_ALLOWED = {  # a module, or a package with all that is in it: why
     "crash": "tests die in it",
     "tasks": "it runs what goes on in the background",
     "http": "the door to token endpoints and vaults",
-    "keeping": "files, commands and vaults are what it keeps secrets in",
+    "secrets": "files, commands and stores are where they come from",
+    "state": "it is made of files and locks",
     "oauth.arc": "Azure Arc proves by a file who asks",
     "oauth.blocking": "a thread without an event loop runs one to get a token",
     "oauth.source": "a token is asked for once, however many want it",
@@ -213,8 +213,8 @@ def test_no_io_below_layer_three() -> None:
     [
         ("wire.client", "from postbearer.reply import Reply", None),
         ("wire.client", "from postbearer.wire.grammar import xtext", None),
-        ("keeping.vault", "from postbearer.oauth import TokenSource", None),
-        ("oauth.source", "from postbearer.keeping import source", "siblings"),
+        ("secrets.vault", "from postbearer.oauth import TokenSource", None),
+        ("oauth.source", "from postbearer.secrets import source", "siblings"),
         ("wire.client", "from postbearer import transport", "upward"),
         ("transport.session", "from postbearer.wire.client import Client", "through the package root"),
         ("transport.session", "from postbearer import Mailer", "has no layer"),

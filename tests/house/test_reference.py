@@ -14,7 +14,7 @@ from msgspec import Struct
 
 from house.test_exports import PUBLIC
 from house.tree import PACKAGE, ROOT
-from postbearer import errors, observer
+from postbearer import errors, events
 from postbearer.cli.exits import Exit
 from postbearer.cli.root import COMMANDS, command_named
 from postbearer.config.relay import (
@@ -29,9 +29,9 @@ from postbearer.config.relay import (
 from postbearer.config.schema import AccountSettings, LimitSettings, Settings
 from postbearer.config.stores import TYPES
 from postbearer.providers import Preset, Rule
-from postbearer.providers.model import Cloud, Ehlo, Grant, Step
+from postbearer.providers.model import Cloud, Ehlo, GrantPreset, SetupStep
 from postbearer.store import Status
-from postbearer.submission import Bounds
+from postbearer.submission import SessionLimits
 from postbearer.testing.faults import Faults, SmtpFault, TokenFault
 
 EVERYWHERE = {"--json", "--config", "-v", "--verbose", "--debug"}
@@ -74,8 +74,8 @@ def keys(settings: type[Struct]) -> list[str]:
         ("sandbox.md", "### All faults", Faults),
         ("sandbox.md", "### At the token endpoint", TokenFault),
         ("sandbox.md", "### In the conversation", SmtpFault),
-        ("providers.md", "## grants.NAME", Grant),
-        ("providers.md", "## setup", Step),
+        ("providers.md", "## grants.NAME", GrantPreset),
+        ("providers.md", "## setup", SetupStep),
         ("providers.md", "## ehlo", Ehlo),
         ("providers.md", "## clouds.NAME", Cloud),
         ("providers.md", "## rule", Rule),
@@ -148,9 +148,7 @@ def test_every_option_of_a_command_is_listed_once(name: str, command: click.Comm
 
 def test_every_event_and_its_fields_are_told() -> None:
     told = section("relay.md", "## The log")
-    named = [
-        (kind.__name__, field.name) for kind in observer.Event.__subclasses__() for field in fields(kind)
-    ]
+    named = [(kind.__name__, field.name) for kind in events.Event.__subclasses__() for field in fields(kind)]
     verbose = {"Connected", "TlsStarted", "Authenticated", "Attempted"}
     missing = [
         (kind, field)
@@ -162,7 +160,7 @@ def test_every_event_and_its_fields_are_told() -> None:
 
 def test_every_crash_point_is_told() -> None:
     written = "".join(path.read_text() for path in sorted((PACKAGE / "store").glob("*.py")))
-    written += (PACKAGE / "keeping" / "tokenfile.py").read_text()
+    written += (PACKAGE / "state" / "token_file.py").read_text()
     named = re.findall(r'"(\w+)"', "".join(re.findall(r"names=(\(.*\))", written)))
     named += re.findall(r'crash\("(\w+)\.', written)
     assert sorted(listed("relay.md", "## Crash points")) == sorted(set(named))
@@ -170,7 +168,7 @@ def test_every_crash_point_is_told() -> None:
 
 def test_the_limits_of_the_relay_are_told() -> None:
     told = re.findall(r"[\d.]+", section("relay.md", "## Limits"))
-    assert [field.name for field in fields(Bounds) if f"{field.default:g}" not in told] == []
+    assert [field.name for field in fields(SessionLimits) if f"{field.default:g}" not in told] == []
 
 
 def test_every_state_of_a_recipient_is_told() -> None:

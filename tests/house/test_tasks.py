@@ -12,7 +12,7 @@ from house.tree import sources
 ALLOWED = {  # module.function: who waits for what it began, and so hears of its defects
     "tasks._own": "the owner",
     "clock.event_or_time": "both end here",
-    "engine.worker.drain": "both end here",
+    "engine.dispatcher.drain": "both end here",
     "daemon.process._stop": "both end here",
     "sending.loop.begin": "the caller waits for the result, in another thread",
     "sending.many.side_by_side": "all are awaited at its end",

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from postbearer.errors import ConfigError
 from postbearer.importing import (
-    Draft,
+    ImportedConfiguration,
     finish,
     read_dsconfig,
     read_emailproxy,
@@ -24,15 +24,15 @@ from postbearer.importing import (
     read_smtp2graph,
 )
 
-Reading = Callable[[bytes, Draft], None]
+Reading = Callable[[bytes, ImportedConfiguration], None]
 SAMPLES = Path(__file__).parent / "samples"
 
 
-def graph(content: bytes, draft: Draft) -> None:
+def graph(content: bytes, draft: ImportedConfiguration) -> None:
     read_smtp2graph(content, draft, hash_password=lambda password: "")
 
 
-def plug_in(content: bytes, draft: Draft) -> None:
+def plug_in(content: bytes, draft: ImportedConfiguration) -> None:
     read_saslxoauth2(content, draft, passwords=content, address="a@example.org")
 
 
@@ -103,7 +103,7 @@ def test_any_file(program: str) -> None:
 
     @given(st.one_of(st.binary(max_size=80), mutated(sample)))
     def holds(content: bytes) -> None:
-        draft = Draft("source", program)
+        draft = ImportedConfiguration("source", program)
         with contextlib.suppress(ConfigError):
             read(content, draft)
             imported = finish(draft)

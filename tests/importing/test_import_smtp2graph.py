@@ -8,7 +8,7 @@ import pytest
 
 from cli.conftest import Home
 from postbearer.assembly import Assembly
-from postbearer.daemon import Plan
+from postbearer.daemon import RelayPlan
 from postbearer.errors import ConfigError
 from postbearer.submission import is_password_hash
 from postbearer.testing import BackgroundSandbox
@@ -90,7 +90,7 @@ def test_clients_keep_their_networks_and_logins(tmp_path: Path) -> None:
     file = tmp_path / "postbearer.toml"
     file.write_text(imported.text)
     file.chmod(0o600)
-    Plan.of(Assembly.load(file, {}))  # the relay would start with it
+    RelayPlan.of(Assembly.load(file, {}))  # the relay would start with it
 
 
 def test_other_machines_need_tls() -> None:

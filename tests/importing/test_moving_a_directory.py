@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import Home
-from postbearer import AsyncMailer
 from postbearer.assembly import Assembly
-from postbearer.keeping import StateFolder
+from postbearer.mailer import AsyncMailer
+from postbearer.state import StateFolder
 from postbearer.testing import Faults, ManualClock, Sandbox
 from relay.conversing import submit
 from relay.running import Relay

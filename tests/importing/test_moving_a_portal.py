@@ -13,8 +13,8 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from cli.conftest import Home
 from postbearer.assembly import Assembly
-from postbearer.daemon import Plan
-from postbearer.observer import AccountPaused
+from postbearer.daemon import RelayPlan
+from postbearer.events import AccountPaused
 from postbearer.testing import BackgroundSandbox, Sandbox
 from support.canary import assert_absent
 from support.relay import Relay, WaitingClock, most_in_any, relaying
@@ -70,7 +70,7 @@ async def portal(
             monkeypatch.setenv(name, home.environ[name])
         assembly = Assembly.load(home.config, {})
         accounts = [assembly.account(name) for name in assembly.names]
-        router = Plan.of(assembly).router
+        router = RelayPlan.of(assembly).router
         async with relaying(*accounts, router=router, clock=clock, sockets=True) as relay:
             yield relay, sandbox
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from postbearer import Account
-from postbearer.keeping import StateFolder
+from postbearer.account import Account
+from postbearer.state import StateFolder
 from postbearer.testing import Sandbox
 
 

@@ -20,7 +20,9 @@ from django.test import override_settings
 from django.utils.log import AdminEmailHandler
 
 import support.djangosite  # noqa: F401 - settings
-from postbearer import Account, BudgetSpent, CredentialRefused, Limits, Rejected, SenderNotAllowed
+from postbearer import Limits
+from postbearer.account import Account
+from postbearer.errors import BudgetSpent, CredentialRefused, Rejected, SenderNotAllowed
 from postbearer.integrations.django import EmailBackend, NotSent
 from postbearer.testing import Faults, Sandbox, SmtpFault
 from postbearer.testing.inbox import Received

@@ -16,8 +16,9 @@ from typing import Any
 
 import pytest
 
-from postbearer import Account, ConfigError, UsageError
-from postbearer.integrations import postman
+from postbearer.account import Account
+from postbearer.errors import ConfigError, UsageError
+from postbearer.integrations import background
 from postbearer.integrations.logging import MailHandler
 from postbearer.testing import Faults, ManualClock, Sandbox, SmtpFault, TokenFault
 from support.sandboxed import environment
@@ -147,7 +148,7 @@ def test_while_the_provider_is_down_it_asks_less_and_less(
         handler.flush()
     pauses = [pause for pause in clock.slept if pause > 1.0]
     assert pauses[:4] == [120.0, 240.0, 480.0, 900.0]
-    assert max(pauses) == postman.LONGEST_PAUSE
+    assert max(pauses) == background.LONGEST_PAUSE
 
 
 def test_what_is_refused_for_good_is_told_and_not_repeated(

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
-from postbearer import (
-    Account,
+from postbearer import StaticToken, Token
+from postbearer.account import Account
+from postbearer.errors import (
     ConfigError,
     CredentialRefused,
     Disconnected,
@@ -21,18 +22,16 @@ from postbearer import (
     MechanismMissing,
     PostbearerError,
     RemoteProtocolError,
-    Reply,
-    Secret,
     ServerRefused,
-    StaticToken,
-    Token,
     TokenUnavailable,
     UsageError,
-    token_source,
 )
 from postbearer.integrations.smtplib import login
+from postbearer.reply import Reply
+from postbearer.secret import Secret
 from postbearer.testing import Faults, Sandbox, SmtpFault, TokenFault
 from postbearer.testing.tokens import Issued
+from postbearer.tokens import token_source
 from support.canary import assert_absent
 from support.libraries import by_smtplib, send_by, trusting
 from support.listening import listening

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from postbearer.keeping import StateFolder
+from postbearer.state import StateFolder
 from postbearer.testing import Sandbox
 
 

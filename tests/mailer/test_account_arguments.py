@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from postbearer import Account, ClientCredentials, ConfigError, Limits, Password, PostbearerError, Secret
+from postbearer import ClientCredentials, Limits, Password
+from postbearer.account import Account
 from postbearer.assembly import Assembly
+from postbearer.errors import ConfigError, PostbearerError
+from postbearer.secret import Secret
 
 CLIENT = ClientCredentials("client", "env:SECRET")
 GOOD: dict[str, Any] = {

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from postbearer import AsyncMailer, Mailer, UsageError
+from postbearer.blocking import Mailer
+from postbearer.errors import UsageError
+from postbearer.mailer import AsyncMailer
 from postbearer.testing import Faults, Sandbox
 
 

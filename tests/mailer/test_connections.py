@@ -9,8 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from postbearer import AsyncMailer, ConnectFailed, CredentialRefused, Rejected, Secret, StaticToken
-from postbearer.keeping import StateFolder
+from postbearer import StaticToken
+from postbearer.errors import ConnectFailed, CredentialRefused, Rejected
+from postbearer.mailer import AsyncMailer
+from postbearer.secret import Secret
+from postbearer.state import StateFolder
 from postbearer.testing import Faults, ManualClock, Sandbox, SmtpFault
 from postbearer.transport import PoolLimits
 from support.listening import listening

@@ -6,7 +6,11 @@ from typing import Literal
 
 import pytest
 
-from postbearer import Account, AsyncMailer, Envelope, Secret, StaticToken
+from postbearer import StaticToken
+from postbearer.account import Account
+from postbearer.envelope import Envelope
+from postbearer.mailer import AsyncMailer
+from postbearer.secret import Secret
 from postbearer.testing import Sandbox
 from postbearer.testing.tokens import Issued
 

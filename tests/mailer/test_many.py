@@ -7,16 +7,11 @@ from typing import Any
 
 import pytest
 
-from postbearer import (
-    AsyncMailer,
-    Envelope,
-    GrantRefused,
-    Mailer,
-    NetworkError,
-    Rejected,
-    SendResult,
-    UsageError,
-)
+from postbearer import SendResult
+from postbearer.blocking import Mailer
+from postbearer.envelope import Envelope
+from postbearer.errors import GrantRefused, NetworkError, Rejected, UsageError
+from postbearer.mailer import AsyncMailer
 from postbearer.testing import AsyncRecordingMailer, RecordingMailer, Sandbox
 from support.sandboxed import RAW, message
 

@@ -8,24 +8,11 @@ from typing import Any
 
 import pytest
 
-from postbearer import (
-    AsyncMailer,
-    GrantRefused,
-    NetworkError,
-    Rejected,
-    Retry,
-    State,
-    TokenUnavailable,
-    UsageError,
-)
-from postbearer.testing import (
-    AsyncRecordingMailer,
-    Faults,
-    ManualClock,
-    RecordingMailer,
-    Sandbox,
-    SmtpFault,
-)
+from postbearer import Retry
+from postbearer.errors import GrantRefused, NetworkError, Rejected, TokenUnavailable, UsageError
+from postbearer.mailer import AsyncMailer
+from postbearer.outcome import State
+from postbearer.testing import AsyncRecordingMailer, Faults, ManualClock, RecordingMailer, Sandbox, SmtpFault
 
 HELLO: dict[str, Any] = {"to": ["you@example.org", "busy@example.org"], "subject": "Hello", "text": "x"}
 

@@ -10,7 +10,9 @@ from typing import Any, cast
 
 import pytest
 
-from postbearer import AsyncMailer, Mailer, UsageError
+from postbearer.blocking import Mailer
+from postbearer.errors import UsageError
+from postbearer.mailer import AsyncMailer
 from postbearer.testing import AsyncRecordingMailer, RecordingMailer, Sandbox
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256))

@@ -17,9 +17,12 @@ from typing import Any, TypeVar
 
 import pytest
 
-from postbearer import Account, AsyncMailer, Mailer, Receipt
-from postbearer.keeping import StateFolder
-from postbearer.observer import Authenticated, Connected, Event, TlsStarted
+from postbearer.account import Account
+from postbearer.blocking import Mailer
+from postbearer.events import Authenticated, Connected, Event, TlsStarted
+from postbearer.mailer import AsyncMailer
+from postbearer.outcome import Receipt
+from postbearer.state import StateFolder
 from postbearer.testing import Sandbox
 from postbearer.transport import PoolLimits
 from support.sandboxed import RAW, TO_YOU, at, environment, message
@@ -211,7 +214,7 @@ def test_processes_started_at_once_cost_one_token_request(
     sandbox: Sandbox, tmp_path: Path, counted: Counted
 ) -> None:
     workers = [python(WORKER, sandbox, tmp_path / "state") for _ in range(4)]
-    assert [worker.communicate(timeout=60) for worker in workers] == [("", "")] * 4
+    assert [dispatcher.communicate(timeout=60) for dispatcher in workers] == [("", "")] * 4
     assert counted() == (4, 4, 1)
 
 

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from postbearer import Account, ConfigError, Mailer, TokenUnavailable, UsageError, token_source
-from postbearer.keeping import StateFolder
+from postbearer.account import Account
+from postbearer.blocking import Mailer
+from postbearer.errors import ConfigError, TokenUnavailable, UsageError
+from postbearer.state import StateFolder
 from postbearer.testing import Faults, Sandbox, TokenFault
+from postbearer.tokens import token_source
 from support.sandboxed import RAW, TO_YOU
 
 

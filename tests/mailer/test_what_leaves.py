@@ -12,18 +12,14 @@ from typing import Any, Literal
 
 import pytest
 
-from postbearer import (
-    AsyncMailer,
-    Envelope,
-    Mailer,
-    Recipient,
-    SenderNotAllowed,
-    UsageError,
-    token_source,
-)
+from postbearer.blocking import Mailer
+from postbearer.envelope import Envelope, Recipient
+from postbearer.errors import SenderNotAllowed, UsageError
+from postbearer.events import Event, Warned
+from postbearer.mailer import AsyncMailer
 from postbearer.message import FileContent, SenderRule
-from postbearer.observer import Event, Warned
 from postbearer.testing import Sandbox
+from postbearer.tokens import token_source
 from support.sandboxed import RAW, TO_YOU, message
 
 Rule = Literal["force", "check", "allow"]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from postbearer.keeping import KeyFile, StateFolder, TokenFile
 from postbearer.oauth import CachedSource, ClientCredentials, Endpoint, GrantStore, MemoryStore
 from postbearer.secret import Secret
+from postbearer.state import KeyFile, StateFolder, TokenFile
 from postbearer.testing import ManualClock
 from support.tokenserver import TokenServer, serving
 

@@ -15,9 +15,9 @@ from joserfc.jwk import RSAKey
 
 from postbearer.assembly import Assembly
 from postbearer.errors import ConfigError, GrantRefused
-from postbearer.keeping import StateFolder
 from postbearer.oauth import GrantContext, JwtBearer
 from postbearer.secret import Secret
+from postbearer.state import StateFolder
 from support.tokenserver import TokenServer
 
 CANARY = "canary"

@@ -21,9 +21,9 @@ from joserfc.jwk import ECKey, RSAKey
 
 from postbearer.assembly import Assembly
 from postbearer.errors import ConfigError, GrantRefused
-from postbearer.keeping import StateFolder
 from postbearer.oauth import ClientKey, RefreshToken, certificate_ends
 from postbearer.secret import Secret
+from postbearer.state import StateFolder
 from postbearer.testing import ManualClock
 from support.tokenserver import TokenServer
 

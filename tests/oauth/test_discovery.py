@@ -9,9 +9,9 @@ import pytest
 
 from postbearer.assembly import Assembly
 from postbearer.errors import ConfigError, GrantRefused, TokenUnavailable
-from postbearer.keeping import StateFolder
 from postbearer.oauth import Endpoint, discover
 from postbearer.oauth.discovery import _same
+from postbearer.state import StateFolder
 from postbearer.testing import ManualClock, Sandbox
 from support.tokenserver import Answer, TokenServer, said
 

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from postbearer.keeping import KeyFile, StateFolder, TokenFile
 from postbearer.oauth import CachedSource, Endpoint, GrantStore, Kept, MemoryStore, RefreshToken, Token
 from postbearer.oauth.flight import insist
 from postbearer.secret import Secret
+from postbearer.state import KeyFile, StateFolder, TokenFile
 from support.tokenserver import Slow, TokenServer
 
 NewStore = Callable[[], GrantStore]
@@ -207,7 +207,7 @@ async def test_patience_ends() -> None:
 PROGRAM = """
 import asyncio, sys
 from postbearer.oauth import CachedSource, Endpoint, RefreshToken
-from postbearer.keeping import KeyFile, StateFolder, TokenFile
+from postbearer.state import KeyFile, StateFolder, TokenFile
 from postbearer.secret import Secret
 
 folder = StateFolder(sys.argv[2])

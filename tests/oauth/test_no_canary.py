@@ -12,13 +12,9 @@ from urllib.parse import quote_plus
 import pytest
 
 from postbearer.errors import GrantRefused
-from postbearer.keeping import KeyFile, StateFolder, TokenFile
-from postbearer.oauth import (
-    CachedSource,
-    Endpoint,
-    RefreshToken,
-)
+from postbearer.oauth import CachedSource, Endpoint, RefreshToken
 from postbearer.secret import Secret
+from postbearer.state import KeyFile, StateFolder, TokenFile
 from postbearer.testing import ManualClock
 from support.canary import assert_absent
 from support.tokenserver import Answer, TokenServer, said

@@ -8,9 +8,9 @@ import pytest
 
 from postbearer.assembly import Assembly
 from postbearer.errors import ConfigError, PlugInFailed
-from postbearer.keeping import StateFolder
 from postbearer.oauth import CachedSource, Endpoint, Exchange, GrantContext, TokenAnswer, TokenGrant
 from postbearer.secret import Secret
+from postbearer.state import StateFolder
 from postbearer.testing import ManualClock
 from support.plugged import install
 from support.tokenserver import TokenServer

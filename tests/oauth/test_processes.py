@@ -12,14 +12,14 @@ from pathlib import Path
 import pytest
 
 from postbearer.errors import GrantRefused
-from postbearer.keeping import KeyFile, StateFolder, TokenFile
 from postbearer.oauth import CachedSource, Endpoint, RefreshToken
 from postbearer.secret import Secret
+from postbearer.state import KeyFile, StateFolder, TokenFile
 from support.tokenserver import TokenServer, said
 
 FETCH = """
 import asyncio, os, signal, sys
-from postbearer.keeping import KeyFile, StateFolder, TokenFile
+from postbearer.state import KeyFile, StateFolder, TokenFile
 from postbearer.oauth import CachedSource, Endpoint, RefreshToken
 from postbearer.secret import Secret
 

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from postbearer.errors import GrantRefused
-from postbearer.keeping import KeyFile, StateFolder, TokenFile
-from postbearer.keeping import source as secret
 from postbearer.oauth import CachedSource, Endpoint, GrantStore, Kept, Password, SparingPassword
 from postbearer.secret import Secret
+from postbearer.secrets import source as secret
+from postbearer.state import KeyFile, StateFolder, TokenFile
 from support.tokenserver import TokenServer, said
 
 Make = Callable[..., CachedSource]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from postbearer.errors import GrantRefused, TokenUnavailable, UsageError
+from postbearer.events import Event, TokenFetched, Warned
 from postbearer.oauth import (
     CachedSource,
     ClientCredentials,
@@ -18,7 +19,6 @@ from postbearer.oauth import (
     StaticToken,
     token_blocking,
 )
-from postbearer.observer import Event, TokenFetched, Warned
 from postbearer.secret import Given, Secret
 from postbearer.testing import ManualClock
 from support.tokenserver import Answer, TokenServer, said
@@ -293,7 +293,7 @@ async def test_a_static_token_that_was_replaced_is_taken(make: Make) -> None:
 async def test_secrets_are_read_at_each_request(
     make: Make, server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from postbearer.keeping import source as secret
+    from postbearer.secrets import source as secret
 
     monkeypatch.setenv("ROTATED", "one")
     source = make(ClientCredentials("relay", secret("env:ROTATED")))
@@ -363,7 +363,7 @@ async def test_token_blocking_refuses_to_stop_a_loop(make: Make) -> None:
 async def test_a_refused_password_is_never_tried_again(
     make: Make, server: TokenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from postbearer.keeping import source as secret
+    from postbearer.secrets import source as secret
 
     monkeypatch.setenv("PASSWORD", "wrong")
     source = make(Password("relay", "alerts@example.org", secret("env:PASSWORD")))

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from postbearer.keeping import KeyFile, StateFolder, TokenFile
 from postbearer.oauth import GrantStore, Kept, MemoryStore, binding
 from postbearer.secret import Secret
+from postbearer.state import KeyFile, StateFolder, TokenFile
 
 KEPT = Kept(
     access=Secret("access"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from postbearer.errors import ConfigError
-from postbearer.providers import Klass, Phase, names, parse, preset
+from postbearer.providers import Disposition, Phase, names, parse, preset
 
 OWN = """
 name = "example"
@@ -27,7 +27,7 @@ phase = ["eod"]
 code = ["550-559"]
 enhanced = ["5.7.100-120"]
 text = ["full moon"]
-klass = "window"
+disposition = "window"
 wait = 3600
 cause = "The moon is full."
 mark = "reported"
@@ -199,10 +199,10 @@ def test_rules_of_its_own_come_before_those_of_catalogues() -> None:
     known = parse(OWN, file="example.toml")
     assert known.servers[1] == "backup.example.org:465"
     moon = known.rules[0]
-    assert (moon.name, moon.phase, moon.klass, moon.wait) == (
+    assert (moon.name, moon.phase, moon.disposition, moon.wait) == (
         "example/moon",
         (Phase.EOD,),
-        Klass.WINDOW,
+        Disposition.WINDOW,
         3600,
     )
     assert any(rule.name == "google/token-refused" for rule in known.rules)
@@ -222,7 +222,7 @@ def test_rules_of_its_own_come_before_those_of_catalogues() -> None:
         ("https://login.example.org", "http://login.example.org", "", "https"),
         ("https://login.example.org", "https://login.example.org@evil.example", "", "https"),
         ("[grants.client-credentials]", "[grants.telepathy]", "grants", "telepathy"),
-        ('klass = "window"', 'klass = "never"', "rule[0].klass", "never"),
+        ('disposition = "window"', 'disposition = "never"', "rule[0].disposition", "never"),
         ('phase = ["eod"]', 'phase = ["never"]', "rule[0].phase[0]", "never"),
         ('"550-559"', '"55x"', "rule[0]", "neither a number nor a range"),
         ('"5.7.100-120"', '"5.7"', "rule[0]", "neither a number nor a range"),

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from postbearer.clock import SystemClock
-from postbearer.keeping import StateFolder
+from postbearer.control import ControlClient
+from postbearer.state import StateFolder
 from postbearer.store import Entry, Query, SqliteSpool
-from postbearer.submission import ControlClient
 
 T = TypeVar("T")
 

@@ -28,8 +28,8 @@ WAYS = {
     "never": "-f",
 }  # refuses, says 421, hangs up, refuses for good
 CASES = {
-    f"{way}-{number}": (option, command)
-    for way, option in WAYS.items()
+    f"{account_state}-{number}": (option, command)
+    for account_state, option in WAYS.items()
     for number, command in enumerate(COMMANDS)
 }
 

@@ -16,10 +16,11 @@ from typing import Any
 
 import pytest
 
-from postbearer import GrantRefused, TokenUnavailable, UsageError, token_source
-from postbearer.keeping import StateFolder
-from postbearer.submission import ControlClient
+from postbearer.control import ControlClient
+from postbearer.errors import GrantRefused, TokenUnavailable, UsageError
+from postbearer.state import StateFolder
 from postbearer.testing import BackgroundSandbox, Faults, Sandbox, TokenFault
+from postbearer.tokens import token_source
 from relay.conversing import submit
 from relay.running import Relay, relay_table
 from support.local import NOBODY

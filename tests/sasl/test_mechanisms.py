@@ -14,7 +14,7 @@ from postbearer.errors import LocalProtocolError, RemoteProtocolError, UsageErro
 from postbearer.sasl import (
     MECHANISMS,
     BearerCredential,
-    Claim,
+    ClaimedIdentity,
     Credential,
     ExternalCredential,
     PasswordCredential,
@@ -43,7 +43,7 @@ CREDENTIALS: dict[str, Credential] = {
 }
 
 
-def claimed(mechanism: str, credential: Credential, *, two_step: bool = False) -> Claim:
+def claimed(mechanism: str, credential: Credential, *, two_step: bool = False) -> ClaimedIdentity:
     """What a server makes of a client's exchange, with the initial response in the AUTH line or after it."""
     client = negotiate([mechanism], credential, tls=True)
     server = server_exchange(mechanism)
@@ -51,7 +51,7 @@ def claimed(mechanism: str, credential: Credential, *, two_step: bool = False) -
     if two_step and client.initial is not None:
         assert answer == b""
         answer = server.step(client.initial)
-    while not isinstance(answer, Claim):
+    while not isinstance(answer, ClaimedIdentity):
         answer = server.step(client.respond(answer))
     return answer
 
@@ -221,19 +221,19 @@ def test_a_server_survives_any_octets(mechanism: str, response: bytes) -> None:
 
 def test_a_client_may_ask_oauthbearer_for_the_error_challenge() -> None:
     claim = server_exchange("OAUTHBEARER").step(b"n,,\x01auth=\x01\x01")
-    assert isinstance(claim, Claim)
+    assert isinstance(claim, ClaimedIdentity)
     assert claim.token is None
 
 
 def test_the_scheme_has_no_case() -> None:
     claim = server_exchange("XOAUTH2").step(b"user=a\x01auth=bEARER t\x01\x01")
-    assert isinstance(claim, Claim)
+    assert isinstance(claim, ClaimedIdentity)
     assert claim.token == Secret("t")
 
 
 def test_plain_keeps_the_authorization_identity_apart() -> None:
     claim = server_exchange("plain").step(b"boss\0alerts\0p")
-    assert isinstance(claim, Claim)
+    assert isinstance(claim, ClaimedIdentity)
     assert (claim.authzid, claim.username) == ("boss", "alerts")
 
 

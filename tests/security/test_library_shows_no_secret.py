@@ -12,20 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from postbearer import (
-    Account,
-    AsyncMailer,
-    ClientCredentials,
-    Mailer,
-    Password,
-    PostbearerError,
-    RefreshToken,
-    Secret,
-    StaticToken,
-)
+from postbearer import ClientCredentials, Password, RefreshToken, StaticToken
+from postbearer.account import Account
+from postbearer.blocking import Mailer
 from postbearer.clock import SystemClock
-from postbearer.keeping import StateFolder
-from postbearer.observer import Event, Silent
+from postbearer.errors import PostbearerError
+from postbearer.events import Event, Silent
+from postbearer.mailer import AsyncMailer
+from postbearer.secret import Secret
+from postbearer.state import StateFolder
 from postbearer.testing import Faults, Sandbox, SmtpFault, TokenFault
 from postbearer.testing.sandbox import ADDRESS, CLIENT_ID
 from support.canary import assert_absent

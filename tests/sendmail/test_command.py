@@ -12,12 +12,13 @@ import pytest
 
 from cli.conftest import Home, home
 from postbearer.cli.dropin import relay
-from postbearer.cli.dropin.letter import Letter
-from postbearer.cli.dropin.parcel import SMTP, parcel
-from postbearer.cli.dropin.words import Stop, understand
-from postbearer.engine import Client
-from postbearer.keeping import StateFolder, default_state_folder
-from postbearer.submission import frame, parse_line, parse_slip, socket_places
+from postbearer.cli.dropin.arguments import Exit, understand
+from postbearer.cli.dropin.message import HandedMessage
+from postbearer.cli.dropin.submit_protocol import SMTP, parcel
+from postbearer.engine import Submitter
+from postbearer.serving import socket_places
+from postbearer.state import StateFolder, default_state_folder
+from postbearer.submission import parse_line, parse_slip, submit_protocol
 from support.local import SRC, local_relay, running, sendmail
 
 __all__ = ["home"]  # a fixture of the command's tests
@@ -99,7 +100,7 @@ async def test_a_large_message_goes_through(folder: Path) -> None:
 
 
 async def test_refusals_end_with_their_codes(folder: Path) -> None:
-    limited = Client(name="local", senders=("@example.org",))
+    limited = Submitter(name="local", senders=("@example.org",))
     async with local_relay(folder, client=limited, size=100_000) as relay:
 
         async def code(*words: str, stdin: bytes = b"hi\n") -> tuple[int, str]:
@@ -146,8 +147,8 @@ async def test_a_relay_that_hangs_up_before_it_answers_gets_it_later(folder: Pat
 
 
 def test_without_a_relay_and_without_its_folder_the_caller_has_to_try_again(folder: Path) -> None:
-    with pytest.raises(Stop) as caught:
-        relay.drop(relay.Place([str(folder)], str(folder / "gone")), b"x")
+    with pytest.raises(Exit) as caught:
+        relay.drop(relay.RelayLocation([str(folder)], str(folder / "gone")), b"x")
     assert caught.value.code == 75
     assert "try again" in caught.value.text
 
@@ -269,14 +270,14 @@ def test_the_way_of_a_hand_over_imports_next_to_nothing() -> None:
 
 def test_both_ends_agree_on_the_frame() -> None:
     order = understand("sendmail", ["-N", "delay", "-R", "full", "-V", 'a"\\é\U0001f600', "x"])
-    octets = parcel(Letter("ü@e.org", ["a@e.org", "b\x7f@e.org"], b"c\r\n"), order, 7)
+    octets = parcel(HandedMessage("ü@e.org", ["a@e.org", "b\x7f@e.org"], b"c\r\n"), order, 7)
     line, _, rest = octets.partition(b"\n")
     lengths = parse_line(line)
     slip = parse_slip(rest[: lengths.envelope])
     assert (slip.uid, slip.from_, slip.to) == (7, "ü@e.org", ("a@e.org", "b\x7f@e.org"))
     assert (slip.notify, slip.ret, slip.envid) == (("DELAY",), "FULL", 'a"\\é\U0001f600')
     assert rest[lengths.envelope :] == b"c\r\n"
-    assert SMTP == frame.SMTP + b"\n"
+    assert SMTP == submit_protocol.SMTP + b"\n"
 
 
 @pytest.mark.parametrize(

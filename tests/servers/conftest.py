@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from postbearer.keeping import StateFolder
+from postbearer.state import StateFolder
 
 from .authorization import AuthorizationServer
 from .certificates import Certificates, issue

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, TypeVar, Unpack
 
-from postbearer import Account, ClientCredentials, Envelope, Secret
-from postbearer.account import Options
-from postbearer.keeping import KeyFile, StateFolder, TokenFile
+from postbearer import ClientCredentials
+from postbearer.account import Account, Options
+from postbearer.envelope import Envelope
+from postbearer.events import Event
 from postbearer.oauth import Grant, Kept
-from postbearer.observer import Event
+from postbearer.secret import Secret
+from postbearer.state import KeyFile, StateFolder, TokenFile
 
 from .authorization import AuthorizationServer
 from .clients import Submission

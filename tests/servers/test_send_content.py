@@ -11,9 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from postbearer import Account, AsyncMailer, Envelope, Recipient, Rejected, State, UsageError
-from postbearer.keeping import StateFolder
+from postbearer.account import Account
+from postbearer.envelope import Envelope, Recipient
+from postbearer.errors import Rejected, UsageError
+from postbearer.mailer import AsyncMailer
 from postbearer.message import FileContent
+from postbearer.outcome import State
+from postbearer.state import StateFolder
 
 from .authorization import AuthorizationServer
 from .dovecot import Dovecot

@@ -11,10 +11,12 @@ import pytest
 from django.core.mail import EmailMessage
 
 import support.djangosite  # noqa: F401 - settings
-from postbearer import CredentialRefused, Secret, StaticToken
+from postbearer import StaticToken
+from postbearer.errors import CredentialRefused
 from postbearer.integrations.django import EmailBackend
 from postbearer.integrations.logging import MailHandler
-from postbearer.keeping import StateFolder
+from postbearer.secret import Secret
+from postbearer.state import StateFolder
 from support.libraries import send_by, trusting
 
 from .authorization import AuthorizationServer

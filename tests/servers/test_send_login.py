@@ -6,20 +6,14 @@ from typing import Literal
 
 import pytest
 
-from postbearer import (
-    AsyncMailer,
-    ClientCredentials,
-    CredentialRefused,
-    Mailer,
-    Password,
-    RefreshToken,
-    Secret,
-    StaticToken,
-)
-from postbearer.errors import ServerRefused
-from postbearer.keeping import StateFolder
+from postbearer import ClientCredentials, Password, RefreshToken, StaticToken
+from postbearer.blocking import Mailer
+from postbearer.errors import CredentialRefused, ServerRefused
+from postbearer.events import Authenticated, Connected, TokenFetched, TokenRefused
+from postbearer.mailer import AsyncMailer
 from postbearer.oauth import ClientKey, Grant
-from postbearer.observer import Authenticated, Connected, TokenFetched, TokenRefused
+from postbearer.secret import Secret
+from postbearer.state import StateFolder
 from support.canary import assert_absent
 
 from .authorization import AuthorizationServer

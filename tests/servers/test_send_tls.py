@@ -14,10 +14,12 @@ from typing import Literal
 import pytest
 import trustme
 
-from postbearer import AsyncMailer, StaticToken, TlsFailed
-from postbearer.keeping import StateFolder
-from postbearer.observer import Authenticated, Connected, TlsStarted
+from postbearer import StaticToken
+from postbearer.errors import TlsFailed
+from postbearer.events import Authenticated, Connected, TlsStarted
+from postbearer.mailer import AsyncMailer
 from postbearer.secret import Secret
+from postbearer.state import StateFolder
 from support.canary import assert_absent
 
 from .authorization import AuthorizationServer

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from postbearer import AsyncMailer, RefreshToken, Secret
-from postbearer.keeping import FileLock, StateFolder
-from postbearer.observer import Connected, TokenFetched
+from postbearer import RefreshToken
+from postbearer.events import Connected, TokenFetched
+from postbearer.mailer import AsyncMailer
+from postbearer.secret import Secret
+from postbearer.state import FileLock, StateFolder
 from postbearer.testing import ManualClock
 
 from .authorization import AuthorizationServer

@@ -14,10 +14,10 @@ from typing import Any
 import aiosmtplib
 import pytest
 
-from postbearer.engine import Client
+from postbearer.engine import Submitter
 from postbearer.submission import Admission, networks
 from postbearer.testing.certificates import Authority
-from postbearer.wire import Limits
+from postbearer.wire import LineLimits
 from support.submitting import Submission, cheap_hash, offering, running
 
 from . import nodejs
@@ -34,7 +34,7 @@ CONTENT = (
 )
 EIGHT_BIT = CONTENT + "Grüße, 日本\r\n".encode()
 LARGE = CONTENT + b"".join(b"line %d of many\r\n" % number for number in range(20_000))
-LIMITS = Limits()
+LIMITS = LineLimits()
 PLAIN = offering(limits=LIMITS)
 CONTENTS = pytest.mark.parametrize("content", [CONTENT, EIGHT_BIT, LARGE], ids=["ascii", "8bit", "large"])
 
@@ -46,7 +46,7 @@ def authority() -> Authority:
 
 def face(authority: Authority, *, implicit: bool = False) -> dict[str, Any]:
     """A listener that asks for TLS and a login."""
-    login = Admission(Client(name="app"), networks(["127.0.0.0/8"]), "app", cheap_hash(PASSWORD))
+    login = Admission(Submitter(name="app"), networks(["127.0.0.0/8"]), "app", cheap_hash(PASSWORD))
     return {
         "context": authority.server_context(),
         "implicit_tls": implicit,

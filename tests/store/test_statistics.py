@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from postbearer.store import Query, Spool, Status, look
+from postbearer.store import Query, Spool, Status, reads
 from postbearer.testing import ManualClock
 from support.spooling import START, accept, claim, ending, sqlite
 
@@ -51,7 +51,7 @@ async def test_the_oldest_is_found_among_few_and_among_many(
     for number, age in enumerate((50, 30, 90, 10)):
         await accept(spool, f"m{number}", accepted=START - age)
     assert (await spool.statistics()).oldest == START - 90
-    monkeypatch.setattr(look, "FEW", 0)
+    monkeypatch.setattr(reads, "FEW", 0)
     assert (await spool.statistics()).oldest == START - 90
     for number in range(4):
         await spool.change(f"m{number}", Status.HELD, START)

@@ -10,9 +10,9 @@ import pytest
 
 from postbearer.store import Status
 from postbearer.store.database import APPLICATION
-from postbearer.store.letters import message_row, recipient_row
 from postbearer.store.memory import MemoryStaging
 from postbearer.store.queries import migrations, queries
+from postbearer.store.rows import message_row, recipient_row
 from postbearer.testing import ManualClock
 from support.spooling import START, TEXT, claim, message, sqlite
 

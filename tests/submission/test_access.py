@@ -7,7 +7,7 @@ import ipaddress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbearer.engine import Client
+from postbearer.engine import Submitter
 from postbearer.submission import LOCAL, Access, Admission, networks
 from postbearer.submission.access import is_loopback
 
@@ -46,7 +46,9 @@ TABLES = st.lists(
 
 def admissions(tables: list[tuple[list[str], str, bool]]) -> list[Admission]:
     return [
-        Admission(Client(name=f"c{number}", legacy=legacy), networks(texts), login, "hash" if login else "")
+        Admission(
+            Submitter(name=f"c{number}", legacy=legacy), networks(texts), login, "hash" if login else ""
+        )
         for number, (texts, login, legacy) in enumerate(tables)
         if texts or login
     ]

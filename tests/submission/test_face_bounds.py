@@ -8,35 +8,39 @@ import socket
 
 import pytest
 
-from postbearer.engine import Client
-from postbearer.submission import Admission, Bounds, Doors, Pace, link, networks
+from postbearer.engine import Submitter
+from postbearer.serving import link
+from postbearer.submission import Admission, ConnectionLimit, RateLimit, SessionLimits, networks
 from postbearer.testing import ManualClock
-from postbearer.wire import Limits
+from postbearer.wire import LineLimits
 from support.submitting import MESSAGE, Talk, offering, running
 
 
 async def test_s16_a_silent_client_is_told_so_and_let_go() -> None:
-    async with running(bounds=Bounds(command=0.05)) as relay, await relay.client() as client:
+    async with running(bounds=SessionLimits(command=0.05)) as relay, await relay.client() as client:
         assert await client.all_replies() == ["421 4.4.2 Took too long"]
 
 
 async def test_s16_a_command_that_trickles_in_is_no_command() -> None:
-    async with running(bounds=Bounds(command=0.1)) as relay, await relay.client() as client:
+    async with running(bounds=SessionLimits(command=0.1)) as relay, await relay.client() as client:
         trickle = asyncio.create_task(trickling(client, b"N"))
         assert await client.all_replies() == ["421 4.4.2 Took too long"]
         trickle.cancel()
 
 
 async def test_s16_a_client_that_only_chats_is_let_go() -> None:
-    offer = offering(limits=Limits(max_junk=10**6))
-    async with running(bounds=Bounds(session=0.1), offer=offer) as relay, await relay.client() as client:
+    offer = offering(limits=LineLimits(max_junk=10**6))
+    async with (
+        running(bounds=SessionLimits(session=0.1), offer=offer) as relay,
+        await relay.client() as client,
+    ):
         trickle = asyncio.create_task(trickling(client, b"NOOP\r\n"))
         assert (await client.all_replies())[-1] == "421 4.4.2 Took too long"
         trickle.cancel()
 
 
 async def test_s16_content_has_to_come_at_a_rate() -> None:
-    async with running(bounds=Bounds(grace=0.1, slowest=500.0)) as relay:
+    async with running(bounds=SessionLimits(grace=0.1, slowest=500.0)) as relay:
         async with await relay.client() as client:
             await client.addressed()
             await client.say("DATA")
@@ -47,7 +51,7 @@ async def test_s16_content_has_to_come_at_a_rate() -> None:
 
 
 async def test_s16_between_chunks_too() -> None:
-    async with running(bounds=Bounds(grace=0.1)) as relay, await relay.client() as client:
+    async with running(bounds=SessionLimits(grace=0.1)) as relay, await relay.client() as client:
         await client.addressed()
         assert (await client.say(b"BDAT 2\r\nab")).startswith("250")
         assert await client.all_replies() == ["421 4.4.2 Took too long"]
@@ -61,8 +65,8 @@ async def trickling(client: Talk, piece: bytes) -> None:
 
 async def test_s16_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(link, "LINGER", 0.1)
-    offer = offering(limits=Limits(max_junk=10**9))
-    async with running(bounds=Bounds(write=0.1), offer=offer) as relay:
+    offer = offering(limits=LineLimits(max_junk=10**9))
+    async with running(bounds=SessionLimits(write=0.1), offer=offer) as relay:
         end = socket.socket()
         end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         end.setblocking(False)
@@ -81,7 +85,7 @@ async def test_s16_a_client_that_does_not_read_is_cut_off(monkeypatch: pytest.Mo
 
 
 async def test_s16_no_more_than_so_many_connections() -> None:
-    async with running(bounds=Bounds(connections=3)) as relay, contextlib.AsyncExitStack() as stack:
+    async with running(bounds=SessionLimits(connections=3)) as relay, contextlib.AsyncExitStack() as stack:
         inside = [await stack.enter_async_context(await relay.client()) for _ in range(3)]
         async with await Talk.open("127.0.0.1", relay.port) as fourth:
             assert await fourth.all_replies() == ["421 4.7.0 Too many connections, try again later"]
@@ -93,7 +97,9 @@ async def test_s16_no_more_than_so_many_connections() -> None:
 
 
 def test_s16_one_address_does_not_take_all_places() -> None:
-    doors = Doors(Bounds(connections=5, connections_per_client=2, connections_of_this_machine=4))
+    doors = ConnectionLimit(
+        SessionLimits(connections=5, connections_per_client=2, connections_of_this_machine=4)
+    )
     with contextlib.ExitStack() as stack:
         said = [stack.enter_context(doors.enter("192.0.2.1")) for _ in range(3)]
         assert said == ["", "", "Too many connections from your address"]
@@ -107,7 +113,7 @@ def test_s16_one_address_does_not_take_all_places() -> None:
 
 
 def test_s16_all_of_a_loopback_network_and_of_an_ipv6_network_is_one_machine() -> None:
-    doors = Doors(Bounds(connections_per_client=2, connections_of_this_machine=3))
+    doors = ConnectionLimit(SessionLimits(connections_per_client=2, connections_of_this_machine=3))
     with contextlib.ExitStack() as stack:
 
         def enter(*peers: str) -> list[bool]:
@@ -120,7 +126,7 @@ def test_s16_all_of_a_loopback_network_and_of_an_ipv6_network_is_one_machine() -
 
 @pytest.mark.parametrize("greedy", range(4))
 def test_s16_no_kind_of_client_takes_the_last_places_of_another(greedy: int) -> None:
-    doors = Doors(Bounds(connections_of_this_machine=200))
+    doors = ConnectionLimit(SessionLimits(connections_of_this_machine=200))
     kinds = [
         [(f"uid {n % 4}", False) for n in range(250)],
         [(f"127.0.0.{n}", False) for n in range(250)],
@@ -141,7 +147,7 @@ def test_s16_no_kind_of_client_takes_the_last_places_of_another(greedy: int) -> 
 
 async def test_a_client_gets_its_messages_a_minute_and_no_more() -> None:
     clock = ManualClock()
-    admission = Admission(Client(name="shop", messages_per_minute=2), networks(["127.0.0.1"]))
+    admission = Admission(Submitter(name="shop", messages_per_minute=2), networks(["127.0.0.1"]))
     async with running(clock=clock, admissions=[admission]) as relay, await relay.client() as client:
         for _ in range(2):
             assert (await client.deliver()).startswith("250")
@@ -153,14 +159,14 @@ async def test_a_client_gets_its_messages_a_minute_and_no_more() -> None:
 
 def test_rates_are_counted_in_a_sliding_minute_and_forgotten() -> None:
     clock = ManualClock()
-    pace = Pace(clock)
-    client = Client(name="shop", messages_per_minute=2)
-    assert [pace.admit(client) for _ in range(3)] == [True, True, False]
+    rate_limit = RateLimit(clock)
+    client = Submitter(name="shop", messages_per_minute=2)
+    assert [rate_limit.admit(client) for _ in range(3)] == [True, True, False]
     clock.advance(59)
-    assert not pace.admit(client)
+    assert not rate_limit.admit(client)
     clock.advance(1)
-    assert pace.admit(client)
-    assert all(pace.admit(Client(name="free")) for _ in range(1000))
+    assert rate_limit.admit(client)
+    assert all(rate_limit.admit(Submitter(name="free")) for _ in range(1000))
 
 
 async def test_errors_are_answered_slower_and_then_not_at_all() -> None:
@@ -229,7 +235,7 @@ async def test_s12_a_connection_lost_inside_content_leaves_nothing() -> None:
 
 
 async def test_s10_oversize_content_is_read_to_its_end_and_refused() -> None:
-    async with running(offer=offering(limits=Limits(max_size=1000))) as relay:
+    async with running(offer=offering(limits=LineLimits(max_size=1000))) as relay:
         async with await relay.client() as client:
             assert "SIZE 1000" in await client.say("EHLO client.example.org")
             for bad, code in (("1001", "552"), ("9" * 20, "552"), ("-1", "501"), ("1e3", "501"), ("", "501")):
@@ -244,7 +250,7 @@ async def test_s10_oversize_content_is_read_to_its_end_and_refused() -> None:
 
 
 async def test_s11_recipients_over_the_limit_wait_for_the_next_transaction() -> None:
-    async with running(offer=offering(limits=Limits(max_recipients=3))) as relay:
+    async with running(offer=offering(limits=LineLimits(max_recipients=3))) as relay:
         async with await relay.client() as client:
             await client.addressed()
             said = [await client.say(f"RCPT TO:<b{n}@example.net>") for n in range(3)]

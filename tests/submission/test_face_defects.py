@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
+from control.test_control import raw
+from postbearer.control.operations import Operations
 from postbearer.engine import Intake
-from postbearer.observer import Defect
-from postbearer.operations import Operations
+from postbearer.events import Defect
 from postbearer.submission import Access
-from submission.test_control import raw
 from submission.test_drop import CONTENT, parcel, put
-from submission.test_handover import say
+from submission.test_local_submission import say
 from support.local import local_relay
 from support.relay import Ears
 from support.submitting import running

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from postbearer.engine import Client
+from postbearer.engine import Submitter
 from postbearer.reply import Reply
 from postbearer.secret import Secret
 from postbearer.submission import Access, Admission, Logins, hash_password, is_password_hash, networks
@@ -18,10 +18,10 @@ from postbearer.testing import ManualClock
 from support.submitting import cheap_hash, offering, running
 
 CANARY = "CANARY-77d1"
-ALICE = Admission(Client(name="shop"), username="alice", password_hash=cheap_hash(CANARY))
+ALICE = Admission(Submitter(name="shop"), username="alice", password_hash=cheap_hash(CANARY))
 # Everything is somebody's here, so that nobody is let in for being on this machine.
 OFFER = offering(mechanisms=("PLAIN", "LOGIN"), auth_in_clear=True)
-ELSEWHERE = Admission(Client(name="none"), networks(["127.0.0.0/8"]), "nobody", cheap_hash("x"))
+ELSEWHERE = Admission(Submitter(name="none"), networks(["127.0.0.0/8"]), "nobody", cheap_hash("x"))
 ASKED: dict[str, Any] = {"offer": OFFER, "admissions": [ALICE, ELSEWHERE]}
 
 
@@ -125,9 +125,9 @@ async def test_s5_a_failure_costs_the_same_whatever_the_hash_of_the_name(
         login_module, "password_fits", lambda password, phc: bool(worked.append(phc.rpartition("$")[0][:30]))
     )
     people = {
-        "cheap": Admission(Client(name="a"), username="cheap", password_hash=cheap_hash("x")),
-        "costly": Admission(Client(name="b"), username="costly", password_hash=cheap_hash("y", memory=64)),
-        "same": Admission(Client(name="c"), username="same", password_hash=cheap_hash("z", memory=64)),
+        "cheap": Admission(Submitter(name="a"), username="cheap", password_hash=cheap_hash("x")),
+        "costly": Admission(Submitter(name="b"), username="costly", password_hash=cheap_hash("y", memory=64)),
+        "same": Admission(Submitter(name="c"), username="same", password_hash=cheap_hash("z", memory=64)),
     }
     logins = Logins(Access(sorted(people.values(), key=lambda each: each.username != first)), ManualClock())
     costs = {}

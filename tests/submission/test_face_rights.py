@@ -6,13 +6,13 @@ from base64 import b64encode
 
 import pytest
 
-from postbearer.engine import Client
+from postbearer.engine import Submitter
 from postbearer.errors import ConfigError
 from postbearer.submission import LOCAL, Access, Admission, networks
 from support.submitting import MESSAGE, account, cheap_hash, offering, running
 
-ALICE = Admission(Client(name="alice", senders=("alice@corp.example",)), networks(["127.0.0.1"]))
-LOGIN = Admission(Client(name="app"), networks(["127.0.0.2"]), "app", cheap_hash("x"))
+ALICE = Admission(Submitter(name="alice", senders=("alice@corp.example",)), networks(["127.0.0.1"]))
+LOGIN = Admission(Submitter(name="app"), networks(["127.0.0.2"]), "app", cheap_hash("x"))
 
 
 def header(line: str) -> bytes:
@@ -33,14 +33,14 @@ def test_and_nobody_else(address: str) -> None:
 
 
 def test_a_named_network_goes_before_the_trust_in_this_machine() -> None:
-    access = Access([Admission(Client(name="ci"), networks(["127.0.0.0/8", "10.0.0.0/8"]))])
+    access = Access([Admission(Submitter(name="ci"), networks(["127.0.0.0/8", "10.0.0.0/8"]))])
     found = [access.by_network(address) for address in ("127.0.0.1", "10.1.2.3", "::ffff:10.1.2.3", "::1")]
     assert [client.name for client in found if client] == ["ci", "ci", "ci", "local"]
     assert access.by_network("11.0.0.1") is None
 
 
 def test_network_and_login_are_both_needed_where_both_are_named() -> None:
-    access = Access([Admission(Client(name="app"), networks(["10.0.0.0/8", "127.0.0.1"]), "app", "hash")])
+    access = Access([Admission(Submitter(name="app"), networks(["10.0.0.0/8", "127.0.0.1"]), "app", "hash")])
     assert access.by_network("10.1.2.3") is None
     assert access.by_network("127.0.0.1") is None
     assert access.by_login("app", "192.0.2.1") is None
@@ -50,9 +50,9 @@ def test_network_and_login_are_both_needed_where_both_are_named() -> None:
 
 
 def test_on_a_legacy_listener_only_named_devices_are_known() -> None:
-    printer = Client(name="printer", legacy=True)
+    printer = Submitter(name="printer", legacy=True)
     access = Access(
-        [Admission(printer, networks(["10.0.0.9"])), Admission(Client(name="ci"), networks(["10.0.0.1"]))]
+        [Admission(printer, networks(["10.0.0.9"])), Admission(Submitter(name="ci"), networks(["10.0.0.1"]))]
     )
     assert access.by_network("10.0.0.9", legacy=True) is printer
     assert access.by_network("10.0.0.9") is None
@@ -62,7 +62,7 @@ def test_on_a_legacy_listener_only_named_devices_are_known() -> None:
 
 def test_a_client_that_could_be_anybody_is_refused() -> None:
     with pytest.raises(ConfigError, match="could be anybody") as caught:
-        Access([Admission(Client(name="app"))])
+        Access([Admission(Submitter(name="app"))])
     assert caught.value.hint
 
 
@@ -75,7 +75,7 @@ def test_networks_that_are_none(text: str) -> None:
 
 async def test_strangers_may_not_send() -> None:
     async with running(
-        admissions=[LOGIN, Admission(Client(name="x"), networks(["127.0.0.1"]), "x", "h")]
+        admissions=[LOGIN, Admission(Submitter(name="x"), networks(["127.0.0.1"]), "x", "h")]
     ) as relay:
         async with await relay.client() as client:
             await client.say("EHLO client.example.org")
@@ -134,7 +134,7 @@ async def test_s6_a_look_alike_is_somebody_else() -> None:
 
 
 async def test_s6_one_domain_in_two_spellings() -> None:
-    admission = Admission(Client(name="b", senders=("@bücher.example",)), networks(["127.0.0.1"]))
+    admission = Admission(Submitter(name="b", senders=("@bücher.example",)), networks(["127.0.0.1"]))
     async with running(admissions=[admission]) as relay, await relay.client() as client:
         await client.say("EHLO client.example.org")
         assert (await client.say("MAIL FROM:<a@xn--bcher-kva.example>")).startswith("250")
@@ -185,7 +185,7 @@ async def test_recipients_that_are_no_address_end_nothing(path: str) -> None:
 
 
 async def test_a_legacy_listener_for_a_printer() -> None:
-    printer = Client(name="printer", legacy=True, default_sender="scan@example.org", size=200)
+    printer = Submitter(name="printer", legacy=True, default_sender="scan@example.org", size=200)
     async with running(
         legacy=True,
         offer=offering(lenient=True),
@@ -211,7 +211,7 @@ async def test_a_legacy_listener_for_a_printer() -> None:
 
 @pytest.mark.parametrize("login", ["AUTH PLAIN " + b64encode(b"\0any\0body").decode(), "AUTH LOGIN"])
 async def test_a_device_that_insists_on_a_login_is_known_by_its_network_alone(login: str) -> None:
-    printer = Client(name="printer", legacy=True, senders=("scan@example.org",))
+    printer = Submitter(name="printer", legacy=True, senders=("scan@example.org",))
     async with running(
         legacy=True,
         offer=offering(lenient=True, mechanisms=("PLAIN", "LOGIN"), auth_in_clear=True),
@@ -239,7 +239,7 @@ async def test_a_device_that_insists_on_a_login_is_known_by_its_network_alone(lo
 
 
 async def test_a_device_without_a_name_is_named_by_its_address() -> None:
-    printer = Client(name="printer", legacy=True)
+    printer = Submitter(name="printer", legacy=True)
     async with running(
         legacy=True,
         offer=offering(lenient=True),

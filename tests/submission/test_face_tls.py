@@ -9,14 +9,14 @@ from base64 import b64encode
 
 import pytest
 
-from postbearer.engine import Client
-from postbearer.submission import Admission, Bounds
+from postbearer.engine import Submitter
+from postbearer.submission import Admission, SessionLimits
 from postbearer.testing.certificates import Authority
 from support.submitting import Talk, cheap_hash, offering, running
 
 CANARY = "CANARY-3f0a"
 LOGIN = "AUTH PLAIN " + b64encode(f"\0alice\0{CANARY}".encode()).decode()
-ALICE = Admission(Client(name="alice"), username="alice", password_hash=cheap_hash(CANARY))
+ALICE = Admission(Submitter(name="alice"), username="alice", password_hash=cheap_hash(CANARY))
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,7 @@ async def test_a_message_under_implicit_tls(authority: Authority, trusting: ssl.
 
 
 async def test_a_handshake_that_never_comes_is_counted_and_ends(authority: Authority) -> None:
-    bounds = Bounds(tls=0.1, connections=1)
+    bounds = SessionLimits(tls=0.1, connections=1)
     async with running(context=authority.server_context(), implicit_tls=True, bounds=bounds) as relay:
         async with (
             await Talk.open("127.0.0.1", relay.port) as silent,
@@ -68,7 +68,7 @@ async def test_a_handshake_that_never_comes_is_counted_and_ends(authority: Autho
 async def test_s3_all_is_forgotten_behind_starttls(authority: Authority, trusting: ssl.SSLContext) -> None:
     offer = offering(starttls=True, mechanisms=("PLAIN",), auth_in_clear=True)
     admissions = [
-        Admission(Client(name="else"), networks=(), username="alice", password_hash=ALICE.password_hash)
+        Admission(Submitter(name="else"), networks=(), username="alice", password_hash=ALICE.password_hash)
     ]
     async with running(context=authority.server_context(), offer=offer, admissions=admissions) as relay:
         async with await relay.client() as client:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from postbearer.observe import sentence
-from postbearer.observer import LoginFailed, TurnedAway, Warned
-from postbearer.submission import Bounds, Porter
+from postbearer.events import LoginFailed, TurnedAway, Warned
+from postbearer.log import sentence
+from postbearer.submission import RejectLog, SessionLimits
 from postbearer.testing import ManualClock
 from submission.test_face_login import ASKED, CANARY, ELSEWHERE, plain
 from support.relay import Ears
@@ -24,7 +24,7 @@ def said(ears: Ears, kind: type) -> list[Any]:
 
 async def test_whoever_finds_no_room_is_told_of_once_a_minute() -> None:
     ears, clock = Ears(), ManualClock()
-    bounds = Bounds(connections=1)
+    bounds = SessionLimits(connections=1)
     async with running(bounds=bounds, observer=ears, clock=clock) as relay, await relay.client():
         for _ in range(5):
             async with await Talk.open("127.0.0.1", relay.port) as other:
@@ -105,15 +105,15 @@ async def test_that_the_relay_stops_is_no_fault_of_its_clients() -> None:
 def test_many_strangers_make_no_flood() -> None:
     ears = Ears()
     clock = ManualClock()
-    porter = Porter(clock, ears)
+    reject_log = RejectLog(clock, ears)
     for number in range(10_000):
-        porter.turned_away(f"2001:db8::{number:x}", "Too many connections")
-        porter.login_failed(f"2001:db8::{number:x}", "alice")
+        reject_log.turned_away(f"2001:db8::{number:x}", "Too many connections")
+        reject_log.login_failed(f"2001:db8::{number:x}", "alice")
     assert len(said(ears, TurnedAway)) == len(said(ears, LoginFailed)) == 30
     (last,) = said(ears, Warned)  # that there are more is said once
     assert last is ears.events[-1]
     clock.advance(61)
-    porter.login_failed("192.0.2.1", "alice")
+    reject_log.login_failed("192.0.2.1", "alice")
     assert ears.events[-1] == LoginFailed("", peer="192.0.2.1", username="alice")
 
 

@@ -6,8 +6,8 @@ import tomllib
 from typing import Any
 
 from postbearer.importing import (
-    Draft,
     Imported,
+    ImportedConfiguration,
     finish,
     read_dsconfig,
     read_emailproxy,
@@ -20,37 +20,37 @@ from postbearer.submission import hash_password
 
 
 def dsconfig(text: str, **options: str) -> Imported:
-    draft = Draft("batch.dsconfig", "dsconfig")
+    draft = ImportedConfiguration("batch.dsconfig", "dsconfig")
     read_dsconfig(text.encode(), draft, **options)
     return finish(draft)
 
 
 def portal(text: str | bytes, **options: Any) -> Imported:
-    draft = Draft("portal.properties", "properties")
+    draft = ImportedConfiguration("portal.properties", "properties")
     read_portal(text.encode() if isinstance(text, str) else text, draft, **options)
     return finish(draft)
 
 
 def msmtp(text: str | bytes, **options: Any) -> Imported:
-    draft = Draft(".msmtprc", "msmtp")
+    draft = ImportedConfiguration(".msmtprc", "msmtp")
     read_msmtp(text.encode() if isinstance(text, str) else text, draft, **options)
     return finish(draft)
 
 
 def emailproxy(text: str) -> Imported:
-    draft = Draft("emailproxy.config", "emailproxy")
+    draft = ImportedConfiguration("emailproxy.config", "emailproxy")
     read_emailproxy(text.encode(), draft)
     return finish(draft)
 
 
 def saslxoauth2(text: str, passwords: str = "", **options: str) -> Imported:
-    draft = Draft("sasl-xoauth2.conf", "sasl-xoauth2")
+    draft = ImportedConfiguration("sasl-xoauth2.conf", "sasl-xoauth2")
     read_saslxoauth2(text.encode(), draft, passwords=passwords.encode(), **options)
     return finish(draft)
 
 
 def smtp2graph(text: str, **options: str) -> Imported:
-    draft = Draft("config.yml", "smtp2graph")
+    draft = ImportedConfiguration("config.yml", "smtp2graph")
     read_smtp2graph(text.encode(), draft, hash_password=hash_password, **options)
     return finish(draft)
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import aiosmtplib
 
-from postbearer import Reply
 from postbearer.integrations import aiosmtplib as aiosmtplib_login
 from postbearer.integrations import smtplib as smtplib_login
+from postbearer.reply import Reply
 from support.sandboxed import message
 
 

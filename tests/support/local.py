@@ -13,24 +13,24 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from postbearer.clock import SystemClock
-from postbearer.engine import Client, Intake, IntakeSettings, Router
-from postbearer.keeping import StateFolder
-from postbearer.observer import Warned
-from postbearer.operations import Operations
+from postbearer.control import ControlServer
+from postbearer.control.operations import Operations
+from postbearer.engine import Intake, IntakeSettings, Router, Submitter
+from postbearer.events import Warned
+from postbearer.state import StateFolder
 from postbearer.store import Entry, MemorySpool, Query
 from postbearer.submission import (
     LOCAL,
     Access,
-    Bounds,
-    ControlServer,
-    Doors,
+    ConnectionLimit,
     DropFolder,
-    Handover,
-    House,
+    ListenerContext,
+    LocalSubmission,
     Logins,
-    Pace,
+    RateLimit,
+    SessionLimits,
 )
-from postbearer.wire import Limits, Offer
+from postbearer.wire import LineLimits, Offer
 from support.relay import HOST, Ears, account
 
 SRC = Path(__file__).parents[2] / "src"
@@ -58,8 +58,8 @@ class LocalRelay:
     state: StateFolder
     spool: MemorySpool
     intake: Intake
-    house: House
-    handover: Handover
+    listener_context: ListenerContext
+    handover: LocalSubmission
     drop: DropFolder
     control: ControlServer
     ears: Ears
@@ -83,8 +83,8 @@ class LocalRelay:
 async def local_relay(
     folder: Path,
     *,
-    client: Client = LOCAL,
-    bounds: Bounds | None = None,
+    client: Submitter = LOCAL,
+    bounds: SessionLimits | None = None,
     size: int = 36 * 1024 * 1024,
     handing: bool = True,
 ) -> AsyncIterator[LocalRelay]:
@@ -94,14 +94,14 @@ async def local_relay(
     alerts = {"alerts": account()}
     settings = IntakeSettings(hostname=HOST, size=size)
     intake = Intake(spool, Router((), "alerts"), alerts, clock=clock, observer=ears, settings=settings)
-    bounds = bounds or Bounds()
+    bounds = bounds or SessionLimits()
     access = Access()
-    house = House(
-        offer=Offer(hostname=HOST, limits=Limits(max_size=size)),
+    listener_context = ListenerContext(
+        offer=Offer(hostname=HOST, limits=LineLimits(max_size=size)),
         intake=intake,
         access=access,
         logins=Logins(access, clock),
-        pace=Pace(clock),
+        rate_limit=RateLimit(clock),
         clock=clock,
         observer=ears,
         bounds=bounds,
@@ -113,8 +113,8 @@ async def local_relay(
         state,
         spool,
         intake,
-        house,
-        Handover(folder, house, Doors(bounds), client=client),
+        listener_context,
+        LocalSubmission(folder, listener_context, ConnectionLimit(bounds), client=client),
         drop,
         ControlServer(folder, Operations(spool, clock, None, ("alerts",)), clock, ears),
         ears,

@@ -9,13 +9,13 @@ from typing import Any
 
 from postbearer.envelope import Envelope
 from postbearer.errors import PostbearerError
+from postbearer.events import Event
 from postbearer.message import BytesContent
 from postbearer.oauth import Token
-from postbearer.observer import Event
 from postbearer.secret import Secret
 from postbearer.testing import Expect, ManualClock, ScriptedStream, StartTls, Tap, conversation, lines
 from postbearer.testing.stream import Step
-from postbearer.transport import Server, Smarthost, SmtpTransport, Stream, Transcript
+from postbearer.transport import ServerAddress, Smarthost, SmtpTransport, Stream, Transcript
 
 CANARY = "canary-token-0123456789abcdefghijklmnopqrstuvwxyz.ABCDEFGH"
 RENEWED = "canary-renewed-0123456789abcdefghijklmnopqrstuvwxyz.IJKLMNOP"
@@ -100,7 +100,7 @@ class Provider:
         self.transcript = Transcript()
         self._left = list(self.scripts)
         smarthost = Smarthost(
-            servers=tuple(map(Server.parse, self.servers)),
+            servers=tuple(map(ServerAddress.parse, self.servers)),
             **{"username": "alerts@example.org", "ehlo_name": "client.example.org"} | self.options,
         )
         needs_token = smarthost.authentication == "oauth"
@@ -115,7 +115,7 @@ class Provider:
         )
         self.deliver = self.transport.deliver
 
-    async def _dial(self, smarthost: Smarthost, server: Server, timeout: float) -> Stream:
+    async def _dial(self, smarthost: Smarthost, server: ServerAddress, timeout: float) -> Stream:
         self.dialled.append(str(server))
         script = self._left.pop(0)
         if isinstance(script, PostbearerError):

@@ -11,22 +11,22 @@ from typing import Any
 
 from postbearer.account import Account
 from postbearer.engine import (
-    Client,
+    Channel,
+    Dispatcher,
     Intake,
     IntakeSettings,
-    Limits,
+    RateLimits,
     Reporter,
     RetryPolicy,
-    Road,
     Router,
     Rules,
     Submission,
-    Worker,
+    Submitter,
 )
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import UsageError
+from postbearer.events import Event
 from postbearer.message import Content
-from postbearer.observer import Event
 from postbearer.outcome import Outcome, Receipt, State
 from postbearer.providers import Phase
 from postbearer.reply import Reply
@@ -39,7 +39,7 @@ from postbearer.verdict import judge
 
 HOST = "relay.example.org"
 RETRY = RetryPolicy()
-APP = Client(name="app", senders=("*", "@example.org"))  # anybody, but these are its own
+APP = Submitter(name="app", senders=("*", "@example.org"))  # anybody, but these are its own
 
 
 class WaitingClock(ManualClock):
@@ -173,7 +173,7 @@ def account(name: str = "alerts", provider: str = "microsoft", **options: Any) -
         name=name,
         **({"servers": ["mail.example.org:587"]} | options),
     )
-    return replace(made, limits=limits or Limits(), largest=largest)
+    return replace(made, limits=limits or RateLimits(), largest=largest)
 
 
 @dataclass
@@ -185,7 +185,7 @@ class Relay:
     accounts: dict[str, Account]
     providers: dict[str, Provider]
     intake: Intake
-    worker: Worker
+    dispatcher: Dispatcher
     events: list[Event]
     sockets: bool = False  # real ones: what goes on there takes real time
 
@@ -193,7 +193,7 @@ class Relay:
         self,
         *to: str | Recipient,
         sender: str = "app@example.org",
-        client: Client = APP,
+        client: Submitter = APP,
         content: bytes | None = None,
         **envelope: Any,
     ) -> str:
@@ -215,7 +215,7 @@ class Relay:
         for _ in range(2000):
             for _ in range(30):
                 await asyncio.sleep(0)
-            quiet = 0 if self.sockets and self.worker.busy else quiet + 1
+            quiet = 0 if self.sockets and self.dispatcher.busy else quiet + 1
             if quiet == 2:
                 return
             if not quiet:
@@ -287,15 +287,15 @@ async def relaying(
         await spool.pause(pause)
     named = {each.name: each for each in accounts or (account(),)}
     providers = {name: Provider(clock, each.smarthost.rules) for name, each in named.items()}
-    roads = {
-        name: Road(
+    channels = {
+        name: Channel(
             each,
             smtp(each, clock, ears) if sockets else providers[name],
             (ledgers or {}).get(name) or (MemoryLedger(clock) if each.limits else None),
         )
         for name, each in named.items()
     }
-    worker = Worker(spool, roads, clock=clock, observer=ears, rules=rules(retry, bounces_to))
+    dispatcher = Dispatcher(spool, channels, clock=clock, observer=ears, rules=rules(retry, bounces_to))
     intake = Intake(
         spool,
         router or Router(default_account=next(iter(named))),
@@ -303,14 +303,14 @@ async def relaying(
         clock=clock,
         observer=ears,
         settings=IntakeSettings(hostname=HOST),
-        starter=worker,
+        starter=dispatcher,
     )
-    relay = Relay(spool, clock, named, providers, intake, worker, ears.events, sockets)
-    running = asyncio.create_task(worker.run())
+    relay = Relay(spool, clock, named, providers, intake, dispatcher, ears.events, sockets)
+    running = asyncio.create_task(dispatcher.run())
     try:
         yield relay
     finally:
-        drained = asyncio.create_task(worker.drain(1.0))
+        drained = asyncio.create_task(dispatcher.drain(1.0))
         await relay.pass_time(2.0)
         await drained
         await running

@@ -7,7 +7,8 @@ from dataclasses import replace
 from email.message import EmailMessage
 from typing import Any
 
-from postbearer import Account, Envelope
+from postbearer.account import Account
+from postbearer.envelope import Envelope
 from postbearer.testing import Sandbox
 
 RAW = (
@@ -29,9 +30,9 @@ def message(**fields: str) -> EmailMessage:
 
 def at(account: Account, *servers: str, **options: Any) -> Account:
     """The account with other servers, or other fields of its smarthost."""
-    from postbearer.transport import Server
+    from postbearer.transport import ServerAddress
 
-    options |= {"servers": tuple(map(Server.parse, servers))} if servers else {}
+    options |= {"servers": tuple(map(ServerAddress.parse, servers))} if servers else {}
     return replace(account, smarthost=replace(account.smarthost, **options))
 
 

@@ -15,10 +15,20 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 from postbearer.account import Account, Rule
 from postbearer.clock import Clock, SystemClock
 from postbearer.engine import Intake, IntakeSettings, Router
-from postbearer.observer import Observer, Silent
+from postbearer.events import Observer, Silent
 from postbearer.store import MemorySpool, Message, Query, Spool
-from postbearer.submission import Access, Admission, Bounds, Doors, House, Listener, Logins, Pace, Porter
-from postbearer.wire import Extensions, Limits, Offer
+from postbearer.submission import (
+    Access,
+    Admission,
+    ConnectionLimit,
+    Listener,
+    ListenerContext,
+    Logins,
+    RateLimit,
+    RejectLog,
+    SessionLimits,
+)
+from postbearer.wire import Extensions, LineLimits, Offer
 
 EXTENSIONS = (
     *("PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN", "CHUNKING"),
@@ -35,7 +45,7 @@ def cheap_hash(password: str, *, memory: int = 8) -> str:
 
 
 def offering(**options: Any) -> Offer:
-    limits = options.pop("limits", Limits(max_size=100_000))
+    limits = options.pop("limits", LineLimits(max_size=100_000))
     return Offer("relay.example.org", Extensions(dict.fromkeys(EXTENSIONS, ())), limits, **options)
 
 
@@ -52,7 +62,7 @@ class Submission:
 
     offer: Offer = field(default_factory=offering)
     admissions: Sequence[Admission] = ()
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: SessionLimits = field(default_factory=SessionLimits)
     clock: Clock = field(default_factory=SystemClock)
     spool: Spool | None = None
     context: ssl.SSLContext | None = None
@@ -65,12 +75,12 @@ class Submission:
 
     def __post_init__(self) -> None:
         self.kept = MemorySpool(self.clock)
-        self.porter = Porter(self.clock, self.observer)
-        self.house = self.build()
-        self.doors = Doors(self.bounds, self.porter)
-        self.listener = Listener(self.address, self.house, self.doors)
+        self.reject_log = RejectLog(self.clock, self.observer)
+        self.listener_context = self.build()
+        self.doors = ConnectionLimit(self.bounds, self.reject_log)
+        self.listener = Listener(self.address, self.listener_context, self.doors)
 
-    def build(self) -> House:
+    def build(self) -> ListenerContext:
         access = Access(self.admissions)
         intake = Intake(
             self.spool or self.kept,
@@ -80,19 +90,19 @@ class Submission:
             observer=Silent(),
             settings=IntakeSettings(hostname="relay.example.org"),
         )
-        return House(
+        return ListenerContext(
             offer=self.offer,
             intake=intake,
             access=access,
             logins=Logins(access, self.clock),
-            pace=Pace(self.clock),
+            rate_limit=RateLimit(self.clock),
             clock=self.clock,
             observer=self.observer,
             bounds=self.bounds,
             context=self.context,
             implicit_tls=self.implicit_tls,
             legacy=self.legacy,
-            porter=self.porter,
+            reject_log=self.reject_log,
         )
 
     @property

@@ -7,16 +7,12 @@ import sys
 
 import pytest
 
-from postbearer import (
-    Account,
-    ClientCredentials,
-    Envelope,
-    Mailer,
-    Rejected,
-    SenderNotAllowed,
-    State,
-    UsageError,
-)
+from postbearer import ClientCredentials
+from postbearer.account import Account
+from postbearer.blocking import Mailer
+from postbearer.envelope import Envelope
+from postbearer.errors import Rejected, SenderNotAllowed, UsageError
+from postbearer.outcome import State
 from postbearer.testing import AsyncRecordingMailer, RecordingMailer
 
 ACCOUNT = Account.microsoft(

@@ -19,7 +19,8 @@ from typing import Any
 
 import pytest
 
-from postbearer import Envelope, Mailer
+from postbearer.blocking import Mailer
+from postbearer.envelope import Envelope
 from postbearer.testing import BackgroundSandbox, Faults, Sandbox, SmtpFault, TokenFault, personality
 from postbearer.testing.sandbox import ADDRESS, CLIENT_ID, OTHER_ADDRESS
 

@@ -19,7 +19,7 @@ from postbearer.errors import ConfigError, NetworkError, TimedOut, TlsFailed
 from postbearer.outcome import State
 from postbearer.transport import (
     ClientCertificate,
-    Server,
+    ServerAddress,
     Smarthost,
     SmtpTransport,
     Stream,
@@ -60,11 +60,11 @@ async def attempt(host: str, context: ssl.SSLContext | None, ca_file: Path, *, t
     AUTHORITY.cert_pem.write_to_path(str(ca_file))
     async with listening(server, context) as port:
 
-        async def dial(smarthost: Smarthost, server: Server, timeout: float) -> Stream:
+        async def dial(smarthost: Smarthost, server: ServerAddress, timeout: float) -> Stream:
             return await connect("127.0.0.1", port, timeout=timeout)
 
         smarthost = Smarthost(
-            servers=(Server(host, 465),),
+            servers=(ServerAddress(host, 465),),
             ca_file=str(ca_file),
             username="alerts@example.org",
             ehlo_name="client.example.org",
@@ -195,7 +195,7 @@ async def test_plain_text_behind_starttls_is_no_reason_to_ask_for_starttls(tmp_p
 
     async with listening(server) as port:
         smarthost = Smarthost(
-            servers=(Server("127.0.0.1", port),),
+            servers=(ServerAddress("127.0.0.1", port),),
             tls="starttls",
             username="a@example.org",
             ehlo_name="c.example",

@@ -7,8 +7,8 @@ from dataclasses import replace
 import pytest
 
 from postbearer.envelope import Envelope, Recipient
+from postbearer.events import Attempted
 from postbearer.message import BytesContent
-from postbearer.observer import Attempted
 from postbearer.outcome import State
 from postbearer.testing import Close, Expect, conversation, lines
 from postbearer.transport.planning import groups, make_plan

@@ -19,7 +19,7 @@ from postbearer.errors import (
 )
 from postbearer.message import FileContent
 from postbearer.outcome import State
-from postbearer.providers import Klass, Rule
+from postbearer.providers import Disposition, Rule
 from postbearer.testing import Close, Expect, StartTls, conversation, lines
 from postbearer.testing.stream import Step
 from postbearer.transport import PoolLimits
@@ -122,7 +122,7 @@ async def test_what_a_renewal_cannot_cure_costs_no_token() -> None:
         id="off",
         code=("535",),
         text=("is disabled",),
-        klass=Klass.HOLD,
+        disposition=Disposition.HOLD,
         cause="Off.",
         mark="common",
         sample="x",

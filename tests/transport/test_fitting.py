@@ -12,7 +12,7 @@ from postbearer.errors import UsageError
 from postbearer.message import BytesContent
 from postbearer.outcome import State
 from postbearer.testing import Expect, conversation, lines
-from postbearer.transport.fitting import fitted
+from postbearer.transport.conversion import fitted
 from postbearer.wire import Extensions
 from support.provider import envelope, opened, with_provider
 

@@ -17,7 +17,7 @@ from postbearer.errors import (
     TlsFailed,
     TokenUnavailable,
 )
-from postbearer.observer import TokenRefused
+from postbearer.events import TokenRefused
 from postbearer.outcome import State
 from postbearer.testing import Close, Delay, Expect, ExpectContent, Send, StartTls, conversation, lines
 from postbearer.testing.stream import Step

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from postbearer.errors import Disconnected, PostbearerError, ProtocolError
 from postbearer.message import BytesContent
 from postbearer.outcome import Outcome, State
-from postbearer.transport import Server, Smarthost, SmtpTransport, TlsInfo
+from postbearer.transport import ServerAddress, Smarthost, SmtpTransport, TlsInfo
 from postbearer.transport.transaction import ONE_FLIGHT
 from support.provider import CONTENT, Tokens, envelope
 
@@ -142,13 +142,13 @@ async def deliver(
 ) -> list[tuple[Outcome, ...] | PostbearerError]:
     """What became of two messages, one after the other, by one transport."""
     smarthost = Smarthost(
-        servers=(Server("localhost", 587),),
+        servers=(ServerAddress("localhost", 587),),
         tls=tls,
         username="alerts@example.org",
         ehlo_name="client.example.org",
     )
 
-    async def dial(smarthost: Smarthost, server: Server, timeout: float) -> Polite:
+    async def dial(smarthost: Smarthost, server: ServerAddress, timeout: float) -> Polite:
         return Polite(answers, offered, stays=stays)
 
     transport = SmtpTransport(smarthost, Tokens(), account="alerts", dial=dial)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbearer.observe import JsonFormatter, sentence
-from postbearer.observer import DeliveryEnded
+from postbearer.events import DeliveryEnded
+from postbearer.log import JsonFormatter, sentence
 from postbearer.outcome import State
 from postbearer.reply import KEPT, LINES, TEXT, Reply
 from postbearer.store import Status

@@ -19,7 +19,7 @@ from postbearer.errors import (
     RemoteProtocolError,
     ServerRefused,
 )
-from postbearer.transport import Proxy, Server, Smarthost, SmtpTransport
+from postbearer.transport import Proxy, ServerAddress, Smarthost, SmtpTransport
 from support.listening import Handler, listening
 from support.provider import CONTENT, Tokens, envelope
 
@@ -89,7 +89,7 @@ async def through(proxy: Handler, url: str, tmp_path: Path, context: ssl.SSLCont
 
     async with listening(server, context) as port, listening(proxy) as proxy_port:
         smarthost = Smarthost(
-            servers=(Server("mail.example.org", port),),
+            servers=(ServerAddress("mail.example.org", port),),
             tls="implicit" if context else "starttls",
             ca_file=str(tmp_path / "ca.pem"),
             username="alerts@example.org",

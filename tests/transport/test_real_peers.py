@@ -19,7 +19,7 @@ from aiosmtpd.smtp import SMTP, AuthResult
 from postbearer.message import BytesContent, FileContent
 from postbearer.outcome import State
 from postbearer.secret import Given, Secret
-from postbearer.transport import Server, Smarthost, SmtpTransport, Transcript
+from postbearer.transport import ServerAddress, Smarthost, SmtpTransport, Transcript
 from support.listening import listening
 from support.provider import CANARY, MESSAGE, RENEWED, Tokens, envelope
 
@@ -101,7 +101,7 @@ def smarthost(port: int, tmp_path: Path, **options: Any) -> Smarthost:
         "ca_file": str(tmp_path / "ca.pem"),
         "username": "alerts@example.org",
     } | options
-    return Smarthost(servers=(Server("127.0.0.1", port),), **fields)
+    return Smarthost(servers=(ServerAddress("127.0.0.1", port),), **fields)
 
 
 async def test_a_message_through_aiosmtpd(context: ssl.SSLContext, tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ async def test_150_mib_take_no_16_mib(tmp_path: Path) -> None:
     content = FileContent(file)
     async with listening(sink) as port:
         transport = SmtpTransport(
-            Smarthost(servers=(Server("127.0.0.1", port),), tls="none-loopback", authentication="none")
+            Smarthost(servers=(ServerAddress("127.0.0.1", port),), tls="none-loopback", authentication="none")
         )
         tracemalloc.start()
         receipt = await transport.deliver(envelope(), content)

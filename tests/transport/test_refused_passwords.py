@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from postbearer import Account
+from postbearer.account import Account
 from postbearer.errors import CredentialRefused, GrantRefused, NetworkError, PostbearerError
-from postbearer.keeping import StateFolder
-from postbearer.observer import Silent
+from postbearer.events import Silent
+from postbearer.state import StateFolder
 from postbearer.testing import Expect, ManualClock, ScriptedStream, StartTls, Tap, conversation, lines
 from postbearer.transport import SmtpTransport, Stream
 from support.provider import ALL, CONTENT, ehlo, envelope, one_flight

@@ -7,23 +7,23 @@ from typing import Any
 import pytest
 
 from postbearer.errors import ConfigError, UsageError
-from postbearer.transport import Proxy, Server, Smarthost, SmtpTransport
+from postbearer.transport import Proxy, ServerAddress, Smarthost, SmtpTransport
 from postbearer.transport.smarthost import default_ehlo_name
 
-MAIL = Server("mail.example.org", 587)
+MAIL = ServerAddress("mail.example.org", 587)
 
 
 @pytest.mark.parametrize(
     ("text", "server"),
     [
         ("mail.example.org:587", MAIL),
-        ("127.0.0.1:25", Server("127.0.0.1", 25)),
-        ("[::1]:465", Server("::1", 465)),
-        ("bücher.example:465", Server("bücher.example", 465)),
+        ("127.0.0.1:25", ServerAddress("127.0.0.1", 25)),
+        ("[::1]:465", ServerAddress("::1", 465)),
+        ("bücher.example:465", ServerAddress("bücher.example", 465)),
     ],
 )
-def test_a_server_as_text(text: str, server: Server) -> None:
-    assert Server.parse(text) == server
+def test_a_server_as_text(text: str, server: ServerAddress) -> None:
+    assert ServerAddress.parse(text) == server
     assert str(server) == text
 
 
@@ -47,12 +47,12 @@ def test_a_server_as_text(text: str, server: Server) -> None:
 )
 def test_what_is_no_server(text: str) -> None:
     with pytest.raises(ConfigError, match="servers"):
-        Server.parse(text)
+        ServerAddress.parse(text)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.8.8", "::1", "localhost", "LOCALHOST"])
 def test_this_machine_may_go_without_tls(host: str) -> None:
-    assert Smarthost(servers=(Server(host, 25),), tls="none-loopback", authentication="none")
+    assert Smarthost(servers=(ServerAddress(host, 25),), tls="none-loopback", authentication="none")
 
 
 @pytest.mark.parametrize(
@@ -63,13 +63,13 @@ def test_this_machine_may_go_without_tls(host: str) -> None:
         ({"authentication": "password", "username": ""}, "username"),
         ({"authentication": "certificate"}, "tls-certificate"),
         ({"tls": "none-loopback"}, "tls"),
-        ({"tls": "none-loopback", "servers": (Server("127.0.0.1", 25), MAIL)}, "tls"),
-        ({"tls": "none-loopback", "servers": (Server("localhost.example.org", 25),)}, "tls"),
-        ({"tls": "none-loopback", "servers": (Server("0.0.0.0", 25),)}, "tls"),
+        ({"tls": "none-loopback", "servers": (ServerAddress("127.0.0.1", 25), MAIL)}, "tls"),
+        ({"tls": "none-loopback", "servers": (ServerAddress("localhost.example.org", 25),)}, "tls"),
+        ({"tls": "none-loopback", "servers": (ServerAddress("0.0.0.0", 25),)}, "tls"),
         (
             {
                 "tls": "none-loopback",
-                "servers": (Server("127.0.0.1", 25),),
+                "servers": (ServerAddress("127.0.0.1", 25),),
                 "proxy": Proxy("http", "p.example.org", 1),
             },
             "tls",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from postbearer.providers import Klass, Phase, Rule, Who, names, preset
+from postbearer.providers import Disposition, Phase, Rule, Who, names, preset
 from postbearer.verdict import explain
 
 OWN = [
@@ -29,14 +29,14 @@ class TestRule:
 
     def test_is_written_for_people(self, rule: Rule, rules: tuple[Rule, ...]) -> None:
         assert rule.cause.endswith((".", ".default"))
-        assert rule.remedy or rule.klass is Klass.DONE
-        if rule.klass is Klass.HOLD:
+        assert rule.remedy or rule.disposition is Disposition.DONE
+        if rule.disposition is Disposition.HOLD:
             assert rule.who is not Who.NOBODY
 
     def test_never_bounces_mail_for_a_refused_login(self, rule: Rule, rules: tuple[Rule, ...]) -> None:
         if {Phase.AUTH, Phase.TOKEN} & set(rule.phase):
-            assert rule.klass is not Klass.PERMANENT
-        if rule.klass is Klass.WINDOW and rule.code:
+            assert rule.disposition is not Disposition.PERMANENT
+        if rule.disposition is Disposition.WINDOW and rule.code:
             assert rule.wait > 0
 
 

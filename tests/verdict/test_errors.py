@@ -6,9 +6,9 @@ import pytest
 
 from postbearer import errors
 from postbearer.outcome import Outcome, Receipt, State
-from postbearer.providers import preset
+from postbearer.providers import Disposition, ImmediateAction, Phase, Scope, Who, preset
 from postbearer.reply import EnhancedStatus, Reply
-from postbearer.verdict import First, Klass, Phase, Scope, Who, judge, judge_token_error
+from postbearer.verdict import judge, judge_token_error
 
 BARE_535 = Reply(535, (b"5.7.3 Authentication unsuccessful",), EnhancedStatus(5, 7, 3))
 HOST, ACCOUNT, MESSAGE = Scope.HOST, Scope.ACCOUNT, Scope.MESSAGE
@@ -16,47 +16,47 @@ MICROSOFT, GOOGLE = preset("microsoft").rules, preset("google").rules
 
 
 @pytest.mark.parametrize(
-    ("error", "phase", "scope", "klass"),
+    ("error", "phase", "scope", "disposition"),
     [
-        (errors.ConnectFailed("refused"), "conn", HOST, Klass.SOON),
-        (errors.TlsFailed("certificate verify failed"), "tls", HOST, Klass.SOON),
-        (errors.TlsFailed("something else"), "tls", HOST, Klass.SOON),
-        (errors.TimedOut("no greeting"), "conn", HOST, Klass.SOON),
-        (errors.Disconnected("gone"), "mail", HOST, Klass.SOON),
-        (errors.Disconnected("gone"), "data", HOST, Klass.SOON),
-        (errors.RemoteProtocolError("mixed codes"), "rcpt", HOST, Klass.SOON),
-        (errors.RemoteProtocolError("bytes behind STARTTLS"), "tls", HOST, Klass.HOLD),
-        (errors.ServerRefused("no greeting", stage="conn"), "any", HOST, Klass.SOON),
-        (errors.ServerRefused("busy", stage="auth", reply=Reply(454, (b"",))), "any", HOST, Klass.SOON),
-        (errors.ServerRefused("no", stage="auth", reply=BARE_535), "any", ACCOUNT, Klass.HOLD),
-        (errors.MechanismMissing("none"), "auth", ACCOUNT, Klass.HOLD),
-        (errors.TokenUnavailable("down"), "token", ACCOUNT, Klass.SOON),
-        (errors.TokenUnavailable("wait", retry_after=90), "token", ACCOUNT, Klass.WINDOW),
-        (errors.GrantRefused("no", code="invalid_grant"), "token", ACCOUNT, Klass.HOLD),
-        (errors.GrantRefused("no", code="never_seen"), "token", ACCOUNT, Klass.HOLD),
-        (errors.CredentialRefused("no", reply=BARE_535), "auth", ACCOUNT, Klass.HOLD),
-        (errors.CredentialRefused("no"), "auth", ACCOUNT, Klass.HOLD),
-        (errors.PlugInFailed("a defect"), "token", ACCOUNT, Klass.HOLD),
-        (errors.SecretError("unreadable"), "token", ACCOUNT, Klass.HOLD),
-        (errors.SecretUnavailable("no answer"), "token", ACCOUNT, Klass.SOON),
-        (errors.SecretUnavailable("sealed", retry_after=60), "token", ACCOUNT, Klass.WINDOW),
-        (errors.ConfigError("wrong"), "any", ACCOUNT, Klass.HOLD),
-        (errors.LocalProtocolError("no TLS"), "auth", ACCOUNT, Klass.HOLD),
-        (errors.LocalProtocolError("newline"), "mail", MESSAGE, Klass.PERMANENT),
-        (errors.LocalProtocolError("newline"), "rcpt", Scope.RECIPIENT, Klass.PERMANENT),
-        (errors.UsageError("no recipients"), "any", MESSAGE, Klass.PERMANENT),
-        (errors.BudgetSpent("spent", retry_at=1.0), "any", ACCOUNT, Klass.WINDOW),
-        (errors.StoreFull("full"), "any", HOST, Klass.SOON),
-        (errors.SchemaMismatch("newer"), "any", HOST, Klass.HOLD),
-        (errors.LeaseLost("lost"), "any", HOST, Klass.SOON),
-        (errors.OutcomeUnknown("commit"), "any", HOST, Klass.SOON),
-        (errors.PostbearerError("anything"), "any", MESSAGE, Klass.SOON),
+        (errors.ConnectFailed("refused"), "conn", HOST, Disposition.SOON),
+        (errors.TlsFailed("certificate verify failed"), "tls", HOST, Disposition.SOON),
+        (errors.TlsFailed("something else"), "tls", HOST, Disposition.SOON),
+        (errors.TimedOut("no greeting"), "conn", HOST, Disposition.SOON),
+        (errors.Disconnected("gone"), "mail", HOST, Disposition.SOON),
+        (errors.Disconnected("gone"), "data", HOST, Disposition.SOON),
+        (errors.RemoteProtocolError("mixed codes"), "rcpt", HOST, Disposition.SOON),
+        (errors.RemoteProtocolError("bytes behind STARTTLS"), "tls", HOST, Disposition.HOLD),
+        (errors.ServerRefused("no greeting", stage="conn"), "any", HOST, Disposition.SOON),
+        (errors.ServerRefused("busy", stage="auth", reply=Reply(454, (b"",))), "any", HOST, Disposition.SOON),
+        (errors.ServerRefused("no", stage="auth", reply=BARE_535), "any", ACCOUNT, Disposition.HOLD),
+        (errors.MechanismMissing("none"), "auth", ACCOUNT, Disposition.HOLD),
+        (errors.TokenUnavailable("down"), "token", ACCOUNT, Disposition.SOON),
+        (errors.TokenUnavailable("wait", retry_after=90), "token", ACCOUNT, Disposition.WINDOW),
+        (errors.GrantRefused("no", code="invalid_grant"), "token", ACCOUNT, Disposition.HOLD),
+        (errors.GrantRefused("no", code="never_seen"), "token", ACCOUNT, Disposition.HOLD),
+        (errors.CredentialRefused("no", reply=BARE_535), "auth", ACCOUNT, Disposition.HOLD),
+        (errors.CredentialRefused("no"), "auth", ACCOUNT, Disposition.HOLD),
+        (errors.PlugInFailed("a defect"), "token", ACCOUNT, Disposition.HOLD),
+        (errors.SecretError("unreadable"), "token", ACCOUNT, Disposition.HOLD),
+        (errors.SecretUnavailable("no answer"), "token", ACCOUNT, Disposition.SOON),
+        (errors.SecretUnavailable("sealed", retry_after=60), "token", ACCOUNT, Disposition.WINDOW),
+        (errors.ConfigError("wrong"), "any", ACCOUNT, Disposition.HOLD),
+        (errors.LocalProtocolError("no TLS"), "auth", ACCOUNT, Disposition.HOLD),
+        (errors.LocalProtocolError("newline"), "mail", MESSAGE, Disposition.PERMANENT),
+        (errors.LocalProtocolError("newline"), "rcpt", Scope.RECIPIENT, Disposition.PERMANENT),
+        (errors.UsageError("no recipients"), "any", MESSAGE, Disposition.PERMANENT),
+        (errors.BudgetSpent("spent", retry_at=1.0), "any", ACCOUNT, Disposition.WINDOW),
+        (errors.StoreFull("full"), "any", HOST, Disposition.SOON),
+        (errors.SchemaMismatch("newer"), "any", HOST, Disposition.HOLD),
+        (errors.LeaseLost("lost"), "any", HOST, Disposition.SOON),
+        (errors.OutcomeUnknown("commit"), "any", HOST, Disposition.SOON),
+        (errors.PostbearerError("anything"), "any", MESSAGE, Disposition.SOON),
     ],
 )
-def test_error(error: errors.PostbearerError, phase: str, scope: Scope, klass: Klass) -> None:
+def test_error(error: errors.PostbearerError, phase: str, scope: Scope, disposition: Disposition) -> None:
     verdict = judge(error, phase, MICROSOFT)
-    assert (verdict.scope, verdict.klass) == (scope, klass)
-    assert verdict.state is (State.FAILED if klass is Klass.PERMANENT else State.DEFERRED)
+    assert (verdict.scope, verdict.disposition) == (scope, disposition)
+    assert verdict.state is (State.FAILED if disposition is Disposition.PERMANENT else State.DEFERRED)
     assert verdict.cause
 
 
@@ -88,14 +88,14 @@ def test_an_errors_own_hint_is_the_better_remedy() -> None:
 
 def test_a_credential_refused_twice_is_not_renewed_again() -> None:
     verdict = judge(errors.CredentialRefused("no", reply=BARE_535), Phase.AUTH, MICROSOFT)
-    assert First.RENEW not in verdict.first
+    assert ImmediateAction.RENEW not in verdict.first
     assert "SMTP.SendAsApp" in verdict.remedy
 
 
 def test_a_credential_refused_twice_is_held_whatever_the_reply_seems_to_mean() -> None:
     soon = Reply(535, (b"5.7.142 Token will expire soon",), EnhancedStatus(5, 7, 142))
     verdict = judge(errors.CredentialRefused("no", reply=soon), Phase.AUTH, preset("microsoft-hve").rules)
-    assert (verdict.klass, verdict.scope) == (Klass.HOLD, ACCOUNT)
+    assert (verdict.disposition, verdict.scope) == (Disposition.HOLD, ACCOUNT)
 
 
 def test_a_refused_grant_is_explained_by_its_number() -> None:
@@ -113,27 +113,29 @@ def test_a_rejection_means_what_its_first_outcome_means() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "error", "description", "klass", "who"),
+    ("status", "error", "description", "disposition", "who"),
     [
-        (400, "invalid_grant", "", Klass.HOLD, Who.MAILBOX_USER),
-        (400, "invalid_grant", "AADSTS700082: expired due to inactivity", Klass.HOLD, Who.MAILBOX_USER),
-        (401, "invalid_client", "AADSTS7000215: Invalid client secret", Klass.HOLD, Who.APP_OWNER),
-        (400, "invalid_grant", "AADSTS53003: Access has been blocked", Klass.HOLD, Who.TENANT_ADMIN),
-        (400, "invalid_grant", "AADSTS50196: loop", Klass.WINDOW, Who.HOST_OPERATOR),
-        (400, "temporarily_unavailable", "AADSTS90033", Klass.SOON, Who.NOBODY),
-        (503, "", "", Klass.SOON, Who.NOBODY),
-        (408, "", "", Klass.SOON, Who.NOBODY),
-        (None, "", "", Klass.SOON, Who.NOBODY),
-        (429, "", "Too Many Requests", Klass.WINDOW, Who.HOST_OPERATOR),
-        (200, "", "<html>", Klass.SOON, Who.HOST_OPERATOR),
-        (302, "", "", Klass.HOLD, Who.HOST_OPERATOR),
-        (400, "never_seen", "", Klass.HOLD, Who.HOST_OPERATOR),
-        (404, "", "", Klass.HOLD, Who.HOST_OPERATOR),
+        (400, "invalid_grant", "", Disposition.HOLD, Who.MAILBOX_USER),
+        (400, "invalid_grant", "AADSTS700082: expired due to inactivity", Disposition.HOLD, Who.MAILBOX_USER),
+        (401, "invalid_client", "AADSTS7000215: Invalid client secret", Disposition.HOLD, Who.APP_OWNER),
+        (400, "invalid_grant", "AADSTS53003: Access has been blocked", Disposition.HOLD, Who.TENANT_ADMIN),
+        (400, "invalid_grant", "AADSTS50196: loop", Disposition.WINDOW, Who.HOST_OPERATOR),
+        (400, "temporarily_unavailable", "AADSTS90033", Disposition.SOON, Who.NOBODY),
+        (503, "", "", Disposition.SOON, Who.NOBODY),
+        (408, "", "", Disposition.SOON, Who.NOBODY),
+        (None, "", "", Disposition.SOON, Who.NOBODY),
+        (429, "", "Too Many Requests", Disposition.WINDOW, Who.HOST_OPERATOR),
+        (200, "", "<html>", Disposition.SOON, Who.HOST_OPERATOR),
+        (302, "", "", Disposition.HOLD, Who.HOST_OPERATOR),
+        (400, "never_seen", "", Disposition.HOLD, Who.HOST_OPERATOR),
+        (404, "", "", Disposition.HOLD, Who.HOST_OPERATOR),
     ],
 )
-def test_token_endpoint(status: int | None, error: str, description: str, klass: Klass, who: Who) -> None:
+def test_token_endpoint(
+    status: int | None, error: str, description: str, disposition: Disposition, who: Who
+) -> None:
     verdict = judge_token_error(status, error, description, (), MICROSOFT)
-    assert (verdict.klass, verdict.who) == (klass, who)
+    assert (verdict.disposition, verdict.who) == (disposition, who)
     assert verdict.scope is ACCOUNT
     assert verdict.state is State.DEFERRED
 
@@ -154,5 +156,5 @@ def test_googles_refusals() -> None:
 def test_retry_after_is_kept() -> None:
     assert judge_token_error(429, retry_after=17).wait == 17
     assert judge_token_error(429).wait == 60
-    assert judge_token_error(503, retry_after=5).klass is Klass.WINDOW
+    assert judge_token_error(503, retry_after=5).disposition is Disposition.WINDOW
     assert judge_token_error(400, "invalid_grant", retry_after=5).wait == 0

@@ -20,24 +20,24 @@ def table() -> list[list[str]]:
 
 
 def replies() -> Iterator[Row]:
-    for provider, phase, klass, scope, *text in (row for row in table() if row[0] != "entra"):
-        yield provider, phase, klass, scope, " | ".join(text)
+    for provider, phase, disposition, scope, *text in (row for row in table() if row[0] != "entra"):
+        yield provider, phase, disposition, scope, " | ".join(text)
 
 
 def numbers() -> Iterator[tuple[str, str]]:
-    for _, klass, listed in (row for row in table() if row[0] == "entra"):
-        yield from ((klass, number) for number in listed.split())
+    for _, disposition, listed in (row for row in table() if row[0] == "entra"):
+        yield from ((disposition, number) for number in listed.split())
 
 
-@pytest.mark.parametrize(("provider", "phase", "klass", "scope", "text"), list(replies()))
-def test_a_reply_is_understood(provider: str, phase: str, klass: str, scope: str, text: str) -> None:
+@pytest.mark.parametrize(("provider", "phase", "disposition", "scope", "text"), list(replies()))
+def test_a_reply_is_understood(provider: str, phase: str, disposition: str, scope: str, text: str) -> None:
     verdict = explain(text, preset(provider).rules, phase)
     assert verdict.rule, "only its code was understood"
-    assert (verdict.klass, verdict.scope) == (klass, scope)
+    assert (verdict.disposition, verdict.scope) == (disposition, scope)
     (explained,) = ask(text, [preset(provider)])
     assert not explained.guess
     assert explained.verdict.cause
-    assert explained.verdict.remedy or klass == "done"
+    assert explained.verdict.remedy or disposition == "done"
 
 
 def test_a_554_that_nobody_knows_is_not_taken_for_one_about_recipients() -> None:
@@ -46,9 +46,9 @@ def test_a_554_that_nobody_knows_is_not_taken_for_one_about_recipients() -> None
     assert "recipient" not in explained.verdict.cause
 
 
-@pytest.mark.parametrize(("klass", "number"), list(numbers()))
-def test_a_number_of_entra_is_understood(klass: str, number: str) -> None:
+@pytest.mark.parametrize(("disposition", "number"), list(numbers()))
+def test_a_number_of_entra_is_understood(disposition: str, number: str) -> None:
     (explained,) = ask(f"AADSTS{number}: Something went wrong.", [preset("microsoft")])
     assert explained.verdict.rule.startswith("entra/")
-    assert explained.verdict.klass == klass
+    assert explained.verdict.disposition == disposition
     assert explained.verdict.remedy

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from postbearer.diagnosis import explain
-from postbearer.providers import preset
-from postbearer.verdict import Phase
+from postbearer.providers import Phase, preset
 from postbearer.verdict import explain as explain_by
 
 
@@ -28,7 +27,7 @@ def test_a_line_is_explained_as_what_it_is(told: str, text: str) -> None:
         assert all(each.guess for each in found)
     else:
         assert [each.verdict.rule for each in found if not each.guess] == told.split()
-        assert len({each.verdict.klass for each in found}) == 1
+        assert len({each.verdict.disposition for each in found}) == 1
 
 
 REPLY = [

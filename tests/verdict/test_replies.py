@@ -9,13 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postbearer.outcome import State
-from postbearer.providers import preset
+from postbearer.providers import Disposition, ImmediateAction, Phase, Scope, preset
 from postbearer.reply import EnhancedStatus, Reply
-from postbearer.verdict import First, Klass, Phase, Scope, explain, judge, provider_queue_id
+from postbearer.verdict import explain, judge, provider_queue_id
 
 DEFERRED, FAILED = State.DEFERRED, State.FAILED
 R, M, H, A = Scope.RECIPIENT, Scope.MESSAGE, Scope.HOST, Scope.ACCOUNT
-SOON, WINDOW, HOLD, PERMANENT = Klass.SOON, Klass.WINDOW, Klass.HOLD, Klass.PERMANENT
+SOON, WINDOW, HOLD, PERMANENT = Disposition.SOON, Disposition.WINDOW, Disposition.HOLD, Disposition.PERMANENT
 
 
 def reply(text: str) -> Reply:
@@ -188,26 +188,29 @@ TABLE = [
 
 
 @pytest.mark.parametrize(
-    ("provider", "phase", "text", "scope", "klass"), TABLE, ids=[row[2][:40] for row in TABLE]
+    ("provider", "phase", "text", "scope", "disposition"), TABLE, ids=[row[2][:40] for row in TABLE]
 )
-def test_reply(provider: str, phase: str, text: str, scope: Scope, klass: Klass) -> None:
+def test_reply(provider: str, phase: str, text: str, scope: Scope, disposition: Disposition) -> None:
     verdict = judge(reply(text), phase, preset(provider).rules)
-    assert (verdict.scope, verdict.klass) == (scope, klass)
-    assert verdict.state is (FAILED if klass is PERMANENT else DEFERRED)
+    assert (verdict.scope, verdict.disposition) == (scope, disposition)
+    assert verdict.state is (FAILED if disposition is PERMANENT else DEFERRED)
     assert verdict.cause
 
 
 def test_first_steps_are_named() -> None:
     microsoft, google = preset("microsoft").rules, preset("google").rules
-    assert judge(reply("535 5.7.3 Authentication unsuccessful"), "auth", microsoft).first == (First.RENEW,)
+    assert judge(reply("535 5.7.3 Authentication unsuccessful"), "auth", microsoft).first == (
+        ImmediateAction.RENEW,
+    )
     disabled = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant."
     assert judge(reply(disabled), "auth", microsoft).first == ()
     long = judge(reply("555 5.5.2 Syntax error, goodbye"), "auth", google)
-    assert long.first == (First.RECONNECT, First.TWO_STEP)
+    assert long.first == (ImmediateAction.RECONNECT, ImmediateAction.TWO_STEP)
     assert (
-        First.CUT in judge(reply("432 4.3.2 Concurrent connections limit exceeded"), "eod", microsoft).first
+        ImmediateAction.CUT
+        in judge(reply("432 4.3.2 Concurrent connections limit exceeded"), "eod", microsoft).first
     )
-    assert First.SPLIT in judge(reply("452 4.5.3 Too many recipients"), "rcpt", google).first
+    assert ImmediateAction.SPLIT in judge(reply("452 4.5.3 Too many recipients"), "rcpt", google).first
 
 
 def test_what_reaches_the_whole_organisation_says_so() -> None:
@@ -220,20 +223,23 @@ def test_what_reaches_the_whole_organisation_says_so() -> None:
 
 def test_a_missing_permission_is_tried_a_while_and_then_held() -> None:
     verdict = judge(reply("430 4.2.0 STOREDRV; mailbox logon failure"), "eod", preset("microsoft").rules)
-    assert (verdict.klass, verdict.hold_after > 0) == (SOON, True)
+    assert (verdict.disposition, verdict.hold_after > 0) == (SOON, True)
 
 
 def test_success_is_success() -> None:
     assert judge(reply("250 2.0.0 Ok: queued as 4XyZ"), "eod").state is State.DELIVERED
-    assert judge(reply("235 2.7.0 Authentication successful"), "auth").klass is Klass.DONE
-    assert judge(reply("354 Go ahead"), "data").klass is Klass.DONE
+    assert judge(reply("235 2.7.0 Authentication successful"), "auth").disposition is Disposition.DONE
+    assert judge(reply("354 Go ahead"), "data").disposition is Disposition.DONE
 
 
 def test_a_334_is_a_refusal_only_if_it_is_json() -> None:
-    assert judge(reply("334 eyJzdGF0dXMiOiI0MDAifQ=="), "auth").first == (First.ANSWER, First.RENEW)
-    assert judge(reply("334 "), "auth").klass is Klass.DONE
-    assert judge(reply("334 VXNlcm5hbWU6"), "auth").klass is Klass.DONE
-    assert judge(reply("334 not base64"), "auth").klass is Klass.DONE
+    assert judge(reply("334 eyJzdGF0dXMiOiI0MDAifQ=="), "auth").first == (
+        ImmediateAction.ANSWER,
+        ImmediateAction.RENEW,
+    )
+    assert judge(reply("334 "), "auth").disposition is Disposition.DONE
+    assert judge(reply("334 VXNlcm5hbWU6"), "auth").disposition is Disposition.DONE
+    assert judge(reply("334 not base64"), "auth").disposition is Disposition.DONE
 
 
 @given(
@@ -249,9 +255,9 @@ def test_no_reply_has_no_meaning(
     verdict = judge(Reply(code, (line,), status), phase, preset(name).rules)
     assert verdict.cause
     if phase is Phase.AUTH:
-        assert verdict.klass is not PERMANENT
+        assert verdict.disposition is not PERMANENT
     if code < 400 and code != 334:
-        assert verdict.klass is Klass.DONE
+        assert verdict.disposition is Disposition.DONE
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from engine.test_settle import NOW, claimed
+from engine.test_disposition import NOW, claimed
 from postbearer.account import Account
 from postbearer.diagnosis.failing import Explainer
 from postbearer.diagnosis.finding import Step
 from postbearer.engine import RetryPolicy
-from postbearer.engine.settle import Judge
+from postbearer.engine.disposition import Policy
 from postbearer.errors import CredentialRefused, GrantRefused, PostbearerError
 from postbearer.oauth import (
     AuthorizationCode,
@@ -24,7 +24,7 @@ from postbearer.oauth import (
     RefreshToken,
     StaticToken,
 )
-from postbearer.providers import Klass, Phase, names, preset
+from postbearer.providers import Disposition, Phase, names, preset
 from postbearer.secret import Secret
 from postbearer.testing.replies import parse_reply
 from postbearer.verdict import advise, judge
@@ -80,7 +80,7 @@ def test_everybody_tells_the_same_cure(grant: str, what: str) -> None:
     rules = account.smarthost.rules
     sent = fresh(ERRORS[what])
     advise(sent, rules)  # as `send` shows it
-    ending = Judge(account, RetryPolicy(), lambda: 0.5).error(claimed(), sent, NOW)
+    ending = Policy(account, RetryPolicy(), lambda: 0.5).error(claimed(), sent, NOW)
     assert ending.stop is not None
     cures = {
         sent.hint,
@@ -132,7 +132,7 @@ def test_blanks_of_remedies_are_filled_in_for_every_rule() -> None:
         for rule in preset(name).rules:
             left = set(re.findall(r"<([A-Za-z ]+)>", ids.fill(rule.remedy)))
             assert left <= UNKNOWN, (rule.name, left)
-            if rule.klass is Klass.HOLD:
+            if rule.disposition is Disposition.HOLD:
                 assert "<new credential>" not in ids.fill(rule.remedy)
 
 

@@ -14,7 +14,7 @@ from postbearer import errors
 from postbearer.errors import PostbearerError
 
 TREE = re.compile(r"^\s*(?:│\s+)*(?:[├└]─ )?([A-Z][A-Za-z]+)", re.MULTILINE)
-OPTIONAL = ("postbearer.integrations", "postbearer.testing.fixtures", "postbearer.keeping.aws")
+OPTIONAL = ("postbearer.integrations", "postbearer.testing.fixtures", "postbearer.secrets.aws")
 
 
 def classes() -> set[type[PostbearerError]]:

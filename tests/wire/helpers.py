@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from itertools import pairwise
 
-from postbearer.wire import Answer, Client, Command, Ehlo, Reply
+from postbearer.reply import Reply
+from postbearer.wire import Answer, Command, Ehlo, SmtpClient
 
 EHLO_LINES = (
     "PIPELINING",
@@ -48,9 +49,9 @@ def ehlo_reply(*keywords: str) -> bytes:
     return "".join(f"250-{line}\r\n" for line in first).encode() + f"250 {last}\r\n".encode()
 
 
-def ready(*keywords: str, without: str = "") -> Client:
+def ready(*keywords: str, without: str = "") -> SmtpClient:
     """A client behind EHLO; the server offers `keywords`, or by default everything `without` one."""
-    client = Client()
+    client = SmtpClient()
     client.receive(b"220 mx.example.org ESMTP\r\n")
     client.send(Ehlo("client.example.org"))
     offered = keywords or tuple(line for line in EHLO_LINES if line.split()[0] != without)
@@ -58,7 +59,7 @@ def ready(*keywords: str, without: str = "") -> Client:
     return client
 
 
-def say(client: Client, command: Command, reply: bytes) -> Answer:
+def say(client: SmtpClient, command: Command, reply: bytes) -> Answer:
     """One turn: send, receive, exactly one answer."""
     client.send(command)
     [answer] = client.receive(reply)

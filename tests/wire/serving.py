@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
+from postbearer.reply import Reply
 from postbearer.wire import (
     Auth,
     AuthResponse,
@@ -14,13 +15,12 @@ from postbearer.wire import (
     EndOfContent,
     Event,
     Helo,
-    Limits,
+    LineLimits,
     Mail,
     Offer,
     Rcpt,
-    Reply,
     Rset,
-    Server,
+    SmtpServer,
     StartTls,
     challenge,
     compose,
@@ -50,7 +50,7 @@ class Session:
     refuse: dict[type[Event], Reply] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.server = Server(self.offer, tls=self.tls)
+        self.server = SmtpServer(self.offer, tls=self.tls)
         self.events: list[Event] = []
         self.messages: list[Message] = []
         self.open = Message("", [], b"")
@@ -144,4 +144,4 @@ def addressed(offer: Offer = OFFER) -> Session:
 
 def limited(**limits: int) -> Offer:
     """An offer with these limits."""
-    return Offer("mx.example.org", limits=Limits(**limits))
+    return Offer("mx.example.org", limits=LineLimits(**limits))

@@ -12,7 +12,6 @@ from postbearer.wire import (
     Auth,
     AuthResponse,
     Bdat,
-    Client,
     ClientState,
     Command,
     Data,
@@ -28,6 +27,7 @@ from postbearer.wire import (
     Rcpt,
     RcptParameters,
     Rset,
+    SmtpClient,
     StartTls,
     Vrfy,
 )
@@ -42,7 +42,7 @@ def codes(answers: list[Answer]) -> list[tuple[str, int]]:
 
 
 def test_the_greeting_is_the_first_answer() -> None:
-    client = Client()
+    client = SmtpClient()
     assert client.awaiting == 1
     [answer] = client.receive(b"220 mx.example.org ESMTP\r\n")
     assert answer.command == Greeting()
@@ -51,7 +51,7 @@ def test_the_greeting_is_the_first_answer() -> None:
 
 @pytest.mark.parametrize("cut", CUTS)
 def test_a_whole_session_in_any_pieces(cut: Cut) -> None:
-    client = Client()
+    client = SmtpClient()
     turns: list[tuple[Command | None, bytes, bytes]] = [
         (None, b"", b"220 hi\r\n"),
         (Ehlo("client.example.org"), b"EHLO client.example.org\r\n", ehlo_reply("STARTTLS")),
@@ -190,7 +190,7 @@ def test_commands_out_of_turn_stay_here(command: Command) -> None:
 
 
 def test_before_the_greeting_nothing_is_sent_and_before_ehlo_only_ehlo() -> None:
-    client = Client()
+    client = SmtpClient()
     with pytest.raises(LocalProtocolError):
         client.send(Ehlo("x.example.org"))
     client.receive(b"220 hi\r\n")
@@ -312,14 +312,14 @@ def test_421_closes_whatever_it_answers_and_later_replies_still_find_their_comma
 
 @pytest.mark.parametrize("reply", [b"421 busy\r\n", b"221 no\r\n"])
 def test_c4_a_greeting_that_closes_leaves_nothing_to_say(reply: bytes) -> None:
-    client = Client()
+    client = SmtpClient()
     client.receive(reply)
     with pytest.raises(LocalProtocolError):
         client.send(Ehlo("x.example.org"))
 
 
 def test_a_refusing_greeting_leaves_quit() -> None:
-    client = Client()
+    client = SmtpClient()
     client.receive(b"554 5.7.1 not you\r\n")
     with pytest.raises(LocalProtocolError):
         client.send(Ehlo("x.example.org"))
@@ -461,7 +461,7 @@ def test_o9_no_error_shows_a_credential() -> None:
 # Content ----------------------------------------------------------------------------------------
 
 
-def in_content() -> Client:
+def in_content() -> SmtpClient:
     client = ready()
     for command in (Mail(ALICE), Rcpt(BOB), Data()):
         client.send(command)

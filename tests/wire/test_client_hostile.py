@@ -14,7 +14,6 @@ from postbearer.wire import (
     Auth,
     AuthResponse,
     Bdat,
-    Client,
     ClientState,
     Command,
     Data,
@@ -25,6 +24,7 @@ from postbearer.wire import (
     Quit,
     Rcpt,
     Rset,
+    SmtpClient,
     StartTls,
 )
 from wire.helpers import CUTS, Cut, cut_at, ehlo_reply, ready, say
@@ -33,7 +33,7 @@ NAME = "client.example.org"
 CODES = (220, 221, 250, 354, 421, 454, 500, 501, 502, 503, 554)
 
 
-def converse(client: Client, odd_turn: type[Command] | None, code: int) -> bool:
+def converse(client: SmtpClient, odd_turn: type[Command] | None, code: int) -> bool:
     """Go on as far as AUTH in TLS, with one odd reply on the way. True if AUTH was reached."""
     odd = f"{code} odd\r\n".encode()
     starttls = ehlo_reply("STARTTLS", "AUTH XOAUTH2")
@@ -54,13 +54,13 @@ def converse(client: Client, odd_turn: type[Command] | None, code: int) -> bool:
 def test_c1_auth_is_reached_only_through_starttls(turn: type[Command] | None, code: int) -> None:
     positive_anyway = code in (220, 250) and turn is not Ehlo
     try:
-        assert converse(Client(), turn, code) == positive_anyway
+        assert converse(SmtpClient(), turn, code) == positive_anyway
     except ProtocolError:
         assert not positive_anyway
 
 
 def test_c1_ehlo_refused_leaves_no_way_by_helo() -> None:
-    client = Client()
+    client = SmtpClient()
     client.receive(b"220 hi\r\n")
     say(client, Ehlo(NAME), b"502 no\r\n")
     for command in (StartTls(), Auth("XOAUTH2"), Mail("a@example.org")):
@@ -211,7 +211,7 @@ def test_s21_c5_hostile_answers_mean_the_same_however_they_are_cut(data: bytes, 
     assert outcome([data]) == outcome(cut_at(data, places))
 
 
-def in_content() -> Client:
+def in_content() -> SmtpClient:
     client = ready()
     for command in (Mail("a@example.org"), Rcpt("b@example.org"), Data()):
         client.send(command)

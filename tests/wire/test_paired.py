@@ -10,7 +10,6 @@ from postbearer.wire import (
     Auth,
     AuthResponse,
     Bdat,
-    Client,
     ClientState,
     Command,
     Data,
@@ -23,6 +22,7 @@ from postbearer.wire import (
     Rcpt,
     RcptParameters,
     Rset,
+    SmtpClient,
     StartTls,
 )
 from wire.helpers import cut_at
@@ -38,7 +38,7 @@ class Pair:
     """Both sides of one connection; whatever one writes, the other reads in the pieces given."""
 
     def __init__(self, places: list[int] | None = None) -> None:
-        self.client = Client()
+        self.client = SmtpClient()
         self.there = Session(EVERYTHING, greet=False)
         self.places = places or []
         self.there.server.greet()

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postbearer.errors import RemoteProtocolError
-from postbearer.wire import Reply, ReplyLimits, ReplyReader, compose, decode_challenge, render_reply
+from postbearer.reply import Reply
+from postbearer.wire import ReplyLimits, ReplyReader, compose, decode_challenge, render_reply
 from wire.helpers import CUTS, Cut, cut_at, read_one
 
 READABLE = {

@@ -7,6 +7,7 @@ from base64 import b64encode
 import pytest
 
 from postbearer.errors import LocalProtocolError
+from postbearer.reply import Reply
 from postbearer.wire import (
     Auth,
     AuthResponse,
@@ -18,16 +19,15 @@ from postbearer.wire import (
     EndOfContent,
     Extensions,
     Helo,
-    Limits,
+    LineLimits,
     Mail,
     MailParameters,
     Offer,
     Quit,
     Rcpt,
     RcptParameters,
-    Reply,
     Rset,
-    Server,
+    SmtpServer,
     StartTls,
     compose,
 )
@@ -52,7 +52,7 @@ def test_a_message_by_data() -> None:
 
 
 def test_the_greeting_names_the_host() -> None:
-    server = Server(OFFER)
+    server = SmtpServer(OFFER)
     assert server.data_to_send() == b""
     server.greet("at your service")
     assert server.data_to_send() == b"220 mx.example.org ESMTP at your service\r\n"
@@ -83,7 +83,7 @@ def test_each_event_in_its_turn() -> None:
 
 
 def test_nothing_goes_on_while_a_reply_is_owed() -> None:
-    server = Server(OFFER)
+    server = SmtpServer(OFFER)
     server.greet()
     server.receive(OPEN)
     assert server.next_event() == server.owed == Ehlo("client.example.org")
@@ -93,7 +93,7 @@ def test_nothing_goes_on_while_a_reply_is_owed() -> None:
 
 
 def test_a_reply_that_nobody_waits_for_is_refused() -> None:
-    server = Server(OFFER)
+    server = SmtpServer(OFFER)
     server.greet()
     with pytest.raises(LocalProtocolError, match="nothing to answer"):
         server.reply(compose(250, "OK"))
@@ -413,7 +413,7 @@ def test_the_driver_is_told_when_to_shake_hands() -> None:
 
 
 def test_what_is_buffered_can_be_seen() -> None:
-    server = Server(OFFER)
+    server = SmtpServer(OFFER)
     server.greet()
     server.receive(b"EHLO x\r\nNOOP\r\n")
     server.next_event()
@@ -429,4 +429,4 @@ def test_nothing_secret_in_a_repr() -> None:
 
 
 def test_limits_are_values() -> None:
-    assert Offer("mx").limits == Limits()
+    assert Offer("mx").limits == LineLimits()

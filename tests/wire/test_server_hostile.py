@@ -13,11 +13,11 @@ from postbearer.wire import (
     Content,
     EndOfContent,
     Extensions,
-    Limits,
+    LineLimits,
     Mail,
     Offer,
     Quit,
-    Server,
+    SmtpServer,
 )
 from wire.serving import OPEN, PASSWORD, Session, addressed, limited, ready
 
@@ -445,6 +445,10 @@ def test_s1_a_server_is_strict_without_being_asked() -> None:
 
 
 def test_defaults_are_the_documented_ones() -> None:
-    assert (Limits().max_line, Limits().max_recipients, Limits().max_size) == (2048, 1000, 36 << 20)
-    assert Server(Offer("mx")).extensions == Extensions({})
+    assert (LineLimits().max_line, LineLimits().max_recipients, LineLimits().max_size) == (
+        2048,
+        1000,
+        36 << 20,
+    )
+    assert SmtpServer(Offer("mx")).extensions == Extensions({})
     assert not any(isinstance(event, Bdat) for event in ready().events)

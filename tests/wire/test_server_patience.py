@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from postbearer.wire import Data, EndOfContent, Event, Mail, Offer, Rcpt, Reply, StartTls, compose
+from postbearer.reply import Reply
+from postbearer.wire import Data, EndOfContent, Event, Mail, Offer, Rcpt, StartTls, compose
 from wire.serving import OPEN, Session, limited
 
 REFUSED = compose(550, "No", enhanced="5.7.1")

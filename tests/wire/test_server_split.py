@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbearer.wire import Content, EndOfContent, Event, Limits, Offer
+from postbearer.wire import Content, EndOfContent, Event, LineLimits, Offer
 from wire.helpers import cut_at
 from wire.serving import OPEN, PASSWORD, Session
 
@@ -17,7 +17,7 @@ OFFER = Offer(
     mechanisms=("PLAIN",),
     starttls=True,
     auth_in_clear=True,
-    limits=Limits(
+    limits=LineLimits(
         max_line=100, max_auth_line=200, max_auth_blob=100, max_size=60, max_text_line=50, max_errors=8
     ),
 )
@@ -155,6 +155,6 @@ def test_the_password_is_taken_however_it_is_cut() -> None:
     from base64 import b64encode
 
     line = b"EHLO x\r\nAUTH PLAIN " + b64encode(PASSWORD) + b"\r\n"
-    offer = replace(OFFER, limits=Limits())
+    offer = replace(OFFER, limits=LineLimits())
     assert run([line], offer) == run([line[:20], line[20:30], line[30:]], offer)
     assert run([line], offer)[1][-1] == "235 2.7.0 Hello"

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from postbearer.cli import completing
+from postbearer.cli import completion
 from postbearer.cli.groups import Listing
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json
@@ -28,9 +28,9 @@ def command() -> None:
 @pass_common
 def list_(common: Common) -> None:
     """List the accounts: state, waiting messages, token, what runs out next."""
-    from postbearer.cli.desk import desk
+    from postbearer.cli.queue_client import queue_client
 
-    found = desk(common, of_accounts=True).call("accounts.list")
+    found = queue_client(common, of_accounts=True).call("accounts.list")
     if common.as_json:
         print_json({"accounts": found})
         return
@@ -42,36 +42,36 @@ def list_(common: Common) -> None:
 
 
 @command.command("show")
-@click.argument("account", shell_complete=completing.accounts)
+@click.argument("account", shell_complete=completion.accounts)
 @common_options
 @pass_common
 def show(common: Common, account: str) -> None:
     """Show all that is known about one account."""
-    from postbearer.cli.desk import desk
+    from postbearer.cli.queue_client import queue_client
 
-    _show(common, desk(common, of_accounts=True).call("accounts.show", name=account))
+    _show(common, queue_client(common, of_accounts=True).call("accounts.show", name=account))
 
 
 @command.command("pause")
-@click.argument("account", shell_complete=completing.accounts)
+@click.argument("account", shell_complete=completion.accounts)
 @common_options
 @pass_common
 def pause(common: Common, account: str) -> None:
     """Stop an account until it is resumed; its mail waits."""
-    from postbearer.cli.desk import desk
+    from postbearer.cli.queue_client import queue_client
 
-    _show(common, desk(common).call("accounts.pause", name=account))
+    _show(common, queue_client(common).call("accounts.pause", name=account))
 
 
 @command.command("resume")
-@click.argument("account", shell_complete=completing.accounts)
+@click.argument("account", shell_complete=completion.accounts)
 @common_options
 @pass_common
 def resume(common: Common, account: str) -> None:
     """Let an account send again, at once."""
-    from postbearer.cli.desk import desk
+    from postbearer.cli.queue_client import queue_client
 
-    _show(common, desk(common).call("accounts.resume", name=account))
+    _show(common, queue_client(common).call("accounts.resume", name=account))
 
 
 def _show(common: Common, found: Any) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from postbearer.cli import completing
+from postbearer.cli import completion
 from postbearer.cli.exits import Exit
 from postbearer.cli.findings import as_json, explanation_as_json, show, show_explanation
 from postbearer.cli.options import Common, common_options, pass_common
@@ -21,9 +21,9 @@ from postbearer.errors import ConfigError, PostbearerError, UsageError
 
 if TYPE_CHECKING:
     from postbearer.assembly import Assembly
+    from postbearer.control import ControlClient
     from postbearer.diagnosis import Finding
     from postbearer.providers import Preset
-    from postbearer.submission import ControlClient
     from postbearer.transport import Transcript
 
 _LONGEST = 64 * 1024  # octets of a text to explain
@@ -39,7 +39,7 @@ def _address(context: click.Context, parameter: click.Parameter, given: str | No
 
 
 @click.command("check")
-@click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...", shell_complete=completing.accounts)
+@click.argument("accounts", nargs=-1, metavar="[ACCOUNT]...", shell_complete=completion.accounts)
 @click.option("--send-to", metavar="ADDRESS", callback=_address, help="Send a real message there at the end.")
 @click.option(
     "--explain", "text", metavar="TEXT", help="Only explain a reply or an error from a log; - reads it."
@@ -83,7 +83,7 @@ def command(
 
 
 @dataclass(slots=True)
-class Report:
+class CheckReport:
     """What was found out about one account; an empty name stands for the configuration itself."""
 
     account: str
@@ -112,7 +112,7 @@ class Report:
         return value
 
 
-async def _check(common: Common, names: tuple[str, ...], send_to: str) -> list[Report]:
+async def _check(common: Common, names: tuple[str, ...], send_to: str) -> list[CheckReport]:
     from postbearer.assembly import Assembly
     from postbearer.diagnosis import not_configured
 
@@ -120,7 +120,7 @@ async def _check(common: Common, names: tuple[str, ...], send_to: str) -> list[R
     try:
         assembly = Assembly.load(common.config)
     except ConfigError as error:
-        report = Report("", list(not_configured(error)))
+        report = CheckReport("", list(not_configured(error)))
         if talk:
             _show_all(report)
         return [report]
@@ -132,9 +132,9 @@ async def _check(common: Common, names: tuple[str, ...], send_to: str) -> list[R
             file=assembly.configuration.path,
             hint="Add a table [accounts.NAME].",
         )
-    reports: list[Report] = []
+    reports: list[CheckReport] = []
     for name in dict.fromkeys(names or assembly.names):
-        report = Report(name)
+        report = CheckReport(name)
         if talk and reports:
             click.echo()
         await _examine(assembly, report, send_to, talk=talk)
@@ -146,14 +146,14 @@ async def _check(common: Common, names: tuple[str, ...], send_to: str) -> list[R
 
 def _relay(common: Common, *, wanted: bool) -> ControlClient | None:
     """The relay that shall look; None if this command does it itself."""
-    from postbearer.cli.desk import own_relay, running_relay
+    from postbearer.cli.queue_client import own_relay, running_relay
 
     if wanted:
         return running_relay(needed=True)
     return None if common.config else own_relay(common)
 
 
-def _ask(relay: ControlClient, common: Common, names: tuple[str, ...], send_to: str) -> list[Report]:
+def _ask(relay: ControlClient, common: Common, names: tuple[str, ...], send_to: str) -> list[CheckReport]:
     """What the relay finds, which reads the configuration for that."""
     from postbearer.daemon import told_findings
 
@@ -161,11 +161,11 @@ def _ask(relay: ControlClient, common: Common, names: tuple[str, ...], send_to: 
     whole = relay.call("accounts.check")
     if whole["findings"]:  # the file is wrong
         names = ("",)
-    reports: list[Report] = []
+    reports: list[CheckReport] = []
     for name in dict.fromkeys(names or whole["accounts"]):
         with Progress(f"The relay checks {name}"):
             answer = relay.call("accounts.check", name=name, send_to=send_to)
-        report = Report(name, told_findings(answer), answer["conversations"])
+        report = CheckReport(name, told_findings(answer), answer["conversations"])
         reports.append(report)
         if talk and reports[1:]:
             click.echo()
@@ -176,7 +176,7 @@ def _ask(relay: ControlClient, common: Common, names: tuple[str, ...], send_to: 
     return reports
 
 
-async def _examine(assembly: Assembly, report: Report, send_to: str, *, talk: bool) -> None:
+async def _examine(assembly: Assembly, report: CheckReport, send_to: str, *, talk: bool) -> None:
     """Put what is found into `report`, and show it as it comes."""
     from postbearer.daemon import examination
     from postbearer.diagnosis import not_configured
@@ -219,7 +219,7 @@ def _exit_code(findings: Iterator[Finding] | list[Finding]) -> Exit:
     return codes[worst(findings)]
 
 
-def _show_all(report: Report) -> None:
+def _show_all(report: CheckReport) -> None:
     if report.account:
         click.echo(style(report.account, "bold", sys.stdout))
     several = len({finding.server for finding in report.findings if finding.server}) > 1
@@ -227,7 +227,7 @@ def _show_all(report: Report) -> None:
         show(finding, with_server=several)
 
 
-def _show_conversations(report: Report) -> None:
+def _show_conversations(report: CheckReport) -> None:
     for lines in report.conversations:
         click.echo("", err=True)
         for line in lines:

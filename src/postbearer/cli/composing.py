@@ -14,14 +14,7 @@ from postbearer.cli.exits import UnusableMessage
 from postbearer.cli.reading import read_file, unreadable
 from postbearer.envelope import Envelope, Notify, Ret
 from postbearer.errors import UsageError
-from postbearer.message import (
-    BytesContent,
-    Content,
-    Draft,
-    FileContent,
-    has_bare_line_ends,
-    parse_mailboxes,
-)
+from postbearer.message import BytesContent, Content, Draft, FileContent, has_bare_line_ends, parse_mailboxes
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -34,7 +27,7 @@ _BUILDING = ("subject", "text", "html", "attach", "headers")
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class SendRequest:
     """A message as the command line describes it; everything is read and checked here."""
 
     given: Mapping[str, Any]
@@ -45,7 +38,7 @@ class Order:
     attachments: tuple[tuple[str, bytes], ...] = ()
 
     @classmethod
-    def read(cls, given: Mapping[str, Any]) -> Order:
+    def read(cls, given: Mapping[str, Any]) -> SendRequest:
         """Raises `UsageError`, `Unreadable` or `UnusableMessage`."""
         if not (given["to"] or given["cc"] or given["bcc"]):
             raise UsageError("A message needs at least one recipient.", hint="Add --to ADDRESS.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import click
 
-from postbearer.cli import completing
+from postbearer.cli import completion
 from postbearer.cli.groups import Group
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json, warn
@@ -53,7 +53,7 @@ def show(common: Common, name: str | None, everything: bool) -> None:
 
 
 @command.command("get")
-@click.argument("name", shell_complete=completing.keys)
+@click.argument("name", shell_complete=completion.keys)
 @common_options
 @pass_common
 def get(common: Common, name: str) -> None:
@@ -70,7 +70,7 @@ def get(common: Common, name: str) -> None:
 
 
 @command.command("set")
-@click.argument("name", shell_complete=completing.keys)
+@click.argument("name", shell_complete=completion.keys)
 @click.argument("value")
 @common_options
 @pass_common
@@ -87,7 +87,7 @@ def set_(common: Common, name: str, value: str) -> None:
 
 
 @command.command("unset")
-@click.argument("name", shell_complete=completing.keys)
+@click.argument("name", shell_complete=completion.keys)
 @common_options
 @pass_common
 def unset(common: Common, name: str) -> None:
@@ -163,10 +163,10 @@ def _validate_relay(common: Common, configuration: Configuration) -> None:
     if any(address.startswith("systemd:") for address in addresses):
         return
     from postbearer.assembly import Assembly
-    from postbearer.daemon import Plan
-    from postbearer.keeping import StateFolder
+    from postbearer.daemon import RelayPlan
+    from postbearer.state import StateFolder
 
-    Plan.of(Assembly(configuration, StateFolder(), os.environ))
+    RelayPlan.of(Assembly(configuration, StateFolder(), os.environ))
 
 
 @command.command("schema")

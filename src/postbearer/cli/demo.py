@@ -17,8 +17,8 @@ from postbearer.cli.extras import need_relay, need_sandbox
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json, printable, style
 from postbearer.cli.sandbox import stopped
-from postbearer.observe import sentence
-from postbearer.observer import Accepted, Attempted, Authenticated, DeliveryEnded, Event, Started
+from postbearer.events import Accepted, Attempted, Authenticated, DeliveryEnded, Event, Started
+from postbearer.log import sentence
 
 if TYPE_CHECKING:
     from postbearer.testing import Sandbox
@@ -123,7 +123,7 @@ async def _through_the_relay(sandbox: Sandbox, folder: Path, steps: Steps) -> No
     """One message from `smtplib` to a relay, and from the relay to the sandbox."""
     from postbearer.assembly import Assembly
     from postbearer.daemon import Relay
-    from postbearer.keeping import StateFolder
+    from postbearer.state import StateFolder
 
     configuration = folder / "postbearer.toml"
     relay_table = '[relay]\nlisten = ["127.0.0.1:0"]\nallow-ephemeral = true\n'

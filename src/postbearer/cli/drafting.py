@@ -13,8 +13,8 @@ from postbearer.assembly import Assembly, grant_names
 from postbearer.config import Addition, Providers, find
 from postbearer.errors import ConfigError, UsageError
 from postbearer.forecast import LOGIN_GRANTS
-from postbearer.keeping import StateFolder
-from postbearer.providers import Grant, Preset
+from postbearer.providers import GrantPreset, Preset
+from postbearer.state import StateFolder
 
 # The keys that are asked for or have a flag of their own, in the order they are written.
 KEYS = (
@@ -38,7 +38,7 @@ _MEANINGS = {
 
 
 @dataclass(slots=True)
-class Draft:
+class ConfigurationDraft:
     """The addition, with the providers that may be chosen."""
 
     addition: Addition
@@ -96,7 +96,7 @@ class Draft:
     def grants(self) -> dict[str, str]:
         """The grants that work here and at the provider, with what there is to know about each."""
         said = {str(name): grant for name, grant in self.preset.grants.items()}
-        offered = said or {name: Grant() for name in grant_names()}
+        offered = said or {name: GrantPreset() for name in grant_names()}
         return {
             name: " ".join(dict.fromkeys(filter(None, (_MEANINGS.get(name, ""), each.note))))
             for name, each in offered.items()
@@ -122,9 +122,9 @@ class Draft:
             assembly = Assembly(configuration, StateFolder(), self.environ)
             assembly.account(self.name)
             if self.addition.listen:
-                from postbearer.daemon import Plan
+                from postbearer.daemon import RelayPlan
 
-                Plan.of(assembly)
+                RelayPlan.of(assembly)
         except ConfigError as error:
             return error.problems
         except UsageError as error:

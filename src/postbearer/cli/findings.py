@@ -83,7 +83,7 @@ def show_explanation(each: Explanation, *, several: bool) -> None:
     who = f"{verdict.who}: " if verdict.who != "nobody" else ""
     if verdict.remedy:
         click.echo(f"  → {_folded(who + verdict.remedy, 4)}")
-    click.echo(f"  {_THEN[str(verdict.klass)]}")
+    click.echo(f"  {_THEN[str(verdict.disposition)]}")
 
 
 def explanation_as_json(each: Explanation) -> dict[str, Any]:

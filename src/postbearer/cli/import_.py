@@ -16,7 +16,7 @@ from postbearer.cli.reading import read_file
 from postbearer.errors import ConfigError
 
 if TYPE_CHECKING:
-    from postbearer.importing import Draft, Imported, Remark
+    from postbearer.importing import Imported, ImportedConfiguration, Remark
 
 Command = Callable[..., Any]
 
@@ -187,16 +187,17 @@ def smtp2graph(common: Common, file: str, address: str, **how: Any) -> None:
     _finish(common, draft, how)
 
 
-def _draft(file: str, program: str, seal: bool) -> Draft:
-    from postbearer.importing import Draft
+def _draft(file: str, program: str, seal: bool) -> ImportedConfiguration:
+    from postbearer.importing import ImportedConfiguration
 
     name = _called(file)
     if not seal:
-        return Draft(name, program)
-    from postbearer.keeping import KeyFile, StateFolder, seal_reference
+        return ImportedConfiguration(name, program)
+    from postbearer.secrets import seal_reference
+    from postbearer.state import KeyFile, StateFolder
 
     box = KeyFile(StateFolder()).box()
-    return Draft(name, program, lambda secret: seal_reference(box, secret))
+    return ImportedConfiguration(name, program, lambda secret: seal_reference(box, secret))
 
 
 def _called(file: str) -> str:
@@ -209,7 +210,7 @@ def _content(file: str) -> bytes:
     return bounded(read_file(file, LARGEST + 1), _called(file))
 
 
-def _finish(common: Common, draft: Draft, how: dict[str, Any]) -> None:
+def _finish(common: Common, draft: ImportedConfiguration, how: dict[str, Any]) -> None:
     from postbearer.importing import finish, parse_settings, settle
 
     settle(draft, parse_settings(how["settings"]))
@@ -233,20 +234,20 @@ def _finish(common: Common, draft: Draft, how: dict[str, Any]) -> None:
         click.echo(imported.text, nl=False)
 
 
-def _demand_relay(draft: Draft, text: str, output: str | None) -> None:
+def _demand_relay(draft: ImportedConfiguration, text: str, output: str | None) -> None:
     """Raise `ConfigError`, at the place in the source, for what ``serve`` would refuse."""
     from postbearer.assembly import Assembly
     from postbearer.config import parse
-    from postbearer.daemon import Plan
+    from postbearer.daemon import RelayPlan
     from postbearer.importing import in_source
-    from postbearer.keeping import StateFolder
+    from postbearer.state import StateFolder
 
     place = os.path.abspath(output or "postbearer.toml")
     configuration = parse(text.encode(), place, {})
     if configuration.settings.relay is None:
         return
     try:
-        Plan.of(Assembly(configuration, StateFolder(), {}))
+        RelayPlan.of(Assembly(configuration, StateFolder(), {}))
     except ConfigError as error:
         raise in_source(draft, error) from None
 
@@ -260,11 +261,11 @@ def _write(path: str, text: str, *, force: bool) -> None:
         raise CannotCreate(f"{path} is there already.", hint="Name another file, or add --force.") from None
 
 
-def _placed(draft: Draft, remark: Remark) -> str:
+def _placed(draft: ImportedConfiguration, remark: Remark) -> str:
     return f"{draft.file}:{remark.line}: {remark.message}" if remark.line else remark.message
 
 
-def _told(draft: Draft, imported: Imported, output: str | None) -> dict[str, Any]:
+def _told(draft: ImportedConfiguration, imported: Imported, output: str | None) -> dict[str, Any]:
     def remark(each: Remark) -> dict[str, Any]:
         return {"file": draft.file, "line": each.line, "message": each.message, "hint": each.hint}
 

@@ -15,7 +15,7 @@ from postbearer.cli.output import print_json
 from postbearer.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from postbearer.cli.drafting import Draft
+    from postbearer.cli.drafting import ConfigurationDraft
 
 Command = Callable[..., Any]
 _LISTEN = "127.0.0.1:2525"
@@ -128,7 +128,7 @@ def command(common: Common, /, non_interactive: bool, **given: Any) -> int:
     return Exit.OK
 
 
-def _leave(common: Common, draft: Draft, name: str) -> Exit:
+def _leave(common: Common, draft: ConfigurationDraft, name: str) -> Exit:
     """The mailbox has the account `name` already: what was asked for is there, or else nothing is changed.
 
     Raises `CannotCreate` where it is described otherwise.
@@ -147,7 +147,7 @@ def _leave(common: Common, draft: Draft, name: str) -> Exit:
     return Exit.OK
 
 
-def _tell(draft: Draft, following: list[str], *, changed: bool) -> None:
+def _tell(draft: ConfigurationDraft, following: list[str], *, changed: bool) -> None:
     made = changed and draft.addition.before is None
     told = {"file": draft.addition.path, "account": draft.name, "created": made, "changed": changed}
     print_json({**told, "next": following})
@@ -158,13 +158,13 @@ def _say_next(steps: list[str]) -> None:
         click.echo(f"Next: {step}")
 
 
-def _draft(common: Common, given: dict[str, Any]) -> Draft:
-    from postbearer.cli.drafting import Draft, target
+def _draft(common: Common, given: dict[str, Any]) -> ConfigurationDraft:
+    from postbearer.cli.drafting import ConfigurationDraft, target
     from postbearer.config import Addition, Providers, candidates, typed_value
 
     path = target(common.config, candidates(os.environ))
     addition = Addition.to(path, os.environ, anew=given["force"])
-    draft = Draft(addition, Providers(path), os.environ)
+    draft = ConfigurationDraft(addition, Providers(path), os.environ)
     addition.name = given["name"]
     addition.listen = given["listen"] if given["relay"] is not False else ""
     for key in _OPTIONS:
@@ -185,7 +185,7 @@ def _draft(common: Common, given: dict[str, Any]) -> Draft:
     return draft
 
 
-def _refuse_unfinished(draft: Draft) -> None:
+def _refuse_unfinished(draft: ConfigurationDraft) -> None:
     """Raise `UsageError` that names the options for all that is missing or wrong."""
     first = [key for key in ("provider", "address") if key not in draft.keys]
     if first:
@@ -204,7 +204,7 @@ def _refuse_unfinished(draft: Draft) -> None:
         raise UsageError(f"{told}.", hint=found[0][1].hint)
 
 
-def _place(draft: Draft, problem: ConfigError) -> str:
+def _place(draft: ConfigurationDraft, problem: ConfigError) -> str:
     """The option that `problem` is about, else its place in the file."""
     if key := draft.key(problem):
         return f"{flag(key.split('.')[0])} "
@@ -214,7 +214,7 @@ def _place(draft: Draft, problem: ConfigError) -> str:
     return "".join(f"{part}: " for part in (place, problem.key) if part)
 
 
-def _write(draft: Draft, *, force: bool) -> None:
+def _write(draft: ConfigurationDraft, *, force: bool) -> None:
     try:
         draft.addition.write(draft.environ, force=force)
     except FileExistsError:
@@ -223,7 +223,7 @@ def _write(draft: Draft, *, force: bool) -> None:
         ) from None
 
 
-def _following(draft: Draft) -> Iterator[str]:
+def _following(draft: ConfigurationDraft) -> Iterator[str]:
     """The commands that come next."""
     option = f" --config {draft.addition.path}" if not draft.is_found() else ""
     if draft.signs_in:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from postbearer.cli.drafting import KEYS, Draft, usual_name
+from postbearer.cli.drafting import KEYS, ConfigurationDraft, usual_name
 from postbearer.cli.output import printable, style
 from postbearer.errors import ConfigError, PostbearerError, SecretError
 from postbearer.secret import Secret
@@ -49,7 +49,7 @@ _PERSONAL = ("authorization-code", "device-code", "refresh-token", "password")  
 class Interview:
     """Asks for what `draft` lacks. `relay` says whether one is wanted, if that is known."""
 
-    draft: Draft
+    draft: ConfigurationDraft
     relay: bool | None
     usual_listen: str
 
@@ -246,7 +246,8 @@ class Interview:
     def _sealed(self, key: str) -> str:
         """Take a secret from the keyboard and seal it at once; empty if it should not be taken."""
         from postbearer.diagnosis import secret_doubts
-        from postbearer.keeping import KeyFile, StateFolder, seal_reference
+        from postbearer.secrets import seal_reference
+        from postbearer.state import KeyFile, StateFolder
 
         typed = Secret(click.prompt(key.replace("-", " ").capitalize(), hide_input=True, err=True).strip())
         for doubt in secret_doubts(key, typed, self.draft.preset.name):
@@ -261,7 +262,8 @@ class Interview:
         """Whether the secret can be read now, or shall be taken although it cannot."""
         from pathlib import Path
 
-        from postbearer.keeping import StateFolder, source
+        from postbearer.secrets import source
+        from postbearer.state import StateFolder
 
         folder = Path(self.draft.addition.path).parent
         try:

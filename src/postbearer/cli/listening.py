@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 
 from postbearer.cli.output import printable, warn
-from postbearer.observe import sentence
-from postbearer.observer import Event, Warned
+from postbearer.events import Event, Warned
+from postbearer.log import sentence
 
 
-class Listener:
+class ProgressListener:
     """An observer that shows warnings, and with ``-v`` every step, on standard error."""
 
     def __init__(self, *, verbose: bool) -> None:

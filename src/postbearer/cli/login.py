@@ -12,26 +12,26 @@ from urllib.parse import urlsplit
 
 import click
 
-from postbearer.cli import completing
-from postbearer.cli.listening import Listener
+from postbearer.cli import completion
+from postbearer.cli.listening import ProgressListener
 from postbearer.cli.options import Common, chosen_account, common_options, duration, pass_common
 from postbearer.cli.output import print_json, printable, warn
 from postbearer.cli.shown import age
 from postbearer.cli.waking import wake_relay
 from postbearer.errors import ConfigError, GrantRefused, TokenUnavailable, UsageError
-from postbearer.observer import TokenFetched
+from postbearer.events import TokenFetched
 
 if TYPE_CHECKING:
     from postbearer.account import Account
     from postbearer.clock import Clock
-    from postbearer.keeping import TokenFile
     from postbearer.oauth import AuthorizationCode, Invitation, PersonGrant, TokenAnswer
+    from postbearer.state import TokenFile
 
 PATIENCE = 300.0  # seconds for a person to sign in; a code to type has a life of its own
 
 
 @click.command("login")
-@click.argument("account", required=False, shell_complete=completing.accounts)
+@click.argument("account", required=False, shell_complete=completion.accounts)
 @click.option("--paste", is_flag=True, help="No browser here: paste the address that one ends at elsewhere.")
 @click.option("--device", is_flag=True, help="No browser here: type a code into one elsewhere.")
 @click.option(
@@ -125,7 +125,7 @@ def _grant(account: Account, *, paste: bool, device: bool, port: int | None) -> 
 @contextmanager
 def _alone(store: TokenFile, account: str) -> Iterator[None]:
     """Of two who sign in at once the second is told, rather than the first undone."""
-    from postbearer.keeping import FileLock
+    from postbearer.state import FileLock
 
     lock = FileLock(f"{store.path}.sign-in")
     if not lock.acquire():
@@ -186,7 +186,7 @@ class _Login:
 
         scope = answer.scope or " ".join(self.grant.scopes)
         fetched = TokenFetched(self.account.name, self.grant.name, answer.lifetime, scope)
-        Listener(verbose=self.verbose).notice(fetched)
+        ProgressListener(verbose=self.verbose).notice(fetched)
         await keep_sign_in(self.store, answer, now=self.clock.now(), margin=self.account.refresh_margin)
         self._step(f"kept, sealed, in {self.store.path}")
 

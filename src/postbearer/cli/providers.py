@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from postbearer.cli import completing
+from postbearer.cli import completion
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import folded, print_json
 from postbearer.errors import UsageError
@@ -23,9 +23,9 @@ _BY_NAME = ("grants", "clouds", "scopes")  # tables whose keys are names, and st
 
 
 @click.command("providers")
-@click.argument("name", required=False, shell_complete=completing.providers)
+@click.argument("name", required=False, shell_complete=completion.providers)
 @click.option(
-    "--grant", default="", metavar="GRANT", shell_complete=completing.grants, help="Only of this grant."
+    "--grant", default="", metavar="GRANT", shell_complete=completion.grants, help="Only of this grant."
 )
 @click.option("--cloud", default="", help="One of the provider's separate clouds.")
 @common_options

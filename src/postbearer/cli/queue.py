@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import click
 
-from postbearer.cli import completing
+from postbearer.cli import completion
 from postbearer.cli.exits import CannotCreate, UnusableMessage
 from postbearer.cli.extras import NotInstalled
 from postbearer.cli.groups import Listing
@@ -22,8 +22,8 @@ from postbearer.cli.shown import age, facts, moment, table
 from postbearer.errors import UsageError
 
 if TYPE_CHECKING:
-    from postbearer.cli.desk import Desk
     from postbearer.cli.options import F
+    from postbearer.cli.queue_client import QueueClient
 
 _OPEN = ("ready", "leased", "deferred", "held")
 _FINAL = ("delivered", "failed", "expired", "cancelled")
@@ -55,7 +55,7 @@ def _filters(function: F) -> F:
             *("--account", "account"),
             default="",
             metavar="NAME",
-            shell_complete=completing.accounts,
+            shell_complete=completion.accounts,
             help="Through this account.",
         ),
         click.option("--client", default="", metavar="NAME", help="From this client."),
@@ -91,11 +91,11 @@ def _filters(function: F) -> F:
 @pass_common
 def list_(common: Common, /, everything: bool, limit: int, **query: Any) -> None:
     """List messages, oldest first: those that are open, unless --all or --state says otherwise."""
-    from postbearer.cli.desk import desk
+    from postbearer.cli.queue_client import queue_client
 
     if not query["statuses"] and not everything:
         query["statuses"] = _OPEN
-    found = list(islice(_matching(desk(common), query, most=min(limit + 1, _PAGE)), limit + 1))
+    found = list(islice(_matching(queue_client(common), query, most=min(limit + 1, _PAGE)), limit + 1))
     more = len(found) > limit
     del found[limit:]
     if common.as_json:
@@ -112,14 +112,14 @@ def list_(common: Common, /, everything: bool, limit: int, **query: Any) -> None
 
 
 @command.command("show")
-@click.argument("message", shell_complete=completing.messages)
+@click.argument("message", shell_complete=completion.messages)
 @common_options
 @pass_common
 def show(common: Common, message: str) -> None:
     """Show all that is known about one message: recipients, attempts, what the provider said."""
-    from postbearer.cli.desk import desk
+    from postbearer.cli.queue_client import queue_client
 
-    found = desk(common).call("queue.show", message=message)
+    found = queue_client(common).call("queue.show", message=message)
     if common.as_json:
         print_json(found)
         return
@@ -164,16 +164,16 @@ def show(common: Common, message: str) -> None:
 def _changing(name: str, purpose: str, done: str) -> click.Command:
     """One of the four commands that change messages named by id, or all that filters choose."""
 
-    @click.argument("messages", nargs=-1, metavar="[ID]…", shell_complete=completing.messages)
+    @click.argument("messages", nargs=-1, metavar="[ID]…", shell_complete=completion.messages)
     @_filters
     @click.option("--recipient", default="", metavar="ADDRESS", help="Only this recipient of it.")
     @click.option("--yes", is_flag=True, help="Do not ask before working on all that was filtered.")
     @common_options
     @pass_common
     def change(common: Common, /, messages: tuple[str, ...], recipient: str, yes: bool, **query: Any) -> None:
-        from postbearer.cli.desk import desk
+        from postbearer.cli.queue_client import queue_client
 
-        asked = desk(common, changes=True)
+        asked = queue_client(common, changes=True)
         for each in messages:  # before any is changed: one that is mistyped leaves all as they are
             asked.call("queue.show", message=each)
         ids = list(messages) or _chosen(asked, query, name, yes=yes)
@@ -221,9 +221,9 @@ for _name, _purpose, _done in (
 @pass_common
 def stats(common: Common) -> None:
     """Count recipients by state and account."""
-    from postbearer.cli.desk import desk
+    from postbearer.cli.queue_client import queue_client
 
-    found = desk(common).call("queue.stats")
+    found = queue_client(common).call("queue.stats")
     if common.as_json:
         print_json(found)
         return
@@ -246,10 +246,10 @@ def export(common: Common, file: str) -> None:
     FILE is for its owner alone, and holds all of it or is not there. The messages stay in the queue: hold
     or cancel them here before they are imported elsewhere.
     """
-    from postbearer.cli.desk import desk
-    from postbearer.keeping import whole_file
+    from postbearer.cli.queue_client import queue_client
+    from postbearer.state import whole_file
 
-    asked = desk(common)
+    asked = queue_client(common)
     try:
         if file == "-":
             count = _write_export(asked, sys.stdout.buffer)
@@ -271,7 +271,7 @@ def export(common: Common, file: str) -> None:
         click.echo(f"{count} message{'' if count == 1 else 's'} written.", err=True)
 
 
-def _write_export(asked: Desk, file: BinaryIO) -> int:
+def _write_export(asked: QueueClient, file: BinaryIO) -> int:
     """How many messages were written."""
     count = 0
     for record in asked.export():
@@ -287,10 +287,10 @@ def _write_export(asked: Desk, file: BinaryIO) -> int:
 @pass_common
 def import_(common: Common, file: str) -> None:
     """Take the messages that an export wrote to FILE. Those that are here already are left alone."""
-    from postbearer.cli.desk import desk
+    from postbearer.cli.queue_client import queue_client
     from postbearer.cli.reading import opened
 
-    asked = desk(common)
+    asked = queue_client(common)
     with opened(file) as given:
         try:
             count = asked.import_(given)
@@ -305,7 +305,7 @@ def import_(common: Common, file: str) -> None:
         click.echo(f"{count} message{'' if count == 1 else 's'} taken.")
 
 
-def _matching(asked: Desk, query: dict[str, Any], most: int = _PAGE) -> Iterator[Any]:
+def _matching(asked: QueueClient, query: dict[str, Any], most: int = _PAGE) -> Iterator[Any]:
     """All messages that fit, page by page."""
     after = ""
     while page := asked.call("queue.list", **query, limit=most, after=after):
@@ -315,7 +315,7 @@ def _matching(asked: Desk, query: dict[str, Any], most: int = _PAGE) -> Iterator
         after = page[-1]["id"]
 
 
-def _chosen(asked: Desk, query: dict[str, Any], name: str, *, yes: bool) -> list[str]:
+def _chosen(asked: QueueClient, query: dict[str, Any], name: str, *, yes: bool) -> list[str]:
     if not any(query.values()):
         raise UsageError(
             f"Nothing says what to {name}.", hint="Name messages by id, or choose them by options."

@@ -23,7 +23,7 @@ def cached_token(arguments: list[str]) -> str | None:
     if account.startswith("-"):
         return None
     from postbearer.errors import ConfigError
-    from postbearer.keeping import default_state_folder, peek, shortcut
+    from postbearer.state import default_state_folder, peek, shortcut
 
     try:
         content = read(find(named, os.environ))

@@ -10,11 +10,11 @@ import click
 
 from postbearer._version import __version__
 from postbearer.cli.characters import show_what_can_be_shown
-from postbearer.cli.ending import orderly_end
 from postbearer.cli.exits import Exit
 from postbearer.cli.groups import Group, no_such_option
 from postbearer.cli.options import Common, common_options
 from postbearer.cli.output import report, silence, usage
+from postbearer.cli.signals import orderly_end
 
 # name → module, and the line that --help shows without importing it
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -27,14 +27,14 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "login": ("login", "Sign in for an account, once; from then on it renews itself."),
     "providers": ("providers", "List the mail providers that are known, and what each needs."),
     "queue": ("queue", "Look at the queue of the relay, and work on it."),
-    "reload": ("steering", "Have the running relay read its configuration anew."),
+    "reload": ("lifecycle", "Have the running relay read its configuration anew."),
     "sandbox": ("sandbox", "Run a mail provider with OAuth on loopback, for tests."),
     "secret": ("secret", "Seal, test and look after secrets."),
     "send": ("send", "Build a message, or take one, and send it."),
     "serve": ("serve", "Run the relay: plain SMTP in, OAuth SMTP out, nothing lost in between."),
     "sendmail": ("sendmail", "Take mail as /usr/sbin/sendmail does."),
     "status": ("status", "Tell in one line whether all is well, for monitoring."),
-    "stop": ("steering", "Have the running relay finish what is under way, and end."),
+    "stop": ("lifecycle", "Have the running relay finish what is under way, and end."),
     "token": ("token", "Print a valid access token, for other programs."),
 }
 EPILOG = """\b

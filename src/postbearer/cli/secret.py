@@ -35,7 +35,8 @@ def seal(common: Common) -> None:
     The secret is asked for, or read from standard input when that is no terminal; one line end
     behind it is left away. It is never taken from the command line, where others could see it.
     """
-    from postbearer.keeping import KeyFile, StateFolder, seal_reference
+    from postbearer.secrets import seal_reference
+    from postbearer.state import KeyFile, StateFolder
 
     reference = seal_reference(KeyFile(StateFolder()).box(), _given())
     if common.as_json:
@@ -77,8 +78,8 @@ def rotate_key(common: Common) -> None:
 
     Old keys stay in the key file: references in a configuration that were sealed under them still open.
     """
-    from postbearer.keeping import StateFolder
-    from postbearer.keeping import rotate_key as rotate
+    from postbearer.state import StateFolder
+    from postbearer.state import rotate_key as rotate
 
     folder = StateFolder()
     accounts = rotate(folder)
@@ -126,7 +127,8 @@ def _given(prompt: str = "Secret", *, confirmed: bool = False) -> Secret:
 
 def _source(common: Common, reference: str) -> tuple[SecretSource, str]:
     """The source for a reference, or for the reference that a key of the configuration holds, and which."""
-    from postbearer.keeping import StateFolder, is_reference, source
+    from postbearer.secrets import is_reference, source
+    from postbearer.state import StateFolder
 
     if is_reference(reference):
         return source(reference, base=Path.cwd(), state=StateFolder()), ""

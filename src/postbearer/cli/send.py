@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from postbearer.cli import completing
+from postbearer.cli import completion
 from postbearer.cli.exits import UnusableMessage, receipt_code
-from postbearer.cli.listening import Listener
+from postbearer.cli.listening import ProgressListener
 from postbearer.cli.options import Common, chosen_account, common_options, duration, pass_common
 from postbearer.cli.output import describe, print_json, printable, report, style
 from postbearer.cli.progress import Progress
@@ -59,7 +59,7 @@ def _addresses(name: str, help: str) -> Callable[[F], F]:
     "-a",
     "--account",
     metavar="NAME",
-    shell_complete=completing.accounts,
+    shell_complete=completion.accounts,
     help="Account it leaves from, if there are several.",
 )
 @_addresses("--to", "Recipient; repeat it for more.")
@@ -98,14 +98,14 @@ def command(common: Common, /, account: str | None, **given: Any) -> int:
     """
     from postbearer.assembly import Assembly
     from postbearer.blocking import Mailer
-    from postbearer.cli.composing import Order
+    from postbearer.cli.composing import SendRequest
 
-    order = Order.read(given)
+    order = SendRequest.read(given)
     assembly = Assembly.load(common.config)
     account = chosen_account(assembly.configuration, account, given["sender"] or "")
     chosen = assembly.account(account)
     message, envelope = order.build(chosen)
-    observer = Listener(verbose=common.verbose)
+    observer = ProgressListener(verbose=common.verbose)
     try:
         with (
             assembly.placing(account),

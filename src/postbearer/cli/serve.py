@@ -43,7 +43,7 @@ def command(common: Common, style: str) -> int:
     need_relay()
     from postbearer.assembly import Assembly
     from postbearer.daemon import run
-    from postbearer.observe import capture_everything, set_up
+    from postbearer.log import capture_everything, set_up
 
     style = "json" if common.as_json else style
     journal = bool(os.environ.get("JOURNAL_STREAM")) and style == "text"

@@ -14,7 +14,7 @@ from postbearer.cli.shown import age
 from postbearer.errors import PostbearerError
 
 if TYPE_CHECKING:
-    from postbearer.submission import ControlClient
+    from postbearer.control import ControlClient
 
 _WAITING = ("ready", "leased", "deferred")
 
@@ -60,7 +60,7 @@ def command(common: Common, warning: float | None, critical: float | None) -> in
     hand, something runs out within 30 days, or mail waits for too long; 2 (critical) if an account cannot
     send, something has ended, or no relay answers.
     """
-    from postbearer.cli.desk import running_relay
+    from postbearer.cli.queue_client import running_relay
 
     try:
         found = _look(running_relay(needed=True), warning or 3600.0, critical or 86_400.0)

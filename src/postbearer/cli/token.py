@@ -6,15 +6,15 @@ from typing import Any
 
 import click
 
-from postbearer.cli import completing
-from postbearer.cli.listening import Listener
+from postbearer.cli import completion
+from postbearer.cli.listening import ProgressListener
 from postbearer.cli.options import Common, chosen_account, common_options, only_account, pass_common
 from postbearer.cli.output import print_json
 from postbearer.errors import CredentialError, SecretError
 
 
 @click.command("token")
-@click.argument("account", required=False, shell_complete=completing.accounts)
+@click.argument("account", required=False, shell_complete=completion.accounts)
 @click.option("--relay", "from_relay", is_flag=True, help="Ask the running relay, by its control socket.")
 @common_options
 @pass_common
@@ -45,7 +45,7 @@ def _of_configuration(common: Common, named: str | None) -> dict[str, Any]:
     from postbearer.tokens import token_source
 
     account = chosen_account(common.configuration(), named)
-    observer = Listener(verbose=common.verbose)
+    observer = ProgressListener(verbose=common.verbose)
     try:
         token = token_source(account, config=common.config, observer=observer).token_blocking()
     except (CredentialError, SecretError) as error:
@@ -58,7 +58,7 @@ def _of_configuration(common: Common, named: str | None) -> dict[str, Any]:
 
 
 def _of_relay(account: str | None) -> dict[str, Any]:
-    from postbearer.cli.desk import running_relay
+    from postbearer.cli.queue_client import running_relay
 
     client = running_relay(needed=True)
     name = account or only_account(each["name"] for each in client.call("accounts.list"))

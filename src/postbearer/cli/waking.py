@@ -10,8 +10,8 @@ def wake_relay(account: str) -> bool:
 
     A relay that cannot be asked looks by itself within a quarter of a minute, so that is no error.
     """
-    from postbearer.keeping import StateFolder
-    from postbearer.submission import ControlClient
+    from postbearer.control import ControlClient
+    from postbearer.state import StateFolder
 
     try:
         client = ControlClient.find(StateFolder())

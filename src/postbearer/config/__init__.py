@@ -2,7 +2,7 @@
 
 from postbearer._lazy import lazy
 
-TYPE_CHECKING = False  # `typing` alone would double the time that a cached token takes
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from postbearer.config.accounts import needs as needs
     from postbearer.config.adding import Addition as Addition

@@ -14,13 +14,13 @@ import msgspec
 from msgspec import inspect as types
 
 from postbearer.config.accounts import check_account, doubts, unknown_account
+from postbearer.config.budget_checks import budget_doubts
 from postbearer.config.environment import loads, override, relevant
 from postbearer.config.locate import Lines, Path, dotted
 from postbearer.config.notifying import check_notify, notify_doubts
 from postbearer.config.providers import Providers
 from postbearer.config.schema import AccountSettings, Settings
 from postbearer.config.search import find, read
-from postbearer.config.sharing import budget_doubts
 from postbearer.config.stores import check_store, store_doubts
 from postbearer.config.values import checks
 from postbearer.config.walk import Problem, Walk, misplaced

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from postbearer.errors import ConfigError
-from postbearer.keeping import whole_file
+from postbearer.state import whole_file
 
 
 def write_new(path: str, content: bytes, *, replace: bool = False) -> None:

@@ -5,18 +5,20 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
-    from postbearer.daemon.examining import examination as examination
-    from postbearer.daemon.examining import told_findings as told_findings
-    from postbearer.daemon.plan import Plan as Plan
+    from postbearer.daemon.checks import examination as examination
+    from postbearer.daemon.checks import told_findings as told_findings
+    from postbearer.daemon.plan import RelayPlan as RelayPlan
     from postbearer.daemon.plan import spool_path as spool_path
     from postbearer.daemon.process import run as run
     from postbearer.daemon.relay import Relay as Relay
+    from postbearer.daemon.service_manager import ServiceManager as ServiceManager
 
 _EXPORTS = {
-    "examining": ["examination", "told_findings"],
-    "plan": ["Plan", "spool_path"],
+    "checks": ["examination", "told_findings"],
+    "plan": ["RelayPlan", "spool_path"],
     "process": ["run"],
     "relay": ["Relay"],
+    "service_manager": ["ServiceManager"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -14,9 +14,9 @@ from postbearer.account import Account
 from postbearer.clock import Clock
 from postbearer.diagnosis import secret_sources
 from postbearer.errors import SecretError
-from postbearer.keeping import StateFolder
 from postbearer.oauth import digest
 from postbearer.secret import SecretSource
+from postbearer.state import StateFolder
 
 LOOK = 15.0  # seconds between looks at the secrets of a paused account
 SLOWEST = 300.0  # seconds between looks at stores where nothing changes

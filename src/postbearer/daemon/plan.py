@@ -14,11 +14,11 @@ from pathlib import Path
 from postbearer.address import canonical
 from postbearer.assembly import Assembly
 from postbearer.config import ClientSettings, ListenerSettings, RelaySettings, RouteSettings
-from postbearer.engine import Client, RetryPolicy, Route, Router, RouteRule
+from postbearer.engine import RetryPolicy, Route, Router, RouteRule, Submitter
 from postbearer.errors import ConfigError, UsageError
 from postbearer.store import Priority
 from postbearer.submission import Access, Admission, Network, is_local, is_password_hash, networks
-from postbearer.wire import Extensions, Limits, Offer
+from postbearer.wire import Extensions, LineLimits, Offer
 
 DEFAULT_LISTEN = "127.0.0.1:2525"
 DEFAULT_SIZE = 36 * 1024 * 1024
@@ -28,7 +28,7 @@ _OFFERED = ("PIPELINING", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "DSN", 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Door:
+class ListenerPlan:
     """One listener: where it is, what it offers, and whether it is for old devices."""
 
     address: str
@@ -39,11 +39,11 @@ class Door:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class RelayPlan:
     """The relay as it is to be."""
 
     hostname: str
-    doors: tuple[Door, ...]
+    doors: tuple[ListenerPlan, ...]
     access: Access
     router: Router
     retry: RetryPolicy
@@ -53,7 +53,7 @@ class Plan:
     warnings: tuple[str, ...] = field(default=())
 
     @classmethod
-    def of(cls, assembly: Assembly) -> Plan:
+    def of(cls, assembly: Assembly) -> RelayPlan:
         """Raises `ConfigError` for what would be unsafe or could not work."""
         try:
             return cls._of(assembly)
@@ -63,7 +63,7 @@ class Plan:
             raise assembly.configuration.error(error.key, error.message, hint=error.hint) from None
 
     @classmethod
-    def _of(cls, assembly: Assembly) -> Plan:
+    def _of(cls, assembly: Assembly) -> RelayPlan:
         settings = relay_settings(assembly)
         spool_path(assembly)
         names = assembly.names
@@ -143,7 +143,7 @@ def _listeners(settings: RelaySettings) -> Sequence[ListenerSettings]:
 
 def _door(
     listener: ListenerSettings, settings: RelaySettings, access: Access, assembly: Assembly, hostname: str
-) -> Door:
+) -> ListenerPlan:
     local = is_local(listener.address)
     if listener.tls == "none" and not local and not listener.legacy:
         raise ConfigError(
@@ -167,14 +167,14 @@ def _door(
     offer = Offer(
         hostname=hostname,
         extensions=Extensions(dict.fromkeys(_extensions(settings, assembly), ())),
-        limits=Limits(max_size=settings.size or DEFAULT_SIZE),
+        limits=LineLimits(max_size=settings.size or DEFAULT_SIZE),
         starttls=listener.tls == "starttls",
         mechanisms=("PLAIN", "LOGIN") if access.hashes or listener.legacy else (),
         auth_in_clear=listener.login_without_tls or listener.legacy,  # a device's password opens nothing
         require_tls=listener.tls == "starttls" and not local and not listener.legacy,
         lenient=listener.legacy,
     )
-    return Door(
+    return ListenerPlan(
         address=listener.address,
         offer=offer,
         context=context,
@@ -247,7 +247,7 @@ def _admission(settings: ClientSettings) -> Admission:
         )
     for sender in settings.senders:
         _check_sender(settings.name, sender)
-    client = Client(
+    client = Submitter(
         name=settings.name,
         account=settings.account or "",
         senders=settings.senders,
@@ -332,7 +332,7 @@ def _retry(settings: RelaySettings) -> RetryPolicy:
     )
 
 
-def _check_legacy(doors: Sequence[Door], admissions: Sequence[Admission]) -> None:
+def _check_legacy(doors: Sequence[ListenerPlan], admissions: Sequence[Admission]) -> None:
     named = any(admission.client.legacy and admission.networks for admission in admissions)
     if any(door.legacy for door in doors) and not named:
         raise ConfigError(
@@ -342,7 +342,7 @@ def _check_legacy(doors: Sequence[Door], admissions: Sequence[Admission]) -> Non
         )
 
 
-def _warnings(doors: Sequence[Door], access: Access) -> list[str]:
+def _warnings(doors: Sequence[ListenerPlan], access: Access) -> list[str]:
     texts = [
         f"{door.address} serves old devices, of the named networks only: perhaps without TLS, and any login "
         "is as good as none."
@@ -362,7 +362,7 @@ def _warnings(doors: Sequence[Door], access: Access) -> list[str]:
     return texts
 
 
-def _takes_logins(door: Door) -> bool:
+def _takes_logins(door: ListenerPlan) -> bool:
     """Whether passwords are verified there."""
     offer = door.offer
     verifies = bool(offer.mechanisms) and not door.legacy

@@ -15,11 +15,12 @@ from typing import Any
 
 from postbearer.assembly import Assembly
 from postbearer.clock import SystemClock
-from postbearer.daemon.examining import examined
+from postbearer.daemon.checks import examined
 from postbearer.daemon.relay import DRAIN, Relay
+from postbearer.daemon.service_manager import ServiceManager
 from postbearer.errors import ConfigError, ConfigErrors, SecretError, StoreError
-from postbearer.observe import Log, Supervisor
-from postbearer.observer import Reloaded, Started, Stopped, Warned
+from postbearer.events import Reloaded, Started, Stopped, Warned
+from postbearer.log import EventLog
 from postbearer.tasks import Tasks, defect
 
 HURRIED = 5.0  # seconds, once somebody asks for the end a second time
@@ -44,7 +45,7 @@ def run(load: Callable[[], Assembly]) -> None:
 
 
 async def _main(load: Callable[[], Assembly]) -> None:
-    log, supervisor = Log(), Supervisor()
+    log, supervisor = EventLog(), ServiceManager()
     runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(partial(_unforeseen, log))
@@ -72,7 +73,7 @@ async def _main(load: Callable[[], Assembly]) -> None:
     log.notice(Stopped(""))
 
 
-def _unforeseen(log: Log, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _unforeseen(log: EventLog, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """What asyncio would print: a failure in a callback, or in a task that nobody waits for."""
     said = str(context.get("message", "event loop"))
     error = context.get("exception")
@@ -93,7 +94,7 @@ class _Process:
 
     relay: Relay
 
-    def __init__(self, load: Callable[[], Assembly], log: Log, supervisor: Supervisor) -> None:
+    def __init__(self, load: Callable[[], Assembly], log: EventLog, supervisor: ServiceManager) -> None:
         self.wishes: asyncio.Queue[signal.Signals] = asyncio.Queue()
         self._load = load
         self._log = log
@@ -138,12 +139,12 @@ async def _stop(relay: Relay, wishes: asyncio.Queue[signal.Signals]) -> None:
     hurry = asyncio.create_task(wishes.get())
     await asyncio.wait((stopping, hurry), return_when=asyncio.FIRST_COMPLETED)
     if not stopping.done():
-        await relay.worker.drain(HURRIED)
+        await relay.dispatcher.drain(HURRIED)
     hurry.cancel()
     await stopping
 
 
-async def _watch(supervisor: Supervisor) -> None:
+async def _watch(supervisor: ServiceManager) -> None:
     """Say that the loop still turns, twice as often as systemd asks for (WatchdogSec=)."""
     period = int(os.environ.get("WATCHDOG_USEC", "0")) / 1_000_000 / 2
     while period > 0:

@@ -11,28 +11,36 @@ from pathlib import Path
 from postbearer.account import Account
 from postbearer.assembly import Assembly
 from postbearer.clock import Clock, SystemClock
-from postbearer.daemon.plan import Door, Plan, relay_settings, spool_path
-from postbearer.daemon.tending import Tending
-from postbearer.daemon.watching import Watching
-from postbearer.engine import Client, FlooredClock, Intake, IntakeSettings, Reporter, Road, Rules, Worker
+from postbearer.control import ControlServer, Operations, Process
+from postbearer.daemon.alerting import Alerting
+from postbearer.daemon.plan import ListenerPlan, RelayPlan, relay_settings, spool_path
+from postbearer.daemon.refresher import SignInRefresher
+from postbearer.engine import (
+    Channel,
+    Dispatcher,
+    FlooredClock,
+    Intake,
+    IntakeSettings,
+    Reporter,
+    Rules,
+    Submitter,
+)
 from postbearer.errors import ConfigError, StoreError
+from postbearer.events import Observer, PossibleDuplicate, Several, Warned
 from postbearer.forecast import gather_all
 from postbearer.oauth import CachedSource
-from postbearer.observer import Observer, PossibleDuplicate, Several, Warned
-from postbearer.operations import Operations, Process
 from postbearer.store import Found, SqliteSpool
 from postbearer.submission import (
     LOCAL,
-    Bounds,
-    ControlServer,
-    Doors,
+    ConnectionLimit,
     DropFolder,
-    Handover,
-    House,
     Listener,
+    ListenerContext,
+    LocalSubmission,
     Logins,
-    Pace,
-    Porter,
+    RateLimit,
+    RejectLog,
+    SessionLimits,
 )
 from postbearer.tasks import Tasks, defect
 from postbearer.transport import SmtpTransport
@@ -64,18 +72,18 @@ class Relay:
         self._clock = clock or SystemClock()
         self._time = FlooredClock(self._clock)  # of all that is written in the queue
         self._runtime = runtime or Path(assembly.state.path)
-        self._bounds = Bounds()
-        self._porter = Porter(self._clock, self._observer)
-        self._doors = Doors(self._bounds, self._porter)
-        self._pace = Pace(self._clock)
+        self._bounds = SessionLimits()
+        self._reject_log = RejectLog(self._clock, self._observer)
+        self._doors = ConnectionLimit(self._bounds, self._reject_log)
+        self._rate_limit = RateLimit(self._clock)
         self._listeners: list[Listener] = []
         self._tasks = Tasks(self._clock, self._observer)
         self._working = Tasks(self._clock, self._observer)
-        self._local: Sequence[Handover | ControlServer] = ()
-        self._watching: Watching
-        self._tending: Tending
+        self._local: Sequence[LocalSubmission | ControlServer] = ()
+        self._alerting: Alerting
+        self._refresher: SignInRefresher
         self.spool: SqliteSpool
-        self.worker: Worker
+        self.dispatcher: Dispatcher
         self.intake: Intake
         self.operations: Operations
 
@@ -86,7 +94,7 @@ class Relay:
 
     async def start(self) -> Found:
         """Open the spool, begin to deliver, then to listen. Raises `ConfigError` or `StoreError`."""
-        plan = Plan.of(self._assembly)
+        plan = RelayPlan.of(self._assembly)
         accounts = self._accounts(self._assembly)
         self._assembly.state.ensure()
         self.spool = SqliteSpool(
@@ -112,10 +120,10 @@ class Relay:
         Raises `ConfigError`, and then nothing has changed. Addresses to listen on and the place of the spool
         are read at the start only.
         """
-        plan = Plan.of(assembly)
+        plan = RelayPlan.of(assembly)
         accounts = self._accounts(assembly)
-        roads = self._roads(assembly, accounts)
-        watched = self._watching.plan(assembly, accounts, _intake_settings(plan))
+        channels = self._roads(assembly, accounts)
+        watched = self._alerting.plan(assembly, accounts, _intake_settings(plan))
         if spool_path(assembly) != spool_path(self._assembly) or self._moved(plan):
             raise ConfigError(
                 "The spool, the addresses to listen on and the operators cannot change while the relay runs.",
@@ -123,17 +131,17 @@ class Relay:
                 hint="Restart it for that; nothing was changed now.",
             )
         self._assembly = assembly
-        self._watching.use(watched)
-        self._tending.use(accounts)
+        self._alerting.use(watched)
+        self._refresher.use(accounts)
         self.intake.replace(plan.router, accounts, _intake_settings(plan))
-        await self.worker.reload(roads, self._rules(plan))
+        await self.dispatcher.reload(channels, self._rules(plan))
         self.operations = self._operations(accounts)
         self._plan = plan
         self._logins.use(plan.access)
         for listener, door in zip(self._listeners, plan.doors, strict=True):
-            listener.use(self._house(plan, door))
+            listener.use(self._context(plan, door))
         local = self._local_client(plan)
-        self._handover.use(self._house(plan, plan.doors[0]), local)
+        self._handover.use(self._context(plan, plan.doors[0]), local)
         self._drop.use(self.intake, local)
         self._control.use(self.operations)
         self._tell(plan, None)
@@ -142,33 +150,33 @@ class Relay:
         """Take nothing more, finish what is under way for up to `patience` seconds, write all marks."""
         ending = [each.stop(min(patience, 30.0)) for each in (*self._listeners, *self._local)]
         if self._tasks:
-            ending.append(self._watching.finish(min(patience, TELLING)))
+            ending.append(self._alerting.finish(min(patience, TELLING)))
         for error in await asyncio.gather(*ending, return_exceptions=True):
             if isinstance(error, Exception):  # what comes next is to be done all the same
                 self._observer.notice(defect(error, "stop"))
         await self._tasks.stop()
         if self._working:
-            await self.worker.drain(patience)
+            await self.dispatcher.drain(patience)
             await self._working.stop()
         await self.spool.close()
 
     # How it is put together -----------------------------------------------------------------
 
-    async def _begin(self, plan: Plan, accounts: dict[str, Account]) -> None:
+    async def _begin(self, plan: RelayPlan, accounts: dict[str, Account]) -> None:
         self._plan = plan
         self._logins = Logins(plan.access, self._clock)
-        self._watching = Watching(
-            self._assembly, self.spool, lambda: self.worker, self._clock, self._observer
+        self._alerting = Alerting(
+            self._assembly, self.spool, lambda: self.dispatcher, self._clock, self._observer
         )
-        self._watching.load()
-        self._watching.use(self._watching.plan(self._assembly, accounts, _intake_settings(plan)))
-        self._observer.add(self._watching)
-        self._tending = Tending(
-            self._assembly.state, self.spool, lambda: self.worker, self._clock, self._observer
+        self._alerting.load()
+        self._alerting.use(self._alerting.plan(self._assembly, accounts, _intake_settings(plan)))
+        self._observer.add(self._alerting)
+        self._refresher = SignInRefresher(
+            self._assembly.state, self.spool, lambda: self.dispatcher, self._clock, self._observer
         )
-        self._tending.use(accounts)
-        self._observer.add(self._tending)
-        self.worker = Worker(
+        self._refresher.use(accounts)
+        self._observer.add(self._refresher)
+        self.dispatcher = Dispatcher(
             self.spool,
             self._roads(self._assembly, accounts),
             clock=self._time,
@@ -182,15 +190,15 @@ class Relay:
             clock=self._time,
             observer=self._observer,
             settings=_intake_settings(plan),
-            starter=self.worker,
+            starter=self.dispatcher,
         )
         self.operations = self._operations(accounts)
-        self._working.keep(self.worker.run, "worker")
+        self._working.keep(self.dispatcher.run, "worker")
         self._listeners = [
-            Listener(door.address, self._house(plan, door), self._doors) for door in plan.doors
+            Listener(door.address, self._context(plan, door), self._doors) for door in plan.doors
         ]
-        house, local = self._house(plan, plan.doors[0]), self._local_client(plan)
-        self._handover = Handover(self._runtime, house, self._doors, client=local)
+        listener_context, local = self._context(plan, plan.doors[0]), self._local_client(plan)
+        self._handover = LocalSubmission(self._runtime, listener_context, self._doors, client=local)
         self._control = ControlServer(
             self._runtime, self.operations, self._clock, self._observer, operators=plan.operators
         )
@@ -204,16 +212,16 @@ class Relay:
         )
         self._drop.ensure()
         self._tasks.keep(self._drop.run, "drop folder")
-        self._tasks.keep(self._watching.watch, "watch over the accounts")
-        self._tasks.keep(self._watching.tell, "notices")
-        self._tasks.keep(self._tending.run, "care for sign-ins")
+        self._tasks.keep(self._alerting.watch, "watch over the accounts")
+        self._tasks.keep(self._alerting.tell, "notices")
+        self._tasks.keep(self._refresher.run, "care for sign-ins")
         self._tasks.keep(self._warn_late, "look for late mail")
 
     async def _warn_late(self) -> None:
         while True:
             await self._clock.sleep(LATE_LOOK)
             try:
-                await self.worker.warn_late()
+                await self.dispatcher.warn_late()
             except StoreError as error:
                 self._observer.notice(Warned("", f"Nobody can be told that mail is late: {error}"))
 
@@ -222,20 +230,20 @@ class Relay:
         return Operations(
             self.spool,
             self._time,
-            self.worker,
+            self.dispatcher,
             tuple(accounts),
             foresee,
-            self._tending.changed,
+            self._refresher.changed,
             process=self._process,
         )
 
     def _accounts(self, assembly: Assembly) -> dict[str, Account]:
         return {name: assembly.account(name) for name in assembly.names}
 
-    def _roads(self, assembly: Assembly, accounts: dict[str, Account]) -> dict[str, Road]:
-        return {name: self._road(assembly, account) for name, account in accounts.items()}
+    def _roads(self, assembly: Assembly, accounts: dict[str, Account]) -> dict[str, Channel]:
+        return {name: self._channel(assembly, account) for name, account in accounts.items()}
 
-    def _road(self, assembly: Assembly, account: Account) -> Road:
+    def _channel(self, assembly: Assembly, account: Account) -> Channel:
         credential = account.credential(assembly.state, clock=self._clock, observer=self._observer)
         transport = SmtpTransport(
             account.smarthost,
@@ -246,10 +254,10 @@ class Relay:
         )
         ledger = account.ledger(assembly.state, clock=self._time)
         if isinstance(credential, CachedSource):
-            return Road(account, transport, ledger, credential)
-        return Road(account, transport, ledger)
+            return Channel(account, transport, ledger, credential)
+        return Channel(account, transport, ledger)
 
-    def _rules(self, plan: Plan) -> Rules:
+    def _rules(self, plan: RelayPlan) -> Rules:
         reporter = Reporter(
             hostname=plan.hostname,
             bounces_to=plan.bounces_to,
@@ -258,33 +266,33 @@ class Relay:
         )
         return Rules(plan.retry, reporter, random.SystemRandom().random)
 
-    def _house(self, plan: Plan, door: Door) -> House:
-        return House(
+    def _context(self, plan: RelayPlan, door: ListenerPlan) -> ListenerContext:
+        return ListenerContext(
             offer=door.offer,
             intake=self.intake,
             access=plan.access,
             logins=self._logins,
-            pace=self._pace,
+            rate_limit=self._rate_limit,
             clock=self._clock,
             observer=self._observer,
             bounds=self._bounds,
             context=door.context,
             implicit_tls=door.implicit_tls,
             legacy=door.legacy,
-            porter=self._porter,
+            reject_log=self._reject_log,
         )
 
     @staticmethod
-    def _local_client(plan: Plan) -> Client:
+    def _local_client(plan: RelayPlan) -> Submitter:
         return plan.access.by_network("") or LOCAL
 
-    def _moved(self, plan: Plan) -> bool:
-        def places(doors: Sequence[Door]) -> list[tuple[str, bool]]:
+    def _moved(self, plan: RelayPlan) -> bool:
+        def places(doors: Sequence[ListenerPlan]) -> list[tuple[str, bool]]:
             return [(door.address, door.implicit_tls) for door in doors]
 
         return places(plan.doors) != places(self._plan.doors) or plan.operators != self._plan.operators
 
-    def _tell(self, plan: Plan, found: Found | None, behind: float = 0.0) -> None:
+    def _tell(self, plan: RelayPlan, found: Found | None, behind: float = 0.0) -> None:
         texts = [*plan.warnings, *self._assembly.configuration.warnings()]
         if found is not None:
             texts += self.spool.remarks
@@ -303,7 +311,7 @@ class Relay:
             self._observer.notice(PossibleDuplicate("", id=identifier, window="DUP-MARK"))
 
 
-def _intake_settings(plan: Plan) -> IntakeSettings:
+def _intake_settings(plan: RelayPlan) -> IntakeSettings:
     return IntakeSettings(
         hostname=plan.hostname,
         postmaster=plan.bounces_to,

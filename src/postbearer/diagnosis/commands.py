@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from postbearer.providers import Ids, Preset, Step, Who
-from postbearer.verdict import Klass, Phase, Verdict
+from postbearer.providers import Disposition, Ids, Phase, Preset, SetupStep, Who
+from postbearer.verdict import Verdict
 
 _BLANK = re.compile(r"<([A-Za-z ]+)>")
 _OWN = "postbearer "
@@ -35,7 +35,7 @@ def commands_for(verdict: Verdict, phase: Phase, preset: Preset, grant: str, ids
     """The commands that may cure `verdict`: those it names, else those the grant's set-up needs."""
     steps = [step for step in _steps(preset, grant) if not step.command.startswith(_OWN)]
     chosen = [step for step in steps if step.command.split()[0] in verdict.remedy]
-    by_admin = verdict.who is Who.TENANT_ADMIN and verdict.klass is Klass.HOLD
+    by_admin = verdict.who is Who.TENANT_ADMIN and verdict.disposition is Disposition.HOLD
     if not chosen and by_admin and phase is Phase.TOKEN and "consent" in verdict.remedy.lower():
         chosen = [step for step in steps if _consents(step)]
     return tuple(_command(step, ids) for step in chosen)
@@ -51,17 +51,17 @@ def consent_commands(preset: Preset, grant: str, ids: Ids) -> tuple[Command, ...
     return tuple(_command(step, ids) for step in _steps(preset, grant) if _consents(step))
 
 
-def _consents(step: Step) -> bool:
+def _consents(step: SetupStep) -> bool:
     return "/adminconsent" in step.command
 
 
-def _steps(preset: Preset, grant: str) -> Iterator[Step]:
+def _steps(preset: Preset, grant: str) -> Iterator[SetupStep]:
     for step in preset.setup:
         if step.command and (not step.grants or grant in step.grants):
             yield step
 
 
-def _command(step: Step, ids: Ids) -> Command:
+def _command(step: SetupStep, ids: Ids) -> Command:
     line = ids.fill(step.command)
     unknown = tuple(
         f"<{blank}>: {ids.fill(_HOW_TO_GET[blank])}" for blank in _BLANK.findall(line) if blank in _HOW_TO_GET

@@ -17,13 +17,13 @@ from postbearer.diagnosis.narrowing import narrowed
 from postbearer.diagnosis.reaching import LIMIT, Reach, Resolve, resolve
 from postbearer.diagnosis.tokens import SHORT_CAP, TokenStep, read_secrets
 from postbearer.errors import ConfigError, PostbearerError, UsageError
+from postbearer.events import Authenticated, Event, Silent, Warned
 from postbearer.forecast import DAY, forecast, gather
-from postbearer.keeping import StateFolder
 from postbearer.message import Draft
 from postbearer.oauth import Claims, Token
-from postbearer.observer import Authenticated, Event, Silent, Warned
 from postbearer.outcome import Receipt
 from postbearer.providers import Preset, preset
+from postbearer.state import StateFolder
 from postbearer.transport import (
     AnotherForm,
     Capture,
@@ -32,13 +32,13 @@ from postbearer.transport import (
     Dial,
     Login,
     NoCapture,
-    Server,
+    ServerAddress,
     Source,
     dial,
 )
 from postbearer.wire import Quit
 
-Send = Callable[[EmailMessage, Conversation, Server], Awaitable[Receipt]]
+Send = Callable[[EmailMessage, Conversation, ServerAddress], Awaitable[Receipt]]
 
 
 class Diagnosis:

@@ -45,5 +45,5 @@ def explain(text: str, presets: Sequence[Preset] | None = None) -> tuple[Explana
         return sure
     if not anybody or guess:
         return tuple(found.values()) or anybody
-    closer = (each for each in found.values() if each.verdict.klass is verdict.klass)
+    closer = (each for each in found.values() if each.verdict.disposition is verdict.disposition)
     return (*anybody, *closer)  # what it is everywhere, and what more it may be there

@@ -24,8 +24,8 @@ from postbearer.errors import (
     is_configuration,
 )
 from postbearer.oauth import PersonGrant
-from postbearer.providers import Catalogue, Ids, Preset, Rule, Who
-from postbearer.verdict import Klass, Phase, Verdict, judge
+from postbearer.providers import Catalogue, Disposition, Ids, Phase, Preset, Rule, Who
+from postbearer.verdict import Verdict, judge
 
 _PHASES = {
     Step.DNS: Phase.CONN,
@@ -102,7 +102,7 @@ def _kind(error: PostbearerError, verdict: Verdict) -> Failure:
     if isinstance(error, ServerRefused):
         return Failure.REFUSED if error.reply is not None and error.reply.code >= 500 else Failure.TRANSIENT
     if isinstance(error, Rejected):
-        lasting = verdict.klass in (Klass.HOLD, Klass.PERMANENT)
+        lasting = verdict.disposition in (Disposition.HOLD, Disposition.PERMANENT)
         return Failure.REFUSED if lasting else Failure.TRANSIENT
     return Failure.TRANSIENT
 

@@ -14,7 +14,7 @@ from postbearer.clock import Clock
 from postbearer.diagnosis.failing import Explainer
 from postbearer.diagnosis.finding import Failure, Finding, Step, not_done
 from postbearer.errors import ConfigError, ConnectFailed, PostbearerError, TlsFailed
-from postbearer.observer import Connected, Event, TlsStarted
+from postbearer.events import Connected, Event, TlsStarted
 from postbearer.providers import Preset
 from postbearer.transport import (
     Capture,
@@ -22,7 +22,7 @@ from postbearer.transport import (
     Deadline,
     Dial,
     Opener,
-    Server,
+    ServerAddress,
     Smarthost,
     Timeouts,
     TlsInfo,
@@ -43,7 +43,7 @@ async def resolve(host: str, port: int) -> tuple[str, ...]:
     return tuple(dict.fromkeys(str(address[0]) for *_, address in found))
 
 
-class Progress:
+class ConnectionProgress:
     """An observer that remembers how far a connection came."""
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class Reach:
 
     account: Account
     preset: Preset
-    server: Server
+    server: ServerAddress
     explainer: Explainer
     clock: Clock
     dial: Dial
@@ -78,7 +78,7 @@ class Reach:
             for step in (Step.TCP, Step.TLS, Step.EHLO):
                 yield self._skipped(step, "the name was not found")
             return
-        progress = Progress()
+        progress = ConnectionProgress()
         try:
             self.talk = await self._opener(progress).reach(self.server, Deadline(self.clock, LIMIT))
         except PostbearerError as error:
@@ -89,7 +89,7 @@ class Reach:
         yield self._encrypted(self.talk.stream.tls)
         yield self._offered(self.talk.core.extensions)
 
-    def _opener(self, progress: Progress) -> Opener:
+    def _opener(self, progress: ConnectionProgress) -> Opener:
         smarthost: Smarthost = replace(self.account.smarthost, timeouts=PATIENCE)
         return Opener(
             smarthost=smarthost,
@@ -142,7 +142,7 @@ class Reach:
             fix="Check the network and the name servers of this machine.",
         )
 
-    def _broken(self, error: PostbearerError, progress: Progress) -> list[Finding]:
+    def _broken(self, error: PostbearerError, progress: ConnectionProgress) -> list[Finding]:
         """The findings when the connection did not come as far as EHLO."""
         at = _step(error, progress)
         failed = self.explainer.failed(at, error, str(self.server))
@@ -222,7 +222,7 @@ class Reach:
         return not_done(step, why, str(self.server))
 
 
-def _step(error: PostbearerError, progress: Progress) -> Step:
+def _step(error: PostbearerError, progress: ConnectionProgress) -> Step:
     """Which of the steps `error` ended."""
     if not progress.connected:
         return Step.TLS if isinstance(error, ConfigError) else Step.TCP

@@ -9,11 +9,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from postbearer.address import Address
-from postbearer.engine.clients import Client
+from postbearer.engine.clients import Submitter
+from postbearer.engine.disposition import AttemptResult, RecipientResult
+from postbearer.engine.policy import AccountPolicy
 from postbearer.engine.queue_id import new_id
 from postbearer.engine.schedule import RetryPolicy
-from postbearer.engine.settle import Ending, Fate
-from postbearer.engine.terms import Terms
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import PostbearerError
 from postbearer.message import About, Action, Content, DeliveryReport, read_header
@@ -35,9 +35,9 @@ class Reporter:
     hostname: str
     bounces_to: str = ""
     retry: RetryPolicy
-    clients: Mapping[str, Client] = field(default_factory=dict)
+    clients: Mapping[str, Submitter] = field(default_factory=dict)
 
-    def wants_delay_warning(self, claimed: Claimed, ending: Ending, now: float) -> bool:
+    def wants_delay_warning(self, claimed: Claimed, ending: AttemptResult, now: float) -> bool:
         """Whether it is time to say, once, that the message is late."""
         return (
             not claimed.warned
@@ -46,22 +46,22 @@ class Reporter:
         )
 
     def report(
-        self, claimed: Claimed, ending: Ending, content: Content, now: float, terms: Terms
+        self, claimed: Claimed, ending: AttemptResult, content: Content, now: float, policy: AccountPolicy
     ) -> DeliveryReport | None:
         """One report about every recipient that its submitter wants to hear of now, if there are any.
 
-        `terms` are those of the account it leaves from. Success is ours to report where the provider takes no
+        `policy` is that of the account it leaves from. Success is ours to report where the provider takes no
         wishes for reports (RFC 3461 5.2.2). Raises `UsageError` for an address that no report can name.
         """
-        to = self.address_for(claimed.message, terms)
+        to = self.address_for(claimed.message, policy)
         late = self.wants_delay_warning(claimed, ending, now)
         about = tuple(self._about(claimed, ending, late=late)) if to else ()
         if not about:
             return None
-        message, omitted = _returned(claimed.message, about, content, terms)
+        message, omitted = _returned(claimed.message, about, content, policy)
         report = DeliveryReport(
             id=new_id(now),
-            sender=terms.address,
+            sender=policy.address,
             to=to,
             reporting=self.hostname,
             queue_id=claimed.message.id,
@@ -77,7 +77,7 @@ class Reporter:
         report.fields()  # so that what cannot be said comes to light now
         return report
 
-    def address_for(self, message: Message, terms: Terms) -> str:
+    def address_for(self, message: Message, policy: AccountPolicy) -> str:
         """Who hears about `message`; empty: nobody.
 
         Whoever submits can put anybody into the reverse-path. A report goes there only if the account may
@@ -88,11 +88,11 @@ class Reporter:
             return ""
         if Address.parse(reverse_path).deliverable:
             client = self.clients.get(message.client)
-            if terms.sender.permits(reverse_path) or (client and client.owns(reverse_path)):
+            if policy.sender.permits(reverse_path) or (client and client.owns(reverse_path)):
                 return reverse_path
-        return self.bounces_to or terms.address
+        return self.bounces_to or policy.address
 
-    def _about(self, claimed: Claimed, ending: Ending, *, late: bool) -> Iterator[About]:
+    def _about(self, claimed: Claimed, ending: AttemptResult, *, late: bool) -> Iterator[About]:
         for fate in ending.fates:
             action = _action(fate, late=late, relayed=not ending.dsn)
             if action is None:
@@ -146,7 +146,7 @@ def _header(content: Content) -> bytes:
 
 
 def _returned(
-    message: Message, about: Sequence[About], content: Content, terms: Terms
+    message: Message, about: Sequence[About], content: Content, policy: AccountPolicy
 ) -> tuple[Content | None, str]:
     """The message, if it is returned whole; else why not, if it was to be.
 
@@ -156,13 +156,13 @@ def _returned(
     failed = any(each.action == "failed" for each in about)
     if message.envelope.ret != "FULL" or not failed:
         return None, ""
-    most = RETURNED if terms.largest is None else min(RETURNED, terms.largest * 2 // 3)
+    most = RETURNED if policy.largest is None else min(RETURNED, policy.largest * 2 // 3)
     if content.size > most:
         return None, f"with {content.size} octets it is larger than the {most} that are."
     return content, ""
 
 
-def _action(fate: Fate, *, late: bool, relayed: bool) -> Action | None:
+def _action(fate: RecipientResult, *, late: bool, relayed: bool) -> Action | None:
     """What to report of this recipient, as far as its wishes go (RFC 3461 4.1)."""
     wishes = fate.target.recipient.notify
     if fate.status in _FAILED and (not wishes or "FAILURE" in wishes):

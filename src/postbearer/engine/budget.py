@@ -19,7 +19,7 @@ KEPT_FOR_URGENT = 0.1  # of what may be sent in a day
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RateLimits:
     """An account's limits; None for what is not limited."""
 
     messages_per_minute: int | None = None
@@ -30,9 +30,9 @@ class Limits:
         return any((self.messages_per_minute, self.messages_per_day, self.recipients_per_day))
 
     @property
-    def ordinary(self) -> Limits:
+    def ordinary(self) -> RateLimits:
         """The limits for mail that is not urgent: a share of the day is kept back."""
-        return Limits(
+        return RateLimits(
             self.messages_per_minute, _ordinary(self.messages_per_day), _ordinary(self.recipients_per_day)
         )
 
@@ -53,7 +53,7 @@ class Budget:
     whether it is for urgent mail, when there is room for one recipient as of the last look at the ledger.
     """
 
-    def __init__(self, ledger: Ledger | None, limits: Limits, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger | None, limits: RateLimits, clock: Clock) -> None:
         self._ledger = ledger
         self._limits = limits
         self._clock = clock
@@ -131,7 +131,7 @@ class _OneMore:
         return self._past.total(min(index, self._count)) + more
 
 
-def next_slot(past: Past, limits: Limits, *, now: float, recipients: int) -> float:
+def next_slot(past: Past, limits: RateLimits, *, now: float, recipients: int) -> float:
     """When an attempt for `recipients` may begin, in the same clock as `now`; at most `now` means at once.
 
     What it costs does not depend on how many charges there are.

@@ -11,7 +11,7 @@ from postbearer.store import Priority
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
+class Submitter:
     """A submitter. `senders` are addresses, ``@domain`` or ``*``; none given: any sender."""
 
     name: str

@@ -14,23 +14,16 @@ from email.utils import formatdate
 from functools import lru_cache
 
 from postbearer.clock import Clock
-from postbearer.engine.clients import Client
-from postbearer.engine.mending import mended_size
-from postbearer.engine.places import Idle, Places, Starter
+from postbearer.engine.clients import Submitter
+from postbearer.engine.conversion import mended_size
+from postbearer.engine.fastpath import Idle, Reservations, Starter
+from postbearer.engine.policy import AccountPolicy
 from postbearer.engine.queue_id import new_id
 from postbearer.engine.route import Route, Router, lane_for
-from postbearer.engine.terms import Terms
 from postbearer.envelope import Envelope, Recipient
-from postbearer.errors import (
-    AlreadyAccepted,
-    KeyReused,
-    SenderNotAllowed,
-    StoreError,
-    StoreFull,
-    UsageError,
-)
+from postbearer.errors import AlreadyAccepted, KeyReused, SenderNotAllowed, StoreError, StoreFull, UsageError
+from postbearer.events import Accepted, Observer
 from postbearer.message import Header, HeaderReader, Scanner, authors, claimed
-from postbearer.observer import Accepted, Observer
 from postbearer.reply import EnhancedStatus, Reply
 from postbearer.store import IdempotencyKey, Message, NewDelivery, Priority, Spool, Staging
 
@@ -57,7 +50,7 @@ class Submission:
     `checked`: content with a NUL, or with a CR or LF that is not a CRLF, will not come to its end.
     """
 
-    client: Client
+    client: Submitter
     envelope: Envelope
     peer: str = ""
     helo: str = ""
@@ -74,7 +67,7 @@ class Intake:
         self,
         spool: Spool,
         router: Router,
-        accounts: Mapping[str, Terms],
+        accounts: Mapping[str, AccountPolicy],
         *,
         clock: Clock,
         observer: Observer,
@@ -89,35 +82,37 @@ class Intake:
         self.settings = settings
         self.starter = starter or Idle()
 
-    def replace(self, router: Router, accounts: Mapping[str, Terms], settings: IntakeSettings) -> None:
+    def replace(
+        self, router: Router, accounts: Mapping[str, AccountPolicy], settings: IntakeSettings
+    ) -> None:
         """Go by another configuration from the next message on."""
         self.router, self.accounts, self.settings = router, accounts, settings
 
-    def size_for(self, client: Client) -> int:
+    def size_for(self, client: Submitter) -> int:
         """Octets one message of `client` may have."""
         return min(self.settings.size, client.size or self.settings.size)
 
-    def refuse_sender(self, client: Client, reverse_path: str) -> Reply | None:
+    def refuse_sender(self, client: Submitter, reverse_path: str) -> Reply | None:
         """Why `client` may not use this reverse-path; None: it may. The null one is everybody's."""
         if not reverse_path or client.may_send_as(reverse_path):
             return None
         return refuse(550, "5.7.1", f"{client.name} may not send as {reverse_path}")
 
-    def forward_path(self, client: Client, reverse_path: str, path: str) -> str:
+    def forward_path(self, client: Submitter, reverse_path: str, path: str) -> str:
         """The address that RCPT names; ``Postmaster`` is who looks after this relay (RFC 5321 4.5.1)."""
         if path.lower() != "postmaster":
             return path
-        terms = self.accounts.get(self.router.choose(client, reverse_path, path).account)
-        return self.settings.postmaster or (terms.address if terms else path)
+        policy = self.accounts.get(self.router.choose(client, reverse_path, path).account)
+        return self.settings.postmaster or (policy.address if policy else path)
 
-    def refuse_recipient(self, client: Client, reverse_path: str, recipient: str) -> Reply | None:
+    def refuse_recipient(self, client: Submitter, reverse_path: str, recipient: str) -> Reply | None:
         """Why nothing can be sent to this recipient; None: it can."""
         route = self.router.choose(client, reverse_path, recipient)
-        terms = self.accounts.get(route.account)
-        if terms is None:
+        policy = self.accounts.get(route.account)
+        if policy is None:
             return refuse(550, "5.7.1", "No account is set up that this could leave from")
-        if reverse_path and terms.sender.rule != "force" and not terms.sender.permits(reverse_path):
-            return refuse(550, "5.7.1", f"Mail may not leave {terms.name} as {reverse_path}")
+        if reverse_path and policy.sender.rule != "force" and not policy.sender.permits(reverse_path):
+            return refuse(550, "5.7.1", f"Mail may not leave {policy.name} as {reverse_path}")
         return None
 
     async def has_room(self, size: int) -> bool:
@@ -220,7 +215,7 @@ class Intaking:
         if refusal := self._refuse_author(header, {account for account, _ in groups}):
             return refusal
         message = self._message(header, groups)
-        places = Places(self._intake.starter)
+        places = Reservations(self._intake.starter)
         try:
             deliveries = [
                 delivery for group in groups.items() for delivery in self._deliveries(places, *group)
@@ -276,16 +271,16 @@ class Intaking:
 
     def _refuse_for(self, account: str, header: Header, size: int) -> Reply | None:
         """Why this account cannot carry the message, which has `size` octets as it leaves."""
-        terms = self._intake.accounts.get(account)
-        if terms is None:
+        policy = self._intake.accounts.get(account)
+        if policy is None:
             return refuse(550, "5.7.1", "No account is set up that this could leave from")
-        if terms.largest is not None and size > terms.largest:
-            return too_large(terms.largest)
+        if policy.largest is not None and size > policy.largest:
+            return too_large(policy.largest)
         reverse_path = self._submission.envelope.reverse_path
         try:
-            if reverse_path and terms.sender.rule != "force":
-                terms.sender.require([reverse_path])
-            terms.sender.apply(header)  # as each attempt does, so that what cannot leave is refused now
+            if reverse_path and policy.sender.rule != "force":
+                policy.sender.require([reverse_path])
+            policy.sender.apply(header)  # as each attempt does, so that what cannot leave is refused now
         except SenderNotAllowed as error:
             return refuse(550, "5.7.1", error.message)
         except UsageError as error:
@@ -293,7 +288,7 @@ class Intaking:
         return None
 
     def _deliveries(
-        self, places: Places, lane: tuple[str, Priority], routed: Sequence[tuple[Recipient, Route]]
+        self, places: Reservations, lane: tuple[str, Priority], routed: Sequence[tuple[Recipient, Route]]
     ) -> list[NewDelivery]:
         account, priority = lane
         recipients = tuple(recipient for recipient, _ in routed)

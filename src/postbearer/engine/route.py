@@ -11,7 +11,7 @@ from functools import lru_cache
 from heapq import merge
 
 from postbearer.address import canonical
-from postbearer.engine.clients import Client
+from postbearer.engine.clients import Submitter
 from postbearer.errors import UsageError
 from postbearer.message import Header
 from postbearer.store import Priority
@@ -40,7 +40,7 @@ class RouteRule:
     header: tuple[tuple[str, str], ...] = ()
     route: Route
 
-    def holds(self, client: Client, reverse_path: str, recipient: str, header: Header | None) -> bool:
+    def holds(self, client: Submitter, reverse_path: str, recipient: str, header: Header | None) -> bool:
         return (
             (not self.client or _like(client.name, self.client))
             and (not self.from_ or _address_matches(reverse_path, self.from_))
@@ -72,7 +72,7 @@ class Router:
         object.__setattr__(self, "_index", dict(index))
 
     def choose(
-        self, client: Client, reverse_path: str, recipient: str, header: Header | None = None
+        self, client: Submitter, reverse_path: str, recipient: str, header: Header | None = None
     ) -> Route:
         """The route for one recipient. Without a `header` (not here yet), rules that ask for one do not hold.
 
@@ -87,7 +87,7 @@ class Router:
             return found
         return _completed(found, client.account or self.default_account)
 
-    def _candidates(self, client: Client, reverse_path: str, recipient: str) -> Iterable[int]:
+    def _candidates(self, client: Submitter, reverse_path: str, recipient: str) -> Iterable[int]:
         """The numbers of the routes that may hold, in their order."""
         if not self.routes:
             return ()
@@ -106,7 +106,7 @@ def _completed(route: Route, account: str) -> Route:
     return replace(route, account=account)
 
 
-def lane_for(route: Route, client: Client, mt_priority: int | None) -> Priority:
+def lane_for(route: Route, client: Submitter, mt_priority: int | None) -> Priority:
     """The lane: as the route says; else as the message asks (RFC 6710), else as is usual for the client.
 
     A message may always ask for less. More is not for clients of bulk mail to ask.

@@ -7,7 +7,7 @@ from postbearer._lazy import lazy
 if TYPE_CHECKING:
     from postbearer.forecast.ending import DAY as DAY
     from postbearer.forecast.ending import LEVELS as LEVELS
-    from postbearer.forecast.ending import Ending as Ending
+    from postbearer.forecast.ending import Expiry as Expiry
     from postbearer.forecast.ending import Facts as Facts
     from postbearer.forecast.ending import forecast as forecast
     from postbearer.forecast.ending import renewal_due as renewal_due
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from postbearer.forecast.facts import gather_all as gather_all
 
 _EXPORTS = {
-    "ending": ["DAY", "LEVELS", "Ending", "Facts", "forecast", "renewal_due"],
+    "ending": ["DAY", "LEVELS", "Expiry", "Facts", "forecast", "renewal_due"],
     "facts": ["LOGIN_GRANTS", "awaits_sign_in", "gather", "gather_all"],
 }
 

@@ -44,7 +44,7 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ending:
+class Expiry:
     """One thing that runs out at `at` (Unix seconds). `began` is when its time began, if that is known."""
 
     account: str
@@ -73,10 +73,10 @@ class Ending:
         return min(reached, default=None)
 
 
-def forecast(facts: Facts) -> tuple[Ending, ...]:
+def forecast(facts: Facts) -> tuple[Expiry, ...]:
     """What will run out, the soonest first."""
     found = [
-        Ending(account=facts.account, what=key, at=at, remedy=_remedy(key, facts))
+        Expiry(account=facts.account, what=key, at=at, remedy=_remedy(key, facts))
         for key, at in facts.dated.items()
     ]
     return tuple(sorted([*found, *_sign_in(facts)], key=lambda each: each.at))
@@ -90,7 +90,7 @@ def renewal_due(facts: Facts) -> float | None:
     return facts.refreshed + max(min(each for each in lives if each > 0) / _SHARE, SOONEST)
 
 
-def _sign_in(facts: Facts) -> Iterator[Ending]:
+def _sign_in(facts: Facts) -> Iterator[Expiry]:
     """The end of the sign-in: what the server said, else its age and its idleness."""
     ends = [(facts.refresh_expires, facts.refreshed)] if facts.refresh_expires else []
     if facts.signed_in and facts.refresh_lifetime:
@@ -99,7 +99,7 @@ def _sign_in(facts: Facts) -> Iterator[Ending]:
         ends.append((facts.refreshed + facts.refresh_idle, facts.refreshed))
     if ends:
         at, began = min(ends)
-        yield Ending(
+        yield Expiry(
             account=facts.account, what="sign-in", at=at, began=began, remedy=_remedy("sign-in", facts)
         )
 

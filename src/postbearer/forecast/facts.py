@@ -11,8 +11,8 @@ from postbearer.account import Account
 from postbearer.clock import Clock
 from postbearer.errors import ConfigError, SecretError, StoreError
 from postbearer.forecast.ending import Facts
-from postbearer.keeping import StateFolder
 from postbearer.oauth import Kept, certificate_ends
+from postbearer.state import StateFolder
 
 _SIGNING = ("certificate", "private_key", "key_password")
 LOGIN_GRANTS = ("authorization-code", "device-code")

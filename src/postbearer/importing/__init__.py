@@ -6,7 +6,7 @@ from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
     from postbearer.importing.draft import LARGEST as LARGEST
-    from postbearer.importing.draft import Draft as Draft
+    from postbearer.importing.draft import ImportedConfiguration as ImportedConfiguration
     from postbearer.importing.draft import Remark as Remark
     from postbearer.importing.draft import bounded as bounded
     from postbearer.importing.dsconfig import read_dsconfig as read_dsconfig
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from postbearer.importing.smtp2graph import read_smtp2graph as read_smtp2graph
 
 _EXPORTS = {
-    "draft": ["LARGEST", "Draft", "Remark", "bounded"],
+    "draft": ["LARGEST", "ImportedConfiguration", "Remark", "bounded"],
     "dsconfig": ["read_dsconfig"],
     "emailproxy": ["read_emailproxy"],
     "finishing": ["Imported", "finish", "in_source", "parse_settings", "settle"],

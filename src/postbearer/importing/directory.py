@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from postbearer.config import parse_duration
-from postbearer.importing.draft import AccountDraft, Draft
+from postbearer.importing.draft import AccountDraft, ImportedConfiguration
 from postbearer.importing.known import by_server, use_preset
 from postbearer.importing.passphrases import Passphrases
 from postbearer.importing.protection import without_tls
@@ -83,13 +83,15 @@ class Directory:
         return [each for (its, _), each in self.objects.items() if its == kind]
 
 
-def accounts_of(directory: Directory, draft: Draft, *, root: str, server: str, address: str) -> None:
+def accounts_of(
+    directory: Directory, draft: ImportedConfiguration, *, root: str, server: str, address: str
+) -> None:
     """Add the accounts, chained in the order in which the servers are tried."""
     _complete(directory, draft, server, address)
     _Reading(directory, draft, Passphrases(directory, draft, root), address).run()
 
 
-def _complete(directory: Directory, draft: Draft, server: str, address: str) -> None:
+def _complete(directory: Directory, draft: ImportedConfiguration, server: str, address: str) -> None:
     """Where authorization methods stand alone, the mail server is the one that is given, or is asked for."""
     methods = directory.of("http-authorization-method")
     if not methods or any(each.type == "smtp" for each in directory.of("external-server")):
@@ -121,7 +123,7 @@ def _complete(directory: Directory, draft: Draft, server: str, address: str) -> 
 @dataclass(slots=True)
 class _Reading:
     directory: Directory
-    draft: Draft
+    draft: ImportedConfiguration
     passphrases: Passphrases
     address: str
     methods: dict[str, dict[str, tuple[Any, int]] | None] = field(default_factory=dict)

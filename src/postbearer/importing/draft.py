@@ -47,7 +47,7 @@ class AccountDraft:
 
 
 @dataclass(slots=True)
-class Draft:
+class ImportedConfiguration:
     """A configuration in the making. `seal`, if given, turns secrets written out into references at once."""
 
     file: str  # the source, as errors call it

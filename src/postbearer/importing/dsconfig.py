@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from postbearer.importing.directory import Directory, Object, Value, accounts_of
-from postbearer.importing.draft import Draft, decoded
+from postbearer.importing.draft import ImportedConfiguration, decoded
 from postbearer.importing.shellwords import Word, commands
 
 _KINDS = {  # as commands call them → (what people call it, the option with its name)
@@ -33,7 +33,7 @@ _CHANGES = ("--set", "--add", "--remove", "--reset")
 
 
 def read_dsconfig(
-    content: bytes, draft: Draft, *, root: str = "", server: str = "", address: str = ""
+    content: bytes, draft: ImportedConfiguration, *, root: str = "", server: str = "", address: str = ""
 ) -> None:
     """Add to `draft` the accounts of a batch file.
 
@@ -105,7 +105,7 @@ class _Command:
             else:
                 self.options[name] = Word(value, word.line)
 
-    def apply(self, directory: Directory, draft: Draft) -> None:
+    def apply(self, directory: Directory, draft: ImportedConfiguration) -> None:
         """Do to the objects what the command does."""
         if not self.verb:
             draft.leave(
@@ -142,7 +142,7 @@ class _Command:
             return
         self._change(directory.objects[key], draft)
 
-    def _change(self, changed: Object, draft: Draft) -> None:
+    def _change(self, changed: Object, draft: ImportedConfiguration) -> None:
         fresh: set[str] = set()  # set by this command: a property that is set twice has two values
         for how, word in self.changes:
             name, colon, text = word.text.partition(":")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 from postbearer.http import is_loopback
-from postbearer.importing.draft import AccountDraft, Draft, decoded
+from postbearer.importing.draft import AccountDraft, ImportedConfiguration, decoded
 from postbearer.importing.inifile import Section, sections
 from postbearer.importing.known import Known, by_server, by_token_url, use_preset
 
@@ -35,7 +35,7 @@ _HINTS = {
 }
 
 
-def read_emailproxy(content: bytes, draft: Draft) -> None:
+def read_emailproxy(content: bytes, draft: ImportedConfiguration) -> None:
     """Add to `draft` the accounts of an ``emailproxy.config``. Raises `ConfigError` if the file is none."""
     found = sections(decoded(content, draft.file), draft.file)
     _Proxy(
@@ -48,7 +48,7 @@ def read_emailproxy(content: bytes, draft: Draft) -> None:
 
 @dataclass(slots=True)
 class _Proxy:
-    draft: Draft
+    draft: ImportedConfiguration
     servers: list[Section]
     accounts: list[Section]
     others: list[Section]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from postbearer.config import Configuration, parse, typed_value
 from postbearer.errors import ConfigError, ConfigErrors, UsageError
-from postbearer.importing.draft import AccountDraft, Draft, Remark
+from postbearer.importing.draft import AccountDraft, ImportedConfiguration, Remark
 from postbearer.importing.rendering import render
 
 _NEIGHBOURS = ("fallback", "overflow")
@@ -25,7 +25,7 @@ class Imported:
     to_set: dict[str, str]  # environment variable → what it is
 
 
-def finish(draft: Draft) -> Imported:
+def finish(draft: ImportedConfiguration) -> Imported:
     """The configuration. Raises `ConfigError`, with places in the source, if no account can be used."""
     refused: list[ConfigError] = []
     for account in list(draft.accounts):
@@ -60,7 +60,7 @@ def parse_settings(given: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def settle(draft: Draft, given: Mapping[str, str]) -> None:
+def settle(draft: ImportedConfiguration, given: Mapping[str, str]) -> None:
     """Put in what a person gives: a key for every account, or ``NAME.key`` for one.
 
     Raises `ConfigError` for a key that accounts do not have, or a value that it cannot have.
@@ -77,7 +77,7 @@ def settle(draft: Draft, given: Mapping[str, str]) -> None:
             account.put(first, table if inner else typed)
 
 
-def _parsed(draft: Draft) -> Configuration:
+def _parsed(draft: ImportedConfiguration) -> Configuration:
     """The whole, with the relay. Raises `ConfigError` at the place in the source, as far as that is known."""
     try:
         return parse(render(draft).encode(), draft.file, {})
@@ -86,18 +86,20 @@ def _parsed(draft: Draft) -> Configuration:
         raise placed[0] if len(placed) == 1 else ConfigErrors(placed) from None
 
 
-def in_source(draft: Draft, error: ConfigError) -> ConfigError:
+def in_source(draft: ImportedConfiguration, error: ConfigError) -> ConfigError:
     """The error with the line of the source that its key comes from, in place of one of what was made."""
     table, _, rest = error.key.partition(".")
     line = draft.relay_lines.get(rest.split(".")[0].split("[")[0]) if table == "relay" else None
     return ConfigError(error.message, key=error.key, file=draft.file, line=line, hint=error.hint)
 
 
-def _problems(draft: Draft, account: AccountDraft) -> list[ConfigError]:
+def _problems(draft: ImportedConfiguration, account: AccountDraft) -> list[ConfigError]:
     """What our loader has against one account, told at the place in the source."""
     alone = {key: value for key, value in account.keys.items() if key not in (*_NEIGHBOURS, "fallback-when")}
     text = render(
-        Draft(draft.file, draft.program, accounts=[replace(account, keys=alone)], stores=draft.stores)
+        ImportedConfiguration(
+            draft.file, draft.program, accounts=[replace(account, keys=alone)], stores=draft.stores
+        )
     )
     try:
         parse(text.encode(), draft.file, {})
@@ -106,7 +108,7 @@ def _problems(draft: Draft, account: AccountDraft) -> list[ConfigError]:
     return []
 
 
-def _placed(draft: Draft, account: AccountDraft, error: ConfigError) -> ConfigError:
+def _placed(draft: ImportedConfiguration, account: AccountDraft, error: ConfigError) -> ConfigError:
     key = error.key.removeprefix(f"accounts.{account.name}.")
     line = account.lines.get(key.split(".")[0], account.line)
     missing = key and key not in account.keys
@@ -117,7 +119,7 @@ def _placed(draft: Draft, account: AccountDraft, error: ConfigError) -> ConfigEr
 _OPEN = re.compile(r"\$\{[^}]*\}|\{\{.*?\}\}|\$[A-Z_][A-Z0-9_]*|<[A-Za-z][\w .-]*>|%[A-Z_]+%|@[A-Z_]+@")
 
 
-def _say_what_is_open(draft: Draft) -> None:
+def _say_what_is_open(draft: ImportedConfiguration) -> None:
     """Name what looks as if something was to be put in its place: nothing is, neither here nor later."""
     for account in draft.accounts:
         for key, value in account.keys.items():
@@ -131,7 +133,7 @@ def _say_what_is_open(draft: Draft) -> None:
                 )
 
 
-def _drop(draft: Draft, account: AccountDraft) -> None:
+def _drop(draft: ImportedConfiguration, account: AccountDraft) -> None:
     """Take an account away; who would have turned to it turns to whom it would have turned to."""
     draft.accounts.remove(account)
     for key, tables in list(draft.relay.items()):
@@ -153,7 +155,7 @@ def _drop(draft: Draft, account: AccountDraft) -> None:
         del draft.to_set[variable]
 
 
-def _nothing(draft: Draft, refused: list[ConfigError]) -> ConfigError:
+def _nothing(draft: ImportedConfiguration, refused: list[ConfigError]) -> ConfigError:
     """The error that says why there is no account at all."""
     if not refused:
         refused = [

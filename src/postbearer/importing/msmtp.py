@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from postbearer.importing.draft import AccountDraft, Draft, decoded
+from postbearer.importing.draft import AccountDraft, ImportedConfiguration, decoded
 from postbearer.importing.known import by_server, use_preset
 from postbearer.importing.protection import without_tls
 
@@ -76,7 +76,7 @@ class _Entry:
         return self.settings[name].line if name in self.settings else self.line
 
 
-def read_msmtp(content: bytes, draft: Draft, *, address: str = "") -> None:
+def read_msmtp(content: bytes, draft: ImportedConfiguration, *, address: str = "") -> None:
     """Add to `draft` the accounts of an msmtp configuration.
 
     `address` is the mailbox of accounts that name none. Raises `ConfigError` if the file is none.
@@ -95,7 +95,7 @@ def read_msmtp(content: bytes, draft: Draft, *, address: str = "") -> None:
         draft.relay["account"] = names.get(named, next(iter(names.values())))
 
 
-def _entries(text: str, draft: Draft) -> dict[str, _Entry]:
+def _entries(text: str, draft: ImportedConfiguration) -> dict[str, _Entry]:
     """The accounts by name, each with the defaults and the settings of those it names filled in."""
     defaults: dict[str, _Setting] = {}
     entries: dict[str, _Entry] = {}
@@ -151,7 +151,7 @@ def _lines(text: str) -> Iterator[tuple[int, str, str]]:
         yield number, command, value
 
 
-def _account(entry: _Entry, draft: Draft, address: str) -> AccountDraft | None:
+def _account(entry: _Entry, draft: ImportedConfiguration, address: str) -> AccountDraft | None:
     auth = "on" if (text := entry.text("auth").casefold()) == "" and "auth" in entry.settings else text
     if problem := _impossible(entry, auth):
         draft.leave(f"The account {entry.name} is left out: {problem}.", "Write it by hand.", entry.line)
@@ -194,7 +194,7 @@ def _impossible(entry: _Entry, auth: str) -> str:
     return f"it signs in by {auth}" if auth in _IMPOSSIBLE else ""
 
 
-def _who(entry: _Entry, draft: Draft, account: AccountDraft, address: str) -> None:
+def _who(entry: _Entry, draft: ImportedConfiguration, account: AccountDraft, address: str) -> None:
     """The mailbox, the login if it is another, and who else may be the sender."""
     user, sender = entry.text("user"), entry.text("from")
     pattern = bool(_PATTERN.search(sender))
@@ -223,7 +223,7 @@ def _who(entry: _Entry, draft: Draft, account: AccountDraft, address: str) -> No
         )
 
 
-def _login(entry: _Entry, draft: Draft, account: AccountDraft, auth: str) -> None:
+def _login(entry: _Entry, draft: ImportedConfiguration, account: AccountDraft, auth: str) -> None:
     command, line = entry.text("passwordeval"), entry.line_of("passwordeval")
     if auth in _TOKENS:
         account.put("mechanism", auth, entry.line_of("auth"))
@@ -267,7 +267,7 @@ def _run(command: str) -> str | list[str]:
     return ["sh", "-c", command] if _SHELL.search(command) else command
 
 
-def _way(entry: _Entry, draft: Draft, account: AccountDraft) -> None:
+def _way(entry: _Entry, draft: ImportedConfiguration, account: AccountDraft) -> None:
     timeout = entry.text("timeout")
     if timeout.isdecimal() and int(timeout):
         account.put("timeout", f"{timeout} s", entry.line_of("timeout"))
@@ -301,7 +301,7 @@ _USED = {
 }
 
 
-def _report_rest(entry: _Entry, draft: Draft) -> None:
+def _report_rest(entry: _Entry, draft: ImportedConfiguration) -> None:
     """Name every command that nothing was made of."""
     for name, setting in entry.settings.items():
         value = setting.value.casefold() or "on"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from postbearer.config import SCHEMES, parse_duration
-from postbearer.importing.draft import Draft, variable_for
+from postbearer.importing.draft import ImportedConfiguration, variable_for
 from postbearer.importing.storetables import KINDS, StoreTables
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ class Passphrases:
     """Every passphrase provider, and the reference that stands for it."""
 
     directory: Directory
-    draft: Draft
+    draft: ImportedConfiguration
     root: str  # folder of the directory server, where its relative paths begin
     tables: StoreTables = field(init=False)
     references: dict[str, str] = field(default_factory=dict)

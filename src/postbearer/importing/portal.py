@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 from postbearer.config import holds_secret, typed_value
 from postbearer.errors import ConfigError, ConfigErrors, UsageError
-from postbearer.importing.draft import AccountDraft, Draft
+from postbearer.importing.draft import AccountDraft, ImportedConfiguration
 from postbearer.importing.known import Known, by_server, by_token_url, use_preset
 from postbearer.importing.properties import Property, properties
-from postbearer.keeping import is_reference
 from postbearer.providers import names, preset
+from postbearer.secrets import is_reference
 from postbearer.suggestion import did_you_mean
 
 NO_REPLY = "USE_NO_REPLY_EMAIL_ID_AS_SENDER_FOR_ALL_EMAILS"
@@ -55,7 +55,7 @@ _PROVIDERS = {  # names that portals show
 
 def read_portal(
     content: bytes,
-    draft: Draft,
+    draft: ImportedConfiguration,
     *,
     mapped: Mapping[str, str] | None = None,
     given: Mapping[str, str] | None = None,
@@ -80,7 +80,7 @@ def read_portal(
 @dataclass(slots=True)
 class _Portal:
     lines: list[Property]
-    draft: Draft
+    draft: ImportedConfiguration
     mapped: dict[str, str]
     connector: str
     urgent: tuple[str, ...]

@@ -6,10 +6,10 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from postbearer.importing.draft import AccountDraft, Draft, Remark
+from postbearer.importing.draft import AccountDraft, ImportedConfiguration, Remark
 
 
-def render(draft: Draft) -> str:
+def render(draft: ImportedConfiguration) -> str:
     """The whole file."""
     parts = ["\n".join(_head(draft))]
     parts += [_table(f"secret-stores.{name}", keys) for name, keys in draft.stores.items()]
@@ -31,7 +31,7 @@ def _origin(account: AccountDraft) -> str:
     return f"{account.title}: line {account.line}" if account.line else account.title
 
 
-def _head(draft: Draft) -> Iterator[str]:
+def _head(draft: ImportedConfiguration) -> Iterator[str]:
     yield comment(f"Made by: postbearer import {draft.program} {os.path.basename(draft.file)}")
     yield from _listed("Not carried over:", draft.left)
     yield from _listed("To look at:", draft.notes)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from postbearer.errors import ConfigError
-from postbearer.importing.draft import LARGEST, Draft, bounded, decoded
+from postbearer.importing.draft import LARGEST, ImportedConfiguration, bounded, decoded
 from postbearer.importing.known import by_server, by_token_url, use_preset
 
 _GOOGLE = "https://accounts.google.com/o/oauth2/token"  # where it asks unless told
@@ -39,7 +39,7 @@ class _Entry:
 
 
 def read_saslxoauth2(
-    content: bytes, draft: Draft, *, passwords: bytes = b"", root: str = "", address: str = ""
+    content: bytes, draft: ImportedConfiguration, *, passwords: bytes = b"", root: str = "", address: str = ""
 ) -> None:
     """Add to `draft` the mailboxes of sasl-xoauth2.
 
@@ -83,7 +83,7 @@ def _entries(text: str) -> Iterator[_Entry]:
         yield _Entry(place, user.strip(), path.strip(), number)
 
 
-def _account(entry: _Entry, common: Mapping[str, Any], draft: Draft, root: str) -> None:
+def _account(entry: _Entry, common: Mapping[str, Any], draft: ImportedConfiguration, root: str) -> None:
     title = f"{entry.user}, line {entry.line} of the password map" if entry.line else entry.user
     account = draft.account(entry.user, 0)
     account.title = title
@@ -120,7 +120,7 @@ def _account(entry: _Entry, common: Mapping[str, Any], draft: Draft, root: str) 
     )
 
 
-def _token_file(entry: _Entry, draft: Draft, root: str) -> Mapping[str, Any]:
+def _token_file(entry: _Entry, draft: ImportedConfiguration, root: str) -> Mapping[str, Any]:
     """What a mailbox has of its own: its refresh token, and keys that go before the common ones."""
     if not entry.path:
         return {}
@@ -171,7 +171,7 @@ def _wrong(file: str, message: str, line: int) -> ConfigError:
     return ConfigError(message, file=file, line=line, hint="Correct it, and import again.")
 
 
-def _report_rest(keys: Mapping[str, Any], draft: Draft, file: str) -> None:
+def _report_rest(keys: Mapping[str, Any], draft: ImportedConfiguration, file: str) -> None:
     for key in keys:
         if key not in _CARRIED | _NOTHING_TO_SAY:
             draft.leave(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from postbearer.http import is_loopback
-from postbearer.importing.draft import Draft, decoded
+from postbearer.importing.draft import ImportedConfiguration, decoded
 from postbearer.importing.yamlfile import Item, read_yaml
 from postbearer.secret import Secret
 
@@ -27,7 +27,9 @@ _HINTS = {
 Hash = Callable[[Secret], str]
 
 
-def read_smtp2graph(content: bytes, draft: Draft, *, hash_password: Hash, address: str = "") -> None:
+def read_smtp2graph(
+    content: bytes, draft: ImportedConfiguration, *, hash_password: Hash, address: str = ""
+) -> None:
     """Add to `draft` the mailboxes of an SMTP2Graph ``config.yml``.
 
     `hash_password` makes what stands for the password of a client; `address` is the mailbox, where the file
@@ -40,7 +42,7 @@ def read_smtp2graph(content: bytes, draft: Draft, *, hash_password: Hash, addres
 @dataclass(slots=True)
 class _Graph:
     root: Item
-    draft: Draft
+    draft: ImportedConfiguration
     hash_password: Hash
     address: str
 

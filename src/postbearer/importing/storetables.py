@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from postbearer.config import parse
 from postbearer.errors import ConfigError
-from postbearer.importing.draft import Draft
+from postbearer.importing.draft import ImportedConfiguration
 from postbearer.importing.rendering import render
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ class StoreTables:
     """Makes the tables; an object that several providers name gives the same table."""
 
     directory: Directory
-    draft: Draft
+    draft: ImportedConfiguration
 
     def settings(self, provider: Object) -> dict[str, Any]:
         """The settings of the store that `provider` asks, as far as the file says them."""
@@ -127,7 +127,9 @@ class StoreTables:
 
     def usable(self, table: Mapping[str, Any]) -> bool:
         """Whether our loader takes this table as it is."""
-        text = render(Draft(self.draft.file, self.draft.program, stores={"store": dict(table)}))
+        text = render(
+            ImportedConfiguration(self.draft.file, self.draft.program, stores={"store": dict(table)})
+        )
         try:
             parse(text.encode(), self.draft.file, {})
         except ConfigError:

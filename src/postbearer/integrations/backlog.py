@@ -13,7 +13,7 @@ LONGEST_SUBJECT = 160  # characters
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """One record: its level, its text, and what a mail about it would have as its subject."""
 
     level: int
@@ -21,7 +21,7 @@ class Entry:
     subject: str
 
     @classmethod
-    def of(cls, record: logging.LogRecord, text: str, subject: str) -> Entry:
+    def of(cls, record: logging.LogRecord, text: str, subject: str) -> LogEntry:
         if len(text) > LONGEST_RECORD:
             text = f"{text[:LONGEST_RECORD]}\n… ({len(text) - LONGEST_RECORD} characters more)"
         return cls(record.levelno, _encodable(text), _one_line(subject))
@@ -32,28 +32,28 @@ class Backlog:
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._entries: list[Entry] = []
+        self._entries: list[LogEntry] = []
         self._left_out = 0
         self._mutex = threading.Lock()
 
     def __bool__(self) -> bool:
         return bool(self._entries) or self._left_out > 0
 
-    def add(self, entry: Entry) -> None:
+    def add(self, entry: LogEntry) -> None:
         with self._mutex:
             if len(self._entries) < self._capacity:
                 self._entries.append(entry)
             else:
                 self._left_out += 1
 
-    def take(self) -> tuple[list[Entry], int]:
+    def take(self) -> tuple[list[LogEntry], int]:
         """Everything, and how many were left out."""
         with self._mutex:
             taken = self._entries, self._left_out
             self._entries, self._left_out = [], 0
         return taken
 
-    def put_back(self, entries: Sequence[Entry], left_out: int) -> None:
+    def put_back(self, entries: Sequence[LogEntry], left_out: int) -> None:
         """What could not be sent goes in front; the first of many tell the most, so the last are left out."""
         with self._mutex:
             whole = [*entries, *self._entries]
@@ -61,14 +61,14 @@ class Backlog:
             self._left_out += left_out + len(whole) - len(self._entries)
 
 
-def subject_of(entries: Sequence[Entry], left_out: int) -> str:
+def subject_of(entries: Sequence[LogEntry], left_out: int) -> str:
     """The subject of the first of the gravest, and how many there are beside it."""
     gravest = max(entries, key=lambda entry: entry.level)
     others = len(entries) + left_out - 1
     return f"{gravest.subject} (and {others} more)" if others else gravest.subject
 
 
-def text_of(entries: Sequence[Entry], left_out: int) -> str:
+def text_of(entries: Sequence[LogEntry], left_out: int) -> str:
     """All records, in the order they came, as far as one mail holds them."""
     texts: list[str] = []
     room = LONGEST_MAIL

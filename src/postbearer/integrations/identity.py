@@ -15,7 +15,7 @@ from postbearer.oauth import TokenSource
 from postbearer.providers import Rule
 from postbearer.sasl import Preference
 from postbearer.tokens import configured, token_source
-from postbearer.transport import Server
+from postbearer.transport import ServerAddress
 
 Who = Account | TokenSource | str  # an account, the name of a configured one, or tokens alone
 _SAFE_TLS = ("TLSv1.2", "TLSv1.3")  # RFC 9325 3.1.1
@@ -47,7 +47,7 @@ class Peer:
             return False
 
     def __str__(self) -> str:
-        return str(Server(self.host, self.port))
+        return str(ServerAddress(self.host, self.port))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +59,9 @@ class Identity:
     account: str = ""
     mechanism: Preference = "auto"
     rules: Sequence[Rule] | None = None  # the provider's known replies
-    servers: tuple[Server, ...] = ()  # its tokens go nowhere else; none: that is for the caller to see to
+    servers: tuple[
+        ServerAddress, ...
+    ] = ()  # its tokens go nowhere else; none: that is for the caller to see to
     loopback: bool = False  # it does without TLS on this machine
 
     @classmethod

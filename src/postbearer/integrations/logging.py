@@ -21,11 +21,11 @@ from typing import Literal
 from postbearer.account import Account
 from postbearer.clock import Clock, SystemClock
 from postbearer.errors import UsageError
-from postbearer.integrations.backlog import Backlog, Entry, subject_of, text_of
-from postbearer.integrations.postman import MAILING, Postman
-from postbearer.keeping import StateFolder
+from postbearer.integrations.background import MAILING, BackgroundSender
+from postbearer.integrations.backlog import Backlog, LogEntry, subject_of, text_of
 from postbearer.mailer import AsyncMailer
 from postbearer.message import Draft, parse_mailboxes
+from postbearer.state import StateFolder
 from postbearer.tokens import configured
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -71,10 +71,10 @@ class MailHandler(logging.Handler):
         self._capacity = capacity
         clock = clock or SystemClock()
         self._make_mailer = partial(AsyncMailer, self.account, state=state, clock=clock)
-        self._hire = partial(Postman, gather=gather, interval=interval, clock=clock)
+        self._hire = partial(BackgroundSender, gather=gather, interval=interval, clock=clock)
         self._mailer: AsyncMailer | None = self._make_mailer()  # what is wrong with it shows here
         self._backlog = Backlog(capacity)
-        self._postman: Postman | None = None
+        self._postman: BackgroundSender | None = None
         self._process = os.getpid()
         self._parents: list[object] = []
         self._closed = False
@@ -90,7 +90,9 @@ class MailHandler(logging.Handler):
         """Put the record on the heap. Never waits, and never raises."""
         self._inside = threading.get_ident()  # `handle` holds the lock, so there is but one
         try:
-            entry = Entry.of(record, self.format(record), self._subject.formatMessage(_with_message(record)))
+            entry = LogEntry.of(
+                record, self.format(record), self._subject.formatMessage(_with_message(record))
+            )
             if not self._closed:
                 postman = self._at_work()
                 self._backlog.add(entry)
@@ -116,7 +118,7 @@ class MailHandler(logging.Handler):
             postman.stop(0.0 if self._slow else PATIENCE)  # at the end `flush` comes first
         super().close()
 
-    def _at_work(self) -> Postman:
+    def _at_work(self) -> BackgroundSender:
         """The thread, made with the first record: also in a child that was forked, which has none."""
         if self._process != os.getpid():
             self._parents += [self._postman, self._mailer, self._backlog]  # not ours to end
@@ -127,7 +129,7 @@ class MailHandler(logging.Handler):
             self._postman = self._hire(self._backlog, self._compose, mailer)
         return self._postman
 
-    def _compose(self, entries: list[Entry], left_out: int) -> Message:
+    def _compose(self, entries: list[LogEntry], left_out: int) -> Message:
         return Draft(
             sender=self.account.address,
             to=self.to,

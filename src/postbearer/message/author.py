@@ -14,7 +14,7 @@ from functools import lru_cache
 
 from postbearer.address import Address, refuse_controls
 from postbearer.errors import UsageError
-from postbearer.message.encoded import encoded
+from postbearer.message.encoded_words import encoded
 from postbearer.message.fields import Field, Header
 from postbearer.message.mailboxes import Mailbox
 

@@ -24,7 +24,7 @@ from postbearer.errors import UsageError
 from postbearer.message.content import BytesContent, Content
 from postbearer.message.conversion import SIGNATURES, convert
 from postbearer.message.edited import edit
-from postbearer.message.encoded import ADDRESSES, mailbox_list
+from postbearer.message.encoded_words import ADDRESSES, mailbox_list
 from postbearer.message.fields import Field, Header, check_field
 from postbearer.message.folding import WISHED, fold
 from postbearer.message.mailboxes import Mailbox, parse_mailboxes

@@ -16,7 +16,7 @@ from typing import Protocol
 
 from postbearer.errors import UsageError
 from postbearer.message.content import BLOCK, LONGEST_LINE, Content, Scanner
-from postbearer.message.encoded import ADDRESSES, ascii_field
+from postbearer.message.encoded_words import ADDRESSES, ascii_field
 from postbearer.message.fields import Field, Header
 from postbearer.message.folding import fold
 from postbearer.message.mime import MOST_PARTS, Kind, Part, PartReader, Piece

@@ -43,8 +43,8 @@ if TYPE_CHECKING:
     from postbearer.oauth.managed import ManagedIdentity as ManagedIdentity
     from postbearer.oauth.person import PersonGrant as PersonGrant
     from postbearer.oauth.person import found as found
-    from postbearer.oauth.plugged import plugged_grant as plugged_grant
-    from postbearer.oauth.plugged import plugged_grants as plugged_grants
+    from postbearer.oauth.plugins import plugged_grant as plugged_grant
+    from postbearer.oauth.plugins import plugged_grants as plugged_grants
     from postbearer.oauth.redirect import WRONG_STATE as WRONG_STATE
     from postbearer.oauth.redirect import RedirectReader as RedirectReader
     from postbearer.oauth.redirect import loopback_port as loopback_port
@@ -89,7 +89,7 @@ _EXPORTS = {
     "machine": ["GoogleMachine"],
     "managed": ["METADATA_SERVICE", "ManagedIdentity"],
     "person": ["PersonGrant", "found"],
-    "plugged": ["plugged_grant", "plugged_grants"],
+    "plugins": ["plugged_grant", "plugged_grants"],
     "redirect": ["WRONG_STATE", "RedirectReader", "loopback_port", "with_port"],
     "refusal": ["SparingPassword"],
     "scopes": ["missing_scopes"],

@@ -25,6 +25,7 @@ from postbearer.errors import (
     StoreError,
     TokenUnavailable,
 )
+from postbearer.events import Observer, Silent, TokenFetched, Warned
 from postbearer.oauth.blocking import invalidate_blocking, token_blocking
 from postbearer.oauth.discovery import located
 from postbearer.oauth.endpoint import NOT_JSON, Endpoint
@@ -32,11 +33,10 @@ from postbearer.oauth.flight import PATIENCE, Detached, Flight, insist
 from postbearer.oauth.grants import Grant, GrantContext
 from postbearer.oauth.inputs import read_secrets
 from postbearer.oauth.person import PersonGrant
-from postbearer.oauth.plugged import guarded
+from postbearer.oauth.plugins import guarded
 from postbearer.oauth.refusal import Refusals
 from postbearer.oauth.store import SAVES, GrantStore, Kept, MemoryStore, basis, digest, overwritten
 from postbearer.oauth.token import Token, TokenAnswer
-from postbearer.observer import Observer, Silent, TokenFetched, Warned
 from postbearer.secret import Secret
 
 MARGIN = 60.0  # seconds of life left at which a token is renewed

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from postbearer.providers.loading import unknown_provider as unknown_provider
     from postbearer.providers.model import Cloud as Cloud
     from postbearer.providers.model import Ehlo as Ehlo
-    from postbearer.providers.model import Grant as Grant
     from postbearer.providers.model import GrantName as GrantName
+    from postbearer.providers.model import GrantPreset as GrantPreset
     from postbearer.providers.model import Limits as Limits
     from postbearer.providers.model import Note as Note
     from postbearer.providers.model import Preset as Preset
-    from postbearer.providers.model import Step as Step
-    from postbearer.providers.rules import First as First
-    from postbearer.providers.rules import Klass as Klass
+    from postbearer.providers.model import SetupStep as SetupStep
+    from postbearer.providers.rules import Disposition as Disposition
+    from postbearer.providers.rules import ImmediateAction as ImmediateAction
     from postbearer.providers.rules import Mark as Mark
     from postbearer.providers.rules import Phase as Phase
     from postbearer.providers.rules import Rule as Rule
@@ -32,7 +32,8 @@ _EXPORTS = {
     "catalogue": ["Catalogue"],
     "ids": ["Ids"],
     "loading": ["generic_rules", "names", "parse", "preset", "unknown_provider"],
-    "model": ["Cloud", "Ehlo", "Grant", "GrantName", "Limits", "Note", "Preset", "Step"],
-    "rules": ["First", "Klass", "Mark", "Phase", "Rule", "Scope", "Who"],
+    "model": ["Cloud", "Ehlo", "GrantName", "GrantPreset", "Limits", "Note", "Preset", "SetupStep"],
+    "rules": ["Disposition", "ImmediateAction", "Mark", "Phase", "Rule", "Scope", "Who"],
 }
+
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -49,7 +49,7 @@ class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
                 raise ValueError(f"{key.replace('_', '-')} must be at least 1")
 
 
-class Grant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+class GrantPreset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """Whether a grant yields a token that SMTP takes, and with which scopes."""
 
     works: Literal["yes", "no", "unsure"] = "yes"
@@ -58,7 +58,7 @@ class Grant(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
     mark: Mark = "documented"
 
 
-class Step(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+class SetupStep(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """One step of the set-up at the provider. An empty `grants` means that every grant needs it.
 
     `command` is what to type, with words in angle brackets to fill in; `where` is where.
@@ -119,7 +119,7 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     client_authentication: Literal["basic", "post", "private-key-jwt", "none"] = "post"
     assertion_audience: str = ""  # RFC 7523 3; empty: the token URL
     no_oauth: str = ""  # why its SMTP servers take no tokens, and what they take; empty: they do
-    grants: dict[GrantName, Grant] = {}
+    grants: dict[GrantName, GrantPreset] = {}
     limits: Limits = Limits()
     refresh_margin: float = 60
     refresh_idle: float = 0  # a refresh token ends when it was not used for so long; 0: not known
@@ -129,7 +129,7 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     organisation_by_domain: bool = False  # mailboxes with one domain belong to one customer of the provider
     null_sender: bool = True  # MAIL FROM:<> is taken
     ehlo: Ehlo = Ehlo()
-    setup: tuple[Step, ...] = ()
+    setup: tuple[SetupStep, ...] = ()
     quirks: tuple[Note, ...] = ()
     clouds: dict[str, Cloud] = {}
     cloud: str = ""  # which of them this preset stands for
@@ -165,7 +165,7 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
             )
         return url.replace("{tenant}", tenant)
 
-    def steps(self, grant: GrantName) -> tuple[Step, ...]:
+    def steps(self, grant: GrantName) -> tuple[SetupStep, ...]:
         """What has to be set up at the provider before `grant` yields mail."""
         return tuple(step for step in self.setup if not step.grants or grant in step.grants)
 

@@ -38,7 +38,7 @@ class Scope(StrEnum):
     ACCOUNT = "account"
 
 
-class Klass(StrEnum):
+class Disposition(StrEnum):
     """What the queue does about it."""
 
     DONE = "done"  # nothing: it went well
@@ -48,7 +48,7 @@ class Klass(StrEnum):
     PERMANENT = "permanent"  # bounce this recipient or message
 
 
-class First(StrEnum):
+class ImmediateAction(StrEnum):
     """What is done at once and by itself, before the class applies."""
 
     RENEW = "renew"  # drop the token, get another, connect again, AUTH once
@@ -102,8 +102,8 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename
     number: tuple[int, ...] = ()
     finding: tuple[str, ...] = ()
     scope: Scope | None = None
-    klass: Klass
-    first: tuple[First, ...] = ()
+    disposition: Disposition
+    first: tuple[ImmediateAction, ...] = ()
     wait: float = 0  # seconds, at least; 0: as the schedule says
     hold_after: int = 0  # tries after which a `soon` becomes `hold`; 0: never
     tenant: bool = False  # reaches every account of the same organisation

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from postbearer.sasl.credential import PasswordCredential as PasswordCredential
     from postbearer.sasl.credential import check_token as check_token
     from postbearer.sasl.exchange import Challenge as Challenge
-    from postbearer.sasl.exchange import Claim as Claim
+    from postbearer.sasl.exchange import ClaimedIdentity as ClaimedIdentity
     from postbearer.sasl.exchange import ClientExchange as ClientExchange
     from postbearer.sasl.exchange import ServerExchange as ServerExchange
     from postbearer.sasl.negotiation import Preference as Preference
@@ -29,8 +29,9 @@ _EXPORTS = {
         "PasswordCredential",
         "check_token",
     ],
-    "exchange": ["Challenge", "Claim", "ClientExchange", "ServerExchange"],
+    "exchange": ["Challenge", "ClaimedIdentity", "ClientExchange", "ServerExchange"],
     "negotiation": ["Preference", "negotiate", "others"],
     "serve": ["MECHANISMS", "refusal", "server_exchange"],
 }
+
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -1,7 +1,8 @@
 """The drivers of a SASL exchange (RFC 4422 3), and the values that come out of one.
 
-A mechanism is a pair of plain generators. The client half yields what to send, or `Refused` when the
-server has said no and still wants an answer. The server half yields challenges and returns a `Claim`.
+A mechanism is a pair of plain generators. The client half yields what to send, or `RefusedChallenge` when the
+server has said no and still wants an answer. The server half yields challenges and returns a
+`ClaimedIdentity`.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def _object(data: bytes) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedChallenge:
     """A client half's word that `challenge` means no; `answer` is what the mechanism owes all the same."""
 
     challenge: bytes = field(repr=False)
@@ -72,7 +73,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class ClaimedIdentity:
     """Who a client says it is, and what it offers as proof. Nothing here has been verified."""
 
     mechanism: str
@@ -84,8 +85,8 @@ class Claim:
     port: int = 0
 
 
-ClientHalf = Generator[bytes | Refused | None, bytes, None]
-ServerHalf = Generator[bytes, bytes, Claim]
+ClientHalf = Generator[bytes | RefusedChallenge | None, bytes, None]
+ServerHalf = Generator[bytes, bytes, ClaimedIdentity]
 
 
 class ClientExchange:
@@ -102,7 +103,7 @@ class ClientExchange:
         self._half = half
         self.cancelled = False
         first = next(half)
-        self.initial: bytes | None = None if isinstance(first, Refused) else first
+        self.initial: bytes | None = None if isinstance(first, RefusedChallenge) else first
         line = b64encode(self.initial or b"")  # as it is said: names and all
         self.redactor = Redactor([secret, line] if secret else ())  # for whatever the server says meanwhile
 
@@ -120,7 +121,7 @@ class ClientExchange:
                 hint="If it repeats, ask the server's operator.",
             )
         step = self._send(challenge)
-        if isinstance(step, Refused):
+        if isinstance(step, RefusedChallenge):
             self.failure = Challenge.parse(step.challenge, redactor=self.redactor)
             return step.answer
         if isinstance(step, bytes):
@@ -146,12 +147,12 @@ class ServerExchange:
     def __repr__(self) -> str:
         return f"ServerExchange({self.mechanism!r})"
 
-    def step(self, response: bytes | None) -> bytes | Claim:
+    def step(self, response: bytes | None) -> bytes | ClaimedIdentity:
         """Take the client's response; return the challenge to send, or the claim to verify.
 
         The first call takes the initial response, None if there was none. Later, None is the client's
         cancellation. Raises `RemoteProtocolError`, to be answered by 501, for that and for a response
-        that the mechanism does not allow; never call it again after that or after a `Claim`.
+        that the mechanism does not allow; never call it again after that or after a `ClaimedIdentity`.
         """
         try:
             if self._first:
@@ -163,7 +164,7 @@ class ServerExchange:
                 raise RemoteProtocolError(f"The client cancelled {self.mechanism}.")
             return self._half.send(response)
         except StopIteration as end:
-            claim: Claim = end.value
+            claim: ClaimedIdentity = end.value
             return claim
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from postbearer.sasl.credential import ExternalCredential
-from postbearer.sasl.exchange import Claim, ClientHalf, ServerHalf
+from postbearer.sasl.exchange import ClaimedIdentity, ClientHalf, ServerHalf
 from postbearer.sasl.octets import name_of
 
 NAME = "EXTERNAL"
@@ -16,4 +16,4 @@ def client(credential: ExternalCredential) -> ClientHalf:
 
 def server() -> ServerHalf:
     response = yield b""
-    return Claim(NAME, authzid=name_of(response, NAME, empty=True))
+    return ClaimedIdentity(NAME, authzid=name_of(response, NAME, empty=True))

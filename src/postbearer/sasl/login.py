@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from postbearer.sasl.credential import PasswordCredential
-from postbearer.sasl.exchange import Claim, ClientHalf, ServerHalf, malformed
+from postbearer.sasl.exchange import ClaimedIdentity, ClientHalf, ServerHalf, malformed
 from postbearer.sasl.octets import name_of, text_of
 from postbearer.secret import Secret
 
@@ -22,4 +22,4 @@ def server() -> ServerHalf:
     password = text_of((yield b"Password:"), NAME)
     if not password or "\0" in password:
         raise malformed(NAME, "no password")
-    return Claim(NAME, username=username, password=Secret(password))
+    return ClaimedIdentity(NAME, username=username, password=Secret(password))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from postbearer.sasl.credential import BearerCredential
-from postbearer.sasl.exchange import Claim, ClientHalf, Refused, ServerHalf, malformed
+from postbearer.sasl.exchange import ClaimedIdentity, ClientHalf, RefusedChallenge, ServerHalf, malformed
 from postbearer.sasl.octets import bearer_token, name_of
 
 NAME = "OAUTHBEARER"
@@ -21,7 +21,7 @@ def client(credential: BearerCredential) -> ClientHalf:
     pairs += [f"auth=Bearer {credential.token.reveal()}"]
     header = f"n,a={authzid}," if authzid else "n,,"
     challenge = yield ("\x01".join([header, *pairs]) + "\x01\x01").encode()
-    yield Refused(challenge, answer=b"\x01")
+    yield RefusedChallenge(challenge, answer=b"\x01")
 
 
 def server() -> ServerHalf:
@@ -36,7 +36,7 @@ def server() -> ServerHalf:
     port = pairs.get(b"port", b"")
     if port and not re.fullmatch(rb"[0-9]{1,5}", port):
         raise malformed(NAME, "the port is no number")
-    return Claim(
+    return ClaimedIdentity(
         NAME,
         username=name_of(_saslname(found[1] or b""), NAME, empty=True),
         token=bearer_token(pairs[b"auth"], NAME) if pairs[b"auth"] else None,

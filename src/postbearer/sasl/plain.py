@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from postbearer.sasl.credential import PasswordCredential
-from postbearer.sasl.exchange import Claim, ClientHalf, ServerHalf, malformed
+from postbearer.sasl.exchange import ClaimedIdentity, ClientHalf, ServerHalf, malformed
 from postbearer.sasl.octets import name_of, text_of
 from postbearer.secret import Secret
 
@@ -21,7 +21,7 @@ def server() -> ServerHalf:
     parts = response.split(b"\0")
     if len(parts) != 3 or not parts[2]:
         raise malformed(NAME, "not three parts with a password")
-    return Claim(
+    return ClaimedIdentity(
         NAME,
         username=name_of(parts[1], NAME),
         password=Secret(text_of(parts[2], NAME)),

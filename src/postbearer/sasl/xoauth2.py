@@ -6,7 +6,7 @@ import re
 
 from postbearer.errors import LocalProtocolError
 from postbearer.sasl.credential import BearerCredential
-from postbearer.sasl.exchange import Claim, ClientHalf, Refused, ServerHalf, malformed
+from postbearer.sasl.exchange import ClaimedIdentity, ClientHalf, RefusedChallenge, ServerHalf, malformed
 from postbearer.sasl.octets import bearer_token, name_of
 
 NAME = "XOAUTH2"
@@ -19,7 +19,7 @@ def client(credential: BearerCredential) -> ClientHalf:
         raise LocalProtocolError("XOAUTH2 needs a user name.", hint="Give the account an address.")
     message = f"user={credential.username}\x01auth=Bearer {credential.token.reveal()}\x01\x01"
     challenge = yield message.encode()
-    yield Refused(challenge, answer=b"")
+    yield RefusedChallenge(challenge, answer=b"")
 
 
 def server() -> ServerHalf:
@@ -28,4 +28,4 @@ def server() -> ServerHalf:
     found = _RESPONSE.fullmatch(response)
     if found is None:
         raise malformed(NAME, "not user=, auth= and two separators")
-    return Claim(NAME, username=name_of(found[1], NAME), token=bearer_token(found[2], NAME))
+    return ClaimedIdentity(NAME, username=name_of(found[1], NAME), token=bearer_token(found[2], NAME))

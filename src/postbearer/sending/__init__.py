@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from postbearer.sending.many import side_by_side as side_by_side
     from postbearer.sending.parts import Parts as Parts
     from postbearer.sending.parts import draft_of as draft_of
-    from postbearer.sending.retrying import Retry as Retry
-    from postbearer.sending.retrying import Tries as Tries
-    from postbearer.sending.retrying import seconds as seconds
+    from postbearer.sending.retry import Retry as Retry
+    from postbearer.sending.retry import Tries as Tries
+    from postbearer.sending.retry import seconds as seconds
 
 _EXPORTS = {
     "loop": ["LoopThread", "result_of"],
     "many": ["Many", "OnProgress", "SendResult", "ToSend", "parallel", "side_by_side"],
     "parts": ["Parts", "draft_of"],
-    "retrying": ["Retry", "Tries", "seconds"],
+    "retry": ["Retry", "Tries", "seconds"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

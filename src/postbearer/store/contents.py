@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 
 from postbearer.errors import StoreError
-from postbearer.store import steps
+from postbearer.store import writes
 from postbearer.store.database import Readers
-from postbearer.store.look import number_of
 from postbearer.store.queries import queries
+from postbearer.store.reads import number_of
 from postbearer.store.records import Message
 from postbearer.store.staging import BLOCK
 from postbearer.store.writer import Writer
@@ -38,7 +38,7 @@ class SqliteStaging:
             chunk = self._written, bytes(self._tail[:CHUNK])
             del self._tail[:CHUNK]
             self._written += 1
-            await self._writer.submit(partial(steps.stage, number=self.number, chunk=chunk))
+            await self._writer.submit(partial(writes.stage, number=self.number, chunk=chunk))
 
     @property
     def size(self) -> int:
@@ -49,7 +49,7 @@ class SqliteStaging:
         return self._hash.hexdigest()
 
     @property
-    def rest(self) -> list[steps.Chunk]:
+    def rest(self) -> list[writes.Chunk]:
         """What is not in the file yet."""
         return [(self._written, bytes(self._tail))] if self._tail else []
 
@@ -58,14 +58,14 @@ class SqliteStaging:
 
     def _chunks(self) -> Iterator[bytes]:
         for chunk in range(self._written):
-            yield _chunk(self._readers, self.number << steps.CHUNK_BITS | chunk, "a message that comes in")
+            yield _chunk(self._readers, self.number << writes.CHUNK_BITS | chunk, "a message that comes in")
         yield bytes(self._tail)
 
     async def discard(self) -> None:
         self._tail.clear()
         if self._written:
             self._written = 0
-            while not await self._writer.submit(partial(steps.unstage, number=self.number)):
+            while not await self._writer.submit(partial(writes.unstage, number=self.number)):
                 pass
 
 
@@ -109,7 +109,7 @@ class SqliteContent:
     def _chunks(self) -> Iterator[bytes]:
         number, total, chunk = self._number(), 0, 0
         while total < self.size:
-            data = _chunk(self._readers, number << steps.CHUNK_BITS | chunk, self._message.id)
+            data = _chunk(self._readers, number << writes.CHUNK_BITS | chunk, self._message.id)
             total += len(data)
             chunk += 1
             yield data

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import apsw
 
 from postbearer.errors import SchemaMismatch, StoreError, StoreFull
-from postbearer.keeping import sync_folder
+from postbearer.state import sync_folder
 from postbearer.store.queries import migrations, queries
 
 APPLICATION = 0x70625370  # "pbSp", in the header of the file

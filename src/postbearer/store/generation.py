@@ -13,7 +13,7 @@ from pathlib import Path
 
 import apsw
 
-from postbearer.store import database, steps
+from postbearer.store import database, writes
 
 EVERY = 1.0  # seconds between two generations while something is written
 _OLD, _WORDS = 2, 5  # words of a note; the first versions knew nothing of the log
@@ -79,7 +79,7 @@ class Generation:
     def advance(self, connection: apsw.Connection) -> None:
         """Begin the next one, in the transaction that is open."""
         self._begun = self._note.generation + 1
-        steps.put(connection, "generation", self._begun)
+        writes.put(connection, "generation", self._begun)
 
     def due(self) -> bool:
         return time.monotonic() >= self._due

@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 
 from postbearer.clock import Clock
 from postbearer.errors import StoreError
-from postbearer.keeping import FileLock, trouble
+from postbearer.state import FileLock, trouble
 from postbearer.store.charges import KEEP, Charge, Charges, Past, find, since
 from postbearer.store.turns import AGAIN, SIZE, Turns
 

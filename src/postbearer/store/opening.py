@@ -12,12 +12,12 @@ import apsw
 
 from postbearer.clock import Clock
 from postbearer.errors import SchemaMismatch, StoreError
-from postbearer.keeping import sync_folder
-from postbearer.store import database, steps
+from postbearer.state import sync_folder
+from postbearer.store import database, writes
 from postbearer.store.database import CHECKPOINT
 from postbearer.store.generation import Generation
 from postbearer.store.guard import log_of, needs_log
-from postbearer.store.place import Claim, Room, examine
+from postbearer.store.place import Room, SpoolLock, examine
 from postbearer.store.queries import migrations, queries
 from postbearer.store.records import Found
 
@@ -43,7 +43,7 @@ class Opening:
         self._path = path
         self._clock = clock
         self._allow_ephemeral = allow_ephemeral
-        self._claim = Claim(path)
+        self._claim = SpoolLock(path)
         self._alive: set[int] = set()
         self.generation = Generation(path)
         self.room = Room(path.parent, reserve, clock)
@@ -90,7 +90,7 @@ class Opening:
                 f"{self._path} was written by an older postbearer.", hint="Start it once: postbearer serve"
             )
         if not self.generation.replaced(connection):
-            return steps.untold(connection)
+            return writes.untold(connection)
         return Found(
             clean=bool(database.get(connection, "clean")),
             restored=True,
@@ -134,11 +134,11 @@ class Opening:
             self.generation.keep(frames(connection))
         connection.execute("BEGIN IMMEDIATE")
         self.generation.advance(connection)
-        steps.put(connection, "clean", 0)
-        steps.put(connection, "run", run)
-        steps.restart(connection, max(self._clock.now(), newest), clean=clean)
+        writes.put(connection, "clean", 0)
+        writes.put(connection, "run", run)
+        writes.restart(connection, max(self._clock.now(), newest), clean=clean)
         if restored:
-            steps.hold_all(connection)
+            writes.hold_all(connection)
         connection.execute("COMMIT")
         self.generation.keep(frames(connection))
         orphans = _remove_orphans(connection)
@@ -148,7 +148,7 @@ class Opening:
         self.generation.keep(pages, home=pages == home)
         return Opened(
             connection=connection,
-            found=replace(steps.untold(connection), orphans=orphans, newest=newest),
+            found=replace(writes.untold(connection), orphans=orphans, newest=newest),
             next_number=int(connection.execute(queries("queue")["next-number"]).get),
             next_lease=count(run << _RUN_BITS | 1).__next__,
             alive=self._alive,
@@ -160,7 +160,7 @@ class Opening:
             return
         try:
             connection.execute("BEGIN IMMEDIATE")
-            steps.fill(connection, LOG_PAGES)
+            writes.fill(connection, LOG_PAGES)
             connection.execute("COMMIT")
         except apsw.FullError:
             if connection.in_transaction:
@@ -181,7 +181,7 @@ class Opening:
             self.generation.forget_log()
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             connection.execute("BEGIN IMMEDIATE")
-            steps.take_back(connection, self._alive, self._clock.now())
+            writes.take_back(connection, self._alive, self._clock.now())
             connection.execute("COMMIT")
         except BaseException:
             connection.close(force=True)
@@ -203,8 +203,8 @@ class Opening:
     def _end(self, connection: apsw.Connection) -> None:
         connection.execute("BEGIN IMMEDIATE")
         self.generation.advance(connection)
-        steps.put(connection, "seen", int(self._clock.now()))
-        steps.put(connection, "clean", 1)
+        writes.put(connection, "seen", int(self._clock.now()))
+        writes.put(connection, "clean", 1)
         connection.execute("COMMIT")
         pages, home = connection.wal_checkpoint()
         self.generation.note(pages, home=pages == home)
@@ -221,8 +221,8 @@ def frames(connection: apsw.Connection) -> int:
 
 
 def _remove_orphans(connection: apsw.Connection) -> int:
-    orphans = steps.orphans(connection)
+    orphans = writes.orphans(connection)
     for number in orphans:
-        while not steps.unstage(connection, number):
+        while not writes.unstage(connection, number):
             connection.wal_checkpoint()
     return len(orphans)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from postbearer.clock import Clock
 from postbearer.errors import StoreError
-from postbearer.keeping import FileLock
+from postbearer.state import FileLock
 
 EPHEMERAL = {"tmpfs", "ramfs", "overlay", "aufs"}  # gone with the machine's or the container's next start
 DISTANT = re.compile(r"fuse.*|nfs\d?|cifs|smb\d|9p|virtiofs|vboxsf|ceph|glusterfs|afs")
@@ -145,7 +145,7 @@ class _Disk(NamedTuple):
     files: bool = True
 
 
-class Claim:
+class SpoolLock:
     """The right to use a spool: one process at a time."""
 
     def __init__(self, path: Path) -> None:

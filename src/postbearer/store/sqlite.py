@@ -15,7 +15,7 @@ import apsw
 from postbearer.clock import Clock
 from postbearer.errors import StoreError, StoreFull
 from postbearer.message import Content
-from postbearer.store import look, steps
+from postbearer.store import reads, writes
 from postbearer.store.contents import SqliteContent, SqliteStaging
 from postbearer.store.opening import Opened, Opening
 from postbearer.store.recent import Recent
@@ -98,7 +98,7 @@ class SqliteSpool:
             await writer.stop()
 
     async def told(self) -> None:
-        await self._writer.submit(steps.told)
+        await self._writer.submit(writes.told)
 
     def stage(self, message: str) -> Staging:
         return SqliteStaging(self._writer, self._opening.readers, next(self._numbers))
@@ -115,8 +115,8 @@ class SqliteSpool:
 
         def take(connection: apsw.Connection) -> list[Claimed]:
             if key is not None:
-                steps.take_key(connection, key, message)
-            return steps.keep(connection, number, message, rest, new, next_lease)
+                writes.take_key(connection, key, message)
+            return writes.keep(connection, number, message, rest, new, next_lease)
 
         claimed = await self._leasing(
             take,
@@ -142,7 +142,7 @@ class SqliteSpool:
     async def lanes(self, now: float) -> Sequence[Lane]:
         # Not in another thread: it takes less time than to ask one, as these rows are always in memory.
         with self._opening.readers.reading() as connection:
-            return look.lanes(connection)
+            return reads.lanes(connection)
 
     async def claim(self, lane: Lane, most: int, now: float) -> Sequence[Claimed]:
         """Raises `StoreFull` when so little room is left that a delivery could not be marked."""
@@ -150,7 +150,7 @@ class SqliteSpool:
             raise StoreFull("Too little room to note what is delivered.", hint="Free some disk space.")
         next_lease, known = self._open.next_lease, self._recent.message
         return await self._leasing(
-            lambda connection: steps.claim(connection, lane, most, now, next_lease, known),
+            lambda connection: writes.claim(connection, lane, most, now, next_lease, known),
             names=("attempt",),
             quick=True,
         )
@@ -191,11 +191,11 @@ class SqliteSpool:
 
         def settle(connection: apsw.Connection) -> None:
             for number, rest, report in reports:
-                steps.keep(connection, number, report.message, rest, [report.delivery], next_lease)
-            steps.settle(connection, claimed, settlement)
+                writes.keep(connection, number, report.message, rest, [report.delivery], next_lease)
+            writes.settle(connection, claimed, settlement)
 
         def mark(connection: apsw.Connection) -> None:
-            steps.settle(connection, claimed, settlement, texts=False)
+            writes.settle(connection, claimed, settlement, texts=False)
 
         return self._writer.submit(
             settle,
@@ -207,16 +207,16 @@ class SqliteSpool:
         )
 
     async def late(self, account: str, before: float, after: int, most: int) -> Sequence[Claimed]:
-        return await self._read(lambda connection: look.late(connection, account, before, after, most))
+        return await self._read(lambda connection: reads.late(connection, account, before, after, most))
 
     async def warn(self, late: Claimed, report: Report | None) -> bool:
         staged, next_lease = _staged(report.content) if report is not None else None, self._open.next_lease
 
         def warn(connection: apsw.Connection) -> bool:
-            if not steps.warn(connection, late):
+            if not writes.warn(connection, late):
                 return False
             if report is not None and staged is not None:
-                steps.keep(connection, staged[0], report.message, staged[1], [report.delivery], next_lease)
+                writes.keep(connection, staged[0], report.message, staged[1], [report.delivery], next_lease)
             return True
 
         return await self._writer.submit(warn, names=("dsn",))
@@ -225,49 +225,49 @@ class SqliteSpool:
         return SqliteContent(self._opening.readers, message, self._recent.content(message.id))
 
     async def pause(self, pause: Pause) -> None:
-        await self._writer.submit(lambda connection: steps.pause(connection, pause))
+        await self._writer.submit(lambda connection: writes.pause(connection, pause))
 
     async def resume(self, account: str) -> bool:
-        return await self._writer.submit(lambda connection: steps.resume(connection, account))
+        return await self._writer.submit(lambda connection: writes.resume(connection, account))
 
     async def pauses(self) -> Sequence[Pause]:
-        return await self._read(look.pauses)
+        return await self._read(reads.pauses)
 
     async def search(self, query: Query) -> Sequence[Entry]:
-        return await self._read(lambda connection: look.search(connection, query))
+        return await self._read(lambda connection: reads.search(connection, query))
 
     async def show(self, message: str) -> Entry | None:
         def show(connection: apsw.Connection) -> Entry | None:
-            number = look.number_of(connection, message)
-            return None if number is None else look.entry(connection, number, attempts=True)
+            number = reads.number_of(connection, message)
+            return None if number is None else reads.entry(connection, number, attempts=True)
 
         return await self._read(show)
 
     async def change(self, message: str, status: Status, now: float, address: str = "") -> int:
         return await self._writer.submit(
-            lambda connection: steps.change(connection, message, status, now, address)
+            lambda connection: writes.change(connection, message, status, now, address)
         )
 
     async def statistics(self) -> Statistics:
-        return await self._read(look.statistics)
+        return await self._read(reads.statistics)
 
     async def waiting(self) -> Sequence[Waiting]:
-        return await self._read(look.waiting)
+        return await self._read(reads.waiting)
 
     async def retire(self, before: float) -> int:
         total, more = 0, True
         while more:
-            some, more = await self._writer.submit(partial(steps.retire, before=before), names=("purge",))
+            some, more = await self._writer.submit(partial(writes.retire, before=before), names=("purge",))
             total += some
         if total:
-            await self._writer.submit(lambda connection: steps.shrink(connection, SPARE_PAGES, SHRINK))
+            await self._writer.submit(lambda connection: writes.shrink(connection, SPARE_PAGES, SHRINK))
         return total
 
     async def export(self) -> AsyncIterator[tuple[Entry, Content]]:
         last = 0
-        while numbers := await self._read(partial(look.open_messages, after=last, most=PAGE_OF_EXPORT)):
+        while numbers := await self._read(partial(reads.open_messages, after=last, most=PAGE_OF_EXPORT)):
             for last in numbers:
-                entry = await self._read(partial(look.entry, number=last, attempts=True))
+                entry = await self._read(partial(reads.entry, number=last, attempts=True))
                 yield entry, self.content(entry.message)
 
     @property
@@ -282,15 +282,15 @@ class SqliteSpool:
             raise StoreError("The spool is not open.")
         return self._opened
 
-    async def _read(self, look: Callable[[apsw.Connection], T]) -> T:
+    async def _read(self, reads: Callable[[apsw.Connection], T]) -> T:
         def read() -> T:
             with self._opening.readers.reading() as connection:
-                return look(connection)
+                return reads(connection)
 
         return await asyncio.to_thread(read)
 
 
-def _staged(content: Staging) -> tuple[int, list[steps.Chunk]]:
+def _staged(content: Staging) -> tuple[int, list[writes.Chunk]]:
     """The number of the message it is for, and what of it is not in the file yet."""
     if not isinstance(content, SqliteStaging):
         raise StoreError("This content was staged in another spool.")

@@ -45,7 +45,7 @@ _LOOK = "Look at the disk and the system's log."
 
 
 @dataclass(slots=True, eq=False)
-class Job:
+class WriteJob:
     """Something to write, and who waits for it."""
 
     run: Work[Any]
@@ -63,7 +63,7 @@ class Job:
 class Batch:
     """The jobs of one commit, and whether the loop has run them, or how it failed to."""
 
-    jobs: list[Job]
+    jobs: list[WriteJob]
     begun: bool = False
     error: Exception | None = None
 
@@ -77,8 +77,8 @@ class Writer:
         self._opened: asyncio.Future[Opened] = self._loop.create_future()
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
         self._busy = False  # the connection is the thread's
-        self._waiting: list[Job] = []
-        self._patient: list[Job] = []
+        self._waiting: list[WriteJob] = []
+        self._patient: list[WriteJob] = []
         self._hurry: asyncio.TimerHandle | None = None
         self._stopping = False
         self._connection: apsw.Connection | None = None
@@ -116,7 +116,7 @@ class Writer:
         future: asyncio.Future[T] = self._loop.create_future()
         if self._stopping:
             raise StoreError("The spool is closed.")
-        job = Job(run, future, names, scarce, then, unclaimed, quick)
+        job = WriteJob(run, future, names, scarce, then, unclaimed, quick)
         if patient:
             self._patient.append(job)
             if self._hurry is None:
@@ -125,7 +125,7 @@ class Writer:
             self._go(job)
         return future
 
-    def _go(self, *jobs: Job) -> None:
+    def _go(self, *jobs: WriteJob) -> None:
         """Have all that waits be committed."""
         if self._hurry is not None:
             self._hurry.cancel()
@@ -158,7 +158,7 @@ class Writer:
         finally:
             connection.set_busy_timeout(BUSY)
 
-    def _done(self, jobs: list[Job]) -> None:
+    def _done(self, jobs: list[WriteJob]) -> None:
         """The thread has nothing to do."""
         self._busy = False
         _resolve(jobs)
@@ -212,12 +212,12 @@ class Writer:
         except Exception as error:  # whatever it is: the next commit starts from what the disk really holds
             self._stop_short(jobs, error)
 
-    def _locked_out(self, jobs: Iterable[Job], error: apsw.BusyError) -> None:
+    def _locked_out(self, jobs: Iterable[WriteJob], error: apsw.BusyError) -> None:
         """Nothing of them was done, which is certain."""
         self._roll_back()
         _fail(jobs, StoreError, f"The spool is locked by another program: {error}.", "Stop it.")
 
-    def _one_by_one(self, batch: list[Job]) -> None:
+    def _one_by_one(self, batch: list[WriteJob]) -> None:
         """No room for all: whoever fits, fits; and marks go without what is only said for people."""
         waiting = list(batch)
         while waiting:
@@ -241,7 +241,7 @@ class Writer:
                 return
             waiting.pop(0)
 
-    def _commit(self, batch: list[Job], *, begun: bool = False, scarce: bool = False) -> None:
+    def _commit(self, batch: list[WriteJob], *, begun: bool = False, scarce: bool = False) -> None:
         connection, generation = self._connection, self._opening.generation
         assert connection is not None
         if not begun:
@@ -261,7 +261,7 @@ class Writer:
         if self._connection is not None and self._connection.in_transaction:  # SQLite may have done it
             self._connection.execute("ROLLBACK")
 
-    def _stop_short(self, batch: list[Job], error: Exception) -> None:
+    def _stop_short(self, batch: list[WriteJob], error: Exception) -> None:
         """Write nothing more before the file was opened anew and found sound."""
         self.failed = str(error)
         message = f"Writing the spool failed, and what was written is not known: {error}."
@@ -271,7 +271,7 @@ class Writer:
                 self._connection.close(force=True)
         self._connection = None
 
-    def _recover(self, batch: list[Job]) -> bool:
+    def _recover(self, batch: list[WriteJob]) -> bool:
         try:
             self._use(self._opening.reopen())
         except (apsw.Error, StoreError, OSError) as error:
@@ -304,7 +304,7 @@ class Writer:
             self._stop_short([], error)
 
 
-def _fill(connection: apsw.Connection, batch: Iterable[Job]) -> None:
+def _fill(connection: apsw.Connection, batch: Iterable[WriteJob]) -> None:
     """Run the jobs in one transaction. What one raises is found as its `error`, and undoes it alone."""
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -319,7 +319,7 @@ def _fill(connection: apsw.Connection, batch: Iterable[Job]) -> None:
             _part(connection, job)
 
 
-def _part(connection: apsw.Connection, job: Job) -> None:
+def _part(connection: apsw.Connection, job: WriteJob) -> None:
     """Run one job of a batch; what it raises undoes it alone, unless the file itself is in trouble."""
     job.error = None
     connection.execute("SAVEPOINT job")
@@ -333,18 +333,18 @@ def _part(connection: apsw.Connection, job: Job) -> None:
     connection.execute("RELEASE job")
 
 
-def _crash(batch: Iterable[Job], when: str) -> None:
+def _crash(batch: Iterable[WriteJob], when: str) -> None:
     for job in batch:
         for name in job.names:
             crash(f"{name}.{when}")
 
 
-def _fail(batch: Iterable[Job], kind: type[StoreError], message: str, hint: str) -> None:
+def _fail(batch: Iterable[WriteJob], kind: type[StoreError], message: str, hint: str) -> None:
     for job in batch:
         job.error = kind(message, hint=hint)
 
 
-def _resolve(batch: Iterable[Job]) -> None:
+def _resolve(batch: Iterable[WriteJob]) -> None:
     for job in batch:
         if job.unclaimed is not None and job.error is None and job.future.cancelled():
             job.unclaimed(job.value)

@@ -13,18 +13,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from postbearer.config import network
-from postbearer.engine import Client
+from postbearer.engine import Submitter
 from postbearer.errors import ConfigError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-LOCAL = Client(name="local")
+LOCAL = Submitter(name="local")
 
 
 @dataclass(frozen=True, slots=True)
 class Admission:
     """One ``[[relay.clients]]`` table: who somebody is, and how that is known."""
 
-    client: Client
+    client: Submitter
     networks: tuple[Network, ...] = ()
     username: str = ""
     password_hash: str = field(default="", repr=False)  # argon2id, as a PHC string
@@ -55,7 +55,7 @@ class Access:
                 )
 
     @property
-    def clients(self) -> tuple[Client, ...]:
+    def clients(self) -> tuple[Submitter, ...]:
         """All that are named."""
         return tuple(each.client for each in self._admissions)
 
@@ -64,7 +64,7 @@ class Access:
         """The password hashes of all who log in."""
         return tuple(each.password_hash for each in self._admissions if each.username)
 
-    def by_network(self, address: str, *, legacy: bool = False) -> Client | None:
+    def by_network(self, address: str, *, legacy: bool = False) -> Submitter | None:
         """Who a connection from `address` is without a login; ``""`` is a Unix socket.
 
         A table that names the network goes before the rule that this machine is trusted. On a legacy

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from postbearer.engine import Client, Intake, Intaking, Submission
+from postbearer.engine import Intake, Intaking, Submission, Submitter
 from postbearer.errors import UsageError
 from postbearer.reply import Reply
-from postbearer.submission.frame import Slip
+from postbearer.submission.submit_protocol import SubmitRequest
 from postbearer.wire import LineCheck, compose
 
 INCOMPLETE = compose(554, "The message is incomplete", enhanced="5.6.0")
@@ -15,7 +15,7 @@ BAD_LINES = compose(554, "The content holds a NUL, or a line that does not end w
 
 
 async def deposit(
-    intake: Intake, client: Client, slip: Slip, size: int, blocks: AsyncIterator[bytes]
+    intake: Intake, client: Submitter, slip: SubmitRequest, size: int, blocks: AsyncIterator[bytes]
 ) -> str | Reply:
     """Take a message of `size` octets with the rights of `client`: its id once it is durable, or why not.
 

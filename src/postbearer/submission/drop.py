@@ -19,15 +19,15 @@ from itertools import islice
 from pathlib import Path
 
 from postbearer.clock import Clock
-from postbearer.engine import Client, Intake
+from postbearer.engine import Intake, Submitter
 from postbearer.errors import ConfigError, UsageError
-from postbearer.keeping import SYSTEM_FOLDER, StateFolder, sync_folder
-from postbearer.observer import Observer, Warned
+from postbearer.events import Observer, Warned
 from postbearer.reply import Reply
+from postbearer.state import SYSTEM_FOLDER, StateFolder, sync_folder
 from postbearer.submission.access import LOCAL
 from postbearer.submission.deposit import deposit
-from postbearer.submission.frame import LONGEST_LINE, Slip, parse_line, parse_slip
-from postbearer.submission.handover import BLOCK, local_client
+from postbearer.submission.local_submission import BLOCK, local_client
+from postbearer.submission.submit_protocol import LONGEST_LINE, SubmitRequest, parse_line, parse_slip
 from postbearer.tasks import defect
 
 NAME = "drop"
@@ -56,7 +56,7 @@ class DropFolder:
         *,
         clock: Clock,
         observer: Observer,
-        client: Client = LOCAL,
+        client: Submitter = LOCAL,
         shared: bool | None = None,
     ) -> None:
         """`shared`: other users are to reach the folder; None: when the state folder is the machine's."""
@@ -70,7 +70,7 @@ class DropFolder:
         self._forget_at = 0.0
         self._given_up: set[tuple[int, int]] = set()  # could not even be moved aside; said once
 
-    def use(self, intake: Intake, client: Client = LOCAL) -> None:
+    def use(self, intake: Intake, client: Submitter = LOCAL) -> None:
         """Go by another configuration from the next file on."""
         self._intake, self._client = intake, client
 
@@ -212,7 +212,7 @@ def _of_the_machine(state: StateFolder) -> bool:
     return state.path == SYSTEM_FOLDER
 
 
-def _checked(file: io.FileIO, found: os.stat_result) -> tuple[Slip, int]:
+def _checked(file: io.FileIO, found: os.stat_result) -> tuple[SubmitRequest, int]:
     """The envelope at the beginning of `file`, and the octets of content behind it. Raises `Bad`."""
     if not stat.S_ISREG(found.st_mode):
         raise Bad("it is no ordinary file")

@@ -13,11 +13,10 @@ from functools import partial
 from typing import Any
 
 from postbearer.errors import ConfigError
+from postbearer.serving import LINGER, Link, Outbox, peer_name, unix_socket, user_of
 from postbearer.submission.access import is_loopback
-from postbearer.submission.limits import Doors
-from postbearer.submission.link import LINGER, Link, Outbox, user_of
-from postbearer.submission.local import peer_name, unix_socket
-from postbearer.submission.session import House, SmtpSession
+from postbearer.submission.rate_limit import ConnectionLimit
+from postbearer.submission.session import ListenerContext, SmtpSession
 from postbearer.tasks import Tasks
 from postbearer.wire import compose, render_reply
 
@@ -42,15 +41,15 @@ def _plainly(error: OSError) -> str:
 class Listener:
     """One listening socket and its sessions. `address`: ``host:port``, ``unix:/path`` or ``systemd:NAME``."""
 
-    def __init__(self, address: str, house: House, doors: Doors) -> None:
+    def __init__(self, address: str, listener_context: ListenerContext, doors: ConnectionLimit) -> None:
         self._asked = address
-        self._house = house
+        self._context = listener_context
         self._doors = doors
         self._outbox = Outbox()
         self._socket: socket.socket | None = None
         self._sessions: set[SmtpSession] = set()
-        self._accepting = Tasks(house.clock, house.observer)
-        self._tasks = Tasks(house.clock, house.observer)
+        self._accepting = Tasks(listener_context.clock, listener_context.observer)
+        self._tasks = Tasks(listener_context.clock, listener_context.observer)
 
     @property
     def address(self) -> str:
@@ -67,9 +66,9 @@ class Listener:
         """For the log."""
         return f"listener {self._asked}"
 
-    def use(self, house: House) -> None:
-        """New connections are served by `house`; those that stand go on as they began."""
-        self._house = house
+    def use(self, listener_context: ListenerContext) -> None:
+        """New connections are served by `listener_context`; those that stand go on as they began."""
+        self._context = listener_context
 
     async def start(self, environ: Mapping[str, str] | None = None) -> None:
         """Listen. Raises `ConfigError` when the address cannot be had."""
@@ -108,7 +107,7 @@ class Listener:
             except ConnectionError:
                 continue  # gone before it was taken
             except OSError:
-                await self._house.clock.sleep(NO_DESCRIPTOR)
+                await self._context.clock.sleep(NO_DESCRIPTOR)
                 continue
             # Whose it is counts from here on, so that handshakes are bounded like conversations.
             peer = str(name[0]) if isinstance(name, tuple) else ""
@@ -117,22 +116,22 @@ class Listener:
             await asyncio.sleep(0)  # those who are inside, and may be leaving, go first
 
     async def _serve(self, connection: socket.socket, peer: str, whose: str) -> None:
-        house, loop = self._house, asyncio.get_running_loop()
-        named = house.access.by_network(peer, legacy=house.legacy) is not None
+        listener_context, loop = self._context, asyncio.get_running_loop()
+        named = listener_context.access.by_network(peer, legacy=listener_context.legacy) is not None
         with self._doors.enter(whose, named=named) as refusal:
             if refusal:
                 self._turn_away(connection, refusal)
                 return
             link = Link(outbox=self._outbox, peer=peer)
             try:
-                await loop.connect_accepted_socket(lambda: link, connection, **_tls(house))
+                await loop.connect_accepted_socket(lambda: link, connection, **_tls(listener_context))
             except OSError:  # gone already, or no TLS came about
                 connection.close()
                 return
             except BaseException:
                 connection.close()
                 raise
-            session = SmtpSession(house, link)
+            session = SmtpSession(listener_context, link)
             self._sessions.add(session)
             try:
                 await session.run()
@@ -143,16 +142,16 @@ class Listener:
     def _turn_away(self, connection: socket.socket, why: str) -> None:
         connection.setblocking(False)
         with connection, suppress(OSError):
-            if not self._house.implicit_tls:  # a handshake would cost more than this connection is worth
+            if not self._context.implicit_tls:  # a handshake would cost more than this connection is worth
                 connection.send(render_reply(compose(421, f"{why}, try again later", enhanced="4.7.0")))
 
 
-def _tls(house: House) -> dict[str, Any]:
-    if not house.implicit_tls:
+def _tls(listener_context: ListenerContext) -> dict[str, Any]:
+    if not listener_context.implicit_tls:
         return {}
     return {
-        "ssl": house.context,
-        "ssl_handshake_timeout": house.bounds.tls,
+        "ssl": listener_context.context,
+        "ssl_handshake_timeout": listener_context.bounds.tls,
         "ssl_shutdown_timeout": LINGER,
     }
 

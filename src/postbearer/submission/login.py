@@ -16,7 +16,7 @@ from postbearer.clock import Clock
 from postbearer.reply import Reply
 from postbearer.secret import Secret
 from postbearer.submission.access import Access, Admission, neighbourhood
-from postbearer.submission.limits import Window
+from postbearer.submission.rate_limit import Window
 from postbearer.wire import compose
 
 MEMORY = 19 * 1024  # KiB, and two passes: what OWASP asks of argon2id at the least

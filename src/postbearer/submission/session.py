@@ -8,16 +8,16 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 from postbearer.clock import Clock
-from postbearer.engine import Client, Intake, Intaking, Submission
+from postbearer.engine import Intake, Intaking, Submission, Submitter
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import RemoteProtocolError, UsageError
-from postbearer.observer import Observer
+from postbearer.events import Observer
 from postbearer.reply import Reply
-from postbearer.sasl import Claim, ServerExchange, server_exchange
+from postbearer.sasl import ClaimedIdentity, ServerExchange, server_exchange
+from postbearer.serving import Link
 from postbearer.submission.access import Access
-from postbearer.submission.limits import Bounds, Pace, Porter
-from postbearer.submission.link import Link
 from postbearer.submission.login import WRONG, Logins
+from postbearer.submission.rate_limit import RateLimit, RejectLog, SessionLimits
 from postbearer.wire import (
     Auth,
     AuthResponse,
@@ -34,7 +34,7 @@ from postbearer.wire import (
     Quit,
     Rcpt,
     Rset,
-    Server,
+    SmtpServer,
     StartTls,
     challenge,
     compose,
@@ -62,25 +62,25 @@ CHUNK_OK = compose(250, "Chunk received", enhanced="2.0.0")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class House:
+class ListenerContext:
     """What all sessions of one listener share."""
 
     offer: Offer
     intake: Intake
     access: Access
     logins: Logins
-    pace: Pace
+    rate_limit: RateLimit
     clock: Clock
     observer: Observer
-    bounds: Bounds = field(default_factory=Bounds)
+    bounds: SessionLimits = field(default_factory=SessionLimits)
     context: ssl.SSLContext | None = None  # for STARTTLS, or for all of the connection
     implicit_tls: bool = False
     legacy: bool = False
-    porter: Porter | None = None  # tells of those who may not send
+    reject_log: RejectLog | None = None  # tells of those who may not send
 
 
 @dataclass(slots=True)
-class Transaction:
+class IncomingMessage:
     """One message on its way in."""
 
     mail: Mail
@@ -92,26 +92,28 @@ class Transaction:
 
 
 class SmtpSession:
-    """Drives `wire.Server` for one connection. `run` ends when the connection does.
+    """Drives `wire.SmtpServer` for one connection. `run` ends when the connection does.
 
     `client` is who this is without a login; unless it is given, the network says.
     """
 
-    def __init__(self, house: House, link: Link, client: Client | None = None) -> None:
-        self._house = house
+    def __init__(
+        self, listener_context: ListenerContext, link: Link, client: Submitter | None = None
+    ) -> None:
+        self._context = listener_context
         self._link = link
-        self._core = Server(house.offer, tls=link.tls)
+        self._core = SmtpServer(listener_context.offer, tls=link.tls)
         self._peer = link.peer
-        self._known = client or house.access.by_network(self._peer, legacy=house.legacy)
+        self._known = client or listener_context.access.by_network(self._peer, legacy=listener_context.legacy)
         self._client = self._known  # or who has logged in
         self._exchange: ServerExchange | None = None
         self._helo = ""
         self._extended = False
         self._login = ""
-        self._transaction: Transaction | None = None
+        self._transaction: IncomingMessage | None = None
         self._stopping = False
         self._quit = False
-        self._useful = self._heard = house.clock.monotonic()  # the last message, the last command
+        self._useful = self._heard = listener_context.clock.monotonic()  # the last message, the last command
 
     async def run(self) -> None:
         """Serve until the client leaves, is turned away, or takes too long."""
@@ -142,16 +144,16 @@ class SmtpSession:
             await self._answer_all()
         while not self._core.closing:
             if said := self._core.data_to_send():
-                self._heard = self._house.clock.monotonic()
-                await self._link.write(said, self._house.bounds.write)
+                self._heard = self._context.clock.monotonic()
+                await self._link.write(said, self._context.bounds.write)
             self._core.receive(await self._link.read(self._patience()))
             await self._answer_all()
             if self._core.slow:
-                await self._house.clock.sleep(self._house.bounds.error_delay)
+                await self._context.clock.sleep(self._context.bounds.error_delay)
 
     def _patience(self) -> float:
         """How long the next octets may take. Content has to come at a rate, or it ends here."""
-        bounds, transaction, now = self._house.bounds, self._transaction, self._house.clock.monotonic()
+        bounds, transaction, now = self._context.bounds, self._transaction, self._context.clock.monotonic()
         if transaction is None or not transaction.begun:
             due = min(self._heard + bounds.command, self._useful + bounds.session)
         else:
@@ -210,12 +212,14 @@ class SmtpSession:
     # TLS and login --------------------------------------------------------------------------
 
     async def _start_tls(self) -> None:
-        if self._house.context is None:
+        if self._context.context is None:
             self._core.reply(NO_TLS)
             return
         self._core.reply(GO_TLS)
-        await self._link.write(self._core.data_to_send(), self._house.bounds.write)
-        if self._core.closing or not await self._link.start_tls(self._house.context, self._house.bounds.tls):
+        await self._link.write(self._core.data_to_send(), self._context.bounds.write)
+        if self._core.closing or not await self._link.start_tls(
+            self._context.context, self._context.bounds.tls
+        ):
             self._core.close(None, "TLS failed")
             return
         self._core.tls_started()
@@ -231,17 +235,17 @@ class SmtpSession:
             return
         self._core.reply(challenge(said) if isinstance(said, bytes) else await self._judge(said))
 
-    async def _judge(self, claim: Claim) -> Reply:
-        if self._house.legacy:
+    async def _judge(self, claim: ClaimedIdentity) -> Reply:
+        if self._context.legacy:
             # A device that cannot do without a login shows what it was told once; its network says who it is.
             return LOGGED_IN if self._known is not None else WRONG
         if claim.password is None or claim.authzid not in ("", claim.username):
             return WRONG
-        admission = await self._house.logins.verify(claim.username, claim.password, self._peer)
+        admission = await self._context.logins.verify(claim.username, claim.password, self._peer)
         if isinstance(admission, Reply):
-            if admission is WRONG and self._house.porter is not None:
-                known = claim.username if self._house.access.by_login(claim.username, self._peer) else ""
-                self._house.porter.login_failed(self._peer, known)
+            if admission is WRONG and self._context.reject_log is not None:
+                known = claim.username if self._context.access.by_login(claim.username, self._peer) else ""
+                self._context.reject_log.login_failed(self._peer, known)
             return admission
         self._client, self._login = admission.client, claim.username
         return LOGGED_IN
@@ -249,11 +253,11 @@ class SmtpSession:
     # One message ----------------------------------------------------------------------------
 
     async def _on_mail(self, event: Mail) -> Reply:
-        intake, client, size = self._house.intake, self._client, event.parameters.size or 0
+        intake, client, size = self._context.intake, self._client, event.parameters.size or 0
         if self._stopping:
             return SHUTDOWN
         if client is None:
-            asked = self._house.offer.mechanisms and not self._house.legacy
+            asked = self._context.offer.mechanisms and not self._context.legacy
             return LOGIN_FIRST if asked else self._stranger()
         if not event.reverse_path and client.default_sender:
             event = replace(event, reverse_path=client.default_sender)
@@ -263,9 +267,9 @@ class SmtpSession:
             return TOO_LARGE
         if not await intake.has_room(size):
             return NO_ROOM
-        if not self._house.pace.admit(client):
+        if not self._context.rate_limit.admit(client):
             return TOO_MANY
-        self._transaction = Transaction(event)
+        self._transaction = IncomingMessage(event)
         return SENDER_OK
 
     def _stranger(self) -> Reply:
@@ -273,12 +277,12 @@ class SmtpSession:
         return STRANGER
 
     def _tell(self, reason: str) -> None:
-        if self._house.porter is not None:
-            self._house.porter.turned_away(self._peer, reason)
+        if self._context.reject_log is not None:
+            self._context.reject_log.turned_away(self._peer, reason)
 
     def _on_rcpt(self, event: Rcpt) -> Reply:
         transaction, client = self._open()
-        intake, reverse_path = self._house.intake, transaction.mail.reverse_path
+        intake, reverse_path = self._context.intake, transaction.mail.reverse_path
         path = intake.forward_path(client, reverse_path, event.forward_path)
         try:
             recipient = Recipient(path, event.parameters.notify, event.parameters.orcpt)
@@ -312,15 +316,15 @@ class SmtpSession:
             size=parameters.size,
             checked=parameters.body != "BINARYMIME",  # then the core looks at each line
         )
-        begun = await self._house.intake.begin(submission)
+        begun = await self._context.intake.begin(submission)
         if isinstance(begun, Reply):
             return begun
         transaction.intaking = begun
-        transaction.begun = self._house.clock.monotonic()
+        transaction.begun = self._context.clock.monotonic()
         transaction.start = self._link.received
         return None
 
-    def _open(self) -> tuple[Transaction, Client]:
+    def _open(self) -> tuple[IncomingMessage, Submitter]:
         """The transaction that the core has open, and whose it is."""
         transaction, client = self._transaction, self._client
         assert transaction is not None, "the core opens a transaction only when MAIL was answered by 250"
@@ -360,7 +364,7 @@ class SmtpSession:
         done = await intaking.finish()
         if isinstance(done, Reply):
             return done
-        self._useful = self._house.clock.monotonic()
+        self._useful = self._context.clock.monotonic()
         return compose(250, f"Queued as {done}", enhanced="2.6.0")
 
     async def _forget(self) -> None:

@@ -32,6 +32,7 @@ _EXPORTS = {
     "faults": ["Faults", "SmtpFault", "TokenFault"],
     "inbox": ["Received"],
     "recording": ["AsyncRecordingMailer", "Recorded", "RecordingMailer"],
+    "sandbox": ["BackgroundSandbox", "Sandbox"],
     "stream": [
         "Close",
         "Delay",
@@ -45,7 +46,6 @@ _EXPORTS = {
         "conversation",
         "lines",
     ],
-    "sandbox": ["BackgroundSandbox", "Sandbox"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

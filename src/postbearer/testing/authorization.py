@@ -20,7 +20,7 @@ DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class TokenAnswer:
     """One HTTP answer of the token endpoint."""
 
     status: int
@@ -89,7 +89,7 @@ class AuthorizationServer:
         """Token requests so far, also those that were refused."""
         return self.counts.total()
 
-    async def token(self, body: bytes, authorization: str = "", tenant: str = "") -> Answer:
+    async def token(self, body: bytes, authorization: str = "", tenant: str = "") -> TokenAnswer:
         """Answer one POST to the token endpoint, that of `tenant` where the address names one."""
         form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
         grant = form.get("grant_type", "")
@@ -104,25 +104,27 @@ class AuthorizationServer:
             decide = self._grants.get(grant)
             if decide is None:
                 raise Refusal("unsupported_grant_type", f"The grant {grant!r} is not known here.")
-            answer = Answer(200, decide(client_id, form))
+            answer = TokenAnswer(200, decide(client_id, form))
         except Refusal as refusal:
-            return Answer(refusal.status, {"error": refusal.error, "error_description": refusal.description})
-        return Answer(0, b"") if fault is not None and fault.kind == "lost-rotation" else answer
+            return TokenAnswer(
+                refusal.status, {"error": refusal.error, "error_description": refusal.description}
+            )
+        return TokenAnswer(0, b"") if fault is not None and fault.kind == "lost-rotation" else answer
 
-    async def _strike(self, fault: TokenFault) -> Answer | None:
+    async def _strike(self, fault: TokenFault) -> TokenAnswer | None:
         if fault.delay:
             await self._clock.sleep(fault.delay)
         return {
-            "down": Answer(503, b"Service Unavailable", {"content-type": "text/plain"}),
-            "throttled": Answer(
+            "down": TokenAnswer(503, b"Service Unavailable", {"content-type": "text/plain"}),
+            "throttled": TokenAnswer(
                 429, b"Too Many Requests", {"content-type": "text/plain", "retry-after": fault.retry_after}
             ),
-            "not-json": Answer(
+            "not-json": TokenAnswer(
                 200, b"<html>Please sign in to this network</html>", {"content-type": "text/html"}
             ),
-            "redirect": Answer(302, b"", {"location": "https://login.example.org/elsewhere"}),
-            "refused": Answer(400, {"error": fault.error, "error_description": fault.description}),
-            "huge": Answer(200, b'{"access_token":"' + b"A" * 4_000_000 + b'"}'),
+            "redirect": TokenAnswer(302, b"", {"location": "https://login.example.org/elsewhere"}),
+            "refused": TokenAnswer(400, {"error": fault.error, "error_description": fault.description}),
+            "huge": TokenAnswer(200, b'{"access_token":"' + b"A" * 4_000_000 + b'"}'),
         }.get(fault.kind)
 
     def _authenticate(self, form: Mapping[str, str], authorization: str) -> str:

@@ -10,13 +10,15 @@ import pytest
 
 if TYPE_CHECKING:
     from postbearer.account import Account
-    from postbearer.testing import ManualClock, RecordingMailer, Sandbox
+    from postbearer.testing.clock import ManualClock
+    from postbearer.testing.recording import RecordingMailer
+    from postbearer.testing.sandbox import Sandbox
 
 
 @pytest.fixture
 def postbearer_clock() -> ManualClock:
     """A clock that stands still until the test moves it."""
-    from postbearer.testing import ManualClock
+    from postbearer.testing.clock import ManualClock
 
     return ManualClock()
 
@@ -24,7 +26,7 @@ def postbearer_clock() -> ManualClock:
 @pytest.fixture
 def postbearer_mailer() -> RecordingMailer:
     """A mailer that sends nothing and remembers everything."""
-    from postbearer.testing import RecordingMailer
+    from postbearer.testing.recording import RecordingMailer
 
     return RecordingMailer()
 
@@ -42,7 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def postbearer_sandbox_servers() -> Iterator[Callable[[str], Sandbox]]:
     """Gives the mail provider of a name, one for the whole run."""
-    from postbearer.testing import BackgroundSandbox
+    from postbearer.testing.sandbox import BackgroundSandbox
 
     running: dict[str, Sandbox] = {}
     with ExitStack() as stack:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 
 from postbearer.clock import Clock
 from postbearer.errors import UsageError
+from postbearer.log import EventLog
 from postbearer.message import BytesContent, SenderRule, read_header
-from postbearer.observe import Log
 from postbearer.reply import Reply
-from postbearer.sasl import Claim, ServerExchange, refusal, server_exchange
-from postbearer.submission import Link
+from postbearer.sasl import ClaimedIdentity, ServerExchange, refusal, server_exchange
+from postbearer.serving import Link
 from postbearer.tasks import Tasks
 from postbearer.testing.faults import Faults, SmtpFault
 from postbearer.testing.inbox import Inbox, Received
@@ -34,19 +34,19 @@ from postbearer.wire import (
     Event,
     Extensions,
     Helo,
-    Limits,
+    LineLimits,
     Mail,
     Offer,
     Quit,
     Rcpt,
     Rset,
-    Server,
+    SmtpServer,
     StartTls,
 )
 
 
 @dataclass(slots=True)
-class Transaction:
+class ReceivedTransaction:
     """A message on its way in."""
 
     mail: Mail
@@ -80,7 +80,7 @@ class MailServer:
         self.recent: deque[float] = deque()  # when the last messages were taken, wall clock
         self._servers: list[asyncio.Server] = []
         self._links: set[Link] = set()
-        self._tasks = Tasks(clock, Log())
+        self._tasks = Tasks(clock, EventLog())
 
     async def start(self, host: str = "127.0.0.1") -> tuple[int, int]:
         """Listen on free ports; returns the one for STARTTLS and the one for implicit TLS."""
@@ -107,7 +107,7 @@ class MailServer:
         self._links = {link, *(each for each in self._links if not each.lost)}
         self.connections += 1
         try:
-            await Conversation(self, link).run()
+            await SandboxSession(self, link).run()
         finally:
             link.close()
 
@@ -129,20 +129,20 @@ class MailServer:
         return None
 
 
-class Conversation:
+class SandboxSession:
     """One client."""
 
     def __init__(self, server: MailServer, link: Link) -> None:
         self._mail = server
         self._link = link
         self._personality = server.personality
-        self._core = Server(_offer(server.personality), tls=link.tls)
+        self._core = SmtpServer(_offer(server.personality), tls=link.tls)
         self._exchange: ServerExchange | None = None
         self._refused = False  # the error challenge is out; its answer is awaited
         self._username = ""
         self._mechanism = ""
         self._nth = 0  # how many others were submitting when this one proved itself, plus one
-        self._transaction: Transaction | None = None
+        self._transaction: ReceivedTransaction | None = None
 
     async def run(self) -> None:
         try:
@@ -247,7 +247,7 @@ class Conversation:
         else:
             self._reply(self._text(self._personality.refused))
 
-    def _accepts(self, claim: Claim) -> bool:
+    def _accepts(self, claim: ClaimedIdentity) -> bool:
         if claim.token is None or claim.username.lower() not in self._mail.users:
             return False
         if self._mail.faults.refuse_tokens > 0:
@@ -270,7 +270,7 @@ class Conversation:
         elif not self._username:
             self._reply(self._text("530 5.7.57 Client not authenticated to send mail"))
         else:
-            self._transaction = Transaction(event)
+            self._transaction = ReceivedTransaction(event)
             self._reply(self._text("250 2.1.0 Sender OK"))
 
     async def _on_rcpt(self, forward_path: str) -> None:
@@ -295,7 +295,7 @@ class Conversation:
             self._reply(await self._take(transaction))
         self._transaction = None
 
-    async def _take(self, transaction: Transaction) -> Reply:
+    async def _take(self, transaction: ReceivedTransaction) -> Reply:
         if refused := self._policy(transaction):
             return self._text(refused)
         if refused_for_now := await self._mail.admit():
@@ -318,7 +318,7 @@ class Conversation:
             return late
         return self._text(self._personality.queued, identifier)
 
-    def _policy(self, transaction: Transaction) -> str:
+    def _policy(self, transaction: ReceivedTransaction) -> str:
         """What Exchange Online finds out only after the content; ``""`` when there is nothing to say."""
         if self._personality.connections and self._nth > self._personality.connections:
             return "432 4.3.2 STOREDRV.ClientSubmit; sender thread limit exceeded"
@@ -373,7 +373,7 @@ def _offer(personality: Personality) -> Offer:
     return Offer(
         hostname="sandbox.example.org",
         extensions=Extensions(keywords),
-        limits=Limits(max_size=personality.size),
+        limits=LineLimits(max_size=personality.size),
         starttls=True,
         mechanisms=personality.mechanisms,
         require_tls=True,

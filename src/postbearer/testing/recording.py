@@ -22,10 +22,10 @@ from postbearer.clock import Clock
 from postbearer.diagnosis import Report
 from postbearer.envelope import Envelope
 from postbearer.errors import PostbearerError, UsageError
+from postbearer.events import Observer
 from postbearer.mailer import AsyncMailer, State
 from postbearer.message import Content
 from postbearer.oauth import StaticToken
-from postbearer.observer import Observer
 from postbearer.outcome import Outcome, Receipt
 from postbearer.outcome import State as Fate
 from postbearer.providers import Phase

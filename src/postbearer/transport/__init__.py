@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from postbearer.transport.opening import dial as dial
     from postbearer.transport.pool import PoolLimits as PoolLimits
     from postbearer.transport.proxy import Proxy as Proxy
-    from postbearer.transport.session import Job as Job
-    from postbearer.transport.session import Session as Session
-    from postbearer.transport.smarthost import Server as Server
+    from postbearer.transport.session import ClientSession as ClientSession
+    from postbearer.transport.session import Transmission as Transmission
+    from postbearer.transport.smarthost import ServerAddress as ServerAddress
     from postbearer.transport.smarthost import Smarthost as Smarthost
     from postbearer.transport.smarthost import default_ehlo_name as default_ehlo_name
     from postbearer.transport.smtp import SmtpTransport as SmtpTransport
@@ -46,12 +46,13 @@ _EXPORTS = {
     "opening": ["Dial", "Opener", "dial"],
     "pool": ["PoolLimits"],
     "proxy": ["Proxy"],
-    "session": ["Job", "Session"],
-    "smarthost": ["Server", "Smarthost", "default_ehlo_name"],
+    "session": ["ClientSession", "Transmission"],
+    "smarthost": ["ServerAddress", "Smarthost", "default_ehlo_name"],
     "smtp": ["SmtpTransport"],
     "stream": ["Stream", "TlsInfo", "connect"],
     "timeouts": ["Deadline", "Timeouts"],
     "tls": ["Certificate", "ClientCertificate", "tls_context"],
     "transport": ["Transport"],
 }
+
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

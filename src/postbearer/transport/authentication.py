@@ -7,7 +7,7 @@ from typing import Any
 
 from postbearer.errors import CredentialRefused, RemoteProtocolError, ServerRefused
 from postbearer.oauth import Token
-from postbearer.providers import First, Klass, Phase, Rule
+from postbearer.providers import Disposition, ImmediateAction, Phase, Rule
 from postbearer.reply import EnhancedStatus, Reply
 from postbearer.sasl import ClientExchange
 from postbearer.verdict import judge
@@ -91,9 +91,13 @@ def refusal(
     told = exchange.failure is not None and token is not None  # its challenge is the word that counts
     meant = _meant(reply, exchange, rules, told=told, at_once=at_once)
     verdict = judge(meant, Phase.AUTH, rules)
-    two_steps = First.TWO_STEP in verdict.first and at_once
-    other_mechanism = First.OTHER_MECHANISM in verdict.first and others and not told
-    if two_steps or other_mechanism or (verdict.klass is not Klass.HOLD and First.RENEW not in verdict.first):
+    two_steps = ImmediateAction.TWO_STEP in verdict.first and at_once
+    other_mechanism = ImmediateAction.OTHER_MECHANISM in verdict.first and others and not told
+    if (
+        two_steps
+        or other_mechanism
+        or (verdict.disposition is not Disposition.HOLD and ImmediateAction.RENEW not in verdict.first)
+    ):
         kind = AnotherForm if two_steps or other_mechanism else ServerRefused
         turned = kind(
             f"{peer} does not authenticate now: {reply.quoted}.",
@@ -113,7 +117,7 @@ def refusal(
         hint=verdict.remedy,
     )
     error.meant = meant
-    error.token = token if told or First.RENEW in verdict.first else None
+    error.token = token if told or ImmediateAction.RENEW in verdict.first else None
     return error
 
 
@@ -122,10 +126,12 @@ def _meant(
 ) -> Reply:
     """`reply`, or what it stands for by all that is known here."""
     verdict = judge(reply, Phase.AUTH, rules)
-    if told and verdict.klass is not Klass.HOLD:  # RFC 7628 3.2.2: the code behind the challenge adds nothing
+    if (
+        told and verdict.disposition is not Disposition.HOLD
+    ):  # RFC 7628 3.2.2: the code behind the challenge adds nothing
         return _TOKEN_REFUSED
     too_long = reply.code in (500, 501) and _line(exchange) > LONGEST_LINE
-    if too_long or (First.TWO_STEP in verdict.first and not at_once):
+    if too_long or (ImmediateAction.TWO_STEP in verdict.first and not at_once):
         return _TOO_LONG  # it was two steps already: not the command was too long but the credential
     return reply
 

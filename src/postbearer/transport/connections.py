@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Hashable
 
 from postbearer.clock import Clock
-from postbearer.observer import Observer
+from postbearer.events import Observer
 from postbearer.tasks import Tasks
 from postbearer.transport.pool import Decision, Pool, Pooled, PoolLimits
-from postbearer.transport.session import Session
+from postbearer.transport.session import ClientSession
 
 
 class Connections:
@@ -21,14 +21,14 @@ class Connections:
         self._limits = limits
         self._clock = clock
         self._observer = observer
-        self._pool: Pool[Session] = Pool(limits)
-        self._waiting: deque[asyncio.Future[Decision[Session]]] = deque()
+        self._pool: Pool[ClientSession] = Pool(limits)
+        self._waiting: deque[asyncio.Future[Decision[ClientSession]]] = deque()
         self._closing = Tasks(clock, observer)
         self._timer: asyncio.TimerHandle | None = None
         self._wake_at = 0.0  # when it is due, on the clock
         self._home: Hashable = None
 
-    async def take(self) -> Pooled[Session] | None:
+    async def take(self) -> Pooled[ClientSession] | None:
         """A warm connection, or None: then there is room to open one, and `opened` or `failed` follows.
 
         First come, first served.
@@ -38,7 +38,7 @@ class Connections:
             decision = self._request()
             if decision.use is not None or decision.open:
                 return decision.use
-        turn: asyncio.Future[Decision[Session]] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[Decision[ClientSession]] = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
         try:
             return (await turn).use
@@ -49,7 +49,9 @@ class Connections:
                 self._waiting.remove(turn)
             raise
 
-    def opened(self, session: Session, rank: int, token_obtained: float | None) -> Pooled[Session]:
+    def opened(
+        self, session: ClientSession, rank: int, token_obtained: float | None
+    ) -> Pooled[ClientSession]:
         """The place that `take` reserved is taken by a new connection."""
         retire_at = self._limits.retire_at(self._clock.monotonic(), rank, token_obtained)
         entry = Pooled(session, retire_at)
@@ -61,7 +63,7 @@ class Connections:
         self._pool.failed()
         self._serve()
 
-    def release(self, entry: Pooled[Session]) -> None:
+    def release(self, entry: Pooled[ClientSession]) -> None:
         """`entry` has done its work; it is kept while that makes sense."""
         if not entry.connection.usable:
             self._pool.discard(entry)
@@ -71,7 +73,7 @@ class Connections:
         self._serve()
         self._wind()
 
-    def swap(self, entry: Pooled[Session]) -> None:
+    def swap(self, entry: Pooled[ClientSession]) -> None:
         """Close `entry` and keep its place for another connection: `opened` or `failed` follows."""
         self._pool.exchange(entry)
         self._close(entry)
@@ -98,7 +100,7 @@ class Connections:
             self._closing = Tasks(self._clock, self._observer)
             self._timer = None
 
-    def _request(self) -> Decision[Session]:
+    def _request(self) -> Decision[ClientSession]:
         while True:
             decision = self._pool.request(self._clock.monotonic(), self._home)
             for entry in decision.close:
@@ -119,13 +121,13 @@ class Connections:
                 return
             self._waiting.popleft().set_result(decision)
 
-    def _give_back(self, decision: Decision[Session]) -> None:
+    def _give_back(self, decision: Decision[ClientSession]) -> None:
         if decision.use is not None:
             self.release(decision.use)
         else:
             self.failed()
 
-    def _close(self, entry: Pooled[Session]) -> None:
+    def _close(self, entry: Pooled[ClientSession]) -> None:
         self._closing.start(entry.connection.close(), "close a connection")
 
     def _wind(self) -> None:

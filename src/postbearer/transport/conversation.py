@@ -17,7 +17,6 @@ from postbearer.wire import (
     Auth,
     AuthResponse,
     Bdat,
-    Client,
     Command,
     Data,
     Ehlo,
@@ -26,6 +25,7 @@ from postbearer.wire import (
     Mail,
     Quit,
     Rcpt,
+    SmtpClient,
     StartTls,
 )
 
@@ -42,7 +42,7 @@ class Conversation:
     timeouts: Timeouts
     deadline: Deadline
     capture: Capture = field(default_factory=NoCapture)
-    core: Client = field(default_factory=Client)
+    core: SmtpClient = field(default_factory=SmtpClient)
     redactor: Redactor | None = field(default=None, repr=False)  # of what servers may echo just now
     _answers: deque[Answer] = field(default_factory=deque)
     _lost: NetworkError | None = None  # writing failed; what the peer said before is still to be read

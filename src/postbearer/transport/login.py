@@ -14,8 +14,8 @@ from postbearer.errors import (
     RemoteProtocolError,
     ServerRefused,
 )
+from postbearer.events import Authenticated, Observer
 from postbearer.oauth import Token, TokenSource, read_secret
-from postbearer.observer import Authenticated, Observer
 from postbearer.providers import Phase, Who
 from postbearer.reply import Reply
 from postbearer.sasl import (
@@ -30,7 +30,7 @@ from postbearer.sasl import (
 from postbearer.secret import SecretSource
 from postbearer.transport.authentication import AnotherForm, Turned, dialogue, fits, refusal
 from postbearer.transport.conversation import Conversation
-from postbearer.transport.smarthost import Server, Smarthost
+from postbearer.transport.smarthost import ServerAddress, Smarthost
 from postbearer.verdict import judge
 
 Source = TokenSource | SecretSource
@@ -40,8 +40,8 @@ Source = TokenSource | SecretSource
 class Habits:
     """What servers were found not to take: learned at a login, and known at the next."""
 
-    two_steps: set[Server] = field(default_factory=set)  # no initial response with AUTH
-    unknown: set[tuple[Server, str]] = field(default_factory=set)  # a mechanism that they offer
+    two_steps: set[ServerAddress] = field(default_factory=set)  # no initial response with AUTH
+    unknown: set[tuple[ServerAddress, str]] = field(default_factory=set)  # a mechanism that they offer
 
 
 class Login:
@@ -66,7 +66,7 @@ class Login:
         self._habits = habits or Habits()
         self._renewed = False
 
-    async def run(self, talk: Conversation, server: Server) -> float | None:
+    async def run(self, talk: Conversation, server: ServerAddress) -> float | None:
         """Authenticate; returns when the token that was used was obtained, if one was.
 
         Raises `Turned` when the credential is refused, `AnotherForm` when only the form was, `ServerRefused`
@@ -107,7 +107,7 @@ class Login:
             refusal.hint = error.hint or refusal.hint
             return False
 
-    def _offered(self, talk: Conversation, server: Server) -> list[str]:
+    def _offered(self, talk: Conversation, server: ServerAddress) -> list[str]:
         """The mechanisms that the server offers, but for those that it does not know all the same."""
         names = [name.upper() for name in talk.core.extensions.mechanisms]
         return [name for name in names if (server, name) not in self._habits.unknown]
@@ -117,14 +117,14 @@ class Login:
         kind = self._smarthost.authentication
         return kind == "none" or (kind == "certificate" and "EXTERNAL" not in talk.core.extensions.mechanisms)
 
-    def _refuse_strangers(self, talk: Conversation, server: Server) -> None:
+    def _refuse_strangers(self, talk: Conversation, server: ServerAddress) -> None:
         """The last gate in front of every credential: this account's servers, under their own names."""
         tls = talk.stream.tls
         verified = self._smarthost.tls == "none-loopback" if tls is None else tls.name == server.host
         if server not in self._smarthost.servers or not verified:
             raise LocalProtocolError(f"{server} is not verified to be a server of {self._account}.")
 
-    async def _credential(self, server: Server) -> tuple[Credential, Token | None]:
+    async def _credential(self, server: ServerAddress) -> tuple[Credential, Token | None]:
         name = self._smarthost.username
         if self._smarthost.authentication == "oauth":
             token = await self._tokens().token()
@@ -148,7 +148,7 @@ class Login:
 
     def _refused(
         self,
-        server: Server,
+        server: ServerAddress,
         exchange: ClientExchange,
         reply: Reply,
         token: Token | None,

@@ -8,21 +8,21 @@ from dataclasses import dataclass, field
 
 from postbearer.clock import Clock
 from postbearer.errors import ServerRefused, TlsFailed
-from postbearer.observer import Connected, Observer, TlsStarted
+from postbearer.events import Connected, Observer, TlsStarted
 from postbearer.reply import Reply
 from postbearer.transport.capture import Capture, NoCapture
 from postbearer.transport.conversation import Conversation
 from postbearer.transport.login import Login
 from postbearer.transport.proxy import reach, tunnel
-from postbearer.transport.smarthost import Server, Smarthost
+from postbearer.transport.smarthost import ServerAddress, Smarthost
 from postbearer.transport.stream import Stream, connect
 from postbearer.transport.timeouts import Deadline
 from postbearer.wire import Ehlo, StartTls
 
-Dial = Callable[[Smarthost, Server, float], Awaitable[Stream]]
+Dial = Callable[[Smarthost, ServerAddress, float], Awaitable[Stream]]
 
 
-async def dial(smarthost: Smarthost, server: Server, timeout: float) -> Stream:
+async def dial(smarthost: Smarthost, server: ServerAddress, timeout: float) -> Stream:
     """A plain connection to `server`, through the proxy if there is one. Raises `NetworkError`."""
     proxy = smarthost.proxy
     if proxy is None:
@@ -50,7 +50,7 @@ class Opener:
     capture: Callable[[], Capture] = field(default=NoCapture)
 
     async def open(
-        self, server: Server, login: Login, deadline: Deadline
+        self, server: ServerAddress, login: Login, deadline: Deadline
     ) -> tuple[Conversation, float | None]:
         """An authenticated conversation, and when its token was obtained.
 
@@ -65,7 +65,7 @@ class Opener:
             await talk.stream.close()
             raise
 
-    async def reach(self, server: Server, deadline: Deadline) -> Conversation:
+    async def reach(self, server: ServerAddress, deadline: Deadline) -> Conversation:
         """A conversation behind TLS and EHLO, in which nobody has logged in.
 
         Raises `NetworkError` or `RemoteProtocolError`.
@@ -81,7 +81,7 @@ class Opener:
             raise
         return talk
 
-    async def _greet(self, talk: Conversation, server: Server) -> None:
+    async def _greet(self, talk: Conversation, server: ServerAddress) -> None:
         if self.smarthost.tls == "implicit":
             await self._start_tls(talk, server)
         greeting = await talk.greeting()
@@ -92,14 +92,14 @@ class Opener:
             await self._upgrade(talk, server)
             await self._ehlo(talk, server)  # what was said in clear text counts for nothing (RFC 3207 4.2)
 
-    async def _ehlo(self, talk: Conversation, server: Server) -> None:
+    async def _ehlo(self, talk: Conversation, server: ServerAddress) -> None:
         """There is no HELO for a server that refuses EHLO: it could neither do TLS nor AUTH."""
         reply = await talk.ask(Ehlo(self.smarthost.ehlo_name))
         if not reply.positive:
             raise _turned_away(server, "ehlo", "EHLO", reply)
         talk.core.extensions = talk.core.extensions.without(self.smarthost.unused)
 
-    async def _upgrade(self, talk: Conversation, server: Server) -> None:
+    async def _upgrade(self, talk: Conversation, server: ServerAddress) -> None:
         if not talk.core.extensions.starttls:
             raise TlsFailed(
                 f"{server} does not offer STARTTLS, and nothing is sent without TLS.",
@@ -114,7 +114,7 @@ class Opener:
         await self._start_tls(talk, server)
         talk.core.tls_started()
 
-    async def _start_tls(self, talk: Conversation, server: Server) -> None:
+    async def _start_tls(self, talk: Conversation, server: ServerAddress) -> None:
         timeout = talk.deadline.cut(self.smarthost.timeouts.tls, "tls", str(server))
         try:
             await talk.stream.start_tls(self.context(), server.host, timeout)
@@ -135,7 +135,7 @@ _NOT_TLS = {  # what to do where plain text came instead, by how TLS was to begi
 }
 
 
-def _turned_away(server: Server, stage: str, what: str, reply: Reply) -> ServerRefused:
+def _turned_away(server: ServerAddress, stage: str, what: str, reply: Reply) -> ServerRefused:
     return ServerRefused(
         f"{server} refused {what}: {reply.quoted}.", host=str(server), stage=stage, reply=reply
     )

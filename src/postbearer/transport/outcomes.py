@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from postbearer.errors import NetworkError, RemoteProtocolError, UsageError
 from postbearer.outcome import Outcome, State
-from postbearer.providers import First, Phase, Rule
+from postbearer.providers import ImmediateAction, Phase, Rule
 from postbearer.reply import Reply
 from postbearer.verdict import judge, provider_queue_id
 
@@ -113,4 +113,4 @@ def _one_too_many(replies: Replies, place: int, rules: Sequence[Rule] | None) ->
         return False
     if reply.code in (452, 552) and reply.enhanced is not None:
         return reply.enhanced[1:] == (5, 3)
-    return reply.code in (452, 552) or First.SPLIT in judge(reply, Phase.RCPT, rules).first
+    return reply.code in (452, 552) or ImmediateAction.SPLIT in judge(reply, Phase.RCPT, rules).first

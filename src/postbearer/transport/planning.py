@@ -12,7 +12,7 @@ from postbearer.message import Content
 from postbearer.wire import Extensions, Mail, MailParameters, Rcpt, RcptParameters
 
 
-class Plan(NamedTuple):
+class TransactionPlan(NamedTuple):
     """How a message can be offered. `rcpts` and `refused` go by the recipient's place in the envelope.
 
     `refusal` is why it cannot be offered at all; no server said so.
@@ -24,24 +24,24 @@ class Plan(NamedTuple):
     refusal: UsageError | None = None
 
 
-def make_plan(envelope: Envelope, content: Content, offered: Extensions, *, tls: bool) -> Plan:
+def make_plan(envelope: Envelope, content: Content, offered: Extensions, *, tls: bool) -> TransactionPlan:
     """Fit a message to what the server offers: no parameter it did not offer, nothing sent in vain.
 
     Its content is fitted already.
     """
     refusal = _refusal(envelope, content, offered, tls=tls)
     if refusal is not None:
-        return Plan(Mail(""), refusal=refusal)
+        return TransactionPlan(Mail(""), refusal=refusal)
     utf8 = envelope.needs_smtputf8 and offered.smtputf8
     if not utf8 and not _fits_ascii(envelope.reverse_path):
-        return Plan(Mail(""), refusal=_no_utf8("sender"))
+        return TransactionPlan(Mail(""), refusal=_no_utf8("sender"))
     rcpts, refused = [], []
     for place, recipient in enumerate(envelope.recipients):
         if utf8 or _fits_ascii(recipient.address):
             rcpts.append((place, _rcpt(recipient, offered, utf8=utf8)))
         else:
             refused.append((place, _no_utf8("recipient")))
-    return Plan(_mail(envelope, content, offered, utf8=utf8), tuple(rcpts), tuple(refused))
+    return TransactionPlan(_mail(envelope, content, offered, utf8=utf8), tuple(rcpts), tuple(refused))
 
 
 def groups(

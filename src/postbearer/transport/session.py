@@ -9,16 +9,16 @@ from dataclasses import dataclass, field
 from postbearer.clock import Clock
 from postbearer.envelope import Envelope
 from postbearer.errors import Disconnected, LocalProtocolError, PostbearerError, UsageError
+from postbearer.events import Attempted, Observer
 from postbearer.message import Content
-from postbearer.observer import Attempted, Observer
 from postbearer.outcome import Outcome
-from postbearer.providers import First, Phase
+from postbearer.providers import ImmediateAction, Phase
 from postbearer.reply import Reply
 from postbearer.transport.conversation import Conversation
-from postbearer.transport.fitting import fitted
+from postbearer.transport.conversion import fitted
 from postbearer.transport.outcomes import Replies, judged, refused_here, settle
 from postbearer.transport.planning import groups, make_plan
-from postbearer.transport.smarthost import Server, Smarthost
+from postbearer.transport.smarthost import ServerAddress, Smarthost
 from postbearer.transport.timeouts import Deadline
 from postbearer.transport.transaction import transact
 from postbearer.verdict import judge
@@ -26,7 +26,7 @@ from postbearer.wire import ClientState, Mail, Quit, Rcpt, Rset
 
 
 @dataclass(slots=True)
-class Job:
+class Transmission:
     """A message on its way, and what is known of each recipient; it may need several connections."""
 
     envelope: Envelope
@@ -60,14 +60,14 @@ class Stale(Disconnected):
     """This connection is of no more use, which says nothing about the message: open another."""
 
 
-class Session:
-    """An authenticated connection. Use it for one `Job` at a time; once `usable` is False, close it."""
+class ClientSession:
+    """An authenticated connection, for one `Transmission` at a time; close it once `usable` is False."""
 
     def __init__(
         self,
         talk: Conversation,
         smarthost: Smarthost,
-        server: Server,
+        server: ServerAddress,
         *,
         clock: Clock,
         observer: Observer,
@@ -90,7 +90,7 @@ class Session:
         """True while the connection can carry another message, as far as one can tell without asking."""
         return self._intact and self._talk.stream.quiet and not self._over
 
-    async def deliver(self, job: Job, deadline: Deadline) -> None:
+    async def deliver(self, job: Transmission, deadline: Deadline) -> None:
         """Offer the message to every pending recipient, in as many transactions as that takes.
 
         What is settled is noted in `job`. Raises `NetworkError` or `RemoteProtocolError` when the
@@ -118,7 +118,7 @@ class Session:
         if not reply.positive:  # it closes, or does not know where it stands: another connection does
             raise Stale(f"{self.server} answered RSET with {reply.quoted}.", host=str(self.server))
 
-    async def _offer(self, job: Job) -> None:
+    async def _offer(self, job: Transmission) -> None:
         stream, offered = self._talk.stream, self._talk.core.extensions
         job.server, job.dsn = self._name, offered.dsn
         try:
@@ -148,7 +148,7 @@ class Session:
                 most = accepted
 
     async def _transact(
-        self, job: Job, content: Content, mail: Mail, group: Sequence[tuple[int, Rcpt]]
+        self, job: Transmission, content: Content, mail: Mail, group: Sequence[tuple[int, Rcpt]]
     ) -> int:
         """One transaction for `group`; how many recipients it took."""
         warm, self._warm = self._warm, True
@@ -175,7 +175,7 @@ class Session:
             raise replies.error
         return replies.accepted
 
-    def _ask_for_another(self, job: Job, replies: Replies, *, warm: bool) -> None:
+    def _ask_for_another(self, job: Transmission, replies: Replies, *, warm: bool) -> None:
         """Raise `Stale` if MAIL was refused for what this connection is, not for what was asked."""
         reply = replies.mail
         if reply is None or reply.positive:
@@ -185,7 +185,7 @@ class Session:
         else:
             again = (
                 not job.reconnected
-                and First.RECONNECT in judge(reply, Phase.MAIL, self._smarthost.rules).first
+                and ImmediateAction.RECONNECT in judge(reply, Phase.MAIL, self._smarthost.rules).first
             )
             job.reconnected = job.reconnected or again
         if again:

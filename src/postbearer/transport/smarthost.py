@@ -26,14 +26,14 @@ Prefer = Literal["auto", "xoauth2", "oauthbearer"]
 
 
 @dataclass(frozen=True, slots=True)
-class Server:
+class ServerAddress:
     """One mail server, as configured. This name is the one its certificate must hold."""
 
     host: str
     port: int
 
     @classmethod
-    def parse(cls, text: str) -> Server:
+    def parse(cls, text: str) -> ServerAddress:
         """Read ``host:port`` or ``[::1]:port``. Raises `ConfigError`."""
         host, colon, port = text.rpartition(":")
         bracketed = host.startswith("[") and host.endswith("]")
@@ -92,7 +92,7 @@ class Smarthost:
     Raises `ConfigError` for what could not be used safely.
     """
 
-    servers: tuple[Server, ...]
+    servers: tuple[ServerAddress, ...]
     tls: TlsMode = "implicit"
     ca_file: str = ""
     certificate: ClientCertificate | None = None

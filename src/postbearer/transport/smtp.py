@@ -15,8 +15,8 @@ from postbearer.errors import (
     RemoteProtocolError,
     UsageError,
 )
+from postbearer.events import Observer, ServerFailed, Silent, TokenRefused
 from postbearer.message import Content
-from postbearer.observer import Observer, ServerFailed, Silent, TokenRefused
 from postbearer.outcome import Outcome, Receipt, State
 from postbearer.providers import Phase
 from postbearer.transport.authentication import AnotherForm, Turned
@@ -26,8 +26,8 @@ from postbearer.transport.conversation import Conversation
 from postbearer.transport.login import Habits, Login, Source
 from postbearer.transport.opening import Dial, Opener, dial
 from postbearer.transport.pool import Pooled
-from postbearer.transport.session import Job, Session, Stale
-from postbearer.transport.smarthost import Server, Smarthost
+from postbearer.transport.session import ClientSession, Stale, Transmission
+from postbearer.transport.smarthost import ServerAddress, Smarthost
 from postbearer.transport.timeouts import Deadline
 from postbearer.verdict import advise, judge
 
@@ -86,7 +86,7 @@ class SmtpTransport:
         nothing was attempted; the cause of the last server that could not be reached goes before that of
         one that refused us. An error in reading `content` is raised as it is.
         """
-        job = Job(envelope, content)
+        job = Transmission(envelope, content)
         try:
             await _Delivery(self._opener, self._connections, self._login, job).run()
         except PostbearerError as error:
@@ -95,7 +95,7 @@ class SmtpTransport:
         outcomes = tuple([outcome for outcome in job.outcomes if outcome is not None])
         return Receipt(outcomes, server=job.server, dsn=job.dsn)
 
-    async def adopt(self, talk: Conversation, server: Server) -> None:
+    async def adopt(self, talk: Conversation, server: ServerAddress) -> None:
         """Take over a connection to `server` on which somebody has logged in: the next message goes by it."""
         entry = await self._connections.take()
         if entry is None:
@@ -132,8 +132,8 @@ class SmtpTransport:
         return self._context
 
 
-def _session(opener: Opener, talk: Conversation, server: Server) -> Session:
-    return Session(
+def _session(opener: Opener, talk: Conversation, server: ServerAddress) -> ClientSession:
+    return ClientSession(
         talk, opener.smarthost, server, clock=opener.clock, observer=opener.observer, account=opener.account
     )
 
@@ -147,7 +147,7 @@ class _Delivery:
     _deadline: Deadline
 
     def __init__(
-        self, opener: Opener, connections: Connections, new_login: Callable[[], Login], job: Job
+        self, opener: Opener, connections: Connections, new_login: Callable[[], Login], job: Transmission
     ) -> None:
         self._opener = opener
         self._connections = connections
@@ -175,7 +175,7 @@ class _Delivery:
             if self._may_open:
                 self._connections.failed()
 
-    async def _use(self, entry: Pooled[Session], *, warm: bool) -> bool:
+    async def _use(self, entry: Pooled[ClientSession], *, warm: bool) -> bool:
         """Offer the message on this connection; False if the connection broke."""
         before = self._job.outcomes.count(None)
         try:
@@ -195,7 +195,7 @@ class _Delivery:
         self._connections.release(entry)
         return True
 
-    async def _open(self) -> Pooled[Session]:
+    async def _open(self) -> Pooled[ClientSession]:
         """A new connection to the first server that lets us in.
 
         Raises the error of a server that could not be used, before that of one that refused us: as
@@ -214,7 +214,7 @@ class _Delivery:
         unusable = [e for e in self._errors if not isinstance(e, CredentialRefused | MechanismMissing)]
         raise (unusable or self._errors)[0]
 
-    async def _open_on(self, server: Server) -> tuple[Session, float | None]:
+    async def _open_on(self, server: ServerAddress) -> tuple[ClientSession, float | None]:
         """A session with `server`; a token that is refused is renewed once, for a new connection."""
         opener = self._opener
         login = self._login = self._login or self._new_login()
@@ -231,7 +231,7 @@ class _Delivery:
             else:
                 return _session(opener, talk, server), token_obtained
 
-    def _note(self, server: Server, error: PostbearerError) -> None:
+    def _note(self, server: ServerAddress, error: PostbearerError) -> None:
         self._errors.append(error)
         self._opener.observer.notice(ServerFailed(self._opener.account, str(server), error))
 

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from postbearer.verdict.judging import judge as judge
     from postbearer.verdict.queue_id import provider_queue_id as provider_queue_id
     from postbearer.verdict.token import judge_token_error as judge_token_error
-    from postbearer.verdict.verdict import First as First
-    from postbearer.verdict.verdict import Klass as Klass
+    from postbearer.verdict.verdict import Disposition as Disposition
+    from postbearer.verdict.verdict import ImmediateAction as ImmediateAction
     from postbearer.verdict.verdict import Phase as Phase
     from postbearer.verdict.verdict import Scope as Scope
     from postbearer.verdict.verdict import Verdict as Verdict
@@ -23,6 +23,7 @@ _EXPORTS = {
     "judging": ["advise", "judge"],
     "queue_id": ["provider_queue_id"],
     "token": ["judge_token_error"],
-    "verdict": ["First", "Klass", "Phase", "Scope", "Verdict", "Who", "by_rule"],
+    "verdict": ["Disposition", "ImmediateAction", "Phase", "Scope", "Verdict", "Who", "by_rule"],
 }
+
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

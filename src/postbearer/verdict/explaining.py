@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 
 from postbearer.outcome import State
-from postbearer.providers import Klass, Phase, Rule, Scope, Who, generic_rules
+from postbearer.providers import Disposition, Phase, Rule, Scope, Who, generic_rules
 from postbearer.reply import EnhancedStatus, Reply
 from postbearer.verdict.judging import judge_reply
 from postbearer.verdict.match import Subject, best
@@ -60,7 +60,7 @@ def explain(text: str, rules: Sequence[Rule] | None = None, phase: Phase | str =
         or _reply(text, known, phase)
         or _finding(text, known, named=False)
         or _words(text, known, phase)
-        or Verdict(State.DEFERRED, Scope.MESSAGE, Klass.SOON, who=Who.HOST_OPERATOR)
+        or Verdict(State.DEFERRED, Scope.MESSAGE, Disposition.SOON, who=Who.HOST_OPERATOR)
     )
     return worded(verdict, known, text)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from postbearer import errors
 from postbearer.errors import PostbearerError
 from postbearer.outcome import State
-from postbearer.providers import First, Klass, Phase, Rule, Scope, Who
+from postbearer.providers import Disposition, ImmediateAction, Phase, Rule, Scope, Who
 from postbearer.reply import Reply
 from postbearer.verdict.match import Subject, best
 from postbearer.verdict.token import judge_token_error, numbers_in
@@ -67,7 +67,7 @@ def judge_error(error: PostbearerError, phase: Phase, rules: Sequence[Rule], rep
         return replace(_found("lost-after-content", error, phase, rules), state=State.UNKNOWN)
     verdict = _found(_finding(error), error, phase, rules)
     if isinstance(error, errors.TokenUnavailable | errors.SecretUnavailable) and error.retry_after:
-        return replace(verdict, klass=Klass.WINDOW, wait=error.retry_after)
+        return replace(verdict, disposition=Disposition.WINDOW, wait=error.retry_after)
     if isinstance(error, errors.LocalProtocolError) and phase in (
         Phase.MAIL,
         Phase.RCPT,
@@ -75,7 +75,7 @@ def judge_error(error: PostbearerError, phase: Phase, rules: Sequence[Rule], rep
         Phase.EOD,
     ):
         # The message, or this recipient, is what cannot be said; anything earlier is the account's own.
-        return replace(verdict, state=State.FAILED, klass=Klass.PERMANENT, scope=scope_of(phase))
+        return replace(verdict, state=State.FAILED, disposition=Disposition.PERMANENT, scope=scope_of(phase))
     return verdict
 
 
@@ -86,7 +86,7 @@ def _finding(error: PostbearerError) -> str:
 def _found(finding: str, error: PostbearerError, phase: Phase, rules: Sequence[Rule]) -> Verdict:
     rule = best(Subject(phase, error.message, finding=finding), rules)
     if rule is None:
-        return of(Klass.SOON, scope_of(phase), error.message, error.hint)
+        return of(Disposition.SOON, scope_of(phase), error.message, error.hint)
     verdict = by_rule(rule, phase)
     if isinstance(error, LOCAL):  # only it knows which, and where
         verdict = replace(verdict, cause=error.told)
@@ -101,9 +101,9 @@ def _stage(error: PostbearerError, phase: Phase) -> Phase:
 
 def _refused(verdict: Verdict) -> Verdict:
     """A credential refused twice: renewing was tried, and what reads like bad luck needs a person."""
-    first = tuple(step for step in verdict.first if step is not First.RENEW)
-    if verdict.klass is not Klass.HOLD:
-        verdict = replace(verdict, klass=Klass.HOLD, state=State.DEFERRED, scope=Scope.ACCOUNT)
+    first = tuple(step for step in verdict.first if step is not ImmediateAction.RENEW)
+    if verdict.disposition is not Disposition.HOLD:
+        verdict = replace(verdict, disposition=Disposition.HOLD, state=State.DEFERRED, scope=Scope.ACCOUNT)
     return replace(verdict, first=first)
 
 
@@ -115,7 +115,7 @@ def _grant(error: errors.GrantRefused, rules: Sequence[Rule]) -> Verdict:
         verdict = replace(verdict, cause=error.message, remedy=error.hint or verdict.remedy, who=who)
     return replace(
         verdict,
-        klass=Klass.HOLD,
+        disposition=Disposition.HOLD,
         state=State.DEFERRED,
         configuration=verdict.configuration or error.configuration,
     )
@@ -127,4 +127,4 @@ def _rejected(error: errors.Rejected, phase: Phase, rules: Sequence[Rule], reply
             return reply(outcome.reply, phase, rules)
         if outcome.error is not None:
             return judge_error(outcome.error, phase, rules, reply)
-    return of(Klass.PERMANENT, Scope.MESSAGE, error.message, error.hint)
+    return of(Disposition.PERMANENT, Scope.MESSAGE, error.message, error.hint)

@@ -7,7 +7,7 @@ from binascii import Error as NotBase64
 from collections.abc import Sequence
 
 from postbearer.errors import ConfigError, PostbearerError, UsageError
-from postbearer.providers import First, Klass, Phase, Rule, Scope, generic_rules
+from postbearer.providers import Disposition, ImmediateAction, Phase, Rule, Scope, generic_rules
 from postbearer.reply import Reply, printable
 from postbearer.verdict.failure import judge_error
 from postbearer.verdict.match import Subject, best
@@ -42,7 +42,7 @@ def advise(error: PostbearerError, rules: Sequence[Rule] | None = None) -> None:
 
 def judge_reply(reply: Reply, phase: Phase, rules: Sequence[Rule]) -> Verdict:
     if reply.positive:
-        return of(Klass.DONE, scope_of(phase), "The server took it.")
+        return of(Disposition.DONE, scope_of(phase), "The server took it.")
     text = _challenge(reply) if reply.code == 334 else plain_text(reply.lines)
     rule = best(Subject(phase, text, code=reply.code, enhanced=reply.enhanced), rules)
     return by_rule(rule, phase) if rule is not None else _unlisted(reply, phase)
@@ -59,27 +59,34 @@ def _challenge(reply: Reply) -> str:
 def _unlisted(reply: Reply, phase: Phase) -> Verdict:
     """What a reply means that no rule knows: its class decides, and what it answered."""
     if reply.closing:
-        return of(Klass.SOON, Scope.HOST, "The server closes the connection.", "", First.RECONNECT, First.CUT)
+        return of(
+            Disposition.SOON,
+            Scope.HOST,
+            "The server closes the connection.",
+            "",
+            ImmediateAction.RECONNECT,
+            ImmediateAction.CUT,
+        )
     if reply.transient:
-        return of(Klass.SOON, scope_of(phase), "The server refuses for now.")
+        return of(Disposition.SOON, scope_of(phase), "The server refuses for now.")
     if not reply.permanent:
-        return of(Klass.DONE, scope_of(phase), "The server waits for more.")
+        return of(Disposition.DONE, scope_of(phase), "The server waits for more.")
     if phase is Phase.AUTH or (phase is Phase.ANY and reply.code in _AUTH_CODES):
         return of(
-            Klass.HOLD,
+            Disposition.HOLD,
             Scope.ACCOUNT,
             "The server refuses to authenticate this account.",
             "Read the server's words; check user name, grant and permissions.",
         )
     if phase in (Phase.CONN, Phase.EHLO, Phase.TLS):
         return of(
-            Klass.HOLD,
+            Disposition.HOLD,
             Scope.HOST,
             "The server does not want to talk to this host.",
             "Read the server's words; check host, port and EHLO name.",
         )
     return of(
-        Klass.PERMANENT,
+        Disposition.PERMANENT,
         scope_of(phase),
         "The server refuses for good.",
         "Read the server's words and correct it.",

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 
-from postbearer.providers import Klass, Phase, Rule, Scope, generic_rules
+from postbearer.providers import Disposition, Phase, Rule, Scope, generic_rules
 from postbearer.verdict.match import Subject, best
 from postbearer.verdict.verdict import Verdict, by_rule, of
 
@@ -35,9 +35,9 @@ def judge_token_error(
     verdict = (
         by_rule(rule, Phase.TOKEN) if rule is not None else _unlisted(status, named=bool(error or numbers))
     )
-    if retry_after and verdict.klass in (Klass.SOON, Klass.WINDOW):
-        return replace(verdict, klass=Klass.WINDOW, wait=retry_after)
-    if verdict.klass is Klass.WINDOW and not verdict.wait:
+    if retry_after and verdict.disposition in (Disposition.SOON, Disposition.WINDOW):
+        return replace(verdict, disposition=Disposition.WINDOW, wait=retry_after)
+    if verdict.disposition is Disposition.WINDOW and not verdict.wait:
         return replace(verdict, wait=THROTTLED_FOR)
     return verdict
 
@@ -50,9 +50,9 @@ def numbers_in(text: str) -> tuple[int, ...]:
 def _unlisted(status: int | None, *, named: bool) -> Verdict:
     refused = named if status is None else 400 <= status < 500
     if not refused:
-        return of(Klass.SOON, Scope.ACCOUNT, "The token endpoint gave no usable answer.")
+        return of(Disposition.SOON, Scope.ACCOUNT, "The token endpoint gave no usable answer.")
     return of(
-        Klass.HOLD,
+        Disposition.HOLD,
         Scope.ACCOUNT,
         "The token endpoint refuses.",
         "Read its words; check client, tenant, scope and grant.",

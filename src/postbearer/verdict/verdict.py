@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from postbearer.outcome import State
-from postbearer.providers import First, Klass, Phase, Rule, Scope, Who
+from postbearer.providers import Disposition, ImmediateAction, Phase, Rule, Scope, Who
 
-__all__ = ["First", "Klass", "Phase", "Scope", "Verdict", "Who"]
+__all__ = ["Disposition", "ImmediateAction", "Phase", "Scope", "Verdict", "Who"]
 
 _STATES = {
-    Klass.DONE: State.DELIVERED,
-    Klass.SOON: State.DEFERRED,
-    Klass.WINDOW: State.DEFERRED,
-    Klass.HOLD: State.DEFERRED,
-    Klass.PERMANENT: State.FAILED,
+    Disposition.DONE: State.DELIVERED,
+    Disposition.SOON: State.DEFERRED,
+    Disposition.WINDOW: State.DEFERRED,
+    Disposition.HOLD: State.DEFERRED,
+    Disposition.PERMANENT: State.FAILED,
 }
 _BY_PHASE = {
     Phase.CONN: Scope.HOST,
@@ -31,15 +31,16 @@ _BY_PHASE = {
 class Verdict:
     """A meaning.
 
-    `state` is what becomes of the recipients now, `klass` what the queue does with everything in `scope`,
-    and `first` what is tried before that. `wait` is in seconds, at least; 0 leaves it to the schedule.
+    `state` is what becomes of the recipients now, `disposition` what the queue does with everything in
+    `scope`, and `first` what is tried before that. `wait` is in seconds, at least; 0 leaves it to the
+    schedule.
     A `soon` that was met `hold_after` times in a row becomes `hold` (0: never).
     """
 
     state: State
     scope: Scope
-    klass: Klass
-    first: tuple[First, ...] = ()
+    disposition: Disposition
+    first: tuple[ImmediateAction, ...] = ()
     wait: float = 0
     cause: str = ""
     remedy: str = ""
@@ -57,9 +58,9 @@ class Verdict:
 def by_rule(rule: Rule, phase: Phase) -> Verdict:
     """The verdict that `rule` gives in `phase`."""
     return Verdict(
-        state=_STATES[rule.klass],
+        state=_STATES[rule.disposition],
         scope=rule.scope or scope_of(phase),
-        klass=rule.klass,
+        disposition=rule.disposition,
         first=rule.first,
         wait=rule.wait,
         cause=rule.cause,
@@ -91,10 +92,12 @@ def _own(enhanced: str) -> bool:
     return int(detail.partition("-")[0]) > _REGISTERED.get(int(about), -1)
 
 
-def of(klass: Klass, scope: Scope, cause: str, remedy: str = "", *first: First) -> Verdict:
+def of(
+    disposition: Disposition, scope: Scope, cause: str, remedy: str = "", *first: ImmediateAction
+) -> Verdict:
     """A verdict without a rule."""
-    who = Who.HOST_OPERATOR if klass is Klass.HOLD else Who.NOBODY
-    return Verdict(_STATES[klass], scope, klass, first, cause=cause, remedy=remedy, who=who)
+    who = Who.HOST_OPERATOR if disposition is Disposition.HOLD else Who.NOBODY
+    return Verdict(_STATES[disposition], scope, disposition, first, cause=cause, remedy=remedy, who=who)
 
 
 def scope_of(phase: Phase) -> Scope:

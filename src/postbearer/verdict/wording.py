@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from postbearer.providers import Catalogue, Ids, Klass, Rule, Scope
+from postbearer.providers import Catalogue, Disposition, Ids, Rule, Scope
 from postbearer.verdict.verdict import Verdict
 
 _NOBODY = Ids()
@@ -25,4 +25,4 @@ def worded(verdict: Verdict, rules: Sequence[Rule], said: str = "", *, examine: 
 
 
 def _wants_a_person(verdict: Verdict) -> bool:
-    return verdict.klass is Klass.HOLD and verdict.scope in (Scope.ACCOUNT, Scope.HOST)
+    return verdict.disposition is Disposition.HOLD and verdict.scope in (Scope.ACCOUNT, Scope.HOST)

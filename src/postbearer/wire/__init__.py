@@ -6,7 +6,7 @@ from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
     from postbearer.wire.answers import challenge as challenge
-    from postbearer.wire.client import Client as Client
+    from postbearer.wire.client import SmtpClient as SmtpClient
     from postbearer.wire.content import DotStuffer as DotStuffer
     from postbearer.wire.content import DotUnstuffer as DotUnstuffer
     from postbearer.wire.content import LineCheck as LineCheck
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from postbearer.wire.extensions import Extensions as Extensions
     from postbearer.wire.grammar import EHLO_NAME as EHLO_NAME
     from postbearer.wire.grammar import BadSyntax as BadSyntax
-    from postbearer.wire.offer import Limits as Limits
+    from postbearer.wire.offer import LineLimits as LineLimits
     from postbearer.wire.offer import Offer as Offer
     from postbearer.wire.render import auth_fits as auth_fits
     from postbearer.wire.render import auth_line as auth_line
@@ -47,14 +47,14 @@ if TYPE_CHECKING:
     from postbearer.wire.replies import decode_challenge as decode_challenge
     from postbearer.wire.replies import render_reply as render_reply
     from postbearer.wire.replies import reply_of as reply_of
-    from postbearer.wire.server import Server as Server
+    from postbearer.wire.server import SmtpServer as SmtpServer
     from postbearer.wire.state import ClientState as ClientState
     from postbearer.wire.status import Code as Code
     from postbearer.wire.status import compose as compose
 
 _EXPORTS = {
     "answers": ["challenge"],
-    "client": ["Client"],
+    "client": ["SmtpClient"],
     "content": ["DotStuffer", "DotUnstuffer", "LineCheck"],
     "events": [
         "Answer",
@@ -83,12 +83,13 @@ _EXPORTS = {
         "Vrfy",
     ],
     "extensions": ["Dispensable", "Extensions"],
-    "grammar": ["BadSyntax", "EHLO_NAME"],
-    "offer": ["Limits", "Offer"],
+    "grammar": ["EHLO_NAME", "BadSyntax"],
+    "offer": ["LineLimits", "Offer"],
     "render": ["auth_fits", "auth_line"],
     "replies": ["ReplyLimits", "ReplyReader", "decode_challenge", "render_reply", "reply_of"],
-    "server": ["Server"],
+    "server": ["SmtpServer"],
     "state": ["ClientState"],
     "status": ["Code", "compose"],
 }
+
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -21,7 +21,7 @@ _PLAIN = re.compile(rb"[ -~]*")
 _MAX_TEXT = 506  # RFC 5321 4.5.3.1.5: 512 octets with code, separator and CRLF
 
 
-class Refused(Exception):
+class CommandRefused(Exception):
     """A command cannot be taken; `reply` says why."""
 
     def __init__(self, reply: Reply) -> None:

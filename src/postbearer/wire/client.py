@@ -28,7 +28,7 @@ _DEFECTS = {
 }
 
 
-class Client:
+class SmtpClient:
     """One connection, from the greeting to QUIT.
 
     `send` returns the bytes to write; `receive` takes what was read and returns the answers that are

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from postbearer.wire import answers, grammar
-from postbearer.wire.answers import Refused
+from postbearer.wire.answers import CommandRefused
 from postbearer.wire.events import (
     Auth,
     Bdat,
@@ -26,7 +26,7 @@ from postbearer.wire.events import (
 )
 from postbearer.wire.grammar import BadSyntax
 from postbearer.wire.parameters import UnknownParameter, parse_mail, parse_rcpt
-from postbearer.wire.sequence import Session
+from postbearer.wire.sequence import ServerSession
 from postbearer.wire.status import Code, compose
 
 # RFC 3030 2 allows 20 digits; what needs more than 18 cannot be waited for.
@@ -65,62 +65,62 @@ def foreign(line: bytes) -> bool:
 def split(line: bytes) -> tuple[str, str]:
     """A line without its CRLF as verb (upper case) and argument.
 
-    Raises `Refused`: 500 for a verb that is none, 502 for one not served, 501 for control
+    Raises `CommandRefused`: 500 for a verb that is none, 502 for one not served, 501 for control
     characters or broken UTF-8 behind a known verb.
     """
     verb = line.partition(b" ")[0].upper().decode("latin-1")
     if verb not in ARGUMENTS:
-        raise Refused(answers.NOT_IMPLEMENTED if verb in NOT_IMPLEMENTED else answers.UNRECOGNIZED)
+        raise CommandRefused(answers.NOT_IMPLEMENTED if verb in NOT_IMPLEMENTED else answers.UNRECOGNIZED)
     try:
         return grammar.command_line(line)
     except BadSyntax as error:
         raise _bad(error) from None
 
 
-def parse(verb: str, argument: str, session: Session) -> Command:
-    """The command behind what `split` returned. Raises `Refused` when its argument is not valid."""
+def parse(verb: str, argument: str, session: ServerSession) -> Command:
+    """The command behind what `split` returned. Raises `CommandRefused` when its argument is not valid."""
     try:
         return ARGUMENTS[verb](argument, session)
     except UnknownParameter as error:
-        raise Refused(compose(Code.PARAMETER_NOT_RECOGNIZED, str(error), enhanced="5.5.4")) from None
+        raise CommandRefused(compose(Code.PARAMETER_NOT_RECOGNIZED, str(error), enhanced="5.5.4")) from None
     except BadSyntax as error:
         raise _bad(error) from None
 
 
 def decode_response(line: bytes, limit: int) -> bytes:
-    """The client's answer to a 334 (RFC 4954 4), at most `limit` octets. Raises `Refused`."""
+    """The client's answer to a 334 (RFC 4954 4), at most `limit` octets. Raises `CommandRefused`."""
     try:
         return _bounded(grammar.base64_decode(line), limit)
     except BadSyntax as error:
         raise _bad(error, "5.5.2") from None
 
 
-def _bad(error: BadSyntax, enhanced: str = "5.5.4") -> Refused:
-    return Refused(compose(Code.ARGUMENT_ERROR, str(error), enhanced=enhanced))
+def _bad(error: BadSyntax, enhanced: str = "5.5.4") -> CommandRefused:
+    return CommandRefused(compose(Code.ARGUMENT_ERROR, str(error), enhanced=enhanced))
 
 
 def _bounded(blob: bytes, limit: int) -> bytes:
     if len(blob) > limit:
-        raise Refused(answers.BLOB_TOO_LONG)
+        raise CommandRefused(answers.BLOB_TOO_LONG)
     return blob
 
 
-def _ehlo(argument: str, session: Session) -> Command:
+def _ehlo(argument: str, session: ServerSession) -> Command:
     return Ehlo(grammar.announced_name(argument, lenient=session.offer.lenient))
 
 
-def _helo(argument: str, session: Session) -> Command:
+def _helo(argument: str, session: ServerSession) -> Command:
     return Helo(grammar.announced_name(argument, lenient=session.offer.lenient))
 
 
-def _auth(argument: str, session: Session) -> Command:
+def _auth(argument: str, session: ServerSession) -> Command:
     mechanism, space, initial = argument.partition(" ")
     mechanism = mechanism.upper()
     if not grammar.SASL_MECHANISM.fullmatch(mechanism):
         raise BadSyntax("AUTH needs the name of a mechanism")
     offered = session.offer.mechanisms if session.offer.lenient else session.extensions.mechanisms
     if mechanism not in offered:
-        raise Refused(answers.UNKNOWN_MECHANISM)
+        raise CommandRefused(answers.UNKNOWN_MECHANISM)
     if not space:
         return Auth(mechanism)
     try:
@@ -130,35 +130,35 @@ def _auth(argument: str, session: Session) -> Command:
     return Auth(mechanism, _bounded(blob, session.offer.limits.max_auth_blob))
 
 
-def _mail(argument: str, session: Session) -> Command:
+def _mail(argument: str, session: ServerSession) -> Command:
     reverse_path, text = grammar.mail_argument(argument, lenient=session.offer.lenient)
     parameters = parse_mail(text, session.extensions)
     if not (parameters.smtputf8 or reverse_path.isascii()):
-        raise Refused(answers.NON_ASCII)
+        raise CommandRefused(answers.NON_ASCII)
     limit = session.offer.limits.max_size
     if limit and (parameters.size or 0) > limit:
-        raise Refused(answers.TOO_LARGE)
+        raise CommandRefused(answers.TOO_LARGE)
     return Mail(reverse_path, parameters)
 
 
-def _rcpt(argument: str, session: Session) -> Command:
+def _rcpt(argument: str, session: ServerSession) -> Command:
     forward_path, text = grammar.rcpt_argument(argument, lenient=session.offer.lenient)
     parameters = parse_rcpt(text, session.extensions)
     if not (forward_path.isascii() or session.utf8):
-        raise Refused(answers.NON_ASCII)
+        raise CommandRefused(answers.NON_ASCII)
     return Rcpt(forward_path, parameters)
 
 
-def _bdat(argument: str, session: Session) -> Command:
+def _bdat(argument: str, session: ServerSession) -> Command:
     if not (found := _BDAT.fullmatch(argument)):
-        raise Refused(answers.BAD_CHUNK_SIZE)
+        raise CommandRefused(answers.BAD_CHUNK_SIZE)
     return Bdat(int(found[1]), found[2] is not None)
 
 
-def _bare(command: Command) -> Callable[[str, Session], Command]:
+def _bare(command: Command) -> Callable[[str, ServerSession], Command]:
     """A verb without argument."""
 
-    def parse(argument: str, session: Session) -> Command:
+    def parse(argument: str, session: ServerSession) -> Command:
         if argument:
             raise BadSyntax("This command takes no argument")
         return command
@@ -166,7 +166,7 @@ def _bare(command: Command) -> Callable[[str, Session], Command]:
     return parse
 
 
-ARGUMENTS: Final[Mapping[str, Callable[[str, Session], Command]]] = {
+ARGUMENTS: Final[Mapping[str, Callable[[str, ServerSession], Command]]] = {
     "EHLO": _ehlo,
     "HELO": _helo,
     "STARTTLS": _bare(StartTls()),

@@ -8,7 +8,7 @@ from postbearer.wire.extensions import Extensions
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class LineLimits:
     """Bounds of one connection. Sizes are octets; 0 means unlimited where it says so."""
 
     max_line: int = 2048  # a command with its CRLF; RFC 5321 4.5.3.1.4 asks for 512
@@ -49,7 +49,7 @@ class Offer:
 
     hostname: str
     extensions: Extensions = field(default_factory=_usual)
-    limits: Limits = Limits()
+    limits: LineLimits = LineLimits()
     starttls: bool = False
     mechanisms: tuple[str, ...] = ()
     auth_in_clear: bool = False

@@ -1,6 +1,6 @@
 """Which command a server takes in which state: one table, read from top to bottom.
 
-What a session remembers lies in `Session`; `TABLE` lists for each verb what must not be the case,
+What a session remembers lies in `ServerSession`; `TABLE` lists for each verb what must not be the case,
 with the refusal that it earns. The first that applies is the answer.
 
 ::
@@ -24,7 +24,7 @@ from postbearer.wire.answers import Defect
 from postbearer.wire.content import DotUnstuffer, LineCheck, LineEndFixer, LineFeedFixer
 from postbearer.wire.events import Mail
 from postbearer.wire.extensions import Extensions
-from postbearer.wire.offer import Limits, Offer
+from postbearer.wire.offer import LineLimits, Offer
 
 
 class Mode(Enum):
@@ -39,7 +39,7 @@ class Mode(Enum):
 
 
 @dataclass(slots=True)
-class Transaction:
+class TransactionState:
     """One mail transaction, from the accepted MAIL to the end of its content."""
 
     mail: Mail
@@ -84,7 +84,7 @@ class Transaction:
         self.chunked = True
         self.check = None if self.binary else LineCheck()
 
-    def defect(self, limits: Limits) -> Defect:
+    def defect(self, limits: LineLimits) -> Defect:
         """Why the content that came so far must be refused; ``""`` if nothing is wrong with it."""
         if self.check is not None and self.check.defect:
             return self.check.defect
@@ -100,7 +100,7 @@ class Transaction:
 
 
 @dataclass(slots=True)
-class Session:
+class ServerSession:
     """What a server remembers of one connection between two commands."""
 
     offer: Offer
@@ -110,7 +110,7 @@ class Session:
     extensions: Extensions = field(
         default_factory=lambda: Extensions({})
     )  # as listed by EHLO; none after HELO
-    transaction: Transaction | None = None
+    transaction: TransactionState | None = None
     messages: int = 0  # transactions opened
 
     @property
@@ -140,80 +140,80 @@ class Session:
         return None
 
 
-def _not_greeted(session: Session) -> bool:
+def _not_greeted(session: ServerSession) -> bool:
     return not session.greeted
 
 
-def _no_extensions(session: Session) -> bool:
+def _no_extensions(session: ServerSession) -> bool:
     return not (session.extensions.keywords or (session.offer.lenient and session.greeted))
 
 
-def _idle(session: Session) -> bool:
+def _idle(session: ServerSession) -> bool:
     return session.transaction is None
 
 
-def _busy(session: Session) -> bool:
+def _busy(session: ServerSession) -> bool:
     return session.transaction is not None
 
 
-def _spoilt(session: Session) -> bool:
+def _spoilt(session: ServerSession) -> bool:
     return session.transaction is not None and session.transaction.spoilt
 
 
-def _chunked(session: Session) -> bool:
+def _chunked(session: ServerSession) -> bool:
     return session.transaction is not None and session.transaction.chunked
 
 
-def _binary(session: Session) -> bool:
+def _binary(session: ServerSession) -> bool:
     return session.transaction is not None and session.transaction.binary
 
 
-def _no_recipient(session: Session) -> bool:
+def _no_recipient(session: ServerSession) -> bool:
     return session.transaction is not None and not session.transaction.recipients
 
 
-def _recipients_spent(session: Session) -> bool:
+def _recipients_spent(session: ServerSession) -> bool:
     most = session.offer.limits.max_recipients
     return session.transaction is not None and session.transaction.recipients >= most
 
 
-def _messages_spent(session: Session) -> bool:
+def _messages_spent(session: ServerSession) -> bool:
     return 0 < session.offer.limits.max_messages <= session.messages
 
 
-def _tls(session: Session) -> bool:
+def _tls(session: ServerSession) -> bool:
     return session.tls
 
 
-def _authenticated(session: Session) -> bool:
+def _authenticated(session: ServerSession) -> bool:
     return session.authenticated
 
 
-def _tls_owed(session: Session) -> bool:
+def _tls_owed(session: ServerSession) -> bool:
     return session.offer.require_tls and not session.tls
 
 
-def _auth_owed(session: Session) -> bool:
+def _auth_owed(session: ServerSession) -> bool:
     return session.offer.require_auth and not session.authenticated
 
 
-def _no_helo(session: Session) -> bool:
+def _no_helo(session: ServerSession) -> bool:
     return not session.offer.allow_helo
 
 
-def _no_starttls(session: Session) -> bool:
+def _no_starttls(session: ServerSession) -> bool:
     return not session.offer.starttls
 
 
-def _no_auth(session: Session) -> bool:
+def _no_auth(session: ServerSession) -> bool:
     return not session.offer.mechanisms
 
 
-def _auth_in_clear(session: Session) -> bool:
+def _auth_in_clear(session: ServerSession) -> bool:
     return not session.offer.auth_allowed(tls=session.tls)
 
 
-Row = tuple[Callable[[Session], bool], Reply]
+Row = tuple[Callable[[ServerSession], bool], Reply]
 
 TABLE: Final[Mapping[str, tuple[Row, ...]]] = {
     "HELO": ((_no_helo, answers.NOT_IMPLEMENTED),),

@@ -33,9 +33,10 @@ from typing import Final
 from postbearer.errors import LocalProtocolError
 from postbearer.reply import Reply
 from postbearer.wire import answers, commands
-from postbearer.wire.answers import Refused
+from postbearer.wire.answers import CommandRefused
 from postbearer.wire.buffer import BareLineFeed, LineBuffer, LineTooLong
 from postbearer.wire.content import LineCheck
+from postbearer.wire.error_limit import ErrorLimit
 from postbearer.wire.events import (
     Auth,
     AuthResponse,
@@ -58,8 +59,7 @@ from postbearer.wire.events import (
 )
 from postbearer.wire.extensions import Extensions
 from postbearer.wire.offer import Offer
-from postbearer.wire.patience import Patience
-from postbearer.wire.sequence import Mode, Session, Transaction
+from postbearer.wire.sequence import Mode, ServerSession, TransactionState
 from postbearer.wire.status import Code, compose
 
 
@@ -67,15 +67,15 @@ class _Starved(Exception):
     """More octets are needed."""
 
 
-class Server:
+class SmtpServer:
     """One connection. `tls`: the connection began with TLS (RFC 8314 3.3)."""
 
     def __init__(self, offer: Offer, *, tls: bool = False) -> None:
         self.offer = offer
         self.owed: Event | None = None  # the event that `reply` has to answer before anything goes on
         self.closing = False  # once `data_to_send` is written out, the connection is to be closed
-        self._patience = Patience(offer.limits)
-        self._session = Session(offer, tls=tls)
+        self._patience = ErrorLimit(offer.limits)
+        self._session = ServerSession(offer, tls=tls)
         self._mode = Mode.GREETING
         self._input = LineBuffer(bare=offer.lenient)
         self._output = bytearray()
@@ -243,7 +243,7 @@ class Server:
             return None
         try:
             return self._take(*commands.split(line))
-        except Refused as refused:
+        except CommandRefused as refused:
             self._refuse_line(start, refused.reply)
             return None
 
@@ -263,12 +263,12 @@ class Server:
             self._close("a chunk whose size cannot be read, or that was not offered")
 
     def _take(self, verb: str, argument: str) -> Event | None:
-        """Act on a command that could be read. Raises `Refused`."""
+        """Act on a command that could be read. Raises `CommandRefused`."""
         refusal = self._session.refusal(verb)
         if verb == "BDAT":
             return self._open_chunk(argument, refusal)
         if refusal is not None:
-            raise Refused(refusal)
+            raise CommandRefused(refusal)
         command = commands.parse(verb, argument, self._session)
         match command:
             case Noop() | Vrfy() | Help():
@@ -297,7 +297,7 @@ class Server:
             return self._end_auth(answers.AUTH_CANCELLED)
         try:
             self.owed = AuthResponse(commands.decode_response(line, limits.max_auth_blob))
-        except Refused as refused:
+        except CommandRefused as refused:
             return self._end_auth(refused.reply)
         return self.owed
 
@@ -324,7 +324,7 @@ class Server:
     def _open_chunk(self, argument: str, refusal: Reply | None) -> Event | None:
         """BDAT. Out of turn its octets are read all the same: as content, never as commands."""
         if not self.extensions.chunking:
-            raise Refused(answers.NOT_IMPLEMENTED)
+            raise CommandRefused(answers.NOT_IMPLEMENTED)
         command = commands.parse("BDAT", argument, self._session)
         assert isinstance(command, Bdat)
         self._chunk, self._left, self._chunk_refusal = command, command.size, refusal
@@ -365,7 +365,7 @@ class Server:
             transaction.check.end()
         return self._end_content(last=last)
 
-    def _content(self, transaction: Transaction, piece: bytes) -> Event | None:
+    def _content(self, transaction: TransactionState, piece: bytes) -> Event | None:
         """Hand on a piece of content, unless it will be refused anyway: then the end is still looked for."""
         transaction.size += len(piece)
         return Content(piece) if piece and not transaction.defect(self.offer.limits) else None
@@ -390,7 +390,7 @@ class Server:
         else:
             self._transaction().spoilt = True
 
-    def _transaction(self) -> Transaction:
+    def _transaction(self) -> TransactionState:
         assert self._session.transaction is not None, "content belongs to a transaction"
         return self._session.transaction
 
@@ -458,7 +458,7 @@ class Server:
 
     def _answered_mail(self, event: Event, reply: Reply) -> bool:
         if reply.positive and isinstance(event, Mail):
-            self._session.transaction = Transaction(event)
+            self._session.transaction = TransactionState(event)
             self._session.messages += 1
         return True
 
@@ -486,14 +486,14 @@ class Server:
         return True
 
 
-_ANSWERED: Final[Mapping[type[Event], Callable[[Server, Event, Reply], bool]]] = {
-    Ehlo: Server._answered_hello,
-    Helo: Server._answered_hello,
-    StartTls: Server._answered_starttls,
-    Auth: Server._answered_auth,
-    AuthResponse: Server._answered_auth,
-    Mail: Server._answered_mail,
-    Rcpt: Server._answered_rcpt,
-    Data: Server._answered_data,
-    EndOfContent: Server._answered_content,
+_ANSWERED: Final[Mapping[type[Event], Callable[[SmtpServer, Event, Reply], bool]]] = {
+    Ehlo: SmtpServer._answered_hello,
+    Helo: SmtpServer._answered_hello,
+    StartTls: SmtpServer._answered_starttls,
+    Auth: SmtpServer._answered_auth,
+    AuthResponse: SmtpServer._answered_auth,
+    Mail: SmtpServer._answered_mail,
+    Rcpt: SmtpServer._answered_rcpt,
+    Data: SmtpServer._answered_data,
+    EndOfContent: SmtpServer._answered_content,
 }

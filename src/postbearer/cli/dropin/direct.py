@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from postbearer.cli.ending import orderly_end
 from postbearer.cli.exits import UnusableMessage, receipt_code
-from postbearer.cli.listening import Listener
+from postbearer.cli.listening import ProgressListener
 from postbearer.cli.output import report
+from postbearer.cli.signals import orderly_end
 from postbearer.envelope import Envelope, Notify, Ret
 from postbearer.errors import SenderNotAllowed, UsageError
 from postbearer.message import BytesContent, edit
@@ -16,13 +16,13 @@ from postbearer.message import BytesContent, edit
 if TYPE_CHECKING:
     from postbearer.account import Account
     from postbearer.assembly import Assembly
-    from postbearer.cli.dropin.letter import Letter
-    from postbearer.cli.dropin.words import Order
+    from postbearer.cli.dropin.arguments import Invocation
+    from postbearer.cli.dropin.message import HandedMessage
 
 WAIT = 300.0  # seconds for room in the budget; who calls sendmail waits as long
 
 
-def send(order: Order, letter: Letter, config: str | None = None) -> int:
+def send(order: Invocation, letter: HandedMessage, config: str | None = None) -> int:
     """Send the letter through the account that the configuration names; the exit code."""
     from postbearer.assembly import Assembly
     from postbearer.blocking import Mailer
@@ -32,7 +32,7 @@ def send(order: Order, letter: Letter, config: str | None = None) -> int:
         account = _account(assembly, letter.sender)
         envelope = _envelope(order, letter, account)
         content = edit(BytesContent(letter.content), account.sender.apply)
-        observer = Listener(verbose=order.verbose)
+        observer = ProgressListener(verbose=order.verbose)
         placing = assembly.placing(account.name)
         with orderly_end(), placing, Mailer(account, state=assembly.state, observer=observer) as mailer:
             receipt = mailer.send(content, envelope, timeout=WAIT)
@@ -57,7 +57,7 @@ def _account(assembly: Assembly, sender: str) -> Account:
     )
 
 
-def _envelope(order: Order, letter: Letter, account: Account) -> Envelope:
+def _envelope(order: Invocation, letter: HandedMessage, account: Account) -> Envelope:
     """Mail leaves as its sender where the account lets it, else as the account."""
     sender = letter.sender
     if sender and account.sender.rule == "force" and not account.sender.permits(sender):

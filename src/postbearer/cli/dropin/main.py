@@ -6,22 +6,22 @@ import posix
 import sys
 
 from postbearer.cli.dropin import relay
-from postbearer.cli.dropin.descriptors import opened
-from postbearer.cli.dropin.letter import Letter, write
-from postbearer.cli.dropin.parcel import MOST, parcel
-from postbearer.cli.dropin.surroundings import caller
-from postbearer.cli.dropin.words import (
+from postbearer.cli.dropin.arguments import (
     DATA,
     NO_INPUT,
     NO_PERMISSION,
     OK,
     TRY_AGAIN,
     UNAVAILABLE,
-    Order,
-    Stop,
+    Exit,
+    Invocation,
     say,
     understand,
 )
+from postbearer.cli.dropin.descriptors import opened
+from postbearer.cli.dropin.message import HandedMessage, write
+from postbearer.cli.dropin.submit_protocol import MOST, parcel
+from postbearer.cli.dropin.surroundings import caller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,21 +38,21 @@ def main(words: list[str] | None = None, program: str = "sendmail") -> int:
     try:
         order = understand(program, words)
         if 0 in closed and order.mode in ("m", "s"):
-            raise Stop(NO_INPUT, "standard input is closed: there is no message")
+            raise Exit(NO_INPUT, "standard input is closed: there is no message")
         return _run(order, words)
-    except Stop as stop:
+    except Exit as stop:
         say(2, f"sendmail: {stop.text}")
         return stop.code
 
 
-def _run(order: Order, words: list[str]) -> int:
+def _run(order: Invocation, words: list[str]) -> int:
     if order.mode == "i":
         return OK  # there is no database of aliases to build
     if order.mode == "p":
         return _postbearer(["queue", "list"])
     places = relay.places(posix.environ)
     if order.mode == "s":
-        from postbearer.cli.dropin.bridge import bridge
+        from postbearer.cli.dropin.stdio_smtp import bridge
 
         return bridge(places)
     for place in places:
@@ -66,10 +66,10 @@ def _run(order: Order, words: list[str]) -> int:
     return send(order, _letter(order))
 
 
-def _hand_over(order: Order, place: relay.Place, connection: socket | None) -> int:
+def _hand_over(order: Invocation, place: relay.RelayLocation, connection: socket | None) -> int:
     letter = _letter(order)
     if len(letter.recipients) > MOST:
-        raise Stop(
+        raise Exit(
             DATA, f"{len(letter.recipients)} recipients are more than the {MOST} that one message may have"
         )
     data = parcel(letter, order, posix.getuid())
@@ -84,8 +84,8 @@ def _hand_over(order: Order, place: relay.Place, connection: socket | None) -> i
     return OK
 
 
-def _told(order: Order, reply: str) -> int:
-    """The exit code for what the relay said. Raises `Stop`, or `relay.Down` when it is just going away."""
+def _told(order: Invocation, reply: str) -> int:
+    """The exit code for what the relay said. Raises `Exit`, or `relay.Down` when it is just going away."""
     if reply.startswith("250"):
         if order.verbose:
             say(1, reply)
@@ -94,11 +94,11 @@ def _told(order: Order, reply: str) -> int:
         raise relay.Down
     if reply.startswith("5"):
         classes = {"5.7": NO_PERMISSION, "5.6": DATA, "5.5": DATA, "5.1": DATA}
-        raise Stop(classes.get(reply[4:7], UNAVAILABLE), reply)
-    raise Stop(TRY_AGAIN, reply)
+        raise Exit(classes.get(reply[4:7], UNAVAILABLE), reply)
+    raise Exit(TRY_AGAIN, reply)
 
 
-def _letter(order: Order) -> Letter:
+def _letter(order: Invocation) -> HandedMessage:
     return write(order, _read(order.dots), caller(), posix.urandom)
 
 

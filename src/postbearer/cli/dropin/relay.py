@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 from _socket import AF_UNIX, SOCK_STREAM, socket
 
-from postbearer.cli.dropin.words import TRY_AGAIN, Stop
+from postbearer.cli.dropin.arguments import TRY_AGAIN, Exit
 
 SYSTEM = ("/run/postbearer", "/var/lib/postbearer")
 _PATIENCE = 300.0  # seconds for one step of the hand-over; the relay is on the same machine
@@ -16,7 +16,7 @@ class Down(Exception):
     """The relay does not answer, or went away before it said what became of the message."""
 
 
-class Place:
+class RelayLocation:
     """One relay: the folders its socket may be in, and its drop folder."""
 
     __slots__ = ("drop", "sockets")
@@ -26,7 +26,7 @@ class Place:
         self.drop = f"{state}/drop"
 
 
-def places(environ: dict[bytes, bytes]) -> list[Place]:
+def places(environ: dict[bytes, bytes]) -> list[RelayLocation]:
     """The relays to try: the one the environment names, or else the caller's own and then the machine's."""
     runtime, state, systemd, home, xdg = (
         posix_decode(environ.get(name, b""))
@@ -40,17 +40,21 @@ def places(environ: dict[bytes, bytes]) -> list[Place]:
     )
     first = [runtime.partition(":")[0]] if runtime else []
     if given := state or systemd.partition(":")[0]:
-        return [Place([*first, given], given)]
+        return [RelayLocation([*first, given], given)]
     mine = xdg if xdg.startswith("/") else f"{home}/.local/state" if home else ""
-    own = [Place([*first, f"{mine}/postbearer"], f"{mine}/postbearer")] if mine and posix.geteuid() else []
-    return [*own, Place([*first, *SYSTEM], SYSTEM[1])]
+    own = (
+        [RelayLocation([*first, f"{mine}/postbearer"], f"{mine}/postbearer")]
+        if mine and posix.geteuid()
+        else []
+    )
+    return [*own, RelayLocation([*first, *SYSTEM], SYSTEM[1])]
 
 
 def posix_decode(name: bytes) -> str:
     return name.decode("utf-8", "surrogateescape")
 
 
-def reached(place: Place) -> socket | None:
+def reached(place: RelayLocation) -> socket | None:
     """A connection to the relay; None when it does not run."""
     for path in place.sockets:
         connection = socket(AF_UNIX, SOCK_STREAM)
@@ -64,7 +68,7 @@ def reached(place: Place) -> socket | None:
     return None
 
 
-def drops(place: Place) -> bool:
+def drops(place: RelayLocation) -> bool:
     """Whether the relay has a drop folder: then it is set up, though it may not run now."""
     try:
         return posix.stat(place.drop).st_mode & 0o170000 == 0o040000
@@ -93,8 +97,8 @@ def hand_over(connection: socket, data: bytes) -> str:
     return reply.decode("utf-8", "replace").rstrip("\r\n")
 
 
-def drop(place: Place, data: bytes) -> str:
-    """Leave the parcel in the drop folder, durably; the name it has there. Raises `Stop`."""
+def drop(place: RelayLocation, data: bytes) -> str:
+    """Leave the parcel in the drop folder, durably; the name it has there. Raises `Exit`."""
     name = posix.urandom(16).hex()
     temporary, path = f"{place.drop}/half.{name}", f"{place.drop}/{name}"
     flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
@@ -125,7 +129,7 @@ def _remove(path: str) -> None:
         pass
 
 
-def _unwritable(place: Place, error: OSError) -> Stop:
-    return Stop(
+def _unwritable(place: RelayLocation, error: OSError) -> Exit:
+    return Exit(
         TRY_AGAIN, f"the relay does not run, and {place.drop} cannot be written: {error.strerror}; try again"
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posix
 
-from postbearer.cli.dropin.words import say
+from postbearer.cli.dropin.arguments import say
 
 _LOCAL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-/=?^_`{|}~."
 _DOMAIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"

@@ -1,0 +1,29 @@
+"""Who is told, when and how, that a person must act: monitor, dispatcher, channels."""
+
+from typing import TYPE_CHECKING
+
+from postbearer._lazy import lazy
+
+if TYPE_CHECKING:
+    from postbearer.alerts.alert import Alert as Alert
+    from postbearer.alerts.channels import AlertChannel as AlertChannel
+    from postbearer.alerts.channels import Program as Program
+    from postbearer.alerts.channels import Webhook as Webhook
+    from postbearer.alerts.channels import signature as signature
+    from postbearer.alerts.dispatcher import AlertDispatcher as AlertDispatcher
+    from postbearer.alerts.mail import AlertMail as AlertMail
+    from postbearer.alerts.monitor import AlertMonitor as AlertMonitor
+    from postbearer.alerts.monitor import AlertPreferences as AlertPreferences
+    from postbearer.alerts.monitor import AlertSources as AlertSources
+    from postbearer.alerts.state import AlertState as AlertState
+
+_EXPORTS = {
+    "alert": ["Alert"],
+    "channels": ["AlertChannel", "Program", "Webhook", "signature"],
+    "dispatcher": ["AlertDispatcher"],
+    "mail": ["AlertMail"],
+    "monitor": ["AlertMonitor", "AlertPreferences", "AlertSources"],
+    "state": ["AlertState"],
+}
+
+__getattr__, __all__ = lazy(__name__, _EXPORTS)

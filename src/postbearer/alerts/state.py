@@ -1,0 +1,116 @@
+"""What was told, and what is still to be told, in a small file: once each, also across restarts."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+
+from postbearer.alerts.alert import Alert
+from postbearer.events import Observer, Warned
+from postbearer.state import read_private, write_private
+
+LONGEST = 200  # notices that wait to be told; the oldest goes first
+OWN_LETTERS = 100  # ids of our own messages: that they fail is no news
+
+
+class PendingAlert(msgspec.Struct):
+    """One way a notice still has to go. `due` is Unix seconds; tried `tries` times since `since`."""
+
+    to: str
+    due: float
+    since: float
+    tries: int = 0
+
+
+class Post(msgspec.Struct):
+    """A notice on its way."""
+
+    notice: Alert
+    targets: list[PendingAlert]
+
+
+class SentAlert(msgspec.Struct):
+    """A pause that was told; `with_` names the account whose notice told it, if that was another."""
+
+    since: float
+    reasons: list[str]
+    with_: str = ""
+
+
+class Level(msgspec.Struct):
+    """The nearest level at which the end at `at` was told."""
+
+    at: float
+    days: int
+
+
+class Failures(msgspec.Struct):
+    """What failed and was not told yet; `told` is when somebody heard last."""
+
+    count: int = 0
+    since: float = 0.0
+    example: str = ""
+    told: float = 0.0
+
+
+class Notes(msgspec.Struct):
+    """The file. Dictionaries are by account, `levels` by account and thing."""
+
+    paused: dict[str, SentAlert] = {}
+    resumed: dict[str, float] = {}  # when that was told last
+    levels: dict[str, Level] = {}
+    failures: dict[str, Failures] = {}
+    backlog: dict[str, float] = {}  # since when it is told
+    letters: list[str] = []
+    outbox: list[Post] = []
+
+
+class AlertState:
+    """`notes`, kept in `path`. Only the relay writes it, so a lock is not needed."""
+
+    def __init__(self, path: Path, observer: Observer) -> None:
+        self._path = path
+        self._observer = observer
+        self._kept = b""
+        self._writing = asyncio.Lock()
+        self.notes = Notes()
+
+    def load(self) -> None:
+        """Take up what an earlier run knew. A damaged file is put aside. Raises `StoreError`."""
+        data = read_private(str(self._path))
+        if data is None:
+            return
+        try:
+            self.notes = msgspec.json.decode(data, type=Notes)
+            self._kept = data
+        except msgspec.MsgspecError:
+            with suppress(OSError):
+                os.replace(self._path, f"{self._path}.damaged")
+            text = f"{self._path} was damaged and is put aside: what was told already may be told again."
+            self._observer.notice(Warned("", text))
+
+    async def save(self) -> None:
+        """Make it durable, if anything changed. Raises `StoreError`."""
+        async with self._writing:
+            data = msgspec.json.encode(self.notes)
+            if data != self._kept:
+                await asyncio.to_thread(write_private, str(self._path), data)
+                self._kept = data
+
+    def post(self, notice: Alert, targets: list[str]) -> None:
+        """Put a notice on its way."""
+        if not targets:
+            return
+        outbox = self.notes.outbox
+        outbox.append(Post(notice, [PendingAlert(to, notice.at, notice.at) for to in targets]))
+        while len(outbox) > LONGEST:
+            lost = outbox.pop(0).notice
+            self._observer.notice(Warned(lost.account, f"Nobody was told: {lost.title}."))
+
+    def wrote(self, message: str) -> None:
+        """`message` is a letter of ours."""
+        self.notes.letters = [*self.notes.letters[1 - OWN_LETTERS :], message]

@@ -1,0 +1,163 @@
+"""``control.sock``: people ask the running relay about its queue and its accounts, and tell it what to do;
+programs of the same user get access tokens here.
+
+One JSON object a line. ``{"act": "queue.show", "with": {"message": "…"}}`` is answered by ``{"ok": …}`` or
+by ``{"error": {"type": …, "message": …, "hint": …}}``, with what else the error knows of `TOLD`. An export
+comes as one ``{"item": …}`` a record before its ``ok``; an import goes the other way, and ends with an empty
+line.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+from msgspec import DecodeError, Struct, ValidationError
+from msgspec.json import decode, encode
+
+from postbearer.clock import Clock
+from postbearer.control.methods import EXPORT, IMPORT, METHODS, perform
+from postbearer.control.operations import Operations
+from postbearer.errors import NotPermitted, PostbearerError, UsageError
+from postbearer.events import Observer
+from postbearer.serving import Link, LocalServer, Reader, in_group, peer_name
+from postbearer.tasks import Tasks, defect
+
+NAME = "control.sock"
+MODE = 0o600
+GROUP_MODE = 0o660  # where operators may look
+IDLE = 60.0  # seconds until the next request, and for each write
+LONGEST_REQUEST = 64 * 1024
+LONGEST_RECORD = 8 * 1024 * 1024  # of an import: a message with a thousand recipients
+TOLD = ("account", "code", "who", "configuration", "retry_after", "reference", "key", "file", "line")
+AT_ONCE = 64  # connections: programs that want a token come in crowds
+_UNREADABLE = (DecodeError, ValidationError, UnicodeDecodeError, RecursionError)
+
+
+class Request(Struct, forbid_unknown_fields=True, frozen=True, rename={"with_": "with"}):
+    """One line from the client."""
+
+    act: str
+    with_: dict[str, Any] = {}
+
+
+class ControlServer:
+    """Answers the relay's own user and root; members of the group `operators` may look."""
+
+    def __init__(
+        self,
+        folder: Path,
+        operations: Operations,
+        clock: Clock,
+        observer: Observer,
+        *,
+        operators: int | None = None,
+    ) -> None:
+        self._operations = operations
+        self._observer = observer
+        self._operators = operators
+        self._busy = 0
+        mode = MODE if operators is None else GROUP_MODE
+        tasks = Tasks(clock, observer)
+        self._server = LocalServer(folder / NAME, mode, self._serve, tasks, group=operators)
+
+    @property
+    def path(self) -> Path:
+        return self._server.path
+
+    def use(self, operations: Operations) -> None:
+        """Work on another configuration from the next request on."""
+        self._operations = operations
+
+    async def start(self) -> None:
+        """Listen. Raises `ConfigError` when the path cannot be had."""
+        await self._server.start()
+
+    async def stop(self, patience: float = 1.0) -> None:
+        """Take no new connection; let what is under way finish for up to `patience` seconds."""
+        await self._server.stop(patience)
+
+    async def _serve(self, link: Link) -> None:
+        # None: the system does not tell; the mode decides
+        master = link.user in (None, 0, os.geteuid())
+        if not master and not await self._operates(link.user):
+            await _say(link, _error(NotPermitted("Only the relay's own user and root may do this.")))
+            return
+        if self._busy >= AT_ONCE:
+            await _say(link, _error(UsageError("Too many others ask the relay now; try again.")))
+            return
+        self._busy += 1
+        try:
+            reader = Reader(link)
+            while (line := await reader.line(LONGEST_REQUEST, IDLE)) is not None:
+                await self._answer(link, reader, line, master=master)
+            if reader.overlong:
+                text = f"A request to the relay may have {LONGEST_REQUEST // 1024} KiB."
+                await _say(link, _error(UsageError(text, hint="Ask for less at a time.")))
+        finally:
+            self._busy -= 1
+
+    async def _operates(self, uid: int | None) -> bool:
+        if uid is None or self._operators is None:
+            return False
+        return await asyncio.to_thread(in_group, uid, self._operators)  # may ask a directory server
+
+    async def _answer(self, link: Link, reader: Reader, line: bytes, *, master: bool) -> None:
+        try:
+            request = _request(line)
+            if not (master or (request.act in METHODS and METHODS[request.act].looks)):
+                raise NotPermitted("Operators may look; this only the relay's own user and root may do.")
+        except PostbearerError as error:
+            await _say(link, _error(error))
+            return
+        try:
+            if request.act == EXPORT:
+                async for record in self._operations.export():
+                    await _say(link, {"item": record})
+                done = None
+            elif request.act == IMPORT:
+                done = await self._operations.import_(_records(reader))
+            else:
+                done = await perform(self._operations, request.act, request.with_)
+        except PostbearerError as error:
+            await _say(link, _error(error))
+        except (OSError, TimeoutError, asyncio.CancelledError):
+            raise
+        except Exception as error:
+            self._observer.notice(defect(error, f"control.sock, {request.act}", peer=peer_name(link.user)))
+            await _say(link, _error(PostbearerError("This is a defect in postbearer; the log knows more.")))
+        else:
+            await _say(link, {"ok": done})
+
+
+def _request(line: bytes) -> Request:
+    try:
+        request = decode(line, type=Request)
+    except _UNREADABLE as error:
+        raise UsageError(f"This is no request: {error}.") from None
+    if request.act not in METHODS and request.act not in (EXPORT, IMPORT):
+        raise UsageError(f"There is no act {request.act[:40]!r}.")
+    return request
+
+
+async def _records(reader: Reader) -> AsyncIterator[dict[str, Any]]:
+    """The records of an import. Raises `UsageError` when they end too early or are none."""
+    while line := await reader.line(LONGEST_RECORD, IDLE):
+        try:
+            yield decode(line, type=dict[str, Any])
+        except _UNREADABLE as error:
+            raise UsageError(f"This is no export of a queue: {error}.") from None
+    if line is None:
+        raise UsageError("The import was cut off.")
+
+
+async def _say(link: Link, answer: dict[str, Any]) -> None:
+    await link.write(encode(answer) + b"\n", IDLE)
+
+
+def _error(error: PostbearerError) -> dict[str, Any]:
+    known = {name: value for name in TOLD if (value := getattr(error, name, None))}
+    return {"error": {"type": error.name, "message": error.message, "hint": error.hint, **known}}

@@ -1,0 +1,76 @@
+"""The examination of one account with all it needs: here by ``check``, and in the relay for ``check``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from email.message import EmailMessage
+from typing import Any
+
+import msgspec
+
+from postbearer.assembly import Assembly
+from postbearer.diagnosis import Diagnosis, Finding, not_configured
+from postbearer.errors import ConfigError, PostbearerError
+from postbearer.mailer import AsyncMailer
+from postbearer.outcome import Receipt
+from postbearer.transport import Conversation, ServerAddress, Transcript
+
+Capture = Callable[[], Transcript]
+
+
+def examination(assembly: Assembly, name: str, send_to: str, capture: Capture) -> Diagnosis:
+    """What examines the account `name`; `capture` sees each conversation. Raises `PostbearerError`."""
+    account = assembly.account(name)
+    settings = assembly.configuration.account(name)
+
+    async def send(message: EmailMessage, talk: Conversation, server: ServerAddress) -> Receipt:
+        async with AsyncMailer(account, state=assembly.state, capture=capture) as mailer:
+            await mailer.adopt(talk, server)
+            return await mailer.send(message, wait=False)
+
+    return Diagnosis(
+        account,
+        state=assembly.state,
+        provider=assembly.configuration.preset(settings),
+        tenant=settings.tenant or "",
+        send=send,
+        send_to=send_to,
+        capture=capture,
+    )
+
+
+async def examined(load: Callable[[], Assembly], name: str, send_to: str) -> dict[str, Any]:
+    """What examining the account `name` finds, as JSON. The configuration is read for that, as it is now.
+
+    Without a name it is only read: `accounts` are those it has. Raises `ConfigError` for an unknown name.
+    """
+    transcripts: list[Transcript] = []
+
+    def capture() -> Transcript:
+        transcripts.append(Transcript())
+        return transcripts[-1]
+
+    findings: list[Finding] = []
+    names: tuple[str, ...] = ()
+    try:
+        assembly = load()
+    except ConfigError as error:
+        findings += not_configured(error)
+    else:
+        names = assembly.names
+        if name:
+            assembly.configuration.account(name)
+            try:
+                findings += [found async for found in examination(assembly, name, send_to, capture).run()]
+            except PostbearerError as error:
+                findings += not_configured(error)
+    return {
+        "accounts": list(names),
+        "findings": msgspec.to_builtins(findings, enc_hook=str),
+        "conversations": [transcript.lines for transcript in transcripts],
+    }
+
+
+def told_findings(answer: dict[str, Any]) -> list[Finding]:
+    """The findings in what `examined` gave."""
+    return msgspec.convert(answer["findings"], list[Finding])

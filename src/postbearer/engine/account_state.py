@@ -1,0 +1,151 @@
+"""One account at work: what is under way, how many connections it may use, whether it rests or pauses."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+from postbearer.clock import Clock
+from postbearer.engine.budget import Budget
+from postbearer.engine.policy import AccountPolicy, Channel
+from postbearer.engine.schedule import RetryPolicy
+from postbearer.store import Pause, Priority
+
+RESTS = RetryPolicy(first=15.0, factor=2.0, maximum=300.0)  # while nothing can be attempted at all
+GROW_AFTER = 10  # messages that went well, before one more connection is tried again
+
+
+class Mailbox:
+    """What the provider counts connections by: accounts of one login, also from before and after a reload."""
+
+    def __init__(self) -> None:
+        self.busy = 0
+
+
+class AccountState:
+    """Its state is in memory, but for the pause, which the worker writes to the spool."""
+
+    def __init__(self, channel: Channel, clock: Clock, mailbox: Mailbox | None = None) -> None:
+        self.channel = channel
+        self.budget = Budget(channel.ledger, channel.policy.limits, clock)
+        self.pause: Pause | None = None
+        self.mailbox = mailbox or Mailbox()
+        self.last_error = ""
+        self.missed = False  # the last attempt found nothing to attempt it on
+        self.strikes: Counter[str] = Counter()  # rules met in a row that hold the account when they last
+        self.worked_at = -math.inf  # when the provider last dealt with a message (Unix seconds)
+        self._last_pause = (math.inf, -math.inf)  # from, until
+        self._clock = clock
+        self._busy = 0
+        self._most = max(1, channel.policy.smarthost.limits.connections)
+        self._limit = self._most
+        self._good = 0  # messages that went well in a row
+        self._failures = 0  # in a row, without anything having been attempted
+        self._rest_until = -math.inf  # monotonic
+
+    @property
+    def policy(self) -> AccountPolicy:
+        return self.channel.policy
+
+    @property
+    def busy(self) -> int:
+        """Attempts under way."""
+        return self._busy
+
+    @busy.setter
+    def busy(self, attempts: int) -> None:
+        self.mailbox.busy += attempts - self._busy
+        self._busy = attempts
+
+    @property
+    def limited(self) -> bool:
+        return self.channel.ledger is not None
+
+    @property
+    def connections(self) -> int:
+        """How many it may use now."""
+        return self._limit
+
+    @property
+    def paused(self) -> bool:
+        return self.pause is not None
+
+    def was_paused(self, at: float) -> bool:
+        """Whether it was, or is, paused at a time (Unix seconds); of earlier pauses the last one is known."""
+        since, until = self._last_pause
+        return since <= at <= until or (self.pause is not None and self.pause.since <= at)
+
+    def unpause(self) -> None:
+        """Its pause is over."""
+        if self.pause is not None:
+            self._last_pause = (self.pause.since, self._clock.now())
+        self.pause = None
+
+    def slots(self, now: float) -> int:
+        """How many attempts may begin, budget aside. A pause that is over lets one through, as a probe."""
+        if self._resting > 0:
+            return 0
+        if self.pause is not None:
+            due = self.pause.probe is not None and self.pause.probe <= now
+            return 1 if due and not self.busy else 0
+        if self._failures:
+            return 0 if self.mailbox.busy else 1
+        return max(0, self._limit - self.mailbox.busy)
+
+    def free(self, priority: Priority, now: float) -> bool:
+        """Whether an attempt may begin now."""
+        return self.slots(now) > 0 and self.budget_opens(priority) <= now
+
+    def open(self, now: float) -> bool:
+        """Whether anything at all may begin now: while not, nobody need look what waits."""
+        return self.slots(now) > 0 and min(self.budget.opens.values()) <= now
+
+    def opens_at(self, now: float) -> float:
+        """When it will be `open`, by the clock alone."""
+        return min(self.free_at(priority, now) for priority in (Priority.URGENT, Priority.NORMAL))
+
+    def budget_opens(self, priority: Priority) -> float:
+        """When the budget has room, as far as was looked."""
+        return self.budget.opens[priority is Priority.URGENT]
+
+    def free_at(self, priority: Priority, now: float) -> float:
+        """When an attempt may begin, by the clock alone; infinity if something else must happen first."""
+        if self.pause is not None and self.pause.probe is None:
+            return math.inf
+        opens = max(now, self.budget_opens(priority), now + self._resting)
+        if self.pause is not None and self.pause.probe is not None:
+            opens = max(opens, self.pause.probe)
+        return opens if self.slots(opens) or self._resting > 0 else math.inf
+
+    def rest(self, seconds: float) -> None:
+        """Nothing could be attempted: leave the account alone for `seconds`, or as long as seems right."""
+        self._failures += 1
+        wait = seconds or RESTS.wait(self._failures, lambda: 0.5)
+        self._rest_until = max(self._rest_until, self._clock.monotonic() + wait)
+
+    def cut(self) -> None:
+        """The provider wants fewer connections."""
+        self._limit = max(1, min(self._limit, self.busy or 1) // 2)
+        self._good = 0
+
+    def went_well(self) -> None:
+        """The provider dealt with a message: what was given up comes back little by little."""
+        self._failures = 0
+        self.last_error = ""
+        self.missed = False
+        self.strikes.clear()
+        self.worked_at = self._clock.now()
+        self._rest_until = -math.inf
+        self._good += 1
+        if self._good >= GROW_AFTER and self._limit < self._most:
+            self._limit += 1
+            self._good = 0
+
+    @property
+    def resting(self) -> float:
+        """Seconds it is still left alone."""
+        return max(0.0, self._resting)
+
+    @property
+    def _resting(self) -> float:
+        return self._rest_until - self._clock.monotonic()

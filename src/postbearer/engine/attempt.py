@@ -1,0 +1,257 @@
+"""From a claimed delivery to its settlement: the attempt, the reports it calls for, and the marks."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+
+from postbearer.clock import Clock
+from postbearer.engine.account_state import AccountState
+from postbearer.engine.bounce import Reporter
+from postbearer.engine.disposition import NEXT_PROBE, POISON, AttemptResult, Policy, put_off
+from postbearer.engine.rewrite import Guarded, attempt
+from postbearer.engine.schedule import RetryPolicy
+from postbearer.engine.steady import SteadyTime
+from postbearer.errors import LeaseLost, PostbearerError, StoreError, StoreFull, UsageError
+from postbearer.events import DeliveryEnded, Observer, PossibleDuplicate, RecipientFate, Reported, Warned
+from postbearer.message import DeliveryReport
+from postbearer.reply import cut
+from postbearer.store import Attempt, Claimed, Report, Settlement, Spool, Staging, Status
+
+SETTLE_TRIES = 6
+STOPPED = "stopped"
+TOLD = 16_384  # characters of replies that one event tells, as long as each recipient …
+SHORTEST_TOLD = 100  # … has so many
+NOT_BEGUN = "The relay was stopped before anything of it was sent."
+LOOK = "Look whether it arrived; release or cancel it."
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What holds for all accounts. `dice` gives numbers from 0 to 1."""
+
+    retry: RetryPolicy
+    reporter: Reporter
+    dice: Callable[[], float]
+
+
+class AttemptRunner:
+    """Makes attempts and writes down how they ended."""
+
+    def __init__(self, spool: Spool, clock: Clock, observer: Observer, rules: Rules) -> None:
+        self.rules = rules
+        self.stopping = False
+        self._spool = spool
+        self._clock = clock
+        self._steady = SteadyTime(clock)
+        self._observer = observer
+
+    async def ended_already(self, claimed: Claimed, account_state: AccountState) -> AttemptResult | None:
+        """The end of a delivery that is not worth, or not safe, another attempt. Raises `StoreError`."""
+        judge = self.judge(account_state)
+        ending = judge.stale(
+            claimed, self._steady.now(), paused=account_state.was_paused(claimed.message.expires)
+        )
+        careful = account_state.policy.on_unknown == "hold" and claimed.attempt > 1
+        if ending is not None or (claimed.attempt <= POISON and not careful):
+            return ending
+        entry = await self._spool.show(claimed.message.id)
+        lost = [each.number for each in entry.attempts if _without_result(each)] if entry else []
+        if careful and claimed.attempt - 1 in lost:
+            cause = "The last attempt was cut short, so it may have been delivered."
+            return judge.all(claimed, Status.HELD, cause=cause, remedy=LOOK)
+        if len(lost) < POISON:
+            return None
+        cause = f"{len(lost)} attempts ended without any result: it may be what stops the process."
+        return judge.all(claimed, Status.HELD, cause=cause, remedy="Look at it, then release or cancel it.")
+
+    async def run(self, claimed: Claimed, account_state: AccountState) -> AttemptResult:
+        """Make the attempt. Its fate is not known when the worker stops once some of it has left."""
+        content = Guarded(self._spool.content(claimed.message))
+        ending = await self._run(claimed, account_state, content)
+        return replace(ending, unsent=not (content.left or ending.server or ending.unknown))
+
+    async def _run(self, claimed: Claimed, account_state: AccountState, content: Guarded) -> AttemptResult:
+        home = account_state.policy.name == claimed.account
+        judge, now = self.judge(account_state), self._clock.now()
+        largest = account_state.policy.largest
+        if not home and largest is not None and claimed.message.size > largest:
+            return _keep_for_home(
+                judge.all(claimed, Status.DEFERRED, cause="Too large for the substitute."), now
+            )
+        try:
+            ending = await attempt(claimed, content, account_state.channel, judge, now)
+        except asyncio.CancelledError:
+            if not self.stopping:
+                raise
+            if not content.left:
+                return put_off(claimed, now, NOT_BEGUN)
+            return replace(_stopped(judge, claimed), due=now, unknown=True)
+        ended = self._clock.now()
+        if ending.due is not None and ended > now:
+            ending = replace(ending, due=ending.due + ended - now)
+        refused_here = not home and not ending.server and any(f.status is Status.FAILED for f in ending.fates)
+        return _keep_for_home(ending, now) if refused_here else ending
+
+    async def settle(
+        self, claimed: Claimed, account_state: AccountState, ending: AttemptResult, took: float
+    ) -> bool:
+        """Write down the end, and say so; whether something may be left to send.
+
+        `took` is how long the attempt did, in seconds.
+        """
+        now = self._clock.now()
+        report = self.report(claimed, account_state, ending, now)
+        settlement = Settlement(
+            results=tuple(fate.result for fate in ending.fates),
+            ended=now,
+            due=ending.due,
+            unknown=ending.unknown,
+            server=ending.server,
+            queue_id=ending.queue_id,
+            error=ending.error,
+            warned=self.rules.reporter.wants_delay_warning(claimed, ending, self._steady.now()),
+            counted=ending.counted,
+        )
+        written = await self._written(claimed, ending, settlement, report)
+        if written:
+            self._tell(claimed, account_state, ending, report, took)
+        return not written or ending.due is not None or report is not None
+
+    async def _written(
+        self, claimed: Claimed, ending: AttemptResult, settlement: Settlement, report: DeliveryReport | None
+    ) -> bool:
+        """Mark it, with patience: a mark that is lost means a second copy."""
+        name, window = claimed.account, "DUP-MARK"
+        for tries in range(SETTLE_TRIES):
+            try:
+                await self._settle(claimed, settlement, report)
+            except LeaseLost:
+                window = "DUP-LEASE"
+                break
+            except StoreError as error:
+                text = f"The end of an attempt for {claimed.message.id} cannot be written: {error}"
+                self._observer.notice(Warned(name, text))
+                await self._clock.sleep(min(30.0, 2.0**tries))
+            else:
+                return True
+        if ending.unknown or any(fate.status is Status.DELIVERED for fate in ending.fates):
+            self._duplicate(claimed, window)
+        return False
+
+    async def _settle(self, claimed: Claimed, settlement: Settlement, report: DeliveryReport | None) -> None:
+        """The marks, together with the report about them."""
+        if report is None:
+            await self._spool.settle(claimed, settlement)
+            return
+        async with self.staged(claimed, report) as made:
+            await self._spool.settle(claimed, replace(settlement, reports=(made,)))
+
+    @asynccontextmanager
+    async def staged(self, claimed: Claimed, report: DeliveryReport) -> AsyncIterator[Report]:
+        """`report` with its octets in the spool, for one transaction. Raises `StoreError`.
+
+        It goes without the message it was to return, if that cannot be copied.
+        """
+        content = self._spool.stage(report.id)
+        try:
+            try:
+                await self._copy(report, content)
+            except PostbearerError:
+                if report.message is None:
+                    raise
+                await content.discard()
+                content = self._spool.stage(report.id)
+                report = replace(report, message=None, omitted="it could not be copied.")
+                await self._copy(report, content)
+            yield self.rules.reporter.kept(claimed, report, content)
+        finally:
+            with suppress(StoreError):
+                await content.discard()
+
+    async def _copy(self, report: DeliveryReport, content: Staging) -> None:
+        if report.message is not None and not await self._spool.room(report.message.size * 3 // 2):
+            raise StoreFull("There is no room for a second copy.")
+        for block in report.blocks():
+            await content.write(block)
+
+    def _tell(
+        self,
+        claimed: Claimed,
+        account_state: AccountState,
+        ending: AttemptResult,
+        report: DeliveryReport | None,
+        took: float,
+    ) -> None:
+        if ending.unknown:
+            self._duplicate(claimed, "DUP-REPLY")
+        deferred = any(fate.status is Status.DEFERRED for fate in ending.fates)
+        longest = max(SHORTEST_TOLD, TOLD // len(ending.fates)) if ending.fates else TOLD
+        self._observer.notice(
+            DeliveryEnded(
+                account_state.policy.name,
+                id=claimed.message.id,
+                attempt=claimed.attempt,
+                fates=tuple(
+                    RecipientFate(
+                        recipient=fate.target.recipient.address,
+                        status=fate.status,
+                        reply=cut(fate.reply, longest),
+                        cause=fate.cause,
+                        remedy=fate.remedy,
+                    )
+                    for fate in ending.fates
+                ),
+                server=ending.server,
+                queue_id=ending.queue_id,
+                seconds=took,
+                due=ending.due if deferred else None,
+                counted=ending.counted,
+                error=ending.error,
+            )
+        )
+        if report is not None:
+            self._observer.notice(
+                Reported(claimed.account, id=claimed.message.id, report=report.id, to=report.to)
+            )
+
+    def _duplicate(self, claimed: Claimed, window: str) -> None:
+        self._observer.notice(
+            PossibleDuplicate(claimed.account, id=claimed.message.id, window=window, attempt=claimed.attempt)
+        )
+
+    def report(
+        self, claimed: Claimed, account_state: AccountState, ending: AttemptResult, now: float
+    ) -> DeliveryReport | None:
+        """The report that this end calls for, if anybody wishes for one."""
+        content = self._spool.content(claimed.message)
+        try:
+            return self.rules.reporter.report(claimed, ending, content, now, account_state.policy)
+        except UsageError as error:  # an address or envelope id no report could name
+            text = f"No report about {claimed.message.id} could be made: {error}"
+            self._observer.notice(Warned(claimed.account, text))
+            return None
+
+    def judge(self, account_state: AccountState) -> Policy:
+        """Who judges what this account meets."""
+        return Policy(account_state.policy, self.rules.retry, self.rules.dice, account_state.strikes)
+
+
+def _without_result(attempt: Attempt) -> bool:
+    """Whether it was cut short: by the death of the process, or by a defect; not by being asked to stop."""
+    return attempt.unknown and not attempt.server and attempt.error != STOPPED
+
+
+def _stopped(judge: Policy, claimed: Claimed) -> AttemptResult:
+    if judge.policy.on_unknown == "hold":
+        cause = "The relay was stopped meanwhile, so it may have been delivered."
+        return judge.all(claimed, Status.HELD, cause=cause, remedy=LOOK, error=STOPPED)
+    return judge.all(claimed, Status.DEFERRED, cause="The relay was stopped meanwhile.", error=STOPPED)
+
+
+def _keep_for_home(ending: AttemptResult, now: float) -> AttemptResult:
+    """A substitute cannot carry this message: it waits for its own account."""
+    fates = tuple(replace(fate, status=Status.DEFERRED, code="") for fate in ending.fates)
+    return replace(ending, fates=fates, due=now + NEXT_PROBE, counted=False)

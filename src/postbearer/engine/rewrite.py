@@ -1,0 +1,107 @@
+"""One attempt: the message as it leaves through this account, and what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from email.utils import formatdate
+
+from postbearer.address import Address
+from postbearer.engine.disposition import AttemptResult, Policy
+from postbearer.engine.policy import AccountPolicy, Channel
+from postbearer.envelope import Envelope
+from postbearer.errors import PostbearerError, UsageError
+from postbearer.message import Content, Header, edit
+from postbearer.outcome import Receipt
+from postbearer.store import Claimed, Message, Status
+
+
+async def attempt(
+    claimed: Claimed, stored: Guarded, channel: Channel, judge: Policy, now: float
+) -> AttemptResult:
+    """Offer `claimed` to the provider once. Never raises, but for being cancelled."""
+    try:
+        envelope = envelope_for(claimed, channel.policy)
+        try:
+            edited = edit(stored, lambda header: header_for(header, claimed.message, channel.policy))
+        finally:
+            stored.left = False  # so far only we have read it
+        receipt = _complete(await channel.transport.deliver(envelope, edited), envelope)
+    except PostbearerError as error:
+        if stored.error is not None:  # what we keep is damaged: not a word of it leaves
+            cause = "The stored message cannot be read, so it was not sent."
+            return judge.all(
+                claimed, Status.HELD, cause=cause, remedy=stored.error.message, error=str(stored.error)
+            )
+        if isinstance(error, UsageError):  # this message, or this sender, cannot leave as it is
+            cause, remedy = error.message, error.hint
+            return judge.all(
+                claimed, Status.FAILED, cause=cause, remedy=remedy, error=str(error), code=error.status
+            )
+        return judge.error(claimed, error, now)
+    except Exception as error:  # a defect must not stop the queue, nor lose track of a message
+        cause = f"Something unforeseen happened: {type(error).__name__}: {error}"
+        ending = judge.all(claimed, Status.DEFERRED, cause=cause, error=cause)
+        wait = judge.retry.wait(claimed.attempt, judge.dice)
+        return replace(ending, due=now + wait, unknown=True)
+    return judge.receipt(claimed, receipt, now)
+
+
+def envelope_for(claimed: Claimed, policy: AccountPolicy) -> Envelope:
+    """The envelope as it leaves through this account. Raises `SenderNotAllowed`."""
+    recipients = tuple(target.recipient for target in claimed.targets)
+    return replace(
+        claimed.message.envelope,
+        recipients=recipients,
+        reverse_path=_reverse_path(claimed.message.envelope.reverse_path, policy),
+    )
+
+
+def _reverse_path(submitted: str, policy: AccountPolicy) -> str:
+    if not submitted:
+        return "" if policy.null_sender else policy.address
+    if policy.sender.permits(submitted):
+        return submitted
+    if policy.sender.rule == "force":
+        return policy.address
+    policy.sender.require([submitted])
+    return submitted
+
+
+def header_for(header: Header, message: Message, policy: AccountPolicy) -> Header:
+    """The header as it leaves: the account's sender rule, what was missing, and our trace on top; no Bcc.
+
+    What is added is the same in every attempt, so that a receiver can tell a second copy (RFC 6409 8).
+    """
+    header = policy.sender.apply(header.public())
+    if header.get("message-id") is None:
+        domain = Address.parse(policy.address).domain
+        header = header.add("Message-ID", f"<{message.id}@{domain}>")
+    if header.get("date") is None:
+        header = header.add("Date", formatdate(message.accepted))
+    return header.add("Received", message.received) if message.received else header
+
+
+def _complete(receipt: Receipt, envelope: Envelope) -> Receipt:
+    """The receipt with its outcomes in the order of the envelope, none missing."""
+    if len(receipt.outcomes) != len(envelope.recipients):
+        raise AssertionError(f"{len(receipt.outcomes)} outcomes for {len(envelope.recipients)} recipients")
+    return receipt
+
+
+class Guarded:
+    """Content that remembers whether it `left`, and whether reading it failed: no fault of the provider's."""
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self.size, self.eight_bit, self.binary = content.size, content.eight_bit, content.binary
+        self.left = False
+        self.error: PostbearerError | None = None
+
+    def blocks(self, size: int = 65536) -> Iterator[bytes]:
+        self.left = True
+        try:
+            yield from self._content.blocks(size)
+        except PostbearerError as error:
+            self.error = error
+            raise

@@ -1,0 +1,264 @@
+"""Events: what postbearer tells whoever listens. Logs, `demo` and `check` are made of them.
+
+An observer only listens: it must not block, and what it raises is a defect of the observer.
+No event holds a secret or a token.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from postbearer.outcome import Outcome
+from postbearer.reply import Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Base of all events; `account` names whose."""
+
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class TokenFetched(Event):
+    """A new access token came from the authorization server; it lives `lifetime` seconds."""
+
+    grant: str
+    lifetime: float
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRefused(Event):
+    """The mail server refused a token; it is dropped and, once, renewed."""
+
+    server: str
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class Connected(Event):
+    """A TCP connection stands."""
+
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class TlsStarted(Event):
+    """TLS is up and the certificate holds for the configured name."""
+
+    server: str
+    version: str
+    cipher: str
+
+
+@dataclass(frozen=True, slots=True)
+class Authenticated(Event):
+    """The server knows who we are."""
+
+    server: str
+    mechanism: str
+    reply: Reply
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFailed(Event):
+    """One server of the account could not be used; the next one is tried."""
+
+    server: str
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class Attempted(Event):
+    """A transaction ended; one outcome per recipient."""
+
+    server: str
+    outcomes: tuple[Outcome, ...]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Warned(Event):
+    """Something works but should be looked at."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Defect(Event):
+    """Something of ours failed that never should. It goes on all the same, without what it was about.
+
+    `what` failed, for the client at `peer` or the message `id`, with `error` in the line `place`.
+    """
+
+    what: str
+    error: str
+    place: str = ""
+    peer: str = ""
+    id: str = ""
+    traceback: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accepted(Event):
+    """The relay took a message: it is on the disk. `account` carries it first (empty: several do)."""
+
+    id: str
+    client: str
+    size: int
+    recipients: int
+    message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipientFate:
+    """Where one recipient of a queued message stands."""
+
+    recipient: str
+    status: str  # delivered, deferred, failed, expired, held
+    reply: str = ""
+    cause: str = ""
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryEnded(Event):
+    """An attempt for a queued message ended, and that is on the disk; `account` made it.
+
+    `due` is when those that were deferred are tried again. `queue_id` is the provider's own. `counted` is
+    false when nothing could be attempted.
+    """
+
+    id: str
+    attempt: int
+    fates: tuple[RecipientFate, ...]
+    server: str = ""
+    queue_id: str = ""
+    seconds: float = 0.0
+    due: float | None = None
+    counted: bool = True
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported(Event):
+    """A delivery report about the message `id` was put in the queue, as the message `report`."""
+
+    id: str
+    report: str
+    to: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PossibleDuplicate(Event):
+    """The message `id` may be delivered more than once; `window` names why."""
+
+    id: str
+    window: str
+    attempt: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountPaused(Event):
+    """The account sends nothing; its mail waits. `person`: somebody must act. `until`: tried again then."""
+
+    reason: str
+    remedy: str = ""
+    until: float | None = None
+    person: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountResumed(Event):
+    """The account sends again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expiring(Event):
+    """`what` of the account ends at `at` (Unix seconds), within `level` days; 0: it has ended."""
+
+    what: str
+    at: float
+    level: int
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backlog(Event):
+    """So many `messages` wait for the account, the oldest of them `since` then (Unix seconds)."""
+
+    messages: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnedAway(Event):
+    """Somebody at `peer` was not let in, or may not send. Of one peer this is told once a minute."""
+
+    peer: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoginFailed(Event):
+    """A client at `peer` did not know its password. `username` is empty when nobody has that name."""
+
+    peer: str
+    username: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Started(Event):
+    """The relay listens on `addresses`."""
+
+    addresses: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded(Event):
+    """The relay goes by a new configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stopped(Event):
+    """The relay has ended, with all marks written."""
+
+
+class Observer(Protocol):
+    """Anything that wants to know."""
+
+    def notice(self, event: Event) -> None: ...
+
+
+class Several:
+    """Several observers as one; each hears everything."""
+
+    def __init__(self, *observers: Observer) -> None:
+        self._observers = list(observers)
+
+    def add(self, observer: Observer) -> None:
+        """From now on, `observer` hears as well."""
+        self._observers.append(observer)
+
+    def notice(self, event: Event) -> None:
+        for each in self._observers:
+            try:
+                each.notice(event)
+            except Exception as error:  # of one that only listens: what it listens to goes on
+                self._tell(each, error)
+
+    def _tell(self, who: Observer, error: Exception) -> None:
+        """Let the others say so."""
+        met = Defect("", what=f"observer {type(who).__name__}", error=repr(error)[:500])
+        for each in self._observers:
+            if each is not who:
+                each.notice(met)
+
+
+class Silent:
+    """The observer that does nothing."""
+
+    def notice(self, event: Event) -> None:
+        """Ignore `event`."""

@@ -1,0 +1,21 @@
+"""The log: events as sentences or JSON, for people and for programs."""
+
+from typing import TYPE_CHECKING
+
+from postbearer._lazy import lazy
+
+if TYPE_CHECKING:
+    from postbearer.log.capture import capture_everything as capture_everything
+    from postbearer.log.handlers import EventLog as EventLog
+    from postbearer.log.handlers import JsonFormatter as JsonFormatter
+    from postbearer.log.handlers import TextFormatter as TextFormatter
+    from postbearer.log.handlers import set_up as set_up
+    from postbearer.log.sentences import sentence as sentence
+
+_EXPORTS = {
+    "capture": ["capture_everything"],
+    "handlers": ["EventLog", "JsonFormatter", "TextFormatter", "set_up"],
+    "sentences": ["sentence"],
+}
+
+__getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -1,0 +1,370 @@
+"""The steps of a message's life, each made by the writer within a transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+
+import apsw
+
+from postbearer.address import Address
+from postbearer.errors import LeaseLost, StoreError, UsageError
+from postbearer.store.database import get, rows
+from postbearer.store.keys import refuse_repeated
+from postbearer.store.queries import queries
+from postbearer.store.records import (
+    KEYS_KEPT,
+    Claimed,
+    Found,
+    IdempotencyKey,
+    Lane,
+    Message,
+    NewDelivery,
+    Pause,
+    Result,
+    Settlement,
+    Status,
+    Target,
+)
+from postbearer.store.rows import (
+    DONE,
+    LEASED,
+    LETTERS,
+    WAITING,
+    message_of,
+    message_row,
+    recipient_of,
+    recipient_row,
+    settled_state,
+)
+
+SQL = queries("queue")
+MESSAGE = queries("look")["message"]
+CHUNK_BITS = 20  # a content has at most 2^20 chunks
+AT_ONCE = 128  # chunks a transaction removes: each is overwritten with zeros, which the log must hold
+
+INTERRUPTED = "interrupted: the process ended before the result was noted"
+RESTORED = "The queue was restored from an older copy, so it may have been delivered since."
+RESTORED_REMEDY = "Look whether it arrived; release or cancel it."
+UNTOLD = "not begun: writing the spool failed"
+
+Chunk = tuple[int, bytes]  # its number, its octets
+
+
+def add_chunks(connection: apsw.Connection, number: int, chunks: Iterable[Chunk]) -> None:
+    for chunk, data in chunks:
+        connection.execute(SQL["add-chunk"], (number << CHUNK_BITS | chunk, data))
+
+
+def stage(connection: apsw.Connection, number: int, chunk: Chunk) -> None:
+    """Keep a piece of content that nobody sees yet."""
+    if chunk[0] == 0:
+        connection.execute(SQL["stage"], (number,))
+    add_chunks(connection, number, [chunk])
+
+
+def unstage(connection: apsw.Connection, number: int) -> bool:
+    """Remove content that was not accepted, or a good part of it; says whether all of it is gone."""
+    if connection.execute(SQL["is-staged"], (number,)).get is None:
+        return True
+    if _drop_chunks(connection, number, AT_ONCE) == AT_ONCE:
+        return False
+    connection.execute(SQL["unstage"], (number,))
+    return True
+
+
+def _drop_chunks(connection: apsw.Connection, number: int, most: int) -> int:
+    connection.execute(SQL["drop-chunks"], (number, most))
+    return connection.changes()
+
+
+def take_key(connection: apsw.Connection, key: IdempotencyKey, message: Message) -> None:
+    """Note that `message` is what `key` stands for. Raises `AlreadyAccepted`, `KeyReused`."""
+    refuse_repeated(key, connection.execute(SQL["key"], (key.client, key.key)).fetchone())
+    row = key.client, key.key, key.digest, message.id, message.accepted
+    connection.execute(SQL["add-key"], row)
+
+
+def keep(
+    connection: apsw.Connection,
+    number: int,
+    message: Message,
+    chunks: Sequence[Chunk],
+    deliveries: Iterable[NewDelivery],
+    next_lease: Callable[[], int],
+) -> list[Claimed]:
+    """Add a message, and lease what is to begin at once.
+
+    `chunks` are those of its content that are not staged already.
+    """
+    if not chunks or chunks[0][0]:
+        connection.execute(SQL["unstage"], (number,))
+    try:
+        connection.execute(SQL["add-message"], (number, *message_row(message)))
+    except apsw.ConstraintError:
+        raise StoreError(f"There is a message {message.id} already.") from None
+    add_chunks(connection, number, chunks)
+    return [
+        claimed
+        for new in deliveries
+        if (claimed := _add_delivery(connection, number, message, new, next_lease)) is not None
+    ]
+
+
+def _add_delivery(
+    connection: apsw.Connection,
+    number: int,
+    message: Message,
+    new: NewDelivery,
+    next_lease: Callable[[], int],
+) -> Claimed | None:
+    leased = (LEASED, next_lease(), 1, new.due) if new.at_once else (WAITING, 0, 0, 0)
+    row = (number, new.account, int(new.priority), new.client, new.due, *leased)
+    connection.execute(SQL["add-delivery"], row)
+    delivery = connection.last_insert_rowid()
+    targets = []
+    for each in new.recipients:
+        connection.execute(SQL["add-recipient"], (delivery, *recipient_row(each)))
+        targets.append(Target(row=connection.last_insert_rowid(), recipient=each))
+    if not new.at_once:
+        return None
+    connection.execute(SQL["open-attempt"], (delivery, 1, new.due))
+    return Claimed(
+        delivery=delivery,
+        lease=leased[1],
+        attempt=1,
+        account=new.account,
+        priority=new.priority,
+        client=new.client,
+        message=message,
+        targets=tuple(targets),
+        first_tried=new.due,
+    )
+
+
+def claim(
+    connection: apsw.Connection,
+    lane: Lane,
+    most: int,
+    now: float,
+    next_lease: Callable[[], int],
+    known: Callable[[int], Message | None],
+) -> list[Claimed]:
+    """Lease what is due in `lane`, and open an attempt for each. Messages that are `known` are not read."""
+    wanted = (lane.account, int(lane.priority), lane.client, now, most)
+    claimed = []
+    for delivery, number, attempts, warned, first in rows(connection, SQL["claim"], wanted):
+        lease, attempt, first_tried = next_lease(), attempts + 1, first or now
+        connection.execute(SQL["lease"], (lease, attempt, first_tried, delivery))
+        connection.execute(SQL["open-attempt"], (delivery, attempt, now))
+        message = known(number)
+        if message is None:
+            (row,) = rows(connection, MESSAGE, (number,))
+            message = message_of(row)
+        targets = [
+            Target(row=target, recipient=recipient_of(*wishes))
+            for target, *wishes in rows(connection, SQL["targets"], (delivery,))
+        ]
+        claimed.append(
+            Claimed(
+                delivery=delivery,
+                lease=lease,
+                attempt=attempt,
+                account=lane.account,
+                priority=lane.priority,
+                client=lane.client,
+                message=message,
+                targets=tuple(targets),
+                warned=bool(warned),
+                first_tried=first_tried,
+            )
+        )
+    return claimed
+
+
+def settle(
+    connection: apsw.Connection, claimed: Claimed, settlement: Settlement, *, texts: bool = True
+) -> None:
+    """End an attempt. Without `texts` only marks are made, which need no room. Raises `LeaseLost`."""
+    if connection.execute(SQL["owned"], (claimed.delivery, claimed.lease)).get is None:
+        raise LeaseLost(f"The delivery of {claimed.message.id} is not ours any more.")
+    for result in settlement.results:
+        mark = (LETTERS[result.status], settlement.unknown, result.row, claimed.delivery)
+        connection.execute(SQL["mark"], mark)
+    if texts:
+        _note(connection, settlement.results)
+    _close_attempt(connection, claimed, settlement, texts=texts)
+    state = _state(connection, claimed.delivery)
+    due = settlement.ended if settlement.due is None else settlement.due
+    connection.execute(
+        SQL["release"],
+        (
+            state,
+            due if state == WAITING else None,
+            settlement.ended if state == DONE else 0,
+            settlement.warned,
+            *(settlement.account if state != DONE else "",) * 2,
+            0 if settlement.counted else 1,
+            claimed.delivery,
+        ),
+    )
+
+
+def warn(connection: apsw.Connection, late: Claimed) -> bool:
+    """Note that the sender knows; False if it did, or if the delivery does not wait any more."""
+    connection.execute(SQL["warn"], (late.delivery,))
+    return connection.changes() > 0
+
+
+def _note(connection: apsw.Connection, results: Iterable[Result]) -> None:
+    for each in results:
+        if each.reply or each.cause or each.remedy:
+            connection.execute(SQL["answer"], (each.row, each.reply, each.cause, each.remedy))
+
+
+def _close_attempt(
+    connection: apsw.Connection, claimed: Claimed, settlement: Settlement, *, texts: bool
+) -> None:
+    key = (claimed.delivery, claimed.attempt)
+    if not settlement.counted:
+        connection.execute(SQL["drop-attempt"], key)
+        if claimed.attempt == 1:
+            connection.execute(SQL["never-tried"], key[:1])
+        return
+    said = (settlement.server, settlement.queue_id, settlement.error) if texts else ("", "", "")
+    connection.execute(SQL["close-attempt"], (settlement.ended, settlement.unknown, *said, *key))
+
+
+def _state(connection: apsw.Connection, delivery: int) -> str:
+    return settled_state({letter for (letter,) in rows(connection, SQL["states"], (delivery,))})
+
+
+def restart(connection: apsw.Connection, now: float, *, clean: bool) -> None:
+    """Whatever an earlier run has leased may have arrived: deferred, with a mark that says so.
+
+    Who runs the relay has to be told, which is noted until it is done (`told`).
+    """
+    if not clean:
+        put(connection, "unclean", 1)
+    for delivery, _, attempt, message in rows(connection, SQL["leased"]):
+        connection.execute(SQL["add-doubtful"], (message,))
+        connection.execute(SQL["doubt"], (delivery,))
+        connection.execute(SQL["close-attempt"], (now, True, "", "", INTERRUPTED, delivery, attempt))
+        connection.execute(SQL["release"], (WAITING, now, 0, False, "", "", 0, delivery))
+
+
+def untold(connection: apsw.Connection) -> Found:
+    """What this start and those before it found, as far as nobody was told."""
+    doubtful = tuple(message for (message,) in rows(connection, SQL["doubtful"]))
+    return Found(
+        clean=not get(connection, "unclean"),
+        unknown=len(doubtful),
+        doubtful=doubtful,
+        restored=bool(get(connection, "restored")),
+        held=get(connection, "held"),
+    )
+
+
+def told(connection: apsw.Connection) -> None:
+    """All of it was told."""
+    connection.execute(SQL["drop-doubtful"])
+    for name in ("unclean", "restored", "held"):
+        put(connection, name, 0)
+
+
+def hold_all(connection: apsw.Connection) -> None:
+    """Let what waits wait for a person: it may have been delivered already."""
+    messages = int(connection.execute(SQL["waiting-messages"]).get)
+    put(connection, "restored", 1)
+    put(connection, "held", get(connection, "held") + messages)
+    connection.execute(SQL["explain-all"], (RESTORED, RESTORED_REMEDY))
+    connection.execute(SQL["hold-recipients"])
+    connection.execute(SQL["hold-deliveries"])
+
+
+def take_back(connection: apsw.Connection, alive: Collection[int], now: float) -> None:
+    """End the leases of this run that nobody was ever told of; their attempts count, but never began."""
+    for delivery, lease, attempt, _ in rows(connection, SQL["leased"]):
+        if lease not in alive:
+            connection.execute(SQL["close-attempt"], (now, False, "", "", UNTOLD, delivery, attempt))
+            connection.execute(SQL["release"], (WAITING, now, 0, False, "", "", 0, delivery))
+
+
+def orphans(connection: apsw.Connection) -> list[int]:
+    """Numbers of contents an earlier run began to take and did not accept."""
+    return [number for (number,) in rows(connection, SQL["staged"])]
+
+
+def change(connection: apsw.Connection, message: str, status: Status, now: float, address: str = "") -> int:
+    """What a person decides about the recipients of a message that are open and not leased."""
+    if not status.by_hand:
+        raise UsageError(f"A recipient cannot be made {status} by hand.")
+    wanted = Address.parse(address).canonical if address else ""
+    changed, touched = 0, set()
+    for row, delivery, letter, mailbox in rows(connection, SQL["changeable"], (message,)):
+        if letter == LETTERS[status] == LETTERS[Status.HELD]:
+            continue
+        if wanted and Address.parse(mailbox).canonical != wanted:
+            continue
+        connection.execute(SQL["set-state"], (LETTERS[status], row))
+        touched.add(delivery)
+        changed += 1
+    for delivery in touched:
+        state = _state(connection, delivery)
+        due = now if status is Status.READY else None
+        connection.execute(
+            SQL["release"], (state, due, now if state == DONE else 0, False, "", "", 0, delivery)
+        )
+    return changed
+
+
+def retire(connection: apsw.Connection, before: float) -> tuple[int, bool]:
+    """Remove some messages that came to their end before `before`: how many, and whether there are more.
+
+    And keys whose messages are gone and that are a day older than that.
+    """
+    done = rows(connection, SQL["retirable"], (before, AT_ONCE))
+    left = AT_ONCE
+    for count, (number,) in enumerate(done):
+        left -= _drop_chunks(connection, number, left)
+        if left == 0:  # the message itself goes with the next call, with what there may be left of it
+            return count, True
+        _drop_message(connection, number)
+    connection.execute(SQL["drop-keys"], (before - KEYS_KEPT, AT_ONCE))
+    return len(done), len(done) == AT_ONCE
+
+
+def _drop_message(connection: apsw.Connection, number: int) -> None:
+    for (delivery,) in rows(connection, SQL["deliveries-of"], (number,)):
+        for query in ("drop-answers", "drop-recipients", "drop-attempts"):
+            connection.execute(SQL[query], (delivery,))
+    for query in ("drop-deliveries", "drop-message"):
+        connection.execute(SQL[query], (number,))
+
+
+def fill(connection: apsw.Connection, pages: int) -> None:
+    """Write so many pages and free them again."""
+    size = pages * connection.pragma("page_size")
+    connection.execute(SQL["add-chunk"], (-1, apsw.zeroblob(size)))
+    connection.execute(SQL["drop-filling"])
+
+
+def shrink(connection: apsw.Connection, spare: int, most: int) -> None:
+    """Give up to `most` pages nobody needs back to the disk, and keep `spare` of them."""
+    pages = min(most, connection.pragma("freelist_count") - spare)
+    if pages > 0:
+        connection.execute(f"PRAGMA incremental_vacuum({pages:d})").fetchall()
+
+
+def pause(connection: apsw.Connection, pause: Pause) -> None:
+    row = (pause.account, pause.since, pause.reason, pause.remedy, pause.probe, pause.probes)
+    connection.execute(SQL["pause"], row)
+
+
+def resume(connection: apsw.Connection, account: str) -> bool:
+    connection.execute(SQL["resume"], (account,))
+    return connection.changes() > 0
+
+
+def put(connection: apsw.Connection, name: str, value: int) -> None:
+    """One number of the table `meta`."""
+    connection.execute(SQL["set"], (value, name))

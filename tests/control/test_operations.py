@@ -1,0 +1,315 @@
+"""What people do to the queue, and see of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from postbearer.control.operations import Operations
+from postbearer.engine import RateLimits
+from postbearer.envelope import Recipient
+from postbearer.errors import ConfigError, GrantRefused, UsageError
+from postbearer.forecast import DAY, Facts
+from postbearer.store import MemorySpool, Query, Status
+from support.relay import Relay, account, relaying
+
+
+def operations(relay: Relay) -> Operations:
+    return Operations(relay.spool, relay.clock, relay.dispatcher)
+
+
+async def test_a_message_from_accept_to_the_provider() -> None:
+    async with relaying() as relay:
+        message = await relay.submit(
+            "anna@example.net", content=b"From: a@example.org\r\nSubject: hi\r\n\r\nx\r\n"
+        )
+        await relay.pass_time(10)
+        shown = await operations(relay).show(message)
+        assert (shown["subject"], shown["sender"], shown["age"]) == ("hi", "app@example.org", 10.0)
+        (recipient,) = shown["recipients"]
+        assert (recipient["address"], recipient["state"]) == ("anna@example.net", "delivered")
+        assert recipient["meaning"] == "accepted by the provider"
+        (attempt,) = shown["attempts"]
+        assert (attempt["server"], attempt["queue_id"]) == ("mail.example.org:587", "Q1")
+        json.dumps(shown)
+
+
+async def test_held_mail_waits_until_it_is_released() -> None:
+    async with relaying() as relay:
+        queue = operations(relay)
+        await queue.pause("alerts")
+        message = await relay.submit("anna@example.net", "ben@example.net")
+        assert await queue.hold(message, "ben@example.net") == {"id": message, "changed": 1}
+        await queue.resume("alerts")
+        await relay.pass_time(7200)
+        assert [each["state"] for each in (await queue.show(message))["recipients"]] == ["delivered", "held"]
+        await queue.release(message)
+        await relay.settle()
+        assert await relay.statuses(message) == ["delivered", "delivered"]
+
+
+async def test_retry_does_not_wait_for_the_schedule() -> None:
+    async with relaying() as relay:
+        relay.providers["alerts"].answers = ["451 4.7.1 later"]
+        message = await relay.submit()
+        await relay.settle()
+        await operations(relay).retry(message)
+        await relay.settle()
+        assert await relay.statuses(message) == ["delivered"]
+
+
+async def test_retry_says_what_a_message_waits_for() -> None:
+    async with relaying() as relay:
+        relay.providers["alerts"].always = GrantRefused("No.", code="invalid_grant", hint="Sign in again.")
+        message = await relay.submit("anna@example.net", "ben@example.net")
+        await relay.settle()
+        queue = operations(relay)
+        await queue.hold(message, "ben@example.net")
+        told = await queue.retry(message, "anna@EXAMPLE.net")
+        (pause,) = told["paused"]
+        assert (told["changed"], pause["recipients"]) == (1, 1)
+        shown = await queue.account("alerts")
+        assert all(pause[name] == shown[name] for name in ("reason", "remedy", "tried_again", "since"))
+
+
+async def test_what_a_fallback_carries_waits_for_nothing() -> None:
+    async with relaying(account("alerts", fallback="spare"), account("spare")) as relay:
+        queue = operations(relay)
+        await queue.pause("alerts")
+        await queue.pause("spare")
+        message = await relay.submit()
+        assert [each["account"] for each in (await queue.retry(message))["paused"]] == ["alerts"]
+        await queue.hold(message)
+        await queue.resume("spare")
+        assert (await queue.release(message))["paused"] == []
+        await relay.settle()
+        assert await relay.statuses(message) == ["delivered"]
+
+
+async def test_what_is_cancelled_does_not_leave() -> None:
+    async with relaying() as relay:
+        queue = operations(relay)
+        await queue.pause("alerts")
+        message = await relay.submit()
+        await queue.cancel(message)
+        await queue.resume("alerts")
+        await relay.settle()
+        assert await relay.statuses(message) == ["cancelled"]
+        assert relay.providers["alerts"].sent == []
+
+
+async def test_list_and_stats() -> None:
+    async with relaying() as relay:
+        queue = operations(relay)
+        await relay.submit("anna@example.net")
+        await relay.settle()
+        await queue.pause("alerts")
+        waiting = await relay.submit("ben@example.net")
+        await relay.pass_time(60)
+        assert [each["id"] for each in await queue.list(Query(statuses=(Status.READY,)))] == [waiting]
+        stats = await queue.stats()
+        assert stats["counts"] == {"ready": 1, "delivered": 1}
+        assert (stats["age"], stats["accounts"]) == (60.0, {"alerts": {"ready": 1, "delivered": 1}})
+        json.dumps(stats)
+
+
+async def test_accounts_say_why_they_pause_what_is_left_and_when_they_are_tried_again() -> None:
+    async with relaying(account(limits=RateLimits(30, None, 10_000))) as relay:
+        queue = operations(relay)
+        await relay.submit()
+        await relay.settle()
+        (ready,) = await queue.accounts()
+        assert (ready["state"], ready["address"], ready["connections"]) == ("ready", "alerts@example.org", 2)
+        assert ready["budget"] == {
+            "messages_this_minute": 29,
+            "messages_today": None,
+            "recipients_today": 9_999,
+        }
+        relay.providers["alerts"].always = GrantRefused("No.", code="invalid_grant", hint="Sign in again.")
+        await relay.submit()
+        await relay.settle()
+        paused = await queue.account("alerts")
+        assert paused["state"] == "paused"
+        assert paused["tried_again"] == relay.clock.now() + 900
+        assert paused["reason"]
+        assert paused["remedy"]
+        assert paused["last_error"]
+        json.dumps(paused)
+
+
+async def test_without_the_relay_the_same_is_done_to_the_spool() -> None:
+    async with relaying() as relay:
+        queue = Operations(relay.spool, relay.clock, accounts=["alerts", "idle"])
+        assert (await queue.pause("alerts"))["state"] == "paused"
+        assert [each["name"] for each in await queue.accounts()] == ["alerts", "idle"]
+        assert (await queue.resume("alerts"))["state"] == "ready"
+
+
+async def test_what_does_not_exist() -> None:
+    async with relaying() as relay:
+        queue = operations(relay)
+        for what in (queue.show, queue.hold, queue.release, queue.retry, queue.cancel):
+            with pytest.raises(UsageError, match="no message 'nothing'"):
+                await what("nothing")
+        for what in (queue.account, queue.pause, queue.resume):
+            with pytest.raises(ConfigError, match="no account 'nothing'"):
+                await what("nothing")
+
+
+async def lines(records: list[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+    for record in records:
+        yield json.loads(json.dumps(record))
+
+
+async def exported(relay: Relay) -> list[dict[str, Any]]:
+    return [record async for record in operations(relay).export()]
+
+
+async def test_export_and_import_keep_everything_that_is_open() -> None:
+    async with relaying() as relay:
+        relay.providers["alerts"].rcpt = {"slow@example.net": "451 later"}
+        body = b"From: a@example.org\r\n\r\n" + b"x" * 70 + b"\r\n"
+        message = await relay.submit(
+            "anna@example.net",
+            Recipient("slow@example.net", notify=("FAILURE",), orcpt="rfc822;s@x"),
+            content=body * 2000,
+        )
+        await relay.settle()
+        await operations(relay).hold(message, "slow@example.net")
+        records = await exported(relay)
+        before = await relay.entry(message)
+
+        other = MemorySpool(relay.clock)
+        queue = Operations(other, relay.clock)
+        assert await queue.import_(lines(records)) == 1
+        assert await queue.import_(lines(records)) == 0
+        entry = await other.show(message)
+        assert entry is not None
+        assert entry.message == before.message
+        assert [(row.address, row.status) for row in entry.rows] == [("slow@example.net", Status.HELD)]
+        assert b"".join(other.content(entry.message).blocks()) == body * 2000
+
+
+@pytest.mark.parametrize("damage", ["content", "end", "start", "no id", "no rows", "not base64"])
+async def test_a_damaged_export_is_refused(damage: str) -> None:
+    async with relaying() as relay:
+        await operations(relay).pause("alerts")
+        message = await relay.submit()
+        records = await exported(relay)
+    if damage == "content":
+        records[1]["content"] = "AAAA"
+    elif damage == "end":
+        del records[-1]
+    elif damage == "start":
+        del records[0]
+    elif damage == "no id":
+        del records[0]["message"]["id"]
+    elif damage == "no rows":
+        del records[0]["message"]["rows"]
+    else:
+        records[1]["content"] = "A"
+    other = MemorySpool(relay.clock)
+    with pytest.raises(UsageError):
+        await Operations(other, relay.clock).import_(lines(records))
+    assert await other.show(message) is None
+
+
+async def test_an_account_that_nobody_has_signed_in_for_is_not_ready() -> None:
+    async with relaying() as relay:
+
+        async def foresee() -> dict[str, Facts]:
+            return {"alerts": Facts(account="alerts", awaits_sign_in=True)}
+
+        queue = Operations(relay.spool, relay.clock, relay.dispatcher, foresee=foresee)
+        shown = await queue.account("alerts")
+        assert shown["state"] == "not-signed-in"
+        assert shown["remedy"] == "Sign in: postbearer login alerts"
+        assert (await queue.pause("alerts"))["state"] == "paused"
+
+
+async def test_accounts_say_what_runs_out_and_what_to_do() -> None:
+    async with relaying() as relay:
+        at = relay.clock.now() + 6 * DAY
+
+        async def foresee() -> dict[str, Facts]:
+            return {"alerts": Facts(account="alerts", dated={"client-secret": at})}
+
+        shown = await Operations(relay.spool, relay.clock, relay.dispatcher, foresee=foresee).account(
+            "alerts"
+        )
+        assert shown["runs_out"] == [
+            {
+                "what": "client-secret",
+                "title": "the client secret",
+                "at": at,
+                "level": 7,
+                "remedy": "Make a new one at the provider, and put it where its reference points.",
+            }
+        ]
+        json.dumps(shown)
+
+
+STRANGE: dict[str, Any] = {
+    "a time as text": {"accepted": "x"},
+    "no end": {"expires": None},
+    "an end that is no time": {"expires": -1},
+    "a path for an id": {"id": "../../../etc/x"},
+    "two lines for an id": {"id": "a\r\nBcc: y"},
+    "no id": {"id": ""},
+    "a size below nothing": {"size": -5},
+    "another size": {"size": 5},
+    "a field in the trace": {"received": "from x\r\nBcc: y"},
+    "a line break in the subject": {"subject": "a\nb"},
+    "no digest": {"sha256": "x"},
+    "an unknown key": {"surprise": 1},
+    "no recipients": {"envelope": {"reverse_path": "a@example.org", "recipients": []}},
+    "a recipient that is none": {
+        "envelope": {"reverse_path": "", "recipients": [{"address": "a b", "notify": [], "orcpt": ""}]}
+    },
+    "rows that are none": {"rows": ["x"]},
+    "no rows": {"rows": None},
+}
+ROWS: dict[str, Any] = {
+    "a path for an account": {"account": "../../x"},
+    "no account": {"account": ""},
+    "a status that is none": {"status": "gone"},
+    "a priority that is none": {"priority": 17},
+    "an address that is none": {"address": "nobody at all"},
+    "a time as text": {"due": "tomorrow"},
+}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "row"), [(each, {}) for each in STRANGE.values()] + [({}, each) for each in ROWS.values()],
+    ids=[*STRANGE, *(f"row: {name}" for name in ROWS)],
+)  # fmt: skip
+async def test_an_export_that_says_something_strange_is_refused_and_leaves_nothing(
+    wrong: dict[str, Any], row: dict[str, Any]
+) -> None:
+    async with relaying() as relay:
+        await operations(relay).pause("alerts")
+        await relay.submit()
+        records = json.loads(json.dumps(await exported(relay)))
+    records[0]["message"]["rows"][0] |= row
+    records[0]["message"] |= wrong
+    other = MemorySpool(relay.clock)
+    with pytest.raises(UsageError):
+        await Operations(other, relay.clock).import_(lines(records))
+    assert await other.search(Query()) == []
+
+
+@pytest.mark.parametrize(
+    "strange", [{}, {"message": 5}, {"end": 1}, {"content": 5}, {"content": "", "end": ""}]
+)
+async def test_a_record_is_one_of_three_things(strange: dict[str, Any]) -> None:
+    async with relaying() as relay:
+        await operations(relay).pause("alerts")
+        await relay.submit()
+        records = json.loads(json.dumps(await exported(relay)))
+    for place in range(len(records)):
+        changed = [*records[:place], strange, *records[place:]]
+        with pytest.raises(UsageError):
+            await Operations(MemorySpool(relay.clock), relay.clock).import_(lines(changed))

@@ -1,0 +1,57 @@
+"""What the engine knows of an account, from the configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from postbearer.assembly import Assembly
+from postbearer.engine import AccountPolicy, RateLimits
+
+FILE = """
+[accounts.alerts]
+provider = "microsoft"
+address = "alerts@example.org"
+tenant = "example.org"
+grant = "client-credentials"
+client-id = "shop"
+client-secret = "env:ALERTS_SECRET"
+on-unknown = "hold"
+fallback = "spare"
+overflow = "spare"
+overflow-after = "10m"
+
+[accounts.spare]
+provider = "smtp"
+servers = ["mail.example.org:587"]
+address = "spare@example.org"
+authentication = "password"
+password = "env:SPARE_PASSWORD"
+"""
+
+
+@pytest.fixture
+def assembly(tmp_path: Path) -> Assembly:
+    path = tmp_path / "postbearer.toml"
+    path.write_text(FILE)
+    path.chmod(0o600)
+    return Assembly.load(path, {})
+
+
+def test_the_keys_of_the_configuration_arrive(assembly: Assembly) -> None:
+    alerts: AccountPolicy = assembly.account("alerts")
+    assert (alerts.on_unknown, alerts.fallback, alerts.overflow) == ("hold", "spare", "spare")
+    assert alerts.overflow_after == 600.0
+    assert alerts.limits == RateLimits(messages_per_minute=30, recipients_per_day=10_000)
+    assert not alerts.null_sender
+    assert not alerts.password_login
+    spare: AccountPolicy = assembly.account("spare")
+    assert (spare.on_unknown, spare.fallback, spare.overflow) == ("retry", "", "")
+    assert spare.null_sender
+    assert spare.password_login
+
+
+def test_an_account_read_twice_is_the_same(assembly: Assembly) -> None:
+    for name in assembly.names:
+        assert assembly.account(name) == assembly.account(name)
