@@ -207,7 +207,7 @@ async def test_operators_may_look_and_change_nothing(folder: Path, monkeypatch: 
     async with local_relay(folder) as relay:
         await relay.control.stop()
         control = ControlServer(
-            folder, relay.control._operations, relay.house.clock, relay.ears, operators=group
+            folder, relay.control._operations, relay.listener_context.clock, relay.ears, operators=group
         )
         await control.start()
         try:

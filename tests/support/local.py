@@ -135,7 +135,7 @@ import sys
 sys.path.append({src!r})
 import pwd, select, os, binascii
 from postbearer.cli.dropin.main import main
-from postbearer.cli.dropin import bridge
+from postbearer.cli.dropin import stdio_smtp
 if {uid}: os.setgid({uid}); os.setuid({uid})
 sys.exit(main(sys.argv[1:]))
 """
