@@ -234,7 +234,28 @@ def test_a_message_that_was_resent_goes_to_those_it_was_resent_to(kind: type[Mes
     assert author_of(given) == "me@example.org"
     made = to_bytes(given)
     assert not any(word in made for word in (b"secret@", b"hidden@", b"Bcc"))
+    assert [field.value for field in Header.parse(made).all("resent-from")] == [
+        "me@example.org",
+        "before@example.org",
+    ]
+    assert [field.value for field in Header.parse(made).all("resent-to")] == [
+        "new@example.org",
+        "older@example.org",
+    ]
     assert b"To: old@example.org" in made
+
+
+@given(st.lists(st.sampled_from(BOXES), min_size=2, max_size=4))
+def test_fields_of_one_name_each_keep_their_own_addresses(boxes: list[str]) -> None:
+    """Programs that add a To for each recipient are no rarity, whatever RFC 5322 3.6 says."""
+    given = Message()
+    for box in boxes:
+        given["To"] = box
+    given.set_payload("x")
+    fields = Header.parse(to_bytes(given)).all("to")
+    assert [same(parse_mailboxes(field.value)) for field in fields] == [
+        same(parse_mailboxes(box)) for box in boxes
+    ]
 
 
 INNER = b"From: a@example.org\nSubject: inner\nX-Long: " + b"x" * 300 + b"\n\nGr\xc3\xbc\xc3\x9fe\n"

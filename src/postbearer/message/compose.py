@@ -17,6 +17,7 @@ from email.generator import BytesGenerator
 from email.message import EmailMessage, Message
 from email.utils import formatdate, make_msgid
 from io import BytesIO
+from typing import NamedTuple
 
 from postbearer.address import Address, ascii_domain, refuse_controls
 from postbearer.envelope import Envelope
@@ -173,8 +174,8 @@ def _flat(message: Message) -> bytes:
         for name, value in part.raw_items():
             check_field(name, _unfold(str(value)))
     fields = [(name.lower(), _as_utf8(_unfold(str(value)))) for name, value in message.raw_items()]
-    boxes = {name: _readable(value) for name, value in fields if name in ADDRESSES}
-    utf8 = not all(box.address.rpartition("@")[0].isascii() for found in boxes.values() for box in found)
+    given = [_Given(name, value, _readable(value)) for name, value in fields if name in ADDRESSES]
+    utf8 = not all(box.address.rpartition("@")[0].isascii() for each in given for box in each.boxes)
     eight_bit = utf8 or signed
     sent = _with_messages_parsed(_without_bcc(message))
     try:
@@ -183,8 +184,7 @@ def _flat(message: Message) -> bytes:
         octets = _generated(sent, utf8=utf8, encode=False)
     content: Content = BytesContent(octets)
     if not signed:
-        written = dict(fields)
-        content = edit(content, lambda header: _addressed(header, written, boxes, utf8=utf8))
+        content = edit(content, lambda header: _addressed(header, given, utf8=utf8))
     return b"".join(convert(content, eight_bit=eight_bit, utf8=utf8).blocks())
 
 
@@ -202,19 +202,26 @@ def _generated(message: Message, *, utf8: bool, encode: bool) -> bytes:
     return out.getvalue()
 
 
-def _addressed(
-    header: Header, written: dict[str, str], boxes: dict[str, Sequence[Mailbox]], *, utf8: bool
-) -> Header:
+class _Given(NamedTuple):
+    """A list of addresses as it stands in the message: the name of its field in lower case, and its value."""
+
+    name: str
+    value: str
+    boxes: Sequence[Mailbox]
+
+
+def _addressed(header: Header, given: Sequence[_Given], *, utf8: bool) -> Header:
     """The header with each list of addresses as it was given, where `email` made another one of it.
 
     Until 3.13.1 it loses the quotes of long names; it quotes a quoted local part once more, and writes
-    a domain as it came.
+    a domain as it came. A name may come several times, as in the blocks of RFC 5322 3.6.6.
     """
+    left = {name: iter([each for each in given if each.name == name]) for name in ADDRESSES}
     fields = []
     for field in header.fields:
-        found = boxes.get(field.name)
-        if found and (" ".join(field.value.split()) != " ".join(written[field.name].split())):
-            line = f"{field.raw.partition(b':')[0].decode()}: {mailbox_list(found, utf8=utf8)}".encode()
+        was = next(left.get(field.name, iter(())), None)
+        if was and was.boxes and " ".join(field.value.split()) != " ".join(was.value.split()):
+            line = f"{field.raw.partition(b':')[0].decode()}: {mailbox_list(was.boxes, utf8=utf8)}".encode()
             field = Field(field.name, fold(line, addresses=True, most=WISHED) + b"\r\n")
         fields.append(field)
     return Header(tuple(fields))

@@ -56,6 +56,7 @@ class Link(asyncio.Protocol):
     ) -> None:
         """`peer`: the address that connected; ``""`` on a Unix socket."""
         self.peer = peer  # as accepted: of a connection that was reset meanwhile the system knows no more
+        self.user: int | None = None  # uid of the process at the other end of a Unix socket
         self._begin = begin
         self._outbox = outbox
         self._said = b""  # and in the outbox
@@ -80,6 +81,8 @@ class Link(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
         self.tls = transport.get_extra_info("ssl_object") is not None
+        end = transport.get_extra_info("socket")
+        self.user = None if end is None else user_of(end)
         if self._begin is not None:
             self._begin(self)
 
@@ -120,12 +123,6 @@ class Link(asyncio.Protocol):
     def transport(self) -> asyncio.Transport:
         assert self._transport is not None
         return self._transport
-
-    @property
-    def user(self) -> int | None:
-        """The uid of the process at the other end of a Unix socket, where the system tells."""
-        end = self.transport.get_extra_info("socket")
-        return None if end is None else user_of(end)
 
     @property
     def waiting(self) -> bool:
@@ -186,6 +183,8 @@ class Link(asyncio.Protocol):
 
     def hurry(self) -> None:
         """Acknowledge at once: a client that writes line by line waits for it (RFC 1122 4.2.3.2)."""
+        if self.transport.is_closing():  # then the socket is of no use any more, and uvloop raises ValueError
+            return
         end = self.transport.get_extra_info("socket")
         if end is not None and hasattr(socket, "TCP_QUICKACK"):
             with suppress(OSError):
