@@ -118,9 +118,9 @@ async def transport(task: Task) -> Timed:
 
 
 def _secret() -> SecretSource:
-    from postbearer.secret import Given, Secret
+    from postbearer.secret import GivenSecret, Secret
 
-    return Given(Secret(TOKEN), "the token of the benchmark")
+    return GivenSecret(Secret(TOKEN), "the token of the benchmark")
 
 
 def smtplib_(task: Task) -> Timed:

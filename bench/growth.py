@@ -25,6 +25,7 @@ import msgspec
 from postbearer.account import Account
 from postbearer.clock import SystemClock
 from postbearer.engine import (
+    AttemptSettings,
     Budget,
     Channel,
     Dispatcher,
@@ -36,7 +37,6 @@ from postbearer.engine import (
     Route,
     Router,
     RouteRule,
-    Rules,
     Submission,
     Submitter,
 )
@@ -133,7 +133,7 @@ async def world(folder: Path, *, accounts: int = 1, routes: int = 0, ledger: Fil
         name: Channel(each, Swallow(), ledger if each.limits else None) for name, each in named.items()
     }
     retry = RetryPolicy()
-    rules = Rules(retry, Reporter(hostname="relay.example.org", retry=retry), lambda: 0.5)
+    rules = AttemptSettings(retry, Reporter(hostname="relay.example.org", retry=retry), lambda: 0.5)
     dispatcher = Dispatcher(spool, channels, clock=clock, observer=count, rules=rules)
     rows = [
         RouteRule(from_=f"a{number}@example.org", route=Route(account=f"a{number % accounts}"))

@@ -19,7 +19,7 @@ from postbearer.oauth import CachedSource, Endpoint, Grant, SparingPassword, bin
 from postbearer.providers import Catalogue, Ids, Preset, preset
 from postbearer.providers import Limits as ProviderLimits
 from postbearer.providers import Rule as ReplyRule
-from postbearer.secret import Given, Secret, SecretSource
+from postbearer.secret import GivenSecret, Secret, SecretSource
 from postbearer.secrets import source
 from postbearer.state import KeyFile, StateFolder, TokenFile
 from postbearer.store import FileLedger, Ledger, MemoryLedger
@@ -111,9 +111,9 @@ class Account:
         cls, address: str, *, tenant: str, grant: Grant, cloud: str = "", **options: Unpack[Options]
     ) -> Self:
         """A Microsoft 365 mailbox. `tenant` is the organisation's domain or directory id."""
-        from postbearer.arguments import speaking
+        from postbearer.arguments import argument_errors
 
-        with speaking():
+        with argument_errors():
             chosen = preset("microsoft").in_cloud(cloud)
         return cls.of(chosen, address, grant, tenant=tenant, **options)
 
@@ -141,11 +141,11 @@ class Account:
 
         Raises `ConfigError`, `SecretError` or `UsageError`, in the words of arguments, for what cannot work.
         """
-        from postbearer.arguments import checked, speaking, written
+        from postbearer.arguments import argument_errors, checked_options, secret_source
 
-        with speaking():
-            options = checked(address, grant, options)
-            return cls.configured(preset, address, grant, tenant=tenant, read=written, **options)
+        with argument_errors():
+            options = checked_options(address, grant, options)
+            return cls.configured(preset, address, grant, tenant=tenant, read=secret_source, **options)
 
     @classmethod
     def configured(
@@ -411,4 +411,4 @@ def _merged(ours: ProviderLimits, given: ProviderLimits) -> ProviderLimits:
 def _secret_source(value: str | Secret | SecretSource, read: Callable[[str], SecretSource]) -> SecretSource:
     if isinstance(value, str):
         return read(value)
-    return Given(value, "the given password") if isinstance(value, Secret) else value
+    return GivenSecret(value, "the given password") if isinstance(value, Secret) else value

@@ -42,7 +42,7 @@ _HINTS = {  # what a configuration is told, by key, in the words of a call
 
 
 @contextmanager
-def speaking() -> Iterator[None]:
+def argument_errors() -> Iterator[None]:
     """Tell what is wrong by the argument, not by the key that a configuration has for it."""
     try:
         yield
@@ -55,7 +55,7 @@ def speaking() -> Iterator[None]:
         ) from error.__cause__
 
 
-def written(reference: str) -> SecretSource:
+def secret_source(reference: str) -> SecretSource:
     """The source of a secret that a program names. Raises `SecretError`."""
     try:
         return source(reference)
@@ -66,7 +66,7 @@ def written(reference: str) -> SecretSource:
         raise SecretError(error.message, hint=hint) from None
 
 
-def checked(address: object, grant: object, options: Mapping[str, Any]) -> Options:
+def checked_options(address: object, grant: object, options: Mapping[str, Any]) -> Options:
     """`options` as they are meant: one text where a list belongs is a list of one. Raises `UsageError`."""
     if not isinstance(address, str):
         raise _wanted("address", "a text", address, '"alerts@example.org"')

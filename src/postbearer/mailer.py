@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast, overload
 from postbearer.account import Account
 from postbearer.address import Address
 from postbearer.clock import Clock, SystemClock
-from postbearer.engine import Budget, Guarded
+from postbearer.engine import Budget, MonitoredContent
 from postbearer.envelope import Envelope
 from postbearer.errors import BudgetSpent, PostbearerError, StoreError, UsageError
 from postbearer.events import Observer, Silent, Warned
@@ -246,7 +246,7 @@ class AsyncMailer:
         outcomes: tuple[Outcome, ...] = ()
         server = ""
         for part in self._parts(envelope):
-            guarded, charge = Guarded(content), None
+            guarded, charge = MonitoredContent(content), None
             try:
                 charge = await self._afford(
                     len(part.recipients), deadline if wait else self._clock.monotonic()

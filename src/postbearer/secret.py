@@ -80,7 +80,7 @@ class ByPlace:
         return hash((type(self), self.place()))
 
 
-class Given(ByPlace):
+class GivenSecret(ByPlace):
     """A `SecretSource` for a value the program already holds."""
 
     local = True

@@ -18,7 +18,7 @@ import uvloop
 from postbearer.alerts import Alert, AlertChannel, AlertDispatcher, AlertState, Program, Webhook, signature
 from postbearer.alerts.channels import AlertFailed
 from postbearer.events import Warned
-from postbearer.secret import Given, Secret
+from postbearer.secret import GivenSecret, Secret
 from postbearer.testing import ManualClock
 from support.hooks import Hooks, receiving
 from support.relay import Ears
@@ -46,7 +46,7 @@ def hooks() -> Iterator[Hooks]:
 
 
 def webhook(hooks: Hooks, clock: ManualClock, secret: str | None = CANARY) -> Webhook:
-    return Webhook(hooks.url, Given(Secret(secret)) if secret else None, clock)
+    return Webhook(hooks.url, GivenSecret(Secret(secret)) if secret else None, clock)
 
 
 class Telling:
@@ -124,7 +124,7 @@ async def test_without_a_secret_nothing_is_signed(hooks: Hooks) -> None:
 
 async def test_an_address_may_be_a_secret_and_is_never_told(hooks: Hooks) -> None:
     hooks.answers = [(500, {})]
-    url = Given(Secret(hooks.url + "/canary"), "env:HOOK")
+    url = GivenSecret(Secret(hooks.url + "/canary"), "env:HOOK")
     with pytest.raises(AlertFailed) as caught:
         await Webhook(url, None, ManualClock()).send(NOTICE)
     assert hooks.calls[0].path == "/hook/canary"

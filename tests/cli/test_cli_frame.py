@@ -16,8 +16,8 @@ from cli.conftest import Home
 from postbearer import __main__ as module
 from postbearer import errors
 from postbearer._version import __version__
-from postbearer.cli import exits, main, output
-from postbearer.cli.exits import Exit, exit_code, outcomes_code
+from postbearer.cli import exit_codes, main, output
+from postbearer.cli.exit_codes import ExitCode, exit_code, outcomes_code
 from postbearer.cli.progress import Progress
 from postbearer.cli.root import COMMANDS
 from postbearer.errors import ConfigError, CredentialRefused
@@ -95,7 +95,7 @@ def test_every_error_has_its_exit_code(error: BaseException, code: int) -> None:
 def test_every_public_error_has_a_row_of_its_own() -> None:
     named = inspect.getmembers(errors, inspect.isclass)
     known = {kind for _, kind in named if kind.__module__ == errors.__name__}
-    assert known - exits._CODES.keys() == set()
+    assert known - exit_codes._CODES.keys() == set()
 
 
 def test_a_token_that_a_certificate_keeps_away_is_a_matter_of_configuration() -> None:
@@ -148,12 +148,12 @@ def test_a_defect_is_70_and_its_traceback_holds_no_values(
         raise ZeroDivisionError(len(secret))
 
     monkeypatch.setattr("postbearer.config.load", broken)
-    assert main(["config", "show"]) == Exit.BUG
+    assert main(["config", "show"]) == ExitCode.BUG
     err = capsys.readouterr().err
     assert "ZeroDivisionError" in err
     assert "--debug" in err
     assert "Traceback" not in err
-    assert main(["--debug", "config", "show"]) == Exit.BUG
+    assert main(["--debug", "config", "show"]) == ExitCode.BUG
     err = capsys.readouterr().err
     assert "Traceback" in err
     assert "canary-in-a-local" not in err

@@ -8,7 +8,7 @@ import pytest
 
 from cli.conftest import Home
 from cli.test_queue import SMALL, stopped
-from postbearer.cli import shown
+from postbearer.cli import tables
 from postbearer.store import Spool, Status
 from support.spooling import accept, claim, ending
 from support.terminal import Terminal
@@ -77,9 +77,9 @@ def test_a_message_has_one_line_where_that_can_be(queued: Home) -> None:
 def test_the_last_cell_takes_what_room_there_is(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], columns: int, expected: list[str]
 ) -> None:
-    monkeypatch.setattr("postbearer.cli.shown.room", lambda stream: columns)
+    monkeypatch.setattr("postbearer.cli.tables.room", lambda stream: columns)
     monkeypatch.setattr("postbearer.cli.output.room", lambda stream: columns)
-    shown.table(("id", "what"), [("1", "a long tale of very many words")])
+    tables.table(("id", "what"), [("1", "a long tale of very many words")])
     assert capsys.readouterr().out.splitlines() == expected
 
 

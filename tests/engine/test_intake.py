@@ -8,7 +8,16 @@ from collections.abc import Sequence
 import pytest
 
 from postbearer.account import Account
-from postbearer.engine import Idle, Intake, IntakeSettings, Route, Router, RouteRule, Submission, Submitter
+from postbearer.engine import (
+    Intake,
+    IntakeSettings,
+    NoReservations,
+    Route,
+    Router,
+    RouteRule,
+    Submission,
+    Submitter,
+)
 from postbearer.envelope import Envelope
 from postbearer.errors import OutcomeUnknown, StoreFull
 from postbearer.events import Accepted
@@ -19,7 +28,7 @@ from support.relay import APP, HOST, Ears, WaitingClock, account
 CONTENT = b"From: app@example.org\r\nSubject: hi\r\nMessage-ID: <1@example.org>\r\n\r\nHello.\r\n"
 
 
-class Door(Idle):
+class Door(NoReservations):
     """An intake on a spool in memory."""
 
     def __init__(self, *accounts: Account, rules: Sequence[RouteRule] = (), size: int = 10_000) -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbearer.engine.lanes import Rota, Turns
+from postbearer.engine.lanes import LaneScheduler, RoundRobin
 from postbearer.store import Lane, Priority
 
 
@@ -15,7 +15,7 @@ def lane(account: str = "a", priority: Priority = Priority.NORMAL, client: str =
     return Lane(account=account, priority=priority, client=client, due=due)
 
 
-def serve(rota: Rota, lanes: list[Lane], turns: int, size: int = 1) -> list[Lane]:
+def serve(rota: LaneScheduler, lanes: list[Lane], turns: int, size: int = 1) -> list[Lane]:
     served = []
     for _ in range(turns):
         chosen = rota.next(lanes)
@@ -26,26 +26,26 @@ def serve(rota: Rota, lanes: list[Lane], turns: int, size: int = 1) -> list[Lane
 
 
 def test_nothing_due_nothing_chosen() -> None:
-    assert Rota().next([]) is None
+    assert LaneScheduler().next([]) is None
 
 
 def test_accounts_take_turns() -> None:
-    served = serve(Rota(), [lane("a"), lane("b"), lane("c")], 9)
+    served = serve(LaneScheduler(), [lane("a"), lane("b"), lane("c")], 9)
     assert [each.account for each in served] == list("abcabcabc")
 
 
 def test_inside_an_account_the_more_urgent_goes_first() -> None:
     lanes = [lane(priority=Priority.BULK, due=-100), lane(priority=Priority.URGENT), lane()]
-    assert {each.priority for each in serve(Rota(), lanes, 5)} == {Priority.URGENT}
+    assert {each.priority for each in serve(LaneScheduler(), lanes, 5)} == {Priority.URGENT}
 
 
 def test_urgent_mail_of_one_account_takes_no_turns_of_another() -> None:
-    served = serve(Rota(), [lane("a", Priority.URGENT), lane("b", Priority.BULK)], 10)
+    served = serve(LaneScheduler(), [lane("a", Priority.URGENT), lane("b", Priority.BULK)], 10)
     assert Counter(each.account for each in served) == {"a": 5, "b": 5}
 
 
 def test_who_sends_to_many_at_a_time_has_fewer_turns() -> None:
-    rota, served = Rota(), Counter[str]()
+    rota, served = LaneScheduler(), Counter[str]()
     for _ in range(110):
         chosen = rota.next([lane(client="many"), lane(client="one")])
         assert chosen is not None
@@ -55,7 +55,7 @@ def test_who_sends_to_many_at_a_time_has_fewer_turns() -> None:
 
 
 def test_who_was_away_does_not_catch_up() -> None:
-    turns: Turns[str] = Turns()
+    turns: RoundRobin[str] = RoundRobin()
     for _ in range(100):
         turns.took("a")
     first = []
@@ -68,5 +68,7 @@ def test_who_was_away_does_not_catch_up() -> None:
 @given(st.lists(st.sampled_from("abcd"), min_size=1, max_size=4, unique=True), st.integers(1, 200))
 def test_among_those_who_always_wait_nobody_is_ahead_by_more_than_one(names: list[str], turns: int) -> None:
     served = Counter(dict.fromkeys(names, 0))
-    served.update(each.client for each in serve(Rota(), [lane(client=name) for name in names], turns))
+    served.update(
+        each.client for each in serve(LaneScheduler(), [lane(client=name) for name in names], turns)
+    )
     assert max(served.values()) - min(served.values()) <= 1

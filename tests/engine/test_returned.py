@@ -13,7 +13,7 @@ import pytest
 
 from postbearer.envelope import Recipient, Ret
 from postbearer.errors import StoreError, UsageError
-from postbearer.message import About, BytesContent, DeliveryReport, FileContent
+from postbearer.message import BytesContent, DeliveryReport, FileContent, ReportedRecipient
 from support.relay import Answer, Relay, account, relaying
 
 PLAIN = b"From: app@example.org\r\nSubject: Order 17\r\n\r\nThank you.\r\n.\r\n--report\r\n"
@@ -185,7 +185,7 @@ def test_a_large_message_streams_by(tmp_path: Path, seven_bit: bool) -> None:
         queue_id="M1",
         arrived=1_800_000_000.0,
         now=1_800_000_001.0,
-        recipients=[About("anna@example.net", "failed", "5.1.1")],
+        recipients=[ReportedRecipient("anna@example.net", "failed", "5.1.1")],
         header=b"From: app@example.org\r\n",
         message=FileContent(tmp_path / "large.eml"),
         seven_bit=seven_bit,

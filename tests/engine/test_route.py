@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postbearer.engine import Route, Router, RouteRule, Submitter, new_id
-from postbearer.engine.clients import matches
 from postbearer.engine.route import lane_for
+from postbearer.engine.submitter import matches
 from postbearer.message import Header
 from postbearer.store import Priority
 

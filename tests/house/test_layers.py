@@ -71,7 +71,7 @@ IO_ALLOWED = {  # a module, or a package with all that is in it: why
     "oauth.arc": "Azure Arc proves by a file who asks",
     "oauth.blocking": "a thread without an event loop runs one to get a token",
     "oauth.source": "a token is asked for once, however many want it",
-    "oauth.flight": "the waiting that this takes, over threads and event loops",
+    "oauth.single_flight": "the waiting that this takes, over threads and event loops",
     "providers.loading": "presets are data files",
     "message.content": "content too large for memory is read while it is sent",
 }

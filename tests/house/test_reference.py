@@ -15,7 +15,7 @@ from msgspec import Struct
 from house.test_exports import PUBLIC
 from house.tree import PACKAGE, ROOT
 from postbearer import errors, events
-from postbearer.cli.exits import Exit
+from postbearer.cli.exit_codes import ExitCode
 from postbearer.cli.root import COMMANDS, command_named
 from postbearer.config.relay import (
     ClientSettings,
@@ -120,7 +120,7 @@ def test_every_error_is_in_the_tree() -> None:
 
 def test_every_exit_code_is_told() -> None:
     told = [int(row) for row in re.findall(r"^\| (\d+) \|", section("commands.md", "## Exit codes"), re.M)]
-    assert told == sorted(Exit)
+    assert told == sorted(ExitCode)
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:

@@ -16,7 +16,7 @@ ALLOWED = {  # module.function: who waits for what it began, and so hears of its
     "daemon.process._stop": "both end here",
     "sending.loop.begin": "the caller waits for the result, in another thread",
     "sending.many.side_by_side": "all are awaited at its end",
-    "oauth.flight._board": "the result goes to all who wait for it, its defects too",
+    "oauth.single_flight._board": "the result goes to all who wait for it, its defects too",
     "testing.sandbox._serving": "awaited at the end of the block",
 }
 BEGINS = {"create_task", "ensure_future", "run_coroutine_threadsafe", "TaskGroup"}

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from postbearer.oauth import CachedSource, Endpoint, GrantStore, Kept, MemoryStore, RefreshToken, Token
-from postbearer.oauth.flight import insist
+from postbearer.oauth import CachedSource, Endpoint, GrantStore, MemoryStore, RefreshToken, StoredGrant, Token
+from postbearer.oauth.single_flight import insist
 from postbearer.secret import Secret
 from postbearer.state import KeyFile, StateFolder, TokenFile
 from support.tokenserver import Slow, TokenServer
@@ -30,11 +30,11 @@ class Own(MemoryStore):
         self.cut = -1  # the await at which the task is cancelled
         self._awaits = 0
 
-    async def load(self) -> Kept:
+    async def load(self) -> StoredGrant:
         await self._moment()
         return await super().load()
 
-    async def save(self, kept: Kept) -> bool:
+    async def save(self, kept: StoredGrant) -> bool:
         await self._moment()
         saved = await super().save(kept)
         await self._moment()
@@ -187,7 +187,7 @@ async def test_o6_a_sign_in_that_came_during_a_renewal_stands(slow: Slow) -> Non
     source = source_of(slow, store)
     asking = asyncio.create_task(source.token())
     await slow.until_asked()
-    await store.save(Kept(refresh=Secret("signed-in anew")))
+    await store.save(StoredGrant(refresh=Secret("signed-in anew")))
     slow.answer.set()
     await asking
     assert (await store.load()).refresh == Secret("signed-in anew")

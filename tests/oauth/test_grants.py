@@ -23,7 +23,7 @@ from postbearer.oauth import (
     TokenRequest,
     resolved,
 )
-from postbearer.secret import Given, Secret, SecretSource
+from postbearer.secret import GivenSecret, Secret, SecretSource
 
 URL = "https://login.example.org/token"
 GRANTED = HttpResponse(200, {}, b'{"access_token": "abc", "token_type": "Bearer", "expires_in": 60}')
@@ -34,7 +34,7 @@ def context(**secrets: str) -> GrantContext:
 
 
 async def test_a_secret_with_something_below_it_is_refused_before_anybody_is_asked() -> None:
-    grant = ClientCredentials("shop", Given(Secret("canary\nuser: shop"), "command:pass show shop"))
+    grant = ClientCredentials("shop", GivenSecret(Secret("canary\nuser: shop"), "command:pass show shop"))
     with pytest.raises(SecretError, match="client-secret has more than one line") as caught:
         await CachedSource(grant, Endpoint(URL), account="alerts").token()
     assert "head -1" in caught.value.hint
@@ -149,7 +149,7 @@ def test_references_are_resolved_by_whoever_knows_the_stores() -> None:
 
     def resolve(reference: str) -> SecretSource:
         asked.append(reference)
-        return Given(Secret("s"), reference)
+        return GivenSecret(Secret("s"), reference)
 
     grant = resolved(Password("relay", "me", "env:P", client_secret=Secret("direct")), resolve)
     assert asked == ["env:P"]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from postbearer.errors import GrantRefused
-from postbearer.oauth import CachedSource, Endpoint, GrantStore, Kept, Password, SparingPassword
+from postbearer.oauth import CachedSource, Endpoint, GrantStore, Password, SparingPassword, StoredGrant
 from postbearer.secret import Secret
 from postbearer.secrets import source as secret
 from postbearer.state import KeyFile, StateFolder, TokenFile
@@ -98,7 +98,7 @@ async def test_a_password_for_smtp_is_spared_in_every_process(
 
 async def test_what_is_remembered_keeps_what_else_is_kept(tmp_path: Path) -> None:
     folder = StateFolder(tmp_path / "state")
-    await again(folder).save(Kept(refresh=Secret("signed-in"), access=Secret("access")))
+    await again(folder).save(StoredGrant(refresh=Secret("signed-in"), access=Secret("access")))
     password = SparingPassword(secret("env:HOME"), again(folder))
     await asyncio.gather(*(password.refused(Secret(f"wrong {n}")) for n in range(3)))
     kept = await again(folder).load()

@@ -11,9 +11,9 @@ from postbearer.errors import GrantRefused, StoreError, TokenUnavailable
 from postbearer.oauth import (
     CachedSource,
     GrantStore,
-    Kept,
     MemoryStore,
     RefreshToken,
+    StoredGrant,
     TokenAnswer,
     keep_sign_in,
 )
@@ -31,7 +31,7 @@ def refresh_grant(token: str = "refresh-0") -> RefreshToken:
 async def test_a_sign_in_takes_the_place_of_a_dead_one(
     make: Make, server: TokenServer, store: GrantStore, clock: ManualClock
 ) -> None:
-    await store.save(Kept(refresh=Secret("dead"), origin="of a configured one"))
+    await store.save(StoredGrant(refresh=Secret("dead"), origin="of a configured one"))
     answer = TokenAnswer(Secret("signed-in"), 3600.0, Secret("refresh-0"), "smtp.send")
     await keep_sign_in(store, answer, now=clock.now())
     source = make(RefreshToken("relay"))
@@ -83,7 +83,7 @@ async def test_o6_invalid_grant_takes_the_refresh_token_that_came_meanwhile(
     make: Make, server: TokenServer, store: GrantStore
 ) -> None:
     def sign_in() -> None:
-        asyncio.run(store.save(Kept(refresh=Secret("signed-in"))))
+        asyncio.run(store.save(StoredGrant(refresh=Secret("signed-in"))))
 
     server.script.append(said(400, error="invalid_grant"))
     server.script[0].before = sign_in
@@ -131,7 +131,7 @@ class Stubborn(MemoryStore):
 
     full = True
 
-    async def save(self, kept: Kept) -> bool:
+    async def save(self, kept: StoredGrant) -> bool:
         if self.full:
             raise StoreError("No room.")
         return await super().save(kept)

@@ -19,7 +19,7 @@ from postbearer.oauth import (
     StaticToken,
     token_blocking,
 )
-from postbearer.secret import Given, Secret
+from postbearer.secret import GivenSecret, Secret
 from postbearer.testing import ManualClock
 from support.tokenserver import Answer, TokenServer, said
 
@@ -280,7 +280,7 @@ async def test_a_static_token_cannot_be_renewed(make: Make) -> None:
 
 
 async def test_a_static_token_that_was_replaced_is_taken(make: Make) -> None:
-    class Changing(Given):
+    class Changing(GivenSecret):
         async def read(self) -> Secret:
             return values.pop(0)
 

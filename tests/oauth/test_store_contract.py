@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from postbearer.oauth import GrantStore, Kept, MemoryStore, binding
+from postbearer.oauth import GrantStore, MemoryStore, StoredGrant, binding
 from postbearer.secret import Secret
 from postbearer.state import KeyFile, StateFolder, TokenFile
 
-KEPT = Kept(
+KEPT = StoredGrant(
     access=Secret("access"),
     obtained=1_800_000_000.25,
     expires=1_800_003_600.25,
@@ -35,7 +35,7 @@ def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], GrantSt
 
 
 async def test_nothing_is_kept_at_first(make: Callable[[], GrantStore]) -> None:
-    assert await make().load() == Kept()
+    assert await make().load() == StoredGrant()
 
 
 async def test_what_is_saved_is_loaded(make: Callable[[], GrantStore]) -> None:
@@ -58,10 +58,10 @@ async def test_o6_newer_is_never_overwritten_by_older(make: Callable[[], GrantSt
 
 
 async def test_parts_may_be_missing(make: Callable[[], GrantStore]) -> None:
-    await make().save(Kept(refresh=Secret("only")))
-    assert await make().load() == Kept(version=1, refresh=Secret("only"))
-    await make().save(Kept(version=1))
-    assert await make().load() == Kept(version=2)
+    await make().save(StoredGrant(refresh=Secret("only")))
+    assert await make().load() == StoredGrant(version=1, refresh=Secret("only"))
+    await make().save(StoredGrant(version=1))
+    assert await make().load() == StoredGrant(version=2)
 
 
 async def test_the_lock_may_be_taken_again(make: Callable[[], GrantStore]) -> None:

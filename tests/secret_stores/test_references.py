@@ -14,7 +14,7 @@ import pytest
 import uvloop
 
 from postbearer.errors import SecretError, SecretUnavailable
-from postbearer.secret import Given, Secret, SecretSource
+from postbearer.secret import GivenSecret, Secret, SecretSource
 from postbearer.secrets import ReferenceContext, is_reference, seal_reference, source
 from postbearer.secrets.command import CommandSecret
 from postbearer.secrets.file import FileSecret
@@ -228,7 +228,7 @@ async def test_cache_keeps_for_a_while_and_zero_not_at_all(monkeypatch: pytest.M
 
 
 def given_store(rest: str, place: ReferenceContext) -> SecretSource:
-    return Given(Secret(rest.upper()), f"mine:{rest}")
+    return GivenSecret(Secret(rest.upper()), f"mine:{rest}")
 
 
 async def test_named_stores_go_first() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbearer.cli.dropin.arguments import Exit, Invocation, understand
+from postbearer.cli.dropin.arguments import EarlyExit, Invocation, understand
 
 
 def told(*words: str, program: str = "/usr/sbin/sendmail") -> dict[str, object]:
@@ -72,7 +72,7 @@ def test_the_name_it_is_called_by_matters() -> None:
     "words", ["-f", "-Z", "-bd", "-bt", "-bv", "-N sometimes", "-N never,delay", "-R all", "-t -F"]
 )
 def test_what_cannot_be_understood_is_a_usage_error(words: str) -> None:
-    with pytest.raises(Exit) as caught:
+    with pytest.raises(EarlyExit) as caught:
         told(*words.split(" "))
     assert caught.value.code == 64
 
@@ -124,7 +124,7 @@ def test_what_programs_pass(program: str, words: list[str], meaning: tuple[str, 
 def test_no_words_end_in_anything_but_an_order_or_a_usage_error(words: list[str]) -> None:
     try:
         understand("sendmail", words)
-    except Exit as stop:
+    except EarlyExit as stop:
         assert stop.code == 64  # noqa: PT017 - either is right
 
 

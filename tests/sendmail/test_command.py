@@ -12,7 +12,7 @@ import pytest
 
 from cli.conftest import Home, home
 from postbearer.cli.dropin import relay
-from postbearer.cli.dropin.arguments import Exit, understand
+from postbearer.cli.dropin.arguments import EarlyExit, understand
 from postbearer.cli.dropin.message import HandedMessage
 from postbearer.cli.dropin.submit_protocol import SMTP, parcel
 from postbearer.engine import Submitter
@@ -147,7 +147,7 @@ async def test_a_relay_that_hangs_up_before_it_answers_gets_it_later(folder: Pat
 
 
 def test_without_a_relay_and_without_its_folder_the_caller_has_to_try_again(folder: Path) -> None:
-    with pytest.raises(Exit) as caught:
+    with pytest.raises(EarlyExit) as caught:
         relay.drop(relay.RelayLocation([str(folder)], str(folder / "gone")), b"x")
     assert caught.value.code == 75
     assert "try again" in caught.value.text

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from postbearer.address import Address
 from postbearer.cli.dropin.addresses import addresses
-from postbearer.cli.dropin.arguments import Exit, Invocation, understand
+from postbearer.cli.dropin.arguments import EarlyExit, Invocation, understand
+from postbearer.cli.dropin.caller import Caller, host, local_part
 from postbearer.cli.dropin.message import HandedMessage, cut, plain_lines, write
-from postbearer.cli.dropin.surroundings import Caller, host, local_part
 from postbearer.message import BytesContent, convert, parse_mailboxes
 
 ME = Caller("joe", "host.example.org", "Joe Bloggs")
@@ -89,7 +89,7 @@ def test_a_message_that_is_resent_goes_to_those_alone() -> None:
 
 @pytest.mark.parametrize("data", [b"Subject: nobody\n\nx\n", b"To: undisclosed-recipients:;\n\n"])
 def test_nobody_to_send_to(data: bytes) -> None:
-    with pytest.raises(Exit) as caught:
+    with pytest.raises(EarlyExit) as caught:
         letter(data, "-t")
     assert caught.value.code == 64
 
@@ -97,7 +97,7 @@ def test_nobody_to_send_to(data: bytes) -> None:
 @pytest.mark.parametrize("data", [b"", b"\n", b"\r\n\n", b"\0"])
 @pytest.mark.parametrize("words", [("a@e.org",), ("-t",)])
 def test_nothing_at_all_is_no_message(data: bytes, words: tuple[str, ...]) -> None:
-    with pytest.raises(Exit, match="empty: there is no message") as caught:
+    with pytest.raises(EarlyExit, match="empty: there is no message") as caught:
         letter(data, *words)
     assert caught.value.code == 65
 
@@ -127,7 +127,7 @@ def test_a_header_alone_is_a_message() -> None:
     ],
 )
 def test_an_unreadable_list_is_refused_and_nothing_is_guessed(to: str) -> None:
-    with pytest.raises(Exit) as caught:
+    with pytest.raises(EarlyExit) as caught:
         letter(f"To: {to}\n\n".encode(), "-t")
     assert caught.value.code == 65
 
@@ -146,7 +146,7 @@ def test_names_for_from() -> None:
 def test_whatever_is_piped_in_can_be_sent(data: bytes, long: bool) -> None:
     try:
         made = letter(data * (8 if long else 1), "a@e.org")
-    except Exit:
+    except EarlyExit:
         return
     lines = made.content.split(b"\r\n")
     assert not any(octet in line for line in lines for octet in (b"\r", b"\n", b"\0"))
@@ -180,7 +180,7 @@ def test_a_cr_alone_begins_no_field_and_makes_no_recipient(end: bytes) -> None:
 
 
 def test_an_address_in_another_charset_is_refused() -> None:
-    with pytest.raises(Exit, match="is not a list of mail addresses"):
+    with pytest.raises(EarlyExit, match="is not a list of mail addresses"):
         letter(b"To: J\xfcrgen@e.org\n\nx\n", "-t")
 
 
@@ -268,7 +268,7 @@ def test_lists_read_as_the_standard_library_reads_them(boxes: list[tuple[str, st
 def test_no_text_makes_the_reader_fail_otherwise(text: str) -> None:
     try:
         found = addresses(text)
-    except Exit:
+    except EarlyExit:
         return
     assert all(each and "\n" not in each and "<" not in each for each in found)
 

@@ -16,7 +16,7 @@ from postbearer import ClientCredentials
 from postbearer.account import Account, Options
 from postbearer.envelope import Envelope
 from postbearer.events import Event
-from postbearer.oauth import Grant, Kept
+from postbearer.oauth import Grant, StoredGrant
 from postbearer.secret import Secret
 from postbearer.state import KeyFile, StateFolder, TokenFile
 
@@ -98,7 +98,7 @@ async def keep(account: Account, state: StateFolder, access: str) -> None:
     assert await tokens.save(replace(await tokens.load(), access=Secret(access), **fresh))
 
 
-async def kept(account: Account, state: StateFolder) -> Kept:
+async def kept(account: Account, state: StateFolder) -> StoredGrant:
     return await kept_tokens(account, state).load()
 
 

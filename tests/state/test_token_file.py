@@ -15,14 +15,14 @@ from pathlib import Path
 import pytest
 
 from postbearer.errors import GrantRefused, StoreError, StoreFull, TokenUnavailable
-from postbearer.oauth import CachedSource, Endpoint, Kept, RefreshToken
+from postbearer.oauth import CachedSource, Endpoint, RefreshToken, StoredGrant
 from postbearer.secret import Secret
 from postbearer.state import KeyFile, StateFolder, TokenFile, peek, rotate_key, shortcut
 from postbearer.state.files import trouble
 from postbearer.testing import ManualClock
 
 NOW = 1_800_000_000.0
-KEPT = Kept(
+KEPT = StoredGrant(
     access=Secret("access"),
     obtained=NOW,
     expires=NOW + 3600,
@@ -58,7 +58,7 @@ def put(folder: StateFolder, content: object, account: str = "alerts") -> None:
 
 async def test_state_under_another_binding_is_never_used(folder: StateFolder) -> None:
     await token_file(folder).save(KEPT)
-    assert await token_file(folder, binding="changed").load() == Kept(version=1)
+    assert await token_file(folder, binding="changed").load() == StoredGrant(version=1)
 
 
 async def test_a_change_of_the_configuration_taken_back_costs_no_sign_in(folder: StateFolder) -> None:
@@ -174,7 +174,7 @@ async def test_a_lock_that_is_never_free_is_transient(folder: StateFolder) -> No
 async def test_o8_rotation_seals_all_again_and_old_keys_still_open(folder: StateFolder) -> None:
     for account in ("alerts", "billing"):
         await token_file(folder, account).save(KEPT)
-    await token_file(folder, "billing", binding="changed").save(Kept(version=1, access=Secret("x")))
+    await token_file(folder, "billing", binding="changed").save(StoredGrant(version=1, access=Secret("x")))
     old = KeyFile(folder).existing()
     sealed = old.seal(b"in the configuration", "elsewhere")
     assert rotate_key(folder) == ["alerts", "billing"]

@@ -10,7 +10,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postbearer.store import Charge, Charges, FileLedger, Ledger, MemoryLedger, Past, claimant, freed, since
+from postbearer.store import (
+    Charge,
+    ChargeHistory,
+    Charges,
+    FileLedger,
+    Ledger,
+    MemoryLedger,
+    claimant,
+    freed,
+    since,
+)
 from postbearer.store.ledger import _Rows
 from postbearer.testing import ManualClock
 
@@ -35,11 +45,11 @@ class TickingClock(ManualClock):
         return super().now()
 
 
-def at_once(past: Past, now: float) -> float:
+def at_once(past: ChargeHistory, now: float) -> float:
     return now
 
 
-def listed(past: Past, now: float = 0.0) -> list[Charge]:
+def listed(past: ChargeHistory, now: float = 0.0) -> list[Charge]:
     return [Charge(past.at(one), past.total(one + 1) - past.total(one)) for one in range(len(past))]
 
 
@@ -60,7 +70,7 @@ async def test_a_slot_in_the_future_records_nothing(ledger: Ledger, clock: Manua
 
 
 async def test_callers_side_by_side_never_take_the_same_slot(ledger: Ledger, clock: ManualClock) -> None:
-    def one_only(past: Past, now: float) -> float:
+    def one_only(past: ChargeHistory, now: float) -> float:
         return past.at(0) + 10**6 if len(past) else now
 
     slots = await asyncio.gather(*(ledger.charge(1, one_only) for _ in range(10)))
@@ -250,7 +260,7 @@ def test_a_charge_costs_the_same_however_many_there_are(
     monkeypatch.setattr(_Rows, "_read", reading)
     monkeypatch.setattr(_Rows, "_write", writing)
 
-    def today(past: Past, now: float) -> float:
+    def today(past: ChargeHistory, now: float) -> float:
         past.total(past.since(now - DAY))
         return now
 
@@ -271,7 +281,7 @@ async def shares(
     due = {name: clock.now() + late[name] for name in ledgers}
     had: Counter[str] = Counter()
 
-    def decide(past: Past, now: float) -> float:
+    def decide(past: ChargeHistory, now: float) -> float:
         return past.at(-1) + 2.0 if len(past) and past.at(-1) + 2.0 > now else now
 
     while had.total() < turns:

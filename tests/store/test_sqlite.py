@@ -13,7 +13,7 @@ import pytest
 
 from postbearer.errors import LeaseLost, OutcomeUnknown, SchemaMismatch, StoreError, StoreFull
 from postbearer.store import Query, SqliteSpool, Status
-from postbearer.store.place import file_system
+from postbearer.store.location import file_system
 from postbearer.testing import ManualClock
 from support.spooling import START, TEXT, accept, claim, delivery, ending, message, sqlite, statuses
 

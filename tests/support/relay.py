@@ -11,6 +11,7 @@ from typing import Any
 
 from postbearer.account import Account
 from postbearer.engine import (
+    AttemptSettings,
     Channel,
     Dispatcher,
     Intake,
@@ -19,7 +20,6 @@ from postbearer.engine import (
     Reporter,
     RetryPolicy,
     Router,
-    Rules,
     Submission,
     Submitter,
 )
@@ -260,8 +260,8 @@ def smtp(each: Account, clock: ManualClock, ears: Ears) -> SmtpTransport:
     return SmtpTransport(each.smarthost, credential, account=each.name, clock=clock, observer=ears)
 
 
-def rules(retry: RetryPolicy = RETRY, bounces_to: str = "") -> Rules:
-    return Rules(
+def rules(retry: RetryPolicy = RETRY, bounces_to: str = "") -> AttemptSettings:
+    return AttemptSettings(
         retry,
         Reporter(hostname=HOST, bounces_to=bounces_to, retry=retry, clients={APP.name: APP}),
         lambda: 0.5,

@@ -11,7 +11,7 @@ from postbearer.events import Attempted
 from postbearer.message import BytesContent
 from postbearer.outcome import State
 from postbearer.testing import Close, Expect, conversation, lines
-from postbearer.transport.planning import groups, make_plan
+from postbearer.transport.transaction_plan import groups, make_plan
 from postbearer.wire import Extensions, Rcpt
 from support.provider import CONTENT, envelope, one_flight, opened, with_provider
 

@@ -18,7 +18,7 @@ from aiosmtpd.smtp import SMTP, AuthResult
 
 from postbearer.message import BytesContent, FileContent
 from postbearer.outcome import State
-from postbearer.secret import Given, Secret
+from postbearer.secret import GivenSecret, Secret
 from postbearer.transport import ServerAddress, Smarthost, SmtpTransport, Transcript
 from support.listening import listening
 from support.provider import CANARY, MESSAGE, RENEWED, Tokens, envelope
@@ -146,7 +146,7 @@ async def test_a_password_where_the_account_has_one(context: ssl.SSLContext, tmp
     async with aiosmtpd(mailbox, context, authenticator=check) as port:
         transport = SmtpTransport(
             smarthost(port, tmp_path, authentication="password"),
-            Given(Secret("canary-password")),
+            GivenSecret(Secret("canary-password")),
             account="alerts",
         )
         receipt = await transport.deliver(envelope(), BytesContent(MESSAGE))

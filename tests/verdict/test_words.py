@@ -8,7 +8,7 @@ import pytest
 
 from engine.test_disposition import NOW, claimed
 from postbearer.account import Account
-from postbearer.diagnosis.failing import Explainer
+from postbearer.diagnosis.failures import Explainer
 from postbearer.diagnosis.finding import Step
 from postbearer.engine import RetryPolicy
 from postbearer.engine.disposition import Policy

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postbearer.address import Address, canonical
-from postbearer.engine.clients import matches
+from postbearer.engine.submitter import matches
 from postbearer.errors import UsageError
 
 

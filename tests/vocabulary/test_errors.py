@@ -23,7 +23,7 @@ from postbearer.oauth import Token
 from postbearer.outcome import Outcome, Receipt, State
 from postbearer.reply import Reply
 from postbearer.secret import Secret
-from postbearer.transport import Turned
+from postbearer.transport import LoginRefused
 
 GONE = Receipt(
     (
@@ -65,7 +65,7 @@ def test_the_receipt_and_the_time_go_with_it() -> None:
 
 
 def test_l7_a_refused_token_stays_in_its_process() -> None:
-    refused = Turned("The server refused it.", account="alerts", hint="Sign in again.")
+    refused = LoginRefused("The server refused it.", account="alerts", hint="Sign in again.")
     refused.token = Token(Secret("canary-5f1d0c"), 3600.0, 0.0, "")
     pickled = pickle.dumps(refused)
     assert b"canary" not in pickled

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from postbearer.secret import Given, Secret
+from postbearer.secret import GivenSecret, Secret
 
 CANARY = "canary-5f1d0c"
 
@@ -28,7 +28,7 @@ class Holder:
         lambda secret: "%s %r" % (secret, secret),  # noqa: UP031 - the old way is what logs use
         lambda secret: repr(Holder(secret)),
         lambda secret: repr([secret]),
-        lambda secret: repr(Given(secret)),
+        lambda secret: repr(GivenSecret(secret)),
     ],
 )
 def test_l7_no_way_of_printing_shows_it(show: object) -> None:

@@ -56,7 +56,7 @@ def _quick(arguments: list[str]) -> str | None:
 
         return f"postbearer {__version__}"
     if arguments[:1] == ["token"]:
-        from postbearer.cli.quick import cached_token
+        from postbearer.cli.fast_token import cached_token
 
         return cached_token(arguments[1:])
     return None

@@ -11,7 +11,7 @@ from postbearer.cli import completion
 from postbearer.cli.groups import Listing
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json
-from postbearer.cli.shown import age, facts, moment, table
+from postbearer.cli.tables import age, facts, moment, table
 
 
 @click.group("accounts", cls=Listing)

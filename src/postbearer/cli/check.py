@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from postbearer.cli import completion
-from postbearer.cli.exits import Exit
-from postbearer.cli.findings import as_json, explanation_as_json, show, show_explanation
+from postbearer.cli.diagnosis_output import as_json, explanation_as_json, show, show_explanation
+from postbearer.cli.exit_codes import ExitCode
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json, printable, style
 from postbearer.cli.progress import Progress
@@ -78,7 +78,7 @@ def command(
     if common.as_json:
         told = [report.told(verbose=common.verbose) for report in reports]
         by = "relay" if relay is not None else "command"
-        print_json({"ok": code is Exit.OK, "exit": int(code), "by": by, "accounts": told})
+        print_json({"ok": code is ExitCode.OK, "exit": int(code), "by": by, "accounts": told})
     return code
 
 
@@ -103,7 +103,7 @@ class CheckReport:
         code = _exit_code(self.findings)
         value = {
             "account": self.account,
-            "ok": code is Exit.OK,
+            "ok": code is ExitCode.OK,
             "exit": int(code),
             "findings": [as_json(finding) for finding in self.findings],
         }
@@ -206,15 +206,15 @@ def _preset(assembly: Assembly, name: str) -> Preset:
     return assembly.configuration.preset(assembly.configuration.account(name))
 
 
-def _exit_code(findings: Iterator[Finding] | list[Finding]) -> Exit:
+def _exit_code(findings: Iterator[Finding] | list[Finding]) -> ExitCode:
     from postbearer.diagnosis import Failure, worst
 
     codes = {
-        None: Exit.OK,
-        Failure.DEFECT: Exit.BUG,
-        Failure.CONFIGURATION: Exit.CONFIG,
-        Failure.REFUSED: Exit.NO_PERMISSION,
-        Failure.TRANSIENT: Exit.TRY_AGAIN,
+        None: ExitCode.OK,
+        Failure.DEFECT: ExitCode.BUG,
+        Failure.CONFIGURATION: ExitCode.CONFIG,
+        Failure.REFUSED: ExitCode.NO_PERMISSION,
+        Failure.TRANSIENT: ExitCode.TRY_AGAIN,
     }
     return codes[worst(findings)]
 
@@ -252,4 +252,4 @@ def _explain(common: Common, text: str, accounts: tuple[str, ...]) -> int:
         show_explanation(each, several=len(found) > 1)
     if not found and not common.as_json:
         click.echo("Nothing in it is known. Give the whole reply, with its numbers.")
-    return Exit.OK if found else Exit.DATA
+    return ExitCode.OK if found else ExitCode.DATA

@@ -109,7 +109,7 @@ def validate(common: Common) -> None:
     warnings = configuration.warnings()
     accounts = sorted(configuration.settings.accounts)
     if common.as_json:
-        found = [told(each) for each in warnings]
+        found = [warning_as_json(each) for each in warnings]
         print_json({"valid": True, "file": configuration.path, "accounts": accounts, "warnings": found})
         return
     for each in warnings:
@@ -129,14 +129,14 @@ def _changed(common: Common, path: str, name: str, what: str) -> None:
     except ConfigError as error:
         problems = error.problems
     if common.as_json:
-        print_json({"file": path, "key": name, "warnings": [told(each) for each in problems]})
+        print_json({"file": path, "key": name, "warnings": [warning_as_json(each) for each in problems]})
         return
     click.echo(f"{path}: {name} {what}.", err=True)
     for each in problems:
         warn(f"The relay would not start: {each.key}: {each.message}", each.hint)
 
 
-def told(warning: ConfigError) -> dict[str, Any]:
+def warning_as_json(warning: ConfigError) -> dict[str, Any]:
     """A warning, for programs."""
     return {"key": warning.key, "line": warning.line, "message": warning.message, "hint": warning.hint}
 

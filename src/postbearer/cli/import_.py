@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from postbearer.cli.exits import CannotCreate
+from postbearer.cli.exit_codes import CannotCreate
 from postbearer.cli.groups import Group
+from postbearer.cli.input_files import read_file
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import note, print_json, warn
-from postbearer.cli.reading import read_file
 from postbearer.errors import ConfigError
 
 if TYPE_CHECKING:

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from postbearer.cli.exits import CannotCreate, Exit
+from postbearer.cli.exit_codes import CannotCreate, ExitCode
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json
 from postbearer.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from postbearer.cli.drafting import ConfigurationDraft
+    from postbearer.cli.configuration_draft import ConfigurationDraft
 
 Command = Callable[..., Any]
 _LISTEN = "127.0.0.1:2525"
@@ -93,15 +93,15 @@ def command(common: Common, /, non_interactive: bool, **given: Any) -> int:
       --address alerts@example.org --grant client-credentials \\
       --client-id 00000000-0000-0000-0000-000000000000 --client-secret env:ALERTS_SECRET
     """
-    from postbearer.cli.interview import Interview, ready
+    from postbearer.cli.wizard import Wizard, ready
 
     asks = not non_interactive and not common.as_json and sys.stdin.isatty()
     draft = _draft(common, given)
     if asks:
         relay = given["relay"] if given["relay"] is not None else bool(given["listen"]) or None
-        if not Interview(draft, relay=relay, usual_listen=_LISTEN).run():
+        if not Wizard(draft, relay=relay, usual_listen=_LISTEN).run():
             click.echo("Nothing was written.", err=True)
-            return Exit.INTERRUPTED
+            return ExitCode.INTERRUPTED
     else:
         if there := draft.same_mailbox():
             return _leave(common, draft, there)
@@ -113,7 +113,7 @@ def command(common: Common, /, non_interactive: bool, **given: Any) -> int:
     following = list(_following(draft))
     if common.as_json:
         _tell(draft, following, changed=True)
-        return Exit.OK
+        return ExitCode.OK
     click.echo(f"{draft.addition.path}: the account {draft.name} is there.")
     if asks and not draft.signs_in and ready("Check it now?"):
         from postbearer.cli.check import command as check
@@ -121,14 +121,16 @@ def command(common: Common, /, non_interactive: bool, **given: Any) -> int:
         common.config = draft.addition.path
         context = click.get_current_context()
         code = int(context.invoke(check, accounts=(draft.name,), send_to="", text=None))
-        following = following[-1:] if code == Exit.OK and draft.addition.listen else []  # the relay's start
+        following = (
+            following[-1:] if code == ExitCode.OK and draft.addition.listen else []
+        )  # the relay's start
         _say_next(following)
         return code
     _say_next(following)
-    return Exit.OK
+    return ExitCode.OK
 
 
-def _leave(common: Common, draft: ConfigurationDraft, name: str) -> Exit:
+def _leave(common: Common, draft: ConfigurationDraft, name: str) -> ExitCode:
     """The mailbox has the account `name` already: what was asked for is there, or else nothing is changed.
 
     Raises `CannotCreate` where it is described otherwise.
@@ -144,7 +146,7 @@ def _leave(common: Common, draft: ConfigurationDraft, name: str) -> Exit:
         _tell(draft, list(_following(draft)), changed=False)
     else:
         click.echo(f"{draft.addition.path}: the account {name} is there already; nothing was changed.")
-    return Exit.OK
+    return ExitCode.OK
 
 
 def _tell(draft: ConfigurationDraft, following: list[str], *, changed: bool) -> None:
@@ -159,7 +161,7 @@ def _say_next(steps: list[str]) -> None:
 
 
 def _draft(common: Common, given: dict[str, Any]) -> ConfigurationDraft:
-    from postbearer.cli.drafting import ConfigurationDraft, target
+    from postbearer.cli.configuration_draft import ConfigurationDraft, target
     from postbearer.config import Addition, Providers, candidates, typed_value
 
     path = target(common.config, candidates(os.environ))

@@ -13,11 +13,11 @@ from urllib.parse import urlsplit
 import click
 
 from postbearer.cli import completion
-from postbearer.cli.listening import ProgressListener
 from postbearer.cli.options import Common, chosen_account, common_options, duration, pass_common
 from postbearer.cli.output import print_json, printable, warn
-from postbearer.cli.shown import age
-from postbearer.cli.waking import wake_relay
+from postbearer.cli.progress_listener import ProgressListener
+from postbearer.cli.relay_wakeup import wake_relay
+from postbearer.cli.tables import age
 from postbearer.errors import ConfigError, GrantRefused, TokenUnavailable, UsageError
 from postbearer.events import TokenFetched
 
@@ -210,7 +210,7 @@ class _Login:
         await self._keep(answer)
 
     def _by_paste(self, grant: AuthorizationCode, port: int | None, timeout: float | None) -> None:
-        from postbearer.cli.pasting import pasted
+        from postbearer.cli.stdin_line import read_line
         from postbearer.oauth import CodeSignIn, with_port
 
         uri = with_port(grant.redirect_uri, port) if port else grant.redirect_uri
@@ -219,7 +219,7 @@ class _Login:
         _say(f"At the end the browser goes to {uri}, and may say that nothing is there.")
         _say("Copy that whole address, or the code if one is shown, and paste it here:")
         try:
-            text = pasted(timeout)
+            text = read_line(timeout)
         except TimeoutError:
             raise self._late(f"Nothing was pasted within {timeout:g} s.") from None
         code = one.reader.pasted(text)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from postbearer.cli.exits import Exit, exit_code
+from postbearer.cli.exit_codes import ExitCode, exit_code
 from postbearer.errors import ConfigError, PostbearerError
 
 TIMES = {  # names of points in time, wherever a command tells one
@@ -20,7 +20,7 @@ TIMES = {  # names of points in time, wherever a command tells one
     *("token_expires", "began", "ended", "retry_at"),
 }
 _NARROWEST = 20
-_NEXT = {Exit.TRY_AGAIN: "This may pass: try again later."}
+_NEXT = {ExitCode.TRY_AGAIN: "This may pass: try again later."}
 _STYLES = {"error": "31;1", "warning": "33;1", "note": "36;1", "good": "32", "dim": "2", "bold": "1"}
 
 
@@ -88,13 +88,13 @@ def note(message: str, hint: str = "") -> None:
     _line("note", message, hint)
 
 
-def report(error: BaseException, *, as_json: bool, debug: bool = False) -> Exit:
+def report(error: BaseException, *, as_json: bool, debug: bool = False) -> ExitCode:
     """Tell what went wrong: what, where, what next; return the exit code."""
     code = exit_code(error)
     if isinstance(error, KeyboardInterrupt):
         print(file=sys.stderr)
         return code
-    if code is Exit.BUG and not isinstance(error, PostbearerError):
+    if code is ExitCode.BUG and not isinstance(error, PostbearerError):
         return _defect(error, as_json=as_json, debug=debug)
     if as_json:
         print_json({"error": describe(error)})
@@ -126,7 +126,7 @@ def describe(error: BaseException) -> dict[str, Any]:
     return told
 
 
-def usage(message: str, hint: str, *, as_json: bool, code: Exit = Exit.USAGE) -> Exit:
+def usage(message: str, hint: str, *, as_json: bool, code: ExitCode = ExitCode.USAGE) -> ExitCode:
     """Tell that the command line cannot be understood."""
     if as_json:
         print_json({"error": {"type": "UsageError", "message": message, "hint": hint, "exit": int(code)}})
@@ -135,11 +135,11 @@ def usage(message: str, hint: str, *, as_json: bool, code: Exit = Exit.USAGE) ->
     return code
 
 
-def silence() -> Exit:
+def silence() -> ExitCode:
     """Nobody reads any more: leave without another error when the interpreter flushes."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
-    return Exit.BROKEN_PIPE
+    return ExitCode.BROKEN_PIPE
 
 
 def _forget_what_cannot_be_written() -> None:
@@ -159,16 +159,16 @@ def _line(name: str, message: str, hint: str) -> None:
         print(f"  {style('→', 'dim', sys.stderr)} {told}", file=sys.stderr)
 
 
-def _defect(error: BaseException, *, as_json: bool, debug: bool) -> Exit:
+def _defect(error: BaseException, *, as_json: bool, debug: bool) -> ExitCode:
     message = f"This is a defect in postbearer ({type(error).__name__})."
     hint = "" if debug else "Run the same with --debug to see the traceback, and report it."
     if as_json:
-        print_json({"error": {"type": "Defect", "message": message, "hint": hint, "exit": int(Exit.BUG)}})
+        print_json({"error": {"type": "Defect", "message": message, "hint": hint, "exit": int(ExitCode.BUG)}})
     else:
         _line("error", message, hint)
     if debug:
         _show_traceback(error)
-    return Exit.BUG
+    return ExitCode.BUG
 
 
 def _show_traceback(error: BaseException) -> None:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import click
 
 from postbearer.cli import completion
-from postbearer.cli.exits import CannotCreate, UnusableMessage
+from postbearer.cli.exit_codes import CannotCreate, UnusableMessage
 from postbearer.cli.extras import NotInstalled
 from postbearer.cli.groups import Listing
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import note, print_json, printable, warn
-from postbearer.cli.shown import age, facts, moment, table
+from postbearer.cli.tables import age, facts, moment, table
 from postbearer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -287,8 +287,8 @@ def _write_export(asked: QueueClient, file: BinaryIO) -> int:
 @pass_common
 def import_(common: Common, file: str) -> None:
     """Take the messages that an export wrote to FILE. Those that are here already are left alone."""
+    from postbearer.cli.input_files import opened
     from postbearer.cli.queue_client import queue_client
-    from postbearer.cli.reading import opened
 
     asked = queue_client(common)
     with opened(file) as given:

@@ -10,7 +10,7 @@ import click
 
 from postbearer._version import __version__
 from postbearer.cli.characters import show_what_can_be_shown
-from postbearer.cli.exits import Exit
+from postbearer.cli.exit_codes import ExitCode
 from postbearer.cli.groups import Group, no_such_option
 from postbearer.cli.options import Common, common_options
 from postbearer.cli.output import report, silence, usage
@@ -113,7 +113,7 @@ def _invoke(arguments: list[str], common: Common) -> int:
         result = postbearer.main(arguments, prog_name="postbearer", standalone_mode=False, obj=common)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
-        return Exit.USAGE
+        return ExitCode.USAGE
     except click.NoSuchOption as error:
         path = error.ctx.command_path if error.ctx else "postbearer"
         return usage(no_such_option(error), f"See: {path} --help", as_json=common.as_json)
@@ -122,7 +122,7 @@ def _invoke(arguments: list[str], common: Common) -> int:
         return usage(error.format_message(), f"See: {path} --help", as_json=common.as_json)
     except click.FileError as error:
         hint = "Check the path and the permissions."
-        return usage(error.format_message(), hint, as_json=common.as_json, code=Exit.NO_INPUT)
+        return usage(error.format_message(), hint, as_json=common.as_json, code=ExitCode.NO_INPUT)
     except click.ClickException as error:
         return usage(error.format_message(), "", as_json=common.as_json)
     except click.Abort:
@@ -132,4 +132,4 @@ def _invoke(arguments: list[str], common: Common) -> int:
             return int(error.code or 0)
         sys.stdout = stdout
         raise BrokenPipeError from None
-    return int(result) if isinstance(result, int) else Exit.OK
+    return int(result) if isinstance(result, int) else ExitCode.OK

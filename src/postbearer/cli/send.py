@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from postbearer.cli import completion
-from postbearer.cli.exits import UnusableMessage, receipt_code
-from postbearer.cli.listening import ProgressListener
+from postbearer.cli.exit_codes import UnusableMessage, receipt_code
 from postbearer.cli.options import Common, chosen_account, common_options, duration, pass_common
 from postbearer.cli.output import describe, print_json, printable, report, style
 from postbearer.cli.progress import Progress
+from postbearer.cli.progress_listener import ProgressListener
 from postbearer.errors import Rejected, SenderNotAllowed, UsageError
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def command(common: Common, /, account: str | None, **given: Any) -> int:
     """
     from postbearer.assembly import Assembly
     from postbearer.blocking import Mailer
-    from postbearer.cli.composing import SendRequest
+    from postbearer.cli.send_request import SendRequest
 
     order = SendRequest.read(given)
     assembly = Assembly.load(common.config)
@@ -115,7 +115,7 @@ def command(common: Common, /, account: str | None, **given: Any) -> int:
             receipt = mailer.send(message, envelope, wait=given["wait"], timeout=given["timeout"])
     except Rejected as error:
         if common.as_json:
-            print_json({**told(error.receipt), "error": describe(error)})
+            print_json({**receipt_as_json(error.receipt), "error": describe(error)})
             return receipt_code(error.receipt)
         return report(error, as_json=False, debug=common.debug)
     except SenderNotAllowed:
@@ -123,13 +123,13 @@ def command(common: Common, /, account: str | None, **given: Any) -> int:
     except UsageError as error:  # the command line was right, so it is the message
         raise UnusableMessage(error.message, hint=error.hint) from error
     if common.as_json:
-        print_json(told(receipt))
+        print_json(receipt_as_json(receipt))
     else:
         _show(receipt)
     return receipt_code(receipt)
 
 
-def told(receipt: Receipt) -> dict[str, Any]:
+def receipt_as_json(receipt: Receipt) -> dict[str, Any]:
     """A receipt as JSON."""
     return {
         "delivered": len(receipt.delivered),

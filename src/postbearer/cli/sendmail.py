@@ -47,7 +47,7 @@ def command(common: Common, place: Path | None, words: tuple[str, ...]) -> int:
     Exit codes: 0 taken, 64 usage, 65 unusable message, 66 no input, 69 refused, 75 try again, 77 not allowed.
     """
     if place is not None:
-        from postbearer.cli.dropin.installing import install
+        from postbearer.cli.dropin.install_script import install
 
         click.echo(f"{install(place)} hands mail to postbearer.")
         return 0

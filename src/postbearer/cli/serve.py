@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from postbearer.cli.exits import Exit, exit_code
+from postbearer.cli.exit_codes import ExitCode, exit_code
 from postbearer.cli.extras import need_relay
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import describe
@@ -19,7 +19,7 @@ def log_end(error: Exception) -> int:
     code = exit_code(error)
     told = describe(error)
     text = f"the relay cannot run: {told['message']}"
-    unforeseen = error if code is Exit.BUG else None
+    unforeseen = error if code is ExitCode.BUG else None
     logging.getLogger("postbearer").error(text, exc_info=unforeseen, extra={"told": told})
     return code
 
@@ -55,4 +55,4 @@ def command(common: Common, style: str) -> int:
         if style == "text":
             raise
         return log_end(error)
-    return Exit.OK
+    return ExitCode.OK

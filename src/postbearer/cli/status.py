@@ -10,7 +10,7 @@ import click
 
 from postbearer.cli.options import Common, common_options, duration, pass_common
 from postbearer.cli.output import print_json, printable
-from postbearer.cli.shown import age
+from postbearer.cli.tables import age
 from postbearer.errors import PostbearerError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _WAITING = ("ready", "leased", "deferred")
 
 
-class Level(IntEnum):
+class Severity(IntEnum):
     """How bad it is; the number is the exit code (Nagios Plugin Development Guidelines)."""
 
     OK = 0
@@ -28,10 +28,10 @@ class Level(IntEnum):
 
 
 @dataclass(slots=True)
-class Finding:
+class CheckResult:
     """All that was found, the worst first when it is told."""
 
-    problems: list[tuple[Level, str]] = field(default_factory=list)
+    problems: list[tuple[Severity, str]] = field(default_factory=list)
     accounts: int = 0
     paused: int = 0
     waiting: int = 0
@@ -39,8 +39,8 @@ class Finding:
     oldest: float = 0.0
 
     @property
-    def level(self) -> Level:
-        return max((level for level, _ in self.problems), default=Level.OK)
+    def level(self) -> Severity:
+        return max((level for level, _ in self.problems), default=Severity.OK)
 
     @property
     def text(self) -> str:
@@ -65,7 +65,7 @@ def command(common: Common, warning: float | None, critical: float | None) -> in
     try:
         found = _look(running_relay(needed=True), warning or 3600.0, critical or 86_400.0)
     except PostbearerError as error:
-        found = Finding([(Level.CRITICAL, f"{error.message} {error.hint}".strip())])
+        found = CheckResult([(Severity.CRITICAL, f"{error.message} {error.hint}".strip())])
     if common.as_json:
         print_json(_told(found))
     else:
@@ -78,9 +78,9 @@ def command(common: Common, warning: float | None, critical: float | None) -> in
     return int(found.level)
 
 
-def _look(relay: ControlClient, warning: float, critical: float) -> Finding:
+def _look(relay: ControlClient, warning: float, critical: float) -> CheckResult:
     accounts, stats = relay.call("accounts.list"), relay.call("queue.stats")
-    found = Finding(
+    found = CheckResult(
         accounts=len(accounts),
         paused=sum(each["state"] == "paused" for each in accounts),
         waiting=sum(stats["counts"].get(state, 0) for state in _WAITING),
@@ -90,29 +90,31 @@ def _look(relay: ControlClient, warning: float, critical: float) -> Finding:
     for account in accounts:
         found.problems += _of_account(account)
     if found.oldest > min(warning, critical):
-        level = Level.CRITICAL if found.oldest > critical else Level.WARNING
+        level = Severity.CRITICAL if found.oldest > critical else Severity.WARNING
         found.problems.append((level, f"the oldest message has waited for {age(found.oldest)}"))
     return found
 
 
-def _of_account(account: Any) -> list[tuple[Level, str]]:
+def _of_account(account: Any) -> list[tuple[Severity, str]]:
     from postbearer.engine import BY_HAND
 
     name, problems = account["name"], []
     if account["state"] == "paused":
-        level = Level.WARNING if account["reason"] == BY_HAND else Level.CRITICAL
+        level = Severity.WARNING if account["reason"] == BY_HAND else Severity.CRITICAL
         problems.append((level, f"{name} is paused: {account['reason']}"))
     elif account["state"] != "ready":
-        problems.append((Level.CRITICAL, f"{name}: {account['reason']}"))
+        problems.append((Severity.CRITICAL, f"{name}: {account['reason']}"))
     for ending in account.get("runs_out", ()):
         if ending["level"] is not None:
             ended = ending["level"] == 0
             what = "has ended" if ended else f"ends within {ending['level']} days"
-            problems.append((Level.CRITICAL if ended else Level.WARNING, f"{name}: {ending['title']} {what}"))
+            problems.append(
+                (Severity.CRITICAL if ended else Severity.WARNING, f"{name}: {ending['title']} {what}")
+            )
     return problems
 
 
-def _told(found: Finding) -> dict[str, Any]:
+def _told(found: CheckResult) -> dict[str, Any]:
     numbers = ("accounts", "paused", "waiting", "held", "oldest")
     return {
         "state": found.level.name.lower(),

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from postbearer.cli import completion
-from postbearer.cli.listening import ProgressListener
 from postbearer.cli.options import Common, chosen_account, common_options, only_account, pass_common
 from postbearer.cli.output import print_json
+from postbearer.cli.progress_listener import ProgressListener
 from postbearer.errors import CredentialError, SecretError
 
 

@@ -5,8 +5,8 @@ from postbearer._lazy import lazy
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from postbearer.config.accounts import needs as needs
-    from postbearer.config.adding import Addition as Addition
-    from postbearer.config.adding import descriptions as descriptions
+    from postbearer.config.addition import Addition as Addition
+    from postbearer.config.addition import descriptions as descriptions
     from postbearer.config.edit import holds_secret as holds_secret
     from postbearer.config.edit import key_path as key_path
     from postbearer.config.edit import set_key as set_key
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from postbearer.config.loading import Configuration as Configuration
     from postbearer.config.loading import load as load
     from postbearer.config.loading import parse as parse
+    from postbearer.config.new_file import write_new as write_new
     from postbearer.config.providers import Providers as Providers
     from postbearer.config.relay import ClientSettings as ClientSettings
     from postbearer.config.relay import ListenerSettings as ListenerSettings
@@ -35,14 +36,14 @@ if TYPE_CHECKING:
     from postbearer.config.units import parse_size as parse_size
     from postbearer.config.values import SCHEMES as SCHEMES
     from postbearer.config.values import network as network
-    from postbearer.config.writing import write_new as write_new
 
 _EXPORTS = {
     "accounts": ["needs"],
-    "adding": ["Addition", "descriptions"],
+    "addition": ["Addition", "descriptions"],
     "edit": ["holds_secret", "key_path", "set_key", "setting_names", "typed_value", "unset_key"],
     "jsonschema": ["json_schema"],
     "loading": ["Configuration", "load", "parse"],
+    "new_file": ["write_new"],
     "providers": ["Providers"],
     "relay": [
         "ClientSettings",
@@ -56,7 +57,6 @@ _EXPORTS = {
     "search": ["SYSTEM_FILE", "candidates", "find", "read"],
     "units": ["parse_duration", "parse_size"],
     "values": ["SCHEMES", "network"],
-    "writing": ["write_new"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -6,11 +6,11 @@ import os
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from postbearer.config.locate import Path
+from postbearer.config.line_numbers import Path
 from postbearer.config.providers import Providers
 from postbearer.config.schema import AccountSettings
+from postbearer.config.validation import Problem
 from postbearer.config.values import account_name, is_loopback
-from postbearer.config.walk import Problem
 from postbearer.errors import ConfigError
 from postbearer.providers import Preset
 from postbearer.suggestion import did_you_mean

@@ -9,7 +9,7 @@ import msgspec
 
 from postbearer.config.providers import Providers
 from postbearer.config.schema import AccountSettings
-from postbearer.config.walk import Problem
+from postbearer.config.validation import Problem
 from postbearer.errors import ConfigError
 
 

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from msgspec import inspect as types
 
 from postbearer.config.environment import read_value, type_at
+from postbearer.config.line_numbers import Path, dotted, split_dotted
 from postbearer.config.loading import SCHEMA, parse, toml
-from postbearer.config.locate import Path, dotted, split_dotted
 from postbearer.config.search import find, read
-from postbearer.config.walk import kind_of, plain
+from postbearer.config.validation import kind_of, plain
 from postbearer.errors import ConfigError
 from postbearer.suggestion import did_you_mean
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from msgspec import inspect as types
 
-from postbearer.config.locate import Path
-from postbearer.config.walk import plain
+from postbearer.config.line_numbers import Path
+from postbearer.config.validation import plain
 from postbearer.errors import ConfigError
 from postbearer.suggestion import did_you_mean
 

@@ -16,14 +16,14 @@ from msgspec import inspect as types
 from postbearer.config.accounts import check_account, doubts, unknown_account
 from postbearer.config.budget_checks import budget_doubts
 from postbearer.config.environment import loads, override, relevant
-from postbearer.config.locate import Lines, Path, dotted
-from postbearer.config.notifying import check_notify, notify_doubts
+from postbearer.config.line_numbers import LineNumbers, Path, dotted
+from postbearer.config.notify_checks import check_notify, notify_doubts
 from postbearer.config.providers import Providers
 from postbearer.config.schema import AccountSettings, Settings
 from postbearer.config.search import find, read
 from postbearer.config.stores import check_store, store_doubts
+from postbearer.config.validation import Problem, Validator, misplaced
 from postbearer.config.values import checks
-from postbearer.config.walk import Problem, Walk, misplaced
 from postbearer.errors import ConfigError, ConfigErrors
 from postbearer.providers import Preset
 from postbearer.suggestion import did_you_mean
@@ -116,7 +116,7 @@ def parse(content: bytes, path: str, environ: Mapping[str, str] | None = None) -
     text, data = toml(content, path)
     origins, errors = override(data, SCHEMA, relevant(environ or {}))
     stores = data.get("secret-stores")
-    walk = Walk(checks(stores if isinstance(stores, dict) else ()))
+    walk = Validator(checks(stores if isinstance(stores, dict) else ()))
     clean = walk.value(data, SCHEMA, ())
     providers = Providers(path)
     walk.problems.extend(_whole(data, clean, providers))
@@ -172,7 +172,7 @@ class _Places:
                 file, line = f"environment variable {variable}", None
                 break
         else:
-            file, line = self.file, Lines(self.text).of(problem.path)
+            file, line = self.file, LineNumbers(self.text).of(problem.path)
         message = problem.message if problem.message.endswith(".") else f"{problem.message}."
         return ConfigError(message, key=dotted(problem.path), file=file, line=line, hint=problem.hint)
 

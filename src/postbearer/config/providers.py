@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping
 
-from postbearer.config.locate import Lines, Path
+from postbearer.config.line_numbers import LineNumbers, Path
 from postbearer.config.search import candidates, read
 from postbearer.errors import ConfigError
 from postbearer.providers import Preset, parse, preset, unknown_provider
@@ -90,7 +90,7 @@ def _load(path: str, name: str) -> Preset:
                 hint=f'Write name = "{name}", or rename the file.',
             )
     except ConfigError as error:
-        line = error.line or (Lines(text).of(_path(error.key)) if error.key else None)
+        line = error.line or (LineNumbers(text).of(_path(error.key)) if error.key else None)
         raise ConfigError(error.message, key=error.key, file=path, line=line, hint=error.hint) from None
     return chosen
 

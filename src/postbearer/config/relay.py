@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from postbearer.config.kinds import (
+from postbearer.config.constraints import (
     AccountName,
     AddressText,
     Count,

@@ -1,7 +1,7 @@
 """The keys of an account and of the whole file, with their types, meanings and defaults.
 
 The types carry a *kind* where a plain type says too little: a duration, a size, a secret
-reference, a mail address. `postbearer.config.walk` checks values against them;
+reference, a mail address. `postbearer.config.validation` checks values against them;
 `postbearer.config.jsonschema` publishes them.
 """
 
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Struct
 
-from postbearer.config.kinds import (
+from postbearer.config.constraints import (
     AccountName,
     AddressText,
     Count,

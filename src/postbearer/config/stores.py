@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta, Struct
 from msgspec import inspect as types
 
-from postbearer.config.kinds import Prose, Reference, Seconds, Url
-from postbearer.config.locate import Path
+from postbearer.config.constraints import Prose, Reference, Seconds, Url
+from postbearer.config.line_numbers import Path
+from postbearer.config.validation import Problem, Validator
 from postbearer.config.values import SCHEMES, checks, plug_ins
-from postbearer.config.walk import Problem, Walk
 from postbearer.suggestion import did_you_mean
 
 CaFile = Annotated[str | None, Prose("Certificates to trust beside the system's (PEM).")]
@@ -132,7 +132,7 @@ def check_store(name: str, table: Mapping[str, Any]) -> Iterator[Problem]:
         return
     schema = TYPES.get(kind, Store) if isinstance(kind, str) else Store
     common = {key: table[key] for key in ("type", "cache") if key in table}
-    walk = Walk(checks(()))  # no names of stores: a store that needs another could go round in circles
+    walk = Validator(checks(()))  # no names of stores: a store that needs another could go round in circles
     walk.value(common if kind in plug_ins() else table, types.type_info(schema), path)
     yield from walk.problems
     for key, variable in _absent(table, schema):

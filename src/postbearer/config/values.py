@@ -12,7 +12,7 @@ from typing import get_args
 from urllib.parse import urlsplit
 
 from postbearer.address import Address, ascii_domain
-from postbearer.config.kinds import Kind
+from postbearer.config.constraints import Kind
 from postbearer.errors import UsageError
 from postbearer.providers import GrantName
 from postbearer.suggestion import did_you_mean

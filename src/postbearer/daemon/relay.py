@@ -16,13 +16,13 @@ from postbearer.daemon.alerting import Alerting
 from postbearer.daemon.plan import ListenerPlan, RelayPlan, relay_settings, spool_path
 from postbearer.daemon.refresher import SignInRefresher
 from postbearer.engine import (
+    AttemptSettings,
     Channel,
     Dispatcher,
     FlooredClock,
     Intake,
     IntakeSettings,
     Reporter,
-    Rules,
     Submitter,
 )
 from postbearer.errors import ConfigError, StoreError
@@ -257,14 +257,14 @@ class Relay:
             return Channel(account, transport, ledger, credential)
         return Channel(account, transport, ledger)
 
-    def _rules(self, plan: RelayPlan) -> Rules:
+    def _rules(self, plan: RelayPlan) -> AttemptSettings:
         reporter = Reporter(
             hostname=plan.hostname,
             bounces_to=plan.bounces_to,
             retry=plan.retry,
             clients={client.name: client for client in plan.access.clients},
         )
-        return Rules(plan.retry, reporter, random.SystemRandom().random)
+        return AttemptSettings(plan.retry, reporter, random.SystemRandom().random)
 
     def _context(self, plan: RelayPlan, door: ListenerPlan) -> ListenerContext:
         return ListenerContext(

@@ -10,11 +10,11 @@ from email.message import EmailMessage
 
 from postbearer.account import Account
 from postbearer.clock import Clock, SystemClock
-from postbearer.diagnosis.failing import Explainer
+from postbearer.diagnosis.connection import LIMIT, ConnectionAttempt, Resolve, resolve
+from postbearer.diagnosis.failures import Explainer
 from postbearer.diagnosis.finding import Finding, Step, not_done
 from postbearer.diagnosis.masking import Mask
-from postbearer.diagnosis.narrowing import narrowed
-from postbearer.diagnosis.reaching import LIMIT, Reach, Resolve, resolve
+from postbearer.diagnosis.refused_token import narrowed
 from postbearer.diagnosis.tokens import SHORT_CAP, TokenStep, read_secrets
 from postbearer.errors import ConfigError, PostbearerError, UsageError
 from postbearer.events import Authenticated, Event, Silent, Warned
@@ -25,13 +25,13 @@ from postbearer.outcome import Receipt
 from postbearer.providers import Preset, preset
 from postbearer.state import StateFolder
 from postbearer.transport import (
-    AnotherForm,
     Capture,
     Conversation,
     Deadline,
     Dial,
     Login,
     NoCapture,
+    RetryAuthentication,
     ServerAddress,
     Source,
     dial,
@@ -84,7 +84,7 @@ class Diagnosis:
 
     async def run(self) -> AsyncGenerator[Finding, None]:
         """Every step; the errors that postbearer knows are findings and are not raised."""
-        reached: list[Reach] = []
+        reached: list[ConnectionAttempt] = []
         try:
             async with aclosing(self._steps(reached)) as steps:
                 async for finding in steps:
@@ -93,14 +93,14 @@ class Diagnosis:
             for reach in reached:
                 await _close(reach.talk)
 
-    async def _steps(self, reached: list[Reach]) -> AsyncGenerator[Finding, None]:
+    async def _steps(self, reached: list[ConnectionAttempt]) -> AsyncGenerator[Finding, None]:
         yield self._configuration()
         readable = True
         async for finding in read_secrets(self.account, self._explainer, self._mask):
             readable = readable and finding.ok is True
             yield finding
         for server in self.account.smarthost.servers:
-            reach = Reach(
+            reach = ConnectionAttempt(
                 account=self.account,
                 preset=self._preset,
                 server=server,
@@ -122,7 +122,7 @@ class Diagnosis:
             lacking = "" if token is not None else "there is no token for it"
         elif self.account.password is not None:
             source = self.account.credential(self._state, clock=self._clock, observer=Silent())
-        entered: Reach | None = None
+        entered: ConnectionAttempt | None = None
         for reach in reached:
             finding = await self._log_in(reach, source, lacking)
             entered = entered or (reach if finding.ok is True else None)
@@ -201,7 +201,7 @@ class Diagnosis:
         self._claims = step.claims
         return finding, step.token
 
-    async def _log_in(self, reach: Reach, source: Source | None, lacking: str) -> Finding:
+    async def _log_in(self, reach: ConnectionAttempt, source: Source | None, lacking: str) -> Finding:
         server, talk = reach.server, reach.talk
         if talk is None:
             return not_done(Step.AUTH, "there is no connection to log in on", str(server))
@@ -213,7 +213,7 @@ class Diagnosis:
         try:
             try:
                 await login.run(talk, server)
-            except AnotherForm:
+            except RetryAuthentication:
                 await login.run(talk, server)  # it knows better now
         except PostbearerError as error:
             failed = self._explainer.failed(Step.AUTH, error, str(server))
@@ -224,7 +224,7 @@ class Diagnosis:
         details = {"mechanism": entered.mechanism, "reply": str(entered.reply)} if entered is not None else {}
         return Finding(step=Step.AUTH, ok=True, text=text, server=str(server), details=details)
 
-    async def _message(self, entered: Reach | None) -> Finding:
+    async def _message(self, entered: ConnectionAttempt | None) -> Finding:
         if not self._send_to or self._send is None:
             late = self.account.provider.startswith("microsoft")
             why = "missing permissions show only after a message" if late else "it proves the whole way"

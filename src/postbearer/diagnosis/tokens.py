@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 from postbearer.account import Account
 from postbearer.clock import Clock
 from postbearer.diagnosis.commands import consent
-from postbearer.diagnosis.failing import Explainer
+from postbearer.diagnosis.failures import Explainer
 from postbearer.diagnosis.finding import Failure, Finding, Step
 from postbearer.diagnosis.masking import Mask
-from postbearer.diagnosis.narrowing import ROLES
+from postbearer.diagnosis.refused_token import ROLES
 from postbearer.errors import PostbearerError
 from postbearer.oauth import CachedSource, Claims, Token, is_guid, missing_scopes, read_claims, read_secret
 from postbearer.providers import Ids, Preset

@@ -6,46 +6,46 @@ from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
     from postbearer.engine.account_state import AccountState as AccountState
-    from postbearer.engine.attempt import Rules as Rules
+    from postbearer.engine.attempt import AttemptSettings as AttemptSettings
     from postbearer.engine.bounce import Reporter as Reporter
     from postbearer.engine.budget import Budget as Budget
-    from postbearer.engine.budget import Left as Left
+    from postbearer.engine.budget import BudgetRemaining as BudgetRemaining
     from postbearer.engine.budget import RateLimits as RateLimits
     from postbearer.engine.budget import next_slot as next_slot
-    from postbearer.engine.clients import Submitter as Submitter
     from postbearer.engine.dispatcher import Dispatcher as Dispatcher
-    from postbearer.engine.fastpath import Idle as Idle
+    from postbearer.engine.fastpath import NoReservations as NoReservations
     from postbearer.engine.intake import Intake as Intake
     from postbearer.engine.intake import IntakeSettings as IntakeSettings
-    from postbearer.engine.intake import Intaking as Intaking
+    from postbearer.engine.intake import MessageIntake as MessageIntake
     from postbearer.engine.intake import Submission as Submission
     from postbearer.engine.pauses import BY_HAND as BY_HAND
     from postbearer.engine.policy import AccountPolicy as AccountPolicy
     from postbearer.engine.policy import Channel as Channel
     from postbearer.engine.queue_id import new_id as new_id
-    from postbearer.engine.rewrite import Guarded as Guarded
+    from postbearer.engine.rewrite import MonitoredContent as MonitoredContent
     from postbearer.engine.route import Route as Route
     from postbearer.engine.route import Router as Router
     from postbearer.engine.route import RouteRule as RouteRule
     from postbearer.engine.schedule import RetryPolicy as RetryPolicy
-    from postbearer.engine.steady import FlooredClock as FlooredClock
+    from postbearer.engine.steady_clock import FlooredClock as FlooredClock
+    from postbearer.engine.submitter import Submitter as Submitter
 
 _EXPORTS = {
     "account_state": ["AccountState"],
-    "attempt": ["Rules"],
+    "attempt": ["AttemptSettings"],
     "bounce": ["Reporter"],
-    "budget": ["Budget", "Left", "RateLimits", "next_slot"],
-    "clients": ["Submitter"],
+    "budget": ["Budget", "BudgetRemaining", "RateLimits", "next_slot"],
     "dispatcher": ["Dispatcher"],
-    "fastpath": ["Idle"],
-    "intake": ["Intake", "IntakeSettings", "Intaking", "Submission"],
+    "fastpath": ["NoReservations"],
+    "intake": ["Intake", "IntakeSettings", "MessageIntake", "Submission"],
     "pauses": ["BY_HAND"],
     "policy": ["AccountPolicy", "Channel"],
     "queue_id": ["new_id"],
-    "rewrite": ["Guarded"],
+    "rewrite": ["MonitoredContent"],
     "route": ["Route", "RouteRule", "Router"],
     "schedule": ["RetryPolicy"],
-    "steady": ["FlooredClock"],
+    "steady_clock": ["FlooredClock"],
+    "submitter": ["Submitter"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

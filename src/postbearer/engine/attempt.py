@@ -11,9 +11,9 @@ from postbearer.clock import Clock
 from postbearer.engine.account_state import AccountState
 from postbearer.engine.bounce import Reporter
 from postbearer.engine.disposition import NEXT_PROBE, POISON, AttemptResult, Policy, put_off
-from postbearer.engine.rewrite import Guarded, attempt
+from postbearer.engine.rewrite import MonitoredContent, attempt
 from postbearer.engine.schedule import RetryPolicy
-from postbearer.engine.steady import SteadyTime
+from postbearer.engine.steady_clock import SteadyTime
 from postbearer.errors import LeaseLost, PostbearerError, StoreError, StoreFull, UsageError
 from postbearer.events import DeliveryEnded, Observer, PossibleDuplicate, RecipientFate, Reported, Warned
 from postbearer.message import DeliveryReport
@@ -29,7 +29,7 @@ LOOK = "Look whether it arrived; release or cancel it."
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
+class AttemptSettings:
     """What holds for all accounts. `dice` gives numbers from 0 to 1."""
 
     retry: RetryPolicy
@@ -40,7 +40,7 @@ class Rules:
 class AttemptRunner:
     """Makes attempts and writes down how they ended."""
 
-    def __init__(self, spool: Spool, clock: Clock, observer: Observer, rules: Rules) -> None:
+    def __init__(self, spool: Spool, clock: Clock, observer: Observer, rules: AttemptSettings) -> None:
         self.rules = rules
         self.stopping = False
         self._spool = spool
@@ -69,11 +69,13 @@ class AttemptRunner:
 
     async def run(self, claimed: Claimed, account_state: AccountState) -> AttemptResult:
         """Make the attempt. Its fate is not known when the worker stops once some of it has left."""
-        content = Guarded(self._spool.content(claimed.message))
+        content = MonitoredContent(self._spool.content(claimed.message))
         ending = await self._run(claimed, account_state, content)
         return replace(ending, unsent=not (content.left or ending.server or ending.unknown))
 
-    async def _run(self, claimed: Claimed, account_state: AccountState, content: Guarded) -> AttemptResult:
+    async def _run(
+        self, claimed: Claimed, account_state: AccountState, content: MonitoredContent
+    ) -> AttemptResult:
         home = account_state.policy.name == claimed.account
         judge, now = self.judge(account_state), self._clock.now()
         largest = account_state.policy.largest

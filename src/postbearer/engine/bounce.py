@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from postbearer.address import Address
-from postbearer.engine.clients import Submitter
 from postbearer.engine.disposition import AttemptResult, RecipientResult
 from postbearer.engine.policy import AccountPolicy
 from postbearer.engine.queue_id import new_id
 from postbearer.engine.schedule import RetryPolicy
+from postbearer.engine.submitter import Submitter
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import PostbearerError
-from postbearer.message import About, Action, Content, DeliveryReport, read_header
+from postbearer.message import Action, Content, DeliveryReport, ReportedRecipient, read_header
 from postbearer.store import Claimed, Message, NewDelivery, Priority, Report, Staging, Status
 
 RETURNED = 10 * 1024 * 1024  # octets of the largest message that a report brings back whole
@@ -92,13 +92,13 @@ class Reporter:
                 return reverse_path
         return self.bounces_to or policy.address
 
-    def _about(self, claimed: Claimed, ending: AttemptResult, *, late: bool) -> Iterator[About]:
+    def _about(self, claimed: Claimed, ending: AttemptResult, *, late: bool) -> Iterator[ReportedRecipient]:
         for fate in ending.fates:
             action = _action(fate, late=late, relayed=not ending.dsn)
             if action is None:
                 continue
             recipient = fate.target.recipient
-            yield About(
+            yield ReportedRecipient(
                 address=recipient.address,
                 action=action,
                 status=fate.code or ("5.0.0" if action == "failed" else "4.0.0"),
@@ -146,7 +146,7 @@ def _header(content: Content) -> bytes:
 
 
 def _returned(
-    message: Message, about: Sequence[About], content: Content, policy: AccountPolicy
+    message: Message, about: Sequence[ReportedRecipient], content: Content, policy: AccountPolicy
 ) -> tuple[Content | None, str]:
     """The message, if it is returned whole; else why not, if it was to be.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from postbearer.clock import Clock
-from postbearer.store import Charge, Ledger, Past, claimant, freed, since
+from postbearer.store import Charge, ChargeHistory, Ledger, claimant, freed, since
 
 MINUTE = 60.5  # seconds: the provider counts arrivals, and ours may be half a second closer there than here
 DAY = 86_400.0
@@ -38,7 +38,7 @@ class RateLimits:
 
 
 @dataclass(frozen=True, slots=True)
-class Left:
+class BudgetRemaining:
     """What may still be sent now; None for what is not limited."""
 
     messages_this_minute: int | None = None
@@ -70,7 +70,7 @@ class Budget:
 
         slot = 0.0
 
-        def decide(past: Past, now: float) -> float:
+        def decide(past: ChargeHistory, now: float) -> float:
             nonlocal slot
             slot = self._slot(past, now, recipients, urgent=urgent)
             after = past if slot > now else _OneMore(past, Charge(now, recipients))
@@ -88,21 +88,21 @@ class Budget:
             await self._ledger.give_back(charge)
             self.opens = {True: 0.0, False: 0.0}
 
-    async def left(self) -> Left:
+    async def left(self) -> BudgetRemaining:
         """What the sliding windows leave room for now."""
         if self._ledger is None:
-            return Left()
+            return BudgetRemaining()
         return await self._ledger.look(self._left)
 
-    def _left(self, past: Past, now: float) -> Left:
+    def _left(self, past: ChargeHistory, now: float) -> BudgetRemaining:
         limits, day = self._limits, past.since(now - DAY)
-        return Left(
+        return BudgetRemaining(
             _left(limits.messages_per_minute, len(past) - since(past, now - MINUTE)),
             _left(limits.messages_per_day, len(past) - day),
             _left(limits.recipients_per_day, past.total(len(past)) - past.total(day)),
         )
 
-    def _slot(self, past: Past, now: float, recipients: int, *, urgent: bool) -> float:
+    def _slot(self, past: ChargeHistory, now: float, recipients: int, *, urgent: bool) -> float:
         limits = self._limits if urgent else self._limits.ordinary
         return next_slot(past, limits, now=now, recipients=recipients)
 
@@ -110,7 +110,7 @@ class Budget:
 class _OneMore:
     """The past with one more charge, made now."""
 
-    def __init__(self, past: Past, charge: Charge) -> None:
+    def __init__(self, past: ChargeHistory, charge: Charge) -> None:
         self._past = past
         self._charge = charge
         self._count = len(past)
@@ -131,7 +131,7 @@ class _OneMore:
         return self._past.total(min(index, self._count)) + more
 
 
-def next_slot(past: Past, limits: RateLimits, *, now: float, recipients: int) -> float:
+def next_slot(past: ChargeHistory, limits: RateLimits, *, now: float, recipients: int) -> float:
     """When an attempt for `recipients` may begin, in the same clock as `now`; at most `now` means at once.
 
     What it costs does not depend on how many charges there are.
@@ -144,14 +144,14 @@ def next_slot(past: Past, limits: RateLimits, *, now: float, recipients: int) ->
     )
 
 
-def _window(past: Past, limit: int | None, length: float, now: float) -> float:
+def _window(past: ChargeHistory, limit: int | None, length: float, now: float) -> float:
     """When fewer than `limit` charges will lie in the last `length` seconds."""
     if limit is None or len(past) < limit:
         return now
     return max(now, past.at(-limit) + length)
 
 
-def _pace(past: Past, limit: int | None, now: float) -> float:
+def _pace(past: ChargeHistory, limit: int | None, now: float) -> float:
     """Half of a minute's messages may go at once; from there on they are spread over the minute.
 
     A timer rings late, and each message begins when the one before has begun: so that this does not add up,
@@ -169,7 +169,7 @@ def _pace(past: Past, limit: int | None, now: float) -> float:
     return max(now, slot)
 
 
-def _recipients(past: Past, limit: int | None, now: float, wanted: int) -> float:
+def _recipients(past: ChargeHistory, limit: int | None, now: float, wanted: int) -> float:
     """When `wanted` more recipients fit; a message too large for any day goes on an empty one."""
     if limit is None:
         return now

@@ -9,7 +9,7 @@ from postbearer.message import BLOCK, Conversion, Traits
 from postbearer.store import Staging
 
 
-class Staged:
+class StagedContent:
     """What came in so far, as `Content`."""
 
     def __init__(self, staging: Staging, traits: Traits) -> None:
@@ -24,7 +24,7 @@ async def mended_size(staging: Staging, traits: Traits) -> int:
     """Octets that it has as it leaves. Raises `UsageError`, with a status, if it cannot be mended."""
     if not traits.binary:
         return traits.size
-    conversion = Conversion(Staged(staging, traits), eight_bit=True, utf8=True)
+    conversion = Conversion(StagedContent(staging, traits), eight_bit=True, utf8=True)
     for _ in conversion.look():
         await asyncio.sleep(0)  # other messages go on meanwhile
     return max(traits.size, conversion.content.size)

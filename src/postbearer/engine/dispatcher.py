@@ -14,10 +14,10 @@ from weakref import WeakValueDictionary
 
 from postbearer.clock import Clock
 from postbearer.engine.account_state import AccountState, Mailbox
-from postbearer.engine.attempt import NOT_BEGUN, AttemptRunner, Rules
+from postbearer.engine.attempt import NOT_BEGUN, AttemptRunner, AttemptSettings
 from postbearer.engine.delay_warning import warn_late
 from postbearer.engine.disposition import AttemptResult, put_off
-from postbearer.engine.lanes import Rota
+from postbearer.engine.lanes import LaneScheduler
 from postbearer.engine.pauses import BY_HAND, Pauses
 from postbearer.engine.policy import Channel
 from postbearer.errors import PostbearerError, StoreError
@@ -42,7 +42,7 @@ class Dispatcher:
         *,
         clock: Clock,
         observer: Observer,
-        rules: Rules,
+        rules: AttemptSettings,
         keep: float = 3 * 86_400.0,
     ) -> None:
         self._spool = spool
@@ -53,7 +53,7 @@ class Dispatcher:
         self._account_states = {name: self._account_state(channel) for name, channel in channels.items()}
         self._pauses = Pauses(spool, clock, observer, self._account_states)
         self._attempts = AttemptRunner(spool, clock, observer, rules)
-        self._rota = Rota()
+        self._rota = LaneScheduler()
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()  # as above, for others than the one that decides
         self._at_rest = False  # whatever is due and may begin has begun
@@ -137,7 +137,7 @@ class Dispatcher:
         for account_state in self._account_states.values():
             await account_state.channel.transport.close()
 
-    async def reload(self, channels: Mapping[str, Channel], rules: Rules) -> None:
+    async def reload(self, channels: Mapping[str, Channel], rules: AttemptSettings) -> None:
         """Go by another configuration. Unchanged accounts keep their connections; no budget is forgotten.
 
         A paused account is tried again at once, as its secret may be another now. One that a person paused is

@@ -69,7 +69,7 @@ class Reservations:
         self._reserved.clear()
 
 
-class Idle:
+class NoReservations:
     """A starter for an intake that nothing is sent from."""
 
     def reserve(self, account: str, priority: Priority) -> AccountState | None:

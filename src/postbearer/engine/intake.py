@@ -14,12 +14,12 @@ from email.utils import formatdate
 from functools import lru_cache
 
 from postbearer.clock import Clock
-from postbearer.engine.clients import Submitter
 from postbearer.engine.conversion import mended_size
-from postbearer.engine.fastpath import Idle, Reservations, Starter
+from postbearer.engine.fastpath import NoReservations, Reservations, Starter
 from postbearer.engine.policy import AccountPolicy
 from postbearer.engine.queue_id import new_id
 from postbearer.engine.route import Route, Router, lane_for
+from postbearer.engine.submitter import Submitter
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import AlreadyAccepted, KeyReused, SenderNotAllowed, StoreError, StoreFull, UsageError
 from postbearer.events import Accepted, Observer
@@ -80,7 +80,7 @@ class Intake:
         self.clock = clock
         self.observer = observer
         self.settings = settings
-        self.starter = starter or Idle()
+        self.starter = starter or NoReservations()
 
     def replace(
         self, router: Router, accounts: Mapping[str, AccountPolicy], settings: IntakeSettings
@@ -122,7 +122,7 @@ class Intake:
         except StoreError:
             return False
 
-    async def begin(self, submission: Submission) -> Intaking | Reply:
+    async def begin(self, submission: Submission) -> MessageIntake | Reply:
         """Make ready for the content, if there is room for it."""
         limit = self.size_for(submission.client)
         if submission.size is not None and submission.size > limit:
@@ -131,14 +131,14 @@ class Intake:
             if not await self.spool.room(submission.size or 0):
                 return NO_ROOM
             identifier = new_id(self.clock.now())
-            return Intaking(self, submission, identifier, self.spool.stage(identifier))
+            return MessageIntake(self, submission, identifier, self.spool.stage(identifier))
         except StoreFull:
             return NO_ROOM
         except StoreError:
             return NOT_STORED
 
 
-class Intaking:
+class MessageIntake:
     """One message on its way in. `write` until all is there, then `finish`; or `abort`."""
 
     def __init__(self, intake: Intake, submission: Submission, identifier: str, staging: Staging) -> None:

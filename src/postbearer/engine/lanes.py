@@ -15,7 +15,7 @@ from postbearer.store import Lane, Priority
 K = TypeVar("K", bound=Hashable)
 
 
-class Turns(Generic[K]):
+class RoundRobin(Generic[K]):
     """Who has had how much of something that is handed out piece by piece."""
 
     def __init__(self) -> None:
@@ -39,12 +39,12 @@ class Turns(Generic[K]):
         return max(self._had.get(who, 0.0), self._level)
 
 
-class Rota:
+class LaneScheduler:
     """The turns of all accounts, and of all clients within each lane of an account."""
 
     def __init__(self) -> None:
-        self._accounts: Turns[str] = Turns()
-        self._clients: dict[tuple[str, Priority], Turns[str]] = defaultdict(Turns)
+        self._accounts: RoundRobin[str] = RoundRobin()
+        self._clients: dict[tuple[str, Priority], RoundRobin[str]] = defaultdict(RoundRobin)
 
     def next(self, lanes: Iterable[Lane]) -> Lane | None:
         """The lane to claim from, of `lanes` that are due and whose accounts have room."""

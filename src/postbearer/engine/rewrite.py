@@ -17,7 +17,7 @@ from postbearer.store import Claimed, Message, Status
 
 
 async def attempt(
-    claimed: Claimed, stored: Guarded, channel: Channel, judge: Policy, now: float
+    claimed: Claimed, stored: MonitoredContent, channel: Channel, judge: Policy, now: float
 ) -> AttemptResult:
     """Offer `claimed` to the provider once. Never raises, but for being cancelled."""
     try:
@@ -89,7 +89,7 @@ def _complete(receipt: Receipt, envelope: Envelope) -> Receipt:
     return receipt
 
 
-class Guarded:
+class MonitoredContent:
     """Content that remembers whether it `left`, and whether reading it failed: no fault of the provider's."""
 
     def __init__(self, content: Content) -> None:

@@ -11,7 +11,7 @@ from functools import lru_cache
 from heapq import merge
 
 from postbearer.address import canonical
-from postbearer.engine.clients import Submitter
+from postbearer.engine.submitter import Submitter
 from postbearer.errors import UsageError
 from postbearer.message import Header
 from postbearer.store import Priority

@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
-    from postbearer.forecast.ending import DAY as DAY
-    from postbearer.forecast.ending import LEVELS as LEVELS
-    from postbearer.forecast.ending import Expiry as Expiry
-    from postbearer.forecast.ending import Facts as Facts
-    from postbearer.forecast.ending import forecast as forecast
-    from postbearer.forecast.ending import renewal_due as renewal_due
+    from postbearer.forecast.expiry import DAY as DAY
+    from postbearer.forecast.expiry import LEVELS as LEVELS
+    from postbearer.forecast.expiry import Expiry as Expiry
+    from postbearer.forecast.expiry import Facts as Facts
+    from postbearer.forecast.expiry import forecast as forecast
+    from postbearer.forecast.expiry import renewal_due as renewal_due
     from postbearer.forecast.facts import LOGIN_GRANTS as LOGIN_GRANTS
     from postbearer.forecast.facts import awaits_sign_in as awaits_sign_in
     from postbearer.forecast.facts import gather as gather
     from postbearer.forecast.facts import gather_all as gather_all
 
 _EXPORTS = {
-    "ending": ["DAY", "LEVELS", "Expiry", "Facts", "forecast", "renewal_due"],
+    "expiry": ["DAY", "LEVELS", "Expiry", "Facts", "forecast", "renewal_due"],
     "facts": ["LOGIN_GRANTS", "awaits_sign_in", "gather", "gather_all"],
 }
 

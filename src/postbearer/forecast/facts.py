@@ -10,8 +10,8 @@ from pathlib import Path
 from postbearer.account import Account
 from postbearer.clock import Clock
 from postbearer.errors import ConfigError, SecretError, StoreError
-from postbearer.forecast.ending import Facts
-from postbearer.oauth import Kept, certificate_ends
+from postbearer.forecast.expiry import Facts
+from postbearer.oauth import StoredGrant, certificate_ends
 from postbearer.state import StateFolder
 
 _SIGNING = ("certificate", "private_key", "key_password")
@@ -40,7 +40,7 @@ async def gather(account: Account, state: StateFolder | None, clock: Clock) -> F
         kept = await _kept(account, state, clock)
     except (StoreError, ConfigError) as error:
         troubles.append(f"The kept sign-in of {account.name} cannot be looked at: {error}")
-        kept = Kept(damage="it cannot be looked at")
+        kept = StoredGrant(damage="it cannot be looked at")
     return Facts(
         account=account.name,
         dated=dated,
@@ -63,7 +63,7 @@ async def awaits_sign_in(account: Account, state: StateFolder | None, clock: Clo
         return False
 
 
-def _awaits_sign_in(account: Account, kept: Kept) -> bool:
+def _awaits_sign_in(account: Account, kept: StoredGrant) -> bool:
     if account.grant is None or account.grant.name not in LOGIN_GRANTS:
         return False
     return kept.refresh is None and not kept.damage and "refresh_token" not in account.grant.sources()
@@ -101,7 +101,7 @@ def _ends(pem: str) -> float | None:
     return found.not_valid_after_utc.astimezone(UTC).timestamp()
 
 
-async def _kept(account: Account, state: StateFolder | None, clock: Clock) -> Kept:
+async def _kept(account: Account, state: StateFolder | None, clock: Clock) -> StoredGrant:
     if state is None or account.grant is None or not account.grant.keeps_refresh_token:
-        return Kept()
+        return StoredGrant()
     return await account.token_file(state, clock=clock).load()

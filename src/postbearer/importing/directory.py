@@ -8,9 +8,9 @@ from typing import Any
 
 from postbearer.config import parse_duration
 from postbearer.importing.draft import AccountDraft, ImportedConfiguration
-from postbearer.importing.known import by_server, use_preset
 from postbearer.importing.passphrases import Passphrases
-from postbearer.importing.protection import without_tls
+from postbearer.importing.provider_lookup import by_server, use_preset
+from postbearer.importing.tls_setting import tls_setting
 
 _TLS = {"starttls": "starttls", "ssl": "implicit", "tls": "implicit"}
 _SUBMISSION = {"basic-authorization": "basic"}
@@ -261,7 +261,7 @@ class _Reading:
                 line,
             )
         else:
-            return without_tls(self.draft, server.title, host, token=token, line=line)
+            return tls_setting(self.draft, server.title, host, token=token, line=line)
         return "starttls"
 
     def _timeout(self, server: Object, account: AccountDraft) -> None:

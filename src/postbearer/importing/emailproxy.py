@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from postbearer.http import is_loopback
 from postbearer.importing.draft import AccountDraft, ImportedConfiguration, decoded
 from postbearer.importing.inifile import Section, sections
-from postbearer.importing.known import Known, by_server, by_token_url, use_preset
+from postbearer.importing.provider_lookup import ProviderMatch, by_server, by_token_url, use_preset
 
 _FLOWS = {
     "": "authorization-code",
@@ -120,7 +120,7 @@ class _Proxy:
         if known:
             use_preset(account, known)
 
-    def _server(self, section: Section, token_url: str) -> tuple[Section | None, Known | None]:
+    def _server(self, section: Section, token_url: str) -> tuple[Section | None, ProviderMatch | None]:
         """The mail server of an account: the file does not say, but tokens of one provider fit one server."""
         usable = [each for each in self.servers if each.text("server_address")]
         host = urlsplit(token_url).hostname

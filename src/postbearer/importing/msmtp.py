@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from postbearer.importing.draft import AccountDraft, ImportedConfiguration, decoded
-from postbearer.importing.known import by_server, use_preset
-from postbearer.importing.protection import without_tls
+from postbearer.importing.provider_lookup import by_server, use_preset
+from postbearer.importing.tls_setting import tls_setting
 
 _TOKENS = ("oauthbearer", "xoauth2")
 _IMPOSSIBLE = ("gssapi", "ntlm")
@@ -174,7 +174,7 @@ def _account(entry: _Entry, draft: ImportedConfiguration, address: str) -> Accou
             "servers", [f"[{host}]:{port}" if ":" in host else f"{host}:{port}"], entry.line_of("host")
         )
     if not entry.on("tls", usual=False):
-        tls = without_tls(draft, f"The account {entry.name}", host, token=token, line=entry.line_of("tls"))
+        tls = tls_setting(draft, f"The account {entry.name}", host, token=token, line=entry.line_of("tls"))
     else:
         tls = "implicit" if implicit else "starttls"
     account.put("tls", tls, entry.line_of("tls"))

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from postbearer.config import holds_secret, typed_value
 from postbearer.errors import ConfigError, ConfigErrors, UsageError
 from postbearer.importing.draft import AccountDraft, ImportedConfiguration
-from postbearer.importing.known import Known, by_server, by_token_url, use_preset
 from postbearer.importing.properties import Property, properties
+from postbearer.importing.provider_lookup import ProviderMatch, by_server, by_token_url, use_preset
 from postbearer.providers import names, preset
 from postbearer.secrets import is_reference
 from postbearer.suggestion import did_you_mean
@@ -155,7 +155,7 @@ class _Portal:
                 self._line("grant"),
             )
 
-    def _provider(self) -> Known | None:
+    def _provider(self) -> ProviderMatch | None:
         """The provider: named, or told by its server or its token endpoint."""
         shown, line = self._text("provider"), self._line("provider")
         if not shown:
@@ -167,7 +167,7 @@ class _Portal:
                     "Nothing names the provider: it is Microsoft's, the only one the portal knows.",
                     "If it is another, import again with --set provider=NAME; see: postbearer providers",
                 )
-                return Known("microsoft", None, preset("microsoft").in_cloud())
+                return ProviderMatch("microsoft", None, preset("microsoft").in_cloud())
             self._refuse(
                 f"Nothing says the provider, and {host} belongs to none that is known.",
                 "Say it: --set provider=microsoft; or map its name: --map NAME=provider",
@@ -193,7 +193,7 @@ class _Portal:
             )
         if other is not None and other.preset == name:
             return other
-        return Known(name, None, preset(name).in_cloud())
+        return ProviderMatch(name, None, preset(name).in_cloud())
 
     def _user(self) -> Property | None:
         user, other = self.found.get("username"), self.found.get("token-user")
@@ -212,7 +212,7 @@ class _Portal:
 
     # The account ----------------------------------------------------------------------------
 
-    def _account(self, provider: Known, user: Property) -> AccountDraft:
+    def _account(self, provider: ProviderMatch, user: Property) -> AccountDraft:
         account = self.draft.account("portal", user.line)
         account.put("provider", provider.preset, self._line("provider"))
         account.put("address", user.value.strip(), user.line)

@@ -11,7 +11,7 @@ from typing import Any
 
 from postbearer.errors import ConfigError
 from postbearer.importing.draft import LARGEST, ImportedConfiguration, bounded, decoded
-from postbearer.importing.known import by_server, by_token_url, use_preset
+from postbearer.importing.provider_lookup import by_server, by_token_url, use_preset
 
 _GOOGLE = "https://accounts.google.com/o/oauth2/token"  # where it asks unless told
 _PLACE = re.compile(r"\[?(?P<host>[^\[\]:]+|[0-9A-Fa-f:]+)\]?(?::(?P<port>\w+))?")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from postbearer.config import parse
 from postbearer.errors import ConfigError
 from postbearer.importing.draft import ImportedConfiguration
-from postbearer.importing.rendering import render
+from postbearer.importing.toml_output import render
 
 if TYPE_CHECKING:
     from postbearer.importing.directory import Directory, Object

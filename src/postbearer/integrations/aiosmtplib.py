@@ -12,16 +12,16 @@ from __future__ import annotations
 import os
 from traceback import clear_frames
 
-from postbearer.integrations.needing import needing
+from postbearer.integrations.requires import requires
 
-with needing("aiosmtplib", "aiosmtplib"):
+with requires("aiosmtplib", "aiosmtplib"):
     import aiosmtplib
 
 from postbearer.errors import Disconnected, RemoteProtocolError, TimedOut
 from postbearer.integrations.identity import Identity, Peer, Who
 from postbearer.integrations.login import Answer, Steps, steps
 from postbearer.reply import Reply
-from postbearer.transport import Turned
+from postbearer.transport import LoginRefused
 
 _HINT = "Connect with use_tls=True or start_tls=True, and leave validate_certs as it is."
 
@@ -38,7 +38,7 @@ async def login(
     token = await identity.source.token()
     try:
         return await _run(smtp, peer, steps(identity, peer, token, smtp.server_auth_methods))
-    except Turned as refused:
+    except LoginRefused as refused:
         if refused.token is not None:
             await identity.source.invalidate(refused.token)
         raise

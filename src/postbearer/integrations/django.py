@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from email import message_from_bytes
 from typing import TYPE_CHECKING, Any
 
-from postbearer.integrations.needing import needing
+from postbearer.integrations.requires import requires
 
-with needing("django", "Django"):
+with requires("django", "Django"):
     from django.conf import settings
     from django.core.exceptions import ImproperlyConfigured
     from django.core.mail.backends.base import BaseEmailBackend

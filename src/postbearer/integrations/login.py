@@ -9,7 +9,7 @@ from postbearer.integrations.identity import Identity, Peer
 from postbearer.oauth import Token
 from postbearer.reply import Reply
 from postbearer.sasl import BearerCredential, negotiate, others
-from postbearer.transport import AnotherForm, dialogue, fits, refusal, scrubbed
+from postbearer.transport import RetryAuthentication, dialogue, fits, refusal, scrubbed
 from postbearer.wire import auth_line, reply_of
 
 Answer = tuple[int, bytes]  # code and text, its lines joined by LF, as these libraries give it
@@ -20,7 +20,7 @@ def steps(identity: Identity, peer: Peer, token: Token, offered: Collection[str]
     """The lines, without CRLF, of a login by the best mechanism that is `offered`; returns the 235.
 
     A server that takes no initial response gets the same in two steps, and one that does not know the
-    mechanism gets the other. Raises `Turned` when the token is
+    mechanism gets the other. Raises `LoginRefused` when the token is
     refused, `ServerRefused` when the server cannot tell now, `MechanismMissing`, and `RemoteProtocolError`,
     after which the connection is of no further use.
     """
@@ -51,7 +51,7 @@ def steps(identity: Identity, peer: Peer, token: Token, offered: Collection[str]
             at_once=at_once,
             others=others(exchange, left, credential, identity.mechanism),
         )
-        if not isinstance(error, AnotherForm):
+        if not isinstance(error, RetryAuthentication):
             raise error
         if error.other_mechanism:
             unknown.add(exchange.mechanism)

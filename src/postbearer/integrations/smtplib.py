@@ -20,7 +20,7 @@ from postbearer.integrations.identity import Identity, Peer, Who
 from postbearer.integrations.login import Answer, Steps, steps
 from postbearer.oauth import invalidate_blocking, token_blocking
 from postbearer.reply import Reply
-from postbearer.transport import Turned
+from postbearer.transport import LoginRefused
 
 _HINT = "Call smtp.starttls(context=ssl.create_default_context()) first, or use SMTP_SSL with that context."
 
@@ -47,7 +47,7 @@ def login(
     offered = smtp.esmtp_features.get("auth", "").split()
     try:
         return _run(smtp, peer, steps(identity, peer, token, offered))
-    except Turned as refused:
+    except LoginRefused as refused:
         if refused.token is not None:
             invalidate_blocking(identity.source, refused.token)
         raise

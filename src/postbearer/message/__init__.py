@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from postbearer.message.edited import edit as edit
     from postbearer.message.edited import read_header as read_header
     from postbearer.message.fields import Header as Header
+    from postbearer.message.header_section import HeaderReader as HeaderReader
+    from postbearer.message.header_section import cut_header as cut_header
     from postbearer.message.mailboxes import Mailbox as Mailbox
     from postbearer.message.mailboxes import parse_mailboxes as parse_mailboxes
     from postbearer.message.recipients import HIDDEN as HIDDEN
     from postbearer.message.recipients import naming_recipients as naming_recipients
-    from postbearer.message.report import About as About
     from postbearer.message.report import Action as Action
     from postbearer.message.report import DeliveryReport as DeliveryReport
-    from postbearer.message.section import HeaderReader as HeaderReader
-    from postbearer.message.section import cut_header as cut_header
+    from postbearer.message.report import ReportedRecipient as ReportedRecipient
     from postbearer.message.sender import SenderRule as SenderRule
 
 _EXPORTS = {
@@ -41,10 +41,10 @@ _EXPORTS = {
     "conversion": ["Conversion", "convert"],
     "edited": ["edit", "read_header"],
     "fields": ["Header"],
+    "header_section": ["HeaderReader", "cut_header"],
     "mailboxes": ["Mailbox", "parse_mailboxes"],
     "recipients": ["HIDDEN", "naming_recipients"],
-    "report": ["About", "Action", "DeliveryReport"],
-    "section": ["HeaderReader", "cut_header"],
+    "report": ["Action", "DeliveryReport", "ReportedRecipient"],
     "sender": ["SenderRule"],
 }
 

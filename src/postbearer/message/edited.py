@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from postbearer.message.content import BLOCK, Content
 from postbearer.message.fields import Header
-from postbearer.message.section import HeaderReader
+from postbearer.message.header_section import HeaderReader
 
 
 def read_header(content: Content) -> Header:

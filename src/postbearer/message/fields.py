@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 from postbearer.address import refuse_controls
 from postbearer.errors import UsageError
+from postbearer.message.header_section import HeaderReader, cut_header
 from postbearer.message.recipients import HIDDEN
-from postbearer.message.section import HeaderReader, cut_header
 
 _NAME = re.compile(r"[!-9;-~]{1,77}\Z")  # ftext, RFC 5322 3.6.8
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from postbearer.message.content import LONGEST_LINE
 from postbearer.message.fields import Field, Header
-from postbearer.message.section import HeaderReader
+from postbearer.message.header_section import HeaderReader
 
 MOST_PARTS = 1000
 DEEPEST = 50  # multiparts within each other; what lies deeper is not looked into

@@ -24,7 +24,7 @@ _LONGEST_WORD = 900  # so that an address on the web stays whole
 
 
 @dataclass(frozen=True, slots=True)
-class About:
+class ReportedRecipient:
     """One recipient of the report."""
 
     address: str
@@ -49,7 +49,7 @@ class DeliveryReport:
     queue_id: str
     arrived: float
     now: float
-    recipients: Sequence[About]
+    recipients: Sequence[ReportedRecipient]
     header: bytes  # header section of the message reported on
     envid: str = ""
     message: Content | None = None  # if it is to be returned whole …
@@ -135,7 +135,7 @@ class DeliveryReport:
         groups = [first, *map(self._group, self.recipients)]
         return "\r\n".join("".join(map(_folded, group)) for group in groups)
 
-    def _group(self, about: About) -> list[str]:
+    def _group(self, about: ReportedRecipient) -> list[str]:
         kind = "rfc822" if about.address.isascii() else "utf-8"  # RFC 6533 3
         group = [f"Original-Recipient: {_plain(about.orcpt)}"] if about.orcpt else []
         group += [

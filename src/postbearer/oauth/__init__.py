@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     from postbearer.oauth.signing import certificate_ends as certificate_ends
     from postbearer.oauth.source import CachedSource as CachedSource
     from postbearer.oauth.store import GrantStore as GrantStore
-    from postbearer.oauth.store import Kept as Kept
     from postbearer.oauth.store import MemoryStore as MemoryStore
+    from postbearer.oauth.store import StoredGrant as StoredGrant
     from postbearer.oauth.store import binding as binding
     from postbearer.oauth.store import digest as digest
     from postbearer.oauth.store import keep_sign_in as keep_sign_in
@@ -95,7 +95,7 @@ _EXPORTS = {
     "scopes": ["missing_scopes"],
     "signing": ["ClientKey", "certificate_ends"],
     "source": ["CachedSource"],
-    "store": ["GrantStore", "Kept", "MemoryStore", "binding", "digest", "keep_sign_in"],
+    "store": ["GrantStore", "MemoryStore", "StoredGrant", "binding", "digest", "keep_sign_in"],
     "token": ["Token", "TokenAnswer", "handed_out"],
 }
 

@@ -19,7 +19,7 @@ from postbearer.errors import (
     UsageError,
 )
 from postbearer.http import TIMEOUT, HttpResponse, check_url, fetch
-from postbearer.oauth.token import TokenAnswer, Unfit, read_token
+from postbearer.oauth.token import TokenAnswer, UnusableToken, read_token
 from postbearer.redaction import scrub
 from postbearer.secret import Secret
 
@@ -188,7 +188,7 @@ class _Reading:
             return self._wrong_status(_complaint(fields)[1])
         try:
             return replace(read_token(fields), clock=self._skew())
-        except Unfit as unfit:
+        except UnusableToken as unfit:
             return self._refused(
                 f"{self.host} gave a token that cannot be used: {unfit}.",
                 code=UNFIT,

@@ -21,7 +21,7 @@ from postbearer.http import HttpResponse
 from postbearer.oauth.endpoint import UNFIT, TokenRequest, read_answer
 from postbearer.oauth.inputs import SecretFields, SecretInput, is_source
 from postbearer.oauth.signing import ClientKey, client_assertion
-from postbearer.oauth.token import TokenAnswer, Unfit, access_token, read_token
+from postbearer.oauth.token import TokenAnswer, UnusableToken, access_token, read_token
 from postbearer.secret import Secret, SecretSource
 
 Authentication = Literal["post", "basic", "private-key-jwt", "none"]
@@ -246,7 +246,7 @@ def basic(client_id: str, secret: Secret) -> Secret:
 def _printed(output: Secret, context: GrantContext, what: str) -> Exchange:
     yield from ()  # nothing to ask
     answer = _read_printed(output)
-    if isinstance(answer, Unfit):
+    if isinstance(answer, UnusableToken):
         raise GrantRefused(
             f"{what} is no token that can be used: {answer}.",
             account=context.account,
@@ -257,14 +257,14 @@ def _printed(output: Secret, context: GrantContext, what: str) -> Exchange:
     return answer
 
 
-def _read_printed(output: Secret) -> TokenAnswer | Unfit:
+def _read_printed(output: Secret) -> TokenAnswer | UnusableToken:
     text = output.reveal().strip()
     try:
         if not text.startswith("{"):
             return TokenAnswer(access_token(text))
         fields = json.loads(text)
         return read_token(fields)
-    except Unfit as unfit:
+    except UnusableToken as unfit:
         return unfit
     except (ValueError, RecursionError):
-        return Unfit("it begins like JSON and is none")
+        return UnusableToken("it begins like JSON and is none")

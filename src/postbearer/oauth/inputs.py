@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, ClassVar, TypeVar, cast
 
 from postbearer.errors import SecretError, UsageError
-from postbearer.secret import Given, Secret, SecretSource
+from postbearer.secret import GivenSecret, Secret, SecretSource
 
 _ONE_LINE = ("client_secret", "password", "refresh_token")  # others are keys in PEM, or JSON
 SecretInput = str | Secret | SecretSource
@@ -75,7 +75,7 @@ def is_source(value: object) -> bool:
 
 def _source(name: str, value: object) -> SecretSource:
     if isinstance(value, Secret):
-        return Given(value, f"the given {name.replace('_', '-')}")
+        return GivenSecret(value, f"the given {name.replace('_', '-')}")
     if is_source(value):
         return cast(SecretSource, value)
     wrong = (

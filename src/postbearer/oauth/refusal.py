@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from postbearer.errors import CredentialError, GrantRefused, StoreError
 from postbearer.oauth.inputs import read_secret
-from postbearer.oauth.store import SAVES, GrantStore, Kept, MemoryStore
+from postbearer.oauth.store import SAVES, GrantStore, MemoryStore, StoredGrant
 from postbearer.secret import Secret, SecretSource
 
 
@@ -27,7 +27,7 @@ class Refusals:
         self._account = account
         self._mark = ""  # here too: the store may be full, or read-only
 
-    def spare(self, secrets: Mapping[str, Secret], kept: Kept) -> None:
+    def spare(self, secrets: Mapping[str, Secret], kept: StoredGrant) -> None:
         """Raise `GrantRefused` if exactly these `secrets` were refused before."""
         if not any(_made_of(mark, secrets) for mark in (self._mark, kept.refused) if mark):
             return
@@ -78,7 +78,7 @@ class SparingPassword:
     async def read(self) -> Secret:
         """The password now. Raises `GrantRefused` for one that was refused, and `SecretError`."""
         password = await read_secret("password", self._source)
-        kept = Kept()
+        kept = StoredGrant()
         with suppress(StoreError):  # without a store it works as in one process
             kept = await self._store.load()
         self._refusals.spare({"password": password}, kept)

@@ -1,6 +1,6 @@
 """The token source: one fresh token for everybody, asked for as seldom as possible.
 
-Fresh beyond the margin → handed out. Otherwise one flight: in this process by `Flight`, among
+Fresh beyond the margin → handed out. Otherwise one flight: in this process by `SingleFlight`, among
 processes by the lock of the `GrantStore`, whose state is looked at again once the lock is held.
 Lifetimes run on the monotonic clock from *before* the request; the wall clock is only for what is kept.
 """
@@ -29,13 +29,13 @@ from postbearer.events import Observer, Silent, TokenFetched, Warned
 from postbearer.oauth.blocking import invalidate_blocking, token_blocking
 from postbearer.oauth.discovery import located
 from postbearer.oauth.endpoint import NOT_JSON, Endpoint
-from postbearer.oauth.flight import PATIENCE, Detached, Flight, insist
 from postbearer.oauth.grants import Grant, GrantContext
 from postbearer.oauth.inputs import read_secrets
 from postbearer.oauth.person import PersonGrant
 from postbearer.oauth.plugins import guarded
 from postbearer.oauth.refusal import Refusals
-from postbearer.oauth.store import SAVES, GrantStore, Kept, MemoryStore, basis, digest, overwritten
+from postbearer.oauth.single_flight import PATIENCE, Detached, SingleFlight, insist
+from postbearer.oauth.store import SAVES, GrantStore, MemoryStore, StoredGrant, basis, digest, overwritten
 from postbearer.oauth.token import Token, TokenAnswer
 from postbearer.secret import Secret
 
@@ -50,7 +50,7 @@ class _Asked:
     """A request that left: what it was made of, and its answer, once it is there."""
 
     context: GrantContext
-    kept: Kept
+    kept: StoredGrant
     answer: Detached[tuple[TokenAnswer, float, float]]  # and when it was asked: monotonic, Unix seconds
 
 
@@ -84,12 +84,14 @@ class CachedSource:
         self._margin = margin * (1 + spread * random.random())  # noqa: S311 - no secret
         self._cap = maximum_lifetime if maximum_lifetime is not None else float("inf")
         self._observer = observer or Silent()
-        self._flight: Flight[Token] = Flight()
+        self._flight: SingleFlight[Token] = SingleFlight()
         self._token: Token | None = None
         self._refused: Secret | None = None  # the last token that a mail server refused
         self._asked: _Asked | None = None  # a request whose answer is not kept yet
         self._holding = False  # the lock of the store
-        self._unsaved: tuple[Kept, Secret | None] | None = None  # what could not be written yet, and its root
+        self._unsaved: tuple[StoredGrant, Secret | None] | None = (
+            None  # what could not be written yet, and its root
+        )
         self._not_before = 0.0  # monotonic: the endpoint asked for peace until then
         self._breathe_until = 0.0  # monotonic: a good token is not renewed again before
         self._not_json = 0
@@ -251,7 +253,7 @@ class CachedSource:
             finally:
                 self._holding = False
 
-    def _adopt(self, kept: Kept) -> Token | None:
+    def _adopt(self, kept: StoredGrant) -> Token | None:
         """The kept token, if another process or an earlier run left a fresh one."""
         if kept.access is None or kept.access == self._refused:
             return None
@@ -274,7 +276,7 @@ class CachedSource:
                 retry_after=left,
             )
 
-    async def _fetch(self, kept: Kept) -> Token:
+    async def _fetch(self, kept: StoredGrant) -> Token:
         self._endpoint = await located(self._endpoint, self._account, now=self._clock.now())
         context = await self._context(kept)
         if self._grant.locks_out:
@@ -293,7 +295,7 @@ class CachedSource:
                 raise
         return await self._ask(context, kept)
 
-    async def _context(self, kept: Kept, tried: Secret | None = None) -> GrantContext:
+    async def _context(self, kept: StoredGrant, tried: Secret | None = None) -> GrantContext:
         secrets = await read_secrets(self._grant.sources())
         refresh = None
         if self._grant.keeps_refresh_token:
@@ -320,7 +322,7 @@ class CachedSource:
             now=self._clock.now(),
         )
 
-    async def _ask(self, context: GrantContext, kept: Kept) -> Token:
+    async def _ask(self, context: GrantContext, kept: StoredGrant) -> Token:
         self._asked = _Asked(context, kept, Detached(partial(self._exchange, context)))
         return await self._land(self._asked)
 
@@ -370,7 +372,7 @@ class CachedSource:
         return token
 
     async def _accept(
-        self, answer: TokenAnswer, context: GrantContext, kept: Kept, asked: tuple[float, float]
+        self, answer: TokenAnswer, context: GrantContext, kept: StoredGrant, asked: tuple[float, float]
     ) -> Token:
         before, wall = asked
         life = min(answer.lifetime, self._cap)
@@ -390,7 +392,7 @@ class CachedSource:
                 refresh=chain,
                 signed_in=(kept.signed_in if inherited else 0.0) or wall if chain else 0.0,
                 refreshed=wall if chain else 0.0,
-                refresh_expires=_refresh_expires(answer, kept if inherited else Kept(), wall),
+                refresh_expires=_refresh_expires(answer, kept if inherited else StoredGrant(), wall),
                 origin=kept.origin if inherited else digest(context.secrets.get("refresh_token")),
                 refused="",
                 damage="",
@@ -414,7 +416,7 @@ class CachedSource:
             self._observer.notice(Warned(self._account, f"{answer.clock} Set it: signed proofs fail by it."))
         return token
 
-    async def _commit(self, kept: Kept, used: Secret | None) -> None:
+    async def _commit(self, kept: StoredGrant, used: Secret | None) -> None:
         """Keep the new state, durably, before anybody uses the new token.
 
         The server may have revoked `used`, the old refresh token, already, so a rotated one that could not be
@@ -430,7 +432,7 @@ class CachedSource:
                 raise
             self._observer.notice(Warned(self._account, f"The new token could not be kept: {error}"))
 
-    async def _save(self, keep: Kept, used: Secret | None) -> None:
+    async def _save(self, keep: StoredGrant, used: Secret | None) -> None:
         """Write `keep`, unless newer state stands.
 
         What stands is older all the same where its refresh token is `used`, the one that ours descends from:
@@ -468,10 +470,10 @@ def _finish_all() -> None:
             asyncio.run(source.aclose())
 
 
-def _refresh_expires(answer: TokenAnswer, kept: Kept, now: float) -> float:
+def _refresh_expires(answer: TokenAnswer, kept: StoredGrant, now: float) -> float:
     """When the refresh token ends, as the server said now, or when it last said anything."""
     return kept.refresh_expires if answer.refresh_lifetime is None else now + answer.refresh_lifetime
 
 
-def _without_refresh(kept: Kept) -> Kept:
+def _without_refresh(kept: StoredGrant) -> StoredGrant:
     return replace(kept, refresh=None, origin="", signed_in=0.0, refreshed=0.0, refresh_expires=0.0)

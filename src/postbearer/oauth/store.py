@@ -17,7 +17,7 @@ SAVES = 5  # tries to write beside others who write without the lock
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class StoredGrant:
     """The kept state of one account. Times are wall clock, Unix seconds: they outlive a process."""
 
     version: int = 0  # grows with each save; 0 means that nothing is kept
@@ -42,11 +42,11 @@ class GrantStore(Protocol):
     Whoever renews holds `lock` around load and save, so that among all processes one refreshes.
     """
 
-    async def load(self) -> Kept:
+    async def load(self) -> StoredGrant:
         """What is kept. Raises `StoreError` when it cannot be told whether anything is."""
         ...
 
-    async def save(self, kept: Kept) -> bool:
+    async def save(self, kept: StoredGrant) -> bool:
         """Commit `kept` durably as version ``kept.version + 1``.
 
         False, and nothing changed, if another version than ``kept.version`` stands: newer state is
@@ -64,7 +64,7 @@ async def keep_sign_in(store: GrantStore, answer: TokenAnswer, *, now: float, ma
 
     Raises `TokenUnavailable` if the lock cannot be had and `StoreError` if nothing can be written.
     """
-    keep = Kept(
+    keep = StoredGrant(
         access=answer.access,
         obtained=now,
         expires=now + answer.lifetime,
@@ -94,12 +94,12 @@ class MemoryStore:
     """A `GrantStore` for one process: what it keeps ends with it."""
 
     def __init__(self) -> None:
-        self._kept = Kept()
+        self._kept = StoredGrant()
 
-    async def load(self) -> Kept:
+    async def load(self) -> StoredGrant:
         return self._kept
 
-    async def save(self, kept: Kept) -> bool:
+    async def save(self, kept: StoredGrant) -> bool:
         if kept.version != self._kept.version:
             return False
         self._kept = replace(kept, version=kept.version + 1)

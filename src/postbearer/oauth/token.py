@@ -72,16 +72,16 @@ class TokenAnswer:
     clock: str = ""  # a sentence about our clock, where it differs notably from the server's
 
 
-class Unfit(ValueError):
+class UnusableToken(ValueError):
     """A token answer that must not be used. The text names the field and never its value."""
 
 
 def read_token(fields: Mapping[str, object]) -> TokenAnswer:
-    """The answer in `fields`, a successful token response. Raises `Unfit`."""
+    """The answer in `fields`, a successful token response. Raises `UnusableToken`."""
     kind = fields.get("token_type")
     # The type is required by RFC 6749 5.1; servers that leave it out mean Bearer.
     if kind is not None and not (isinstance(kind, str) and kind.lower() == "bearer"):
-        raise Unfit("token_type is not Bearer")
+        raise UnusableToken("token_type is not Bearer")
     refresh = fields.get("refresh_token")
     scope, identity = fields.get("scope"), fields.get("id_token")
     return TokenAnswer(
@@ -95,20 +95,20 @@ def read_token(fields: Mapping[str, object]) -> TokenAnswer:
 
 
 def access_token(value: object) -> Secret:
-    """`value` as an access token fit for SMTP. Raises `Unfit`."""
+    """`value` as an access token fit for SMTP. Raises `UnusableToken`."""
     if not isinstance(value, str) or not value:
-        raise Unfit("access_token is missing")
+        raise UnusableToken("access_token is missing")
     if len(value) > TOKEN_LIMIT:
-        raise Unfit("access_token is longer than 24 KiB")
+        raise UnusableToken("access_token is longer than 24 KiB")
     if not _B64TOKEN.match(value):
-        raise Unfit("access_token holds characters a bearer token cannot have (RFC 6750 2.1)")
+        raise UnusableToken("access_token holds characters a bearer token cannot have (RFC 6750 2.1)")
     return Secret(value)
 
 
 def refresh_token(value: object) -> Secret:
-    """`value` as a refresh token. Raises `Unfit`."""
+    """`value` as a refresh token. Raises `UnusableToken`."""
     if not isinstance(value, str) or not _VSCHAR.match(value):
-        raise Unfit("refresh_token holds characters it cannot have (RFC 6749 A.17)")
+        raise UnusableToken("refresh_token holds characters it cannot have (RFC 6749 A.17)")
     return Secret(value)
 
 
@@ -116,19 +116,19 @@ def _refresh_lifetime(fields: Mapping[str, object]) -> float | None:
     """Seconds, under one of the names servers have for it: no RFC does. 0 means no end; nonsense, nothing."""
     for name in ("refresh_token_expires_in", "refresh_expires_in"):
         if (value := fields.get(name)) is not None:
-            with suppress(Unfit):  # nonsense about it is no reason to refuse a good token
+            with suppress(UnusableToken):  # nonsense about it is no reason to refuse a good token
                 return lifetime(value)
     return None
 
 
 def lifetime(value: object) -> float:
-    """Seconds in an ``expires_in``: a number, also as text; missing means 300 s. Raises `Unfit`."""
+    """Seconds in an ``expires_in``: a number, also as text; missing means 300 s. Raises `UnusableToken`."""
     if value is None:
         return DEFAULT_LIFETIME
     if isinstance(value, str) and _NUMBER.match(value.strip()):
         value = float(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Unfit("expires_in is not a number")
+        raise UnusableToken("expires_in is not a number")
     if not SHORTEST_LIFETIME <= value <= LONGEST_LIFETIME:  # false for NaN too
-        raise Unfit("expires_in is not between 1 s and ten years")
+        raise UnusableToken("expires_in is not between 1 s and ten years")
     return float(value)

@@ -68,7 +68,7 @@ class StoreClient:
             raise SecretError(error.message, reference=self.reference, hint=error.hint) from None
         if response.status in _PASSING or response.status >= 500:
             raise SecretUnavailable(
-                f"{self.name} cannot answer now (HTTP {response.status}){said(response)}.",
+                f"{self.name} cannot answer now (HTTP {response.status}){error_text(response)}.",
                 reference=self.reference,
                 hint="It is asked again by itself. If this lasts, ask those who run it.",
                 retry_after=response.retry_after(self.clock.now()),
@@ -84,14 +84,16 @@ class StoreClient:
         self, response: HttpResponse, doing: str, hint: str, secrets: Sequence[Secret] = ()
     ) -> SecretError:
         """The error for a refusal; `doing` completes "refuses to …"."""
-        return self.error(f"refuses to {doing} (HTTP {response.status}){said(response, secrets)}.", hint)
+        return self.error(
+            f"refuses to {doing} (HTTP {response.status}){error_text(response, secrets)}.", hint
+        )
 
     def error(self, message: str, hint: str = "") -> SecretError:
         """An error that begins with the name of the store."""
         return SecretError(f"{self.name} {message}", reference=self.reference, hint=hint)
 
 
-def said(response: HttpResponse, secrets: Sequence[Secret] = ()) -> str:
+def error_text(response: HttpResponse, secrets: Sequence[Secret] = ()) -> str:
     """What a refusal says, behind a colon; empty if it says nothing."""
     text = scrub(_words(response.json()), [*secrets, *response.sent]).strip().rstrip(".")
     return f": {text}" if text else ""

@@ -17,7 +17,7 @@ from typing import Any
 from postbearer.clock import Clock
 from postbearer.crash import crash
 from postbearer.errors import StoreError, TokenUnavailable
-from postbearer.oauth import Kept
+from postbearer.oauth import StoredGrant
 from postbearer.secret import Secret
 from postbearer.state.cached_token import FORMAT, SEALED, opened, parse, place
 from postbearer.state.files import read_private, trouble, write_private
@@ -63,10 +63,10 @@ class TokenFile:
     # Reading and writing block for a moment on purpose: nothing may come between a new refresh token
     # and its commit, not even the cancellation of whoever asked.
 
-    async def load(self) -> Kept:
+    async def load(self) -> StoredGrant:
         return self._load()
 
-    async def save(self, kept: Kept) -> bool:
+    async def save(self, kept: StoredGrant) -> bool:
         self._folder.ensure()
         standing = self._read()
         if _version(standing) != kept.version:
@@ -134,14 +134,14 @@ class TokenFile:
         except (ValueError, RecursionError):
             return None
 
-    def _load(self) -> Kept:
+    def _load(self) -> StoredGrant:
         standing = self._read()
         if standing is None:
-            return Kept(damage=f"{self.path} is damaged")
+            return StoredGrant(damage=f"{self.path} is damaged")
         version = _version(standing)
         entry = self._mine(standing)
         if entry is None:
-            return Kept(version=version, damage=self._misnamed(standing))
+            return StoredGrant(version=version, damage=self._misnamed(standing))
         return self._open(entry, version)
 
     def _misnamed(self, standing: Mapping[str, Any]) -> str:
@@ -154,9 +154,9 @@ class TokenFile:
                     return f"{self.path}: {_why(error)}"
         return ""
 
-    def _open(self, entry: Mapping[str, Any], version: int) -> Kept:
+    def _open(self, entry: Mapping[str, Any], version: int) -> StoredGrant:
         box = self._box()
-        kept = Kept(version=version)
+        kept = StoredGrant(version=version)
         try:
             if "access" in entry:
                 fields = opened(box, entry, self._account, "access")
@@ -170,7 +170,7 @@ class TokenFile:
                     basis=str(fields.get("basis", "")),
                 )
         except (StoreError, ValueError, KeyError, TypeError):
-            kept = Kept(version=version)  # as good as none: the next request brings another
+            kept = StoredGrant(version=version)  # as good as none: the next request brings another
         try:
             if "refresh" in entry:
                 fields = opened(box, entry, self._account, "refresh")
@@ -185,7 +185,7 @@ class TokenFile:
                 kept = replace(kept, refused=str(opened(box, entry, self._account, "refused")["digest"]))
         return kept
 
-    def _write(self, kept: Kept, standing: Mapping[str, Any] | None) -> None:
+    def _write(self, kept: StoredGrant, standing: Mapping[str, Any] | None) -> None:
         box = self._box()
         entry: dict[str, Any] = {"format": FORMAT, "binding": self._binding, "version": kept.version + 1}
         if kept.access is not None:
@@ -211,7 +211,7 @@ class TokenFile:
         where = place(self._account, self._binding, field)
         entry[field] = box.seal(json.dumps(fields).encode(), where)
 
-    def _access_fields(self, kept: Kept, standing: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _access_fields(self, kept: StoredGrant, standing: Mapping[str, Any] | None) -> dict[str, Any]:
         assert kept.access is not None
         known = [name for name in self._shortcuts(standing) if name != self._shortcut]
         return {

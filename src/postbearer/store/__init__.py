@@ -6,8 +6,8 @@ from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
     from postbearer.store.charges import Charge as Charge
+    from postbearer.store.charges import ChargeHistory as ChargeHistory
     from postbearer.store.charges import Charges as Charges
-    from postbearer.store.charges import Past as Past
     from postbearer.store.charges import freed as freed
     from postbearer.store.charges import since as since
     from postbearer.store.ledger import FileLedger as FileLedger
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from postbearer.store.staging import Staging as Staging
 
 _EXPORTS = {
-    "charges": ["Charge", "Charges", "Past", "freed", "since"],
+    "charges": ["Charge", "ChargeHistory", "Charges", "freed", "since"],
     "ledger": ["FileLedger", "Ledger", "MemoryLedger", "claimant"],
     "memory": ["MemorySpool"],
     "records": [

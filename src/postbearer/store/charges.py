@@ -16,7 +16,7 @@ class Charge(NamedTuple):
     recipients: int
 
 
-class Past(Protocol):
+class ChargeHistory(Protocol):
     """The charges, the oldest first. None is later than the present."""
 
     def __len__(self) -> int: ...
@@ -34,12 +34,12 @@ class Past(Protocol):
         ...
 
 
-def since(past: Past, when: float) -> int:
+def since(past: ChargeHistory, when: float) -> int:
     """The index of the first charge after `when`."""
     return bisect_right(range(len(past)), when, key=past.at)
 
 
-def freed(past: Past, recipients: int) -> int:
+def freed(past: ChargeHistory, recipients: int) -> int:
     """The index of the charge with which so many `recipients`, counted from the oldest, are over."""
     return bisect_right(range(len(past)), recipients - 1, key=lambda index: past.total(index + 1))
 
@@ -88,7 +88,7 @@ class Charges:
             del self._at[:old], self._total[:old]
 
 
-def find(past: Past, charge: Charge) -> int | None:
+def find(past: ChargeHistory, charge: Charge) -> int | None:
     """The index of a charge that was made at that time for so many; one is as good as another."""
     index = since(past, charge.at) - 1
     while index >= 0 and past.at(index) == charge.at:

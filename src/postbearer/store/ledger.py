@@ -18,7 +18,7 @@ from typing import Protocol, TypeVar
 from postbearer.clock import Clock
 from postbearer.errors import StoreError
 from postbearer.state import FileLock, trouble
-from postbearer.store.charges import KEEP, Charge, Charges, Past, find, since
+from postbearer.store.charges import KEEP, Charge, ChargeHistory, Charges, find, since
 from postbearer.store.turns import AGAIN, SIZE, Turns
 
 T = TypeVar("T")
@@ -34,7 +34,7 @@ _ROW = struct.Struct("<dQ")  # when, and for how many recipients all were up to 
 _OLD_ROW = struct.Struct("<dI")  # of the first versions: when, and for how many recipients
 _TAIL = 256  # rows that are read at once
 
-Decide = Callable[[Past, float], float]  # the past and the present → when it may begin
+Decide = Callable[[ChargeHistory, float], float]  # the past and the present → when it may begin
 
 
 class Ledger(Protocol):
@@ -52,7 +52,7 @@ class Ledger(Protocol):
         """Nothing of it reached the provider: it was not made."""
         ...
 
-    async def look(self, read: Callable[[Past, float], T]) -> T:
+    async def look(self, read: Callable[[ChargeHistory, float], T]) -> T:
         """What `read` makes of the past and the present."""
         ...
 
@@ -85,7 +85,7 @@ class MemoryLedger:
     async def give_back(self, charge: Charge) -> None:
         self._charges.remove(charge)
 
-    async def look(self, read: Callable[[Past, float], T]) -> T:
+    async def look(self, read: Callable[[ChargeHistory, float], T]) -> T:
         now = self._clock.now()
         self._charges.settle(now)
         return read(self._charges, now)
@@ -136,7 +136,7 @@ class FileLedger:
     async def give_back(self, charge: Charge) -> None:
         await self._with(lambda rows, now: rows.remove(charge))
 
-    async def look(self, read: Callable[[Past, float], T]) -> T:
+    async def look(self, read: Callable[[ChargeHistory, float], T]) -> T:
         if not self._path.exists() and not any(old.exists() for old in self._formerly):
             return read(Charges(), self._clock.now())  # nothing was sent yet
         return await self._with(read)

@@ -16,10 +16,10 @@ from postbearer.state import sync_folder
 from postbearer.store import database, writes
 from postbearer.store.database import CHECKPOINT
 from postbearer.store.generation import Generation
-from postbearer.store.guard import log_of, needs_log
-from postbearer.store.place import Room, SpoolLock, examine
+from postbearer.store.location import DiskSpace, SpoolLock, examine
 from postbearer.store.queries import migrations, queries
 from postbearer.store.records import Found
+from postbearer.store.wal_check import log_of, needs_log
 
 LOG_PAGES = 2 * CHECKPOINT  # what the log has from the beginning: 8 MiB
 _RUN_BITS = 32  # a lease is the number of the run, and a count in it: it never comes twice
@@ -46,7 +46,7 @@ class Opening:
         self._claim = SpoolLock(path)
         self._alive: set[int] = set()
         self.generation = Generation(path)
-        self.room = Room(path.parent, reserve, clock)
+        self.room = DiskSpace(path.parent, reserve, clock)
         self.readers = database.Readers(path)
         self.remarks: Sequence[str] = ()
 

@@ -16,9 +16,9 @@ from postbearer.clock import Clock
 from postbearer.errors import StoreError, StoreFull
 from postbearer.message import Content
 from postbearer.store import reads, writes
+from postbearer.store.content_cache import ContentCache
 from postbearer.store.contents import SqliteContent, SqliteStaging
 from postbearer.store.opening import Opened, Opening
-from postbearer.store.recent import Recent
 from postbearer.store.records import (
     Claimed,
     Entry,
@@ -67,7 +67,7 @@ class SqliteSpool:
         self._opened: Opened | None = None
         self._writing: Writer | None = None
         self._numbers = count(1)
-        self._recent = Recent()
+        self._recent = ContentCache()
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -85,7 +85,7 @@ class SqliteSpool:
             return await asyncio.to_thread(self._opening.look)
         writer = Writer(self._opening)
         self._opened = opened = await writer.start()
-        self._recent = Recent()
+        self._recent = ContentCache()
         self._numbers = count(opened.next_number)
         self._writing = writer
         return opened.found

@@ -25,7 +25,7 @@ from postbearer.events import Observer, Warned
 from postbearer.reply import Reply
 from postbearer.state import SYSTEM_FOLDER, StateFolder, sync_folder
 from postbearer.submission.access import LOCAL
-from postbearer.submission.deposit import deposit
+from postbearer.submission.enqueue import enqueue
 from postbearer.submission.local_submission import BLOCK, local_client
 from postbearer.submission.submit_protocol import LONGEST_LINE, SubmitRequest, parse_line, parse_slip
 from postbearer.tasks import defect
@@ -42,7 +42,7 @@ _HALF = re.compile(r"half\.[0-9a-f]{32}\Z")
 _ASIDE = "bad."
 
 
-class Bad(Exception):
+class BadDropFile(Exception):
     """A file that will never be a message, and why."""
 
 
@@ -149,7 +149,7 @@ class DropFolder:
         """One file, whatever it is: what cannot be taken is set aside, and the next one is read."""
         try:
             return await self._pick_up(name)
-        except Bad as bad:
+        except BadDropFile as bad:
             why = str(bad)
         except FileNotFoundError:
             return False  # its owner thought better of it
@@ -164,16 +164,16 @@ class DropFolder:
     async def _pick_up(self, name: str) -> bool:
         """One file. True when it is a message of the spool now; False when that has to be tried again."""
         if not _WHOLE.match(name):
-            raise Bad("it was left half-written" if _HALF.match(name) else "it has no name of ours")
+            raise BadDropFile("it was left half-written" if _HALF.match(name) else "it has no name of ours")
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(self.path / name, flags)  # does not wait for a FIFO
         with os.fdopen(descriptor, "rb", buffering=0) as file:
             slip, size = _checked(file, os.fstat(descriptor))
             client = await local_client(self._client, slip.uid)
-            done = await deposit(self._intake, client, slip, size, _blocks(file.read))
+            done = await enqueue(self._intake, client, slip, size, _blocks(file.read))
         if isinstance(done, Reply):
             if done.permanent:
-                raise Bad(f"it was refused: {done}")
+                raise BadDropFile(f"it was refused: {done}")
             return False
         await asyncio.to_thread(self._remove, name)
         return True
@@ -213,22 +213,22 @@ def _of_the_machine(state: StateFolder) -> bool:
 
 
 def _checked(file: io.FileIO, found: os.stat_result) -> tuple[SubmitRequest, int]:
-    """The envelope at the beginning of `file`, and the octets of content behind it. Raises `Bad`."""
+    """The envelope at the beginning of `file`, and the octets of content behind it. Raises `BadDropFile`."""
     if not stat.S_ISREG(found.st_mode):
-        raise Bad("it is no ordinary file")
+        raise BadDropFile("it is no ordinary file")
     if found.st_nlink != 1:
-        raise Bad("it has another name elsewhere")
+        raise BadDropFile("it has another name elsewhere")
     line = file.read(LONGEST_LINE).partition(b"\n")[0]
     file.seek(len(line) + 1)
     try:
         lengths = parse_line(line)
         if found.st_size != len(line) + 1 + lengths.envelope + lengths.content:
-            raise Bad("it is not whole")
+            raise BadDropFile("it is not whole")
         slip = parse_slip(file.read(lengths.envelope))
     except UsageError as error:
-        raise Bad(f"it is no message that was handed over: {error.message}") from None
+        raise BadDropFile(f"it is no message that was handed over: {error.message}") from None
     if slip.uid != found.st_uid:
-        raise Bad(f"it says it is from user {slip.uid}, and belongs to user {found.st_uid}")
+        raise BadDropFile(f"it says it is from user {slip.uid}, and belongs to user {found.st_uid}")
     return slip, lengths.content
 
 

@@ -13,7 +13,7 @@ from postbearer.errors import UsageError
 from postbearer.reply import Reply
 from postbearer.serving import Link, LocalServer, Reader, peer_name, user_name
 from postbearer.submission.access import LOCAL
-from postbearer.submission.deposit import INCOMPLETE, deposit, plain
+from postbearer.submission.enqueue import INCOMPLETE, enqueue, plain
 from postbearer.submission.rate_limit import ConnectionLimit
 from postbearer.submission.session import FAILED, ListenerContext, SmtpSession
 from postbearer.submission.submit_protocol import (
@@ -110,7 +110,7 @@ class LocalSubmission:
         except EOFError:
             return INCOMPLETE
         blocks = self._content(reader, lengths)
-        done = await deposit(self._context.intake, client, slip, lengths.content, blocks)
+        done = await enqueue(self._context.intake, client, slip, lengths.content, blocks)
         return done if isinstance(done, Reply) else Reply(250, (f"queued as {done}".encode(),))
 
     async def _converse(self, link: Link, client: Submitter) -> None:

@@ -34,7 +34,7 @@ class SessionLimits:
     error_delay: float = 1.0  # before each reply to a client that makes one error after the other
 
 
-class Kind(Enum):
+class ClientKind(Enum):
     """Of clients, as they connect. None of these can take all places."""
 
     LOCAL_USER = "by a Unix socket"
@@ -50,7 +50,7 @@ class ConnectionLimit:
         self._bounds = bounds
         self._reject_log = reject_log
         self._inside: Counter[str] = Counter()
-        self._kinds: Counter[Kind] = Counter()
+        self._kinds: Counter[ClientKind] = Counter()
 
     @contextmanager
     def enter(self, peer: str, *, named: bool = False) -> Iterator[str]:
@@ -74,21 +74,21 @@ class ConnectionLimit:
             if not self._inside[place]:
                 del self._inside[place]
 
-    def _refusal(self, place: str, kind: Kind) -> str:
+    def _refusal(self, place: str, kind: ClientKind) -> str:
         bounds = self._bounds
-        remote = kind in (Kind.NAMED, Kind.OTHER)
+        remote = kind in (ClientKind.NAMED, ClientKind.OTHER)
         most = bounds.connections_per_client if remote else bounds.connections_of_this_machine
         least = bounds.connections // KEPT
-        kept = sum(max(0, least - self._kinds[each]) for each in Kind if each is not kind)
+        kept = sum(max(0, least - self._kinds[each]) for each in ClientKind if each is not kind)
         if self._kinds.total() + kept >= bounds.connections:
             return "Too many connections"
         return "Too many connections from your address" if self._inside[place] >= most else ""
 
 
-def _kind(peer: str, named: bool) -> Kind:
+def _kind(peer: str, named: bool) -> ClientKind:
     if is_remote(peer):
-        return Kind.NAMED if named else Kind.OTHER
-    return Kind.THIS_MACHINE if is_address(peer) else Kind.LOCAL_USER
+        return ClientKind.NAMED if named else ClientKind.OTHER
+    return ClientKind.THIS_MACHINE if is_address(peer) else ClientKind.LOCAL_USER
 
 
 class Window:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import count
 
 from postbearer.clock import Clock
-from postbearer.engine import Intake, Intaking, Submission, Submitter
+from postbearer.engine import Intake, MessageIntake, Submission, Submitter
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import RemoteProtocolError, UsageError
 from postbearer.events import Observer
@@ -85,7 +85,7 @@ class IncomingMessage:
 
     mail: Mail
     recipients: list[Recipient] = field(default_factory=list)
-    intaking: Intaking | None = None
+    intaking: MessageIntake | None = None
     refusal: Reply | None = None  # of the chunk that comes; told at its end
     begun: float = 0.0  # when the content began, monotonic …
     start: int = 0  # … and how many octets had come by then
@@ -360,7 +360,7 @@ class SmtpSession:
             self._transaction = None  # from here on it is the spool's: nothing may abort it
             self._core.reply(await self._finish(transaction.intaking))
 
-    async def _finish(self, intaking: Intaking) -> Reply:
+    async def _finish(self, intaking: MessageIntake) -> Reply:
         done = await intaking.finish()
         if isinstance(done, Reply):
             return done

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
-    from postbearer.transport.authentication import AnotherForm as AnotherForm
-    from postbearer.transport.authentication import Turned as Turned
+    from postbearer.transport.authentication import LoginRefused as LoginRefused
+    from postbearer.transport.authentication import RetryAuthentication as RetryAuthentication
     from postbearer.transport.authentication import dialogue as dialogue
     from postbearer.transport.authentication import fits as fits
     from postbearer.transport.authentication import refusal as refusal
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from postbearer.transport.transport import Transport as Transport
 
 _EXPORTS = {
-    "authentication": ["AnotherForm", "Turned", "dialogue", "fits", "refusal"],
+    "authentication": ["LoginRefused", "RetryAuthentication", "dialogue", "fits", "refusal"],
     "capture": ["Capture", "NoCapture", "Transcript", "scrubbed"],
     "conversation": ["Conversation"],
     "login": ["Login", "Source"],

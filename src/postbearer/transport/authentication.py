@@ -23,7 +23,7 @@ LONGEST_LINE = 12_288  # octets with CRLF that a server has to take in an exchan
 Dialogue = Generator[Auth | AuthResponse, Reply, Reply]
 
 
-class Turned(CredentialRefused):
+class LoginRefused(CredentialRefused):
     """A credential that was refused; `token` is what a renewal could replace."""
 
     token: Token | None = None
@@ -34,7 +34,7 @@ class Turned(CredentialRefused):
         return kind, args, {**state, "token": None}
 
 
-class AnotherForm(ServerRefused):
+class RetryAuthentication(ServerRefused):
     """Not the credential was refused but how it was said: it is to be said otherwise, on a new connection.
 
     With `other_mechanism` by another mechanism, else in two steps, without an initial response.
@@ -83,8 +83,8 @@ def refusal(
     token: Token | None,
     at_once: bool,
     others: bool = False,
-) -> Turned | ServerRefused:
-    """The error for `reply`, which let nobody in: `Turned`, `AnotherForm`, or that it cannot tell now.
+) -> LoginRefused | ServerRefused:
+    """The error for `reply`, which let nobody in: `LoginRefused`, `RetryAuthentication`, `ServerRefused`.
 
     `others`: the server offers another mechanism that fits.
     """
@@ -98,7 +98,7 @@ def refusal(
         or other_mechanism
         or (verdict.disposition is not Disposition.HOLD and ImmediateAction.RENEW not in verdict.first)
     ):
-        kind = AnotherForm if two_steps or other_mechanism else ServerRefused
+        kind = RetryAuthentication if two_steps or other_mechanism else ServerRefused
         turned = kind(
             f"{peer} does not authenticate now: {reply.quoted}.",
             host=peer,
@@ -106,10 +106,10 @@ def refusal(
             reply=reply,
             hint=verdict.remedy,
         )
-        if isinstance(turned, AnotherForm):
+        if isinstance(turned, RetryAuthentication):
             turned.other_mechanism = other_mechanism
         return turned
-    error = Turned(
+    error = LoginRefused(
         f"{peer} refused {username or 'the certificate'}: {reply.quoted}.",
         account=account,
         reply=reply,

@@ -28,7 +28,7 @@ from postbearer.sasl import (
     others,
 )
 from postbearer.secret import SecretSource
-from postbearer.transport.authentication import AnotherForm, Turned, dialogue, fits, refusal
+from postbearer.transport.authentication import LoginRefused, RetryAuthentication, dialogue, fits, refusal
 from postbearer.transport.conversation import Conversation
 from postbearer.transport.smarthost import ServerAddress, Smarthost
 from postbearer.verdict import judge
@@ -37,7 +37,7 @@ Source = TokenSource | SecretSource
 
 
 @dataclass(slots=True)
-class Habits:
+class ServerQuirks:
     """What servers were found not to take: learned at a login, and known at the next."""
 
     two_steps: set[ServerAddress] = field(default_factory=set)  # no initial response with AUTH
@@ -57,21 +57,21 @@ class Login:
         source: Source | None,
         observer: Observer,
         account: str,
-        habits: Habits | None = None,
+        habits: ServerQuirks | None = None,
     ) -> None:
         self._smarthost = smarthost
         self._source = source
         self._observer = observer
         self._account = account
-        self._habits = habits or Habits()
+        self._habits = habits or ServerQuirks()
         self._renewed = False
 
     async def run(self, talk: Conversation, server: ServerAddress) -> float | None:
         """Authenticate; returns when the token that was used was obtained, if one was.
 
-        Raises `Turned` when the credential is refused, `AnotherForm` when only the form was, `ServerRefused`
-        when the server cannot tell now, `MechanismMissing`, and whatever the source of the credential
-        raises.
+        Raises `LoginRefused` when the credential is refused, `RetryAuthentication` when only the form was,
+        `ServerRefused` when the server cannot tell now, `MechanismMissing`, and whatever the source of the
+        credential raises.
         """
         if self._skipped(talk):
             return None
@@ -90,7 +90,7 @@ class Login:
         self._observer.notice(Authenticated(self._account, str(server), exchange.mechanism, reply))
         return token.obtained_at if token is not None else None
 
-    async def renew(self, refusal: Turned) -> bool:
+    async def renew(self, refusal: LoginRefused) -> bool:
         """Get another token if that can help: not twice, and not if the same one comes again."""
         token = refusal.token
         if self._renewed or token is None:
@@ -134,13 +134,15 @@ class Login:
             return PasswordCredential(name, password), None
         return ExternalCredential(), None
 
-    async def _remember(self, credential: Credential, error: Turned | ServerRefused) -> None:
+    async def _remember(self, credential: Credential, error: LoginRefused | ServerRefused) -> None:
         """A refused password is not tried again: a few times more would lock the mailbox."""
         refused = getattr(self._source, "refused", None)  # a source of another package need not care
         if refused is None or not isinstance(credential, PasswordCredential):
             return
         verdict = judge(error, Phase.AUTH, self._smarthost.rules)
-        if isinstance(error, Turned) and verdict.who is Who.MAILBOX_USER:  # not where SMTP is switched off
+        if (
+            isinstance(error, LoginRefused) and verdict.who is Who.MAILBOX_USER
+        ):  # not where SMTP is switched off
             await refused(credential.password)
 
     def _tokens(self) -> TokenSource:
@@ -155,7 +157,7 @@ class Login:
         *,
         at_once: bool,
         others: bool,
-    ) -> Turned | ServerRefused:
+    ) -> LoginRefused | ServerRefused:
         error = refusal(
             reply,
             exchange,
@@ -167,7 +169,7 @@ class Login:
             at_once=at_once,
             others=others,
         )
-        if isinstance(error, AnotherForm):
+        if isinstance(error, RetryAuthentication):
             if error.other_mechanism:
                 self._habits.unknown.add((server, exchange.mechanism))
             else:

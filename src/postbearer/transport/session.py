@@ -17,10 +17,10 @@ from postbearer.reply import Reply
 from postbearer.transport.conversation import Conversation
 from postbearer.transport.conversion import fitted
 from postbearer.transport.outcomes import Replies, judged, refused_here, settle
-from postbearer.transport.planning import groups, make_plan
 from postbearer.transport.smarthost import ServerAddress, Smarthost
 from postbearer.transport.timeouts import Deadline
 from postbearer.transport.transaction import transact
+from postbearer.transport.transaction_plan import groups, make_plan
 from postbearer.verdict import judge
 from postbearer.wire import ClientState, Mail, Quit, Rcpt, Rset
 
@@ -56,7 +56,7 @@ class Transmission:
             self.outcomes[place] = judged(address, reply, phase, smarthost.rules)
 
 
-class Stale(Disconnected):
+class StaleConnection(Disconnected):
     """This connection is of no more use, which says nothing about the message: open another."""
 
 
@@ -116,7 +116,7 @@ class ClientSession:
         """Leave a transaction that did not end well (RFC 3030 2: RSET before anything else)."""
         reply = await self._talk.ask(Rset())
         if not reply.positive:  # it closes, or does not know where it stands: another connection does
-            raise Stale(f"{self.server} answered RSET with {reply.quoted}.", host=str(self.server))
+            raise StaleConnection(f"{self.server} answered RSET with {reply.quoted}.", host=str(self.server))
 
     async def _offer(self, job: Transmission) -> None:
         stream, offered = self._talk.stream, self._talk.core.extensions
@@ -137,7 +137,7 @@ class ClientSession:
         most = self._smarthost.recipients_per_message
         while waiting := [(place, rcpt) for place, rcpt in plan.rcpts if job.outcomes[place] is None]:
             if self._over:
-                raise Stale(
+                raise StaleConnection(
                     f"{self.server} takes no more messages on this connection.", host=str(self.server)
                 )
             if self._talk.core.state is not ClientState.READY:
@@ -176,7 +176,7 @@ class ClientSession:
         return replies.accepted
 
     def _ask_for_another(self, job: Transmission, replies: Replies, *, warm: bool) -> None:
-        """Raise `Stale` if MAIL was refused for what this connection is, not for what was asked."""
+        """Raise `StaleConnection` if MAIL was refused for what this connection is, not for what was asked."""
         reply = replies.mail
         if reply is None or reply.positive:
             return
@@ -189,7 +189,9 @@ class ClientSession:
             )
             job.reconnected = job.reconnected or again
         if again:
-            raise Stale(f"{self.server} wants another connection: {reply.quoted}.", host=str(self.server))
+            raise StaleConnection(
+                f"{self.server} wants another connection: {reply.quoted}.", host=str(self.server)
+            )
 
     @property
     def _over(self) -> bool:

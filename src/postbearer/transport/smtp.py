@@ -19,14 +19,14 @@ from postbearer.events import Observer, ServerFailed, Silent, TokenRefused
 from postbearer.message import Content
 from postbearer.outcome import Outcome, Receipt, State
 from postbearer.providers import Phase
-from postbearer.transport.authentication import AnotherForm, Turned
+from postbearer.transport.authentication import LoginRefused, RetryAuthentication
 from postbearer.transport.capture import Capture, NoCapture
 from postbearer.transport.connections import Connections
 from postbearer.transport.conversation import Conversation
-from postbearer.transport.login import Habits, Login, Source
+from postbearer.transport.login import Login, ServerQuirks, Source
 from postbearer.transport.opening import Dial, Opener, dial
 from postbearer.transport.pool import Pooled
-from postbearer.transport.session import ClientSession, Stale, Transmission
+from postbearer.transport.session import ClientSession, StaleConnection, Transmission
 from postbearer.transport.smarthost import ServerAddress, Smarthost
 from postbearer.transport.timeouts import Deadline
 from postbearer.verdict import advise, judge
@@ -61,7 +61,7 @@ class SmtpTransport:
         self._clock = clock or SystemClock()
         self._observer = observer or Silent()
         self._context: ssl.SSLContext | None = None
-        self._habits = Habits()
+        self._habits = ServerQuirks()
         self._connections = Connections(smarthost.limits, self._clock, self._observer)
         self._opener = Opener(
             smarthost=smarthost,
@@ -184,7 +184,7 @@ class _Delivery:
             self._connections.swap(entry)
             self._may_open = True
             self._attempted = self._attempted or not warm or self._job.outcomes.count(None) < before
-            if warm or isinstance(error, Stale):
+            if warm or isinstance(error, StaleConnection):
                 self._rank = 0  # a new connection starts at the top
             else:
                 self._note(entry.connection.server, error)
@@ -221,9 +221,9 @@ class _Delivery:
         while True:
             try:
                 talk, token_obtained = await opener.open(server, login, self._deadline)
-            except AnotherForm:
+            except RetryAuthentication:
                 continue  # once for each form: the login knows better now
-            except Turned as refusal:
+            except LoginRefused as refusal:
                 if refusal.token is not None and refusal.reply is not None:
                     opener.observer.notice(TokenRefused(opener.account, str(server), refusal.reply))
                 if not await login.renew(refusal):

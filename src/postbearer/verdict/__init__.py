@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
-    from postbearer.verdict.explaining import explain as explain
     from postbearer.verdict.judging import advise as advise
     from postbearer.verdict.judging import judge as judge
+    from postbearer.verdict.log_line import explain as explain
     from postbearer.verdict.queue_id import provider_queue_id as provider_queue_id
     from postbearer.verdict.token import judge_token_error as judge_token_error
     from postbearer.verdict.verdict import Disposition as Disposition
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from postbearer.verdict.verdict import by_rule as by_rule
 
 _EXPORTS = {
-    "explaining": ["explain"],
     "judging": ["advise", "judge"],
+    "log_line": ["explain"],
     "queue_id": ["provider_queue_id"],
     "token": ["judge_token_error"],
     "verdict": ["Disposition", "ImmediateAction", "Phase", "Scope", "Verdict", "Who", "by_rule"],

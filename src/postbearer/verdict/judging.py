@@ -11,7 +11,7 @@ from postbearer.providers import Disposition, ImmediateAction, Phase, Rule, Scop
 from postbearer.reply import Reply, printable
 from postbearer.verdict.failure import judge_error
 from postbearer.verdict.match import Subject, best
-from postbearer.verdict.plain import plain_text
+from postbearer.verdict.reply_text import plain_text
 from postbearer.verdict.verdict import Verdict, by_rule, of, scope_of
 from postbearer.verdict.wording import worded
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from postbearer.reply import Reply
-from postbearer.verdict.plain import plain_text
+from postbearer.verdict.reply_text import plain_text
 
 LONGEST = 200
 _ID = r"(<?[A-Za-z0-9][A-Za-z0-9._@+=/-]*>?)"

@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
-    from postbearer.wire.answers import challenge as challenge
     from postbearer.wire.client import SmtpClient as SmtpClient
     from postbearer.wire.content import DotStuffer as DotStuffer
     from postbearer.wire.content import DotUnstuffer as DotUnstuffer
@@ -48,12 +47,12 @@ if TYPE_CHECKING:
     from postbearer.wire.replies import render_reply as render_reply
     from postbearer.wire.replies import reply_of as reply_of
     from postbearer.wire.server import SmtpServer as SmtpServer
+    from postbearer.wire.server_replies import challenge as challenge
     from postbearer.wire.state import ClientState as ClientState
     from postbearer.wire.status import Code as Code
     from postbearer.wire.status import compose as compose
 
 _EXPORTS = {
-    "answers": ["challenge"],
     "client": ["SmtpClient"],
     "content": ["DotStuffer", "DotUnstuffer", "LineCheck"],
     "events": [
@@ -88,6 +87,7 @@ _EXPORTS = {
     "render": ["auth_fits", "auth_line"],
     "replies": ["ReplyLimits", "ReplyReader", "decode_challenge", "render_reply", "reply_of"],
     "server": ["SmtpServer"],
+    "server_replies": ["challenge"],
     "state": ["ClientState"],
     "status": ["Code", "compose"],
 }

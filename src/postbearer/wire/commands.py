@@ -6,8 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from postbearer.wire import answers, grammar
-from postbearer.wire.answers import CommandRefused
+from postbearer.wire import grammar, server_replies
 from postbearer.wire.events import (
     Auth,
     Bdat,
@@ -27,6 +26,7 @@ from postbearer.wire.events import (
 from postbearer.wire.grammar import BadSyntax
 from postbearer.wire.parameters import UnknownParameter, parse_mail, parse_rcpt
 from postbearer.wire.sequence import ServerSession
+from postbearer.wire.server_replies import CommandRefused
 from postbearer.wire.status import Code, compose
 
 # RFC 3030 2 allows 20 digits; what needs more than 18 cannot be waited for.
@@ -70,7 +70,9 @@ def split(line: bytes) -> tuple[str, str]:
     """
     verb = line.partition(b" ")[0].upper().decode("latin-1")
     if verb not in ARGUMENTS:
-        raise CommandRefused(answers.NOT_IMPLEMENTED if verb in NOT_IMPLEMENTED else answers.UNRECOGNIZED)
+        raise CommandRefused(
+            server_replies.NOT_IMPLEMENTED if verb in NOT_IMPLEMENTED else server_replies.UNRECOGNIZED
+        )
     try:
         return grammar.command_line(line)
     except BadSyntax as error:
@@ -101,7 +103,7 @@ def _bad(error: BadSyntax, enhanced: str = "5.5.4") -> CommandRefused:
 
 def _bounded(blob: bytes, limit: int) -> bytes:
     if len(blob) > limit:
-        raise CommandRefused(answers.BLOB_TOO_LONG)
+        raise CommandRefused(server_replies.BLOB_TOO_LONG)
     return blob
 
 
@@ -120,7 +122,7 @@ def _auth(argument: str, session: ServerSession) -> Command:
         raise BadSyntax("AUTH needs the name of a mechanism")
     offered = session.offer.mechanisms if session.offer.lenient else session.extensions.mechanisms
     if mechanism not in offered:
-        raise CommandRefused(answers.UNKNOWN_MECHANISM)
+        raise CommandRefused(server_replies.UNKNOWN_MECHANISM)
     if not space:
         return Auth(mechanism)
     try:
@@ -134,10 +136,10 @@ def _mail(argument: str, session: ServerSession) -> Command:
     reverse_path, text = grammar.mail_argument(argument, lenient=session.offer.lenient)
     parameters = parse_mail(text, session.extensions)
     if not (parameters.smtputf8 or reverse_path.isascii()):
-        raise CommandRefused(answers.NON_ASCII)
+        raise CommandRefused(server_replies.NON_ASCII)
     limit = session.offer.limits.max_size
     if limit and (parameters.size or 0) > limit:
-        raise CommandRefused(answers.TOO_LARGE)
+        raise CommandRefused(server_replies.TOO_LARGE)
     return Mail(reverse_path, parameters)
 
 
@@ -145,13 +147,13 @@ def _rcpt(argument: str, session: ServerSession) -> Command:
     forward_path, text = grammar.rcpt_argument(argument, lenient=session.offer.lenient)
     parameters = parse_rcpt(text, session.extensions)
     if not (forward_path.isascii() or session.utf8):
-        raise CommandRefused(answers.NON_ASCII)
+        raise CommandRefused(server_replies.NON_ASCII)
     return Rcpt(forward_path, parameters)
 
 
 def _bdat(argument: str, session: ServerSession) -> Command:
     if not (found := _BDAT.fullmatch(argument)):
-        raise CommandRefused(answers.BAD_CHUNK_SIZE)
+        raise CommandRefused(server_replies.BAD_CHUNK_SIZE)
     return Bdat(int(found[1]), found[2] is not None)
 
 

@@ -19,12 +19,12 @@ from enum import Enum
 from typing import Final
 
 from postbearer.reply import Reply
-from postbearer.wire import answers
-from postbearer.wire.answers import Defect
+from postbearer.wire import server_replies
 from postbearer.wire.content import DotUnstuffer, LineCheck, LineEndFixer, LineFeedFixer
 from postbearer.wire.events import Mail
 from postbearer.wire.extensions import Extensions
 from postbearer.wire.offer import LineLimits, Offer
+from postbearer.wire.server_replies import Defect
 
 
 class Mode(Enum):
@@ -216,47 +216,47 @@ def _auth_in_clear(session: ServerSession) -> bool:
 Row = tuple[Callable[[ServerSession], bool], Reply]
 
 TABLE: Final[Mapping[str, tuple[Row, ...]]] = {
-    "HELO": ((_no_helo, answers.NOT_IMPLEMENTED),),
+    "HELO": ((_no_helo, server_replies.NOT_IMPLEMENTED),),
     "STARTTLS": (
-        (_no_starttls, answers.NOT_IMPLEMENTED),
-        (_tls, answers.TLS_ALREADY),
-        (_not_greeted, answers.HELLO_FIRST),
-        (_authenticated, answers.AUTH_ALREADY),
-        (_busy, answers.NESTED),
+        (_no_starttls, server_replies.NOT_IMPLEMENTED),
+        (_tls, server_replies.TLS_ALREADY),
+        (_not_greeted, server_replies.HELLO_FIRST),
+        (_authenticated, server_replies.AUTH_ALREADY),
+        (_busy, server_replies.NESTED),
     ),
     "AUTH": (
-        (_no_auth, answers.NOT_IMPLEMENTED),
-        (_authenticated, answers.AUTH_ALREADY),
-        (_auth_in_clear, answers.AUTH_NEEDS_TLS),
-        (_no_extensions, answers.HELLO_FIRST),
-        (_busy, answers.NESTED),
+        (_no_auth, server_replies.NOT_IMPLEMENTED),
+        (_authenticated, server_replies.AUTH_ALREADY),
+        (_auth_in_clear, server_replies.AUTH_NEEDS_TLS),
+        (_no_extensions, server_replies.HELLO_FIRST),
+        (_busy, server_replies.NESTED),
     ),
     "MAIL": (
-        (_not_greeted, answers.HELLO_FIRST),
-        (_tls_owed, answers.TLS_FIRST),
-        (_auth_owed, answers.AUTH_FIRST),
-        (_spoilt, answers.RSET_FIRST),
-        (_busy, answers.NESTED),
-        (_messages_spent, answers.TOO_MANY_MESSAGES),
+        (_not_greeted, server_replies.HELLO_FIRST),
+        (_tls_owed, server_replies.TLS_FIRST),
+        (_auth_owed, server_replies.AUTH_FIRST),
+        (_spoilt, server_replies.RSET_FIRST),
+        (_busy, server_replies.NESTED),
+        (_messages_spent, server_replies.TOO_MANY_MESSAGES),
     ),
     "RCPT": (
-        (_tls_owed, answers.TLS_FIRST),
-        (_auth_owed, answers.AUTH_FIRST),
-        (_idle, answers.MAIL_FIRST),
-        (_spoilt, answers.RSET_FIRST),
-        (_chunked, answers.MIXED),
-        (_recipients_spent, answers.TOO_MANY_RECIPIENTS),
+        (_tls_owed, server_replies.TLS_FIRST),
+        (_auth_owed, server_replies.AUTH_FIRST),
+        (_idle, server_replies.MAIL_FIRST),
+        (_spoilt, server_replies.RSET_FIRST),
+        (_chunked, server_replies.MIXED),
+        (_recipients_spent, server_replies.TOO_MANY_RECIPIENTS),
     ),
     "DATA": (
-        (_idle, answers.MAIL_FIRST),
-        (_spoilt, answers.RSET_FIRST),
-        (_chunked, answers.MIXED),
-        (_binary, answers.NEEDS_BDAT),
-        (_no_recipient, answers.RCPT_FIRST),
+        (_idle, server_replies.MAIL_FIRST),
+        (_spoilt, server_replies.RSET_FIRST),
+        (_chunked, server_replies.MIXED),
+        (_binary, server_replies.NEEDS_BDAT),
+        (_no_recipient, server_replies.RCPT_FIRST),
     ),
     "BDAT": (
-        (_idle, answers.MAIL_FIRST),
-        (_spoilt, answers.RSET_FIRST),
-        (_no_recipient, answers.RCPT_FIRST),
+        (_idle, server_replies.MAIL_FIRST),
+        (_spoilt, server_replies.RSET_FIRST),
+        (_no_recipient, server_replies.RCPT_FIRST),
     ),
 }

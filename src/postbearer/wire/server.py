@@ -32,8 +32,7 @@ from typing import Final
 
 from postbearer.errors import LocalProtocolError
 from postbearer.reply import Reply
-from postbearer.wire import answers, commands
-from postbearer.wire.answers import CommandRefused
+from postbearer.wire import commands, server_replies
 from postbearer.wire.buffer import BareLineFeed, LineBuffer, LineTooLong
 from postbearer.wire.content import LineCheck
 from postbearer.wire.error_limit import ErrorLimit
@@ -60,6 +59,7 @@ from postbearer.wire.events import (
 from postbearer.wire.extensions import Extensions
 from postbearer.wire.offer import Offer
 from postbearer.wire.sequence import Mode, ServerSession, TransactionState
+from postbearer.wire.server_replies import CommandRefused
 from postbearer.wire.status import Code, compose
 
 
@@ -138,7 +138,7 @@ class SmtpServer:
         elif self._mode is Mode.TLS:
             self._close("data between STARTTLS and TLS")
         elif self._mode is Mode.GREETING and self.offer.refuse_early:
-            self.close(answers.EARLY, "spoke before the greeting")
+            self.close(server_replies.EARLY, "spoke before the greeting")
         else:
             self._input.feed(data)
 
@@ -157,7 +157,7 @@ class SmtpServer:
                     return None
                 self._close("the client closed the connection", fault=False)
             except BareLineFeed:
-                self.close(answers.BARE_LF, "a command ended in a bare LF")
+                self.close(server_replies.BARE_LF, "a command ended in a bare LF")
             else:
                 if event is not None:
                     return event
@@ -227,19 +227,19 @@ class SmtpServer:
     def _read_command(self) -> Event | None:
         start = self._input.peek(5)
         if not self._session.greeted and start.startswith(commands.TLS_RECORD):
-            self.close(answers.FOREIGN, "spoke TLS")
+            self.close(server_replies.FOREIGN, "spoke TLS")
             return None
         limits = self.offer.limits
         limit = limits.max_auth_line if start.upper() == b"AUTH " else limits.max_line
         try:
             line = self._input.next_line(limit)
         except LineTooLong:
-            self._refuse_line(start, answers.LINE_TOO_LONG)
+            self._refuse_line(start, server_replies.LINE_TOO_LONG)
             return None
         if line is None:
             raise _Starved
         if not self._session.greeted and commands.foreign(line):
-            self.close(answers.FOREIGN, "spoke another protocol")
+            self.close(server_replies.FOREIGN, "spoke another protocol")
             return None
         try:
             return self._take(*commands.split(line))
@@ -272,13 +272,13 @@ class SmtpServer:
         command = commands.parse(verb, argument, self._session)
         match command:
             case Noop() | Vrfy() | Help():
-                self._idle(answers.IMMEDIATE[type(command)])
+                self._idle(server_replies.IMMEDIATE[type(command)])
                 return None
             case Rset():
                 self._session.transaction = None
-                self._idle(answers.OK)
+                self._idle(server_replies.OK)
             case Quit():
-                self._queue(answers.BYE)
+                self._queue(server_replies.BYE)
                 self._close("the client said QUIT", fault=False)
                 self._ended = True
             case _:
@@ -290,11 +290,11 @@ class SmtpServer:
         try:
             line = self._input.next_line(limits.max_auth_line)
         except LineTooLong:
-            return self._end_auth(answers.BLOB_TOO_LONG)
+            return self._end_auth(server_replies.BLOB_TOO_LONG)
         if line is None:
             raise _Starved
         if line == b"*":
-            return self._end_auth(answers.AUTH_CANCELLED)
+            return self._end_auth(server_replies.AUTH_CANCELLED)
         try:
             self.owed = AuthResponse(commands.decode_response(line, limits.max_auth_blob))
         except CommandRefused as refused:
@@ -324,7 +324,7 @@ class SmtpServer:
     def _open_chunk(self, argument: str, refusal: Reply | None) -> Event | None:
         """BDAT. Out of turn its octets are read all the same: as content, never as commands."""
         if not self.extensions.chunking:
-            raise CommandRefused(answers.NOT_IMPLEMENTED)
+            raise CommandRefused(server_replies.NOT_IMPLEMENTED)
         command = commands.parse("BDAT", argument, self._session)
         assert isinstance(command, Bdat)
         self._chunk, self._left, self._chunk_refusal = command, command.size, refusal
@@ -378,7 +378,7 @@ class SmtpServer:
             self.owed = event
             return event
         self._content_refused(last)
-        self._refuse(answers.DEFECTS[defect])
+        self._refuse(server_replies.DEFECTS[defect])
         if defect in ("line-ending", "nul"):
             # The client and we disagree about what a line is, so perhaps also about where its message ended.
             self._close("bare CR, bare LF or NUL in the content")
@@ -398,7 +398,7 @@ class SmtpServer:
 
     def _queue(self, reply: Reply, *, utf8: bool = False) -> None:
         # UTF-8 only inside a transaction that asked for it (RFC 6531 3.7.4.2), its ends included.
-        self._output += answers.render(reply, utf8=utf8 or self._session.utf8)
+        self._output += server_replies.render(reply, utf8=utf8 or self._session.utf8)
 
     def _idle(self, reply: Reply) -> None:
         """Answer what brings no message nearer."""
@@ -415,14 +415,14 @@ class SmtpServer:
 
     def _still(self, bearable: bool) -> bool:
         if not bearable:
-            self.close(answers.TOO_MANY_ERRORS)
+            self.close(server_replies.TOO_MANY_ERRORS)
         return bearable
 
     def _login_failed(self) -> bool:
         """Count a failed login; False when it was one too many, and the client is turned away instead."""
         bearable = self._patience.login_failed()
         if not bearable:
-            self.close(answers.TOO_MANY_LOGINS)
+            self.close(server_replies.TOO_MANY_LOGINS)
         return bearable
 
     def _close(self, reason: str, *, fault: bool = True) -> None:
@@ -470,7 +470,7 @@ class SmtpServer:
         if not reply.intermediate:
             return not self._content_came(reply)
         if self.offer.refuse_early and len(self._input):  # DATA is the last of its group (RFC 2920 3.1)
-            self.close(answers.EARLY, "sent content before the 354")
+            self.close(server_replies.EARLY, "sent content before the 354")
             return False
         self._transaction().begin_data(lenient=self.offer.lenient, bare=self._input.bare_seen)
         self._mode = Mode.DATA

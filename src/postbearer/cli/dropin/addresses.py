@@ -6,13 +6,13 @@ a hand-over. The relay checks each address again.
 
 from __future__ import annotations
 
-from postbearer.cli.dropin.arguments import DATA, Exit
+from postbearer.cli.dropin.arguments import DATA, EarlyExit
 
 _PAIRS = {"(": ")", "<": ">", '"': '"', "[": "]"}
 
 
 def addresses(value: str) -> list[str]:
-    """The addresses in a list of mailboxes and groups. Raises `Exit` for text that is none."""
+    """The addresses in a list of mailboxes and groups. Raises `EarlyExit` for text that is none."""
     found: list[str] = []
     text, angle = "", ""
     for part in [*_parts(value), ","]:
@@ -99,6 +99,6 @@ def _address(text: str, value: str) -> str:
     return text
 
 
-def _unreadable(value: str) -> Exit:
+def _unreadable(value: str) -> EarlyExit:
     shown = "".join([char if char.isprintable() else "?" for char in value[:80]])
-    return Exit(DATA, f"{shown!r} is not a list of mail addresses")
+    return EarlyExit(DATA, f"{shown!r} is not a list of mail addresses")

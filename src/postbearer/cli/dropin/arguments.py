@@ -16,7 +16,7 @@ _ATTACHED = "dq"  # the value, if any, is the rest of the word
 _REPORTS = ("never", "success", "failure", "delay")
 
 
-class Exit(Exception):
+class EarlyExit(Exception):
     """The end, with an exit code and a sentence for standard error."""
 
     def __init__(self, code: int, text: str) -> None:
@@ -54,7 +54,7 @@ class Invocation:
 
 
 def understand(program: str, words: Sequence[str]) -> Invocation:
-    """Read the words behind the name of the program. Raises `Exit`."""
+    """Read the words behind the name of the program. Raises `EarlyExit`."""
     order = Invocation()
     order.mode = {"mailq": "p", "newaliases": "i"}.get(program.rpartition("/")[2], "m")
     left = list(words)
@@ -83,11 +83,11 @@ def _options(order: Invocation, word: str, left: list[str]) -> None:
             return
         elif letter in _VALUED:
             if not rest and not left:
-                raise Exit(USAGE, f"-{letter} needs a value")
+                raise EarlyExit(USAGE, f"-{letter} needs a value")
             _value(order, letter, rest or left.pop())
             return
         else:
-            raise Exit(USAGE, f"there is no option -{letter}; see: postbearer sendmail --help")
+            raise EarlyExit(USAGE, f"there is no option -{letter}; see: postbearer sendmail --help")
 
 
 def _flag(order: Invocation, letter: str) -> None:
@@ -115,7 +115,7 @@ def _value(order: Invocation, letter: str, value: str) -> None:
     elif letter == "R":
         order.ret = {"full": "FULL", "hdrs": "HDRS", "headers": "HDRS"}.get(value.lower(), "")
         if not order.ret:
-            raise Exit(USAGE, "-R is full or hdrs")
+            raise EarlyExit(USAGE, "-R is full or hdrs")
     elif letter == "V":
         order.envid = value
 
@@ -126,15 +126,15 @@ def _mode(value: str) -> str:
     if value == "a":  # as in the ARPANET, with CRLF: which is always taken
         return "m"
     if value in ("d", "D"):
-        raise Exit(USAGE, "the server is started by: postbearer serve")
-    raise Exit(USAGE, f"-b{value} is not supported; -bm, -bs, -bp, -bi and -ba are")
+        raise EarlyExit(USAGE, "the server is started by: postbearer serve")
+    raise EarlyExit(USAGE, f"-b{value} is not supported; -bm, -bs, -bp, -bi and -ba are")
 
 
 def _notify(value: str) -> list[str]:
     words = [word.strip().lower() for word in value.split(",") if word.strip()]
     for word in words:
         if word not in _REPORTS:
-            raise Exit(USAGE, f"{word!r} is no kind of report: {', '.join(_REPORTS)}")
+            raise EarlyExit(USAGE, f"{word!r} is no kind of report: {', '.join(_REPORTS)}")
     if "never" in words and len(words) > 1:
-        raise Exit(USAGE, "-N never excludes all other reports")
+        raise EarlyExit(USAGE, "-N never excludes all other reports")
     return [word.upper() for word in words]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
-from postbearer.cli.exits import UnusableMessage, receipt_code
-from postbearer.cli.listening import ProgressListener
+from postbearer.cli.exit_codes import UnusableMessage, receipt_code
 from postbearer.cli.output import report
+from postbearer.cli.progress_listener import ProgressListener
 from postbearer.cli.signals import orderly_end
 from postbearer.envelope import Envelope, Notify, Ret
 from postbearer.errors import SenderNotAllowed, UsageError

@@ -13,15 +13,15 @@ from postbearer.cli.dropin.arguments import (
     OK,
     TRY_AGAIN,
     UNAVAILABLE,
-    Exit,
+    EarlyExit,
     Invocation,
     say,
     understand,
 )
+from postbearer.cli.dropin.caller import caller
 from postbearer.cli.dropin.descriptors import opened
 from postbearer.cli.dropin.message import HandedMessage, write
 from postbearer.cli.dropin.submit_protocol import MOST, parcel
-from postbearer.cli.dropin.surroundings import caller
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,9 +38,9 @@ def main(words: list[str] | None = None, program: str = "sendmail") -> int:
     try:
         order = understand(program, words)
         if 0 in closed and order.mode in ("m", "s"):
-            raise Exit(NO_INPUT, "standard input is closed: there is no message")
+            raise EarlyExit(NO_INPUT, "standard input is closed: there is no message")
         return _run(order, words)
-    except Exit as stop:
+    except EarlyExit as stop:
         say(2, f"sendmail: {stop.text}")
         return stop.code
 
@@ -69,14 +69,14 @@ def _run(order: Invocation, words: list[str]) -> int:
 def _hand_over(order: Invocation, place: relay.RelayLocation, connection: socket | None) -> int:
     letter = _letter(order)
     if len(letter.recipients) > MOST:
-        raise Exit(
+        raise EarlyExit(
             DATA, f"{len(letter.recipients)} recipients are more than the {MOST} that one message may have"
         )
     data = parcel(letter, order, posix.getuid())
     if connection is not None:
         try:
             return _told(order, relay.hand_over(connection, data))
-        except relay.Down:
+        except relay.RelayDown:
             pass
     name = relay.drop(place, data)
     if order.verbose:
@@ -85,17 +85,17 @@ def _hand_over(order: Invocation, place: relay.RelayLocation, connection: socket
 
 
 def _told(order: Invocation, reply: str) -> int:
-    """The exit code for what the relay said. Raises `Exit`, or `relay.Down` when it is just going away."""
+    """The exit code for what the relay said. Raises `EarlyExit`, or `RelayDown` when it goes away."""
     if reply.startswith("250"):
         if order.verbose:
             say(1, reply)
         return OK
     if reply.startswith("421"):
-        raise relay.Down
+        raise relay.RelayDown
     if reply.startswith("5"):
         classes = {"5.7": NO_PERMISSION, "5.6": DATA, "5.5": DATA, "5.1": DATA}
-        raise Exit(classes.get(reply[4:7], UNAVAILABLE), reply)
-    raise Exit(TRY_AGAIN, reply)
+        raise EarlyExit(classes.get(reply[4:7], UNAVAILABLE), reply)
+    raise EarlyExit(TRY_AGAIN, reply)
 
 
 def _letter(order: Invocation) -> HandedMessage:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 from postbearer.cli.dropin.addresses import addresses, qualified
-from postbearer.cli.dropin.arguments import DATA, USAGE, Exit
+from postbearer.cli.dropin.arguments import DATA, USAGE, EarlyExit
 from postbearer.message import HIDDEN, cut_header, naming_recipients
 
 TYPE_CHECKING = False
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from postbearer.cli.dropin.arguments import Invocation
-    from postbearer.cli.dropin.surroundings import Caller
+    from postbearer.cli.dropin.caller import Caller
 
 _BOM = b"\xef\xbb\xbf"
 _HIDDEN = [name.encode() for name in HIDDEN]
@@ -37,20 +37,21 @@ class HandedMessage:
 
 
 def write(order: Invocation, data: bytes, caller: Caller, chance: Callable[[int], bytes]) -> HandedMessage:
-    """The letter that `data` is. Raises `Exit` when there is nothing of it, when it has nobody to go to, or a
-    header nobody can read.
+    """The message that `data` is.
+
+    Raises `EarlyExit` when there is nothing of it, when it has nobody to go to, or a header nobody can read.
     """
     sender = _sender(order.sender, caller)
     recipients = [qualified(each, caller.host) for word in order.recipients for each in addresses(word)]
     fields, body = cut(data)
     if not fields and not body.strip(b"\n"):
         # Postfix would make an empty mail of it; but it is what a program that failed pipes in.
-        raise Exit(DATA, "standard input was empty: there is no message, neither header nor text")
+        raise EarlyExit(DATA, "standard input was empty: there is no message, neither header nor text")
     if order.scan:
         recipients += [qualified(each, caller.host) for each in named(fields)]
         fields = [field for field in fields if field[0] not in _HIDDEN]
     if not recipients:
-        raise Exit(
+        raise EarlyExit(
             USAGE,
             "the header names no recipient"
             if order.scan
@@ -74,7 +75,7 @@ def cut(data: bytes) -> tuple[list[Field], bytes]:
     """Header fields and body. Only then are line ends made uniform: a CR alone begins no field."""
     reader = cut_header(data.removeprefix(_BOM), lf=True)
     if reader.fault:
-        raise Exit(DATA, reader.fault)
+        raise EarlyExit(DATA, reader.fault)
     fields = [(name, raw.replace(b"\0", b"")) for name, raw in reader.fields]
     return fields, plain_lines(data.removeprefix(_BOM)[reader.body :])
 
@@ -94,7 +95,7 @@ def _sender(given: str | None, caller: Caller) -> str:
         return caller.address
     found = addresses(given) if given.strip() not in ("", "<>") else []
     if len(found) > 1:
-        raise Exit(USAGE, "-f takes one address")
+        raise EarlyExit(USAGE, "-f takes one address")
     return qualified(found[0], caller.host) if found else ""
 
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import posix
 from _socket import AF_UNIX, SOCK_STREAM, socket
 
-from postbearer.cli.dropin.arguments import TRY_AGAIN, Exit
+from postbearer.cli.dropin.arguments import TRY_AGAIN, EarlyExit
 
 SYSTEM = ("/run/postbearer", "/var/lib/postbearer")
 _PATIENCE = 300.0  # seconds for one step of the hand-over; the relay is on the same machine
 _LONGEST_REPLY = 4096
 
 
-class Down(Exception):
+class RelayDown(Exception):
     """The relay does not answer, or went away before it said what became of the message."""
 
 
@@ -77,7 +77,7 @@ def drops(place: RelayLocation) -> bool:
 
 
 def hand_over(connection: socket, data: bytes) -> str:
-    """Give the parcel to the relay; its reply. Raises `Down`."""
+    """Give the parcel to the relay; its reply. Raises `RelayDown`."""
     try:  # noqa: SIM105 - contextlib takes longer than all this
         connection.sendall(data)
     except OSError:
@@ -89,16 +89,16 @@ def hand_over(connection: socket, data: bytes) -> str:
                 break
             reply += more
     except OSError:
-        raise Down from None
+        raise RelayDown from None
     finally:
         connection.close()
     if not reply.endswith(b"\n") or not reply[:3].isdigit():
-        raise Down
+        raise RelayDown
     return reply.decode("utf-8", "replace").rstrip("\r\n")
 
 
 def drop(place: RelayLocation, data: bytes) -> str:
-    """Leave the parcel in the drop folder, durably; the name it has there. Raises `Exit`."""
+    """Leave the parcel in the drop folder, durably; the name it has there. Raises `EarlyExit`."""
     name = posix.urandom(16).hex()
     temporary, path = f"{place.drop}/half.{name}", f"{place.drop}/{name}"
     flags = posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL | posix.O_NOFOLLOW | posix.O_CLOEXEC
@@ -129,7 +129,7 @@ def _remove(path: str) -> None:
         pass
 
 
-def _unwritable(place: RelayLocation, error: OSError) -> Exit:
-    return Exit(
+def _unwritable(place: RelayLocation, error: OSError) -> EarlyExit:
+    return EarlyExit(
         TRY_AGAIN, f"the relay does not run, and {place.drop} cannot be written: {error.strerror}; try again"
     )

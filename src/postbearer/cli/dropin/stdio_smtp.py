@@ -29,7 +29,7 @@ def bridge(places: list[relay.RelayLocation]) -> int:
 def _carry(connection: socket) -> int:
     import select
 
-    told = Told()
+    told = RelayReplies()
     waiting: list[int] = [0, connection.fileno()]
     connection.settimeout(None)
     try:
@@ -55,7 +55,7 @@ def _carry(connection: socket) -> int:
             return TRY_AGAIN
 
 
-class Told:
+class RelayReplies:
     """What the relay said: whether anything was refused since it took the last message."""
 
     def __init__(self) -> None:

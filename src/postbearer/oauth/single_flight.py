@@ -38,7 +38,7 @@ class _Running(Generic[T]):
         return not self.result.done() and (self.process != os.getpid() or not self.loop.is_running())
 
 
-class Flight(Generic[T]):
+class SingleFlight(Generic[T]):
     """At most one piece of work at a time."""
 
     def __init__(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from postbearer.engine import Intake, Intaking, Submission, Submitter
+from postbearer.engine import Intake, MessageIntake, Submission, Submitter
 from postbearer.errors import UsageError
 from postbearer.reply import Reply
 from postbearer.submission.submit_protocol import SubmitRequest
@@ -14,7 +14,7 @@ INCOMPLETE = compose(554, "The message is incomplete", enhanced="5.6.0")
 BAD_LINES = compose(554, "The content holds a NUL, or a line that does not end with CRLF", enhanced="5.6.0")
 
 
-async def deposit(
+async def enqueue(
     intake: Intake, client: Submitter, slip: SubmitRequest, size: int, blocks: AsyncIterator[bytes]
 ) -> str | Reply:
     """Take a message of `size` octets with the rights of `client`: its id once it is durable, or why not.
@@ -44,7 +44,7 @@ async def deposit(
     return await taking.finish()
 
 
-async def _fill(taking: Intaking, size: int, blocks: AsyncIterator[bytes]) -> Reply | None:
+async def _fill(taking: MessageIntake, size: int, blocks: AsyncIterator[bytes]) -> Reply | None:
     check, received, tail = LineCheck(), 0, b"\r\n"
     async for block in blocks:
         received += len(block)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from postbearer.envelope import Envelope
 from postbearer.store import Message
-from postbearer.store.recent import EACH, LONGEST, Recent
+from postbearer.store.content_cache import EACH, LONGEST, ContentCache
 
 
 def message(identifier: str) -> Message:
@@ -21,7 +21,7 @@ def message(identifier: str) -> Message:
 
 
 def test_a_message_is_found_by_its_number_and_its_content_by_its_id() -> None:
-    recent, first = Recent(), message("m1")
+    recent, first = ContentCache(), message("m1")
     recent.add(1, first, b"hello", now=0.0)
     assert recent.message(1) is first
     assert recent.content("m1") == b"hello"
@@ -30,7 +30,7 @@ def test_a_message_is_found_by_its_number_and_its_content_by_its_id() -> None:
 
 
 def test_what_was_dropped_is_gone_and_its_room_is_free() -> None:
-    recent = Recent(most=EACH + 100)
+    recent = ContentCache(most=EACH + 100)
     recent.add(1, message("m1"), b"x" * 100, now=0.0)
     recent.drop("m1")
     recent.drop("m1")
@@ -40,14 +40,14 @@ def test_what_was_dropped_is_gone_and_its_room_is_free() -> None:
 
 
 def test_those_that_came_first_stay_because_they_are_sent_first() -> None:
-    recent = Recent(most=2 * (EACH + 100))
+    recent = ContentCache(most=2 * (EACH + 100))
     for number in (1, 2, 3):
         recent.add(number, message(f"m{number}"), b"x" * 100, now=0.0)
     assert [recent.content(f"m{number}") for number in (1, 2, 3)] == [b"x" * 100, b"x" * 100, b""]
 
 
 def test_those_that_stay_for_long_make_room() -> None:
-    recent = Recent(most=2 * (EACH + 100))
+    recent = ContentCache(most=2 * (EACH + 100))
     recent.add(1, message("m1"), b"x" * 100, now=0.0)
     recent.add(2, message("m2"), b"x" * 100, now=LONGEST)
     recent.add(3, message("m3"), b"x" * 100, now=LONGEST + 0.1)
@@ -55,7 +55,7 @@ def test_those_that_stay_for_long_make_room() -> None:
 
 
 def test_what_is_too_large_drives_nobody_out() -> None:
-    recent = Recent(most=EACH + 100)
+    recent = ContentCache(most=EACH + 100)
     recent.add(1, message("m1"), b"x" * 100, now=0.0)
     recent.add(2, message("m2"), b"x" * 101, now=0.0)
     assert recent.content("m1") == b"x" * 100

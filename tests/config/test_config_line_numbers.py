@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from postbearer.config.locate import Lines, split_dotted
+from postbearer.config.line_numbers import LineNumbers, split_dotted
 
 FILE = '''\
 # [accounts.wrong] in a comment
@@ -51,7 +51,7 @@ spool = "sqlite:/x"
     ],
 )
 def test_every_key_is_found_on_its_line(path: tuple[str | int, ...], line: int | None) -> None:
-    assert Lines(FILE).of(path) == line
+    assert LineNumbers(FILE).of(path) == line
 
 
 def test_dotted_names_may_be_quoted_and_hold_indices() -> None:

@@ -15,8 +15,8 @@ from typing import Any
 from msgspec import inspect as types
 
 from postbearer.config import units
-from postbearer.config.kinds import Kind
-from postbearer.config.locate import Path, dotted
+from postbearer.config.constraints import Kind
+from postbearer.config.line_numbers import Path, dotted
 from postbearer.suggestion import did_you_mean
 
 
@@ -30,7 +30,7 @@ class Problem:
 
 
 @dataclass(slots=True)
-class Walk:
+class Validator:
     """One pass over the data. `kinds` checks what a type alone does not say of a text."""
 
     kinds: Mapping[Kind, Callable[[str], tuple[str, str] | None]] = field(default_factory=dict)
@@ -109,7 +109,7 @@ class Walk:
         for alternative in expected.types:
             if isinstance(value, str if kind_of(alternative) else dict) and _is_precise(alternative):
                 return self.value(value, alternative, path)  # its own complaint says more than ours
-            attempt = Walk(self.kinds)
+            attempt = Validator(self.kinds)
             result = attempt.value(value, alternative, path)
             if not attempt.problems:
                 return result

@@ -17,7 +17,7 @@ class _Kept(NamedTuple):
     since: float
 
 
-class Recent:
+class ContentCache:
     """What is in the file as well. When it is full, those that came first stay, as they are sent first."""
 
     def __init__(self, most: int = MOST) -> None:

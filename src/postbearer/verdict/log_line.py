@@ -11,7 +11,7 @@ from postbearer.providers import Disposition, Phase, Rule, Scope, Who, generic_r
 from postbearer.reply import EnhancedStatus, Reply
 from postbearer.verdict.judging import judge_reply
 from postbearer.verdict.match import Subject, best
-from postbearer.verdict.plain import plain_text
+from postbearer.verdict.reply_text import plain_text
 from postbearer.verdict.token import judge_token_error, numbers_in
 from postbearer.verdict.verdict import Verdict, by_rule
 from postbearer.verdict.wording import worded

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from postbearer.config import Configuration, parse, typed_value
 from postbearer.errors import ConfigError, ConfigErrors, UsageError
 from postbearer.importing.draft import AccountDraft, ImportedConfiguration, Remark
-from postbearer.importing.rendering import render
+from postbearer.importing.toml_output import render
 
 _NEIGHBOURS = ("fallback", "overflow")
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class ProviderMatch:
     """A preset, and the cloud if it is not the usual one."""
 
     preset: str
@@ -21,14 +21,14 @@ class Known:
     chosen: Preset
 
 
-def by_server(host: str) -> Known | None:
+def by_server(host: str) -> ProviderMatch | None:
     """The provider whose server this is, on whatever port."""
     host = host.casefold()
     hosts = ((each, [server.rpartition(":")[0] for server in each.chosen.servers]) for each in _all())
     return next((each for each, there in hosts if host in there), None)
 
 
-def by_token_url(url: str) -> Known | None:
+def by_token_url(url: str) -> ProviderMatch | None:
     """The provider that has this token endpoint, whoever's tenant it is."""
     fitting = [each for each in _all() if tenant_in(url, each.chosen) is not None]
     return min(fitting, key=lambda each: "{tenant}" in each.chosen.token_url, default=None)
@@ -45,7 +45,7 @@ def tenant_in(url: str, chosen: Preset) -> str | None:
     return found[1] if found.groups() else ""
 
 
-def use_preset(account: AccountDraft, known: Known) -> None:
+def use_preset(account: AccountDraft, known: ProviderMatch) -> None:
     """Name the provider; leave out what its preset says as well, and of its token endpoint but the tenant."""
     keys = account.keys
     account.put("provider", known.preset, account.lines.get("servers"))
@@ -62,12 +62,12 @@ def use_preset(account: AccountDraft, known: Known) -> None:
             account.put("tenant", tenant, line)
 
 
-def _all() -> list[Known]:
+def _all() -> list[ProviderMatch]:
     """Every preset in each of its clouds."""
     found = []
     for name in names():
         chosen = preset(name)
         for cloud in chosen.clouds or ("",):
             usual = cloud == next(iter(chosen.clouds), "")
-            found.append(Known(name, None if usual else cloud, chosen.in_cloud(cloud)))
+            found.append(ProviderMatch(name, None if usual else cloud, chosen.in_cloud(cloud)))
     return found

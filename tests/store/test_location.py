@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from postbearer.store.place import MOMENT, PLENTY, Room
+from postbearer.store.location import MOMENT, PLENTY, DiskSpace
 from postbearer.testing import ManualClock
 
 RESERVE = 1_000_000
@@ -35,7 +35,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 def test_where_there_is_plenty_one_look_is_good_for_a_moment(disk: Disk) -> None:
     clock = ManualClock()
-    room = Room(Path(), RESERVE, clock)
+    room = DiskSpace(Path(), RESERVE, clock)
     assert [room.missing(4096) for _ in range(100)] == [0] * 100
     assert disk.looks == 1
     clock.advance(MOMENT)
@@ -44,7 +44,7 @@ def test_where_there_is_plenty_one_look_is_good_for_a_moment(disk: Disk) -> None
 
 
 def test_where_room_is_short_each_message_is_a_look(disk: Disk) -> None:
-    room = Room(Path(), RESERVE, ManualClock())
+    room = DiskSpace(Path(), RESERVE, ManualClock())
     disk.f_bavail = RESERVE + PLENTY
     assert room.missing(4096) == 0
     disk.f_bavail = RESERVE
@@ -52,6 +52,6 @@ def test_where_room_is_short_each_message_is_a_look(disk: Disk) -> None:
 
 
 def test_what_is_huge_is_looked_for_anew(disk: Disk) -> None:
-    room = Room(Path(), RESERVE, ManualClock())
+    room = DiskSpace(Path(), RESERVE, ManualClock())
     assert room.missing(4096) == 0
     assert room.missing(3 * PLENTY) == PLENTY

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _LONGEST = 64 * 1024  # characters
 
 
-def pasted(seconds: float | None = None) -> Secret:
+def read_line(seconds: float | None = None) -> Secret:
     """One line of standard input.
 
     Raises `UsageError` for an empty one, and `TimeoutError` after so many `seconds`, except on Windows,

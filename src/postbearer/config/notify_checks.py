@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from postbearer.config.relay import NotifySettings, WebhookSettings
-from postbearer.config.walk import Problem
+from postbearer.config.validation import Problem
 
 
 def check_notify(given: Mapping[str, Any], accounts: Collection[str]) -> Iterator[Problem]:

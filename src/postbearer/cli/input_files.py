@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import BinaryIO
 
-from postbearer.cli.exits import Unreadable
+from postbearer.cli.exit_codes import Unreadable
 
 
 def read_file(name: str, most: int = -1) -> bytes:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from postbearer.account import Account
 from postbearer.clock import Clock
-from postbearer.diagnosis.failing import Explainer
+from postbearer.diagnosis.failures import Explainer
 from postbearer.diagnosis.finding import Failure, Finding, Step, not_done
 from postbearer.errors import ConfigError, ConnectFailed, PostbearerError, TlsFailed
 from postbearer.events import Connected, Event, TlsStarted
@@ -57,7 +57,7 @@ class ConnectionProgress:
 
 
 @dataclass(slots=True)
-class Reach:
+class ConnectionAttempt:
     """One try to reach one server; `talk` is open when all went well."""
 
     account: Account

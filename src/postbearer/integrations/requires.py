@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 
 @contextmanager
-def needing(package: str, title: str) -> Iterator[None]:
+def requires(package: str, title: str) -> Iterator[None]:
     """Name the extra where `package`, imported within, is not installed: still a `ModuleNotFoundError`."""
     try:
         yield

@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from postbearer.cli.exits import CannotCreate
+from postbearer.cli.exit_codes import CannotCreate
 from postbearer.errors import UsageError
 
 MARK = "# postbearer sendmail"

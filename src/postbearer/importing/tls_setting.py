@@ -6,7 +6,7 @@ from postbearer.http import is_loopback
 from postbearer.importing.draft import ImportedConfiguration
 
 
-def without_tls(draft: ImportedConfiguration, title: str, host: str, *, token: bool, line: int | None) -> str:
+def tls_setting(draft: ImportedConfiguration, title: str, host: str, *, token: bool, line: int | None) -> str:
     """The key `tls` for a server of `title` without TLS, with a remark where that is not to be."""
     if is_loopback(host):
         return "none-loopback"

@@ -19,7 +19,7 @@ _VALUE_PART = re.compile(
 )
 
 
-class Lines:
+class LineNumbers:
     """Line numbers by path, such as ``("accounts", "alerts", "tls")`` or ``("relay", "clients", 0)``."""
 
     def __init__(self, text: str) -> None:

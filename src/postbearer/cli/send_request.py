@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from postbearer.address import refuse_controls
-from postbearer.cli.exits import UnusableMessage
-from postbearer.cli.reading import read_file, unreadable
+from postbearer.cli.exit_codes import UnusableMessage
+from postbearer.cli.input_files import read_file, unreadable
 from postbearer.envelope import Envelope, Notify, Ret
 from postbearer.errors import UsageError
 from postbearer.message import BytesContent, Content, Draft, FileContent, has_bare_line_ends, parse_mailboxes

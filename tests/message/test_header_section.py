@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from postbearer.errors import UsageError
 from postbearer.message import BytesContent, Header, HeaderReader, cut_header, edit
-from postbearer.message.section import MAXIMUM_FIELDS, MAXIMUM_HEADER, MAXIMUM_LINES
+from postbearer.message.header_section import MAXIMUM_FIELDS, MAXIMUM_HEADER, MAXIMUM_LINES
 
 CASES = [  # message, names of its fields, octet at which the body begins
     pytest.param(b"A: 1\r\n\r\nbody", ["a"], 8, id="as it should be"),

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from postbearer.cli.drafting import KEYS, ConfigurationDraft, usual_name
+from postbearer.cli.configuration_draft import KEYS, ConfigurationDraft, usual_name
 from postbearer.cli.output import printable, style
 from postbearer.errors import ConfigError, PostbearerError, SecretError
 from postbearer.secret import Secret
@@ -46,7 +46,7 @@ _PERSONAL = ("authorization-code", "device-code", "refresh-token", "password")  
 
 
 @dataclass(slots=True)
-class Interview:
+class Wizard:
     """Asks for what `draft` lacks. `relay` says whether one is wanted, if that is known."""
 
     draft: ConfigurationDraft

@@ -88,7 +88,7 @@ def file_system(folder: Path) -> str:
     return kind
 
 
-class Room:
+class DiskSpace:
     """How much room there is, and how much of it is kept free."""
 
     def __init__(self, folder: Path, reserve: int | None, clock: Clock) -> None:
