@@ -71,14 +71,14 @@ async def test_an_export_comes_back_by_import(folder: Path) -> None:
     async with local_relay(folder) as relay:
         await accept(relay.spool, "m1", account="alerts", text=b"x: y\r\n\r\n" + b"z" * 200_000 + b"\r\n")
         records = await asked(folder, lambda client: list(client.export()))
-        lines = [json.dumps(record).encode() for record in records]
+        lines = [b"\n", *(json.dumps(record).encode() + b"\r\n" for record in records), b" \n"]
         assert await asked(folder, lambda client: client.import_(lines)) == 0
     (folder / "other").mkdir()
     async with local_relay(folder / "other") as other:
         assert await asked(folder / "other", lambda client: client.import_(lines)) == 1
         assert (await other.one())[1].endswith(b"zzz\r\n")
         with pytest.raises(UsageError, match="ends within"):
-            await asked(folder / "other", lambda client: client.import_(lines[:-1]))
+            await asked(folder / "other", lambda client: client.import_(lines[:-2]))
         with pytest.raises(UsageError, match="no export"):
             await asked(folder / "other", lambda client: client.import_([b"{not json"]))
 

@@ -159,9 +159,9 @@ async def test_what_does_not_exist() -> None:
                 await what("nothing")
 
 
-async def lines(records: list[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
+async def lines(records: list[dict[str, Any]]) -> AsyncIterator[bytes]:
     for record in records:
-        yield json.loads(json.dumps(record))
+        yield json.dumps(record).encode()
 
 
 async def exported(relay: Relay) -> list[dict[str, Any]]:
@@ -191,6 +191,31 @@ async def test_export_and_import_keep_everything_that_is_open() -> None:
         assert entry.message == before.message
         assert [(row.address, row.status) for row in entry.rows] == [("slow@example.net", Status.HELD)]
         assert b"".join(other.content(entry.message).blocks()) == body * 2000
+
+
+async def test_what_was_held_is_held_from_the_moment_it_is_imported() -> None:
+    async with relaying() as relay:
+        queue = operations(relay)
+        await queue.pause("alerts")
+        message = await relay.submit("anna@example.net", "ben@example.net")
+        await queue.hold(message, "ben@example.net")
+        records = await exported(relay)
+
+    async with relaying() as relay:
+        accept = relay.spool.accept
+
+        async def and_then_the_dispatcher_has_its_turn(*given: Any, **named: Any) -> Any:
+            done = await accept(*given, **named)
+            relay.dispatcher.wake()
+            await relay.settle()
+            return done
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(relay.spool, "accept", and_then_the_dispatcher_has_its_turn)
+            await operations(relay).import_(lines(records))
+        await relay.settle()
+        shown = await operations(relay).show(message)
+        assert [each["state"] for each in shown["recipients"]] == ["delivered", "held"]
 
 
 @pytest.mark.parametrize("damage", ["content", "end", "start", "no id", "no rows", "not base64"])
@@ -263,6 +288,8 @@ STRANGE: dict[str, Any] = {
     "another size": {"size": 5},
     "a field in the trace": {"received": "from x\r\nBcc: y"},
     "a line break in the subject": {"subject": "a\nb"},
+    "half a character": {"subject": "\ud800"},
+    "a time that no calendar has": {"accepted": 1e308},
     "no digest": {"sha256": "x"},
     "an unknown key": {"surprise": 1},
     "no recipients": {"envelope": {"reverse_path": "a@example.org", "recipients": []}},
@@ -279,6 +306,10 @@ ROWS: dict[str, Any] = {
     "a priority that is none": {"priority": 17},
     "an address that is none": {"address": "nobody at all"},
     "a time as text": {"due": "tomorrow"},
+    "a time that is no number": {"due": float("nan")},
+    "a time without end": {"due": float("inf")},
+    "a time that no calendar has": {"due": 1e308},
+    "a time below nothing": {"due": -5.0},
 }
 
 

@@ -104,6 +104,24 @@ async def test_what_begins_at_once_is_leased_as_it_is_accepted(spool: Spool) -> 
     assert again.first_tried == claimed.first_tried == START
 
 
+async def test_what_comes_held_waits_until_a_person_releases_it(spool: Spool) -> None:
+    content = spool.stage("m1")
+    await content.write(TEXT)
+    kept = message("m1", content, ("a@example.org", "b@example.org"))
+    first, second = (
+        replace(delivery(kept), recipients=(each,), held=each.address.startswith("b"))
+        for each in kept.envelope.recipients
+    )
+    await spool.accept(kept, content, [first, second])
+    assert await statuses(spool, kept.id) == [Status.READY, Status.HELD]
+    [claimed] = await claim(spool)
+    assert [each.recipient for each in claimed.targets] == list(first.recipients)
+    assert await claim(spool) == []
+    assert await spool.change(kept.id, Status.READY, START, "b@example.org") == 1
+    [claimed] = await claim(spool)
+    assert [each.recipient for each in claimed.targets] == list(second.recipients)
+
+
 async def test_what_is_claimed_is_nobody_elses(spool: Spool) -> None:
     await accept(spool, "m1")
     [claimed] = await claim(spool)

@@ -36,7 +36,7 @@ def left_behind(path: Path, version: int) -> None:
     connection.execute(SQL["add-chunk"], (1 << 20, TEXT))
     connection.execute(SQL["add-delivery"], (1, "work", 1, "app", START, "w", 0, 0, 0))
     for recipient in made.envelope.recipients:
-        connection.execute(SQL["add-recipient"], (1, *recipient_row(recipient)))
+        connection.execute(SQL["add-recipient"], (1, "r", *recipient_row(recipient)))
     connection.close()
 
 

@@ -104,7 +104,7 @@ class ControlClient:
         """Give the relay the lines of an export; how many messages it took."""
         self._send({"act": "queue.import"})
         with suppress(OSError):  # as in `_send`
-            for record in records:
+            for record in filter(bytes.strip, records):  # the empty line ends it
                 self._connection.sendall(record.rstrip(b"\r\n") + b"\n")
             self._connection.sendall(b"\n")
         return int(self._answer()["ok"])

@@ -180,10 +180,11 @@ class Operations:
                 yield {"content": b64encode(block).decode()}
             yield {"end": entry.message.id}
 
-    async def import_(self, records: AsyncIterator[Json]) -> int:
-        """Take what `export` gave; returns how many messages. A message that is here already is left alone.
+    async def import_(self, records: AsyncIterator[bytes]) -> int:
+        """Take the lines of what `export` gave; returns how many messages.
 
-        Each message is taken whole or not at all. Raises `UsageError` at the first strange record.
+        A message that is here already is left alone. Each is taken whole or not at all. Raises `UsageError`
+        at the first strange record.
         """
         taken = 0
         current: tuple[ExportedMessage, Staging] | None = None
@@ -222,10 +223,7 @@ class Operations:
         if await self._spool.show(message.id) is not None:
             await staging.discard()
             return 0
-        deliveries, held = _open_deliveries(message, said.rows)
-        await self._spool.accept(message, staging, deliveries)
-        for address in held:
-            await self._spool.change(message.id, Status.HELD, self._clock.now(), address)
+        await self._spool.accept(message, staging, _open_deliveries(message, said.rows))
         return 1
 
     # The relay itself -----------------------------------------------------------------------
@@ -413,26 +411,23 @@ def _ends_within(message: ExportedMessage) -> UsageError:
     return UsageError(f"The export ends within the message {message.id}.")
 
 
-def _open_deliveries(message: Message, rows: Sequence[Row]) -> tuple[list[NewDelivery], list[str]]:
-    """The deliveries that are still to be made, and the addresses of those that are held."""
+def _open_deliveries(message: Message, rows: Sequence[Row]) -> list[NewDelivery]:
+    """The deliveries that are still to be made."""
     wishes = {each.address: each for each in message.envelope.recipients}
-    groups: dict[tuple[str, Priority, float], list[Recipient]] = {}
-    held = []
+    groups: dict[tuple[str, Priority, float, bool], list[Recipient]] = {}
     for row in rows:
         if row.status.final:
             continue
-        if row.status is Status.HELD:
-            held.append(row.address)
-        key = row.account, row.priority, row.due or message.accepted
+        key = row.account, row.priority, row.due or message.accepted, row.status is Status.HELD
         groups.setdefault(key, []).append(wishes.get(row.address) or Recipient(row.address))
-    deliveries = [
+    return [
         NewDelivery(
             account=account,
             recipients=tuple(recipients),
             priority=priority,
             client=message.client,
             due=due,
+            held=held,
         )
-        for (account, priority, due), recipients in groups.items()
+        for (account, priority, due, held), recipients in groups.items()
     ]
-    return deliveries, held

@@ -143,13 +143,10 @@ def _request(line: bytes) -> Request:
     return request
 
 
-async def _records(reader: Reader) -> AsyncIterator[dict[str, Any]]:
-    """The records of an import. Raises `UsageError` when they end too early or are none."""
+async def _records(reader: Reader) -> AsyncIterator[bytes]:
+    """The lines of an import. Raises `UsageError` when they end too early."""
     while line := await reader.line(LONGEST_RECORD, IDLE):
-        try:
-            yield decode(line, type=dict[str, Any])
-        except _UNREADABLE as error:
-            raise UsageError(f"This is no export of a queue: {error}.") from None
+        yield line
     if line is None:
         raise UsageError("The import was cut off.")
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
-from msgspec import Meta, Struct, ValidationError, convert
+from msgspec import Meta, MsgspecError, Struct, convert
+from msgspec.json import decode
 
 from postbearer.envelope import Envelope
 from postbearer.errors import UsageError
@@ -51,19 +51,20 @@ class Record(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class _Place(Struct):
-    """Of a row, what has to be a name."""
+    """Of a row, what has to be a name, and a time."""
 
     account: _Name
+    due: _Time | None
 
 
-def read(said: Mapping[str, Any]) -> Record:
-    """A record, if it is one. Raises `UsageError` that says what is wrong with it and where."""
+def read(line: bytes) -> Record:
+    """The record in a line, if it is one. Raises `UsageError` that says what is wrong with it and where."""
     try:
-        record = convert(dict(said), Record)
+        record = decode(line, type=Record)
         for row in record.message.rows if record.message is not None else ():
-            convert({"account": row.account}, _Place)
-    except (ValidationError, UsageError) as error:
-        raise UsageError(f"A record of the export cannot be read: {error}.") from None
+            convert({"account": row.account, "due": row.due}, _Place)
+    except (MsgspecError, UsageError, UnicodeError, RecursionError) as error:
+        raise UsageError(f"This is no export of a queue, or it is damaged: {error}.") from None
     if sum(part is not None for part in (record.message, record.content, record.end)) != 1:
         raise UsageError("A record of the export is a message, a piece of content, or an end.")
     return record

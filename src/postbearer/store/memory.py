@@ -177,7 +177,8 @@ class MemorySpool:
             raise StoreError(f"There is a message {message.id} already.")
         kept = _Kept(message, content.octets, [])
         for new in deliveries:
-            recipients = [_Recipient(next(self._numbers), each) for each in new.recipients]
+            status = Status.HELD if new.held else Status.READY
+            recipients = [_Recipient(next(self._numbers), each, status) for each in new.recipients]
             number = next(self._numbers)
             made = _Delivery(number, new.account, new.priority, new.client, new.due, recipients)
             kept.deliveries.append(made)

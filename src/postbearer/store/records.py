@@ -89,6 +89,7 @@ class NewDelivery:
     priority: Priority = Priority.NORMAL
     client: str = ""  # the other half of the lane: clients take turns
     due: float = 0.0
+    held: bool = False  # until a person releases it
     at_once: bool = False  # its first attempt begins now, so it is leased in the commit that makes it
 
 

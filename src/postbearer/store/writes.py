@@ -27,6 +27,7 @@ from postbearer.store.records import (
 )
 from postbearer.store.rows import (
     DONE,
+    HELD,
     LEASED,
     LETTERS,
     WAITING,
@@ -117,13 +118,15 @@ def _add_delivery(
     new: NewDelivery,
     next_lease: Callable[[], int],
 ) -> Claimed | None:
-    leased = (LEASED, next_lease(), 1, new.due) if new.at_once else (WAITING, 0, 0, 0)
+    state = HELD if new.held else WAITING
+    leased = (LEASED, next_lease(), 1, new.due) if new.at_once else (state, 0, 0, 0)
     row = (number, new.account, int(new.priority), new.client, new.due, *leased)
     connection.execute(SQL["add-delivery"], row)
     delivery = connection.last_insert_rowid()
     targets = []
+    letter = LETTERS[Status.HELD if new.held else Status.READY]
     for each in new.recipients:
-        connection.execute(SQL["add-recipient"], (delivery, *recipient_row(each)))
+        connection.execute(SQL["add-recipient"], (delivery, letter, *recipient_row(each)))
         targets.append(Target(row=connection.last_insert_rowid(), recipient=each))
     if not new.at_once:
         return None

@@ -47,7 +47,7 @@ INSERT INTO delivery (message, account, priority, client, due, state, lease, att
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: add-recipient
-INSERT INTO recipient (delivery, address, notify, orcpt) VALUES (?, ?, ?, ?);
+INSERT INTO recipient (delivery, state, address, notify, orcpt) VALUES (?, ?, ?, ?, ?);
 
 -- name: next-lane
 -- The lane behind the one given and its first delivery: one step in the index, however long the lanes,
