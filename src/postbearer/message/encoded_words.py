@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Iterable
-from contextlib import suppress
 from urllib.parse import quote
 
 from postbearer.address import Address
@@ -27,7 +26,6 @@ _PARAMETER = re.compile(r"""(;\s*)([!#$%&+\-^_`{}|~.\w]+)\s*=\s*("(?:[^"\\]|\\.)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _PAIR = re.compile(r"\\(.)")
 _TOKEN = re.compile(r"""[^\s"(),.:;<>@\[\\\]]+""")
-_STRANGERS = 0x10FF00  # an octet of what is no UTF-8 is, meanwhile, a character from here on (private use)
 
 
 def ascii_field(field: Field) -> Field:
@@ -37,8 +35,7 @@ def ascii_field(field: Field) -> Field:
     """
     if field.raw.isascii():
         return field
-    name, _, value = field.raw.partition(b":")
-    text = _text(value.replace(b"\r\n", b"").strip(b" \t\r\n"))
+    name, text = field.raw.partition(b":")[0], field.value
     if field.name in ADDRESSES:
         written = _addresses(text)
     elif field.name.startswith("content-"):
@@ -67,15 +64,14 @@ def encoded_text(text: str) -> str:
 
 def encoded(text: str) -> str:
     """All of `text` as encoded words."""
-    charset = "windows-1252" if _has_strangers(text) else "utf-8"
-    most = (_LONGEST_WORD - len(f"=?{charset}?b??=")) // 4 * 3
+    most = (_LONGEST_WORD - len("=?utf-8?b??=")) // 4 * 3
     pieces: list[bytes] = []
-    for octets in map(_octets, text):
+    for octets in (char.encode() for char in text):
         if pieces and len(pieces[-1]) + len(octets) <= most:
             pieces[-1] += octets
         else:
             pieces.append(octets)
-    return " ".join(f"=?{charset}?b?{b64encode(piece).decode()}?=" for piece in pieces)
+    return " ".join(f"=?utf-8?b?{b64encode(piece).decode()}?=" for piece in pieces)
 
 
 def mailbox_list(boxes: Iterable[Mailbox], *, utf8: bool = False) -> str:
@@ -125,28 +121,11 @@ def _parameter(found: re.Match[str]) -> str:
     if value.isascii():
         return found[0]
     plain = _PAIR.sub(r"\1", value[1:-1]) if value[:1] == '"' else value
-    octets = b"".join(map(_octets, plain))
-    charset = "windows-1252" if _has_strangers(plain) else "utf-8"
+    octets = plain.encode()
     if len(octets) <= _SECTION:
-        return f"{before}{name}*={charset}''{quote(octets, safe='')}"
+        return f"{before}{name}*=utf-8''{quote(octets, safe='')}"
     written = []
     for number, start in enumerate(range(0, len(octets), _SECTION)):
-        opening = f"{charset}''" if not number else ""
+        opening = "utf-8''" if not number else ""
         written.append(f"{name}*{number}*={opening}{quote(octets[start : start + _SECTION], safe='')}")
     return before + "; ".join(written)
-
-
-def _text(value: bytes) -> str:
-    with suppress(UnicodeDecodeError):
-        if not _has_strangers(text := value.decode()):
-            return text
-    return "".join(chr(octet if octet < 0x80 else _STRANGERS + octet) for octet in value)
-
-
-def _octets(char: str) -> bytes:
-    stranger = ord(char) - _STRANGERS
-    return bytes([stranger]) if 0x80 <= stranger <= 0xFF else char.encode()
-
-
-def _has_strangers(text: str) -> bool:
-    return any(0x80 <= ord(char) - _STRANGERS <= 0xFF for char in text)
