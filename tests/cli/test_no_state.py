@@ -31,6 +31,18 @@ def test_a_message_leaves_though_there_is_no_folder_to_keep_anything_in(
 
 
 @pytest.mark.parametrize("where", ["/dev/null/state", "/proc/state"])
+def test_sendmail_sends_though_there_is_no_folder_to_keep_anything_in(
+    home: Home, postbearer_sandbox: Sandbox, where: str
+) -> None:
+    done = without_state(home, postbearer_sandbox, where).run(
+        "sendmail", "anna@example.net", stdin=b"Subject: x\n\nx\n"
+    )
+    assert done.code == 0, done.err
+    assert "this process alone" in done.err
+    assert len(postbearer_sandbox.inbox.messages) == 1
+
+
+@pytest.mark.parametrize("where", ["/dev/null/state", "/proc/state"])
 def test_a_token_is_printed_though_it_cannot_be_kept(
     home: Home, postbearer_sandbox: Sandbox, where: str
 ) -> None:

@@ -22,6 +22,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     0: (
         "errors",
         "address",
+        "address_words",
         "envelope",
         "reply",
         "outcome",

@@ -24,6 +24,10 @@ from postbearer.message import Mailbox, parse_mailboxes
         ("用户@例え.jp", [("", "用户@例え.jp")]),
         ('"john smith"@example.org', [("", '"john smith"@example.org')]),
         ("a@[127.0.0.1]", [("", "a@[127.0.0.1]")]),
+        (
+            "a@example.org b@example.org  c@example.org",
+            [("", "a@example.org"), ("", "b@example.org"), ("", "c@example.org")],
+        ),
     ],
 )
 def test_lists_are_read_as_they_are_meant(value: str, expected: list[tuple[str, str]]) -> None:
@@ -45,6 +49,8 @@ def test_lists_are_read_as_they_are_meant(value: str, expected: list[tuple[str, 
         "alice@example.org\r\nBcc: eve@example.net",
         "alice@exa mple.org",
         "alice bob@example.org",
+        "alice@example.org bob @example.org",
+        '"al ice"@example.org bob@example.org',
         "al\x00ice@example.org",
     ],
 )

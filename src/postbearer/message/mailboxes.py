@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from postbearer.address import Address, refuse_controls
+from postbearer.address_words import address_words
 from postbearer.errors import UsageError
 
 REMEMBERED = 998  # characters; longer lists are not worth the memory
@@ -42,7 +43,7 @@ class Mailbox:
 def parse_mailboxes(value: str) -> tuple[Mailbox, ...]:
     """Read the unfolded value of a From, To, Cc, Bcc, Sender or Reply-To field.
 
-    Groups give their members. Raises `UsageError` when any part is not an address.
+    Groups give their members; of addresses with a blank between each is one. Raises `UsageError` when any part is not an address.
     """
     return _parse(value) if len(value) <= REMEMBERED else _parse.__wrapped__(value)
 
@@ -50,7 +51,7 @@ def parse_mailboxes(value: str) -> tuple[Mailbox, ...]:
 @lru_cache(maxsize=128)  # an account has few authors, and each message names one
 def _parse(value: str) -> tuple[Mailbox, ...]:
     refuse_controls(value, "an address field")
-    return tuple(_mailbox(item, value) for item in _items(value) if item)
+    return tuple(box for item in _items(value) if item for box in _mailboxes(item, value))
 
 
 def _items(value: str) -> Iterator[list[tuple[str, str]]]:
@@ -68,13 +69,19 @@ def _items(value: str) -> Iterator[list[tuple[str, str]]]:
             item = []
         elif kind == "group":
             if any(kind not in ("text", "quoted") or "@" in text for kind, text in item):
-                raise _doubtful(
-                    value
-                )  # no name of a group: what some take for one, others take for an address
+                raise _doubtful(value)  # what some take for a group's name, others take for an address
             item = []
         elif kind != "comment" and text.strip():
             item.append((kind, text.strip()))
     yield item
+
+
+def _mailboxes(item: list[tuple[str, str]], value: str) -> list[Mailbox]:
+    match item:
+        case [("text", text)]:
+            return [Mailbox("", _address(word, value)) for word in address_words(text)]
+        case _:
+            return [_mailbox(item, value)]
 
 
 def _mailbox(item: list[tuple[str, str]], value: str) -> Mailbox:

@@ -6,6 +6,7 @@ a hand-over. The relay checks each address again.
 
 from __future__ import annotations
 
+from postbearer.address_words import address_words
 from postbearer.cli.dropin.arguments import DATA, EarlyExit
 
 _PAIRS = {"(": ")", "<": ">", '"': '"', "[": "]"}
@@ -20,7 +21,7 @@ def addresses(value: str) -> list[str]:
             if angle:
                 found.append(_address(angle[1:-1], value))
             elif text.strip():
-                found += [_address(each, value) for each in _several(text)]
+                found += [_address(each, value) for each in address_words(text)]
             text, angle = "", ""
         elif part == ":" and not angle:
             if "@" in text:
@@ -79,13 +80,6 @@ def _end(value: str, start: int) -> int:
     if depth:
         raise _unreadable(value)
     return place
-
-
-def _several(text: str) -> list[str]:
-    """The addresses in a text without commas: scripts also put a blank between them."""
-    words = text.split()
-    complete = all(word[0] != "@" != word[-1] and word.count("@") == 1 and '"' not in word for word in words)
-    return words if complete else [text]
 
 
 def _address(text: str, value: str) -> str:
