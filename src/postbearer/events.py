@@ -80,6 +80,13 @@ class Attempted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Throttled(Event):
+    """The account has sent all it may for now: the message waits `seconds`."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Warned(Event):
     """Something works but should be looked at."""
 

@@ -27,7 +27,7 @@ from postbearer.clock import Clock, SystemClock
 from postbearer.engine import Budget, MonitoredContent
 from postbearer.envelope import Envelope
 from postbearer.errors import BudgetSpent, PostbearerError, StoreError, UsageError
-from postbearer.events import Observer, Silent, Warned
+from postbearer.events import Observer, Silent, Throttled, Warned
 from postbearer.message import (
     BytesContent,
     Content,
@@ -399,6 +399,7 @@ class AsyncMailer:
                     retry_at=slot,
                     hint="Send it then, or let send() wait.",
                 )
+            self._observer.notice(Throttled(self.account.name, pause))
             await self._clock.sleep(pause)
         return slot
 

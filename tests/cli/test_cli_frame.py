@@ -18,9 +18,11 @@ from postbearer import errors
 from postbearer._version import __version__
 from postbearer.cli import exit_codes, main, output
 from postbearer.cli.exit_codes import ExitCode, exit_code, outcomes_code
+from postbearer.cli.listening import ProgressListener
 from postbearer.cli.progress import Progress
 from postbearer.cli.root import COMMANDS
-from postbearer.errors import ConfigError, CredentialRefused
+from postbearer.errors import ConfigError, CredentialRefused, TimedOut
+from postbearer.events import Authenticated, Connected, ServerFailed, Throttled
 from postbearer.outcome import Outcome, Receipt, State
 from postbearer.reply import EnhancedStatus, Reply
 
@@ -235,6 +237,37 @@ def test_progress_shows_only_on_a_terminal_and_only_when_it_takes_long() -> None
             os.sched_yield()
     assert quiet.getvalue() == quick.getvalue() == ""
     assert slow.getvalue().endswith("\r\x1b[K")
+
+
+def test_who_waits_elsewhere_is_told_once_for_what() -> None:
+    log = io.StringIO()
+    with Progress("Sending", stream=log, patience=0) as progress:
+        listener = ProgressListener(verbose=False, progress=progress)
+        for event, words in (
+            (Throttled("alerts", 40.2), "room in the limits of the account alerts, in 40 s"),
+            (Connected("alerts", "mail.example.org:587"), "mail.example.org:587 to greet"),
+            (Authenticated("alerts", "mail.example.org:587", "XOAUTH2", Reply(235)), "to take the message"),
+            (ServerFailed("alerts", "mail.example.org:587", TimedOut("x")), "the next server"),
+        ):
+            listener.notice(event)
+            while words not in log.getvalue():
+                os.sched_yield()
+    lines = log.getvalue().splitlines()
+    assert lines[1] == "Sending: waiting for mail.example.org:587 to greet."
+    assert len(lines) == 4
+
+
+def test_a_terminal_shows_for_what_it_waits_as_text_that_does_nothing() -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    with Progress("Sending", stream=terminal, patience=0) as progress:
+        ProgressListener(verbose=False, progress=progress).notice(Connected("alerts", "\x1b[2J:587"))
+        while "to greet" not in terminal.getvalue():
+            os.sched_yield()
+    assert "Sending … waiting for \\x1b[2J:587 to greet 0 s" in terminal.getvalue()
 
 
 def test_an_error_as_json_has_all_that_a_program_needs() -> None:

@@ -105,11 +105,13 @@ def command(common: Common, /, account: str | None, **given: Any) -> int:
     account = chosen_account(assembly.configuration, account, given["sender"] or "")
     chosen = assembly.account(account)
     message, envelope = order.build(chosen)
-    observer = ProgressListener(verbose=common.verbose)
+    progress = Progress("Sending")
+    progress.wait_for("a connection")
+    observer = ProgressListener(verbose=common.verbose, progress=progress)
     try:
         with (
             assembly.placing(account),
-            Progress("Sending"),
+            progress,
             Mailer(chosen, state=assembly.state, observer=observer) as mailer,
         ):
             receipt = mailer.send(message, envelope, wait=given["wait"], timeout=given["timeout"])

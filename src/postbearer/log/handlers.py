@@ -30,6 +30,7 @@ from postbearer.events import (
     LoginFailed,
     PossibleDuplicate,
     ServerFailed,
+    Throttled,
     TlsStarted,
     TokenRefused,
     TurnedAway,
@@ -42,6 +43,7 @@ NAME = "postbearer"
 _LEVELS: Mapping[type[Event], int] = {
     Attempted: logging.DEBUG,  # the relay says the same by message, as DeliveryEnded
     Connected: logging.DEBUG,
+    Throttled: logging.DEBUG,
     TlsStarted: logging.DEBUG,
     Authenticated: logging.DEBUG,
     Warned: logging.WARNING,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from datetime import UTC, datetime
 
 from postbearer.events import (
     Accepted,
@@ -25,6 +26,7 @@ from postbearer.events import (
     ServerFailed,
     Started,
     Stopped,
+    Throttled,
     TlsStarted,
     TokenFetched,
     TokenRefused,
@@ -96,11 +98,16 @@ def _fate(fate: RecipientFate) -> str:
 
 
 def _clock(at: float) -> str:
-    return time.strftime("%H:%M:%S", time.localtime(at))
+    """The time of day, in the zone and the form of the lines of the log."""
+    return _here(at).timetz().isoformat("seconds")
 
 
 def _day(at: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M", time.localtime(at))
+    return _here(at).isoformat(" ", "minutes")
+
+
+def _here(at: float) -> datetime:
+    return datetime.fromtimestamp(int(at), UTC).astimezone()
 
 
 def _of_the_way(event: Event) -> str:
@@ -121,6 +128,8 @@ def _of_the_way(event: Event) -> str:
         case Attempted():
             told = _several(map(str, event.outcomes[:MOST]), len(event.outcomes))
             return f"{event.server} answered in {event.seconds * 1000:.0f} ms: {told}"
+        case Throttled():
+            return f"all is sent that may be for now: waiting {event.seconds:.0f} s"
         case Warned():
             return event.text
         case Defect():

@@ -43,7 +43,8 @@ class Mailbox:
 def parse_mailboxes(value: str) -> tuple[Mailbox, ...]:
     """Read the unfolded value of a From, To, Cc, Bcc, Sender or Reply-To field.
 
-    Groups give their members; of addresses with a blank between each is one. Raises `UsageError` when any part is not an address.
+    Groups give their members; a blank parts complete addresses, too. Raises `UsageError` when any part is
+    not an address.
     """
     return _parse(value) if len(value) <= REMEMBERED else _parse.__wrapped__(value)
 

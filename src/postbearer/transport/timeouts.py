@@ -10,11 +10,13 @@ from postbearer.errors import TimedOut
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """Seconds, one for each thing waited for. The defaults are the minima of RFC 5321 4.5.3.2."""
+    """Seconds, one for each thing waited for. The defaults are the minima of RFC 5321 4.5.3.2, but for the
+    greeting: behind a port that is not SMTP's nobody greets, and nothing is lost by trying again.
+    """
 
     connect: float = 30.0  # name lookup, TCP and proxy
     tls: float = 30.0
-    greeting: float = 300.0  # 4.5.3.2.1
+    greeting: float = 60.0  # 4.5.3.2.1 says 300
     command: float = 300.0  # EHLO, STARTTLS, RSET: the RFC names no time, MAIL's is taken
     auth: float = 300.0
     mail: float = 300.0  # 4.5.3.2.2
