@@ -152,6 +152,17 @@ def test_what_a_service_needs_comes_with_it(bare: Path) -> None:
     }
 
 
+def test_manual_pages_and_completions_come_with_it(bare: Path, tmp_path: Path) -> None:
+    share = bare.parent / "share"
+    pages = {path.name for path in (share / "man" / "man1").iterdir()}
+    assert {"postbearer.1", "postbearer-send.1", "postbearer-queue-list.1"} <= pages
+    asked = {"_POSTBEARER_COMPLETE": "bash_complete", "COMP_WORDS": "postbearer rel", "COMP_CWORD": "1"}
+    assert "plain,reload" in run([str(bare / "postbearer")], tmp_path, **asked).split()
+    assert "complete" in (share / "bash-completion/completions/postbearer").read_text()
+    assert (share / "zsh/site-functions/_postbearer").read_text().startswith("#compdef postbearer\n")
+    assert "complete" in (share / "fish/vendor_completions.d/postbearer.fish").read_text()
+
+
 def test_the_metadata_says_where_things_are(wheel: Path) -> None:
     archive = zipfile.ZipFile(wheel)
     (name,) = (name for name in archive.namelist() if name.endswith("/METADATA"))
