@@ -18,8 +18,8 @@ from postbearer import errors
 from postbearer._version import __version__
 from postbearer.cli import exit_codes, main, output
 from postbearer.cli.exit_codes import ExitCode, exit_code, outcomes_code
-from postbearer.cli.listening import ProgressListener
 from postbearer.cli.progress import Progress
+from postbearer.cli.progress_listener import ProgressListener
 from postbearer.cli.root import COMMANDS
 from postbearer.errors import ConfigError, CredentialRefused, TimedOut
 from postbearer.events import Authenticated, Connected, ServerFailed, Throttled
