@@ -209,6 +209,23 @@ async def test_bs_that_ends_with_a_refusal_does_not_end_with_0(folder: Path) -> 
         assert await relay.accepted() == []
 
 
+@pytest.mark.parametrize("lines", [2, 3, 4, 5, 7])
+async def test_bs_whose_input_ends_within_a_message_does_not_end_with_0(folder: Path, lines: int) -> None:
+    async with local_relay(folder) as relay:
+        begun = "".join(DIALOGUE.splitlines(keepends=True)[:lines])
+        ran = await sendmail("-bs", stdin=begun.encode(), environ=relay.environ)
+        assert ran.code == 65
+        assert await relay.accepted() == []
+
+
+async def test_bs_of_a_caller_that_gives_a_message_up_ends_with_0(folder: Path) -> None:
+    async with local_relay(folder) as relay:
+        octets = b"HELO me\nMAIL FROM:<a@e.org>\nRCPT TO:<b@e.org>\nRSET\nQUIT\n"
+        ran = await sendmail("-bs", stdin=octets, environ=relay.environ)
+        assert ran.code == 0
+        assert await relay.accepted() == []
+
+
 async def test_bs_without_a_relay_says_421(folder: Path) -> None:
     ran = await sendmail("-bs", environ={"POSTBEARER_STATE": str(folder)})
     assert ran.out.startswith("421 4.3.2 ")

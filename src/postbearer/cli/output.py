@@ -8,7 +8,8 @@ import shutil
 import sys
 import textwrap
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
@@ -140,6 +141,19 @@ def silence() -> ExitCode:
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     return ExitCode.BROKEN_PIPE
+
+
+@contextmanager
+def after_the_deed() -> Iterator[None]:
+    """What is printed within tells of what is done. That it cannot be told must not have it done again."""
+    try:
+        yield
+        if sys.stdout is not None:  # sendmail whose caller closed it
+            sys.stdout.flush()
+    except OSError as error:
+        silence()
+        if not isinstance(error, BrokenPipeError):
+            warn(f"Standard output cannot be written: {error.strerror}.", "What was to be done is done.")
 
 
 def _forget_what_cannot_be_written() -> None:

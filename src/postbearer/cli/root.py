@@ -15,6 +15,7 @@ from postbearer.cli.groups import Group, no_such_option
 from postbearer.cli.options import Common, common_options
 from postbearer.cli.output import report, silence, usage
 from postbearer.cli.signals import orderly_end
+from postbearer.cli.streams import let_errors_be_lost
 
 # name → module, and the line that --help shows without importing it
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -94,6 +95,7 @@ def run(arguments: list[str]) -> int:
     """Run the command line; print what went wrong, if anything; return the exit code."""
     common = Common()
     common.as_json = "--json" in arguments[: arguments.index("--") if "--" in arguments else None]
+    let_errors_be_lost()
     for stream in (sys.stdout, sys.stderr):
         show_what_can_be_shown(stream)
     with orderly_end():

@@ -9,7 +9,7 @@ import click
 from postbearer.cli import completion
 from postbearer.cli.exit_codes import UnusableMessage, receipt_code
 from postbearer.cli.options import Common, chosen_account, common_options, duration, pass_common
-from postbearer.cli.output import describe, print_json, printable, report, style
+from postbearer.cli.output import after_the_deed, describe, print_json, printable, report, style
 from postbearer.cli.progress import Progress
 from postbearer.cli.progress_listener import ProgressListener
 from postbearer.errors import Rejected, SenderNotAllowed, UsageError
@@ -117,17 +117,19 @@ def command(common: Common, /, account: str | None, **given: Any) -> int:
             receipt = mailer.send(message, envelope, wait=given["wait"], timeout=given["timeout"])
     except Rejected as error:
         if common.as_json:
-            print_json({**receipt_as_json(error.receipt), "error": describe(error)})
+            with after_the_deed():
+                print_json({**receipt_as_json(error.receipt), "error": describe(error)})
             return receipt_code(error.receipt)
         return report(error, as_json=False, debug=common.debug)
     except SenderNotAllowed:
         raise
     except UsageError as error:  # the command line was right, so it is the message
         raise UnusableMessage(error.message, hint=error.hint) from error
-    if common.as_json:
-        print_json(receipt_as_json(receipt))
-    else:
-        _show(receipt)
+    with after_the_deed():
+        if common.as_json:
+            print_json(receipt_as_json(receipt))
+        else:
+            _show(receipt)
     return receipt_code(receipt)
 
 

@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 from postbearer.cli.exit_codes import UnusableMessage, receipt_code
-from postbearer.cli.output import report
+from postbearer.cli.output import after_the_deed, report
 from postbearer.cli.progress_listener import ProgressListener
 from postbearer.cli.signals import orderly_end
+from postbearer.cli.streams import let_errors_be_lost
 from postbearer.envelope import Envelope, Notify, Ret
 from postbearer.errors import SenderNotAllowed, UsageError
 from postbearer.message import BytesContent, edit
@@ -27,6 +28,7 @@ def send(order: Invocation, letter: HandedMessage, config: str | None = None) ->
     from postbearer.assembly import Assembly
     from postbearer.blocking import Mailer
 
+    let_errors_be_lost()
     try:
         assembly = Assembly.load(config)
         account = _account(assembly, letter.sender)
@@ -40,9 +42,10 @@ def send(order: Invocation, letter: HandedMessage, config: str | None = None) ->
         if isinstance(error, UsageError) and not isinstance(error, SenderNotAllowed):
             error = UnusableMessage(error.message, hint=error.hint)
         return report(error, as_json=False)
-    for outcome in receipt.outcomes:
-        if order.verbose or outcome not in receipt.delivered:
-            print(outcome)
+    with after_the_deed():
+        for outcome in receipt.outcomes:
+            if order.verbose or outcome not in receipt.delivered:
+                print(outcome)
     return receipt_code(receipt)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 
 from postbearer.cli.dropin import relay
-from postbearer.cli.dropin.arguments import OK, TRY_AGAIN, UNAVAILABLE
+from postbearer.cli.dropin.arguments import DATA, OK, TRY_AGAIN, UNAVAILABLE
 from postbearer.cli.dropin.submit_protocol import SMTP
 
 TYPE_CHECKING = False
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 _BLOCK = 65536
 _TAKEN = b"250 2.6.0 "  # Queued as …
+_BEGUN = b"250 2.1.0 "  # Sender OK
+_BYE = b"221 "
 _NOBODY = b"421 4.3.2 The relay does not run; try again later\r\n"
 
 
@@ -56,7 +58,7 @@ def _carry(connection: socket) -> int:
 
 
 class RelayReplies:
-    """What the relay said: whether anything was refused since it took the last message."""
+    """What the relay said: whether anything was refused or left undone since it took the last message."""
 
     def __init__(self) -> None:
         self._line = b""
@@ -68,6 +70,10 @@ class RelayReplies:
         for line in lines:
             if line.startswith(_TAKEN):
                 self.code = OK
+            elif line.startswith(_BEGUN):
+                self.code = DATA  # and stays so where the input ends before the message does
+            elif line.startswith(_BYE) and self.code == DATA:
+                self.code = OK  # the caller gave it up
             elif line[:1] == b"4":
                 self.code = TRY_AGAIN
             elif line[:1] == b"5":
