@@ -48,6 +48,36 @@ def test_check_has_the_relay_look_with_its_own_secrets(service: tuple[Home, Rela
     assert home.run("check", "nobody").code == 78
 
 
+def test_check_looks_itself_where_the_relay_runs_by_another_file(service: tuple[Home, Relay]) -> None:
+    home, relay = service
+    text = relay.config.read_text()
+    other = home.write(text.replace("accounts.sandbox", "accounts.another").replace('"sandbox"', '"another"'))
+    environ = {"POSTBEARER_CONFIG": str(other)}
+    ran = home.run("check", "another", environ=environ)
+    assert ran.code == 78  # this command does not have the secret
+    assert ran.out.splitlines()[0] == "another"
+    assert f"A relay runs by {relay.config}" in ran.err
+    assert json.loads(home.run("check", "--json", environ=environ).out)["by"] == "command"
+    assert json.loads(home.run("check", "--relay", "--json", environ=environ).out)["by"] == "relay"
+    link = home.folder / "link.toml"
+    link.symlink_to(relay.config)
+    environ["POSTBEARER_CONFIG"] = str(link)
+    assert json.loads(home.run("check", "--json", environ=environ).out)["by"] == "relay"
+    assert home.run("check", "--relay", "--local").code == 64
+
+
+def test_check_of_a_paused_account_says_so_and_what_has_it_try_again(service: tuple[Home, Relay]) -> None:
+    home, _ = service
+    assert "paused" not in home.run("check", "sandbox").out
+    home.run("accounts", "pause", "sandbox")
+    ran = home.run("check", "sandbox")
+    assert ran.code == 0
+    assert "The relay has it paused, until it is resumed" in ran.out
+    assert "postbearer accounts resume sandbox" in ran.out
+    told = json.loads(home.run("check", "--json").out)["accounts"][0]
+    assert told["pause"]["tried_again"] is None
+
+
 def test_what_the_relay_finds_is_explained_as_here(
     service: tuple[Home, Relay], sandbox_microsoft: Sandbox
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import aclosing
@@ -12,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from postbearer.cli import completion
-from postbearer.cli.diagnosis_output import as_json, explanation_as_json, show, show_explanation
+from postbearer.cli.diagnosis_output import as_json, explanation_as_json, show, show_explanation, show_note
 from postbearer.cli.exit_codes import ExitCode
 from postbearer.cli.options import Common, common_options, pass_common
-from postbearer.cli.output import print_json, printable, style
+from postbearer.cli.output import note, print_json, printable, style
 from postbearer.cli.progress import Progress
+from postbearer.cli.tables import moment
 from postbearer.errors import ConfigError, PostbearerError, UsageError
 
 if TYPE_CHECKING:
@@ -57,8 +59,8 @@ def command(
     login; with --send-to also a real message, which some servers need to tell that a permission is
     missing. A token is asked for anew, so that a secret that no longer works is not hidden by a kept one.
 
-    If a relay runs, it is the one that looks, with its own secrets, by the configuration as it is in the
-    file now; else, or with --local or --config, this command itself.
+    If a relay runs by the same file, it is the one that looks, with its own secrets, by the configuration
+    as it is in the file now; else, or with --local or --config, this command itself.
 
     \b
     postbearer check alerts --send-to you@example.org
@@ -69,6 +71,8 @@ def command(
     """
     if text is not None:
         return _explain(common, sys.stdin.read(_LONGEST) if text == "-" else text, accounts)
+    if local and from_relay:
+        raise UsageError("--relay and --local cannot both be.", hint="Choose who looks.")
     relay = None if local else _relay(common, wanted=from_relay)
     if relay is None:
         reports = asyncio.run(_check(common, accounts, send_to))
@@ -89,6 +93,7 @@ class CheckReport:
     account: str
     findings: list[Finding] = field(default_factory=list)
     conversations: list[list[str]] = field(default_factory=list)
+    pause: dict[str, Any] | None = None  # why and until when the relay has it paused
 
     def capture(self) -> Transcript:
         """What sees one more conversation."""
@@ -107,6 +112,8 @@ class CheckReport:
             "exit": int(code),
             "findings": [as_json(finding) for finding in self.findings],
         }
+        if self.pause is not None:
+            value["pause"] = self.pause
         if verbose:
             value["conversations"] = self.conversations
         return value
@@ -150,7 +157,23 @@ def _relay(common: Common, *, wanted: bool) -> ControlClient | None:
 
     if wanted:
         return running_relay(needed=True)
-    return None if common.config else own_relay(common)
+    client = None if common.config else own_relay(common)
+    if client is not None and (file := _other_file(client)):
+        note(f"A relay runs by {file}, so this command looks itself.", "To have it look: --relay")
+        return None
+    return client
+
+
+def _other_file(relay: ControlClient) -> str:
+    """The configuration of the relay, if ours is another; accounts of the same name need not be the same."""
+    from postbearer.config import find
+
+    file = str(relay.call("accounts.check").get("file") or "")
+    try:
+        ours = find(None, os.environ)
+    except ConfigError:
+        return ""
+    return "" if not file or os.path.realpath(ours) == os.path.realpath(file) else file
 
 
 def _ask(relay: ControlClient, common: Common, names: tuple[str, ...], send_to: str) -> list[CheckReport]:
@@ -165,7 +188,7 @@ def _ask(relay: ControlClient, common: Common, names: tuple[str, ...], send_to: 
     for name in dict.fromkeys(names or whole["accounts"]):
         with Progress(f"The relay checks {name}"):
             answer = relay.call("accounts.check", name=name, send_to=send_to)
-        report = CheckReport(name, told_findings(answer), answer["conversations"])
+        report = CheckReport(name, told_findings(answer), answer["conversations"], answer.get("pause"))
         reports.append(report)
         if talk and reports[1:]:
             click.echo()
@@ -225,6 +248,13 @@ def _show_all(report: CheckReport) -> None:
     several = len({finding.server for finding in report.findings if finding.server}) > 1
     for finding in report.findings:
         show(finding, with_server=several)
+    if report.pause is not None:
+        again = report.pause["tried_again"]
+        until = "until it is resumed" if again is None else f"and tries it again at {moment(again)}"
+        show_note(
+            f"The relay has it paused, {until}: {report.pause['reason']}"
+            f" To have it try now: postbearer accounts resume {report.account}"
+        )
 
 
 def _show_conversations(report: CheckReport) -> None:

@@ -29,7 +29,7 @@ def show(finding: Finding, *, with_server: bool = False) -> None:
     told = folded(printable(server + finding.text), sys.stdout, taken=19, indent=19)
     click.echo(f"  {style(mark, colour, sys.stdout)} {finding.step:<14} {told}")
     for note in finding.notes:
-        click.echo(f"    {style('!', 'warning', sys.stdout)} {_folded(note, 6)}")
+        show_note(note)
     if finding.ok is not False:
         return
     if finding.cause:
@@ -38,6 +38,11 @@ def show(finding: Finding, *, with_server: bool = False) -> None:
     click.echo(f"    → {_folded(who + finding.fix, 6)}")
     for each in finding.commands:
         _show_command(each)
+
+
+def show_note(text: str) -> None:
+    """What somebody should know although nothing failed."""
+    click.echo(f"    {style('!', 'warning', sys.stdout)} {_folded(text, 6)}")
 
 
 def _folded(text: str, taken: int) -> str:
@@ -88,6 +93,6 @@ def show_explanation(each: Explanation, *, several: bool) -> None:
 
 def explanation_as_json(each: Explanation) -> dict[str, Any]:
     """What a text from a log means, for programs."""
-    names = ("state", "scope", "klass", "cause", "remedy", "who", "rule")
+    names = ("state", "scope", "disposition", "cause", "remedy", "who", "rule")
     told = {name: str(getattr(each.verdict, name)) for name in names}
     return {"provider": each.title, **told, "wait": each.verdict.wait}

@@ -239,8 +239,13 @@ class Operations:
         return {"stopping": True}
 
     async def check(self, name: str = "", send_to: str = "") -> Json:
-        """Examine an account with the secrets of the relay: `accounts`, `findings` and `conversations`."""
-        return await self._running().examine(name, send_to)
+        """Examine an account with the secrets of the relay: `accounts`, `findings` and `conversations`.
+
+        `file` is the configuration that was read for it, `pause` why and until when it is paused, or null.
+        """
+        found = await self._running().examine(name, send_to)
+        paused = [pause for pause in await self._spool.pauses() if pause.account == name]
+        return found | {"pause": _pause(paused[0]) if paused else None}
 
     def _running(self) -> Process:
         if self._process is None:

@@ -42,7 +42,8 @@ def examination(assembly: Assembly, name: str, send_to: str, capture: Capture) -
 async def examined(load: Callable[[], Assembly], name: str, send_to: str) -> dict[str, Any]:
     """What examining the account `name` finds, as JSON. The configuration is read for that, as it is now.
 
-    Without a name it is only read: `accounts` are those it has. Raises `ConfigError` for an unknown name.
+    Without a name it is only read: `file` is where it stands, `accounts` are those it has. Raises
+    `ConfigError` for an unknown name.
     """
     transcripts: list[Transcript] = []
 
@@ -56,8 +57,9 @@ async def examined(load: Callable[[], Assembly], name: str, send_to: str) -> dic
         assembly = load()
     except ConfigError as error:
         findings += not_configured(error)
+        file = error.file
     else:
-        names = assembly.names
+        names, file = assembly.names, assembly.configuration.path
         if name:
             assembly.configuration.account(name)
             try:
@@ -65,6 +67,7 @@ async def examined(load: Callable[[], Assembly], name: str, send_to: str) -> dic
             except PostbearerError as error:
                 findings += not_configured(error)
     return {
+        "file": file,
         "accounts": list(names),
         "findings": msgspec.to_builtins(findings, enc_hook=str),
         "conversations": [transcript.lines for transcript in transcripts],
