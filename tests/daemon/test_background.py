@@ -13,8 +13,8 @@ import pytest
 from postbearer.alerts import AlertDispatcher, AlertMonitor
 from postbearer.assembly import Assembly
 from postbearer.clock import SystemClock
-from postbearer.daemon import Relay
-from postbearer.daemon import relay as relay_module
+from postbearer.control import ControlServer
+from postbearer.daemon import Relay, services
 from postbearer.daemon.refresher import SignInRefresher
 from postbearer.engine import Dispatcher
 from postbearer.events import Defect
@@ -102,7 +102,7 @@ async def running(home: Path) -> AsyncIterator[tuple[Relay, list[Defect]]]:
 async def test_what_goes_on_in_the_background_outlives_a_defect(
     home: Path, monkeypatch: pytest.MonkeyPatch, where: Any, name: str, what: str
 ) -> None:
-    monkeypatch.setattr(relay_module, "LATE_LOOK", 0.001)
+    monkeypatch.setattr(services, "LATE_LOOK", 0.001)
     failing = put(monkeypatch, where, name)
     async with running(home) as (_, told), asyncio.timeout(20):
         await failing.worked.wait()
@@ -123,10 +123,15 @@ async def test_a_listener_outlives_a_defect_in_accepting(home: Path, monkeypatch
 async def test_a_stop_that_fails_somewhere_still_closes_the_queue(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with running(home) as (relay, told):
-        real = relay._control.stop
-        put(monkeypatch, relay._control, "stop")
-    await real()
+    left, real = [], ControlServer.stop
+
+    async def fails(server: ControlServer, patience: float) -> None:
+        left.append(server)
+        raise RuntimeError("injected")
+
+    async with running(home) as (_, told):
+        monkeypatch.setattr(ControlServer, "stop", fails)
+    await real(left[0])
     assert [each.what for each in told] == ["stop"]
     spool = SqliteSpool(home / "state" / "spool.db", clock=SystemClock(), allow_ephemeral=True)
     assert (await spool.open()).clean

@@ -87,13 +87,14 @@ async def refresher(
         account = assembly.account("alerts")
         async with relaying(account, clock=clock, pauses=pauses) as relay:
             ears = Ears()
-            made = SignInRefresher(assembly.state, relay.spool, lambda: relay.dispatcher, clock, ears)
+            made = SignInRefresher(
+                assembly.state, relay.spool, relay.dispatcher, clock, ears, {"alerts": account}
+            )
             ears.events = relay.events
             account_state = relay.dispatcher.account_states["alerts"]
             if account.grant is not None:
                 source = account.token_source(assembly.state, clock=clock, observer=ears)
                 account_state.channel = replace(account_state.channel, source=source)
-            made.use({"alerts": account})
             await relay.settle()
             yield Desk(relay, sandbox, account, made, folder)
 

@@ -1,13 +1,10 @@
-"""Watching over the accounts of a relay: what it is made of, from the configuration."""
+"""Watching over the accounts of a relay, and telling who wants to know."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import shlex
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -20,42 +17,44 @@ from postbearer.alerts import (
     AlertPreferences,
     AlertSources,
     AlertState,
-    Program,
-    Webhook,
 )
 from postbearer.assembly import Assembly
 from postbearer.clock import Clock, event_or_time
-from postbearer.config import NotifySettings, WebhookSettings
+from postbearer.daemon.service import Service
+from postbearer.daemon.service_plan import ServicePlan
 from postbearer.diagnosis import cures
-from postbearer.engine import Dispatcher, IntakeSettings
+from postbearer.engine import Dispatcher
 from postbearer.errors import StoreError
 from postbearer.events import Event, Observer, Warned
 from postbearer.forecast import Expiry, awaits_sign_in, forecast, gather
 from postbearer.state import StateFolder
 from postbearer.store import Spool
-from postbearer.tasks import defect
+from postbearer.tasks import Tasks, defect
 
 NAME = "notices.json"
 LOOK_AGAIN = 60.0  # seconds after which a clock that was set is noticed
+TELLING = 5.0  # seconds a notice that is being told may take at the end
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertPlan:
-    """What is watched, and who is told."""
+class AlertNotebook(Service):
+    """What an earlier run told, taken up before anything happens that could be told again."""
 
-    channels: Mapping[str, AlertChannel]
-    sight: AlertSources
-    wishes: AlertPreferences
+    def __init__(self, state: StateFolder, observer: Observer) -> None:
+        self.notes = AlertState(Path(state.path, NAME), observer)
+
+    async def start(self) -> None:
+        self.notes.load()
 
 
-class Alerting:
-    """An observer of all that happens. Make it, `use` what `plan` makes of a configuration, `run` it."""
+class Alerting(Service):
+    """An observer of all that happens, which looks at the queue too."""
 
     def __init__(
         self,
-        assembly: Assembly,
+        plan: ServicePlan,
+        notebook: AlertNotebook,
         spool: Spool,
-        dispatcher: Callable[[], Dispatcher],
+        dispatcher: Dispatcher,
         clock: Clock,
         observer: Observer,
     ) -> None:
@@ -63,9 +62,10 @@ class Alerting:
         self._dispatcher = dispatcher
         self._clock = clock
         self._observer = observer
+        self._tasks = Tasks(clock, observer)
         self._posted = asyncio.Event()
         self._said: set[str] = set()  # what cannot be looked at
-        self._notebook = AlertState(Path(assembly.state.path, NAME), observer)
+        self._notebook = notebook.notes
         self._teller = AlertDispatcher(self._notebook, {}, clock, observer)
         self._watch = AlertMonitor(
             self._notebook,
@@ -76,34 +76,35 @@ class Alerting:
             targets=lambda: self._teller.targets,
             posted=self._posted.set,
         )
+        self._use(plan)
 
     def notice(self, event: Event) -> None:
         self._watch.notice(event)
 
-    def load(self) -> None:
-        """Take up what an earlier run told. Raises `StoreError`."""
-        self._notebook.load()
+    async def start(self) -> None:
+        self._tasks.keep(self._watch.run, "watch over the accounts")
+        self._tasks.keep(self._tell, "notices")
 
-    def plan(self, assembly: Assembly, accounts: dict[str, Account], settings: IntakeSettings) -> AlertPlan:
-        """What another configuration means. Raises `ConfigError`."""
-        notify = assembly.configuration.settings.notify
-        usual = AlertPreferences()
-        after = usual.backlog_after if notify.backlog_after is None else notify.backlog_after
-        return AlertPlan(
-            channels=self._channels(assembly, notify, accounts, settings),
-            sight=AlertSources(
-                spool=self._spool,
-                accounts={name: account.address for name, account in accounts.items()},
-                foresee=partial(self._foresee, tuple(accounts.values()), assembly.state),
-                cures=partial(_cures, assembly, accounts),
-            ),
-            wishes=AlertPreferences(topics=frozenset(notify.events), backlog_after=after),
+    async def reload(self, plan: ServicePlan) -> None:
+        self._use(plan)
+
+    async def stop(self, patience: float) -> None:
+        """Tell nothing more but what is being told right now, for a few seconds."""
+        if self._tasks:
+            with suppress(TimeoutError):  # who has not answered by then is told again by the next run
+                await asyncio.wait_for(self._teller.finish(), min(patience, TELLING))
+        await self._tasks.stop()
+
+    def _use(self, plan: ServicePlan) -> None:
+        assembly, accounts = plan.assembly, plan.accounts
+        sources = AlertSources(
+            spool=self._spool,
+            accounts={name: account.address for name, account in accounts.items()},
+            foresee=partial(self._foresee, tuple(accounts.values()), assembly.state),
+            cures=partial(_cures, assembly, accounts),
         )
-
-    def use(self, watched: AlertPlan) -> None:
-        """Go by another configuration."""
-        self._teller.use(watched.channels)
-        self._watch.use(watched.sight, watched.wishes)
+        self._teller.use(self._channels(plan))
+        self._watch.use(sources, plan.alerts.preferences)
         self._posted.set()
 
     async def _foresee(
@@ -122,16 +123,7 @@ class Alerting:
         self._said = set(troubles)
         return {each.account: forecast(each) for each in facts}
 
-    async def watch(self) -> None:
-        """Watch until cancelled."""
-        await self._watch.run()
-
-    async def finish(self, patience: float) -> None:
-        """Tell nothing more, but what is being told right now, for up to `patience` seconds."""
-        with suppress(TimeoutError):  # who has not answered by then is told again by the next run
-            await asyncio.wait_for(self._teller.finish(), patience)
-
-    async def tell(self) -> None:
+    async def _tell(self) -> None:
         """Tell what there is to tell, until cancelled."""
         while True:
             self._posted.clear()
@@ -143,48 +135,32 @@ class Alerting:
             seconds = min(max(due - self._clock.now(), 0.05), LOOK_AGAIN)
             await event_or_time(self._posted, seconds, self._clock)
 
-    def _channels(
-        self,
-        assembly: Assembly,
-        notify: NotifySettings,
-        accounts: dict[str, Account],
-        settings: IntakeSettings,
-    ) -> dict[str, AlertChannel]:
-        channels: dict[str, AlertChannel] = {}
-        for each in notify.webhooks:
-            hook = each if isinstance(each, WebhookSettings) else WebhookSettings(url=each)
-            url = hook.url if hook.url.startswith("http") else assembly.secret_source(hook.url)
-            secret = assembly.secret_source(hook.secret) if hook.secret else None
-            # Named by a digest, as it stands in a file and the address may be a secret.
-            digest = hashlib.sha256(hook.url.encode()).hexdigest()[:12]
-            channels[f"webhook {digest}"] = Webhook(url, secret, self._clock)
-        if notify.command:
-            channels["command"] = Program(
-                shlex.split(notify.command) if isinstance(notify.command, str) else notify.command
-            )
-        if notify.mail_to:
-            channels["mail"] = AlertMail(
-                notify.mail_to,
-                notify.account or "",
-                accounts,
-                spool=self._spool,
-                clock=self._clock,
-                observer=self._observer,
-                settings=settings,
-                can_send=partial(self._can_send, accounts, assembly.state),
-                wrote=self._notebook.wrote,
-                wake=lambda: self._dispatcher().wake(),
-            )
-        return channels
+    def _channels(self, plan: ServicePlan) -> Mapping[str, AlertChannel]:
+        alerts, accounts = plan.alerts, plan.accounts
+        if not alerts.mail_to:
+            return alerts.channels
+        mail = AlertMail(
+            alerts.mail_to,
+            alerts.mail_account,
+            accounts,
+            spool=self._spool,
+            clock=self._clock,
+            observer=self._observer,
+            settings=plan.intake,
+            can_send=partial(self._can_send, accounts, plan.assembly.state),
+            wrote=self._notebook.wrote,
+            wake=self._dispatcher.wake,
+        )
+        return {**alerts.channels, "mail": mail}
 
     async def _can_send(self, accounts: Mapping[str, Account], state: StateFolder, name: str) -> bool:
-        account_state = self._dispatcher().account_states.get(name)
+        account_state = self._dispatcher.account_states.get(name)
         if account_state is None or account_state.paused:
             return False
         return not await awaits_sign_in(accounts[name], state, self._clock)
 
 
-def _cures(assembly: Assembly, accounts: dict[str, Account], name: str, reason: str) -> Sequence[str]:
+def _cures(assembly: Assembly, accounts: Mapping[str, Account], name: str, reason: str) -> Sequence[str]:
     settings = assembly.configuration.account(name)
     return cures(accounts[name], assembly.configuration.preset(settings), reason, settings.tenant or "")
 

@@ -17,6 +17,7 @@ from postbearer.assembly import Assembly
 from postbearer.clock import SystemClock
 from postbearer.daemon.checks import examined
 from postbearer.daemon.relay import DRAIN, Relay
+from postbearer.daemon.service import Service
 from postbearer.daemon.service_manager import ServiceManager
 from postbearer.errors import ConfigError, ConfigErrors, SecretError, StoreError
 from postbearer.events import Reloaded, Started, Stopped, Warned
@@ -54,22 +55,12 @@ async def _main(load: Callable[[], Assembly]) -> None:
     process.relay = relay = Relay(
         load(), observer=log, runtime=Path(runtime) if runtime else None, process=process
     )
+    relay.add(_Supervised(process))
     await relay.start()
-    _freeze()
-    wishes = process.wishes
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, wishes.put_nowait, number)
-    listening = ", ".join(relay.addresses)
-    log.notice(Started("", listening))
-    supervisor.ready(f"Listening on {listening}")
-    watchdog = Tasks(SystemClock(), log)
-    watchdog.keep(partial(_watch, supervisor), "watchdog")
-    while await wishes.get() is signal.SIGHUP:
+    while await process.wishes.get() is signal.SIGHUP:
         with suppress(ConfigError, SecretError, StoreError):  # they are in the log
             await process.reload()
-    supervisor.stopping()
-    await watchdog.stop()
-    await _stop(relay, wishes)
+    await _stop(relay, process.wishes)
     log.notice(Stopped(""))
 
 
@@ -96,19 +87,19 @@ class _Process:
 
     def __init__(self, load: Callable[[], Assembly], log: EventLog, supervisor: ServiceManager) -> None:
         self.wishes: asyncio.Queue[signal.Signals] = asyncio.Queue()
+        self.log = log
+        self.supervisor = supervisor
         self._load = load
-        self._log = log
-        self._supervisor = supervisor
         self._alone = asyncio.Lock()  # two may ask at once
 
     async def reload(self) -> None:
         """Take the configuration as it is now; if it is wrong, say why and go on with the old one."""
         async with self._alone:
-            self._supervisor.reloading()
+            self.supervisor.reloading()
             try:
                 await self._take()
             finally:
-                self._supervisor.ready(f"Listening on {', '.join(self.relay.addresses)}")
+                self.ready()
 
     async def _take(self) -> None:
         stays = "The configuration was not taken, the old one stays:"
@@ -116,21 +107,46 @@ class _Process:
             await self.relay.reload(self._load())
         except (ConfigError, SecretError) as error:  # the latter for a reference that is none
             for problem in error.problems if isinstance(error, ConfigErrors) else (error,):
-                self._log.notice(Warned("", f"{stays} {problem}"))
+                self.log.notice(Warned("", f"{stays} {problem}"))
             raise
         except Exception as error:  # a defect of ours is no reason to take no more mail
             what = f"{stays} a defect ({type(error).__name__})."
-            self._log.notice(Warned("", f"{what} Find it by: postbearer --debug config validate"))
+            self.log.notice(Warned("", f"{what} Find it by: postbearer --debug config validate"))
             raise ConfigError(what, hint="Find it by: postbearer --debug config validate") from error
-        self._log.notice(Reloaded(""))
+        self.log.notice(Reloaded(""))
 
     async def examine(self, account: str, send_to: str) -> dict[str, Any]:
         """Look at the whole way of an account's mail, with the secrets that are here."""
         return await examined(self._load, account, send_to)
 
+    def ready(self) -> None:
+        """Tell the service manager."""
+        self.supervisor.ready(f"Listening on {', '.join(self.relay.addresses)}")
+
     def stop(self) -> None:
         """As SIGTERM does."""
         self.wishes.put_nowait(signal.SIGTERM)
+
+
+class _Supervised(Service):
+    """The process as the system sees it: it takes signals, and tells the service manager how it is."""
+
+    def __init__(self, process: _Process) -> None:
+        self._process = process
+        self._watchdog = Tasks(SystemClock(), process.log)
+
+    async def start(self) -> None:
+        process, loop = self._process, asyncio.get_running_loop()
+        _freeze()
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            loop.add_signal_handler(number, process.wishes.put_nowait, number)
+        process.log.notice(Started("", ", ".join(process.relay.addresses)))
+        process.ready()
+        self._watchdog.keep(partial(_watch, process.supervisor), "watchdog")
+
+    async def stop(self, patience: float) -> None:
+        self._process.supervisor.stopping()
+        await self._watchdog.stop()
 
 
 async def _stop(relay: Relay, wishes: asyncio.Queue[signal.Signals]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 from postbearer.account import Account
 from postbearer.clock import Clock, event_or_time
 from postbearer.daemon.fingerprint import LOOK, Fingerprints
+from postbearer.daemon.service import Service
+from postbearer.daemon.service_plan import ServicePlan
 from postbearer.engine import BY_HAND, Dispatcher
 from postbearer.errors import (
     CredentialError,
@@ -22,13 +24,13 @@ from postbearer.forecast import Facts, renewal_due
 from postbearer.oauth import CachedSource
 from postbearer.state import StateFolder
 from postbearer.store import Spool
-from postbearer.tasks import defect
+from postbearer.tasks import Tasks, defect
 
 IDLE_LOOK = 600.0  # seconds between looks for a sign-in that idles
 
 
-class SignInRefresher:
-    """An observer that acts: `run` looks at what paused accounts prove themselves with, and at idle ones.
+class SignInRefresher(Service):
+    """An observer that acts: it looks at what paused accounts prove themselves with, and at idle ones.
 
     Secrets are read while an account is paused only, and of them no more than a digest is kept, in memory.
     """
@@ -37,16 +39,18 @@ class SignInRefresher:
         self,
         state: StateFolder,
         spool: Spool,
-        dispatcher: Callable[[], Dispatcher],
+        dispatcher: Dispatcher,
         clock: Clock,
         observer: Observer,
+        accounts: Mapping[str, Account],
     ) -> None:
         self._state = state
         self._spool = spool
         self._dispatcher = dispatcher
         self._clock = clock
         self._observer = observer
-        self._accounts: Mapping[str, Account] = {}
+        self._accounts = accounts
+        self._tasks = Tasks(clock, observer)
         self._fingerprints = Fingerprints(state, clock)
         self._wake = asyncio.Event()
         self._seen: dict[str, str] = {}  # of paused accounts: what they could not prove themselves with
@@ -54,12 +58,20 @@ class SignInRefresher:
         self._idle_at = 0.0
         self._recheck = False  # the configuration was read anew, so a secret may be another
 
+    async def start(self) -> None:
+        self._tasks.keep(self._run, "care for sign-ins")
+
+    async def reload(self, plan: ServicePlan) -> None:
+        self.use(plan.accounts)
+
+    async def stop(self, patience: float) -> None:
+        await self._tasks.stop()
+
     def use(self, accounts: Mapping[str, Account]) -> None:
-        """Go by a configuration. At a reload the worker has paused accounts tried by itself."""
-        if self._accounts:
-            self._began |= accounts.keys()
-            self._recheck = True
+        """Go by another configuration. The dispatcher has paused accounts tried then by itself."""
         self._accounts = accounts
+        self._began |= accounts.keys()
+        self._recheck = True
         self._seen.clear()
         self._fingerprints.hurry()
         self._wake.set()
@@ -70,7 +82,7 @@ class SignInRefresher:
             self._fingerprints.hurry(event.account)
             self._wake.set()
 
-    async def run(self) -> None:
+    async def _run(self) -> None:
         """Look at once when an account pauses, and every quarter of a minute."""
         while True:
             self._wake.clear()
@@ -114,23 +126,22 @@ class SignInRefresher:
         With no mail to try it with, a new token is the proof. False if it was not paused. Raises `UsageError`
         and `StoreError`.
         """
-        dispatcher = self._dispatcher()
         self._fingerprints.hurry(name)
-        if not dispatcher.try_again(name):
+        if not self._dispatcher.try_again(name):
             return False
-        source = dispatcher.account_states[name].channel.source
+        source = self._dispatcher.account_states[name].channel.source
         if source is not None and not any(each.account == name for each in await self._spool.waiting()):
             try:
                 await source.fresh()
             except PostbearerError as error:
                 self._observer.notice(Warned(name, f"It still gets no token: {error}"))
             else:
-                await dispatcher.resume(name)
+                await self._dispatcher.resume(name)
         return True
 
     def _stopped(self, name: str) -> bool:
         """Whether it is paused, and not by hand."""
-        account_state = self._dispatcher().account_states.get(name)
+        account_state = self._dispatcher.account_states.get(name)
         return (
             account_state is not None
             and account_state.pause is not None
@@ -149,7 +160,7 @@ class SignInRefresher:
 
     async def _take_up_secrets(self, name: str) -> None:
         """Get a token with a secret that is another now; the one in use stays if that fails."""
-        account_state = self._dispatcher().account_states.get(name)
+        account_state = self._dispatcher.account_states.get(name)
         if account_state is None or account_state.pause is not None or account_state.channel.source is None:
             return
         try:
@@ -161,9 +172,7 @@ class SignInRefresher:
 
     async def _keep_warm(self, account: Account) -> None:
         """Use the refresh token of an account that sends nothing, before it dies of idleness."""
-        account_state = self._dispatcher().account_states.get(
-            account.name
-        )  # none: a reload has only just named it
+        account_state = self._dispatcher.account_states.get(account.name)  # none: only just named by a reload
         source = account_state.channel.source if account_state is not None else None
         if source is None or account.grant is None or not account.grant.keeps_refresh_token:
             return
@@ -184,4 +193,4 @@ class SignInRefresher:
         except (TokenUnavailable, SecretError, StoreError) as error:  # it is tried again at the next look
             self._observer.notice(Warned(name, f"Its idle sign-in could not be renewed yet: {error}"))
         except CredentialError as error:
-            await self._dispatcher().refused(name, error)
+            await self._dispatcher.refused(name, error)

@@ -65,7 +65,7 @@ class Dispatcher:
         self._ended = asyncio.Event()  # cleared while it runs
         self._ended.set()
         self._troubles = 0  # rounds in a row that the store failed in
-        self._last_end = clock.now()
+        self._last_end = -math.inf
         self._retire_at = -math.inf
         self._homeless: set[str] = set()
         self._alarms = Tasks(clock, observer)
@@ -84,6 +84,7 @@ class Dispatcher:
     async def run(self) -> None:
         """Send until `drain` is called."""
         self._ended = asyncio.Event()
+        self._last_end = self._clock.now()
         try:
             await self._run()
         finally:

@@ -1,0 +1,96 @@
+"""What the services of a relay go by: all that a configuration could be refused for has been looked at."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from postbearer.account import Account
+from postbearer.assembly import Assembly
+from postbearer.clock import Clock
+from postbearer.daemon.alert_plan import AlertPlan
+from postbearer.daemon.plan import RelayPlan, spool_path
+from postbearer.engine import AttemptSettings, Channel, IntakeSettings, Reporter, Submitter
+from postbearer.errors import ConfigError
+from postbearer.events import Observer
+from postbearer.oauth import CachedSource
+from postbearer.submission import LOCAL
+from postbearer.transport import SmtpTransport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicePlan:
+    """One configuration, made ready for the services. Nothing of it is at work yet."""
+
+    assembly: Assembly
+    relay: RelayPlan
+    spool: Path
+    accounts: Mapping[str, Account]
+    channels: Mapping[str, Channel]
+    alerts: AlertPlan
+
+    @classmethod
+    def of(cls, assembly: Assembly, *, clock: Clock, queue_clock: Clock, observer: Observer) -> ServicePlan:
+        """`queue_clock` tells the time of all that is written in the queue. Raises `ConfigError`."""
+        relay = RelayPlan.of(assembly)
+        accounts = {name: assembly.account(name) for name in assembly.names}
+
+        def channel(account: Account) -> Channel:
+            credential = account.credential(assembly.state, clock=clock, observer=observer)
+            transport = SmtpTransport(
+                account.smarthost, credential, account=account.name, clock=clock, observer=observer
+            )
+            ledger = account.ledger(assembly.state, clock=queue_clock)
+            source = credential if isinstance(credential, CachedSource) else None
+            return Channel(account, transport, ledger, source)
+
+        return cls(
+            assembly=assembly,
+            relay=relay,
+            spool=spool_path(assembly),
+            accounts=accounts,
+            channels={name: channel(account) for name, account in accounts.items()},
+            alerts=AlertPlan.of(assembly, clock),
+        )
+
+    @property
+    def intake(self) -> IntakeSettings:
+        relay = self.relay
+        return IntakeSettings(
+            hostname=relay.hostname,
+            postmaster=relay.bounces_to,
+            size=relay.size,
+            expire_after=relay.retry.expire_after,
+        )
+
+    @property
+    def rules(self) -> AttemptSettings:
+        """How the dispatcher retries and reports."""
+        relay = self.relay
+        reporter = Reporter(
+            hostname=relay.hostname,
+            bounces_to=relay.bounces_to,
+            retry=relay.retry,
+            clients={client.name: client for client in relay.access.clients},
+        )
+        return AttemptSettings(relay.retry, reporter, random.SystemRandom().random)
+
+    @property
+    def local_client(self) -> Submitter:
+        """Who the programs of this machine are."""
+        return self.relay.access.by_network("") or LOCAL
+
+    def check_places(self, before: ServicePlan) -> None:
+        """Raises `ConfigError` if this cannot follow `before` without a restart."""
+        if self._places() != before._places():
+            raise ConfigError(
+                "The spool, the addresses to listen on and the operators cannot change while the relay runs.",
+                key="relay",
+                hint="Restart it for that; nothing was changed now.",
+            )
+
+    def _places(self) -> object:
+        doors = [(door.address, door.implicit_tls) for door in self.relay.doors]
+        return self.spool, doors, self.relay.operators

@@ -1,0 +1,278 @@
+"""The services of a relay that stand on parts of other rooms: the queue, the ways in, the control socket."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+
+from postbearer.account import Account
+from postbearer.clock import Clock
+from postbearer.control import ControlServer, Operations, Process
+from postbearer.daemon.plan import ListenerPlan
+from postbearer.daemon.refresher import SignInRefresher
+from postbearer.daemon.service import Service
+from postbearer.daemon.service_plan import ServicePlan
+from postbearer.engine import Dispatcher, FlooredClock, Intake
+from postbearer.errors import StoreError
+from postbearer.events import Observer, PossibleDuplicate, Warned
+from postbearer.forecast import gather_all
+from postbearer.store import Found, SqliteSpool
+from postbearer.submission import (
+    ConnectionLimit,
+    DropFolder,
+    Listener,
+    ListenerContext,
+    LocalSubmission,
+    Logins,
+    RateLimit,
+    RejectLog,
+    SessionLimits,
+)
+from postbearer.tasks import Tasks
+
+LATE_LOOK = 300.0  # seconds between looks for mail that waits for too long
+FAREWELL = 30.0  # seconds for conversations under way to end
+
+
+class QueueService(Service):
+    """The queue on disk, open while the relay runs. `clock` goes on from what an earlier run has written."""
+
+    def __init__(self, spool: SqliteSpool, clock: FlooredClock) -> None:
+        self.found: Found | None = None  # by the start
+        self.behind = 0.0  # seconds that the clock was behind the queue
+        self._spool = spool
+        self._clock = clock
+
+    async def start(self) -> None:
+        self.found = await self._spool.open()
+        self.behind = self._clock.start_at(self.found.newest)
+
+    async def stop(self, patience: float) -> None:
+        await self._spool.close()
+
+
+class DispatcherService(Service):
+    """The dispatcher at work. At the end it writes all marks."""
+
+    def __init__(self, dispatcher: Dispatcher, clock: Clock, observer: Observer) -> None:
+        self._dispatcher = dispatcher
+        self._tasks = Tasks(clock, observer)
+
+    async def start(self) -> None:
+        self._tasks.keep(self._dispatcher.run, "worker")
+
+    async def reload(self, plan: ServicePlan) -> None:
+        await self._dispatcher.reload(plan.channels, plan.rules)
+
+    async def stop(self, patience: float) -> None:
+        if self._tasks:
+            await self._dispatcher.drain(patience)
+        await self._tasks.stop()
+
+
+class IntakeService(Service):
+    """What every way in shares: the intake, who may log in, and how much one client may take."""
+
+    def __init__(self, intake: Intake, plan: ServicePlan, clock: Clock, observer: Observer) -> None:
+        self.intake = intake
+        self._clock = clock
+        self._observer = observer
+        self._bounds = SessionLimits()
+        self._logins = Logins(plan.relay.access, clock)
+        self._rate_limit = RateLimit(clock)
+        self._reject_log = RejectLog(clock, observer)
+        self.doors = ConnectionLimit(self._bounds, self._reject_log)
+
+    async def reload(self, plan: ServicePlan) -> None:
+        self.intake.replace(plan.relay.router, plan.accounts, plan.intake)
+        self._logins.use(plan.relay.access)
+
+    def context(self, plan: ServicePlan, door: ListenerPlan) -> ListenerContext:
+        """What the sessions of one listener go by."""
+        return ListenerContext(
+            offer=door.offer,
+            intake=self.intake,
+            access=plan.relay.access,
+            logins=self._logins,
+            rate_limit=self._rate_limit,
+            clock=self._clock,
+            observer=self._observer,
+            bounds=self._bounds,
+            context=door.context,
+            implicit_tls=door.implicit_tls,
+            legacy=door.legacy,
+            reject_log=self._reject_log,
+        )
+
+
+class ListenerService(Service):
+    """The listener at one place among those of the plan."""
+
+    def __init__(self, number: int, plan: ServicePlan, shared: IntakeService) -> None:
+        self._number = number
+        self._shared = shared
+        door = plan.relay.doors[number]
+        self._listener = Listener(door.address, shared.context(plan, door), shared.doors)
+
+    @property
+    def address(self) -> str:
+        return self._listener.address
+
+    async def start(self) -> None:
+        await self._listener.start()
+
+    async def reload(self, plan: ServicePlan) -> None:
+        self._listener.use(self._shared.context(plan, plan.relay.doors[self._number]))
+
+    async def stop(self, patience: float) -> None:
+        await self._listener.stop(min(patience, FAREWELL))
+
+
+class SubmitSocketService(Service):
+    """``submit.sock``, which goes by the first listener."""
+
+    def __init__(self, folder: Path, plan: ServicePlan, shared: IntakeService) -> None:
+        self._shared = shared
+        context = shared.context(plan, plan.relay.doors[0])
+        self._server = LocalSubmission(folder, context, shared.doors, client=plan.local_client)
+
+    async def start(self) -> None:
+        await self._server.start()
+
+    async def reload(self, plan: ServicePlan) -> None:
+        self._server.use(self._shared.context(plan, plan.relay.doors[0]), plan.local_client)
+
+    async def stop(self, patience: float) -> None:
+        await self._server.stop(min(patience, FAREWELL))
+
+
+class DropFolderService(Service):
+    """The drop folder, looked into while the relay runs."""
+
+    def __init__(self, plan: ServicePlan, intake: Intake, clock: Clock, observer: Observer) -> None:
+        self._intake = intake
+        self._folder = DropFolder(
+            plan.assembly.state, intake, clock=clock, observer=observer, client=plan.local_client
+        )
+        self._tasks = Tasks(clock, observer)
+
+    async def start(self) -> None:
+        self._folder.ensure()
+        self._tasks.keep(self._folder.run, "drop folder")
+
+    async def reload(self, plan: ServicePlan) -> None:
+        self._folder.use(self._intake, plan.local_client)
+
+    async def stop(self, patience: float) -> None:
+        await self._tasks.stop()
+
+
+class ControlService(Service):
+    """``control.sock``, and what people do by it."""
+
+    def __init__(
+        self,
+        folder: Path,
+        plan: ServicePlan,
+        *,
+        spool: SqliteSpool,
+        dispatcher: Dispatcher,
+        refresher: SignInRefresher,
+        process: Process | None,
+        clock: Clock,
+        queue_clock: Clock,
+        observer: Observer,
+    ) -> None:
+        self._spool = spool
+        self._dispatcher = dispatcher
+        self._refresher = refresher
+        self._process = process
+        self._clock = clock
+        self._queue_clock = queue_clock
+        self._server = ControlServer(
+            folder, self._operations(plan), clock, observer, operators=plan.relay.operators
+        )
+
+    async def start(self) -> None:
+        await self._server.start()
+
+    async def reload(self, plan: ServicePlan) -> None:
+        self._server.use(self._operations(plan))
+
+    async def stop(self, patience: float) -> None:
+        await self._server.stop(min(patience, FAREWELL))
+
+    def _operations(self, plan: ServicePlan) -> Operations:
+        accounts: Mapping[str, Account] = plan.accounts
+        return Operations(
+            self._spool,
+            self._queue_clock,
+            self._dispatcher,
+            tuple(accounts),
+            partial(gather_all, accounts.values(), plan.assembly.state, self._clock),
+            self._refresher.changed,
+            process=self._process,
+        )
+
+
+class DelayWarningService(Service):
+    """Has senders told of mail that waits for too long."""
+
+    def __init__(self, dispatcher: Dispatcher, clock: Clock, observer: Observer) -> None:
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._observer = observer
+        self._tasks = Tasks(clock, observer)
+
+    async def start(self) -> None:
+        self._tasks.keep(self._run, "look for late mail")
+
+    async def stop(self, patience: float) -> None:
+        await self._tasks.stop()
+
+    async def _run(self) -> None:
+        while True:
+            await self._clock.sleep(LATE_LOOK)
+            try:
+                await self._dispatcher.warn_late()
+            except StoreError as error:
+                self._observer.notice(Warned("", f"Nobody can be told that mail is late: {error}"))
+
+
+class RemarksService(Service):
+    """Says what a person should know of the configuration, and what the start found in the queue."""
+
+    def __init__(
+        self, plan: ServicePlan, spool: SqliteSpool, queue: QueueService, observer: Observer
+    ) -> None:
+        self._plan = plan
+        self._spool = spool
+        self._queue = queue
+        self._observer = observer
+
+    async def start(self) -> None:
+        found = self._queue.found
+        self._say_all(self._plan, self._of_queue(found) if found is not None else ())
+        for identifier in found.doubtful if found is not None else ():  # their attempts were under way
+            self._observer.notice(PossibleDuplicate("", id=identifier, window="DUP-MARK"))
+        await self._spool.told()
+
+    async def reload(self, plan: ServicePlan) -> None:
+        self._say_all(plan, ())
+
+    def _of_queue(self, found: Found) -> Iterator[str]:
+        yield from self._spool.remarks
+        if behind := self._queue.behind:
+            yield (
+                f"The clock is {behind:.0f} seconds behind what the queue was written at last. The queue "
+                "goes on from there until the clock has caught up: set it right."
+            )
+        if found.restored:
+            yield found.what_is_held
+        if not found.clean:
+            yield "The last run did not end properly; the queue was put in order."
+
+    def _say_all(self, plan: ServicePlan, of_queue: Iterable[str]) -> None:
+        for text in (*plan.relay.warnings, *plan.assembly.configuration.warnings(), *of_queue):
+            self._observer.notice(Warned("", str(text)))
