@@ -233,10 +233,7 @@ def test_success_is_success() -> None:
 
 
 def test_a_334_is_a_refusal_only_if_it_is_json() -> None:
-    assert judge(reply("334 eyJzdGF0dXMiOiI0MDAifQ=="), "auth").first == (
-        ImmediateAction.ANSWER,
-        ImmediateAction.RENEW,
-    )
+    assert judge(reply("334 eyJzdGF0dXMiOiI0MDAifQ=="), "auth").first == (ImmediateAction.RENEW,)
     assert judge(reply("334 "), "auth").disposition is Disposition.DONE
     assert judge(reply("334 VXNlcm5hbWU6"), "auth").disposition is Disposition.DONE
     assert judge(reply("334 not base64"), "auth").disposition is Disposition.DONE

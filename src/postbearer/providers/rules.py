@@ -33,7 +33,6 @@ class Scope(StrEnum):
 
     RECIPIENT = "recipient"
     MESSAGE = "message"
-    CONNECTION = "connection"
     HOST = "host"
     ACCOUNT = "account"
 
@@ -56,10 +55,7 @@ class ImmediateAction(StrEnum):
     CUT = "cut"  # fewer connections to this account
     SPLIT = "split"  # send to the accepted recipients, the rest in smaller transactions
     TWO_STEP = "two-step"  # AUTH without initial response
-    ANSWER = "answer"  # a 334 is owed an answer
-    RESET = "reset"  # RSET
     OTHER_MECHANISM = "other-mechanism"
-    INTERVAL = "interval"  # the device flow waits its interval
 
 
 class Who(StrEnum):

@@ -226,7 +226,6 @@ class MemorySpool:
             message=kept.message,
             targets=tuple(Target(row=each.row, recipient=each.recipient) for each in delivery.waiting),
             warned=delivery.warned,
-            first_tried=delivery.attempts[0].began,
         )
 
     async def settle(self, claimed: Claimed, settlement: Settlement) -> None:
@@ -337,7 +336,6 @@ class MemorySpool:
                 client=each.client,
                 message=kept.message,
                 targets=tuple(Target(row=one.row, recipient=one.recipient) for one in each.waiting),
-                first_tried=each.attempts[0].began if each.attempts else 0.0,
             )
             for kept, each in self._deliveries.values()
             if each.account == account

@@ -133,7 +133,7 @@ def late(connection: apsw.Connection, account: str, before: float, after: int, m
     """Deliveries that wait, unwarned; none is leased."""
     found = []
     wanted = (account, before, after, most)
-    for delivery, number, priority, client, attempts, first in rows(connection, LATE, wanted):
+    for delivery, number, priority, client, attempts in rows(connection, LATE, wanted):
         targets = [
             Target(row=row, recipient=recipient_of(*wishes))
             for row, *wishes in rows(connection, TARGETS, (delivery,))
@@ -148,7 +148,6 @@ def late(connection: apsw.Connection, account: str, before: float, after: int, m
                 client=client,
                 message=message(connection, number),
                 targets=tuple(targets),
-                first_tried=first,
             )
         )
     return found

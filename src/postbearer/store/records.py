@@ -125,7 +125,6 @@ class Claimed:
     message: Message
     targets: tuple[Target, ...]  # the recipients still open
     warned: bool = False  # the sender was told about the delay
-    first_tried: float = 0.0  # when its first attempt began
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +242,6 @@ class Found:
     """What a spool found when it was opened."""
 
     clean: bool  # the last run ended properly, and those before that nobody was told of
-    released: int = 0  # leased, attempt not begun: ready again
     unknown: int = 0  # leased, attempt open: deferred, and a copy is possible (window DUP-MARK)
     orphans: int = 0  # contents nobody names, removed
     doubtful: tuple[str, ...] = ()  # ids of the messages behind `unknown`

@@ -119,7 +119,7 @@ def _add_delivery(
     next_lease: Callable[[], int],
 ) -> Claimed | None:
     state = HELD if new.held else WAITING
-    leased = (LEASED, next_lease(), 1, new.due) if new.at_once else (state, 0, 0, 0)
+    leased = (LEASED, next_lease(), 1) if new.at_once else (state, 0, 0)
     row = (number, new.account, int(new.priority), new.client, new.due, *leased)
     connection.execute(SQL["add-delivery"], row)
     delivery = connection.last_insert_rowid()
@@ -140,7 +140,6 @@ def _add_delivery(
         client=new.client,
         message=message,
         targets=tuple(targets),
-        first_tried=new.due,
     )
 
 
@@ -155,9 +154,9 @@ def claim(
     """Lease what is due in `lane`, and open an attempt for each. Messages that are `known` are not read."""
     wanted = (lane.account, int(lane.priority), lane.client, now, most)
     claimed = []
-    for delivery, number, attempts, warned, first in rows(connection, SQL["claim"], wanted):
-        lease, attempt, first_tried = next_lease(), attempts + 1, first or now
-        connection.execute(SQL["lease"], (lease, attempt, first_tried, delivery))
+    for delivery, number, attempts, warned in rows(connection, SQL["claim"], wanted):
+        lease, attempt = next_lease(), attempts + 1
+        connection.execute(SQL["lease"], (lease, attempt, delivery))
         connection.execute(SQL["open-attempt"], (delivery, attempt, now))
         message = known(number)
         if message is None:
@@ -178,7 +177,6 @@ def claim(
                 message=message,
                 targets=tuple(targets),
                 warned=bool(warned),
-                first_tried=first_tried,
             )
         )
     return claimed
@@ -230,8 +228,6 @@ def _close_attempt(
     key = (claimed.delivery, claimed.attempt)
     if not settlement.counted:
         connection.execute(SQL["drop-attempt"], key)
-        if claimed.attempt == 1:
-            connection.execute(SQL["never-tried"], key[:1])
         return
     said = (settlement.server, settlement.queue_id, settlement.error) if texts else ("", "", "")
     connection.execute(SQL["close-attempt"], (settlement.ended, settlement.unknown, *said, *key))

@@ -241,7 +241,7 @@ class SandboxSession:
             self._mail.submitting += 1
             self._nth = self._mail.submitting
             self._reply(self._text(self._personality.accepted))
-        elif self._personality.challenge and (why := refusal(claim.mechanism, "401")):
+        elif self._personality.preset.error_challenge and (why := refusal(claim.mechanism, "401")):
             self._refused = True
             self._reply(self._challenge(why))
         else:

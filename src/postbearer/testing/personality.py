@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from postbearer.providers import Preset, preset
+
 
 @dataclass(frozen=True, slots=True)
 class Personality:
@@ -17,13 +19,17 @@ class Personality:
     scopes: tuple[str, ...]
     accepted: str  # reply to AUTH that succeeded
     refused: str  # reply to AUTH that failed
-    challenge: bool  # whether a refusal comes with a 334 first
     auth_line: int = 0  # octets that AUTH with its initial response may have; 0: as many as fit
     auth_line_refused: str = ""  # the reply to a longer one, before the connection is closed
     connections: int = 0  # submitting at the same time; 0: no limit
     messages_per_minute: int = 0  # 0: no limit
     own_sender_only: bool = False
     queued: str = "250 2.0.0 Ok: queued as {id}"
+
+    @property
+    def preset(self) -> Preset:
+        """What is known of the provider that it stands for."""
+        return preset("smtp" if self.name == "generic" else self.name)
 
 
 _COMMON = ("PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME", "CHUNKING", "SMTPUTF8")
@@ -38,7 +44,6 @@ PERSONALITIES = {
         scopes=("https://outlook.office365.com/.default", "https://outlook.office.com/SMTP.Send"),
         accepted="235 2.7.0 Authentication successful",
         refused="535 5.7.3 Authentication unsuccessful [SANDBOX.example.org]",
-        challenge=False,
         connections=3,
         messages_per_minute=30,
         own_sender_only=True,
@@ -53,7 +58,6 @@ PERSONALITIES = {
         scopes=("https://mail.google.com/",),
         accepted="235 2.7.0 Accepted",
         refused="535-5.7.8 Username and Password not accepted.\n535 5.7.8 BadCredentials {id} - gsmtp",
-        challenge=True,
         auth_line=1024,
         auth_line_refused="555 5.5.2 Syntax error, goodbye. {id} - gsmtp",
         queued="250 2.0.0 OK  {time} {id} - gsmtp",
@@ -67,6 +71,5 @@ PERSONALITIES = {
         scopes=("smtp.send",),
         accepted="235 2.7.0 Authentication successful",
         refused="535 5.7.8 Authentication credentials invalid",
-        challenge=True,
     ),
 }

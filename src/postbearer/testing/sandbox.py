@@ -20,7 +20,6 @@ from postbearer.account import Account
 from postbearer.clock import Clock, SystemClock
 from postbearer.errors import UsageError
 from postbearer.oauth import ClientCredentials, Grant, RefreshToken
-from postbearer.providers import preset
 from postbearer.secret import Secret
 from postbearer.testing.authorization import AuthorizationServer
 from postbearer.testing.certificates import Authority
@@ -133,7 +132,7 @@ class Sandbox:
         if self._person:
             grant = RefreshToken(CLIENT_ID, Secret(self.sign_in()), secret, scopes=scopes)
         return Account.of(
-            preset("smtp" if self.personality.name == "generic" else self.personality.name),
+            self.personality.preset,
             ADDRESS,
             grant,
             name=name,

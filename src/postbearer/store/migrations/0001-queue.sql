@@ -53,7 +53,7 @@ CREATE TABLE delivery (
   lease       INTEGER NOT NULL DEFAULT 0,
   attempt     INTEGER NOT NULL DEFAULT 0,
   warned      INTEGER NOT NULL DEFAULT 0,
-  first_tried REAL NOT NULL DEFAULT 0,
+  first_tried REAL NOT NULL DEFAULT 0,  -- no longer read or written
   ended       REAL NOT NULL DEFAULT 0
 );
 

@@ -43,8 +43,8 @@ DELETE FROM idempotency WHERE number IN (
    ORDER BY created LIMIT ?);
 
 -- name: add-delivery
-INSERT INTO delivery (message, account, priority, client, due, state, lease, attempt, first_tried)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO delivery (message, account, priority, client, due, state, lease, attempt)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: add-recipient
 INSERT INTO recipient (delivery, state, address, notify, orcpt) VALUES (?, ?, ?, ?, ?);
@@ -57,18 +57,18 @@ SELECT account, priority, client, due FROM delivery
  ORDER BY account, priority, client, due LIMIT 1;
 
 -- name: claim
-SELECT id, message, attempt, warned, first_tried FROM delivery
+SELECT id, message, attempt, warned FROM delivery
  WHERE state = 'w' AND account = ? AND priority = ? AND client = ? AND due <= ?
  ORDER BY due LIMIT ?;
 
 -- name: lease
-UPDATE delivery SET state = 'l', lease = ?, attempt = ?, first_tried = ? WHERE id = ?;
+UPDATE delivery SET state = 'l', lease = ?, attempt = ? WHERE id = ?;
 
 -- name: open-attempt
 INSERT INTO attempt (delivery, number, began) VALUES (?, ?, ?);
 
 -- name: late
-SELECT delivery.id, delivery.message, delivery.priority, delivery.client, delivery.attempt, delivery.first_tried
+SELECT delivery.id, delivery.message, delivery.priority, delivery.client, delivery.attempt
   FROM delivery JOIN message ON message.number = delivery.message
  WHERE delivery.state = 'w' AND delivery.account = ? AND delivery.warned = 0
    AND message.accepted < ? AND delivery.id > ?
@@ -95,9 +95,6 @@ UPDATE attempt SET ended = ?, unknown = ?, server = ?, queue_id = ?, error = ?
 
 -- name: drop-attempt
 DELETE FROM attempt WHERE delivery = ? AND number = ?;
-
--- name: never-tried
-UPDATE delivery SET first_tried = 0 WHERE id = ?;
 
 -- name: states
 SELECT state FROM recipient WHERE delivery = ?;
