@@ -199,3 +199,40 @@ def test_the_app_password_is_used_there(written: Write, tmp_path: Path) -> None:
 
 def test_a_complete_file_needs_none_of_it(written: Write) -> None:
     assert load(written(COMPLETE), {}).providers.names() == Providers().names()
+
+
+RULE = """
+[[rule]]
+id = "full-moon"
+code = ["550"]
+text = ["full moon"]
+{key} = "permanent"
+cause = "It is full moon."
+mark = "reported"
+sample = "550 5.7.110 It is full moon"
+"""
+
+
+def test_the_former_name_of_a_key_is_read_with_a_warning_that_names_the_new_one(written: Write) -> None:
+    path = written(CONFIGURATION)
+    file = own(path, OWN + RULE.format(key="klass"))
+    configuration = load(path, {})
+    (warning,) = configuration.warnings()
+    line = file.read_text().splitlines().index('klass = "permanent"') + 1
+    assert (warning.file, warning.key, warning.line) == (str(file), "rule[0].klass", line)
+    assert "disposition" in warning.message
+    assert "disposition" in warning.hint
+    rules = configuration.preset(configuration.settings.accounts["alerts"]).rules
+    assert [rule.disposition for rule in rules if rule.name == "example/full-moon"] == ["permanent"]
+
+
+def test_both_names_at_once_are_refused(written: Write) -> None:
+    path = written(CONFIGURATION)
+    own(path, OWN + RULE.format(key='disposition = "hold"\nklass'))
+    assert "klass" in problem(path).key
+
+
+def test_the_new_name_brings_no_warning(written: Write) -> None:
+    path = written(CONFIGURATION)
+    own(path, OWN + RULE.format(key="disposition"))
+    assert load(path, {}).warnings() == ()

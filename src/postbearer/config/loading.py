@@ -91,7 +91,8 @@ class Configuration:
             if table in self.data
         ]
         found += notify_doubts(self.settings.notify, self.settings.accounts)
-        return tuple(self.error(problem.path, problem.message, hint=problem.hint) for problem in found)
+        told = [self.error(problem.path, problem.message, hint=problem.hint) for problem in found]
+        return (*told, *self.providers.warnings())
 
     def error(self, key: str | Path, message: str, *, hint: str = "") -> ConfigError:
         """A `ConfigError` about a key, with its place: for what only turns out when the key is used."""

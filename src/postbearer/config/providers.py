@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from typing import Any
 
 from postbearer.config.line_numbers import LineNumbers, Path
 from postbearer.config.search import candidates, read
@@ -19,6 +20,7 @@ from postbearer.providers import names as shipped
 FOLDER = "providers"
 _SUFFIX = ".toml"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_RENAMED = {"klass": "disposition"}  # keys of a rule: the old one, and what it is called now
 _PART = re.compile(r"([^.\[\]]+)|\[(\d+)\]|\[\.\.\.\]")
 
 
@@ -32,6 +34,7 @@ class Providers:
     def __init__(self, path: str = "") -> None:
         self._folder = os.path.join(os.path.dirname(os.path.abspath(path)), FOLDER) if path else ""
         self._read: dict[str, Preset] = {}
+        self._warnings: dict[str, list[ConfigError]] = {}
         self._own: dict[str, str] = {}  # there are thousands of accounts, and a few providers
 
     @classmethod
@@ -65,11 +68,16 @@ class Providers:
                 raise unknown_provider(name, self.names())
             return preset(name, cloud)
         if name not in self._read:
-            self._read[name] = _load(path, name)
+            self._read[name], self._warnings[name] = _load(path, name)
         return self._read[name].in_cloud(cloud)
 
+    def warnings(self) -> tuple[ConfigError, ...]:
+        """What should be changed in the files of one's own that were read so far, with its place."""
+        return tuple(warning for found in self._warnings.values() for warning in found)
 
-def _load(path: str, name: str) -> Preset:
+
+def _load(path: str, name: str) -> tuple[Preset, list[ConfigError]]:
+    """The preset in the file at `path`, and warnings about it."""
     if not _NAME.fullmatch(name) or name == "generic":
         raise ConfigError(
             f"{name!r:.60} cannot be the name of a provider.",
@@ -80,8 +88,9 @@ def _load(path: str, name: str) -> Preset:
         text = read(path).decode()
     except UnicodeDecodeError:
         raise ConfigError("The file is not UTF-8.", file=path, hint="Save it as UTF-8.") from None
+    renamed: list[Path] = []
     try:
-        chosen = parse(text, file=path)
+        chosen = parse(text, file=path, renew=lambda data: renamed.extend(_renew(data)))
         if chosen.name != name:
             raise ConfigError(
                 f"The file is called {name}{_SUFFIX} and describes {chosen.name!r:.60}.",
@@ -92,7 +101,32 @@ def _load(path: str, name: str) -> Preset:
     except ConfigError as error:
         line = error.line or (LineNumbers(text).of(_path(error.key)) if error.key else None)
         raise ConfigError(error.message, key=error.key, file=path, line=line, hint=error.hint) from None
-    return chosen
+    return chosen, [_renamed(path, text, place) for place in renamed]
+
+
+def _renamed(path: str, text: str, place: Path) -> ConfigError:
+    """The warning for the old name of a key, which stands at `place`."""
+    _, number, old = place
+    new = _RENAMED[str(old)]
+    return ConfigError(
+        f"{old} is now called {new}.",
+        key=f"rule[{number}].{old}",
+        file=path,
+        line=LineNumbers(text).of(place),
+        hint=f"Write {new} in its place.",
+    )
+
+
+def _renew(data: dict[str, Any]) -> list[Path]:
+    """Give the keys of rules that were renamed their new names; return where the old ones stood."""
+    found: list[Path] = []
+    rules = data.get("rule")
+    for number, rule in enumerate(rules if isinstance(rules, list) else ()):
+        for old in sorted(_RENAMED.keys() & rule.keys() if isinstance(rule, dict) else ()):
+            if _RENAMED[old] not in rule:  # else the old one is told as a key that there is not
+                rule[_RENAMED[old]] = rule.pop(old)
+                found.append(("rule", number, old))
+    return found
 
 
 def _path(key: str) -> Path:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -63,12 +63,13 @@ def unknown_provider(name: str, known: Sequence[str]) -> ConfigError:
     )
 
 
-def parse(text: str, *, file: str) -> Preset:
+def parse(text: str, *, file: str, renew: Callable[[dict[str, Any]], None] | None = None) -> Preset:
     """The preset in `text`, with its rules and the generic ones; `file` is what errors call it.
 
-    Raises `ConfigError` naming file, and key or line.
+    `renew` may change what was read before it is checked. Raises `ConfigError` naming file, and key or
+    line.
     """
-    own = _convert(text, Preset, file)
+    own = _convert(text, Preset, file, renew)
     if not _NAME.fullmatch(own.name):
         raise ConfigError(f"{own.name!r:.60} is no name for a provider.", file=file, key="name")
     if own.written is not None or own.cloud:
@@ -107,11 +108,16 @@ def _special(name: str) -> bool:
     return name == f"{GENERIC}.toml" or name.endswith(_REPLIES)
 
 
-def _convert(text: str, type_: type[T], file: str) -> T:
+def _convert(
+    text: str, type_: type[T], file: str, renew: Callable[[dict[str, Any]], None] | None = None
+) -> T:
     if len(text) > LARGEST:
         raise ConfigError("The provider file is larger than 1 MiB.", file=file)
     try:
-        return msgspec.convert(tomllib.loads(text), type_)
+        data = tomllib.loads(text)
+        if renew is not None:
+            renew(data)
+        return msgspec.convert(data, type_)
     except RecursionError:
         raise ConfigError("This is not TOML: it is nested too deeply.", file=file) from None
     except tomllib.TOMLDecodeError as error:
