@@ -11,7 +11,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Iterable
-from functools import cached_property
+from functools import cached_property, lru_cache
 from html import escape
 from urllib.parse import quote, quote_plus
 
@@ -20,8 +20,6 @@ from postbearer.secret import MASK, Secret
 PIECE = 10  # characters of a secret in a row that are no accident
 SHORTEST = 3  # characters: a secret that is shorter stands in any text
 LONGEST = 16_384  # octets of a text that are looked at, and shown
-
-_FEW = 200  # pieces of a text: so many are looked for one by one, more by looking at all of the secrets' own
 
 _LONG_RUN = re.compile(r"[A-Za-z0-9\-._~+/=%]{80,}")  # longer than any id: a token or an assertion
 _SAID = 400  # characters of what a server of HTTP says that are shown
@@ -130,24 +128,49 @@ def _view(data: bytes, *, narrow: bool) -> tuple[bytes, list[int] | range]:
 
 
 def _found(view: bytes, forms: Iterable[bytes], whole: int) -> Iterable[tuple[int, int]]:
-    """Where in `view`, forwards or backwards, a piece of the `forms` begins, and its length."""
-    starts: dict[bytes, list[int]] = {}
-    for length in {min(whole, len(form)) for form in forms}:
-        for start in range(len(view) - length + 1):
-            piece = view[start : start + length]
-            starts.setdefault(piece, []).append(start)
-            if piece != (backwards := piece[::-1]):
-                starts.setdefault(backwards, []).append(start)
-    if len(starts) < _FEW:
-        for piece, all_places in starts.items():
-            if any(piece in form for form in forms if len(piece) == min(whole, len(form))):
-                yield from ((place, len(piece)) for place in all_places)
-        return
+    """Where in `view`, forwards or backwards, pieces of the `forms` begin, and their length."""
+    lengths: dict[int, list[bytes]] = {}
     for form in forms:
-        length = min(whole, len(form))
-        for start in range(len(form) - length + 1):
-            for place in starts.pop(form[start : start + length], ()):
-                yield place, length
+        lengths.setdefault(min(whole, len(form)), []).append(form)
+    for length, alike in lengths.items():
+        yield from _runs(view, tuple(alike), length)
+        for start, run in _runs(view[::-1], tuple(alike), length):
+            yield len(view) - start - run, run
+
+
+def _runs(view: bytes, forms: tuple[bytes, ...], length: int) -> Iterable[tuple[int, int]]:
+    """Where in `view` something of `length` or more begins that one of the `forms` holds, too."""
+    size = (length + 1) // 2
+    joined, places = _blocks(forms, size)
+    looked: dict[int, int] = {}  # how far, by how much further the same stands in `joined`
+    for at in range(len(view) - size + 1):
+        for place in places.get(view[at : at + size], ()):
+            if looked.get(place - at, 0) > at:
+                continue
+            first, last, ahead = at, at + size, place - at
+            while first and view[first - 1] == joined[first - 1 + ahead]:
+                first -= 1
+            while last < len(view) and view[last] == joined[last + ahead]:
+                last += 1
+            looked[ahead] = last
+            if last - first >= length:
+                yield first, last - first
+
+
+@lru_cache(maxsize=4)  # of a token a megabyte or two; what is refused once may be refused a thousand times
+def _blocks(forms: tuple[bytes, ...], size: int) -> tuple[bytes, dict[bytes, list[int]]]:
+    """The forms in one, with what stands in no view around each; and where in it their blocks are.
+
+    A piece of twice the `size` but one holds such a block, wherever it begins.
+    """
+    joined = b"\n" + b"\n".join(forms) + b"\n"
+    places: dict[bytes, list[int]] = {}
+    begins = 1
+    for form in forms:
+        for start in range(0, len(form) - size + 1, size):
+            places.setdefault(form[start : start + size], []).append(begins + start)
+        begins += len(form) + 1
+    return joined, places
 
 
 def _masked(data: bytes, hidden: bytearray) -> Iterable[bytes]:

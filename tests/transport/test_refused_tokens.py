@@ -209,3 +209,22 @@ async def test_a_challenge_that_repeats_pieces_of_the_token_shows_none(mechanism
     for piece in (CANARY[:16], CANARY[20:36], CANARY[::-1][:16]):
         assert_absent(piece, shown)
     assert RENEWED not in shown
+
+
+@pytest.mark.parametrize(
+    "again", [[lines(f"554 {CANARY[:40]}")], [HELLO, [Expect("EHLO"), lines(f"550 {CANARY[::-1]}")]]]
+)
+async def test_what_a_server_repeats_of_a_login_before_is_hidden_as_well(again: list[list[Step]]) -> None:
+    from support.canary import assert_absent
+
+    first = conversation(StartTls(), HELLO, ehlo(), refused_login("454 4.7.0 later"))
+    provider = with_provider(first, conversation(StartTls(), *again), tokens=Static(CANARY))
+    told = []
+    for _ in range(2):
+        with pytest.raises(NetworkError) as caught:
+            await provider.deliver(envelope(), CONTENT)
+        told.append(str(caught.value))
+    assert "***" in told[1]
+    shown = f"{told} {provider.events} {provider.transcript}"
+    for piece in (CANARY[:16], CANARY[20:36], CANARY[::-1][:16]):
+        assert_absent(piece, shown)

@@ -17,6 +17,7 @@ from postbearer.errors import (
 from postbearer.events import Authenticated, Observer
 from postbearer.oauth import Token, TokenSource, read_secret
 from postbearer.providers import Phase, Who
+from postbearer.redaction import Redactor
 from postbearer.reply import Reply
 from postbearer.sasl import (
     BearerCredential,
@@ -42,6 +43,7 @@ class ServerQuirks:
 
     two_steps: set[ServerAddress] = field(default_factory=set)  # no initial response with AUTH
     unknown: set[tuple[ServerAddress, str]] = field(default_factory=set)  # a mechanism that they offer
+    redactor: Redactor | None = field(default=None, repr=False)  # of what they were sent last
 
 
 class Login:
@@ -80,6 +82,7 @@ class Login:
         protected = talk.stream.tls is not None or self._smarthost.tls == "none-loopback"
         offered = self._offered(talk, server)
         exchange = negotiate(offered, credential, tls=protected, prefer=self._smarthost.mechanism)
+        self._habits.redactor = exchange.redactor
         at_once = fits(exchange) and server not in self._habits.two_steps
         reply = await converse(talk, exchange, at_once=at_once)
         if not reply.positive:
@@ -89,6 +92,11 @@ class Login:
             raise error
         self._observer.notice(Authenticated(self._account, str(server), exchange.mechanism, reply))
         return token.obtained_at if token is not None else None
+
+    @property
+    def redactor(self) -> Redactor | None:
+        """Hides what was sent at the login before: a server may repeat it before this one."""
+        return self._habits.redactor
 
     async def renew(self, refusal: LoginRefused) -> bool:
         """Get another token if that can help: not twice, and not if the same one comes again."""

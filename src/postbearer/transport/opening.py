@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from postbearer.clock import Clock
 from postbearer.errors import ServerRefused, TlsFailed
 from postbearer.events import Connected, Observer, TlsStarted
+from postbearer.redaction import Redactor
 from postbearer.reply import Reply
 from postbearer.transport.capture import Capture, NoCapture
 from postbearer.transport.conversation import Conversation
@@ -58,15 +59,19 @@ class Opener:
         other order in which this function can run. Raises `NetworkError`, `CredentialError`,
         `RemoteProtocolError`.
         """
-        talk = await self.reach(server, deadline)
+        talk = await self.reach(server, deadline, login.redactor)
         try:
             return talk, await login.run(talk, server)
         except BaseException:
             await talk.stream.close()
             raise
 
-    async def reach(self, server: ServerAddress, deadline: Deadline) -> Conversation:
+    async def reach(
+        self, server: ServerAddress, deadline: Deadline, redactor: Redactor | None = None
+    ) -> Conversation:
         """A conversation behind TLS and EHLO, in which nobody has logged in.
+
+        `redactor` hides what the server may still know from a login before.
 
         Raises `NetworkError` or `RemoteProtocolError`.
         """
@@ -74,7 +79,8 @@ class Opener:
         stream = await self.dial(self.smarthost, server, timeout)
         try:
             self.observer.notice(Connected(self.account, str(server)))
-            talk = Conversation(stream, str(server), self.smarthost.timeouts, deadline, self.capture())
+            timeouts, capture = self.smarthost.timeouts, self.capture()
+            talk = Conversation(stream, str(server), timeouts, deadline, capture, redactor=redactor)
             await self._greet(talk, server)
         except BaseException:
             await stream.close()
