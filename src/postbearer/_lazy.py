@@ -26,9 +26,14 @@ def lazy(package: str, exports: Mapping[str, Iterable[str]]) -> tuple[Callable[[
         globals_of(package)[name] = value
         return value
 
-    # dir(), help() and completion look here, also before any name was asked for
-    globals_of(package)["__dir__"] = lambda: sorted({*globals_of(package), *home})
+    # dir(), help() and completion look here, also before any name was asked for; what a root needs itself
+    # to be one (`lazy`, TYPE_CHECKING) is nobody else's
+    globals_of(package)["__dir__"] = lambda: sorted({*filter(_is_dunder, globals_of(package)), *home})
     return __getattr__, sorted(home)
+
+
+def _is_dunder(name: str) -> bool:
+    return name.startswith("__") and name.endswith("__")
 
 
 def globals_of(package: str) -> dict[str, Any]:

@@ -90,7 +90,8 @@ def _parse(text: str) -> Address:
 
 def _bound(local: str, domain: str) -> None:
     """RFC 5321 4.5.3.1.1 and .2, in octets."""
-    if len(local.encode()) > 64 or len(domain.encode()) > 255:
+    label = max(map(len, domain.split("."))) if domain.isascii() else 0  # at most 63: RFC 1035 2.3.4
+    if len(local.encode()) > 64 or len(domain.encode()) > 255 or label > 63:
         raise UsageError(f"{local[:40]!r}… is too long for a mail address.")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,8 +12,10 @@ from postbearer.errors import ConfigError, SecretError, UsageError
 from postbearer.providers import Limits
 from postbearer.secret import SecretSource
 from postbearer.secrets import is_reference, source
+from postbearer.suggestion import meant
 from postbearer.transport import ClientCertificate
 
+_NAMES = [name.replace("_", "-") for name in Options.__optional_keys__]  # as a configuration has them
 _LISTS = ("servers", "aliases", "unused_extensions")
 _PATHS = ("ca_file", "token_ca_file")
 _TEXTS = (*("name", "proxy", "token_url", "issuer", "username", "ehlo_name", "fallback", "overflow"),)
@@ -74,10 +75,12 @@ def checked_options(address: object, grant: object, options: Mapping[str, Any]) 
         raise _wanted("grant", "a grant", grant, 'ClientCredentials("client-id", "env:NAME")')
     for name in options:
         if name not in Options.__optional_keys__:
-            close = difflib.get_close_matches(name, Options.__optional_keys__, n=1)
+            near = [f"{each.replace('-', '_')}=" for each in meant(name, _NAMES)]
             raise UsageError(
                 f"An account has no option {name!r:.80}.",
-                hint=f"Did you mean {close[0]}=?" if close else "docs/reference/library.md lists them.",
+                hint=f"Did you mean {' or '.join(near)}?"
+                if near
+                else "docs/reference/library.md lists them.",
             )
     given = {name: _listed(name, value) for name, value in options.items() if value is not None}
     for name, value in given.items():

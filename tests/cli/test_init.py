@@ -159,7 +159,16 @@ def test_a_new_file_is_for_its_owner_and_says_what_each_key_means(empty: Home) -
         (("--provider", "google"), 64, ["--address"]),
         (("--provider", "gogle", "--address", "a@example.org"), 64, ["--provider cannot be", "google?"]),
         (("--provider", "google", "--address", "a@example.org"), 64, ["--grant is missing", "jwt-bearer"]),
-        (MICROSOFT[:8], 64, ["--client-id is missing", "--client-secret is missing"]),
+        (
+            MICROSOFT[:8],
+            64,
+            ["--client-id is missing", "→ Give --client-id ID", "--client-secret is missing"],
+        ),
+        (
+            ("--provider", "office365", "--address", "a@example.org", "--grant", "ropc"),
+            64,
+            ["--provider cannot be", "mean microsoft?", "--grant cannot be", "mean password?"],
+        ),
         ((*MICROSOFT, "--tenant", "a b"), 64, ["--tenant cannot be 'a b'", "directory id"]),
         ((*MICROSOFT, "--address", "nobody"), 64, ["--address is no mail address: the domain is missing"]),
         ((*MICROSOFT, "--client-secret", CANARY), 64, ["--client-secret", "never the secret itself"]),

@@ -55,7 +55,7 @@ def test_accounts_of_one_mailbox_are_named() -> None:
     ):
         ((key, message),) = said(one, other)
         assert key == "accounts.b"
-        assert "a and b send from one mailbox" in message
+        assert "sends from the same mailbox as a, so" in message
 
 
 def test_the_same_login_at_two_servers_is_two_mailboxes() -> None:

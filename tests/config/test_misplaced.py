@@ -116,3 +116,19 @@ def test_a_file_that_is_there_is_not_called_missing(
     monkeypatch.setattr("builtins.open", fails)
     told = [each for each in configuration.warnings() if each.key == "accounts.a.ca-file"]
     assert said in told[0].message
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("[accounts.a]\nprovider = “google”\n", "straight"),
+        ('{"accounts": {"a": {}}}', "JSON"),
+        ("accounts:\n  a:\n    provider: google\n", "YAML"),
+        ("---\naccounts:\n  a: {}\n", "YAML"),
+        ("[accounts.a]\nprovider = google\n", "Texts stand in quotes"),
+    ],
+)
+def test_what_looks_like_something_else_is_told(text: str, hint: str) -> None:
+    problem = only_problem(text)
+    assert problem.message.startswith("This is not TOML")
+    assert hint in problem.hint

@@ -272,3 +272,17 @@ def test_operators_are_a_group_of_this_machine(plan: Planned) -> None:
     with pytest.raises(ConfigError, match="no group 'nobody-at-all'") as caught:
         plan('[relay]\noperators = "nobody-at-all"\n')
     assert caught.value.key == "relay.operators"
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ('listen = ["127.0.0.1:2525", "127.0.0.1:2525"]', "relay.listen"),
+        ('listen = ["127.0.0.1:2525"]\nlisteners = [{ address = "127.0.0.1:2525" }]', "relay.listen"),
+        ('listeners = [{ address = "unix:/s" }, { address = "unix:/s" }]', "relay.listeners"),
+    ],
+)
+def test_an_address_to_listen_on_stands_there_once(plan: Planned, text: str, key: str) -> None:
+    with pytest.raises(ConfigError, match="twice") as caught:
+        plan(f"[relay]\n{text}\n")
+    assert caught.value.key == key

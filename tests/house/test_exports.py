@@ -70,7 +70,9 @@ def test_the_library_offers_exactly_these_names() -> None:
 @pytest.mark.parametrize("package", LAZY)
 def test_dir_shows_what_a_root_offers(package: str) -> None:
     root = import_module(package)
-    assert set(root.__all__) <= set(dir(root))
+    shown = set(dir(root))
+    assert set(root.__all__) <= shown
+    assert {name for name in shown if not name.startswith("__")} <= set(root.__all__)
 
 
 def test_help_shows_the_classes() -> None:

@@ -124,7 +124,8 @@ YOU = {"to": "you@example.org"}
         ({**YOU, "text": "y", "timeout": "5"}, r"timeout cannot be '5'"),
         ({**YOU, "text": "y", "retry": -1}, r"Retry\(times=-1.* cannot be"),
         ({**YOU, "text": "y", "atach": ["r.csv"]}, r"no part 'atach'\. Did you mean attach=\?"),
-        ({**YOU, "body": "y"}, r"no part 'body'\. There are attach, bcc"),
+        ({**YOU, "body": "y"}, r"no part 'body'\. Did you mean text=\?"),
+        ({**YOU, "colour": "y"}, r"no part 'colour'\. There are attach, bcc"),
     ],
 )
 def test_what_cannot_be_sent_is_refused_by_its_argument(parts: dict[str, Any], told: str) -> None:

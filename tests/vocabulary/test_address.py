@@ -46,6 +46,7 @@ def test_addresses_are_kept_as_they_were_written(text: str) -> None:
         ("<alice@example.org>", "before the @"),
         ("a" * 65 + "@example.org", "too long"),
         ("alice@" + "a." * 130 + "org", "too long"),
+        ("alice@" + "a" * 64 + ".org", "too long"),
         ("al\rice@example.org", r"U\+000D"),
         ("alice@example.org\n", r"U\+000A"),
         ("al\x00ice@example.org", r"U\+0000"),

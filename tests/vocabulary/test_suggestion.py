@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from postbearer.config.schema import AccountSettings
 from postbearer.providers import names
+from postbearer.sending import Parts
 from postbearer.suggestion import MEANINGS, did_you_mean, meant
 
 PROVIDERS = names()
@@ -17,6 +18,7 @@ ACCOUNTS = ("list", "show", "pause", "resume")
 CONFIG = ("show", "get", "set", "unset", "validate", "schema")
 KEYS = AccountSettings.__struct_encode_fields__
 SEND = ("--account", "--to", "--cc", "--bcc", "--from", "--sender", "--subject", "--text", "--html", "--wait")
+PARTS = tuple(Parts.__optional_keys__)
 STATES = ("ready", "leased", "deferred", "held", "delivered", "failed", "expired", "cancelled")
 
 
@@ -36,6 +38,10 @@ STATES = ("ready", "leased", "deferred", "held", "delivered", "failed", "expired
         ("ropc", GRANTS, ["password"]),
         ("client_credential", GRANTS, ["client-credentials"]),
         ("device", GRANTS, ["device-code"]),
+        ("body", PARTS, ["text"]),
+        ("from_", PARTS, ["sender"]),
+        ("attachments", PARTS, ["attach"]),
+        ("recipients", PARTS, ["to"]),
         ("code", GRANTS, ["authorization-code"]),
         *((word, QUEUE, ["cancel"]) for word in ("delete", "rm", "remove", "DELETE")),
         *((word, QUEUE, ["retry"]) for word in ("flush", "requeue", "rety")),

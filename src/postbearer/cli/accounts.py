@@ -133,6 +133,6 @@ def _why(account: Any) -> str:
         return f"{account['reason']} {account['remedy']}"
     if account["state"] == "paused":
         again = account.get("tried_again")
-        until = f"; tried again at {moment(again)}" if again is not None else ""
+        until = f" Tried again at {moment(again)}." if again is not None else ""
         return f"{account['reason']}{until}"
     return account.get("last_error") or ""

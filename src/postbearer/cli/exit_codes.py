@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import IntEnum
 from errno import EDQUOT, EIO, ENOSPC
 
@@ -40,6 +40,14 @@ class Unreadable(UsageError):
 
 class CannotCreate(UsageError):
     """A file that was named is there already, or cannot be made."""
+
+
+class UsageErrors(UsageError):
+    """Several things are impossible; `problems` holds one `UsageError` for each."""
+
+    def __init__(self, problems: Sequence[UsageError]) -> None:
+        super().__init__(" ".join(problem.message for problem in problems), hint=problems[0].hint)
+        self.problems = tuple(problems)
 
 
 # Each error there is; one that is not here ends as what it is derived from.

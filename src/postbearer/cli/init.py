@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from postbearer.cli.exit_codes import CannotCreate, ExitCode
+from postbearer.cli import completion
+from postbearer.cli.exit_codes import CannotCreate, ExitCode, UsageErrors
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json
 from postbearer.errors import ConfigError, UsageError
@@ -51,6 +52,7 @@ _OPTIONS = {  # key of the account → what stands for its value, and help
     "token": (_REFERENCE, "Where a fixed access token is; for tests only."),
     "command": ("COMMAND", "A program that prints an access token."),
 }
+_COMPLETED = {"provider": completion.providers, "grant": completion.grants}
 
 
 def flag(key: str) -> str:
@@ -62,7 +64,13 @@ def _account_options(function: Command) -> Command:
     for key, (shown, told) in reversed(_OPTIONS.items()):
         name = key.replace("-", "_")
         function = click.option(
-            flag(key), name, metavar=shown, multiple=key in _MANY, default=None, help=told
+            flag(key),
+            name,
+            metavar=shown,
+            multiple=key in _MANY,
+            default=None,
+            help=told,
+            shell_complete=_COMPLETED.get(key),
         )(function)
     return function
 
@@ -200,10 +208,19 @@ def _refuse_unfinished(draft: ConfigurationDraft) -> None:
             f"{draft.addition.path} has an account {draft.name} already.",
             hint="Choose another --name, or change that one: postbearer config set",
         )
-    found = [(_place(draft, each), each) for each in draft.problems()]
-    if found:
-        told = "; ".join(f"{place}{each.message.rstrip('.')}" for place, each in found)
-        raise UsageError(f"{told}.", hint=found[0][1].hint)
+    if found := [_said_of_options(draft, each) for each in draft.problems()]:
+        raise UsageErrors(found)
+
+
+def _said_of_options(draft: ConfigurationDraft, problem: ConfigError) -> UsageError:
+    """What is wrong, in the words of the command line: keys are options here."""
+    key = draft.key(problem)
+    hint = problem.hint
+    if key in _OPTIONS and problem.message.startswith("is missing"):
+        shown, told = _OPTIONS[key]
+        _, listed, more = hint.partition(": ")  # … one of client-credentials, …
+        hint = f"Give {flag(key)} {shown}" + (f": {more}" if listed else f". {told}")
+    return UsageError(f"{_place(draft, problem)}{problem.message}", hint=hint)
 
 
 def _place(draft: ConfigurationDraft, problem: ConfigError) -> str:

@@ -8,12 +8,12 @@ import shutil
 import sys
 import textwrap
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
-from postbearer.cli.exit_codes import ExitCode, exit_code
+from postbearer.cli.exit_codes import ExitCode, UsageErrors, exit_code
 from postbearer.errors import ConfigError, PostbearerError
 
 TIMES = {  # names of points in time, wherever a command tells one
@@ -100,7 +100,7 @@ def report(error: BaseException, *, as_json: bool, debug: bool = False) -> ExitC
     if as_json:
         print_json({"error": describe(error)})
     elif isinstance(error, PostbearerError):
-        for problem in error.problems if isinstance(error, ConfigError) else (error,):
+        for problem in _problems(error):
             _line("error", problem.told, problem.hint or _NEXT.get(code, ""))
     else:
         _line("error", f"{error}.", "Check the disk and the permissions.")
@@ -122,9 +122,16 @@ def describe(error: BaseException) -> dict[str, Any]:
     for name in ("file", "line", "key", "host", "stage", "account", "code", "reference", "retry_at"):
         if value := getattr(error, name, None):
             told[name] = value
-    if isinstance(error, ConfigError) and len(error.problems) > 1:
-        told["problems"] = [describe(problem) for problem in error.problems]
+    if len(problems := _problems(error)) > 1:
+        told["problems"] = [describe(problem) for problem in problems]
     return told
+
+
+def _problems(error: BaseException) -> Sequence[PostbearerError]:
+    """Everything that an error tells."""
+    if isinstance(error, ConfigError | UsageErrors):
+        return error.problems
+    return (error,) if isinstance(error, PostbearerError) else ()
 
 
 def usage(message: str, hint: str, *, as_json: bool, code: ExitCode = ExitCode.USAGE) -> ExitCode:

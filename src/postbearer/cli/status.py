@@ -45,7 +45,11 @@ class CheckResult:
     @property
     def text(self) -> str:
         worst = [text for _, text in sorted(self.problems, key=lambda each: -each[0])]
-        return "; ".join(worst) if worst else f"{self.accounts} accounts send, {self.waiting} recipients wait"
+        if worst:
+            return "; ".join(worst)
+        accounts = "1 account sends" if self.accounts == 1 else f"{self.accounts} accounts send"
+        waiting = "1 recipient waits" if self.waiting == 1 else f"{self.waiting} recipients wait"
+        return f"{accounts}, {waiting}"
 
 
 @click.command("status")

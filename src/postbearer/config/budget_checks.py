@@ -47,10 +47,10 @@ def _above(name: str, account: AccountSettings, providers: Providers) -> Iterato
 
 def _shared(names: list[str], accounts: Mapping[str, AccountSettings]) -> Problem:
     first, *_, last = names
-    listed = " and ".join([", ".join(names[:-1]), last])
+    others = " and ".join(filter(None, (", ".join(names[:-2]), names[-2])))
     differ = any(accounts[name].limits != accounts[first].limits for name in names)
     return Problem(
         ("accounts", last),
-        f"{listed} send from one mailbox, so what one sends counts for the others, too",
-        "Give them the same limits: each keeps to its own." if differ else "Nothing is wrong with that.",
+        f"sends from the same mailbox as {others}, so what one sends counts for the others, too",
+        "Give them the same limits: each keeps to its own." if differ else "Nothing to do, if that is meant.",
     )

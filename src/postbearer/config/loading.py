@@ -32,6 +32,7 @@ SCHEMA: types.Type = types.type_info(Settings)
 _ACCOUNT = cast(types.StructType, types.type_info(AccountSettings))
 _RESERVED = ("http", "vault")
 _TUPLE = re.compile(r"\('[^()]*\)")  # how tomllib names a table
+_CURLY = re.compile("[\u201c\u201d\u2018\u2019]")
 _PLACE = re.compile(r" \(at line (\d+), column \d+\)| \(at end of document\)")
 
 
@@ -147,11 +148,17 @@ def toml(content: bytes, path: str) -> tuple[str, dict[str, Any]]:
             f"This is not TOML: {_PLACE.sub('', said)}.",
             file=path,
             line=line,
-            hint=_toml_hint(said),
+            hint=_toml_hint(said, text),
         ) from None
 
 
-def _toml_hint(said: str) -> str:
+def _toml_hint(said: str, text: str) -> str:
+    if text.lstrip().startswith("{"):
+        return "This looks like JSON. A table of TOML begins with its name: [accounts.NAME]."
+    if _CURLY.search(text):
+        return 'Quotes are straight in TOML, not curly: key = "value".'
+    if text.lstrip("-").lstrip().startswith("accounts:"):
+        return "This looks like YAML. A table of TOML begins with its name: [accounts.NAME]."
     if said.startswith("Cannot "):
         return "Each key, and each table, may stand there once."
     if "nested" in said:

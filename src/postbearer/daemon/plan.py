@@ -138,6 +138,10 @@ def _group(name: str | None) -> int | None:
 def _listeners(settings: RelaySettings) -> Sequence[ListenerSettings]:
     short = [ListenerSettings(address=address) for address in settings.listen]
     found = [*short, *settings.listeners]
+    addresses = [each.address for each in found]
+    if twice := next((each for each in addresses if addresses.count(each) > 1), None):
+        key = "relay.listen" if twice in settings.listen else "relay.listeners"
+        raise ConfigError(f"{twice} stands there twice.", key=key, hint="One listener is enough.")
     return found or [ListenerSettings(address=DEFAULT_LISTEN)]
 
 

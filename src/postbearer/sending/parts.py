@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from postbearer.errors import UsageError
 from postbearer.message import Draft, parse_mailboxes
+from postbearer.suggestion import meant
 
 Mailboxes = str | Sequence[str]
 File = str | os.PathLike[str] | tuple[str, bytes | bytearray | memoryview]
@@ -66,8 +66,8 @@ def _refuse_unknown(parts: Mapping[str, Any]) -> None:
     known = Parts.__optional_keys__
     for name in parts:
         if name not in known:
-            close = difflib.get_close_matches(name, known, n=1)
-            hint = f"Did you mean {close[0]}=?" if close else f"There are {', '.join(sorted(known))}."
+            near = [f"{each}=" for each in meant(name, sorted(known))]
+            hint = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(sorted(known))}."
             raise UsageError(f"A message has no part {name!r:.80}.", hint=hint)
 
 
