@@ -34,7 +34,7 @@ def left_behind(path: Path, version: int) -> None:
     row[5:7] = len(TEXT), hashlib.sha256(TEXT).hexdigest()
     connection.execute(SQL["add-message"], (1, *row))
     connection.execute(SQL["add-chunk"], (1 << 20, TEXT))
-    connection.execute(SQL["add-delivery"], (1, "work", 1, "app", START, "w", 0, 0, 0))
+    connection.execute(SQL["add-delivery"], (1, "work", 1, "app", START, "w", 0, 0))
     for recipient in made.envelope.recipients:
         connection.execute(SQL["add-recipient"], (1, "r", *recipient_row(recipient)))
     connection.close()
