@@ -418,7 +418,7 @@ def test_what_is_buffered_can_be_seen() -> None:
     server.receive(b"EHLO x\r\nNOOP\r\n")
     server.next_event()
     assert server.buffered == len(b"NOOP\r\n")
-    assert repr(server) == "<Server COMMAND, Ehlo owed a reply>"
+    assert repr(server) == "<SmtpServer COMMAND, Ehlo owed a reply>"
 
 
 def test_nothing_secret_in_a_repr() -> None:

@@ -1,0 +1,79 @@
+"""What the parts of the server core share: the state of one connection, and how a client is answered."""
+
+from __future__ import annotations
+
+from postbearer.reply import Reply
+from postbearer.wire import server_replies
+from postbearer.wire.buffer import LineBuffer
+from postbearer.wire.error_limit import ErrorLimit
+from postbearer.wire.events import Bdat, Closed, Event
+from postbearer.wire.offer import Offer
+from postbearer.wire.sequence import Mode, ServerSession, TransactionState
+
+
+class Starved(Exception):
+    """More octets are needed."""
+
+
+class ServerConnection:
+    """One connection. `tls`: the connection began with TLS (RFC 8314 3.3)."""
+
+    def __init__(self, offer: Offer, *, tls: bool = False) -> None:
+        self.offer = offer
+        self.owed: Event | None = None  # the event that `reply` has to answer before anything goes on
+        self.closing = False  # once `data_to_send` is written out, the connection is to be closed
+        self.error_limit = ErrorLimit(offer.limits)
+        self.session = ServerSession(offer, tls=tls)
+        self.mode = Mode.GREETING
+        self.input = LineBuffer(bare=offer.lenient)
+        self.output = bytearray()
+        self.end_of_input = False  # no more octets will come
+        self.closed = Closed()  # the last event, unless it is `Quit`
+        self.ended = False  # the last event was handed out
+        self.chunk = Bdat(0, False)
+        self.chunk_left = 0  # octets of the chunk still to come
+        self.chunk_refusal: Reply | None = None
+
+    @property
+    def transaction(self) -> TransactionState:
+        """The transaction that content and recipients belong to."""
+        assert self.session.transaction is not None, "content belongs to a transaction"
+        return self.session.transaction
+
+    def queue(self, reply: Reply, *, utf8: bool = False) -> None:
+        """Write `reply` behind what is queued."""
+        # UTF-8 only inside a transaction that asked for it (RFC 6531 3.7.4.2), its ends included.
+        self.output += server_replies.render(reply, utf8=utf8 or self.session.utf8)
+
+    def idle(self, reply: Reply) -> None:
+        """Answer what brings no message nearer."""
+        if self.still(self.error_limit.idle()):
+            self.queue(reply)
+
+    def refuse(self, reply: Reply, *, recipient: bool = False) -> None:
+        """Answer what cannot be taken."""
+        limit = self.error_limit
+        if self.still(
+            limit.recipient_refused(self.session.transaction) if recipient else limit.refused(reply)
+        ):
+            self.queue(reply)
+
+    def still(self, bearable: bool) -> bool:
+        """`bearable`; where it is not, the client is turned away."""
+        if not bearable:
+            self.close(server_replies.TOO_MANY_ERRORS)
+        return bearable
+
+    def close(self, reply: Reply | None = None, reason: str = "", *, fault: bool = True) -> None:
+        """Turn the client away, at any time, with or without a word. `fault`: it gave cause."""
+        if reply is not None and not self.closing:
+            self.queue(reply)
+        self.hang_up(reason or str(reply or ""), fault=fault)
+
+    def hang_up(self, reason: str, *, fault: bool = True) -> None:
+        """Close without a further word; `reason` is what the log says."""
+        if not self.closing:
+            self.closed = Closed(reason, fault)
+        self.closing = True
+        self.owed = None
+        self.input.clear()
