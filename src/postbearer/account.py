@@ -38,6 +38,7 @@ TlsMode = Literal["implicit", "starttls", "none-loopback"]
 
 _USERS = ("user", "username", "subject")  # what grants call the person they act for
 
+_OTHER_LOGIN = "Correct user name or password."
 OVERFLOW_AFTER = 300.0  # seconds
 _SPREAD = 0.1  # of the refresh margin: hosts that were started together do not renew together
 
@@ -216,7 +217,7 @@ class Account:
     def password_login(self) -> bool:
         """Whether refusals may lock the mailbox, so that none is ever tried again by itself."""
         by_password = self.smarthost.authentication == "password"
-        return by_password or (self.grant is not None and self.grant.name == "password")
+        return by_password or (self.grant is not None and self.grant.locks_out)
 
     @property
     def mailbox(self) -> str:
@@ -328,7 +329,7 @@ def _ids(name: str, address: str, grant: Grant | None, tenant: str, options: Opt
         client_id=str(getattr(grant, "client_id", "")),
         tenant=tenant,
         sender=address,
-        grant="password login" if by_password else grant.name if grant is not None else "",
+        renewal=_OTHER_LOGIN if by_password else grant.renewal if grant is not None else "",
     )
 
 

@@ -2,17 +2,14 @@
 
 A token endpoint is handed our secrets, so it is reached over https only, or over http on loopback;
 a redirect is never followed (RFC 9700 4.11); an answer is read up to 64 KiB and within 30 s.
-httpx2 is imported when a request is made, not before.
+httpx2, asyncio and ssl are imported when a request is made, not before.
 """
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 import json
-import logging
 import re
-import ssl
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -233,6 +230,9 @@ class _Call:
         return urlsplit(self.url).netloc
 
     async def run(self) -> HttpResponse | PostbearerError:
+        import asyncio
+        import logging
+
         import httpx2
 
         # Told here, in words of ours: the HTTP library would show the value.
@@ -265,6 +265,8 @@ class _Call:
             return RemoteProtocolError(f"{self.host} answered with more than 64 KiB.")
 
     async def _exchange(self, proxy: str | None) -> HttpResponse:
+        import ssl
+
         import httpx2
 
         body, headers = self._encoded()
@@ -424,6 +426,8 @@ def _fits_header(value: str) -> bool:
 
 
 def _tls_trouble(error: BaseException | None) -> str | None:
+    import ssl
+
     while error is not None:
         if isinstance(error, ssl.SSLCertVerificationError):
             return error.verify_message or "the certificate does not hold"

@@ -123,6 +123,7 @@ def test_it_stands_before_a_shipped_one_of_that_name(written: Write) -> None:
         ("https://login", "http://login", None, "", "https"),
         ("messages-per-minute = 10", "messages-per-minute = 'ten'", 9, "limits.messages-per-minute", "int"),
         ('works = "no"', 'works = "perhaps"', 11, "grants[...].works", "perhaps"),
+        ("[grants.device-code]", "[grants.telepathy]", 14, "grants.telepathy", "telepathy"),
         ('title = "Example Mail"', "title = ", 2, "", "not TOML"),
         ('name = "example"', 'name = "another"', 1, "name", "describes 'another'"),
     ],

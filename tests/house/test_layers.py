@@ -18,7 +18,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     4: ("engine", "account", "arguments", "forecast", "diagnosis"),
     3: ("transport", "store", "serving"),
     2: ("sasl", "oauth", "state", "secrets", "verdict"),
-    1: ("wire", "message", "providers", "http", "http_guard"),
+    1: ("wire", "message", "providers", "settings", "http", "http_guard"),
     0: (
         "errors",
         "address",
@@ -38,6 +38,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
 LAYER = {unit: layer for layer, units in LAYERS.items() for unit in units}
 
 SIBLINGS = {  # who may import a unit of the same layer; layer 0 is one vocabulary
+    "settings": {"wire"},  # the extensions that an account may leave out have names there
     "state": {"oauth"},  # keeps its tokens
     "secrets": {"state", "oauth"},  # some are sealed there; a cloud's store wants a token
     "account": {"engine", "arguments"},  # has a budget; has what a program says of it checked

@@ -26,10 +26,11 @@ from postbearer.config.relay import (
     RouteSettings,
     WebhookSettings,
 )
-from postbearer.config.schema import AccountSettings, LimitSettings, Settings
+from postbearer.config.schema import Settings
 from postbearer.config.stores import TYPES
 from postbearer.providers import Preset, Rule
 from postbearer.providers.model import Cloud, Ehlo, GrantPreset, SetupStep
+from postbearer.settings import AccountSettings, LimitSettings
 from postbearer.store import Status
 from postbearer.submission import SessionLimits
 from postbearer.testing.faults import Faults, SmtpFault, TokenFault

@@ -221,7 +221,6 @@ def test_rules_of_its_own_come_before_those_of_catalogues() -> None:
         ("mail.example.org:465", "mail.example.org", "", "host:port"),
         ("https://login.example.org", "http://login.example.org", "", "https"),
         ("https://login.example.org", "https://login.example.org@evil.example", "", "https"),
-        ("[grants.client-credentials]", "[grants.telepathy]", "grants", "telepathy"),
         ('disposition = "window"', 'disposition = "never"', "rule[0].disposition", "never"),
         ('phase = ["eod"]', 'phase = ["never"]', "rule[0].phase[0]", "never"),
         ('"550-559"', '"55x"', "rule[0]", "neither a number nor a range"),

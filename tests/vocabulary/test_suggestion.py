@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbearer.config.schema import AccountSettings
 from postbearer.providers import names
 from postbearer.sending import Parts
+from postbearer.settings import AccountSettings
 from postbearer.suggestion import MEANINGS, did_you_mean, meant
 
 PROVIDERS = names()

@@ -39,7 +39,7 @@ def _keys(common: Common) -> Iterable[str]:
 
 
 def _grants(common: Common) -> Iterable[str]:
-    from postbearer.assembly import grant_names
+    from postbearer.oauth import grant_names
 
     return grant_names()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -143,10 +143,10 @@ def warning_as_json(warning: ConfigError) -> dict[str, Any]:
 
 def _validate_plugged(common: Common, configuration: Configuration) -> None:
     """Raise `ConfigError` for a grant of another package that cannot be loaded, or not with its settings."""
-    from postbearer.providers import GrantName
+    from postbearer.oauth import grant_names
 
     accounts = configuration.settings.accounts.items()
-    if plugged := [name for name, each in accounts if each.grant not in (None, *get_args(GrantName))]:
+    if plugged := [name for name, each in accounts if each.grant not in (None, *grant_names())]:
         from postbearer.assembly import Assembly
 
         assembly = Assembly.load(common.config)

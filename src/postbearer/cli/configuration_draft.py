@@ -9,10 +9,10 @@ from typing import Any
 
 from postbearer.account import name_for
 from postbearer.address import Address
-from postbearer.assembly import Assembly, grant_names
+from postbearer.assembly import Assembly
 from postbearer.config import Addition, Providers, find
 from postbearer.errors import ConfigError, UsageError
-from postbearer.forecast import LOGIN_GRANTS
+from postbearer.oauth import TokenGrant, grant_class, grant_names
 from postbearer.providers import GrantPreset, Preset
 from postbearer.state import StateFolder
 
@@ -23,18 +23,6 @@ KEYS = (
     *("client-id", "client-secret", "certificate", "private-key", "key-password", "assertion", "password"),
     *("refresh-token", "service-account", "token", "command"),
 )
-_MEANINGS = {
-    "client-credentials": "The program proves itself by a secret or a certificate; no person takes part.",
-    "workload-identity": "The program proves itself by a token that its platform gives it.",
-    "managed-identity": "The cloud machine that this runs on has an identity.",
-    "authorization-code": "A person signs in once, in a browser on this machine.",
-    "device-code": "A person signs in once, in any browser, by a code.",
-    "refresh-token": "A person signed in elsewhere, and you have the refresh token.",
-    "password": "By the mailbox user's password.",
-    "jwt-bearer": "A service account acts for the mailbox.",
-    "static": "A token that you have.",
-    "command": "A program of yours prints the token.",
-}
 
 
 @dataclass(slots=True)
@@ -95,18 +83,25 @@ class ConfigurationDraft:
 
     def grants(self) -> dict[str, str]:
         """The grants that work here and at the provider, with what there is to know about each."""
-        said = {str(name): grant for name, grant in self.preset.grants.items()}
-        offered = said or {name: GrantPreset() for name in grant_names()}
+        offered = dict(self.preset.grants)
+        if not offered or not self.preset.servers:  # any server: what it takes is known to nobody
+            offered |= {name: GrantPreset() for name in grant_names() if name not in offered}
+        ours = {name: kind for name in offered if (kind := grant_class(name))}
         return {
-            name: " ".join(dict.fromkeys(filter(None, (_MEANINGS.get(name, ""), each.note))))
-            for name, each in offered.items()
-            if each.works != "no" and name in grant_names()
+            name: " ".join(dict.fromkeys(filter(None, (kind.meaning, offered[name].note))))
+            for name, kind in ours.items()
+            if offered[name].works != "no"
         }
+
+    @property
+    def grant(self) -> type[TokenGrant] | None:
+        """The grant chosen, as it describes itself; None if there is none yet, or another package's."""
+        return grant_class(self.keys.get("grant"))
 
     @property
     def signs_in(self) -> bool:
         """Whether a person has to sign in before it can send."""
-        return self.keys.get("grant") in LOGIN_GRANTS
+        return self.grant is not None and self.grant.signs_in
 
     def is_found(self) -> bool:
         """Whether its file is the one that commands find by themselves."""

@@ -42,7 +42,6 @@ _PLACES = {
 }
 _NONE = "none"
 _USUAL = ("microsoft", "google", "outlook")
-_PERSONAL = ("authorization-code", "device-code", "refresh-token", "password")  # the app may be a public one
 
 
 @dataclass(slots=True)
@@ -150,9 +149,8 @@ class Wizard:
 
     def _rest(self) -> None:
         """Whatever the account still lacks, and whatever is wrong with it."""
-        from postbearer.config import needs
-
-        groups = {group[0]: group for group in needs(self.draft.keys.get("grant", ""))}
+        kind = self.draft.grant
+        groups = {group[0]: group for group in kind.needs} if kind else {}
         while problems := self.draft.problems():
             found = {self.draft.key(each).split(".")[0]: each for each in problems}
             key = next((each for each in KEYS if each in found), "")
@@ -164,9 +162,8 @@ class Wizard:
                 refuse(found[key])
                 self.draft.put(key, None)
                 self._ask_for(key)
-        grant = self.draft.keys.get("grant", "")
         proved = self.draft.keys.keys() & {"client-secret", *_FILES}
-        if grant in _PERSONAL and not proved:
+        if kind and kind.public and not proved:
             self._secret("client-secret", or_none=True)
 
     @staticmethod

@@ -4,7 +4,6 @@ from postbearer._lazy import lazy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from postbearer.config.accounts import needs as needs
     from postbearer.config.addition import Addition as Addition
     from postbearer.config.addition import descriptions as descriptions
     from postbearer.config.edit import holds_secret as holds_secret
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from postbearer.config.relay import RelaySettings as RelaySettings
     from postbearer.config.relay import RouteSettings as RouteSettings
     from postbearer.config.relay import WebhookSettings as WebhookSettings
-    from postbearer.config.schema import AccountSettings as AccountSettings
-    from postbearer.config.schema import LimitSettings as LimitSettings
     from postbearer.config.schema import Settings as Settings
     from postbearer.config.search import SYSTEM_FILE as SYSTEM_FILE
     from postbearer.config.search import candidates as candidates
@@ -38,7 +35,6 @@ if TYPE_CHECKING:
     from postbearer.config.values import network as network
 
 _EXPORTS = {
-    "accounts": ["needs"],
     "addition": ["Addition", "descriptions"],
     "edit": ["holds_secret", "key_path", "set_key", "setting_names", "typed_value", "unset_key"],
     "jsonschema": ["json_schema"],
@@ -53,7 +49,7 @@ _EXPORTS = {
         "RouteSettings",
         "WebhookSettings",
     ],
-    "schema": ["AccountSettings", "LimitSettings", "Settings"],
+    "schema": ["Settings"],
     "search": ["SYSTEM_FILE", "candidates", "find", "read"],
     "units": ["parse_duration", "parse_size"],
     "values": ["SCHEMES", "network"],

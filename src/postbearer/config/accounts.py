@@ -4,50 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from postbearer.config.line_numbers import Path
 from postbearer.config.providers import Providers
-from postbearer.config.schema import AccountSettings
 from postbearer.config.validation import Problem
 from postbearer.config.values import account_name, is_loopback
 from postbearer.errors import ConfigError
+from postbearer.oauth import grant_class, grant_names
 from postbearer.providers import Preset
+from postbearer.settings import AccountSettings
 from postbearer.suggestion import did_you_mean
 
-# Per grant: groups of keys, of each of which one must be there.
-_NEEDS: dict[str, tuple[tuple[str, ...], ...]] = {
-    "client-credentials": (
-        ("client-id",),
-        ("client-secret", "certificate", "private-key", "assertion"),
-    ),
-    "password": (("client-id",), ("password",)),
-    "authorization-code": (("client-id",),),
-    "device-code": (("client-id",),),
-    "refresh-token": (("client-id",), ("refresh-token",)),
-    "jwt-bearer": (("service-account", "private-key", "certificate", "assertion"),),
-    "managed-identity": (),
-    "workload-identity": (("client-id",), ("assertion",)),
-    "static": (("token",),),
-    "command": (("command",),),
-}
-_ENDPOINTS: dict[str, tuple[str, ...]] = {
-    "client-credentials": ("token-url",),
-    "password": ("token-url",),
-    "authorization-code": ("token-url", "authorize-url"),
-    "device-code": ("token-url", "device-url"),
-    "refresh-token": ("token-url",),
-    "jwt-bearer": ("token-url",),
-    "workload-identity": ("token-url",),
-}
+if TYPE_CHECKING:
+    from postbearer.oauth import TokenGrant
+
 _SHORT = 300.0  # seconds
-# Set by the platform for pods with a federated identity; it stands for the key.
-_PLATFORM = {
-    "client-id": "AZURE_CLIENT_ID",
-    "assertion": "AZURE_FEDERATED_TOKEN_FILE",
-    "tenant": "AZURE_TENANT_ID",
-}
-_JOB = "ACTIONS_ID_TOKEN_REQUEST_URL"  # set by GitHub for a job that it vouches for
 _WHERE = {
     "client-id": 'Add client-id = "…", the id of the application registered at the provider.',
     "tenant": 'Add tenant = "example.org", the domain or id of your organisation.',
@@ -58,11 +30,6 @@ _WHERE = {
     "command": 'Add command = "program that prints a token".',
     "tls-certificate": 'Add tls-certificate = "/path/to/certificate-and-key.pem".',
 }
-
-
-def needs(grant: str) -> tuple[tuple[str, ...], ...]:
-    """Groups of keys that `grant` needs: one key of each."""
-    return _NEEDS.get(grant, ())
 
 
 def check_account(
@@ -101,27 +68,33 @@ def _login(base: Path, given: Mapping[str, Any]) -> Iterator[Problem]:
 def _grant(base: Path, given: Mapping[str, Any]) -> Iterator[Problem]:
     grant = given.get("grant")
     if grant is None:
-        yield Problem((*base, "grant"), "is missing", f'Add grant = "…": one of {", ".join(_NEEDS)}.')
+        yield Problem((*base, "grant"), "is missing", f'Add grant = "…": one of {", ".join(grant_names())}.')
         return
-    public = given.get("client-authentication") == "none"
-    for group in _NEEDS.get(grant, ()) if isinstance(grant, str) else ():
-        if any(_has(given, key, grant) for key in group) or (public and "client-secret" in group):
-            continue
-        yield _missing(base, group, f"for the grant {grant}")
-    if "password" in given and isinstance(grant, str) and grant in {*_NEEDS} - {"password"}:
-        yield Problem(
-            (*base, "password"),
-            f"has no effect with {grant}: the login is by token",
-            'Take it away; or write authentication = "password" in place of grant.',
-        )
-    if "grant-settings" in given and grant in _NEEDS:
-        yield Problem((*base, "grant-settings"), f"has no effect with {grant}", "Take it away.")
+    if kind := grant_class(grant):
+        yield from _described(base, given, kind)
     if grant == "jwt-bearer":
         yield from _one_assertion(base, given)
     if given.get("client-authentication") == "private-key-jwt" and not (
         "private-key" in given or "certificate" in given
     ):
         yield _missing(base, ("private-key", "certificate"), "for client-authentication = private-key-jwt")
+
+
+def _described(base: Path, given: Mapping[str, Any], kind: type[TokenGrant]) -> Iterator[Problem]:
+    """What does not go with what a grant says of itself."""
+    public = given.get("client-authentication") == "none"
+    for group in kind.needs:
+        if any(_has(given, key, kind) for key in group) or (public and "client-secret" in group):
+            continue
+        yield _missing(base, group, f"for the grant {kind.name}")
+    if "password" in given and not any("password" in group for group in kind.needs):
+        yield Problem(
+            (*base, "password"),
+            f"has no effect with {kind.name}: the login is by token",
+            'Take it away; or write authentication = "password" in place of grant.',
+        )
+    if "grant-settings" in given:
+        yield Problem((*base, "grant-settings"), f"has no effect with {kind.name}", "Take it away.")
 
 
 def _one_assertion(base: Path, given: Mapping[str, Any]) -> Iterator[Problem]:
@@ -160,7 +133,7 @@ def _provider(base: Path, given: Mapping[str, Any], chosen: Preset) -> Iterator[
         return
     yield from _login(base, given)
     grant = given.get("grant")
-    offered = chosen.grants.get(grant) if isinstance(grant, str) else None  # type: ignore[call-overload]
+    offered = chosen.grants.get(grant) if isinstance(grant, str) else None
     if offered is not None and offered.works == "no":
         others = [name for name, each in chosen.grants.items() if each.works != "no"]
         yield Problem(
@@ -173,30 +146,28 @@ def _provider(base: Path, given: Mapping[str, Any], chosen: Preset) -> Iterator[
 
 
 def _endpoints(base: Path, given: Mapping[str, Any], chosen: Preset) -> Iterator[Problem]:
-    grant = given.get("grant")
-    if given.get("authentication", "oauth") != "oauth" or not isinstance(grant, str):
+    kind = grant_class(given.get("grant"))
+    if given.get("authentication", "oauth") != "oauth" or kind is None:
         return
     preset_urls = {
         "token-url": chosen.token_url,
         "authorize-url": chosen.authorize_url,
         "device-url": chosen.device_url,
     }
-    used = [key for key in _ENDPOINTS.get(grant, ()) if key not in given]
+    used = [key for key in kind.endpoints if key not in given]
     if "issuer" in given or not used:
         return
     for key in used:
         if not preset_urls[key] and not chosen.issuer:
-            yield _missing(base, (key,), f"for the grant {grant} with {chosen.title}")
-    owed = grant in chosen.tenant_required_by or not chosen.default_tenant
-    if owed and any("{tenant}" in preset_urls[key] for key in used) and not _has(given, "tenant", grant):
-        yield _missing(base, ("tenant",), f"for the grant {grant} with {chosen.title}")
+            yield _missing(base, (key,), f"for the grant {kind.name} with {chosen.title}")
+    owed = kind.name in chosen.tenant_required_by or not chosen.default_tenant
+    if owed and any("{tenant}" in preset_urls[key] for key in used) and not _has(given, "tenant", kind):
+        yield _missing(base, ("tenant",), f"for the grant {kind.name} with {chosen.title}")
 
 
-def _has(given: Mapping[str, Any], key: str, grant: str) -> bool:
-    """Whether a key is there, or the platform gives its value to pods with a federated identity."""
-    if key in given or grant != "workload-identity":
-        return key in given
-    return any(map(os.environ.get, (_PLATFORM.get(key, ""), _JOB if key == "assertion" else "")))
+def _has(given: Mapping[str, Any], key: str, kind: type[TokenGrant]) -> bool:
+    """Whether a key is there, or the platform gives its value."""
+    return key in given or any(map(os.environ.get, kind.environment.get(key, ())))
 
 
 def _redirect(base: Path, given: Mapping[str, Any]) -> Iterator[Problem]:
@@ -249,18 +220,9 @@ def _neighbours(
 def doubts(name: str, account: AccountSettings, folder: str) -> Iterator[Problem]:
     """What may work but should be looked at. Relative paths start in `folder`."""
     base: Path = ("accounts", name)
-    if account.authentication == "oauth" and account.grant == "static":
-        yield Problem(
-            (*base, "grant"),
-            "static is for tests and troubleshooting only: the token is not renewed",
-            "Choose a grant that fetches tokens.",
-        )
-    if account.authentication == "oauth" and account.grant == "password":
-        yield Problem(
-            (*base, "grant"),
-            "password hands the mailbox password to the application (RFC 9700 2.4)",
-            "Choose another grant if the provider offers one.",
-        )
+    kind = grant_class(account.grant)
+    if account.authentication == "oauth" and kind is not None and any(kind.doubt):
+        yield Problem((*base, "grant"), f"{kind.name} {kind.doubt[0]}", kind.doubt[1])
     lifetime = account.maximum_token_lifetime
     if lifetime is not None and lifetime < _SHORT:
         yield Problem(

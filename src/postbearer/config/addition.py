@@ -13,10 +13,10 @@ from msgspec import inspect as types
 from postbearer.config.edit import replace, with_key
 from postbearer.config.loading import Configuration, parse
 from postbearer.config.new_file import write_new
-from postbearer.config.schema import AccountSettings
 from postbearer.config.search import read, refuse_open_folders
 from postbearer.config.values import account_name
 from postbearer.errors import ConfigError
+from postbearer.settings import AccountSettings
 
 _WIDEST = 60  # columns after which a comment is not lined up with the others
 _HEAD = """\

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Mapping
 import msgspec
 
 from postbearer.config.providers import Providers
-from postbearer.config.schema import AccountSettings
 from postbearer.config.validation import Problem
 from postbearer.errors import ConfigError
+from postbearer.settings import AccountSettings
 
 
 def budget_doubts(accounts: Mapping[str, AccountSettings], providers: Providers) -> Iterator[Problem]:

@@ -8,6 +8,7 @@ import msgspec
 
 from postbearer.config.schema import Settings
 from postbearer.config.stores import TYPES
+from postbearer.oauth import grant_names
 
 _UNITS = {"90 s": ["number", "string"], "25 MB": ["integer", "string"]}
 
@@ -17,6 +18,7 @@ def json_schema() -> dict[str, Any]:
     schema = msgspec.json.schema(Settings)
     tables, definitions = _stores()
     schema["$defs"] |= definitions
+    schema["$defs"]["AccountSettings"]["properties"]["grant"]["examples"] = [*grant_names()]
     schema["$defs"]["Settings"]["properties"]["secret-stores"]["additionalProperties"] = tables
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",

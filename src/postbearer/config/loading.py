@@ -19,13 +19,14 @@ from postbearer.config.environment import loads, override, relevant
 from postbearer.config.line_numbers import LineNumbers, Path, dotted
 from postbearer.config.notify_checks import check_notify, notify_doubts
 from postbearer.config.providers import Providers
-from postbearer.config.schema import AccountSettings, Settings
+from postbearer.config.schema import Settings
 from postbearer.config.search import find, read
 from postbearer.config.stores import check_store, store_doubts
 from postbearer.config.validation import Problem, Validator, misplaced
 from postbearer.config.values import checks
 from postbearer.errors import ConfigError, ConfigErrors
 from postbearer.providers import Preset
+from postbearer.settings import AccountSettings
 from postbearer.suggestion import did_you_mean
 
 SCHEMA: types.Type = types.type_info(Settings)

@@ -13,6 +13,7 @@ from typing import Any
 
 from postbearer.config.line_numbers import LineNumbers, Path
 from postbearer.config.search import candidates, read
+from postbearer.config.values import grant
 from postbearer.errors import ConfigError
 from postbearer.providers import Preset, parse, preset, unknown_provider
 from postbearer.providers import names as shipped
@@ -98,6 +99,7 @@ def _load(path: str, name: str) -> tuple[Preset, list[ConfigError]]:
                 key="name",
                 hint=f'Write name = "{name}", or rename the file.',
             )
+        _check_grants(chosen, path)
     except ConfigError as error:
         line = error.line or (LineNumbers(text).of(_path(error.key)) if error.key else None)
         raise ConfigError(error.message, key=error.key, file=path, line=line, hint=error.hint) from None
@@ -127,6 +129,19 @@ def _renew(data: dict[str, Any]) -> list[Path]:
                 rule[_RENAMED[old]] = rule.pop(old)
                 found.append(("rule", number, old))
     return found
+
+
+def _check_grants(chosen: Preset, path: str) -> None:
+    named = {
+        "grants": chosen.grants,
+        "tenant-required-by": chosen.tenant_required_by,
+        "setup": [name for step in chosen.setup for name in step.grants],
+    }
+    for key, names in named.items():
+        for name in names:
+            if wrong := grant(name):
+                place = f"{key}.{name}" if key == "grants" else key
+                raise ConfigError(f"A grant {wrong[0]}.", file=path, key=place, hint=wrong[1])
 
 
 def _path(key: str) -> Path:

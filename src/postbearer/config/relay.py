@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
-from postbearer.config.constraints import (
+from postbearer.settings import (
     AccountName,
     AddressText,
     Count,

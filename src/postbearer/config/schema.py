@@ -1,150 +1,17 @@
-"""The keys of an account and of the whole file, with their types, meanings and defaults.
+"""The keys of the whole file, with their types, meanings and defaults.
 
-The types carry a *kind* where a plain type says too little: a duration, a size, a secret
-reference, a mail address. `postbearer.config.validation` checks values against them;
+`postbearer.config.validation` checks values against them;
 `postbearer.config.jsonschema` publishes them.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from msgspec import Struct
 
-from postbearer.config.constraints import (
-    AccountName,
-    AddressText,
-    Count,
-    Day,
-    GrantText,
-    HostName,
-    HostPort,
-    Prose,
-    Reference,
-    Seconds,
-    Size,
-    TimeSpan,
-    Url,
-)
 from postbearer.config.relay import HttpSettings, NotifySettings, RelaySettings, VaultSettings
-from postbearer.wire import Dispensable
-
-
-class LimitSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What an account may send; the provider's own limits unless set."""
-
-    messages_per_minute: Annotated[Count | None, Prose("Messages in any 60 seconds.")] = None
-    recipients_per_day: Annotated[Count | None, Prose("Recipients in any 24 hours.")] = None
-    messages_per_day: Annotated[Count | None, Prose("Messages in any 24 hours.")] = None
-    connections: Annotated[Count | None, Prose("Connections open at one time.")] = None
-    recipients_per_message: Annotated[Count | None, Prose("Recipients of one message.")] = None
-    size: Annotated[Size | None, Prose("Octets of one message.")] = None
-
-
-class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """One mailbox that mail leaves from."""
-
-    provider: Annotated[str, Prose('Preset of a mail provider, or "smtp" for any other server.')]
-    address: Annotated[AddressText, Prose("SMTP user name, token user and default sender.")]
-    username: Annotated[str | None, Prose("SMTP login, if it is not the address.")] = None
-    token_user: Annotated[str | None, Prose("Who consents or is asked for, if not the address.")] = None
-
-    # How a token is had.
-    authentication: Annotated[
-        Literal["oauth", "password", "certificate", "none"], Prose("How the account proves who it is.")
-    ] = "oauth"
-    grant: Annotated[GrantText | None, Prose("How an access token is obtained.")] = None
-    grant_settings: Annotated[dict[str, Any], Prose("Settings of a grant that another package brings.")] = {}
-    tenant: Annotated[str | None, Prose("Microsoft tenant: domain or id.")] = None
-    cloud: Annotated[
-        str | None, Prose("Which of the provider's separate installations, if it is not the first.")
-    ] = None
-    client_id: Annotated[str | None, Prose("Id of the registered application.")] = None
-    client_secret: Annotated[Reference | None, Prose("Secret of the registered application.")] = None
-    client_authentication: Annotated[
-        Literal["basic", "post", "private-key-jwt", "none"] | None,
-        Prose("How the application proves itself at the token endpoint."),
-    ] = None
-    certificate: Annotated[Reference | None, Prose("Certificate of the client: PEM, or PKCS#12.")] = None
-    private_key: Annotated[Reference | None, Prose("Key that signs assertions (PEM).")] = None
-    key_password: Annotated[Reference | None, Prose("Opens a locked key or PKCS#12.")] = None
-    assertion_algorithm: Annotated[
-        Literal["RS256", "PS256", "ES256"] | None, Prose("How assertions are signed; else the key decides.")
-    ] = None
-    assertion_audience: Annotated[
-        str | None, Prose("Whom signed assertions are for; else the token endpoint.")
-    ] = None
-    key_id: Annotated[str | None, Prose("Key id (`kid`) named in signed assertions.")] = None
-    password: Annotated[Reference | None, Prose("Password, for the grant or the login of that name.")] = None
-    refresh_token: Annotated[Reference | None, Prose("Refresh token obtained elsewhere.")] = None
-    service_account: Annotated[Reference | None, Prose("Service account key file (JSON).")] = None
-    token: Annotated[Reference | None, Prose("Fixed access token: tests and troubleshooting only.")] = None
-    assertion: Annotated[Reference | None, Prose("Assertion made by another identity provider.")] = None
-    command: Annotated[
-        str | tuple[str, ...] | None,
-        Prose("Program that prints an access token, or JSON with access_token and expires_in."),
-    ] = None
-    issuer: Annotated[Url | None, Prose("Issuer whose metadata names the endpoints.")] = None
-    token_url: Annotated[Url | None, Prose("Token endpoint.")] = None
-    authorize_url: Annotated[Url | None, Prose("Authorization endpoint.")] = None
-    redirect_uri: Annotated[
-        str | None, Prose("Where the browser comes back to after a sign-in, as registered.")
-    ] = None
-    device_url: Annotated[Url | None, Prose("Device authorization endpoint.")] = None
-    scopes: Annotated[tuple[str, ...] | None, Prose("Scopes to ask for.")] = None
-    audience: Annotated[str | None, Prose("Audience or resource to ask for.")] = None
-    extra_token_parameters: Annotated[dict[str, str], Prose("Further fields of the token request.")] = {}
-    maximum_token_lifetime: Annotated[
-        Seconds | None, Prose("Longest time a token and its connection are used.")
-    ] = None
-    refresh_margin: Annotated[Seconds | None, Prose("Renew a token this long before it expires.")] = None
-
-    # What ends one day, so that somebody hears of it before.
-    client_secret_expires: Annotated[Day | None, Prose("Day on which the client secret ends.")] = None
-    password_expires: Annotated[Day | None, Prose("Day on which the password ends.")] = None
-    service_account_expires: Annotated[Day | None, Prose("Day on which its key ends.")] = None
-    consent_expires: Annotated[Day | None, Prose("Day on which somebody's consent ends.")] = None
-    refresh_token_idle: Annotated[
-        Seconds | None, Prose("A refresh token ends when it was not used for so long.")
-    ] = None
-    refresh_token_lifetime: Annotated[
-        Seconds | None, Prose("A sign-in ends after this time, however much it is used.")
-    ] = None
-
-    # Where mail goes.
-    servers: Annotated[
-        tuple[HostPort, ...] | None, Prose("Servers in order; a lower one is used when those above fail.")
-    ] = None
-    tls: Annotated[
-        Literal["implicit", "starttls", "none-loopback"] | None, Prose("How the connection is protected.")
-    ] = None
-    ca_file: Annotated[str | None, Prose("Certificates to trust instead of the system's (PEM).")] = None
-    tls_certificate: Annotated[str | None, Prose("Certificate and key for the TLS handshake (PEM).")] = None
-    proxy: Annotated[str | None, Prose("Proxy for the SMTP connection.")] = None
-    mechanism: Annotated[Literal["auto", "xoauth2", "oauthbearer"], Prose("SASL mechanism.")] = "auto"
-    timeout: Annotated[TimeSpan | None, Prose("Overall limit for one attempt.")] = None
-    ehlo_name: Annotated[HostName | None, Prose("Name said in EHLO.")] = None
-    unused_extensions: Annotated[
-        tuple[Dispensable, ...], Prose("Extensions that the server offers and gets wrong.")
-    ] = ()
-
-    # What leaves, and how much.
-    sender: Annotated[
-        Literal["force", "check", "allow"],
-        Prose("force: everything leaves as the address. check: others are refused. allow: send-as."),
-    ] = "force"
-    aliases: Annotated[tuple[AddressText, ...], Prose("Further senders the mailbox may use.")] = ()
-    limits: Annotated[LimitSettings, Prose("What the account may send.")] = LimitSettings()
-    fallback: Annotated[AccountName | None, Prose("Account used while this one is paused.")] = None
-    fallback_when: Annotated[
-        Literal["paused", "unreachable"],
-        Prose("paused: only then. unreachable: also while no server can be reached, or no token be had."),
-    ] = "paused"
-    overflow: Annotated[AccountName | None, Prose("Account used when the budget is spent.")] = None
-    overflow_after: Annotated[Seconds | None, Prose("Wait for budget before overflow is used.")] = None
-    on_unknown: Annotated[
-        Literal["retry", "hold"], Prose("What to do after a connection lost past the end of content.")
-    ] = "retry"
+from postbearer.settings import AccountSettings, Prose
 
 
 class Settings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):

@@ -9,10 +9,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from msgspec import Meta, Struct
 from msgspec import inspect as types
 
-from postbearer.config.constraints import Prose, Reference, Seconds, Url
 from postbearer.config.line_numbers import Path
 from postbearer.config.validation import Problem, Validator
 from postbearer.config.values import SCHEMES, checks, plug_ins
+from postbearer.settings import Prose, Reference, Seconds, Url
 from postbearer.suggestion import did_you_mean
 
 CaFile = Annotated[str | None, Prose("Certificates to trust beside the system's (PEM).")]

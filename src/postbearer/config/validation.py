@@ -15,8 +15,8 @@ from typing import Any
 from msgspec import inspect as types
 
 from postbearer.config import units
-from postbearer.config.constraints import Kind
 from postbearer.config.line_numbers import Path, dotted
+from postbearer.settings import Kind
 from postbearer.suggestion import did_you_mean
 
 

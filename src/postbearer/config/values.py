@@ -8,13 +8,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection
-from typing import get_args
 from urllib.parse import urlsplit
 
 from postbearer.address import Address, ascii_domain
-from postbearer.config.constraints import Kind
 from postbearer.errors import UsageError
-from postbearer.providers import GrantName
+from postbearer.oauth import grant_names
+from postbearer.settings import Kind
 from postbearer.suggestion import did_you_mean
 
 SCHEMES = (
@@ -156,7 +155,7 @@ def webhook(text: str, stores: Collection[str] = ()) -> Wrong:
 
 def grant(text: str) -> Wrong:
     """A grant that is built in, or that an installed package brings."""
-    known = get_args(GrantName)
+    known = grant_names()
     if text in known or text in (others := plug_ins("postbearer.grants")):
         return None
     return f"cannot be {text!r}", did_you_mean(text, [*known, *sorted(others)])

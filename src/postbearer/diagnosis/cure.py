@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from postbearer.account import Account
 from postbearer.diagnosis.commands import commands_for
-from postbearer.forecast import LOGIN_GRANTS
 from postbearer.providers import Phase, Preset
 from postbearer.verdict import by_rule
 
@@ -17,9 +16,10 @@ def cures(account: Account, preset: Preset, reason: str, tenant: str = "") -> tu
     `reason` is the cause that the catalogue gave when the account paused.
     """
     grant = account.grant.name if account.grant is not None else ""
+    signs_in = account.grant is not None and account.grant.signs_in
     check = f"postbearer check {account.name}"
     rule = next((rule for rule in account.smarthost.rules or () if rule.cause == reason), None)
-    login = (f"postbearer login {account.name}",) if grant in LOGIN_GRANTS else ()
+    login = (f"postbearer login {account.name}",) if signs_in else ()
     if rule is None:
         return (*login, check)
     phase = Phase.AUTH if Phase.ANY in rule.phase else rule.phase[0]

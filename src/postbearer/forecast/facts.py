@@ -15,7 +15,6 @@ from postbearer.oauth import StoredGrant, certificate_ends
 from postbearer.state import StateFolder
 
 _SIGNING = ("certificate", "private_key", "key_password")
-LOGIN_GRANTS = ("authorization-code", "device-code")
 
 
 async def gather_all(
@@ -47,7 +46,7 @@ async def gather(account: Account, state: StateFolder | None, clock: Clock) -> F
         signed_in=kept.signed_in,
         refreshed=kept.refreshed,
         refresh_expires=kept.refresh_expires,
-        by_login=account.grant is not None and account.grant.name in LOGIN_GRANTS,
+        by_login=account.grant is not None and account.grant.signs_in,
         refresh_idle=account.refresh_idle,
         refresh_lifetime=account.refresh_lifetime,
         awaits_sign_in=_awaits_sign_in(account, kept),
@@ -64,7 +63,7 @@ async def awaits_sign_in(account: Account, state: StateFolder | None, clock: Clo
 
 
 def _awaits_sign_in(account: Account, kept: StoredGrant) -> bool:
-    if account.grant is None or account.grant.name not in LOGIN_GRANTS:
+    if account.grant is None or not account.grant.signs_in:
         return False
     return kept.refresh is None and not kept.damage and "refresh_token" not in account.grant.sources()
 

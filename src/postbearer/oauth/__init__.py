@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from postbearer.oauth.blocking import TokenSource as TokenSource
     from postbearer.oauth.blocking import invalidate_blocking as invalidate_blocking
     from postbearer.oauth.blocking import token_blocking as token_blocking
+    from postbearer.oauth.builtin import grant_class as grant_class
+    from postbearer.oauth.builtin import grant_names as grant_names
     from postbearer.oauth.claims import Claims as Claims
     from postbearer.oauth.claims import is_guid as is_guid
     from postbearer.oauth.claims import read_claims as read_claims
@@ -67,6 +69,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "assertions": ["JwtBearer", "WorkloadIdentity"],
     "blocking": ["TokenSource", "invalidate_blocking", "token_blocking"],
+    "builtin": ["grant_class", "grant_names"],
     "claims": ["Claims", "is_guid", "read_claims"],
     "code": ["AuthorizationCode", "CodeSignIn"],
     "device": ["DeviceCode", "DeviceSignIn", "Invitation"],
@@ -97,6 +100,19 @@ _EXPORTS = {
     "source": ["CachedSource"],
     "store": ["GrantStore", "MemoryStore", "StoredGrant", "binding", "digest", "keep_sign_in"],
     "token": ["Token", "TokenAnswer", "handed_out"],
+}
+
+GRANTS = {  # those that an account may have, by the name it calls them by
+    "client-credentials": "ClientCredentials",
+    "password": "Password",
+    "authorization-code": "AuthorizationCode",
+    "device-code": "DeviceCode",
+    "refresh-token": "RefreshToken",
+    "jwt-bearer": "JwtBearer",
+    "managed-identity": "ManagedIdentity",
+    "workload-identity": "WorkloadIdentity",
+    "static": "StaticToken",
+    "command": "CommandToken",
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -7,15 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, TypeVar
 
-from postbearer.errors import GrantRefused
-from postbearer.oauth.grants import Exchange, GrantContext, TokenGrant, exchange
+import msgspec
+
+from postbearer.errors import ConfigError, GrantRefused
+from postbearer.oauth import from_settings
+from postbearer.oauth.grants import Exchange, Grant, GrantContext, TokenGrant, exchange
 from postbearer.oauth.inputs import SecretInput
 from postbearer.oauth.jwt import is_rsa, load_key, signed
 from postbearer.oauth.signing import CLIENT_ASSERTION, UNFIT_KEY, ClientKey
+from postbearer.providers import Preset
 from postbearer.secret import Secret
+from postbearer.settings import AccountSettings
 
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"  # RFC 7523 2.1
 Value = TypeVar("Value")
+_JOB = "ACTIONS_ID_TOKEN_REQUEST_URL"  # set by GitHub for a job that it vouches for
+_AUDIENCE = "api://AzureADTokenExchange"  # for which Microsoft wants it to vouch
 
 _LIFETIME = 3600  # seconds: the longest that Google takes
 _OTHER_KINDS = {
@@ -32,12 +39,44 @@ class WorkloadIdentity(TokenGrant):
     """
 
     name: ClassVar[str] = "workload-identity"
+    meaning: ClassVar[str] = "The program proves itself by a token that its platform gives it."
+    needs: ClassVar[tuple[tuple[str, ...], ...]] = (("client-id",), ("assertion",))
+    endpoints: ClassVar[tuple[str, ...]] = ("token-url",)
+    environment: ClassVar[Mapping[str, tuple[str, ...]]] = {  # set for a pod with a federated identity
+        "client-id": ("AZURE_CLIENT_ID",),
+        "assertion": ("AZURE_FEDERATED_TOKEN_FILE", _JOB),
+        "tenant": ("AZURE_TENANT_ID",),
+    }
+    renewal: ClassVar[str] = "Check which identity this workload has, and what it may do."
     SECRETS: ClassVar[tuple[str, ...]] = ("assertion",)
 
     client_id: str
     assertion: SecretInput = field(repr=False)
     scopes: Sequence[str] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def completed(
+        cls, settings: AccountSettings, preset: Preset, environ: Mapping[str, str]
+    ) -> AccountSettings:
+        file, authority = environ.get("AZURE_FEDERATED_TOKEN_FILE"), environ.get("AZURE_AUTHORITY_HOST")
+        cloud = settings.cloud
+        if authority and not cloud and not settings.token_url:
+            cloud = _cloud(preset, authority)
+        job = f"github-actions:{_AUDIENCE}" if _JOB in environ else None
+        return msgspec.structs.replace(
+            settings,
+            client_id=settings.client_id or environ.get("AZURE_CLIENT_ID"),
+            tenant=settings.tenant or environ.get("AZURE_TENANT_ID"),
+            assertion=settings.assertion or (f"file:{file}" if file else job),
+            cloud=cloud,
+        )
+
+    @classmethod
+    def configured(cls, settings: AccountSettings, preset: Preset, environ: Mapping[str, str]) -> Grant:
+        assert settings.client_id is not None  # from the file, or from the platform
+        assert settings.assertion is not None
+        return cls(settings.client_id, settings.assertion, **from_settings.wishes(settings))
 
     def request(self, context: GrantContext) -> Exchange:
         form: dict[str, str | Secret] = {
@@ -59,6 +98,12 @@ class JwtBearer(TokenGrant):
     """
 
     name: ClassVar[str] = "jwt-bearer"
+    meaning: ClassVar[str] = "A service account acts for the mailbox."
+    needs: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("service-account", "private-key", "certificate", "assertion"),
+    )
+    endpoints: ClassVar[tuple[str, ...]] = ("token-url",)
+    renewal: ClassVar[str] = "Check the service account, its key, and the user that it stands in for."
     SECRETS: ClassVar[tuple[str, ...]] = ("service_account", "assertion")
     PARTS: ClassVar[tuple[str, ...]] = ("client_key",)
 
@@ -69,6 +114,17 @@ class JwtBearer(TokenGrant):
     extra: Mapping[str, str] = field(default_factory=dict)
     client_key: ClientKey | None = None
     assertion: SecretInput | None = field(default=None, repr=False)
+
+    @classmethod
+    def configured(cls, settings: AccountSettings, preset: Preset, environ: Mapping[str, str]) -> Grant:
+        return cls(
+            settings.service_account,
+            from_settings.user(settings),
+            settings.client_id or "",
+            client_key=None if settings.service_account else from_settings.client_key(settings, preset),
+            assertion=settings.assertion,
+            **from_settings.wishes(settings),
+        )
 
     def request(self, context: GrantContext) -> Exchange:
         form: dict[str, str | Secret] = {"grant_type": _JWT_BEARER}
@@ -146,3 +202,18 @@ def _read_key(file: Secret) -> _Key | str:
 
 def _scoped(fields: Mapping[str, Value], scopes: Sequence[str]) -> dict[str, Value | str]:
     return {**fields, "scope": " ".join(scopes)} if scopes else {**fields}
+
+
+def _cloud(known: Preset, authority: str) -> str | None:
+    """The cloud whose login server a platform names, if that says which. Raises `ConfigError`."""
+    names = known.clouds_at(authority)
+    if not names:
+        return None  # not a login server of this provider's
+    first, *others = names
+    if others:
+        raise ConfigError(
+            f"The platform's AZURE_AUTHORITY_HOST fits the clouds {' and '.join(names)}.",
+            key="cloud",
+            hint=f'Add cloud = "{first}", or the other one.',
+        )
+    return first

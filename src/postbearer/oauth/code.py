@@ -16,15 +16,18 @@ from urllib.parse import quote, urlencode
 from postbearer.clock import Clock
 from postbearer.errors import ConfigError, GrantRefused
 from postbearer.http import check_url
+from postbearer.oauth import from_settings
 from postbearer.oauth.discovery import Metadata
 from postbearer.oauth.endpoint import SIGN_IN_AGAIN, Endpoint, TokenRequest, read_answer
-from postbearer.oauth.grants import GrantContext, client_fields
+from postbearer.oauth.grants import Grant, GrantContext, client_fields
 from postbearer.oauth.inputs import read_secrets
 from postbearer.oauth.jwt import encoded
 from postbearer.oauth.person import PersonGrant, accepted
 from postbearer.oauth.redirect import RedirectReader
 from postbearer.oauth.token import TokenAnswer
+from postbearer.providers import Preset
 from postbearer.secret import Secret
+from postbearer.settings import AccountSettings
 
 _CODE_ENDS = "Begin again, and be quick: a code is good for some minutes, and once."
 
@@ -41,12 +44,25 @@ class AuthorizationCode(PersonGrant):
     """
 
     name: ClassVar[str] = "authorization-code"
+    meaning: ClassVar[str] = "A person signs in once, in a browser on this machine."
+    endpoints: ClassVar[tuple[str, ...]] = ("token-url", "authorize-url")
 
     authorize_url: str = ""
     parameters: Mapping[str, str] = field(default_factory=dict)
     redirect_uri: str = "http://127.0.0.1"  # as registered; on loopback without a port: any (RFC 8252 7.3)
     issuer: str = ""
     names_issuer: bool = False  # redirects say who sent them (RFC 9207)
+
+    @classmethod
+    def configured(cls, settings: AccountSettings, preset: Preset, environ: Mapping[str, str]) -> Grant:
+        return cls(
+            authorize_url=settings.authorize_url
+            or from_settings.endpoint(settings, preset, preset.authorize_url),
+            parameters=preset.authorize_parameters,
+            redirect_uri=settings.redirect_uri or preset.redirect_uri,
+            issuer=settings.issuer or preset.issuer,
+            **from_settings.person(settings, preset),
+        )
 
     def at(self, metadata: Metadata) -> Self:
         return replace(

@@ -27,6 +27,8 @@ class DeviceCode(PersonGrant):
     """A sign-in by a code that a person types elsewhere; from then on a refresh token (RFC 6749 6)."""
 
     name: ClassVar[str] = "device-code"
+    meaning: ClassVar[str] = "A person signs in once, in any browser, by a code."
+    endpoints: ClassVar[tuple[str, ...]] = ("token-url", "device-url")
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,13 +18,16 @@ from urllib.parse import quote_plus
 
 from postbearer.errors import GrantRefused
 from postbearer.http import HttpResponse
+from postbearer.oauth import from_settings
 from postbearer.oauth.endpoint import UNFIT, TokenRequest, read_answer
 from postbearer.oauth.inputs import SecretFields, SecretInput, is_source
 from postbearer.oauth.signing import ClientKey, client_assertion
 from postbearer.oauth.token import TokenAnswer, UnusableToken, access_token, read_token
+from postbearer.providers import Preset
 from postbearer.secret import Secret, SecretSource
+from postbearer.settings import AccountSettings, ClientAuthentication
 
-Authentication = Literal["post", "basic", "private-key-jwt", "none"]
+Authentication = ClientAuthentication
 Asks = Literal["token endpoint", "platform", "nobody"]
 Exchange = Generator[TokenRequest, HttpResponse, TokenAnswer]
 
@@ -46,6 +49,8 @@ class Grant(Protocol):
     name: ClassVar[str]
     keeps_refresh_token: ClassVar[bool]  # whether its refresh token must outlive the process
     locks_out: ClassVar[bool]  # whether asking again with a refused secret may lock the mailbox
+    signs_in: ClassVar[bool]  # whether a person signs in for it, by `postbearer login`
+    renewal: ClassVar[str]  # what a person does when its credential is refused
     asks: ClassVar[Asks]  # whom it asks; what nobody was asked for is not worth keeping
 
     def sources(self) -> Mapping[str, SecretSource]:
@@ -58,13 +63,42 @@ class Grant(Protocol):
 
 
 class TokenGrant(SecretFields):
-    """What the grants have in common, unless they say otherwise."""
+    """What the grants have in common, unless they say otherwise.
+
+    What a grant says here is all that the configuration, ``init``, the forecast and remedies know of it.
+    """
 
     __slots__ = ()
     name: ClassVar[str]
+    meaning: ClassVar[str] = ""  # one sentence for whoever chooses among grants
+    needs: ClassVar[tuple[tuple[str, ...], ...]] = ()  # groups of an account's keys: one of each is needed
+    endpoints: ClassVar[tuple[str, ...]] = ()  # keys of the endpoints it uses
+    environment: ClassVar[Mapping[str, tuple[str, ...]]] = {}  # variables that stand for a key, by key
+    public: ClassVar[bool] = False  # whether the app may be one without a secret
+    doubt: ClassVar[tuple[str, str]] = ("", "")  # why to look for another grant, and what to do
+    renewal: ClassVar[str] = "Sign in again, or renew what the grant rests on."
     keeps_refresh_token: ClassVar[bool] = False
     locks_out: ClassVar[bool] = False
+    signs_in: ClassVar[bool] = False
     asks: ClassVar[Asks] = "token endpoint"
+
+    @classmethod
+    def completed(
+        cls, settings: AccountSettings, preset: Preset, environ: Mapping[str, str]
+    ) -> AccountSettings:
+        """`settings` with what the platform says in their place where they are silent.
+
+        Raises `ConfigError`.
+        """
+        return settings
+
+    @classmethod
+    def configured(cls, settings: AccountSettings, preset: Preset, environ: Mapping[str, str]) -> Grant:
+        """The grant for the account of `settings`, which have what it `needs`, at the provider `preset`.
+
+        Raises `ConfigError`.
+        """
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +106,15 @@ class ClientCredentials(TokenGrant):
     """The client acts as itself (RFC 6749 4.4); for a public client choose ``authentication="none"``."""
 
     name: ClassVar[str] = "client-credentials"
+    meaning: ClassVar[str] = "The program proves itself by a secret or a certificate; no person takes part."
+    needs: ClassVar[tuple[tuple[str, ...], ...]] = (
+        ("client-id",),
+        ("client-secret", "certificate", "private-key", "assertion"),
+    )
+    endpoints: ClassVar[tuple[str, ...]] = ("token-url",)
+    renewal: ClassVar[str] = (
+        "Check client-id, secret or certificate, tenant, scopes and the app's permissions."
+    )
     SECRETS: ClassVar[tuple[str, ...]] = ("client_secret",)
     PARTS: ClassVar[tuple[str, ...]] = ("client_key",)
 
@@ -82,6 +125,16 @@ class ClientCredentials(TokenGrant):
     extra: Mapping[str, str] = field(default_factory=dict)
     client_key: ClientKey | None = None
 
+    @classmethod
+    def configured(cls, settings: AccountSettings, preset: Preset, environ: Mapping[str, str]) -> Grant:
+        if settings.assertion and not (
+            settings.client_secret or settings.certificate or settings.private_key
+        ):
+            from postbearer.oauth.assertions import WorkloadIdentity
+
+            return WorkloadIdentity.configured(settings, preset, environ)
+        return cls(**from_settings.client(settings, preset))
+
     def request(self, context: GrantContext) -> Exchange:
         return _ask(self, {"grant_type": "client_credentials"}, context)
 
@@ -91,6 +144,15 @@ class Password(TokenGrant):
     """The mailbox password for a token (RFC 6749 4.3): legacy only (RFC 9700 2.4)."""
 
     name: ClassVar[str] = "password"
+    meaning: ClassVar[str] = "By the mailbox user's password."
+    needs: ClassVar[tuple[tuple[str, ...], ...]] = (("client-id",), ("password",))
+    endpoints: ClassVar[tuple[str, ...]] = ("token-url",)
+    public: ClassVar[bool] = True
+    doubt: ClassVar[tuple[str, str]] = (
+        "hands the mailbox password to the application (RFC 9700 2.4)",
+        "Choose another grant if the provider offers one.",
+    )
+    renewal: ClassVar[str] = "Check user name, password and the app's permissions."
     SECRETS: ClassVar[tuple[str, ...]] = ("password", "client_secret")
     PARTS: ClassVar[tuple[str, ...]] = ("client_key",)
     locks_out: ClassVar[bool] = True
@@ -103,6 +165,12 @@ class Password(TokenGrant):
     scopes: Sequence[str] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
     client_key: ClientKey | None = None
+
+    @classmethod
+    def configured(cls, settings: AccountSettings, preset: Preset, environ: Mapping[str, str]) -> Grant:
+        assert settings.password is not None  # the configuration was checked for it
+        user = from_settings.user(settings)
+        return cls(username=user, password=settings.password, **from_settings.client(settings, preset))
 
     def request(self, context: GrantContext) -> Exchange:
         person: dict[str, str | Secret] = {
@@ -121,6 +189,11 @@ class RefreshToken(TokenGrant):
     """
 
     name: ClassVar[str] = "refresh-token"
+    meaning: ClassVar[str] = "A person signed in elsewhere, and you have the refresh token."
+    needs: ClassVar[tuple[tuple[str, ...], ...]] = (("client-id",), ("refresh-token",))
+    endpoints: ClassVar[tuple[str, ...]] = ("token-url",)
+    public: ClassVar[bool] = True
+    renewal: ClassVar[str] = "Sign in again, and put the new refresh token where refresh-token points."
     SECRETS: ClassVar[tuple[str, ...]] = ("refresh_token", "client_secret")
     PARTS: ClassVar[tuple[str, ...]] = ("client_key",)
     keeps_refresh_token: ClassVar[bool] = True
@@ -132,6 +205,10 @@ class RefreshToken(TokenGrant):
     scopes: Sequence[str] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
     client_key: ClientKey | None = None
+
+    @classmethod
+    def configured(cls, settings: AccountSettings, preset: Preset, environ: Mapping[str, str]) -> Grant:
+        return cls(refresh_token=settings.refresh_token, **from_settings.client(settings, preset))
 
     def request(self, context: GrantContext) -> Exchange:
         token = context.refresh_token or context.secrets.get("refresh_token")
@@ -151,10 +228,24 @@ class StaticToken(TokenGrant):
     """A fixed access token, for tests and troubleshooting: it is read again, but never renewed."""
 
     name: ClassVar[str] = "static"
+    meaning: ClassVar[str] = "A token that you have."
+    needs: ClassVar[tuple[tuple[str, ...], ...]] = (("token",),)
+    doubt: ClassVar[tuple[str, str]] = (
+        "is for tests and troubleshooting only: the token is not renewed",
+        "Choose a grant that fetches tokens.",
+    )
+    renewal: ClassVar[str] = (
+        "A static token cannot be renewed: put a new one where token points, or choose another grant."
+    )
     SECRETS: ClassVar[tuple[str, ...]] = ("token",)
     asks: ClassVar[Asks] = "nobody"
 
     token: SecretInput = field(repr=False)
+
+    @classmethod
+    def configured(cls, settings: AccountSettings, preset: Preset, environ: Mapping[str, str]) -> Grant:
+        assert settings.token is not None  # as above
+        return cls(settings.token)
 
     def request(self, context: GrantContext) -> Exchange:
         return _printed(context.secrets["token"], context, "The static token")
@@ -168,10 +259,18 @@ class CommandToken(TokenGrant):
     """
 
     name: ClassVar[str] = "command"
+    meaning: ClassVar[str] = "A program of yours prints the token."
+    needs: ClassVar[tuple[tuple[str, ...], ...]] = (("command",),)
+    renewal: ClassVar[str] = "Have the command print a new token."
     SECRETS: ClassVar[tuple[str, ...]] = ("command",)
     asks: ClassVar[Asks] = "nobody"
 
     command: str | Sequence[str] | SecretSource
+
+    @classmethod
+    def configured(cls, settings: AccountSettings, preset: Preset, environ: Mapping[str, str]) -> Grant:
+        assert settings.command is not None  # as above
+        return cls(settings.command)
 
     @property
     def reference(self) -> str:

@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import ClassVar, Self
 from urllib.parse import urlencode
 
 from postbearer.errors import GrantRefused, TokenUnavailable
+from postbearer.oauth import from_settings
 from postbearer.oauth.arc import agent, key_folder, proof
 from postbearer.oauth.endpoint import TokenRequest, read_answer
-from postbearer.oauth.grants import Asks, Exchange, GrantContext, TokenGrant
+from postbearer.oauth.grants import Asks, Exchange, Grant, GrantContext, TokenGrant
 from postbearer.oauth.inputs import SecretInput
+from postbearer.providers import Preset
 from postbearer.secret import Secret
+from postbearer.settings import AccountSettings
 
 _PATH = "/metadata/identity/oauth2/token"
 METADATA_SERVICE = f"http://169.254.169.254{_PATH}"
@@ -37,6 +40,8 @@ class ManagedIdentity(TokenGrant):
     """
 
     name: ClassVar[str] = "managed-identity"
+    meaning: ClassVar[str] = "The cloud machine that this runs on has an identity."
+    renewal: ClassVar[str] = "Check which identity this host has, and what it may do."
     SECRETS: ClassVar[tuple[str, ...]] = ("header",)
     asks: ClassVar[Asks] = "platform"
 
@@ -47,7 +52,11 @@ class ManagedIdentity(TokenGrant):
     scopes: Sequence[str] = ()
     extra: Mapping[str, str] = field(default_factory=dict)
 
-    def on(self, environ: Mapping[str, str]) -> ManagedIdentity:
+    @classmethod
+    def configured(cls, settings: AccountSettings, preset: Preset, environ: Mapping[str, str]) -> Grant:
+        return cls(settings.client_id or "", **from_settings.wishes(settings)).on(environ)
+
+    def on(self, environ: Mapping[str, str]) -> Self:
         """The same on the platform that `environ` tells of."""
         if "IDENTITY_ENDPOINT" in environ and "IDENTITY_HEADER" in environ:
             return replace(self, endpoint=environ["IDENTITY_ENDPOINT"], header="env:IDENTITY_HEADER")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Self, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 from postbearer.errors import GrantRefused
+from postbearer.oauth import from_settings
 from postbearer.oauth.claims import read_claims
 from postbearer.oauth.discovery import Metadata, discover
 from postbearer.oauth.endpoint import SIGN_IN_AGAIN, Endpoint
-from postbearer.oauth.grants import Exchange, GrantContext, RefreshToken
+from postbearer.oauth.grants import Exchange, Grant, GrantContext, RefreshToken
 from postbearer.oauth.scopes import missing_scopes
 from postbearer.oauth.token import TokenAnswer
+from postbearer.providers import Preset
+from postbearer.settings import AccountSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +26,16 @@ class PersonGrant(RefreshToken):
     endpoint (RFC 8628 3.1), where there is one.
     """
 
+    needs: ClassVar[tuple[tuple[str, ...], ...]] = (("client-id",),)
+    signs_in: ClassVar[bool] = True
+    renewal: ClassVar[str] = "Sign in again: postbearer login <account>."
+
     user: str = ""
     device_url: str = ""
+
+    @classmethod
+    def configured(cls, settings: AccountSettings, preset: Preset, environ: Mapping[str, str]) -> Grant:
+        return cls(**from_settings.person(settings, preset))
 
     def at(self, metadata: Metadata) -> Self:
         """The same, with the endpoints of `metadata` where it has none of its own."""

@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from postbearer.providers.loading import unknown_provider as unknown_provider
     from postbearer.providers.model import Cloud as Cloud
     from postbearer.providers.model import Ehlo as Ehlo
-    from postbearer.providers.model import GrantName as GrantName
     from postbearer.providers.model import GrantPreset as GrantPreset
     from postbearer.providers.model import Limits as Limits
     from postbearer.providers.model import Note as Note
@@ -32,7 +31,7 @@ _EXPORTS = {
     "catalogue": ["Catalogue"],
     "ids": ["Ids"],
     "loading": ["generic_rules", "names", "parse", "preset", "unknown_provider"],
-    "model": ["Cloud", "Ehlo", "GrantName", "GrantPreset", "Limits", "Note", "Preset", "SetupStep"],
+    "model": ["Cloud", "Ehlo", "GrantPreset", "Limits", "Note", "Preset", "SetupStep"],
     "rules": ["Disposition", "ImmediateAction", "Mark", "Phase", "Rule", "Scope", "Who"],
 }
 

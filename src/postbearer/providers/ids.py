@@ -9,19 +9,9 @@ from dataclasses import dataclass
 OBJECT_ID = ("object id of the Enterprise application", "service principal id", "service principal")
 _BLANK = re.compile(r"<([A-Za-z ]+)>")
 _OWN = "postbearer "
+_LOGIN = ": postbearer login <account>"  # there is no such command where no configuration is
 _REFUSED_SENDER = re.compile(r"not allowed to send as ([A-Za-z0-9._+-]+@[A-Za-z0-9.-]+[A-Za-z0-9])")
 _ANYBODY = "Sign in again, or renew what the grant rests on."
-_NEW_CREDENTIAL: Mapping[str, str] = {  # by grant: how another credential is had
-    "refresh-token": "Sign in again, and put the new refresh token where refresh-token points.",
-    "client-credentials": "Check client-id, secret or certificate, tenant, scopes and the app's permissions.",
-    "password": "Check user name, password and the app's permissions.",
-    "jwt-bearer": "Check the service account, its key, and the user that it stands in for.",
-    "managed-identity": "Check which identity this host has, and what it may do.",
-    "workload-identity": "Check which identity this workload has, and what it may do.",
-    "static": "A static token cannot be renewed: put a new one where token points, or choose another grant.",
-    "command": "Have the command print a new token.",
-    "password login": "Correct user name or password.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +24,7 @@ class Ids:
     tenant: str = ""
     object_id: str = ""  # of the Enterprise application, as an app-only token tells it
     sender: str = ""  # the address mail leaves as
-    grant: str = ""
+    renewal: str = ""  # what a person does when the credential is refused, as the grant says it
     check: str = ""
 
     def fill(self, text: str, said: str = "") -> str:
@@ -59,6 +49,5 @@ class Ids:
         }
 
     def _new_credential(self) -> str:
-        if self.grant in ("authorization-code", "device-code"):
-            return f"Sign in again: postbearer login {self.account}." if self.check else "Sign in again."
-        return _NEW_CREDENTIAL.get(self.grant, _ANYBODY)
+        said = self.renewal or _ANYBODY
+        return said.replace("<account>", self.account) if self.check else said.replace(_LOGIN, "")

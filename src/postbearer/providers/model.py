@@ -13,18 +13,6 @@ from msgspec import Struct
 from postbearer.errors import ConfigError
 from postbearer.providers.rules import Mark, Rule, Who
 
-GrantName = Literal[
-    "client-credentials",
-    "password",
-    "authorization-code",
-    "device-code",
-    "refresh-token",
-    "jwt-bearer",
-    "managed-identity",
-    "workload-identity",
-    "static",
-    "command",
-]
 _SERVER = re.compile(r"[A-Za-z0-9._-]+:[0-9]{1,5}")
 _TENANT = re.compile(  # a directory id, a domain, or one of the names that stand for several
     r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|common|organizations|consumers"
@@ -66,7 +54,7 @@ class SetupStep(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, r
 
     do: str
     who: Who = Who.TENANT_ADMIN
-    grants: tuple[GrantName, ...] = ()
+    grants: tuple[str, ...] = ()
     where: str = ""
     command: str = ""
     mark: Mark
@@ -114,12 +102,12 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     device_url: str = ""
     redirect_uri: str = "http://127.0.0.1"  # RFC 8252 7.3; without a port, any
     default_tenant: str = ""
-    tenant_required_by: tuple[GrantName, ...] = ()
+    tenant_required_by: tuple[str, ...] = ()
     authorize_parameters: dict[str, str] = {}
     client_authentication: Literal["basic", "post", "private-key-jwt", "none"] = "post"
     assertion_audience: str = ""  # RFC 7523 3; empty: the token URL
     no_oauth: str = ""  # why its SMTP servers take no tokens, and what they take; empty: they do
-    grants: dict[GrantName, GrantPreset] = {}
+    grants: dict[str, GrantPreset] = {}
     limits: Limits = Limits()
     refresh_margin: float = 60
     refresh_idle: float = 0  # a refresh token ends when it was not used for so long; 0: not known
@@ -145,7 +133,7 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
                 raise ValueError(f"{key.replace('_', '-')} must be an https address, not {url!r}")
 
     @property
-    def scopes(self) -> dict[GrantName, tuple[str, ...]]:
+    def scopes(self) -> dict[str, tuple[str, ...]]:
         """The scopes to ask for, by grant, for those grants that may work."""
         return {name: grant.scopes for name, grant in self.grants.items() if grant.works != "no"}
 
@@ -165,7 +153,7 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
             )
         return url.replace("{tenant}", tenant)
 
-    def steps(self, grant: GrantName) -> tuple[SetupStep, ...]:
+    def steps(self, grant: str) -> tuple[SetupStep, ...]:
         """What has to be set up at the provider before `grant` yields mail."""
         return tuple(step for step in self.setup if not step.grants or grant in step.grants)
 

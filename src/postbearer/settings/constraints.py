@@ -1,13 +1,11 @@
-"""What a value means beyond its type, as marks on the types of the configuration."""
+"""What a value means beyond its type, as marks on the types of settings."""
 
 from __future__ import annotations
 
 from datetime import date
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from msgspec import Meta
-
-from postbearer.providers import GrantName
 
 Kind = Literal[
     "duration",
@@ -26,7 +24,7 @@ Kind = Literal[
 
 
 def _kind(kind: Kind, *examples: str) -> Meta:
-    return Meta(extra={"kind": kind}, extra_json_schema={"examples": list(examples)})
+    return Meta(extra={"kind": kind}, extra_json_schema={"examples": list(examples)} if examples else None)
 
 
 def Prose(text: str) -> Meta:  # noqa: N802 - stands where a class name would, in annotations
@@ -45,6 +43,6 @@ NetworkText = Annotated[str, _kind("network", "192.0.2.0/24", "2001:db8::/32", "
 Url = Annotated[str, _kind("url", "https://login.example.org/oauth2/token")]
 WebhookUrl = Annotated[str, _kind("webhook", "https://ops.example.org/hook", "env:HOOK_URL")]
 AccountName = Annotated[str, _kind("account", "alerts")]
-GrantText = Annotated[str, _kind("grant", *get_args(GrantName))]
+GrantText = Annotated[str, _kind("grant")]
 Day = Annotated[date, Meta(extra_json_schema={"examples": ["2027-03-01"]})]
 Count = Annotated[int, Meta(ge=1)]
