@@ -22,7 +22,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast, overload
 
 from postbearer.account import Account
-from postbearer.address import Address
+from postbearer.address import Address, ascii_domain
 from postbearer.clock import Clock, SystemClock
 from postbearer.engine import Budget, MonitoredContent
 from postbearer.envelope import Envelope
@@ -349,7 +349,8 @@ class AsyncMailer:
         """
         header = self.account.sender.apply(header)
         if not header.get("message-id"):
-            header = header.set("Message-ID", make_msgid(domain=Address.parse(self.account.address).domain))
+            domain = ascii_domain(Address.parse(self.account.address).domain)
+            header = header.set("Message-ID", make_msgid(domain=domain))
         return header if header.get("date") else header.set("Date", formatdate(localtime=True))
 
     def _admitted(self, content: Content, *, binary: bool) -> tuple[Content, Header]:

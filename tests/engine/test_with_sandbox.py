@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from email import message_from_bytes, policy
 from typing import Any
 
 from postbearer.account import Account
@@ -23,7 +24,7 @@ async def exchange(*more: Account, **options: Any) -> AsyncIterator[tuple[Relay,
     """A relay with the account ``alerts`` at a sandbox that is like Exchange Online."""
     clock = WaitingClock()
     changes = options.pop("account", {})
-    async with Sandbox("microsoft", clock=clock, lifetime=4000) as sandbox:
+    async with Sandbox(options.pop("like", "microsoft"), clock=clock, lifetime=4000) as sandbox:
         alerts = replace(sandbox.account("alerts"), **changes)
         async with relaying(alerts, *more, clock=clock, sockets=True, **options) as relay:
             yield relay, sandbox
@@ -128,3 +129,19 @@ async def test_a_connection_lost_behind_the_content_is_tried_again_with_the_same
         one, two = sandbox.inbox.messages
         assert one.content == two.content
         assert [event.attempt for event in relay.said(DeliveryEnded)] == [1, 2]
+
+
+async def test_a_message_that_the_provider_does_not_take_as_it_is_leaves_as_it_does() -> None:
+    text = "Grüße, " * 200
+    head = "Subject: Größe\r\nTo: Jörg <anna@example.net>\r\nMessage-ID: <1@example.org>\r\n"
+    async with exchange(like="google") as (relay, sandbox):
+        message = await relay.submit("anna@example.net", content=f"{head}\r\n{text}\r\n".encode())
+        await relay.settle()
+        assert await relay.statuses(message) == ["delivered"]
+        (received,) = sandbox.inbox.messages
+        assert max(map(len, received.content.split(b"\r\n"))) <= 998
+        assert received.body != "BINARYMIME"
+        parsed = message_from_bytes(received.content, policy=policy.default)
+        assert (parsed["Subject"], parsed["To"]) == ("Größe", "Jörg <anna@example.net>")
+        assert parsed.get_content().strip() == text.strip()
+        assert received.content.partition(b"\r\n\r\n")[0].isascii()

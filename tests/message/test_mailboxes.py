@@ -20,6 +20,7 @@ from postbearer.message import Mailbox, parse_mailboxes
         ("undisclosed-recipients:;", []),
         ("alice@example.org (at home)", [("", "alice@example.org")]),
         ("", []),
+        ("a@example.org b@example.org", [("", "a@example.org"), ("", "b@example.org")]),
         ("a@example.org,, b@example.org", [("", "a@example.org"), ("", "b@example.org")]),
         ("用户@例え.jp", [("", "用户@例え.jp")]),
         ('"john smith"@example.org', [("", '"john smith"@example.org')]),

@@ -281,6 +281,7 @@ def test_no_reply_has_no_meaning(
         ("250 2.0.0 Ok", ""),
         ("250 Ok", ""),
         ("550 5.1.1 queued as X", ""),
+        ("250 2.0.0 OK: queued", ""),
     ],
 )
 def test_the_providers_own_id_is_found(line: str, identifier: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from email.utils import formatdate
 
-from postbearer.address import Address
+from postbearer.address import Address, ascii_domain
 from postbearer.engine.disposition import AttemptResult, Policy
 from postbearer.engine.policy import AccountPolicy, Channel
 from postbearer.envelope import Envelope
@@ -75,7 +75,7 @@ def header_for(header: Header, message: Message, policy: AccountPolicy) -> Heade
     """
     header = policy.sender.apply(header.public())
     if header.get("message-id") is None:
-        domain = Address.parse(policy.address).domain
+        domain = ascii_domain(Address.parse(policy.address).domain)
         header = header.add("Message-ID", f"<{message.id}@{domain}>")
     if header.get("date") is None:
         header = header.add("Date", formatdate(message.accepted))

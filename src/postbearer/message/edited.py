@@ -15,15 +15,15 @@ def read_header(content: Content) -> Header:
 
 
 def edit(content: Content, change: Callable[[Header], Header]) -> Content:
-    """`content` with its header put through `change`, in front of an empty line.
+    """`content` with its header put through `change`, and an empty line behind it unless nothing is.
 
     The same object when that changes no octet. Raises `UsageError` for a header nobody may send.
     """
     reader, head = _read(content)
     after = bytes(change(Header.of(reader)))
-    if head == after + b"\r\n" or (head == after and reader.body == content.size):
-        return content
-    return Edited(after + b"\r\n", content, reader.body)
+    alone = reader.body == content.size and not head.endswith(b"\r\n\r\n") and head != b"\r\n"
+    before = after if alone else after + b"\r\n"
+    return content if head == before else Edited(before, content, reader.body)
 
 
 def _read(content: Content) -> tuple[HeaderReader, bytes]:

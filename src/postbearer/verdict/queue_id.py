@@ -20,7 +20,7 @@ _FORMS = tuple(
         rf"^{_ID} Message accepted for delivery",  # Sendmail, OpenSMTPD
         rf"^ok \d+ qp {_ID}",  # qmail
         r"\b(?:message|accepted|received)\b.*?(<[^<>\s]+@[^<>\s]+>)",  # Apache James
-        rf"^ok:? {_ID}$",  # Amazon SES
+        rf"^ok:? (?=\S*\d){_ID}$",  # Amazon SES; a word alone is no id
     )
 )
 
