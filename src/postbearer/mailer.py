@@ -384,7 +384,14 @@ class AsyncMailer:
         """What becomes of the recipients `left` once a part went and the next could not be offered."""
         verdict = judge(error, Phase.ANY, self.account.smarthost.rules)
         return tuple(
-            Outcome(each, verdict.state, error=error, cause=verdict.cause, remedy=verdict.remedy)
+            Outcome(
+                each,
+                verdict.state,
+                error=error,
+                cause=verdict.cause,
+                remedy=verdict.remedy,
+                refuses_us=verdict.refuses_us,
+            )
             for each in left
         )
 

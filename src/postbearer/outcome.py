@@ -30,6 +30,7 @@ class Outcome:
     cause: str = ""  # in plain words
     remedy: str = ""  # what a person can do about it
     phase: str = ""  # what the reply answered: ``rcpt``, ``eod`` …; the same code means different things
+    refuses_us: bool = False  # it is the account or its sender that was refused, and not the recipient
 
     def __str__(self) -> str:
         said = str(self.reply) if self.reply is not None else str(self.error or "")

@@ -92,6 +92,39 @@ def test_a_wrong_secret_is_a_matter_of_configuration(check: Check, sandbox: Sand
     assert "– AUTH           not done: there is no token for it" in ran.out
 
 
+@pytest.mark.parametrize(
+    ("faults", "code"),
+    [
+        (Faults(smtp=[SmtpFault(at="rcpt", reply="550 5.1.1 No such user")]), 69),
+        (Faults(smtp=[SmtpFault(at="rcpt", reply="451 4.3.0 Later")]), 75),
+        (Faults(smtp=[SmtpFault(at="mail", reply="530 5.7.0 Authentication required")]), 77),
+        (Faults(smtp=[SmtpFault(at="content", reply="554 5.2.252 SendAsDenied; not yours")]), 77),
+        (Faults(smtp=[SmtpFault(at="content", reply="554 5.6.0 Content refused")]), 69),
+        (Faults(smtp=[SmtpFault(at="greeting", reply="554 5.3.2 Go away")]), 77),
+        (Faults(smtp=[SmtpFault(at="greeting", reply="421 4.3.2 Later")]), 75),
+        (Faults(smtp=[SmtpFault(at="auth", reply="535 5.7.8 No")]), 77),
+        (Faults(token=[TokenFault(kind="down")]), 75),
+        (Faults(token=[TokenFault(kind="refused", error="invalid_grant")]), 77),
+        (Faults(token=[TokenFault(kind="refused", error="invalid_client")]), 78),
+        (
+            Faults(token=[TokenFault(kind="refused", error="invalid_grant", description="AADSTS50034: x")]),
+            78,
+        ),
+        (Faults(token=[TokenFault(kind="not-json")]), 75),
+        (Faults(token=[TokenFault(kind="redirect")]), 78),
+    ],
+)
+def test_one_fault_has_one_code(
+    check: Check, sandbox: Sandbox, home: Home, faults: Faults, code: int
+) -> None:
+    sandbox.set_faults(faults)
+    home.write(sandbox.configuration())
+    sent = home.run("send", "--to", "you@example.org", "--text", "x", "--json")
+    checked = check("--send-to", "you@example.org", "--json")
+    assert (sent.code, checked.code) == (code, code)
+    assert json.loads(sent.out)["error"]["exit"] == json.loads(checked.out)["exit"] == code
+
+
 def test_a_token_endpoint_that_is_down_is_transient(check: Check, sandbox: Sandbox) -> None:
     sandbox.set_faults(Faults(token=[TokenFault(kind="down")]))
     ran = check("--json")

@@ -9,6 +9,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -37,7 +38,7 @@ GOOD = outcome(State.DELIVERED)
 FAILED = outcome(State.FAILED, 550)
 LATER = outcome(State.DEFERRED, 451)
 UNKNOWN = Outcome("a@example.org", State.UNKNOWN)
-SENDER = outcome(State.FAILED, 554, (5, 2, 252))
+SENDER = replace(outcome(State.FAILED, 554, (5, 2, 252)), refuses_us=True)
 
 
 @pytest.mark.parametrize(
@@ -49,7 +50,7 @@ SENDER = outcome(State.FAILED, 554, (5, 2, 252))
         ((UNKNOWN,), 75),
         ((LATER, FAILED), 69),
         ((LATER, SENDER, FAILED), 77),
-        ((outcome(State.DEFERRED, 535),), 77),
+        ((replace(outcome(State.DEFERRED, 535), refuses_us=True),), 77),
         ((Outcome("a@example.org", State.DEFERRED, error=CredentialRefused("no")),), 77),
     ],
 )

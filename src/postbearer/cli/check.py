@@ -67,7 +67,8 @@ def command(
     postbearer check --explain "535 5.7.3 Authentication unsuccessful"
 
     Exit code 0 means that nothing failed, 78 that something is set wrong, 77 that we were refused,
-    75 that trying again may be enough. With -v the conversation is shown, without secrets.
+    69 that the recipient was, 75 that trying again may be enough. With -v the conversation is shown,
+    without secrets.
     """
     if text is not None:
         return _explain(common, sys.stdin.read(_LONGEST) if text == "-" else text, accounts)
@@ -237,6 +238,7 @@ def _exit_code(findings: Iterator[Finding] | list[Finding]) -> ExitCode:
         Failure.DEFECT: ExitCode.BUG,
         Failure.CONFIGURATION: ExitCode.CONFIG,
         Failure.REFUSED: ExitCode.NO_PERMISSION,
+        Failure.UNDELIVERABLE: ExitCode.UNAVAILABLE,
         Failure.TRANSIENT: ExitCode.TRY_AGAIN,
     }
     return codes[worst(findings)]

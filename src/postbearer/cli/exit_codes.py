@@ -90,8 +90,6 @@ _CODES: dict[type[BaseException], ExitCode] = {
     errors.SchemaMismatch: ExitCode.CONFIG,
     errors.OutcomeUnknown: ExitCode.TRY_AGAIN,
 }
-_AUTHENTICATION = (530, 534, 535, 538)  # RFC 4954 6
-_SENDER = ((5, 2, 252), (5, 7, 60))  # SendAsDenied, as Exchange says it
 
 
 def exit_code(error: BaseException) -> ExitCode:
@@ -124,13 +122,8 @@ def outcomes_code(outcomes: Iterable[Outcome]) -> ExitCode:
 def _outcome_code(outcome: Outcome) -> ExitCode:
     if outcome.state is State.DELIVERED:
         return ExitCode.OK
-    if outcome.reply is not None and _refuses_us(outcome.reply):
+    if outcome.refuses_us:
         return ExitCode.NO_PERMISSION
     if outcome.error is not None and exit_code(outcome.error) in (ExitCode.NO_PERMISSION, ExitCode.CONFIG):
         return ExitCode.NO_PERMISSION
     return ExitCode.UNAVAILABLE if outcome.state is State.FAILED else ExitCode.TRY_AGAIN
-
-
-def _refuses_us(reply: Reply) -> bool:
-    """Whether the account or the sender was refused, rather than a recipient."""
-    return reply.code in _AUTHENTICATION or reply.enhanced in _SENDER

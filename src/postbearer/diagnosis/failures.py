@@ -24,7 +24,8 @@ from postbearer.errors import (
     is_configuration,
 )
 from postbearer.oauth import PersonGrant
-from postbearer.providers import Catalogue, Disposition, Ids, Phase, Preset, Rule, Who
+from postbearer.outcome import Outcome, State
+from postbearer.providers import Catalogue, Ids, Phase, Preset, Rule, Who
 from postbearer.verdict import Verdict, judge
 
 _PHASES = {
@@ -102,8 +103,15 @@ def _kind(error: PostbearerError, verdict: Verdict) -> Failure:
     if isinstance(error, ServerRefused):
         return Failure.REFUSED if error.reply is not None and error.reply.code >= 500 else Failure.TRANSIENT
     if isinstance(error, Rejected):
-        lasting = verdict.disposition in (Disposition.HOLD, Disposition.PERMANENT)
-        return Failure.REFUSED if lasting else Failure.TRANSIENT
+        return _of_outcomes(error.receipt.outcomes)
+    return Failure.TRANSIENT
+
+
+def _of_outcomes(outcomes: Sequence[Outcome]) -> Failure:
+    if any(outcome.refuses_us for outcome in outcomes):
+        return Failure.REFUSED
+    if any(outcome.state is State.FAILED for outcome in outcomes):
+        return Failure.UNDELIVERABLE
     return Failure.TRANSIENT
 
 

@@ -31,6 +31,7 @@ class Failure(StrEnum):
     DEFECT = "defect"  # of another package's grant or store
     CONFIGURATION = "configuration"  # what is set here, or asked for, is wrong
     REFUSED = "refused"  # the other side does not want us
+    UNDELIVERABLE = "undeliverable"  # the recipient or the content is refused for good
     TRANSIENT = "transient"  # trying again may be enough
 
 

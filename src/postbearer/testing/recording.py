@@ -92,7 +92,13 @@ class Recorder:
             return Outcome(address, Fate.DELIVERED, taken, queue_id=queue_id, phase=Phase.EOD)
         verdict = judge(reply, Phase.RCPT)
         return Outcome(
-            address, verdict.state, reply, cause=verdict.cause, remedy=verdict.remedy, phase=Phase.RCPT
+            address,
+            verdict.state,
+            reply,
+            cause=verdict.cause,
+            remedy=verdict.remedy,
+            phase=Phase.RCPT,
+            refuses_us=verdict.refuses_us,
         )
 
 

@@ -94,7 +94,15 @@ def _outcome(
 def judged(address: str, reply: Reply, phase: Phase, rules: Sequence[Rule] | None) -> Outcome:
     """The outcome of a refusal, by what the catalogue says it means."""
     verdict = judge(reply, phase, rules)
-    return Outcome(address, verdict.state, reply, cause=verdict.cause, remedy=verdict.remedy, phase=phase)
+    return Outcome(
+        address,
+        verdict.state,
+        reply,
+        cause=verdict.cause,
+        remedy=verdict.remedy,
+        phase=phase,
+        refuses_us=verdict.refuses_us,
+    )
 
 
 def refused_here(address: str, error: UsageError) -> Outcome:

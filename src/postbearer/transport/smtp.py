@@ -241,5 +241,10 @@ class _Delivery:
         for place in self._job.pending:
             address = self._job.envelope.recipients[place].address
             self._job.outcomes[place] = Outcome(
-                address, State.DEFERRED, error=error, cause=verdict.cause, remedy=verdict.remedy
+                address,
+                State.DEFERRED,
+                error=error,
+                cause=verdict.cause,
+                remedy=verdict.remedy,
+                refuses_us=verdict.refuses_us,
             )

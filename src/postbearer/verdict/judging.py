@@ -6,7 +6,7 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Sequence
 
-from postbearer.errors import ConfigError, PostbearerError, UsageError
+from postbearer.errors import ConfigError, GrantRefused, PostbearerError, UsageError
 from postbearer.providers import Disposition, ImmediateAction, Phase, Rule, Scope, generic_rules
 from postbearer.reply import Reply, printable
 from postbearer.verdict.failure import judge_error
@@ -36,8 +36,11 @@ def judge(
 
 
 def advise(error: PostbearerError, rules: Sequence[Rule] | None = None) -> None:
-    """Give `error` the remedy of the catalogue as its hint: the same words as everywhere else."""
-    error.hint = judge(error, Phase.ANY, rules).remedy or error.hint
+    """Tell `error` what the catalogue knows of it: its remedy as the hint, and whose fault a refusal is."""
+    verdict = judge(error, Phase.ANY, rules)
+    error.hint = verdict.remedy or error.hint
+    if isinstance(error, GrantRefused):
+        error.configuration = verdict.configuration
 
 
 def judge_reply(reply: Reply, phase: Phase, rules: Sequence[Rule]) -> Verdict:

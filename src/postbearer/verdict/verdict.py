@@ -16,6 +16,7 @@ _STATES = {
     Disposition.HOLD: State.DEFERRED,
     Disposition.PERMANENT: State.FAILED,
 }
+_OURS = (Who.MAILBOX_USER, Who.TENANT_ADMIN, Who.APP_OWNER, Who.HOST_OPERATOR)  # who look after an account
 _BY_PHASE = {
     Phase.CONN: Scope.HOST,
     Phase.EHLO: Scope.HOST,
@@ -50,6 +51,12 @@ class Verdict:
     configuration: bool = False  # what was asked is wrong, rather than withdrawn
     rule: str = ""  # catalogue/id; empty: the catalogue does not know it
     certain: bool = False  # words told it, or a code that means the same wherever it comes
+
+    @property
+    def refuses_us(self) -> bool:
+        """Whether it is the account or its sender that is refused, and not the recipient or the content."""
+        lasting = self.disposition is Disposition.PERMANENT and self.who in _OURS
+        return self.disposition is Disposition.HOLD or lasting
 
     def __str__(self) -> str:
         return f"{self.cause} {self.remedy}".rstrip()
