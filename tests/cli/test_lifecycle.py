@@ -104,6 +104,10 @@ def test_reload_takes_a_good_configuration_and_tells_of_a_bad_one(service: tuple
     ran = home.run("reload")
     assert ran.code == 78
     assert "adress" in ran.err
+    relay.config.write_text(good.replace("address", "adress").replace("grant", "grand"))
+    ran = home.run("reload")
+    assert ran.code == 78
+    assert ("adress" in ran.err, "grand" in ran.err, str(relay.config) in ran.err) == (True, True, True)
     relay.config.write_text(good + '\n[notify]\nmail-to = ["ops@example.org"]\n')
     assert home.run("reload").code == 0
     assert len(relay.said("Reloaded")) == 1

@@ -16,8 +16,12 @@ from typing import Any, TypeVar
 
 import pytest
 
+from postbearer import errors
+from postbearer.cli.exit_codes import exit_code
 from postbearer.control import METHODS, ControlClient, ControlServer
-from postbearer.errors import StoreError, UsageError
+from postbearer.control.client import _raised
+from postbearer.control.server import _told
+from postbearer.errors import ConfigError, ConfigErrors, PostbearerError, StoreError, UsageError
 from postbearer.state import StateFolder
 from support.local import NOBODY, LocalRelay, local_relay, running
 from support.spooling import accept
@@ -248,3 +252,26 @@ with socket.socket(socket.AF_UNIX) as end:
     end.shutdown(1)
     print(end.makefile().readline())
 """
+
+
+ONLY_OF_SENDING = (errors.Rejected, errors.BudgetSpent)
+ASKED = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, PostbearerError) and kind not in ONLY_OF_SENDING
+]
+
+
+def made(kind: type[PostbearerError]) -> PostbearerError:
+    if kind is ConfigErrors:
+        return ConfigErrors([ConfigError("a", key="k", file="f", line=3, hint="h"), ConfigError("b")])
+    return kind("What happened.", hint="Do.", **({"id": "7"} if kind is errors.AlreadyAccepted else {}))
+
+
+@pytest.mark.parametrize("kind", ASKED, ids=lambda kind: kind.__name__)
+def test_an_error_says_the_same_on_both_ends(kind: type[PostbearerError]) -> None:
+    error = made(kind)
+    told = json.loads(json.dumps(_told(error)))
+    assert told["type"] in vars(errors)
+    other = _raised(told)
+    assert (str(other), exit_code(other)) == (str(error), exit_code(error))

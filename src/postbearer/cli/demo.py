@@ -104,7 +104,7 @@ async def _run(common: Common, provider: str, keep: bool) -> None:
         with tempfile.TemporaryDirectory(prefix="postbearer-") as folder:
             await _through_the_relay(sandbox, Path(folder), steps)
         told = {
-            "accepted": steps.accepted,
+            "queued": steps.accepted,
             "token_requests": sandbox.token_requests,
             "mechanism": steps.mechanism,
             "delivered": len(sandbox.inbox.messages),

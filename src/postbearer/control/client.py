@@ -10,33 +10,18 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-from postbearer.errors import (
-    ConfigError,
-    CredentialError,
-    GrantRefused,
-    LeaseLost,
-    NotPermitted,
-    PlugInFailed,
-    PostbearerError,
-    SecretError,
-    SecretUnavailable,
-    StoreError,
-    StoreFull,
-    TokenUnavailable,
-    UsageError,
-)
+from postbearer import errors
+from postbearer.errors import ConfigError, ConfigErrors, NotPermitted, PostbearerError, StoreError
 from postbearer.serving import machine_places, socket_places, user_name
 from postbearer.state import StateFolder
 
 NAME = "control.sock"
 _PATIENCE = 300.0  # seconds for an answer
-_KINDS: Mapping[str, type[PostbearerError]] = {
-    kind.__name__: kind
-    for kind in (
-        *(UsageError, NotPermitted, ConfigError, StoreError, StoreFull, LeaseLost),
-        *(TokenUnavailable, GrantRefused, PlugInFailed, CredentialError),  # of a token that was asked for
-        *(SecretError, SecretUnavailable),
-    )
+_NEED_MORE = (errors.ConfigErrors, errors.Rejected, errors.BudgetSpent, errors.AlreadyAccepted)  # than words
+_KINDS = {
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, PostbearerError) and kind not in _NEED_MORE
 }
 
 
@@ -128,10 +113,23 @@ class ControlClient:
 
 def _raised(told: Mapping[str, Any]) -> PostbearerError:
     """The relay's error as it was there, with what it knew beside its words."""
-    error = _KINDS.get(told["type"], PostbearerError)(told["message"], hint=told["hint"])
+    if problems := told.get("problems"):
+        return ConfigErrors([_problem(each) for each in problems])
+    error = _kind(told["type"])(told["message"], hint=told["hint"])
     for name in vars(error).keys() & told.keys():
         setattr(error, name, told[name])
     return error
+
+
+def _problem(told: Mapping[str, Any]) -> ConfigError:
+    where = {name: told[name] for name in ("key", "file", "line") if name in told}
+    return ConfigError(told["message"], hint=told["hint"], **where)
+
+
+def _kind(name: str) -> type[PostbearerError]:
+    """The error of that public name, or the nearest one above it that words alone can make."""
+    known = getattr(errors, name, PostbearerError)
+    return next(each for each in known.__mro__ if each in _KINDS)
 
 
 def _owner(path: Path) -> str:

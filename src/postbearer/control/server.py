@@ -2,7 +2,8 @@
 programs of the same user get access tokens here.
 
 One JSON object a line. ``{"act": "queue.show", "with": {"message": "…"}}`` is answered by ``{"ok": …}`` or
-by ``{"error": {"type": …, "message": …, "hint": …}}``, with what else the error knows of `TOLD`. An export
+by ``{"error": {"type": …, "message": …, "hint": …}}``, with what else the error knows of `TOLD`, and
+``problems``, each such an object, where there are several. An export
 comes as one ``{"item": …}`` a record before its ``ok``; an import goes the other way, and ends with an empty
 line.
 """
@@ -21,7 +22,7 @@ from msgspec.json import decode, encode
 from postbearer.clock import Clock
 from postbearer.control.methods import EXPORT, IMPORT, METHODS, perform
 from postbearer.control.operations import Operations
-from postbearer.errors import NotPermitted, PostbearerError, UsageError
+from postbearer.errors import ConfigErrors, NotPermitted, PostbearerError, UsageError
 from postbearer.events import Observer
 from postbearer.serving import Link, LocalServer, Reader, in_group, peer_name
 from postbearer.tasks import Tasks, defect
@@ -156,5 +157,12 @@ async def _say(link: Link, answer: dict[str, Any]) -> None:
 
 
 def _error(error: PostbearerError) -> dict[str, Any]:
-    known = {name: value for name in TOLD if (value := getattr(error, name, None))}
-    return {"error": {"type": error.name, "message": error.message, "hint": error.hint, **known}}
+    return {"error": _told(error)}
+
+
+def _told(error: PostbearerError) -> dict[str, Any]:
+    told: dict[str, Any] = {"type": error.name, "message": error.message, "hint": error.hint}
+    told |= {name: value for name in TOLD if (value := getattr(error, name, None))}
+    if isinstance(error, ConfigErrors):
+        told["problems"] = [_told(each) for each in error.problems]
+    return told
