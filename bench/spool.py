@@ -67,7 +67,7 @@ async def deliveries(spool: SqliteSpool, most: int, connections: int = 3) -> flo
 
     async def connection() -> None:
         nonlocal total
-        while total < most and (batch := await spool.claim(lane, 1, time.time())):
+        while total < most and (batch := await spool.claim({lane: 1}, time.time())):
             total += 1
             sum(map(len, spool.content(batch[0].message).blocks()))
             results = tuple(Result(row=each.row, status=Status.DELIVERED) for each in batch[0].targets)
@@ -87,7 +87,7 @@ async def claims(spool: SqliteSpool, account: str, times: int = 200) -> tuple[fl
         await spool.lanes(time.time())
         looks.append(time.perf_counter() - began)
         began = time.perf_counter()
-        [claimed] = await spool.claim(lane, 1, time.time())
+        [claimed] = await spool.claim({lane: 1}, time.time())
         leases.append(time.perf_counter() - began)
         await spool.settle(claimed, Settlement(results=(), ended=0, counted=False))
     return statistics.median(looks) * 1e6, statistics.median(leases) * 1e6

@@ -20,7 +20,7 @@ def serve(rota: LaneScheduler, lanes: list[Lane], turns: int, size: int = 1) -> 
     for _ in range(turns):
         chosen = rota.next(lanes)
         assert chosen is not None
-        rota.took(chosen, [size])
+        rota.took(chosen, size)
         served.append(chosen)
     return served
 
@@ -49,7 +49,7 @@ def test_who_sends_to_many_at_a_time_has_fewer_turns() -> None:
     for _ in range(110):
         chosen = rota.next([lane(client="many"), lane(client="one")])
         assert chosen is not None
-        rota.took(chosen, [10 if chosen.client == "many" else 1])
+        rota.took(chosen, 10 if chosen.client == "many" else 1)
         served[chosen.client] += 1
     assert served == {"many": 10, "one": 100}
 

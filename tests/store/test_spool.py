@@ -306,8 +306,8 @@ async def test_lanes_are_apart_by_priority(spool: Spool) -> None:
     await spool.accept(made, content, [urgent])
     [lane] = await spool.lanes(START)
     assert lane.priority is Priority.URGENT
-    assert await spool.claim(replace(lane, priority=Priority.BULK), 1, START) == []
-    [claimed] = await spool.claim(lane, 1, START)
+    assert await spool.claim({replace(lane, priority=Priority.BULK): 1}, START) == []
+    [claimed] = await spool.claim({lane: 1}, START)
     assert claimed.priority is Priority.URGENT
 
 
@@ -503,4 +503,4 @@ async def test_there_is_room(spool: Spool) -> None:
 
 async def test_a_lane_is_only_a_name(spool: Spool) -> None:
     nowhere = Lane(account="'; DROP TABLE message; --", priority=Priority.NORMAL, client='"', due=0)
-    assert await spool.claim(nowhere, 5, START) == []
+    assert await spool.claim({nowhere: 5}, START) == []

@@ -166,7 +166,7 @@ class TwoSpools(RuleBasedStateMachine):
         """Nobody holds what nobody waited for."""
         lane, now = self._lane(which), self._clock.now()
         self._run(self._left_alone(_claim(self._file, lane, 2, now), late=late))
-        for claimed in self._run(self._lists.claim(lane, 2, now)):
+        for claimed in self._run(self._lists.claim({lane: 2}, now)):
             self._run(self._lists.settle(claimed, self._untouched()))
 
     @precondition(lambda self: self._leased)
@@ -240,7 +240,7 @@ class TwoSpools(RuleBasedStateMachine):
                 spool.settle(late, lost),
                 self._accepting(spool, name, [replace(each, at_once=False)]),
                 self._accepting(spool, known, [each], fresh=True),
-                spool.claim(lane, 1, now),
+                spool.claim({lane: 1}, now),
                 return_exceptions=True,
             )
 
@@ -429,7 +429,7 @@ class TwoSpools(RuleBasedStateMachine):
 
 
 async def _claim(spool: Spool, lane: Lane, most: int, now: float) -> Sequence[Claimed]:
-    return await spool.claim(lane, most, now)
+    return await spool.claim({lane: most}, now)
 
 
 async def _refusal(spool: Spool, do: Any) -> type[Exception] | None:

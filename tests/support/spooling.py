@@ -78,7 +78,7 @@ async def claim(
     spool: Spool, now: float = START, most: int = 1, account: str = "work", client: str = "app"
 ) -> Sequence[Claimed]:
     lane = Lane(account=account, priority=Priority.NORMAL, client=client, due=now)
-    return await spool.claim(lane, most, now)
+    return await spool.claim({lane: most}, now)
 
 
 def ending(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import replace
 from weakref import WeakValueDictionary
@@ -154,7 +155,7 @@ class Dispatcher:
                 self._account_states[name] = self._account_state(channel)
                 continue
             self._account_states[name] = (
-                old if same else self._account_state(_with_ledger_of(old.channel, channel))
+                old if same else self._account_state(channel.with_ledger_of(old.channel))
             )
             pause = old.pause
             if pause is not None and pause.reason != BY_HAND and not (same and channel.policy.password_login):
@@ -238,16 +239,31 @@ class Dispatcher:
             if account_state is None:  # and so it is with most of its account's
                 left = self._ready(left, lane.account)
                 continue
-            most = 1 if account_state.limited or account_state.paused else account_state.slots(now)
-            claimed = await self._spool.claim(lane, most, max(lane.due, now))
-            if len(claimed) < most:
-                left.remove(lane)
-            if claimed:
-                claimed_any = True
-                self._rota.took(lane, [len(each.targets) for each in claimed])
+            shares = self._shares(lane, left, account_state, now)
+            claimed = await self._spool.claim(shares, max(lane.due, now))
+            claimed_any = claimed_any or bool(claimed)
+            found = Counter(each.client for each in claimed)
+            left = [each for each in left if found[each.client] >= shares.get(each, 0)]
             for each in claimed:
+                self._rota.took(each, len(each.targets))
                 await self._begin(each, account_state)
         return claimed_any
+
+    def _shares(
+        self, lane: Lane, left: Sequence[Lane], account_state: AccountState, now: float
+    ) -> Mapping[Lane, int]:
+        """How many to claim at once, from `lane` and those like it: they go into one commit."""
+        most = 1 if account_state.limited or account_state.paused else account_state.slots(now)
+        if most == 1 or lane.due > now:
+            return {lane: most}
+        alike = [
+            each
+            for each in left
+            if (each.account, each.priority) == (lane.account, lane.priority)
+            and each.due <= now
+            and self._way(each, now) is account_state
+        ]
+        return self._rota.shares(alike, most)
 
     def _ready(self, lanes: Sequence[Lane], account: str | None = None) -> list[Lane]:
         """Those something may be claimed from now; only lanes of `account` are looked at, if one is named."""
@@ -474,13 +490,6 @@ class Dispatcher:
         await self._clock.sleep(seconds)
         self._alarm, self._alarm_at = None, math.inf
         self.wake()
-
-
-def _with_ledger_of(old: Channel, channel: Channel) -> Channel:
-    """No budget is forgotten that is of the same mailbox and in memory only."""
-    if old.ledger is None or channel.ledger is None or old.policy.mailbox != channel.policy.mailbox:
-        return channel
-    return replace(channel, ledger=old.ledger)
 
 
 def _due(lane: Lane, now: float) -> bool:

@@ -7,10 +7,11 @@ a claim on all that it missed.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable
+from heapq import heapify, heapreplace
 from typing import Generic, TypeVar
 
-from postbearer.store import Lane, Priority
+from postbearer.store import Claimed, Lane, Priority
 
 K = TypeVar("K", bound=Hashable)
 
@@ -25,17 +26,18 @@ class RoundRobin(Generic[K]):
 
     def next(self, waiting: Iterable[K]) -> K:
         """The one of `waiting` that had least; the first of equals."""
-        return min(waiting, key=self._start)
+        return min(waiting, key=self.start)
 
     def took(self, who: K, amount: float = 1.0) -> None:
         """`who` got `amount`."""
-        self._level = start = self._start(who)
+        self._level = start = self.start(who)
         self._had[who] = start + amount
         if len(self._had) > self._most:  # whoever lies below the level is as good as new
             self._had = {key: had for key, had in self._had.items() if had > self._level}
             self._most = max(1000, 2 * len(self._had))
 
-    def _start(self, who: K) -> float:
+    def start(self, who: K) -> float:
+        """Where the next turn of `who` begins."""
         return max(self._had.get(who, 0.0), self._level)
 
 
@@ -54,15 +56,25 @@ class LaneScheduler:
         account = self._accounts.next(sorted({lane.account for lane in lanes}))
         mine = [lane for lane in lanes if lane.account == account]
         first = min(lane.priority for lane in mine)
-        mine = sorted((lane for lane in mine if lane.priority == first), key=_by_due)
-        client = self._clients[account, first].next(lane.client for lane in mine)
-        return next(lane for lane in mine if lane.client == client)
+        mine = [lane for lane in mine if lane.priority == first]
+        turns = self._clients[account, first]
+        return min(mine, key=lambda lane: (turns.start(lane.client), lane.due))
 
-    def took(self, lane: Lane, sizes: Sequence[int]) -> None:
-        """From `lane` deliveries were claimed, for as many recipients as `sizes` says."""
-        self._accounts.took(lane.account, len(sizes))
-        self._clients[lane.account, lane.priority].took(lane.client, sum(sizes))
+    def shares(self, lanes: Iterable[Lane], most: int) -> dict[Lane, int]:
+        """How many of the next `most` messages come from each of `lanes`, of one account and priority."""
+        order = []
+        for place, lane in enumerate(lanes):
+            turns = self._clients[lane.account, lane.priority]
+            order.append((turns.start(lane.client), lane.due, place, lane))
+        heapify(order)
+        shares: dict[Lane, int] = {}
+        for _ in range(most):
+            start, due, place, lane = order[0]
+            shares[lane] = shares.get(lane, 0) + 1
+            heapreplace(order, (start + 1.0, due, place, lane))
+        return shares
 
-
-def _by_due(lane: Lane) -> float:
-    return lane.due
+    def took(self, which: Lane | Claimed, recipients: int) -> None:
+        """A delivery for so many recipients was claimed from this lane."""
+        self._accounts.took(which.account)
+        self._clients[which.account, which.priority].took(which.client, recipients)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 from postbearer.engine.budget import RateLimits
@@ -82,6 +82,12 @@ class Channel:
     transport: Transport
     ledger: Ledger | None = None
     source: CachedSource | None = None
+
+    def with_ledger_of(self, old: Channel) -> Channel:
+        """No budget is forgotten that is of the same mailbox and in memory only."""
+        if old.ledger is None or self.ledger is None or old.policy.mailbox != self.policy.mailbox:
+            return self
+        return replace(self, ledger=old.ledger)
 
     def token_expires(self) -> float | None:
         """When the token in use does (Unix seconds), as far as that is known."""

@@ -32,7 +32,8 @@ _FIRST = 1024  # where the charges begin
 _HEAD = _MAGIC.ljust(_FIRST, b"\0")
 _ROW = struct.Struct("<dQ")  # when, and for how many recipients all were up to this one
 _OLD_ROW = struct.Struct("<dI")  # of the first versions: when, and for how many recipients
-_TAIL = 256  # rows that are read at once
+_TAIL = 256  # rows at the end that are read at once …
+_BLOCK = 32  # … and so many elsewhere, as the neighbours of one are asked for next
 
 Decide = Callable[[ChargeHistory, float], float]  # the past and the present → when it may begin
 
@@ -194,6 +195,7 @@ class _Rows:
         self._count = (size - _FIRST) // _ROW.size  # a torn last row is the end of a write that died
         self._from = max(0, self._count - _TAIL)
         self._tail = self._read_rows(self._from, self._count)
+        self._blocks: dict[int, bytes] = {}
 
     def __len__(self) -> int:
         return self._count
@@ -263,12 +265,17 @@ class _Rows:
         self._file.truncate(_FIRST + count * _ROW.size)
         self._count = count
         self._from = min(self._from, count)
+        self._blocks.clear()
         self._tail = self._tail[: (count - self._from) * _ROW.size]
 
     def _row(self, index: int) -> tuple[float, int]:
         if index >= self._from:
             return _ROW.unpack_from(self._tail, (index - self._from) * _ROW.size)
-        return _ROW.unpack(self._read_rows(index, index + 1))
+        block, place = divmod(index, _BLOCK)
+        rows = self._blocks.get(block)
+        if rows is None or len(rows) <= place * _ROW.size:
+            rows = self._blocks[block] = self._read_rows(block * _BLOCK, (block + 1) * _BLOCK)
+        return _ROW.unpack_from(rows, place * _ROW.size)
 
     def _read_rows(self, start: int, end: int) -> bytes:
         return self._read(_FIRST + start * _ROW.size, (end - start) * _ROW.size)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -199,7 +199,10 @@ class MemorySpool:
             for (account, priority, client), due in sorted(lanes.items())
         ]
 
-    async def claim(self, lane: Lane, most: int, now: float) -> Sequence[Claimed]:
+    async def claim(self, shares: Mapping[Lane, int], now: float) -> Sequence[Claimed]:
+        return [claimed for lane, most in shares.items() for claimed in self._claim(lane, most, now)]
+
+    def _claim(self, lane: Lane, most: int, now: float) -> Sequence[Claimed]:
         wanted = (lane.account, lane.priority, lane.client)
         due = [
             (each.due, each.id, kept, each)

@@ -106,10 +106,19 @@ def search(connection: apsw.Connection, query: Query) -> list[Entry]:
         "newer_than": query.newer_than,
     }
     asked = {name: value for name, value in asked.items() if value not in ("", None)}
-    conditions = [SQL["search"], *(SQL[f"where-{name}"] for name in asked)]
+    names = [f"where-{name}" for name in asked]
+    if query.statuses and _count(connection, query.statuses) < FEW:
+        names[names.index("where-statuses")] = "where-statuses-of-few"
+    conditions = [SQL["search"], *(SQL[name] for name in names)]
     statement = "\n AND ".join(conditions) + "\n" + SQL["search-order"]
     values = {**asked, "after_accepted": after[0][0], "after_number": after[0][1], "limit": query.limit}
     return [entry(connection, number) for (number,) in rows(connection, statement, values)]
+
+
+def _count(connection: apsw.Connection, statuses: Sequence[Status]) -> int:
+    """How many recipients are in one of these states."""
+    letters = {LETTERS[each] for each in statuses}
+    return sum(count for _, letter, count in rows(connection, SQL["count"]) if letter in letters)
 
 
 def open_messages(connection: apsw.Connection, after: int, most: int) -> list[int]:

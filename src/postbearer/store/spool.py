@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Protocol
 
 from postbearer.message import Content
@@ -75,8 +75,8 @@ class Spool(Protocol):
         """All lanes that hold an open delivery which is not held, with when their first one is due."""
         ...
 
-    async def claim(self, lane: Lane, most: int, now: float) -> Sequence[Claimed]:
-        """Lease up to `most` due deliveries of `lane`, and open an attempt for each, in one transaction."""
+    async def claim(self, shares: Mapping[Lane, int], now: float) -> Sequence[Claimed]:
+        """Lease up to so many due deliveries of each lane, and open an attempt for each, in one transaction."""
         ...
 
     async def settle(self, claimed: Claimed, settlement: Settlement) -> None:

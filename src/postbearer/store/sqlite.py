@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -144,13 +144,13 @@ class SqliteSpool:
         with self._opening.readers.reading() as connection:
             return reads.lanes(connection)
 
-    async def claim(self, lane: Lane, most: int, now: float) -> Sequence[Claimed]:
+    async def claim(self, shares: Mapping[Lane, int], now: float) -> Sequence[Claimed]:
         """Raises `StoreFull` when so little room is left that a delivery could not be marked."""
         if self._opening.room.tight():
             raise StoreFull("Too little room to note what is delivered.", hint="Free some disk space.")
         next_lease, known = self._open.next_lease, self._recent.message
         return await self._leasing(
-            lambda connection: writes.claim(connection, lane, most, now, next_lease, known),
+            lambda connection: writes.claim(connection, shares, now, next_lease, known),
             names=("attempt",),
             quick=True,
         )

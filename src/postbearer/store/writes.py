@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import apsw
 
@@ -145,13 +145,27 @@ def _add_delivery(
 
 def claim(
     connection: apsw.Connection,
+    shares: Mapping[Lane, int],
+    now: float,
+    next_lease: Callable[[], int],
+    known: Callable[[int], Message | None],
+) -> list[Claimed]:
+    """Lease what is due in each lane, and open an attempt for each. Messages that are `known` are not read."""
+    return [
+        claimed
+        for lane, most in shares.items()
+        for claimed in _claim(connection, lane, most, now, next_lease, known)
+    ]
+
+
+def _claim(
+    connection: apsw.Connection,
     lane: Lane,
     most: int,
     now: float,
     next_lease: Callable[[], int],
     known: Callable[[int], Message | None],
 ) -> list[Claimed]:
-    """Lease what is due in `lane`, and open an attempt for each. Messages that are `known` are not read."""
     wanted = (lane.account, int(lane.priority), lane.client, now, most)
     claimed = []
     for delivery, number, attempts, warned in rows(connection, SQL["claim"], wanted):
