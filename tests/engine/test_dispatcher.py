@@ -37,6 +37,7 @@ from postbearer.store import (
     Staging,
     Status,
 )
+from postbearer.store.rows import UNREADABLE
 from postbearer.testing.replies import parse_reply
 from support.relay import Provider, Relay, WaitingClock, account, most_in_any, relaying, rules
 
@@ -188,6 +189,50 @@ async def test_clients_take_turns() -> None:
         await relay.pass_time(1)
         first = [each.to[0][0] for each in relay.providers["alerts"].sent[:10]]
         assert first.count("b") == 5
+
+
+async def test_what_several_clients_wait_with_is_claimed_together() -> None:
+    async with relaying() as relay:  # Microsoft: 2 connections
+        await relay.dispatcher.pause("alerts")
+        for number in range(4):
+            await relay.submit(client=Submitter(name=f"c{number}"))
+        claim, sizes = relay.spool.claim, []
+
+        async def counted(shares: Any, now: float) -> Any:
+            claimed = await claim(shares, now)
+            sizes.append(len(claimed))
+            return claimed
+
+        relay.spool.claim = counted  # type: ignore[method-assign]
+        relay.providers["alerts"].delay = 1.0
+        await relay.dispatcher.resume("alerts")
+        await relay.pass_time(10)
+        assert sizes == [2, 2]
+
+
+async def test_what_cannot_be_read_is_held_and_told_and_the_rest_is_sent() -> None:
+    async with relaying() as relay:
+        await relay.dispatcher.pause("alerts")
+        damaged, sound = await relay.submit(), await relay.submit("ben@example.net")
+        claim = relay.spool.claim
+
+        async def unreadable(shares: Any, now: float) -> Any:
+            return [
+                replace(each, message=replace(each.message, envelope=UNREADABLE))
+                if each.message.id == damaged
+                else each
+                for each in await claim(shares, now)
+            ]
+
+        relay.spool.claim = unreadable  # type: ignore[method-assign]
+        await relay.dispatcher.resume("alerts")
+        await relay.settle()
+        assert await relay.statuses(sound) == ["delivered"]
+        assert await relay.statuses(damaged) == ["held"]
+        assert [each.to for each in relay.providers["alerts"].sent] == [("ben@example.net",)]
+        (told,) = [each for each in relay.said(DeliveryEnded) if each.id == damaged]
+        assert "cannot be read" in told.fates[0].cause
+        assert await relay.reports() == []
 
 
 async def test_no_more_connections_than_the_account_may_have() -> None:

@@ -54,6 +54,24 @@ def test_who_sends_to_many_at_a_time_has_fewer_turns() -> None:
     assert served == {"many": 10, "one": 100}
 
 
+def test_several_claimed_at_once_are_shared_as_if_they_were_claimed_one_by_one() -> None:
+    rota, lanes = LaneScheduler(), [lane(client="behind"), lane(client="ahead"), lane(client="new")]
+    for _ in range(3):
+        rota.took(lanes[1], 1)
+    shares = rota.shares(lanes, 10)
+    assert {each.client: share for each, share in shares.items()} == {"behind": 4, "new": 3, "ahead": 3}
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=6), st.integers(1, 12))
+def test_shares_are_what_single_turns_would_have_been(had: list[int], most: int) -> None:
+    lanes = [lane(client=f"c{number}") for number in range(len(had))]
+    shared, single = LaneScheduler(), LaneScheduler()
+    for rota in (shared, single):
+        for each, amount in zip(lanes, had, strict=True):
+            rota.took(each, amount)
+    assert Counter(shared.shares(lanes, most)) == Counter(serve(single, lanes, most))
+
+
 def test_who_was_away_does_not_catch_up() -> None:
     turns: RoundRobin[str] = RoundRobin()
     for _ in range(100):

@@ -49,6 +49,35 @@ async def test_a_message_comes_back_as_it_was_accepted(spool: Spool) -> None:
     assert entry.message == made
 
 
+async def test_what_others_said_takes_little_room_whoever_writes_it_down(spool: Spool) -> None:
+    to = [f"you{number}@example.org" for number in range(1000)]
+    await accept(spool, "m1", recipients=to)
+    [claimed] = await claim(spool)
+    said = "421 4.0.0 " + "later " * 20_000
+    results = [
+        Result(row=each.row, status=Status.DEFERRED, reply=said, cause=said, remedy=said)
+        for each in claimed.targets
+    ]
+    await spool.settle(claimed, Settlement(results=tuple(results), ended=START, error=said, server=said))
+    await spool.pause(Pause(account="work", since=START, reason=said, remedy=said))
+    entry = await spool.show("m1")
+    assert entry
+    assert all(row.reply.startswith("421 4.0.0 later") for row in entry.rows)
+    kept = sum(len(text) for row in entry.rows for text in (row.reply, row.cause, row.remedy))
+    assert kept <= 400_000
+    assert all(len(each.error) + len(each.server) <= 2_000 for each in entry.attempts)
+    assert all(len(each.reason) + len(each.remedy) <= 2_000 for each in await spool.pauses())
+
+
+async def test_a_single_recipient_keeps_all_that_is_shown_of_a_reply(spool: Spool) -> None:
+    await accept(spool, "m1")
+    [claimed] = await claim(spool)
+    await spool.settle(claimed, ending(claimed, Status.FAILED, reply="5" * 1000))
+    entry = await spool.show("m1")
+    assert entry
+    assert entry.rows[0].reply == "5" * 1000
+
+
 @pytest.mark.parametrize("size", [0, 1, 65_536, 256 * 1024, 256 * 1024 + 1, 1_000_000])
 async def test_content_of_any_size_comes_back_in_blocks(spool: Spool, size: int) -> None:
     text = bytes(index % 251 for index in range(1_000)) * (size // 1_000 + 1)

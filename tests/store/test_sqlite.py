@@ -12,7 +12,7 @@ import apsw
 import pytest
 
 from postbearer.errors import LeaseLost, OutcomeUnknown, SchemaMismatch, StoreError, StoreFull
-from postbearer.store import Query, SqliteSpool, Status
+from postbearer.store import Query, SqliteSpool, Status, readable, writes
 from postbearer.store.location import file_system
 from postbearer.testing import ManualClock
 from support.spooling import START, TEXT, accept, claim, delivery, ending, message, sqlite, statuses
@@ -394,6 +394,33 @@ async def test_a_claim_nobody_waits_for_is_given_back(spool: SqliteSpool) -> Non
     assert claimed.attempt == 1
 
 
+async def test_a_claim_is_given_back_also_when_that_cannot_be_written_at_first(
+    spool: SqliteSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("postbearer.store.sqlite.GIVE_BACK_AGAIN", 0.0)
+    failing = [StoreFull("No room."), OutcomeUnknown("Nobody knows.")]
+    settle = writes.settle
+
+    def full(*given: Any, **more: Any) -> None:
+        if failing:
+            raise failing.pop()
+        settle(*given, **more)
+
+    monkeypatch.setattr(writes, "settle", full)
+    await accept(spool, "m1")
+    waiting = asyncio.create_task(claim(spool))
+    await asyncio.sleep(0)  # it is on its way to the writer
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    for _ in range(200):
+        if not failing and await statuses(spool, "m1") == [Status.READY]:
+            break
+        await asyncio.sleep(0.005)
+    [claimed] = await claim(spool)
+    assert (claimed.attempt, failing) == (1, [])
+
+
 async def test_nor_is_one_lost_that_came_in_the_moment_in_which_nobody_waited_any_more(
     spool: SqliteSpool,
 ) -> None:
@@ -497,6 +524,67 @@ async def test_a_lock_of_another_program_is_waited_for_and_stops_nobody_else(
     other.close()
     await accepting
     assert len(await statuses(spool, "m1")) == recipients
+
+
+@pytest.mark.parametrize("recipients", [1, 100])
+async def test_while_the_spool_stays_locked_nothing_is_taken_and_afterwards_all_is(
+    tmp_path: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, recipients: int
+) -> None:
+    for module in ("database", "writer"):
+        monkeypatch.setattr(f"postbearer.store.{module}.BUSY", 20)
+    spool = sqlite(tmp_path, clock)
+    await spool.open()
+    await accept(spool, "m1")
+    [claimed] = await claim(spool)
+    other = apsw.Connection(str(tmp_path / "spool.db"))
+    other.execute("BEGIN IMMEDIATE")
+    to = [f"you{number}@example.org" for number in range(recipients)]
+    with pytest.raises(StoreError, match="locked by another program") as caught:
+        await accept(spool, "m2", recipients=to)
+    assert not isinstance(caught.value, OutcomeUnknown)  # it is certain that nothing was written
+    with pytest.raises(StoreError, match="locked by another program"):
+        await spool.settle(claimed, ending(claimed, Status.DELIVERED))
+    assert await spool.show("m2") is None
+    other.execute("ROLLBACK")
+    other.close()
+    await spool.settle(claimed, ending(claimed, Status.DELIVERED))
+    await accept(spool, "m2", recipients=to)
+    assert await statuses(spool, "m1") == [Status.DELIVERED]
+    assert len(await statuses(spool, "m2")) == recipients
+    await spool.close()
+
+
+@pytest.mark.parametrize(
+    ("table", "column", "value"),
+    [
+        ("message", "envelope", "no JSON"),
+        ("message", "envelope", '{"reverse_path":"app@example.org","recipients":[{"address":"x y@"}]}'),
+        ("recipient", "address", "x y@"),
+        ("recipient", "notify", "NEVER,FAILURE"),
+    ],
+)
+async def test_a_row_that_cannot_be_read_holds_up_nobody_and_can_be_looked_at(
+    spool: SqliteSpool, table: str, column: str, value: str
+) -> None:
+    await accept(spool, "m1")
+    await do(spool, lambda connection: connection.execute(f"UPDATE {table} SET {column} = ?", (value,)))
+    await spool.close()
+    await spool.open()  # what is known in memory need not be read
+    await accept(spool, "m2")
+    claimed = await claim(spool, most=2)
+    assert {each.message.id: readable(each) for each in claimed} == {"m1": False, "m2": True}
+    assert [each.message.id for each in await spool.search(Query())] == ["m1", "m2"]
+    assert await spool.show("m1") is not None
+
+
+async def test_what_several_lanes_hold_is_claimed_by_one_commit(spool: SqliteSpool) -> None:
+    for number in range(10):
+        await accept(spool, f"m{number}", client=f"c{number}")
+    commits = []
+    await spool._writer.submit(lambda connection: connection.set_commit_hook(lambda: bool(commits.append(1))))
+    before = len(commits)
+    claimed = await spool.claim(dict.fromkeys(await spool.lanes(START), 1), START)
+    assert (len(claimed), len(commits) - before) == (10, 1)
 
 
 async def test_one_commit_serves_all_who_wait(spool: SqliteSpool) -> None:

@@ -7,8 +7,8 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -52,11 +52,12 @@ async def _main(load: Callable[[], Assembly]) -> None:
     loop.set_exception_handler(partial(_unforeseen, log))
     gc.set_threshold(20_000, 20, 20)
     process = _Process(load, log, supervisor)
-    process.relay = relay = Relay(
-        load(), observer=log, runtime=Path(runtime) if runtime else None, process=process
-    )
-    relay.add(_Supervised(process))
-    await relay.start()
+    with _all_of_it_stays():
+        process.relay = relay = Relay(
+            load(), observer=log, runtime=Path(runtime) if runtime else None, process=process
+        )
+        relay.add(_Supervised(process))
+        await relay.start()
     while await process.wishes.get() is signal.SIGHUP:
         with suppress(ConfigError, SecretError, StoreError):  # they are in the log
             await process.reload()
@@ -74,10 +75,20 @@ def _unforeseen(log: EventLog, loop: asyncio.AbstractEventLoop, context: dict[st
     log.notice(defect(error if isinstance(error, BaseException) else RuntimeError(said), said))
 
 
-def _freeze() -> None:
-    """What the start made stays; and hundreds of objects come and go with each message, none in a cycle."""
-    gc.collect()
-    gc.freeze()
+@contextmanager
+def _all_of_it_stays() -> Iterator[None]:
+    """What is made here is not looked through for cycles: not while it is made, nor for each message later.
+
+    Hundreds of objects come and go with a message, none in a cycle.
+    """
+    gc.unfreeze()
+    gc.disable()
+    try:
+        yield
+        gc.collect()
+        gc.freeze()
+    finally:
+        gc.enable()
 
 
 class _Process:
@@ -104,7 +115,8 @@ class _Process:
     async def _take(self) -> None:
         stays = "The configuration was not taken, the old one stays:"
         try:
-            await self.relay.reload(self._load())
+            with _all_of_it_stays():
+                await self.relay.reload(self._load())
         except (ConfigError, SecretError) as error:  # the latter for a reference that is none
             for problem in error.problems if isinstance(error, ConfigErrors) else (error,):
                 self.log.notice(Warned("", f"{stays} {problem}"))
@@ -137,7 +149,6 @@ class _Supervised(Service):
 
     async def start(self) -> None:
         process, loop = self._process, asyncio.get_running_loop()
-        _freeze()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, process.wishes.put_nowait, number)
         process.log.notice(Started("", ", ".join(process.relay.addresses)))

@@ -18,13 +18,17 @@ from postbearer.errors import LeaseLost, PostbearerError, StoreError, StoreFull,
 from postbearer.events import DeliveryEnded, Observer, PossibleDuplicate, RecipientFate, Reported, Warned
 from postbearer.message import DeliveryReport
 from postbearer.reply import cut
-from postbearer.store import Attempt, Claimed, Report, Settlement, Spool, Staging, Status
+from postbearer.store import Attempt, Claimed, Report, Settlement, Spool, Staging, Status, readable
 
 SETTLE_TRIES = 6
 STOPPED = "stopped"
 TOLD = 16_384  # characters of replies that one event tells, as long as each recipient …
 SHORTEST_TOLD = 100  # … has so many
 NOT_BEGUN = "The relay was stopped before anything of it was sent."
+NOT_READABLE = (
+    "What the queue noted of its envelope cannot be read: the file is damaged, or of another version."
+)
+LOOK_AT_IT = "Look at it by `postbearer queue show`, send it anew if it is still wanted, and cancel it."
 LOOK = "Look whether it arrived; release or cancel it."
 
 
@@ -51,6 +55,8 @@ class AttemptRunner:
     async def ended_already(self, claimed: Claimed, account_state: AccountState) -> AttemptResult | None:
         """The end of a delivery that is not worth, or not safe, another attempt. Raises `StoreError`."""
         judge = self.judge(account_state)
+        if not readable(claimed):
+            return judge.all(claimed, Status.HELD, cause=NOT_READABLE, remedy=LOOK_AT_IT)
         ending = judge.stale(
             claimed, self._steady.now(), paused=account_state.was_paused(claimed.message.expires)
         )

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from postbearer.store.records import Status as Status
     from postbearer.store.records import Target as Target
     from postbearer.store.records import Waiting as Waiting
+    from postbearer.store.rows import readable as readable
     from postbearer.store.spool import Spool as Spool
     from postbearer.store.sqlite import SqliteSpool as SqliteSpool
     from postbearer.store.staging import Staging as Staging
@@ -63,6 +64,7 @@ _EXPORTS = {
         "Target",
         "Waiting",
     ],
+    "rows": ["readable"],
     "spool": ["Spool"],
     "sqlite": ["SqliteSpool"],
     "staging": ["Staging"],

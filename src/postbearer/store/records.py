@@ -6,12 +6,16 @@ recipients as one transaction carries. Outcomes are kept per *recipient*.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import UsageError
+from postbearer.reply import TEXT, cut
 from postbearer.store.staging import Staging
+
+TEXTS = 64 * 1024  # characters of each kind of text that the end of an attempt keeps, as long as each …
+SHORTEST = 100  # … recipient has so many
 
 
 class Priority(IntEnum):
@@ -137,6 +141,13 @@ class Result:
     cause: str = ""
     remedy: str = ""
 
+    def cut(self, longest: int) -> Result:
+        """The same with texts of at most so many characters."""
+        if max(len(self.reply), len(self.cause), len(self.remedy)) <= longest:
+            return self
+        reply, cause, remedy = (cut(each, longest) for each in (self.reply, self.cause, self.remedy))
+        return replace(self, reply=reply, cause=cause, remedy=remedy)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
@@ -163,6 +174,13 @@ class Settlement:
     account: str = ""  # move what stays open to this account (fallback, overflow)
     counted: bool = True  # False: nothing was tried (no token, account paused); the attempt does not count
 
+    def __post_init__(self) -> None:
+        """What others said takes no more room than this, whoever writes it down and for however many."""
+        each = min(TEXT, max(SHORTEST, TEXTS // max(1, len(self.results))))
+        object.__setattr__(self, "results", tuple(result.cut(each) for result in self.results))
+        for name in ("server", "queue_id", "error"):
+            object.__setattr__(self, name, cut(getattr(self, name), TEXT))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
@@ -174,6 +192,10 @@ class Pause:
     remedy: str = ""
     probe: float | None = None
     probes: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("reason", "remedy"):
+            object.__setattr__(self, name, cut(getattr(self, name), TEXT))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,7 +8,8 @@ from typing import Any
 import msgspec
 
 from postbearer.envelope import Envelope, Recipient
-from postbearer.store.records import Message, Status
+from postbearer.errors import UsageError
+from postbearer.store.records import Claimed, Message, Status
 
 # One letter each: a mark never changes the size of its row.
 LETTERS = {
@@ -27,6 +28,11 @@ WAITING, LEASED, HELD, DONE = "w", "l", "h", "x"  # states of a delivery
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Envelope).decode
+
+
+# In place of what an older version, or a damaged disk, left in a row and no rule of today takes.
+NOBODY = Recipient("nobody@unreadable.invalid")
+UNREADABLE = Envelope("", (NOBODY,))
 
 
 def message_row(message: Message) -> tuple[Any, ...]:
@@ -55,7 +61,7 @@ def message_of(row: Sequence[Any]) -> Message:
         id=row[0],
         accepted=row[1],
         client=row[2],
-        envelope=_decode(row[3]),
+        envelope=_envelope(row[3]),
         received=row[4],
         size=row[5],
         sha256=row[6],
@@ -69,12 +75,29 @@ def message_of(row: Sequence[Any]) -> Message:
     )
 
 
+def _envelope(text: str) -> Envelope:
+    try:
+        return _decode(text)
+    except (msgspec.DecodeError, UsageError):
+        return UNREADABLE
+
+
 def recipient_row(recipient: Recipient) -> tuple[str, str, str]:
     return recipient.address, ",".join(recipient.notify), recipient.orcpt
 
 
 def recipient_of(address: str, notify: str, orcpt: str) -> Recipient:
-    return Recipient(address, tuple(notify.split(",")) if notify else (), orcpt)  # type: ignore[arg-type]
+    try:
+        return Recipient(address, tuple(notify.split(",")) if notify else (), orcpt)  # type: ignore[arg-type]
+    except UsageError:
+        return NOBODY
+
+
+def readable(claimed: Claimed) -> bool:
+    """Whether the rows of a delivery could be read, so that it can be sent."""
+    return claimed.message.envelope is not UNREADABLE and all(
+        each.recipient is not NOBODY for each in claimed.targets
+    )
 
 
 def settled_state(letters: set[str]) -> str:

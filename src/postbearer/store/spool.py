@@ -76,7 +76,7 @@ class Spool(Protocol):
         ...
 
     async def claim(self, shares: Mapping[Lane, int], now: float) -> Sequence[Claimed]:
-        """Lease up to so many due deliveries of each lane, and open an attempt for each, in one transaction."""
+        """Lease so many due deliveries of each lane at most, an attempt open for each; in one transaction."""
         ...
 
     async def settle(self, claimed: Claimed, settlement: Settlement) -> None:

@@ -13,7 +13,7 @@ from typing import TypeVar
 import apsw
 
 from postbearer.clock import Clock
-from postbearer.errors import StoreError, StoreFull
+from postbearer.errors import LeaseLost, StoreError, StoreFull
 from postbearer.message import Content
 from postbearer.store import reads, writes
 from postbearer.store.content_cache import ContentCache
@@ -44,6 +44,7 @@ LONGEST_LOG = 16_384  # pages, 64 MiB: beyond, a reader that does not end keeps 
 SPARE_PAGES = 16_384  # pages nobody needs that stay in the file; more are given back
 SHRINK = 4_096  # pages given back at a time
 PAGE_OF_EXPORT = 100
+GIVE_BACK_AGAIN = 1.0  # seconds
 QUICK = 20  # recipients of a message that the loop itself writes down
 
 
@@ -179,7 +180,13 @@ class SqliteSpool:
             return
         for claimed in unclaimed:
             untouched = Settlement(results=(), ended=self._clock.now(), counted=False)
-            self._settling(claimed, untouched).add_done_callback(lambda done: done.exception())
+            self._settling(claimed, untouched).add_done_callback(partial(self._given_back, claimed))
+
+    def _given_back(self, claimed: Claimed, done: asyncio.Future[None]) -> None:
+        """A mark that could not be made is made later: nobody else ends this lease before a restart."""
+        error = None if done.cancelled() else done.exception()
+        if isinstance(error, StoreError) and not isinstance(error, LeaseLost):
+            asyncio.get_running_loop().call_later(GIVE_BACK_AGAIN, self._give_back, [claimed])
 
     async def settle(self, claimed: Claimed, settlement: Settlement) -> None:
         await self._settling(claimed, settlement)

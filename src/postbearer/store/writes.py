@@ -150,7 +150,7 @@ def claim(
     next_lease: Callable[[], int],
     known: Callable[[int], Message | None],
 ) -> list[Claimed]:
-    """Lease what is due in each lane, and open an attempt for each. Messages that are `known` are not read."""
+    """Lease what is due in each lane, an attempt open for each. Messages that are `known` are not read."""
     return [
         claimed
         for lane, most in shares.items()
