@@ -215,3 +215,25 @@ def test_a_relay_that_could_not_start_is_not_called_right(home: Home) -> None:
     ran = home.run("config", "validate")
     assert ran.code == 78
     assert "has no TLS" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("config", "get", "accounts.alerts.adress"), "Did you mean accounts.alerts.address?"),
+        (("config", "get", "relay.acount"), "Did you mean relay.account?"),
+        (("config", "get", "nothing"), "config show --all"),
+        (("secret", "test", "accounts.alerts.client_secret"), "Did you mean accounts.alerts.client-secret?"),
+    ],
+)
+def test_a_key_that_is_not_set_is_told_with_the_one_that_was_meant(
+    home: Home, words: tuple[str, ...], said: str
+) -> None:
+    ran = home.run(*words)
+    assert ran.code == 78
+    assert said in ran.err
+
+
+def test_an_address_that_is_none_is_told_once(home: Home) -> None:
+    for given, said in (("nobody", "'--to': 'nobody' is not"), ("A <x>", "'--to': In 'A <x>': 'x' is not")):
+        assert said in home.run("send", "--to", given, "--text", "x").err

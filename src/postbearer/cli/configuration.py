@@ -194,8 +194,18 @@ def _at(values: Any, name: str, file: str) -> Any:
         try:
             values = values[part]
         except (KeyError, IndexError, TypeError):
-            raise ConfigError("This key is not set.", key=name, file=file) from None
+            raise ConfigError("This key is not set.", key=name, file=file, hint=near_key(name)) from None
     return values
+
+
+def near_key(name: str) -> str:
+    """What to do about a key that is not set: the one that was meant, if it is a slip."""
+    from postbearer.config import setting_names
+    from postbearer.suggestion import meant
+
+    account = name.split(".")[1:2] if name.startswith("accounts.") else []
+    near = [each for each in meant(name, setting_names(account)) if each != name]
+    return f"Did you mean {' or '.join(near)}?" if near else "`postbearer config show --all` lists all keys."
 
 
 def _defaults(settings: Any) -> Any:

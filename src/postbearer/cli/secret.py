@@ -137,6 +137,7 @@ def _source(common: Common, reference: str) -> tuple[SecretSource, str]:
     assembly = Assembly.load(common.config)
     if ":" in reference:  # of a store that the configuration names
         return assembly.secret_source(reference), ""
+    from postbearer.cli.configuration import near_key
     from postbearer.config import key_path
 
     value: Any = assembly.configuration.data
@@ -144,5 +145,7 @@ def _source(common: Common, reference: str) -> tuple[SecretSource, str]:
     for part in path:
         value = value.get(part) if isinstance(value, dict) else None
     if not isinstance(value, str):
-        raise ConfigError("This key is not set.", key=reference, file=assembly.configuration.path)
+        raise ConfigError(
+            "This key is not set.", key=reference, file=assembly.configuration.path, hint=near_key(reference)
+        )
     return assembly.secret_source(value), str(path[-1]).replace("-", "_")

@@ -59,7 +59,8 @@ class ControlClient:
                 connection.close()
                 raise NotPermitted(
                     f"The relay behind {path} answers its own user and root only.",
-                    hint=f"Run this as root, by sudo for example{_owner(path)}.",
+                    hint=f"Run this as root, by sudo for example{_owner(path)}. "
+                    "To look, being in the group that relay.operators names is enough.",
                 ) from None
             except OSError:
                 connection.close()

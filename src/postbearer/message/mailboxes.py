@@ -98,7 +98,8 @@ def _address(text: str, value: str) -> str:
     try:
         return str(Address.parse(text))
     except UsageError as error:
-        raise UsageError(f"In {value[:80]!r}: {error.message}") from None
+        within = f"In {value[:80]!r}: " if value.strip() != text else ""
+        raise UsageError(f"{within}{error.message}") from None
 
 
 def _doubtful(value: str) -> UsageError:

@@ -101,9 +101,12 @@ class Endpoint:
     issuer: str = ""
 
     def __post_init__(self) -> None:
-        for url in (self.url, self.issuer):
-            if url:
-                check_url(url)
+        for name, url in (("token_url", self.url), ("issuer", self.issuer)):
+            try:
+                if url:
+                    check_url(url)
+            except UsageError as error:
+                raise UsageError(f"{name}: {error.message}", hint=error.hint) from None
 
     @property
     def place(self) -> str:

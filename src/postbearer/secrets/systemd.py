@@ -29,7 +29,8 @@ class CredentialSecret(ByPlace):
             raise SecretError(
                 "CREDENTIALS_DIRECTORY is not set: this is no systemd service with credentials.",
                 reference=self.reference,
-                hint=f"Add LoadCredential={self._name}:/path to the unit, or use file: outside of systemd.",
+                hint=f"Add LoadCredential={self._name}:/path to the unit, or use file: outside of systemd. "
+                "A relay that has it takes mail by sendmail, and gives tokens by token --relay.",
             )
         return await FileSecret(Path(folder) / self._name, self.reference).read()
 
