@@ -405,7 +405,7 @@ def environments_proxy(url: str) -> str | None:
         proxy = urlsplit(named)
         whole = bool(proxy.hostname) and (proxy.port or True) and proxy.path in ("", "/")
     except ValueError:
-        whole = False
+        proxy, whole = urlsplit(""), False
     if not whole or proxy.query or proxy.fragment:
         raise UsageError(
             f"The proxy in {variable} cannot be read.",

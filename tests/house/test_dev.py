@@ -56,6 +56,13 @@ def test_all_that_may_differ_runs_on_the_ends(dev: ModuleType, monkeypatch: pyte
     assert {name for name in named if not (ROOT / "tests" / name).is_dir()} == set()
 
 
+def test_the_quick_part_leaves_out_house_rules_that_there_are_and_says_so(dev: ModuleType) -> None:
+    assert [
+        name for name in dev.RUNNING if not (ROOT / "tests" / "house" / f"test_{name}.py").is_file()
+    ] == []
+    assert "blocks of the docs" in " ".join((dev.__doc__ or "").split())
+
+
 def test_this_machines_own_python_would_be_used(dev: ModuleType) -> None:
     version = dev.version_of(dev.DISTRIBUTION)
     assert version is None or version < dev.OLDEST or version == dev.HERE or version in dev.others()

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import pytest
 
 from postbearer.envelope import Envelope, Recipient
-from postbearer.errors import UsageError
 from postbearer.events import Attempted
 from postbearer.message import BytesContent
 from postbearer.outcome import State
@@ -59,37 +57,6 @@ def test_parameters_are_given_only_when_offered() -> None:
     poor = make_plan(asked, CONTENT, offering(""), tls=True)
     assert poor.mail.parameters == type(poor.mail.parameters)()
     assert poor.rcpts[0][1] == Rcpt("anna@example.net")
-
-
-@pytest.mark.parametrize(
-    "orcpt", ["utf-8;" + "\u200b" * 200, "rfc822;" + "=" * 200, "utf-8;a\\x{41}@example.org"]
-)
-def test_an_original_recipient_that_cannot_be_written_is_left_out(orcpt: str) -> None:
-    """It came in a shorter form, or by a program; nobody but the reader of a report misses it."""
-    asked = Envelope("", (Recipient("anna@example.net", ("FAILURE",), orcpt),), smtputf8=True)
-    ((_, rcpt),) = make_plan(asked, CONTENT, offering(EVERYTHING), tls=True).rcpts
-    assert (rcpt.parameters.notify, rcpt.parameters.orcpt) == (("FAILURE",), "")
-    kept = Envelope("", (Recipient("anna@example.net", (), "utf-8;ü@example.net"),), smtputf8=True)
-    ((_, rcpt),) = make_plan(kept, CONTENT, offering(EVERYTHING), tls=True).rcpts
-    assert rcpt.parameters.orcpt == "utf-8;ü@example.net"
-
-
-@pytest.mark.parametrize(
-    "wish",
-    [
-        *({"orcpt": each} for each in ("nobody", ";x", "rfc822;", "rfc 822;x@example.org", "a\nb;c")),
-        *({"notify": each} for each in (("SOMETIMES",), ("NEVER", "DELAY"), "NEVER")),
-    ],
-)
-def test_wishes_that_no_server_knows_are_refused_at_once(wish: dict[str, Any]) -> None:
-    with pytest.raises(UsageError):
-        Recipient("anna@example.net", **wish)
-
-
-@pytest.mark.parametrize("wish", [{"ret": "ALL"}, {"body": "9BIT"}, {"priority": 10}, {"envid": "ü"}])
-def test_wishes_for_the_whole_message_likewise(wish: dict[str, Any]) -> None:
-    with pytest.raises(UsageError):
-        Envelope("", (Recipient("anna@example.net"),), **wish)
 
 
 def test_a_domain_goes_in_a_labels_where_that_helps() -> None:

@@ -9,7 +9,7 @@ from postbearer.address import Address, ascii_domain
 from postbearer.envelope import Body, Envelope, Recipient
 from postbearer.errors import UsageError
 from postbearer.message import Content
-from postbearer.wire import BadSyntax, Extensions, Mail, MailParameters, Rcpt, RcptParameters, render_rcpt
+from postbearer.wire import Extensions, Mail, MailParameters, Rcpt, RcptParameters
 
 
 class TransactionPlan(NamedTuple):
@@ -109,19 +109,8 @@ def _rcpt(recipient: Recipient, offered: Extensions, *, utf8: bool) -> Rcpt:
     path = _path(recipient.address, utf8=utf8)
     if not offered.dsn:
         return Rcpt(path)
-    parameters = RcptParameters(notify=recipient.notify, orcpt=recipient.orcpt)
-    if recipient.orcpt and not ((utf8 or recipient.orcpt.isascii()) and _writable(parameters, offered)):
-        parameters = RcptParameters(notify=recipient.notify)
-    return Rcpt(path, parameters)
-
-
-def _writable(parameters: RcptParameters, offered: Extensions) -> bool:
-    """Whether ORCPT fits: it may have come shorter, in UTF-8 (RFC 6533 3), and only a report needs it."""
-    try:
-        render_rcpt(parameters, offered)
-    except BadSyntax:
-        return False
-    return True
+    orcpt = recipient.orcpt if utf8 or recipient.orcpt.isascii() else ""
+    return Rcpt(path, RcptParameters(notify=recipient.notify, orcpt=orcpt))
 
 
 def _fits_ascii(address: str) -> bool:

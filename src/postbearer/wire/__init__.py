@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from postbearer.wire.grammar import BadSyntax as BadSyntax
     from postbearer.wire.offer import LineLimits as LineLimits
     from postbearer.wire.offer import Offer as Offer
-    from postbearer.wire.parameters import render_rcpt as render_rcpt
     from postbearer.wire.render import auth_fits as auth_fits
     from postbearer.wire.render import auth_line as auth_line
     from postbearer.wire.replies import ReplyLimits as ReplyLimits
@@ -85,7 +84,6 @@ _EXPORTS = {
     "extensions": ["Dispensable", "Extensions"],
     "grammar": ["EHLO_NAME", "BadSyntax"],
     "offer": ["LineLimits", "Offer"],
-    "parameters": ["render_rcpt"],
     "render": ["auth_fits", "auth_line"],
     "replies": ["ReplyLimits", "ReplyReader", "decode_challenge", "render_reply", "reply_of"],
     "server": ["SmtpServer"],
