@@ -10,6 +10,7 @@ import pytest
 from postbearer.config import find, load, set_key
 from postbearer.config.loading import parse
 from postbearer.errors import ConfigError
+from postbearer.providers import loading as providers
 
 KEYS = """\
 provider = "smtp"
@@ -70,6 +71,20 @@ def test_what_is_nested_too_deeply_is_a_configuration_error(tmp_path: Path, name
         load(file)
     with pytest.raises(ConfigError):
         set_key(str(file), "accounts.a.timeout", "30s", {})
+
+
+@pytest.mark.parametrize("number", ["9" * 5000, "-" + "9" * 5000])
+def test_a_number_with_too_many_digits_is_a_configuration_error(tmp_path: Path, number: str) -> None:
+    assert "too many digits" in only_problem(f"[relay]\nsize = {number}").message
+    file = tmp_path / "postbearer.toml"
+    file.write_text(f"[accounts.a]\n{KEYS}")
+    file.chmod(0o600)
+    with pytest.raises(ConfigError):
+        set_key(str(file), "relay.size", number, {})
+    with pytest.raises(ConfigError):
+        load(file, {"POSTBEARER_RELAY__SIZE": number})
+    with pytest.raises(ConfigError, match="too many digits"):
+        providers.parse(f"size = {number}", file="own.toml")
 
 
 def test_a_value_that_is_nested_too_deeply_is_refused(tmp_path: Path) -> None:

@@ -46,11 +46,15 @@ def relevant(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def loads(text: str) -> dict[str, Any]:
-    """What stands in a TOML text. Raises `tomllib.TOMLDecodeError`, also for what is nested too deeply."""
+    """What stands in a TOML text. Raises `tomllib.TOMLDecodeError`, also for what only Python cannot read."""
     try:
         data = tomllib.loads(text)
     except RecursionError:
         raise tomllib.TOMLDecodeError("Tables and lists are nested too deeply") from None
+    except tomllib.TOMLDecodeError:
+        raise
+    except ValueError:  # `int` takes so many digits and no more
+        raise tomllib.TOMLDecodeError("A number has too many digits") from None
     level: list[Any] = [data]
     for _ in range(DEEPEST):
         level = [

@@ -269,7 +269,7 @@ def _run(command: str) -> str | list[str]:
 
 def _way(entry: _Entry, draft: ImportedConfiguration, account: AccountDraft) -> None:
     timeout = entry.text("timeout")
-    if timeout.isdecimal() and int(timeout):
+    if timeout.isdecimal() and timeout.strip("0"):
         account.put("timeout", f"{timeout} s", entry.line_of("timeout"))
     domain = entry.text("domain")
     if "%" in domain:

@@ -134,3 +134,5 @@ def _convert(
             key=".".join(keys),
             hint="The provider files that come with postbearer show every key.",
         ) from None
+    except ValueError:  # `int` takes so many digits and no more
+        raise ConfigError("This is not TOML: a number has too many digits.", file=file) from None
