@@ -216,6 +216,22 @@ class LoginFailed(Event):
     username: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperatorAction(Event):
+    """Somebody changed something by hand: `by`, whom `known_by` proves, did `action`.
+
+    To the account, to the message `id` (to `recipient` of it only, if named), or to the relay. `count` of
+    recipients, or of messages of an import, were changed.
+    """
+
+    action: str
+    by: str
+    known_by: str
+    id: str = ""
+    recipient: str = ""
+    count: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Started(Event):
     """The relay listens on `addresses`."""

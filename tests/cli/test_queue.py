@@ -198,7 +198,7 @@ def test_accounts_are_listed_paused_and_resumed(home: Home, state: Path, runs: b
     assert "paused" in paused.out
     assert json.loads(shown.out)["state"] == "paused"
     assert json.loads(resumed.out)["state"] == "ready"
-    assert unknown.code == 64
+    assert unknown.code == 78
 
 
 def test_an_export_moves_the_open_messages_to_another_store(home: Home, state: Path) -> None:

@@ -18,10 +18,12 @@ import pytest
 
 from postbearer import errors
 from postbearer.cli.exit_codes import exit_code
-from postbearer.control import METHODS, ControlClient, ControlServer
+from postbearer.control import METHODS, ControlClient, ControlServer, Right
 from postbearer.control.client import _raised
 from postbearer.control.server import _told
 from postbearer.errors import ConfigError, ConfigErrors, PostbearerError, StoreError, UsageError
+from postbearer.events import OperatorAction
+from postbearer.log import sentence
 from postbearer.state import StateFolder
 from support.local import NOBODY, LocalRelay, local_relay, running
 from support.spooling import accept
@@ -56,17 +58,17 @@ async def test_the_queue_is_seen_and_changed_through_the_socket(folder: Path) ->
         await accept(relay.spool, "m1", account="alerts")
 
         def work(client: ControlClient) -> None:
-            (message,) = client.call("queue.list", account="alerts")
-            assert message["id"] == "m1"
-            assert client.call("queue.list", statuses=["held"]) == []
-            assert client.call("queue.hold", message="m1")["changed"] == 1
+            (message,) = client.call("queue.list", account="alerts").messages
+            assert message.id == "m1"
+            assert client.call("queue.list", statuses=["held"]).messages == ()
+            assert client.call("queue.hold", message="m1").changed == 1
             shown = client.call("queue.show", message="m1")
-            assert shown["recipients"][0]["state"] == "held"
-            assert client.call("queue.release", message="m1", address="you@example.org")["changed"] == 1
-            assert client.call("queue.stats")["counts"] == {"ready": 1}
-            assert client.call("accounts.pause", name="alerts")["state"] == "paused"
-            assert client.call("accounts.resume", name="alerts")["state"] == "ready"
-            assert client.call("queue.cancel", message="m1")["changed"] == 1
+            assert shown.recipients[0].state == "held"
+            assert client.call("queue.release", message="m1", address="you@example.org").changed == 1
+            assert client.call("queue.stats").counts == {"ready": 1}
+            assert client.call("accounts.pause", name="alerts").state == "paused"
+            assert client.call("accounts.resume", name="alerts").state == "ready"
+            assert client.call("queue.cancel", message="m1").changed == 1
 
         await asked(folder, work)
 
@@ -190,6 +192,34 @@ async def test_a_relay_that_goes_away_is_told_from_an_answer(folder: Path) -> No
         await leaving
 
 
+async def test_the_log_names_the_user_who_changed_something(folder: Path) -> None:
+    async with local_relay(folder) as relay:
+        await accept(relay.spool, "m1", account="alerts")
+        await asked(folder, lambda client: client.call("queue.show", message="m1"))
+        await asked(folder, lambda client: client.call("queue.hold", message="m1"))
+        (told,) = [event for event in relay.ears.events if isinstance(event, OperatorAction)]
+        me = pwd.getpwuid(os.geteuid()).pw_name
+        assert sentence(told) == f"m1: hold by {me} (uid {os.geteuid()}), 1 recipient"
+
+
+async def test_a_relay_of_another_version_is_named_where_its_answer_does_not_fit(folder: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(folder / "control.sock"))
+        listening.listen()
+
+        def answer() -> None:
+            connection, _ = listening.accept()
+            connection.recv(100)
+            connection.sendall(b'{"ok": [{"number": 1}]}\n')
+            connection.close()
+
+        answering = asyncio.create_task(asyncio.to_thread(answer))
+        with pytest.raises(StoreError, match="another version") as caught:
+            await asked(folder, lambda client: client.call("queue.stats"))
+        assert "Restart the relay" in caught.value.hint
+        await answering
+
+
 ASKED = (
     *("queue.stats", "queue.list", "accounts.list"),
     *("queue.hold", "accounts.token", "queue.export", "queue.import", "relay.stop"),
@@ -226,8 +256,12 @@ async def test_operators_may_look_and_change_nothing(folder: Path, monkeypatch: 
                 "queue.export",
             ):
                 answer = await asyncio.to_thread(as_nobody, control.path, json.dumps({"act": act}))
-                assert ("ok" in json.loads(answer)) is (act in METHODS and METHODS[act].looks), answer
-                assert ("Operators may look" in answer) is not (act in METHODS and METHODS[act].looks)
+                assert ("ok" in json.loads(answer)) is (
+                    act in METHODS and METHODS[act].needs is Right.LOOK
+                ), answer
+                assert ("Operators may look" in answer) is not (
+                    act in METHODS and METHODS[act].needs is Right.LOOK
+                )
             monkeypatch.setattr(control, "_operators", group + 1)
             answer = await asyncio.to_thread(as_nobody, control.path, '{"act": "queue.stats"}')
             assert "Only the relay" in answer
@@ -236,7 +270,7 @@ async def test_operators_may_look_and_change_nothing(folder: Path, monkeypatch: 
 
 
 def test_what_operators_may_do_tells_no_secret_and_changes_nothing() -> None:
-    assert {name for name, act in METHODS.items() if act.looks} == {
+    assert {name for name, act in METHODS.items() if act.needs is Right.LOOK} == {
         *("queue.list", "queue.show", "queue.stats", "accounts.list", "accounts.show")
     }
 

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 
-from postbearer.control.operations import Operations
-from postbearer.engine import RateLimits
+from postbearer.control import Change, EndingInfo, Operations, of_this_process
+from postbearer.control.answers import encode
+from postbearer.engine import BudgetRemaining, RateLimits
 from postbearer.envelope import Recipient
 from postbearer.errors import ConfigError, GrantRefused, UsageError
 from postbearer.forecast import DAY, Facts
 from postbearer.store import MemorySpool, Query, Status
 from support.relay import Relay, account, relaying
+
+ME = of_this_process()
 
 
 def operations(relay: Relay) -> Operations:
@@ -27,26 +30,29 @@ async def test_a_message_from_accept_to_the_provider() -> None:
             "anna@example.net", content=b"From: a@example.org\r\nSubject: hi\r\n\r\nx\r\n"
         )
         await relay.pass_time(10)
-        shown = await operations(relay).show(message)
-        assert (shown["subject"], shown["sender"], shown["age"]) == ("hi", "app@example.org", 10.0)
-        (recipient,) = shown["recipients"]
-        assert (recipient["address"], recipient["state"]) == ("anna@example.net", "delivered")
-        assert recipient["meaning"] == "accepted by the provider"
-        (attempt,) = shown["attempts"]
-        assert (attempt["server"], attempt["queue_id"]) == ("mail.example.org:587", "Q1")
-        json.dumps(shown)
+        shown = await operations(relay).messages.show(message)
+        assert (shown.subject, shown.sender, shown.age) == ("hi", "app@example.org", 10.0)
+        (recipient,) = shown.recipients
+        assert (recipient.address, recipient.state) == ("anna@example.net", "delivered")
+        assert recipient.meaning == "accepted by the provider"
+        (attempt,) = shown.attempts
+        assert (attempt.server, attempt.queue_id) == ("mail.example.org:587", "Q1")
+        encode(shown)
 
 
 async def test_held_mail_waits_until_it_is_released() -> None:
     async with relaying() as relay:
         queue = operations(relay)
-        await queue.pause("alerts")
+        await queue.accounts.pause("alerts", by=ME)
         message = await relay.submit("anna@example.net", "ben@example.net")
-        assert await queue.hold(message, "ben@example.net") == {"id": message, "changed": 1}
-        await queue.resume("alerts")
+        assert await queue.messages.hold(message, "ben@example.net", by=ME) == Change(id=message, changed=1)
+        await queue.accounts.resume("alerts", by=ME)
         await relay.pass_time(7200)
-        assert [each["state"] for each in (await queue.show(message))["recipients"]] == ["delivered", "held"]
-        await queue.release(message)
+        assert [each.state for each in (await queue.messages.show(message)).recipients] == [
+            "delivered",
+            "held",
+        ]
+        await queue.messages.release(message, by=ME)
         await relay.settle()
         assert await relay.statuses(message) == ["delivered", "delivered"]
 
@@ -56,7 +62,7 @@ async def test_retry_does_not_wait_for_the_schedule() -> None:
         relay.providers["alerts"].answers = ["451 4.7.1 later"]
         message = await relay.submit()
         await relay.settle()
-        await operations(relay).retry(message)
+        await operations(relay).messages.retry(message, by=ME)
         await relay.settle()
         assert await relay.statuses(message) == ["delivered"]
 
@@ -67,24 +73,27 @@ async def test_retry_says_what_a_message_waits_for() -> None:
         message = await relay.submit("anna@example.net", "ben@example.net")
         await relay.settle()
         queue = operations(relay)
-        await queue.hold(message, "ben@example.net")
-        told = await queue.retry(message, "anna@EXAMPLE.net")
-        (pause,) = told["paused"]
-        assert (told["changed"], pause["recipients"]) == (1, 1)
-        shown = await queue.account("alerts")
-        assert all(pause[name] == shown[name] for name in ("reason", "remedy", "tried_again", "since"))
+        await queue.messages.hold(message, "ben@example.net", by=ME)
+        told = await queue.messages.retry(message, "anna@EXAMPLE.net", by=ME)
+        (pause,) = told.paused
+        assert (told.changed, pause.recipients) == (1, 1)
+        shown = await queue.accounts.show("alerts")
+        assert all(
+            getattr(pause, name) == getattr(shown, name)
+            for name in ("reason", "remedy", "tried_again", "since")
+        )
 
 
 async def test_what_a_fallback_carries_waits_for_nothing() -> None:
     async with relaying(account("alerts", fallback="spare"), account("spare")) as relay:
         queue = operations(relay)
-        await queue.pause("alerts")
-        await queue.pause("spare")
+        await queue.accounts.pause("alerts", by=ME)
+        await queue.accounts.pause("spare", by=ME)
         message = await relay.submit()
-        assert [each["account"] for each in (await queue.retry(message))["paused"]] == ["alerts"]
-        await queue.hold(message)
-        await queue.resume("spare")
-        assert (await queue.release(message))["paused"] == []
+        assert [each.account for each in (await queue.messages.retry(message, by=ME)).paused] == ["alerts"]
+        await queue.messages.hold(message, by=ME)
+        await queue.accounts.resume("spare", by=ME)
+        assert (await queue.messages.release(message, by=ME)).paused == ()
         await relay.settle()
         assert await relay.statuses(message) == ["delivered"]
 
@@ -92,10 +101,10 @@ async def test_what_a_fallback_carries_waits_for_nothing() -> None:
 async def test_what_is_cancelled_does_not_leave() -> None:
     async with relaying() as relay:
         queue = operations(relay)
-        await queue.pause("alerts")
+        await queue.accounts.pause("alerts", by=ME)
         message = await relay.submit()
-        await queue.cancel(message)
-        await queue.resume("alerts")
+        await queue.messages.cancel(message, by=ME)
+        await queue.accounts.resume("alerts", by=ME)
         await relay.settle()
         assert await relay.statuses(message) == ["cancelled"]
         assert relay.providers["alerts"].sent == []
@@ -106,14 +115,16 @@ async def test_list_and_stats() -> None:
         queue = operations(relay)
         await relay.submit("anna@example.net")
         await relay.settle()
-        await queue.pause("alerts")
+        await queue.accounts.pause("alerts", by=ME)
         waiting = await relay.submit("ben@example.net")
         await relay.pass_time(60)
-        assert [each["id"] for each in await queue.list(Query(statuses=(Status.READY,)))] == [waiting]
-        stats = await queue.stats()
-        assert stats["counts"] == {"ready": 1, "delivered": 1}
-        assert (stats["age"], stats["accounts"]) == (60.0, {"alerts": {"ready": 1, "delivered": 1}})
-        json.dumps(stats)
+        assert [
+            each.id for each in (await queue.messages.list(Query(statuses=(Status.READY,)))).messages
+        ] == [waiting]
+        stats = await queue.messages.stats()
+        assert stats.counts == {"ready": 1, "delivered": 1}
+        assert (stats.age, stats.accounts) == (60.0, {"alerts": {"ready": 1, "delivered": 1}})
+        encode(stats)
 
 
 async def test_accounts_say_why_they_pause_what_is_left_and_when_they_are_tried_again() -> None:
@@ -121,42 +132,47 @@ async def test_accounts_say_why_they_pause_what_is_left_and_when_they_are_tried_
         queue = operations(relay)
         await relay.submit()
         await relay.settle()
-        (ready,) = await queue.accounts()
-        assert (ready["state"], ready["address"], ready["connections"]) == ("ready", "alerts@example.org", 2)
-        assert ready["budget"] == {
-            "messages_this_minute": 29,
-            "messages_today": None,
-            "recipients_today": 9_999,
-        }
+        (ready,) = await queue.accounts.list()
+        assert (ready.state, ready.address, ready.connections) == ("ready", "alerts@example.org", 2)
+        assert ready.budget == BudgetRemaining(29, None, 9_999)
         relay.providers["alerts"].always = GrantRefused("No.", code="invalid_grant", hint="Sign in again.")
         await relay.submit()
         await relay.settle()
-        paused = await queue.account("alerts")
-        assert paused["state"] == "paused"
-        assert paused["tried_again"] == relay.clock.now() + 900
-        assert paused["reason"]
-        assert paused["remedy"]
-        assert paused["last_error"]
-        json.dumps(paused)
+        paused = await queue.accounts.show("alerts")
+        assert paused.state == "paused"
+        assert paused.tried_again == relay.clock.now() + 900
+        assert paused.reason
+        assert paused.remedy
+        assert paused.last_error
+        encode(paused)
 
 
 async def test_without_the_relay_the_same_is_done_to_the_spool() -> None:
     async with relaying() as relay:
         queue = Operations(relay.spool, relay.clock, accounts=["alerts", "idle"])
-        assert (await queue.pause("alerts"))["state"] == "paused"
-        assert [each["name"] for each in await queue.accounts()] == ["alerts", "idle"]
-        assert (await queue.resume("alerts"))["state"] == "ready"
+        assert (await queue.accounts.pause("alerts", by=ME)).state == "paused"
+        assert [each.name for each in await queue.accounts.list()] == ["alerts", "idle"]
+        assert (await queue.accounts.resume("alerts", by=ME)).state == "ready"
 
 
 async def test_what_does_not_exist() -> None:
     async with relaying() as relay:
         queue = operations(relay)
-        for what in (queue.show, queue.hold, queue.release, queue.retry, queue.cancel):
+        with pytest.raises(UsageError, match="no message 'nothing'"):
+            await queue.messages.show("nothing")
+        for what in (
+            queue.messages.hold,
+            queue.messages.release,
+            queue.messages.retry,
+            queue.messages.cancel,
+        ):
             with pytest.raises(UsageError, match="no message 'nothing'"):
-                await what("nothing")
-        for what in (queue.account, queue.pause, queue.resume):
+                await what("nothing", by=ME)
+        with pytest.raises(ConfigError, match="no account 'nothing'"):
+            await queue.accounts.show("nothing")
+        for what in (queue.accounts.pause, queue.accounts.resume):
             with pytest.raises(ConfigError, match="no account 'nothing'"):
-                await what("nothing")
+                await what("nothing", by=ME)
 
 
 async def lines(records: list[dict[str, Any]]) -> AsyncIterator[bytes]:
@@ -165,7 +181,7 @@ async def lines(records: list[dict[str, Any]]) -> AsyncIterator[bytes]:
 
 
 async def exported(relay: Relay) -> list[dict[str, Any]]:
-    return [record async for record in operations(relay).export()]
+    return [record async for record in operations(relay).transfer.export()]
 
 
 async def test_export_and_import_keep_everything_that_is_open() -> None:
@@ -178,14 +194,14 @@ async def test_export_and_import_keep_everything_that_is_open() -> None:
             content=body * 2000,
         )
         await relay.settle()
-        await operations(relay).hold(message, "slow@example.net")
+        await operations(relay).messages.hold(message, "slow@example.net", by=ME)
         records = await exported(relay)
         before = await relay.entry(message)
 
         other = MemorySpool(relay.clock)
         queue = Operations(other, relay.clock)
-        assert await queue.import_(lines(records)) == 1
-        assert await queue.import_(lines(records)) == 0
+        assert await queue.transfer.import_(lines(records), by=ME) == 1
+        assert await queue.transfer.import_(lines(records), by=ME) == 0
         entry = await other.show(message)
         assert entry is not None
         assert entry.message == before.message
@@ -196,9 +212,9 @@ async def test_export_and_import_keep_everything_that_is_open() -> None:
 async def test_what_was_held_is_held_from_the_moment_it_is_imported() -> None:
     async with relaying() as relay:
         queue = operations(relay)
-        await queue.pause("alerts")
+        await queue.accounts.pause("alerts", by=ME)
         message = await relay.submit("anna@example.net", "ben@example.net")
-        await queue.hold(message, "ben@example.net")
+        await queue.messages.hold(message, "ben@example.net", by=ME)
         records = await exported(relay)
 
     async with relaying() as relay:
@@ -212,16 +228,16 @@ async def test_what_was_held_is_held_from_the_moment_it_is_imported() -> None:
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(relay.spool, "accept", and_then_the_dispatcher_has_its_turn)
-            await operations(relay).import_(lines(records))
+            await operations(relay).transfer.import_(lines(records), by=ME)
         await relay.settle()
-        shown = await operations(relay).show(message)
-        assert [each["state"] for each in shown["recipients"]] == ["delivered", "held"]
+        shown = await operations(relay).messages.show(message)
+        assert [each.state for each in shown.recipients] == ["delivered", "held"]
 
 
 @pytest.mark.parametrize("damage", ["content", "end", "start", "no id", "no rows", "not base64"])
 async def test_a_damaged_export_is_refused(damage: str) -> None:
     async with relaying() as relay:
-        await operations(relay).pause("alerts")
+        await operations(relay).accounts.pause("alerts", by=ME)
         message = await relay.submit()
         records = await exported(relay)
     if damage == "content":
@@ -238,7 +254,7 @@ async def test_a_damaged_export_is_refused(damage: str) -> None:
         records[1]["content"] = "A"
     other = MemorySpool(relay.clock)
     with pytest.raises(UsageError):
-        await Operations(other, relay.clock).import_(lines(records))
+        await Operations(other, relay.clock).transfer.import_(lines(records), by=ME)
     assert await other.show(message) is None
 
 
@@ -249,10 +265,10 @@ async def test_an_account_that_nobody_has_signed_in_for_is_not_ready() -> None:
             return {"alerts": Facts(account="alerts", awaits_sign_in=True)}
 
         queue = Operations(relay.spool, relay.clock, relay.dispatcher, foresee=foresee)
-        shown = await queue.account("alerts")
-        assert shown["state"] == "not-signed-in"
-        assert shown["remedy"] == "Sign in: postbearer login alerts"
-        assert (await queue.pause("alerts"))["state"] == "paused"
+        shown = await queue.accounts.show("alerts")
+        assert shown.state == "not-signed-in"
+        assert shown.remedy == "Sign in: postbearer login alerts"
+        assert (await queue.accounts.pause("alerts", by=ME)).state == "paused"
 
 
 async def test_accounts_say_what_runs_out_and_what_to_do() -> None:
@@ -262,19 +278,19 @@ async def test_accounts_say_what_runs_out_and_what_to_do() -> None:
         async def foresee() -> dict[str, Facts]:
             return {"alerts": Facts(account="alerts", dated={"client-secret": at})}
 
-        shown = await Operations(relay.spool, relay.clock, relay.dispatcher, foresee=foresee).account(
+        shown = await Operations(relay.spool, relay.clock, relay.dispatcher, foresee=foresee).accounts.show(
             "alerts"
         )
-        assert shown["runs_out"] == [
-            {
-                "what": "client-secret",
-                "title": "the client secret",
-                "at": at,
-                "level": 7,
-                "remedy": "Make a new one at the provider, and put it where its reference points.",
-            }
-        ]
-        json.dumps(shown)
+        assert shown.runs_out == (
+            EndingInfo(
+                what="client-secret",
+                title="the client secret",
+                at=at,
+                level=7,
+                remedy="Make a new one at the provider, and put it where its reference points.",
+            ),
+        )
+        encode(shown)
 
 
 STRANGE: dict[str, Any] = {
@@ -321,14 +337,14 @@ async def test_an_export_that_says_something_strange_is_refused_and_leaves_nothi
     wrong: dict[str, Any], row: dict[str, Any]
 ) -> None:
     async with relaying() as relay:
-        await operations(relay).pause("alerts")
+        await operations(relay).accounts.pause("alerts", by=ME)
         await relay.submit()
         records = json.loads(json.dumps(await exported(relay)))
     records[0]["message"]["rows"][0] |= row
     records[0]["message"] |= wrong
     other = MemorySpool(relay.clock)
     with pytest.raises(UsageError):
-        await Operations(other, relay.clock).import_(lines(records))
+        await Operations(other, relay.clock).transfer.import_(lines(records), by=ME)
     assert await other.search(Query()) == []
 
 
@@ -337,10 +353,10 @@ async def test_an_export_that_says_something_strange_is_refused_and_leaves_nothi
 )
 async def test_a_record_is_one_of_three_things(strange: dict[str, Any]) -> None:
     async with relaying() as relay:
-        await operations(relay).pause("alerts")
+        await operations(relay).accounts.pause("alerts", by=ME)
         await relay.submit()
         records = json.loads(json.dumps(await exported(relay)))
     for place in range(len(records)):
         changed = [*records[:place], strange, *records[place:]]
         with pytest.raises(UsageError):
-            await Operations(MemorySpool(relay.clock), relay.clock).import_(lines(changed))
+            await Operations(MemorySpool(relay.clock), relay.clock).transfer.import_(lines(changed), by=ME)

@@ -25,6 +25,7 @@ NOT_BY_NAME = {  # fields that the code does not name where it reads them: who r
     "BudgetRemaining.*": "`postbearer accounts --json` shows all of it",
     "Ehlo.before_tls": "`postbearer providers NAME --json` shows all of a preset",
     "HttpSettings.*": "[http] is reserved, and a warning says so",
+    "RelayReloaded.reloaded": "`postbearer reload --json` shows it",
     "Rule.sample": "tests/verdict holds each rule to its own",
 }
 SHOWN = {  # enumerations whose members may also stand in the files of providers only: who reads them

@@ -180,7 +180,7 @@ class Relay:
 
     def open_recipients(self) -> int:
         """How many still have to be sent."""
-        counts = self.ask("queue.stats")["counts"]
+        counts = self.ask("queue.stats").counts
         return sum(counts.get(each, 0) for each in ("ready", "leased", "deferred"))
 
     def drain(self, seconds: float = DRAIN) -> bool:

@@ -154,8 +154,8 @@ def test_rotten_content_is_held_and_the_rest_goes(home: Path, sink: Sink) -> Non
         relay.ask("accounts.resume", name="out")
         assert relay.drain()
         assert [message.content.count(b"sound") > 0 for message in sink.messages()] == [True]
-        [entry] = relay.ask("queue.list", statuses=["held"])
-        assert "hash differs" in str(relay.ask("queue.show", message=entry["id"]))
+        [entry] = relay.ask("queue.list", statuses=["held"]).messages
+        assert "hash differs" in str(relay.ask("queue.show", message=entry.id))
         assert relay.stop() == 0
 
 

@@ -154,7 +154,7 @@ def test_where_a_copy_is_worse_than_none_the_doubt_is_for_a_person(home: Path) -
         assert submit(relay, "one") == 250
         relay.wait_for("PossibleDuplicate")
         assert relay.drain()
-        assert len(relay.ask("queue.list", statuses=["held"])) == 1
+        assert len(relay.ask("queue.list", statuses=["held"]).messages) == 1
         assert len(rude.messages()) == 1
         assert relay.stop() == 0
     rude.close()

@@ -174,8 +174,8 @@ def test_what_is_seen_of_a_message_from_its_acceptance_to_the_provider(relay: Re
         assert transaction(client, [TO], MESSAGE) == 250
     sink.wait_for(1)
     assert relay.drain()
-    entry = relay.ask("queue.list", message_id="1@example.org", limit=1000)[-1]
-    lines = [each["text"] for each in relay.events() if entry["id"] in each["text"]]
+    entry = relay.ask("queue.list", message_id="1@example.org", limit=1000).messages[-1]
+    lines = [each["text"] for each in relay.events() if entry.id in each["text"]]
     assert [
         word in line
         for word, line in zip(("accepted from local", "accepted by the provider"), lines, strict=True)

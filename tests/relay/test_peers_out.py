@@ -85,8 +85,8 @@ def test_refusals_and_hang_ups_at_every_command(home: Path) -> None:
                 polite.enter_context(smtp_sink(ports[name], home / name))
             for name in CASES:
                 relay.ask("accounts.resume", name=name)
-            for entry in relay.ask("queue.list", statuses=["deferred", "held"], limit=1000):
-                relay.ask("queue.retry", message=entry["id"])
+            for entry in relay.ask("queue.list", statuses=["deferred", "held"], limit=1000).messages:
+                relay.ask("queue.retry", message=entry.id)
             assert relay.drain()
             counts = {name: noted(files[name], name) for name in CASES}
         doubts = {each["account"]: each["window"] for each in relay.said("PossibleDuplicate")}

@@ -56,7 +56,7 @@ def by_socket(relay: Relay) -> str:
     client = ControlClient.find(relay.state, {})
     assert client is not None
     with client:
-        return str(client.call("accounts.token", name="alerts")["access_token"])
+        return str(client.call("accounts.token", name="alerts").access_token)
 
 
 def everybody(relay: Relay) -> list[Callable[[], str]]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from control.test_control import raw
-from postbearer.control.operations import Operations
+from postbearer.control.messages import Messages
 from postbearer.engine import Intake
 from postbearer.events import Defect
 from postbearer.submission import Access
@@ -87,7 +87,7 @@ async def test_in_a_file_of_the_drop_folder(folder: Path, monkeypatch: pytest.Mo
 
 
 async def test_in_a_request_to_the_control_socket(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    Once(monkeypatch, Operations, "stats")
+    Once(monkeypatch, Messages, "stats")
     async with local_relay(folder) as relay:
         request = json.dumps({"act": "queue.stats"}).encode() + b"\n"
         first, second = await raw(relay, request * 2)

@@ -116,7 +116,7 @@ async def local_relay(
         listener_context,
         LocalSubmission(folder, listener_context, ConnectionLimit(bounds), client=client),
         drop,
-        ControlServer(folder, Operations(spool, clock, None, ("alerts",)), clock, ears),
+        ControlServer(folder, Operations(spool, clock, None, ("alerts",), observer=ears), clock, ears),
         ears,
         {"POSTBEARER_STATE": str(folder), "HOME": str(folder), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
     )

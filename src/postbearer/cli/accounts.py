@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from typing import Any
+from dataclasses import fields
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,6 +13,9 @@ from postbearer.cli.groups import Listing
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json
 from postbearer.cli.tables import age, facts, moment, table
+
+if TYPE_CHECKING:
+    from postbearer.control import AccountStatus, EndingInfo
 
 
 @click.group("accounts", cls=Listing)
@@ -30,13 +34,12 @@ def list_(common: Common) -> None:
     """List the accounts: state, waiting messages, token, what runs out next."""
     from postbearer.cli.queue_client import queue_client
 
-    found = queue_client(common, of_accounts=True).call("accounts.list")
+    found: tuple[AccountStatus, ...] = queue_client(common, of_accounts=True).call("accounts.list")
     if common.as_json:
         print_json({"accounts": found})
         return
     rows = [
-        (each["name"], each["state"], _waiting(each), _token(each), _next_end(each), _why(each))
-        for each in found
+        (each.name, each.state, _waiting(each), _token(each), _next_end(each), _why(each)) for each in found
     ]
     table(("account", "state", "waiting", "token", "runs out", "what is known"), rows)
 
@@ -74,65 +77,75 @@ def resume(common: Common, account: str) -> None:
     _show(common, queue_client(common).call("accounts.resume", name=account))
 
 
-def _show(common: Common, found: Any) -> None:
+def _show(common: Common, found: AccountStatus) -> None:
+    from postbearer.control import known
+
     if common.as_json:
         print_json(found)
         return
-    counts = ", ".join(f"{count} {state}" for state, count in found["counts"].items())
-    left = {name: value for name, value in (found.get("budget") or {}).items() if value is not None}
-    budget = [f"{name.replace('_', ' ')}: {value}" for name, value in left.items()]
     facts(
         (
-            ("account", found["name"]),
-            ("address", found.get("address", "")),
-            ("state", found["state"]),
-            ("since", moment(found.get("since"))),
-            ("reason", found.get("reason", "")),
-            ("remedy", found.get("remedy", "")),
-            ("tried again", moment(found.get("tried_again"))),
-            ("recipients", counts),
-            ("connections", str(found.get("connections", ""))),
-            ("budget left", ", ".join(budget)),
+            ("account", found.name),
+            ("address", found.address or ""),
+            ("state", found.state),
+            ("since", moment(known(found.since))),
+            ("reason", found.reason or ""),
+            ("remedy", found.remedy or ""),
+            ("tried again", moment(known(found.tried_again))),
+            ("recipients", ", ".join(f"{count} {state}" for state, count in found.counts.items())),
+            ("connections", "" if known(found.connections) is None else str(found.connections)),
+            ("budget left", _budget(found)),
             ("token", _token(found)),
-            ("last error", found.get("last_error") or ""),
-            *(("runs out", _end(each)) for each in found.get("runs_out", ())),
+            ("last error", found.last_error or ""),
+            *(("runs out", _end(each)) for each in found.runs_out),
         )
     )
 
 
-def _waiting(account: Any) -> str:
-    return str(sum(account["counts"].get(state, 0) for state in ("ready", "leased", "deferred", "held")))
+def _budget(account: AccountStatus) -> str:
+    """What is left of what is limited."""
+    if not account.budget:
+        return ""
+    left = {field.name: getattr(account.budget, field.name) for field in fields(account.budget)}
+    return ", ".join(
+        f"{name.replace('_', ' ')}: {value}" for name, value in left.items() if value is not None
+    )
 
 
-def _token(account: Any) -> str:
-    expires = account.get("token_expires")
+def _waiting(account: AccountStatus) -> str:
+    return str(sum(account.counts.get(state, 0) for state in ("ready", "leased", "deferred", "held")))
+
+
+def _token(account: AccountStatus) -> str:
+    from postbearer.control import known
+
+    expires = known(account.token_expires)
     if expires is None:
         return ""
     left = expires - time.time()
     return f"good for {age(left)}" if left > 0 else "expired"
 
 
-def _next_end(account: Any) -> str:
+def _next_end(account: AccountStatus) -> str:
     """What runs out first."""
-    first = next(iter(account.get("runs_out", ())), None)
+    first = next(iter(account.runs_out), None)
     if first is None:
         return ""
-    left = first["at"] - time.time()
-    return f"{first['what']} in {age(left)}" if left > 0 else f"{first['what']} has ended"
+    left = first.at - time.time()
+    return f"{first.what} in {age(left)}" if left > 0 else f"{first.what} has ended"
 
 
-def _end(ending: Any) -> str:
-    left = ending["at"] - time.time()
-    when = f"{moment(ending['at'])}, in {age(left)}" if left > 0 else f"it ended {moment(ending['at'])}"
-    remedy = f". {ending['remedy']}" if ending["level"] is not None else ""
-    return f"{ending['title']}: {when}{remedy}"
+def _end(ending: EndingInfo) -> str:
+    left = ending.at - time.time()
+    when = f"{moment(ending.at)}, in {age(left)}" if left > 0 else f"it ended {moment(ending.at)}"
+    remedy = f". {ending.remedy}" if ending.level is not None else ""
+    return f"{ending.title}: {when}{remedy}"
 
 
-def _why(account: Any) -> str:
-    if account["state"] == "not-signed-in":
-        return f"{account['reason']} {account['remedy']}"
-    if account["state"] == "paused":
-        again = account.get("tried_again")
-        until = f" Tried again at {moment(again)}." if again is not None else ""
-        return f"{account['reason']}{until}"
-    return account.get("last_error") or ""
+def _why(account: AccountStatus) -> str:
+    if account.state == "not-signed-in":
+        return f"{account.reason} {account.remedy}"
+    if account.state == "paused":
+        until = f" Tried again at {moment(account.tried_again)}." if account.tried_again else ""
+        return f"{account.reason}{until}"
+    return account.last_error or ""

@@ -23,7 +23,7 @@ from postbearer.errors import ConfigError, PostbearerError, UsageError
 
 if TYPE_CHECKING:
     from postbearer.assembly import Assembly
-    from postbearer.control import ControlClient
+    from postbearer.control import ControlClient, DiagnosisResult, PauseInfo
     from postbearer.diagnosis import Finding
     from postbearer.providers import Preset
     from postbearer.transport import Transcript
@@ -94,7 +94,7 @@ class CheckReport:
     account: str
     findings: list[Finding] = field(default_factory=list)
     conversations: list[list[str]] = field(default_factory=list)
-    pause: dict[str, Any] | None = None  # why and until when the relay has it paused
+    pause: PauseInfo | None = None  # why and until when the relay has it paused
 
     def capture(self) -> Transcript:
         """What sees one more conversation."""
@@ -169,7 +169,8 @@ def _other_file(relay: ControlClient) -> str:
     """The configuration of the relay, if ours is another; accounts of the same name need not be the same."""
     from postbearer.config import find
 
-    file = str(relay.call("accounts.check").get("file") or "")
+    whole: DiagnosisResult = relay.call("accounts.check")
+    file = whole.file
     try:
         ours = find(None, os.environ)
     except ConfigError:
@@ -179,17 +180,17 @@ def _other_file(relay: ControlClient) -> str:
 
 def _ask(relay: ControlClient, common: Common, names: tuple[str, ...], send_to: str) -> list[CheckReport]:
     """What the relay finds, which reads the configuration for that."""
-    from postbearer.daemon import told_findings
-
     talk = not common.as_json
-    whole = relay.call("accounts.check")
-    if whole["findings"]:  # the file is wrong
+    whole: DiagnosisResult = relay.call("accounts.check")
+    if whole.findings:  # the file is wrong
         names = ("",)
     reports: list[CheckReport] = []
-    for name in dict.fromkeys(names or whole["accounts"]):
+    for name in dict.fromkeys(names or whole.accounts):
         with Progress(f"The relay checks {name}"):
-            answer = relay.call("accounts.check", name=name, send_to=send_to)
-        report = CheckReport(name, told_findings(answer), answer["conversations"], answer.get("pause"))
+            answer: DiagnosisResult = relay.call("accounts.check", name=name, send_to=send_to)
+        report = CheckReport(
+            name, [*answer.findings], [[*lines] for lines in answer.conversations], answer.pause
+        )
         reports.append(report)
         if talk and reports[1:]:
             click.echo()
@@ -251,10 +252,10 @@ def _show_all(report: CheckReport) -> None:
     for finding in report.findings:
         show(finding, with_server=several)
     if report.pause is not None:
-        again = report.pause["tried_again"]
+        again = report.pause.tried_again
         until = "until it is resumed" if again is None else f"and tries it again at {moment(again)}"
         show_note(
-            f"The relay has it paused, {until}: {report.pause['reason']}"
+            f"The relay has it paused, {until}: {report.pause.reason}"
             f" To have it try now: postbearer accounts resume {report.account}"
         )
 

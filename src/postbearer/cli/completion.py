@@ -7,10 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 import click
 
 from postbearer.cli.options import Common
+
+if TYPE_CHECKING:
+    from postbearer.control import Page
 
 Complete = Callable[[click.Context, click.Parameter, str], list[str]]
 _MOST = 200  # message ids
@@ -47,7 +51,8 @@ def _grants(common: Common) -> Iterable[str]:
 def _messages(common: Common) -> Iterable[str]:
     from postbearer.cli.queue_client import queue_client
 
-    return [each["id"] for each in queue_client(common).call("queue.list", limit=_MOST)]
+    page: Page = queue_client(common).call("queue.list", limit=_MOST)
+    return [each.id for each in page.messages]
 
 
 def _providers(common: Common) -> Iterable[str]:

@@ -64,7 +64,7 @@ def folded(text: str, stream: TextIO, *, taken: int, indent: int) -> str:
     return "\n".join(lines)[taken:]
 
 
-def print_json(value: Mapping[str, Any]) -> None:
+def print_json(value: object) -> None:
     """One JSON object on one line of standard output. Points in time are ISO 8601, as in the log."""
     print(json.dumps(_with_times(value), ensure_ascii=False, default=str))
 
@@ -76,7 +76,11 @@ def _with_times(value: Any, name: str = "") -> Any:
         return [_with_times(each, name) for each in value]
     if name in TIMES and isinstance(value, int | float) and not isinstance(value, bool):
         return datetime.fromtimestamp(value, UTC).isoformat(timespec="milliseconds")
-    return value
+    if value is None or isinstance(value, str | int | float):
+        return value
+    import msgspec
+
+    return _with_times(msgspec.to_builtins(value, enc_hook=str), name)  # a typed answer
 
 
 def warn(message: str, hint: str = "") -> None:

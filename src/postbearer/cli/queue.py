@@ -24,6 +24,7 @@ from postbearer.errors import UsageError
 if TYPE_CHECKING:
     from postbearer.cli.options import F
     from postbearer.cli.queue_client import QueueClient
+    from postbearer.control import Change, MessageDetail, MessageSummary, Page, PausedAccount, QueueStatistics
 
 _OPEN = ("ready", "leased", "deferred", "held")
 _FINAL = ("delivered", "failed", "expired", "cancelled")
@@ -119,46 +120,46 @@ def show(common: Common, message: str) -> None:
     """Show all that is known about one message: recipients, attempts, what the provider said."""
     from postbearer.cli.queue_client import queue_client
 
-    found = queue_client(common).call("queue.show", message=message)
+    found: MessageDetail = queue_client(common).call("queue.show", message=message)
     if common.as_json:
         print_json(found)
         return
     facts(
         (
-            ("id", found["id"]),
-            ("accepted", f"{moment(found['accepted'])} ({age(found['age'])} ago)"),
-            ("client", found["client"]),
-            ("from", found["sender"] or "<>"),
-            ("author", found["author"]),
-            ("subject", found["subject"]),
-            ("message-id", found["message_id"]),
-            ("size", f"{found['size']} octets"),
-            ("tried until", moment(found["expires"])),
-            ("report about", found["report_of"]),
+            ("id", found.id),
+            ("accepted", f"{moment(found.accepted)} ({age(found.age)} ago)"),
+            ("client", found.client),
+            ("from", found.sender or "<>"),
+            ("author", found.author),
+            ("subject", found.subject),
+            ("message-id", found.message_id),
+            ("size", f"{found.size} octets"),
+            ("tried until", moment(found.expires)),
+            ("report about", found.report_of),
         )
     )
-    for row in found["recipients"]:
-        click.echo(f"\n{printable(row['address'])}: {row['meaning']}")
+    for row in found.recipients:
+        click.echo(f"\n{printable(row.address)}: {row.meaning}")
         facts(
             (
-                ("  account", f"{row['account']}, {row['priority']}"),
-                ("  attempts", str(row["attempts"])),
-                ("  next", moment(row["due"]) if row["state"] in ("ready", "deferred") else ""),
-                ("  reply", row["reply"]),
-                ("  cause", row["cause"]),
-                ("  remedy", row["remedy"]),
-                ("  note", "it may have arrived; a copy is possible" if row["unknown"] else ""),
+                ("  account", f"{row.account}, {row.priority}"),
+                ("  attempts", str(row.attempts)),
+                ("  next", moment(row.due) if row.state in ("ready", "deferred") else ""),
+                ("  reply", row.reply),
+                ("  cause", row.cause),
+                ("  remedy", row.remedy),
+                ("  note", "it may have arrived; a copy is possible" if row.unknown else ""),
             )
         )
-    for attempt in found["attempts"]:
+    for attempt in found.attempts:
         told = (
-            attempt["server"],
-            f"queue id {attempt['queue_id']}" if attempt["queue_id"] else "",
-            attempt["error"],
-            "outcome unknown" if attempt["unknown"] else "",
+            attempt.server,
+            f"queue id {attempt.queue_id}" if attempt.queue_id else "",
+            attempt.error,
+            "outcome unknown" if attempt.unknown else "",
         )
         said = printable(", ".join(part for part in told if part))
-        click.echo(f"\nattempt {attempt['number']}  {moment(attempt['began'])}  {said}")
+        click.echo(f"\nattempt {attempt.number}  {moment(attempt.began)}  {said}")
 
 
 def _changing(name: str, purpose: str, done: str) -> click.Command:
@@ -174,30 +175,39 @@ def _changing(name: str, purpose: str, done: str) -> click.Command:
         from postbearer.cli.queue_client import queue_client
 
         asked = queue_client(common, changes=True)
-        for each in messages:  # before any is changed: one that is mistyped leaves all as they are
-            asked.call("queue.show", message=each)
+        for message in messages:  # before any is changed: one that is mistyped leaves all as they are
+            asked.call("queue.show", message=message)
         ids = list(messages) or _chosen(asked, query, name, yes=yes)
-        changed = [asked.call(f"queue.{name}", message=each, address=recipient) for each in ids]
+        changed: list[Change] = [
+            asked.call(f"queue.{name}", message=message, address=recipient) for message in ids
+        ]
         if common.as_json:
             print_json({"messages": changed})
             return
         for each in changed:
-            click.echo(f"{each['id']}: {'; '.join(_became(each, done)) or 'nothing to change'}")
+            click.echo(f"{each.id}: {'; '.join(_became(each, done)) or 'nothing to change'}")
         if not changed:
             click.echo("Nothing.")
-        for pause in {one["account"]: one for each in changed for one in each.get("paused", ())}.values():
-            again = f" It is tried again at {moment(pause['tried_again'])}." if pause["tried_again"] else ""
-            hint = pause["remedy"] or f"Find out more: postbearer check {pause['account']}"
-            warn(f"The account {pause['account']} is paused: {pause['reason']}{again}", hint)
+        for pause in {one.account: one for each in changed for one in _waited_for(each)}.values():
+            again = f" It is tried again at {moment(pause.tried_again)}." if pause.tried_again else ""
+            hint = pause.remedy or f"Find out more: postbearer check {pause.account}"
+            warn(f"The account {pause.account} is paused: {pause.reason}{again}", hint)
 
     change.__doc__ = f"{purpose}\n\nName messages by id, or choose them by the options."
     return click.command(name)(change)
 
 
-def _became(answer: Any, done: str) -> Iterator[str]:
+def _waited_for(answer: Change) -> tuple[PausedAccount, ...]:
+    """The pauses that what was let go has to wait for."""
+    from postbearer.control import LetGo
+
+    return answer.paused if isinstance(answer, LetGo) else ()
+
+
+def _became(answer: Change, done: str) -> Iterator[str]:
     """What became of the recipients of a message: `done`, but for those whose account is paused."""
-    waits = {pause["account"]: pause["recipients"] for pause in answer.get("paused", ())}
-    if (count := answer["changed"] - sum(waits.values())) > 0:
+    waits = {pause.account: pause.recipients for pause in _waited_for(answer)}
+    if (count := answer.changed - sum(waits.values())) > 0:
         yield f"{_recipients(count)} {done}"
     for account, count in waits.items():
         yield f"{_recipients(count)} {'waits' if count == 1 else 'wait'} for the paused account {account}"
@@ -223,17 +233,17 @@ def stats(common: Common) -> None:
     """Count recipients by state and account."""
     from postbearer.cli.queue_client import queue_client
 
-    found = queue_client(common).call("queue.stats")
+    found: QueueStatistics = queue_client(common).call("queue.stats")
     if common.as_json:
         print_json(found)
         return
-    states = [state for state in (*_OPEN, *_FINAL) if state in found["counts"]]
+    states = [state for state in (*_OPEN, *_FINAL) if state in found.counts]
     lines = [
-        (name, *(str(counts.get(state, 0)) for state in states)) for name, counts in found["accounts"].items()
+        (name, *(str(counts.get(state, 0)) for state in states)) for name, counts in found.accounts.items()
     ]
-    table(("account", *states), [*lines, ("all", *(str(found["counts"][state]) for state in states))])
-    if found["age"] is not None:
-        click.echo(f"The oldest open message has waited {age(found['age'])}.")
+    table(("account", *states), [*lines, ("all", *(str(found.counts[state]) for state in states))])
+    if found.age is not None:
+        click.echo(f"The oldest open message has waited {age(found.age)}.")
 
 
 @command.command("export")
@@ -305,14 +315,15 @@ def import_(common: Common, file: str) -> None:
         click.echo(f"{count} message{'' if count == 1 else 's'} taken.")
 
 
-def _matching(asked: QueueClient, query: dict[str, Any], most: int = _PAGE) -> Iterator[Any]:
+def _matching(asked: QueueClient, query: dict[str, Any], most: int = _PAGE) -> Iterator[MessageSummary]:
     """All messages that fit, page by page."""
     after = ""
-    while page := asked.call("queue.list", **query, limit=most, after=after):
-        yield from page
-        if len(page) < most:
+    while True:
+        page: Page = asked.call("queue.list", **query, limit=most, after=after)
+        yield from page.messages
+        if not page.more:
             return
-        after = page[-1]["id"]
+        after = page.cursor
 
 
 def _chosen(asked: QueueClient, query: dict[str, Any], name: str, *, yes: bool) -> list[str]:
@@ -321,7 +332,7 @@ def _chosen(asked: QueueClient, query: dict[str, Any], name: str, *, yes: bool) 
             f"Nothing says what to {name}.", hint="Name messages by id, or choose them by options."
         )
     query["statuses"] = query["statuses"] or _OPEN
-    ids = [message["id"] for message in _matching(asked, query)]
+    ids = [message.id for message in _matching(asked, query)]
     if ids and not yes:
         if not sys.stdin.isatty():
             raise UsageError(f"This would {name} {len(ids)} messages.", hint="Say --yes if that is meant.")
@@ -330,13 +341,13 @@ def _chosen(asked: QueueClient, query: dict[str, Any], name: str, *, yes: bool) 
     return ids
 
 
-def _rows(message: Any) -> Iterator[tuple[str, ...]]:
+def _rows(message: MessageSummary) -> Iterator[tuple[str, ...]]:
     """One line a recipient; what they share stands in the first."""
-    first = message["id"], age(message["age"], 1)
-    for row in message["recipients"]:
-        known = row["reply"] or row["cause"]
-        left = (row["due"] or 0.0) - time.time()
-        if row["state"] == "deferred" and left > 0:  # else it waits for its account, not for a time
+    first = message.id, age(message.age, 1)
+    for row in message.recipients:
+        known = row.reply or row.cause
+        left = (row.due or 0.0) - time.time()
+        if row.state == "deferred" and left > 0:  # else it waits for its account, not for a time
             known = f"again in {age(left)}; {known}"
-        yield (*first, row["state"], message["sender"] or "<>", row["address"], known)
+        yield (*first, row.state, message.sender or "<>", row.address, known)
         first = "", ""

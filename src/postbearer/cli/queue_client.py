@@ -39,7 +39,7 @@ _WITHOUT_QUEUE = ("accounts.list", "accounts.show")  # what can be told of accou
 
 
 class QueueClient(Protocol):
-    """Whoever answers. Both ways give the same answers and raise the same errors."""
+    """Whoever answers. Both ways give the same answers, typed by `METHODS`, and raise the same errors."""
 
     def call(self, act: str, /, **given: Any) -> Any: ...
 
@@ -127,18 +127,18 @@ class Database:
         self._assembly = assembly
 
     def call(self, act: str, /, **given: Any) -> Any:
-        from postbearer.control import METHODS, perform
+        from postbearer.control import METHODS, Right, of_this_process, perform
 
-        bare = act in _WITHOUT_QUEUE
-        self._changes = self._changes or not METHODS[act].looks
-        return self._do(lambda operations: perform(operations, act, given), bare=bare)
+        bare, by = act in _WITHOUT_QUEUE, of_this_process()
+        self._changes = self._changes or METHODS[act].needs is not Right.LOOK
+        return self._do(lambda operations: perform(operations, by, act, given), bare=bare)
 
     def export(self) -> Iterator[dict[str, Any]]:
         """Read piece by piece, by an event loop that runs from one record to the next."""
         with asyncio.Runner() as runner:
             operations, close = runner.run(self._opened())
             try:
-                records = operations.export()
+                records = operations.transfer.export()
                 while (record := runner.run(_next(records))) is not None:
                     yield record
             finally:
@@ -147,9 +147,10 @@ class Database:
     def import_(self, records: Iterable[bytes]) -> int:
         self._changes, there = True, self._path.exists()
         try:
-            return self._do(lambda operations: operations.import_(_lines(records)), new=True)
+            taken = partial(_import, _lines(records))
+            return self._do(taken, new=True)
         except UsageError:
-            if not there and not self._do(lambda operations: operations.stats())["counts"]:
+            if not there and not self._do(lambda operations: operations.messages.stats()).counts:
                 self._remove()  # a file that holds nothing makes no queue
             raise
 
@@ -237,6 +238,12 @@ async def _foresee(assembly: Assembly, clock: Clock) -> Mapping[str, Facts]:
         with suppress(ConfigError):  # `check` tells; the queue can be looked at all the same
             accounts.append(assembly.account(name))
     return await gather_all(accounts, assembly.state, clock)
+
+
+async def _import(records: AsyncIterator[bytes], operations: Operations) -> int:
+    from postbearer.control import of_this_process
+
+    return await operations.transfer.import_(records, by=of_this_process())
 
 
 async def _next(records: AsyncIterator[dict[str, Any]]) -> dict[str, Any] | None:

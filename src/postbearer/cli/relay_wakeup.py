@@ -10,7 +10,7 @@ def wake_relay(account: str) -> bool:
 
     A relay that cannot be asked looks by itself within a quarter of a minute, so that is no error.
     """
-    from postbearer.control import ControlClient
+    from postbearer.control import ControlClient, Woken
     from postbearer.state import StateFolder
 
     try:
@@ -18,6 +18,7 @@ def wake_relay(account: str) -> bool:
         if client is None:
             return False
         with client:
-            return bool(client.call("accounts.changed", name=account)["tried"])
+            woken: Woken = client.call("accounts.changed", name=account)
+            return woken.tried
     except PostbearerError:
         return False

@@ -14,7 +14,7 @@ from postbearer.cli.tables import age
 from postbearer.errors import PostbearerError
 
 if TYPE_CHECKING:
-    from postbearer.control import ControlClient
+    from postbearer.control import AccountStatus, ControlClient, QueueStatistics
 
 _WAITING = ("ready", "leased", "deferred")
 
@@ -83,13 +83,14 @@ def command(common: Common, warning: float | None, critical: float | None) -> in
 
 
 def _look(relay: ControlClient, warning: float, critical: float) -> CheckResult:
-    accounts, stats = relay.call("accounts.list"), relay.call("queue.stats")
+    accounts: tuple[AccountStatus, ...] = relay.call("accounts.list")
+    stats: QueueStatistics = relay.call("queue.stats")
     found = CheckResult(
         accounts=len(accounts),
-        paused=sum(each["state"] == "paused" for each in accounts),
-        waiting=sum(stats["counts"].get(state, 0) for state in _WAITING),
-        held=stats["counts"].get("held", 0),
-        oldest=stats["age"] or 0.0,
+        paused=sum(each.state == "paused" for each in accounts),
+        waiting=sum(stats.counts.get(state, 0) for state in _WAITING),
+        held=stats.counts.get("held", 0),
+        oldest=stats.age or 0.0,
     )
     for account in accounts:
         found.problems += _of_account(account)
@@ -99,21 +100,21 @@ def _look(relay: ControlClient, warning: float, critical: float) -> CheckResult:
     return found
 
 
-def _of_account(account: Any) -> list[tuple[Severity, str]]:
+def _of_account(account: AccountStatus) -> list[tuple[Severity, str]]:
     from postbearer.engine import BY_HAND
 
-    name, problems = account["name"], []
-    if account["state"] == "paused":
-        level = Severity.WARNING if account["reason"] == BY_HAND else Severity.CRITICAL
-        problems.append((level, f"{name} is paused: {account['reason']}"))
-    elif account["state"] != "ready":
-        problems.append((Severity.CRITICAL, f"{name}: {account['reason']}"))
-    for ending in account.get("runs_out", ()):
-        if ending["level"] is not None:
-            ended = ending["level"] == 0
-            what = "has ended" if ended else f"ends within {ending['level']} days"
+    name, problems = account.name, []
+    if account.state == "paused":
+        level = Severity.WARNING if account.reason == BY_HAND else Severity.CRITICAL
+        problems.append((level, f"{name} is paused: {account.reason}"))
+    elif account.state != "ready":
+        problems.append((Severity.CRITICAL, f"{name}: {account.reason}"))
+    for ending in account.runs_out:
+        if ending.level is not None:
+            ended = ending.level == 0
+            what = "has ended" if ended else f"ends within {ending.level} days"
             problems.append(
-                (Severity.CRITICAL if ended else Severity.WARNING, f"{name}: {ending['title']} {what}")
+                (Severity.CRITICAL if ended else Severity.WARNING, f"{name}: {ending.title} {what}")
             )
     return problems
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +11,10 @@ from postbearer.cli.options import Common, chosen_account, common_options, only_
 from postbearer.cli.output import print_json
 from postbearer.cli.progress_listener import ProgressListener
 from postbearer.errors import CredentialError, SecretError
+
+if TYPE_CHECKING:
+    from postbearer.control import AccountStatus
+    from postbearer.oauth import TokenResponse
 
 
 @click.command("token")
@@ -35,13 +39,13 @@ def command(common: Common, account: str | None, from_relay: bool) -> None:
     if common.as_json:
         print_json(told)
     else:
-        click.echo(told["access_token"])
+        click.echo(told.access_token)
 
 
-def _of_configuration(common: Common, named: str | None) -> dict[str, Any]:
+def _of_configuration(common: Common, named: str | None) -> TokenResponse:
     import time
 
-    from postbearer.oauth import handed_out
+    from postbearer.oauth import TokenResponse
     from postbearer.tokens import token_source
 
     account = chosen_account(common.configuration(), named)
@@ -54,13 +58,15 @@ def _of_configuration(common: Common, named: str | None) -> dict[str, Any]:
 
         advise(error, Assembly.load(common.config).account(account).smarthost.rules)
         raise
-    return handed_out(token, account, time.monotonic())
+    return TokenResponse.of(token, account, time.monotonic())
 
 
-def _of_relay(account: str | None) -> dict[str, Any]:
+def _of_relay(account: str | None) -> TokenResponse:
     from postbearer.cli.queue_client import running_relay
 
     client = running_relay(needed=True)
-    name = account or only_account(each["name"] for each in client.call("accounts.list"))
-    told: dict[str, Any] = client.call("accounts.token", name=name)
+    if not account:
+        known: tuple[AccountStatus, ...] = client.call("accounts.list")
+        account = only_account(each.name for each in known)
+    told: TokenResponse = client.call("accounts.token", name=account)
     return told

@@ -1,21 +1,57 @@
-"""The control socket of a running relay: its server, its methods, its client, and what they do."""
+"""What people do to a running relay: operations, their methods and answers, the control socket."""
 
 from typing import TYPE_CHECKING
 
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
+    from postbearer.control.answers import AccountStatus as AccountStatus
+    from postbearer.control.answers import Change as Change
+    from postbearer.control.answers import DiagnosisResult as DiagnosisResult
+    from postbearer.control.answers import EndingInfo as EndingInfo
+    from postbearer.control.answers import LetGo as LetGo
+    from postbearer.control.answers import MessageDetail as MessageDetail
+    from postbearer.control.answers import MessageSummary as MessageSummary
+    from postbearer.control.answers import Page as Page
+    from postbearer.control.answers import PausedAccount as PausedAccount
+    from postbearer.control.answers import PauseInfo as PauseInfo
+    from postbearer.control.answers import QueueStatistics as QueueStatistics
+    from postbearer.control.answers import RelayReloaded as RelayReloaded
+    from postbearer.control.answers import RelayStopping as RelayStopping
+    from postbearer.control.answers import Woken as Woken
+    from postbearer.control.answers import known as known
     from postbearer.control.client import ControlClient as ControlClient
     from postbearer.control.methods import METHODS as METHODS
     from postbearer.control.methods import perform as perform
     from postbearer.control.operations import Operations as Operations
     from postbearer.control.operations import Process as Process
+    from postbearer.control.principal import Principal as Principal
+    from postbearer.control.principal import Right as Right
+    from postbearer.control.principal import of_this_process as of_this_process
     from postbearer.control.server import ControlServer as ControlServer
 
 _EXPORTS = {
+    "answers": [
+        "AccountStatus",
+        "Change",
+        "DiagnosisResult",
+        "EndingInfo",
+        "LetGo",
+        "MessageDetail",
+        "MessageSummary",
+        "Page",
+        "PauseInfo",
+        "PausedAccount",
+        "QueueStatistics",
+        "RelayReloaded",
+        "RelayStopping",
+        "Woken",
+        "known",
+    ],
     "client": ["ControlClient"],
     "methods": ["METHODS", "perform"],
     "operations": ["Operations", "Process"],
+    "principal": ["Principal", "Right", "of_this_process"],
     "server": ["ControlServer"],
 }
 

@@ -10,7 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
+from msgspec import ValidationError, convert
+
 from postbearer import errors
+from postbearer.control.methods import EXPORT, IMPORT, METHODS
 from postbearer.errors import ConfigError, ConfigErrors, NotPermitted, PostbearerError, StoreError
 from postbearer.serving import machine_places, socket_places, user_name
 from postbearer.state import StateFolder
@@ -76,19 +79,26 @@ class ControlClient:
         self._connection.close()
 
     def call(self, act: str, /, **given: Any) -> Any:
-        """Let the relay do one act, and return its answer."""
+        """Have the relay do one act, and return its answer, of the type that `METHODS` names."""
         self._send({"act": act, "with": given})
-        return self._answer()["ok"]
+        said = self._answer()["ok"]
+        try:
+            return convert(said, METHODS[act].answers)
+        except ValidationError as error:
+            raise StoreError(
+                f"What the relay answered to {act} is of another version of postbearer: {error}.",
+                hint="Restart the relay, so that it is of the version that is installed.",
+            ) from None
 
     def export(self) -> Iterator[dict[str, Any]]:
-        """The records of `Operations.export`, one by one."""
-        self._send({"act": "queue.export"})
+        """The records of `Transfer.export`, one by one."""
+        self._send({"act": EXPORT})
         while "item" in (answer := self._answer()):
             yield answer["item"]
 
     def import_(self, records: Iterable[bytes]) -> int:
         """Give the relay the lines of an export; how many messages it took."""
-        self._send({"act": "queue.import"})
+        self._send({"act": IMPORT})
         with suppress(OSError):  # as in `_send`
             for record in filter(bytes.strip, records):  # the empty line ends it
                 self._connection.sendall(record.rstrip(b"\r\n") + b"\n")

@@ -1,18 +1,34 @@
-"""What may be asked of a relay, by name, with the parameters each act takes. Nothing else can be reached."""
+"""What may be asked of a relay, by name: parameters, answer and needed right. Nothing else can be reached."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from msgspec import Meta, Struct, ValidationError, convert
 
-from postbearer.control.operations import Operations
-from postbearer.errors import UsageError
+from postbearer.control.answers import (
+    AccountStatus,
+    Change,
+    DiagnosisResult,
+    LetGo,
+    MessageDetail,
+    Page,
+    QueueStatistics,
+    RelayReloaded,
+    RelayStopping,
+    Woken,
+)
+from postbearer.control.principal import Principal, Right
+from postbearer.errors import NotPermitted, UsageError
+from postbearer.oauth import TokenResponse
 from postbearer.store import Query, Status
 
-EXPORT, IMPORT = "queue.export", "queue.import"  # streams: whoever serves them does so itself
+if TYPE_CHECKING:
+    from postbearer.control.operations import Operations
+
+EXPORT, IMPORT = "queue.export", "queue.import"
 MOST = 1000  # messages one answer may list
 
 _Text = Annotated[str, Meta(max_length=1000)]
@@ -71,39 +87,82 @@ class Method:
     """One thing that can be asked."""
 
     takes: type[Struct]
-    do: Callable[[Operations, Any], Awaitable[Any]]
-    looks: bool = False  # changes nothing
+    answers: Any  # a type that `msgspec` knows
+    needs: Right
+    do: Callable[[Operations, Any, Principal], Awaitable[Any]]
 
 
 METHODS: Mapping[str, Method] = {
-    "queue.list": Method(Look, lambda operations, given: operations.list(given.query()), looks=True),
-    "queue.show": Method(One, lambda operations, given: operations.show(given.message), looks=True),
-    "queue.hold": Method(Which, lambda operations, given: operations.hold(given.message, given.address)),
-    "queue.release": Method(
-        Which, lambda operations, given: operations.release(given.message, given.address)
+    "queue.list": Method(Look, Page, Right.LOOK, lambda on, given, by: on.messages.list(given.query())),
+    "queue.show": Method(
+        One, MessageDetail, Right.LOOK, lambda on, given, by: on.messages.show(given.message)
     ),
-    "queue.retry": Method(Which, lambda operations, given: operations.retry(given.message, given.address)),
-    "queue.cancel": Method(Which, lambda operations, given: operations.cancel(given.message, given.address)),
-    "queue.stats": Method(Nothing, lambda operations, given: operations.stats(), looks=True),
-    "accounts.list": Method(Nothing, lambda operations, given: operations.accounts(), looks=True),
-    "accounts.show": Method(Named, lambda operations, given: operations.account(given.name), looks=True),
-    "accounts.check": Method(Examined, lambda operations, given: operations.check(given.name, given.send_to)),
-    "accounts.pause": Method(Named, lambda operations, given: operations.pause(given.name)),
-    "accounts.token": Method(Named, lambda operations, given: operations.token(given.name)),
-    "accounts.changed": Method(Named, lambda operations, given: operations.changed(given.name)),
-    "accounts.resume": Method(Named, lambda operations, given: operations.resume(given.name)),
-    "relay.reload": Method(Nothing, lambda operations, given: operations.reload()),
-    "relay.stop": Method(Nothing, lambda operations, given: operations.stop()),
+    "queue.hold": Method(
+        *(Which, Change, Right.OPERATE),
+        lambda on, given, by: on.messages.hold(given.message, given.address, by=by),
+    ),
+    "queue.release": Method(
+        *(Which, LetGo, Right.OPERATE),
+        lambda on, given, by: on.messages.release(given.message, given.address, by=by),
+    ),
+    "queue.retry": Method(
+        *(Which, LetGo, Right.OPERATE),
+        lambda on, given, by: on.messages.retry(given.message, given.address, by=by),
+    ),
+    "queue.cancel": Method(
+        *(Which, Change, Right.OPERATE),
+        lambda on, given, by: on.messages.cancel(given.message, given.address, by=by),
+    ),
+    "queue.stats": Method(Nothing, QueueStatistics, Right.LOOK, lambda on, given, by: on.messages.stats()),
+    "accounts.list": Method(
+        *(Nothing, tuple[AccountStatus, ...], Right.LOOK), lambda on, given, by: on.accounts.list()
+    ),
+    "accounts.show": Method(
+        Named, AccountStatus, Right.LOOK, lambda on, given, by: on.accounts.show(given.name)
+    ),
+    "accounts.check": Method(
+        *(Examined, DiagnosisResult, Right.OPERATE),
+        lambda on, given, by: on.check(given.name, given.send_to, by=by),
+    ),
+    "accounts.pause": Method(
+        Named, AccountStatus, Right.OPERATE, lambda on, given, by: on.accounts.pause(given.name, by=by)
+    ),
+    "accounts.resume": Method(
+        Named, AccountStatus, Right.OPERATE, lambda on, given, by: on.accounts.resume(given.name, by=by)
+    ),
+    "accounts.changed": Method(
+        Named, Woken, Right.OPERATE, lambda on, given, by: on.accounts.changed(given.name, by=by)
+    ),
+    "accounts.token": Method(
+        Named, TokenResponse, Right.ADMIN, lambda on, given, by: on.accounts.token(given.name)
+    ),
+    "relay.reload": Method(Nothing, RelayReloaded, Right.ADMIN, lambda on, given, by: on.reload(by=by)),
+    "relay.stop": Method(Nothing, RelayStopping, Right.ADMIN, lambda on, given, by: on.stop(by=by)),
 }
+STREAMS: Mapping[str, Right] = {EXPORT: Right.ADMIN, IMPORT: Right.ADMIN}  # served by whoever has the stream
 
 
-async def perform(operations: Operations, name: str, given: Mapping[str, Any]) -> Any:
-    """Do one act. Raises `UsageError` for an act or parameters that are none, and what the act raises."""
-    act = METHODS.get(name)
-    if act is None:
+def permit(by: Principal, name: str) -> None:
+    """Raise `UsageError` for a method that is none, and `NotPermitted` when `by` may not call it."""
+    needed = METHODS[name].needs if name in METHODS else STREAMS.get(name)
+    if needed is None:
         raise UsageError(f"There is no act {name[:40]!r}.")
+    if not by.may(needed):
+        raise NotPermitted(
+            f'{by.name} may not do this: {name} needs the right "{needed}".',
+            hint="Operators may look; the relay's own user and root may do everything.",
+        )
+
+
+async def perform(operations: Operations, by: Principal, name: str, given: Mapping[str, Any]) -> Any:
+    """Call a method for `by`; its answer is of the type that the table names.
+
+    Raises `UsageError` for a method or parameters that are none, `NotPermitted`, and what the method raises.
+    """
+    permit(by, name)
+    method = METHODS[name]
     try:
-        parameters = convert(dict(given), act.takes)
+        parameters = convert(dict(given), method.takes)
     except ValidationError as error:
         raise UsageError(f"{name}: {error}.") from None
-    return await act.do(operations, parameters)
+    return await method.do(operations, parameters, by)

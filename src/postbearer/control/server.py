@@ -13,15 +13,18 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from msgspec import DecodeError, Struct, ValidationError
-from msgspec.json import decode, encode
+from msgspec.json import decode
 
 from postbearer.clock import Clock
-from postbearer.control.methods import EXPORT, IMPORT, METHODS, perform
+from postbearer.control.answers import encode
+from postbearer.control.methods import EXPORT, IMPORT, perform, permit
 from postbearer.control.operations import Operations
+from postbearer.control.principal import ALL, LOOKING, Principal, of_this_process, of_user
 from postbearer.errors import ConfigErrors, NotPermitted, PostbearerError, UsageError
 from postbearer.events import Observer
 from postbearer.serving import Link, LocalServer, Reader, in_group, peer_name
@@ -82,9 +85,8 @@ class ControlServer:
         await self._server.stop(patience)
 
     async def _serve(self, link: Link) -> None:
-        # None: the system does not tell; the mode decides
-        master = link.user in (None, 0, os.geteuid())
-        if not master and not await self._operates(link.user):
+        by = await asyncio.to_thread(self._principal, link.user)
+        if by is None:
             await _say(link, _error(NotPermitted("Only the relay's own user and root may do this.")))
             return
         if self._busy >= AT_ONCE:
@@ -94,35 +96,39 @@ class ControlServer:
         try:
             reader = Reader(link)
             while (line := await reader.line(LONGEST_REQUEST, IDLE)) is not None:
-                await self._answer(link, reader, line, master=master)
+                await self._answer(link, reader, line, by)
             if reader.overlong:
                 text = f"A request to the relay may have {LONGEST_REQUEST // 1024} KiB."
                 await _say(link, _error(UsageError(text, hint="Ask for less at a time.")))
         finally:
             self._busy -= 1
 
-    async def _operates(self, uid: int | None) -> bool:
-        if uid is None or self._operators is None:
-            return False
-        return await asyncio.to_thread(in_group, uid, self._operators)  # may ask a directory server
+    def _principal(self, uid: int | None) -> Principal | None:
+        """Who is at the other end; None for who may do nothing. May ask a directory server."""
+        if uid is None:  # the system does not tell; the mode of the socket decides
+            return replace(of_this_process(), known_by=NAME)
+        if uid in (0, os.geteuid()):
+            return of_user(uid, ALL)
+        if self._operators is not None and in_group(uid, self._operators):
+            return of_user(uid, LOOKING)
+        return None
 
-    async def _answer(self, link: Link, reader: Reader, line: bytes, *, master: bool) -> None:
+    async def _answer(self, link: Link, reader: Reader, line: bytes, by: Principal) -> None:
         try:
             request = _request(line)
-            if not (master or (request.act in METHODS and METHODS[request.act].looks)):
-                raise NotPermitted("Operators may look; this only the relay's own user and root may do.")
+            permit(by, request.act)
         except PostbearerError as error:
             await _say(link, _error(error))
             return
         try:
             if request.act == EXPORT:
-                async for record in self._operations.export():
+                async for record in self._operations.transfer.export():
                     await _say(link, {"item": record})
                 done = None
             elif request.act == IMPORT:
-                done = await self._operations.import_(_records(reader))
+                done = await self._operations.transfer.import_(_records(reader), by=by)
             else:
-                done = await perform(self._operations, request.act, request.with_)
+                done = await perform(self._operations, by, request.act, request.with_)
         except PostbearerError as error:
             await _say(link, _error(error))
         except (OSError, TimeoutError, asyncio.CancelledError):
@@ -136,12 +142,9 @@ class ControlServer:
 
 def _request(line: bytes) -> Request:
     try:
-        request = decode(line, type=Request)
+        return decode(line, type=Request)
     except _UNREADABLE as error:
         raise UsageError(f"This is no request: {error}.") from None
-    if request.act not in METHODS and request.act not in (EXPORT, IMPORT):
-        raise UsageError(f"There is no act {request.act[:40]!r}.")
-    return request
 
 
 async def _records(reader: Reader) -> AsyncIterator[bytes]:

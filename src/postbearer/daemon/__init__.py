@@ -6,7 +6,6 @@ from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
     from postbearer.daemon.checks import examination as examination
-    from postbearer.daemon.checks import told_findings as told_findings
     from postbearer.daemon.plan import RelayPlan as RelayPlan
     from postbearer.daemon.plan import spool_path as spool_path
     from postbearer.daemon.process import run as run
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
     from postbearer.daemon.service_manager import ServiceManager as ServiceManager
 
 _EXPORTS = {
-    "checks": ["examination", "told_findings"],
+    "checks": ["examination"],
     "plan": ["RelayPlan", "spool_path"],
     "process": ["run"],
     "relay": ["Relay"],

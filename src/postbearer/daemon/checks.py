@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from email.message import EmailMessage
-from typing import Any
-
-import msgspec
 
 from postbearer.assembly import Assembly
+from postbearer.control import DiagnosisResult
 from postbearer.diagnosis import Diagnosis, Finding, not_configured
 from postbearer.errors import ConfigError, PostbearerError
 from postbearer.mailer import AsyncMailer
@@ -39,8 +37,8 @@ def examination(assembly: Assembly, name: str, send_to: str, capture: Capture) -
     )
 
 
-async def examined(load: Callable[[], Assembly], name: str, send_to: str) -> dict[str, Any]:
-    """What examining the account `name` finds, as JSON. The configuration is read for that, as it is now.
+async def examined(load: Callable[[], Assembly], name: str, send_to: str) -> DiagnosisResult:
+    """What examining the account `name` finds. The configuration is read for that, as it is now.
 
     Without a name it is only read: `file` is where it stands, `accounts` are those it has. Raises
     `ConfigError` for an unknown name.
@@ -66,14 +64,9 @@ async def examined(load: Callable[[], Assembly], name: str, send_to: str) -> dic
                 findings += [found async for found in examination(assembly, name, send_to, capture).run()]
             except PostbearerError as error:
                 findings += not_configured(error)
-    return {
-        "file": file,
-        "accounts": list(names),
-        "findings": msgspec.to_builtins(findings, enc_hook=str),
-        "conversations": [transcript.lines for transcript in transcripts],
-    }
-
-
-def told_findings(answer: dict[str, Any]) -> list[Finding]:
-    """The findings in what `examined` gave."""
-    return msgspec.convert(answer["findings"], list[Finding])
+    return DiagnosisResult(
+        file=file,
+        accounts=names,
+        findings=tuple(findings),
+        conversations=tuple(tuple(transcript.lines) for transcript in transcripts),
+    )

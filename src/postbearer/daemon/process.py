@@ -15,6 +15,7 @@ from typing import Any
 
 from postbearer.assembly import Assembly
 from postbearer.clock import SystemClock
+from postbearer.control import DiagnosisResult
 from postbearer.daemon.checks import examined
 from postbearer.daemon.relay import DRAIN, Relay
 from postbearer.daemon.service import Service
@@ -127,7 +128,7 @@ class _Process:
             raise ConfigError(what, hint="Find it by: postbearer --debug config validate") from error
         self.log.notice(Reloaded(""))
 
-    async def examine(self, account: str, send_to: str) -> dict[str, Any]:
+    async def examine(self, account: str, send_to: str) -> DiagnosisResult:
         """Look at the whole way of an account's mail, with the secrets that are here."""
         return await examined(self._load, account, send_to)
 

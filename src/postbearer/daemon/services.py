@@ -190,6 +190,7 @@ class ControlService(Service):
         self._process = process
         self._clock = clock
         self._queue_clock = queue_clock
+        self._observer = observer
         self._server = ControlServer(
             folder, self._operations(plan), clock, observer, operators=plan.relay.operators
         )
@@ -213,6 +214,7 @@ class ControlService(Service):
             partial(gather_all, accounts.values(), plan.assembly.state, self._clock),
             self._refresher.changed,
             process=self._process,
+            observer=self._observer,
         )
 
 

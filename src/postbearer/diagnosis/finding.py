@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from postbearer.diagnosis.commands import Command
 from postbearer.errors import ConfigError, PostbearerError, SecretError
@@ -52,7 +53,7 @@ class Finding:
     who: str = ""
     commands: tuple[Command, ...] = ()
     notes: tuple[str, ...] = ()
-    details: Mapping[str, object] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
     failure: Failure | None = None
 
 

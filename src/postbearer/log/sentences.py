@@ -19,6 +19,7 @@ from postbearer.events import (
     Event,
     Expiring,
     LoginFailed,
+    OperatorAction,
     PossibleDuplicate,
     RecipientFate,
     Reloaded,
@@ -74,6 +75,8 @@ def _of_the_queue(event: Event) -> str:
         case LoginFailed():
             name = f"as {event.username}" if event.username else "under a name that nobody has"
             return f"{event.peer or 'a local program'} could not log in {name}"
+        case OperatorAction():
+            return _by_hand(event)
         case Started():
             return f"the relay listens on {event.addresses}"
         case Reloaded():
@@ -82,6 +85,14 @@ def _of_the_queue(event: Event) -> str:
             return "the relay has stopped"
         case _:
             return ""
+
+
+def _by_hand(event: OperatorAction) -> str:
+    about = f"{event.id}: " if event.id else ""
+    to = f" to {event.recipient}" if event.recipient else ""
+    what = "recipient" if event.id else "message"
+    many = f", {event.count} {what}{'s' if event.count != 1 else ''}" if event.count else ""
+    return f"{about}{event.action}{to} by {event.by} ({event.known_by}){many}"
 
 
 def _several(told: Iterable[str], count: int) -> str:

@@ -64,7 +64,7 @@ if TYPE_CHECKING:
     from postbearer.oauth.store import keep_sign_in as keep_sign_in
     from postbearer.oauth.token import Token as Token
     from postbearer.oauth.token import TokenAnswer as TokenAnswer
-    from postbearer.oauth.token import handed_out as handed_out
+    from postbearer.oauth.token import TokenResponse as TokenResponse
 
 _EXPORTS = {
     "assertions": ["JwtBearer", "WorkloadIdentity"],
@@ -99,7 +99,7 @@ _EXPORTS = {
     "signing": ["ClientKey", "certificate_ends"],
     "source": ["CachedSource"],
     "store": ["GrantStore", "MemoryStore", "StoredGrant", "binding", "digest", "keep_sign_in"],
-    "token": ["Token", "TokenAnswer", "handed_out"],
+    "token": ["Token", "TokenAnswer", "TokenResponse"],
 }
 
 GRANTS = {  # those that an account may have, by the name it calls them by

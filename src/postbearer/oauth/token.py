@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from postbearer.secret import Secret
 
@@ -45,18 +45,28 @@ class Token:
         return now < self.expires_at - min(margin, self.lifetime / 2)
 
 
-def handed_out(token: Token, account: str, now: float) -> dict[str, object]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenResponse:
     """What a program is told that asked for a token: the fields of RFC 6749 5.1, and whose it is.
 
-    `now` is monotonic seconds. This holds the token in the open: it goes to that program and nowhere else.
+    This holds the token in the open: it goes to that program and nowhere else.
     """
-    return {
-        "account": account,
-        "access_token": token.access.reveal(),
-        "token_type": "Bearer",
-        "expires_in": max(0, int(token.expires_at - now)),
-        "scope": token.scope,
-    }
+
+    account: str
+    access_token: str = field(repr=False)
+    token_type: str = "Bearer"  # noqa: S105 - the type
+    expires_in: int  # seconds
+    scope: str
+
+    @classmethod
+    def of(cls, token: Token, account: str, now: float) -> TokenResponse:
+        """`now` is monotonic seconds."""
+        return cls(
+            account=account,
+            access_token=token.access.reveal(),
+            expires_in=max(0, int(token.expires_at - now)),
+            scope=token.scope,
+        )
 
 
 @dataclass(frozen=True, slots=True)

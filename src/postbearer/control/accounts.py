@@ -1,0 +1,187 @@
+"""What people see of accounts, and do to them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from postbearer.clock import Clock
+from postbearer.control.answers import AccountStatus, Counts, EndingInfo, PauseInfo, Woken, counted
+from postbearer.control.principal import Principal
+from postbearer.engine import BY_HAND, AccountState, Dispatcher
+from postbearer.errors import ConfigError, PostbearerError, UsageError
+from postbearer.events import Observer, OperatorAction
+from postbearer.forecast import Expiry, Facts, forecast
+from postbearer.oauth import TokenResponse
+from postbearer.store import Pause, Spool
+from postbearer.suggestion import did_you_mean
+from postbearer.verdict import advise
+
+Foresight = Callable[[], Awaitable[Mapping[str, Facts]]]
+
+
+class Accounts:
+    """The accounts that are `configured`, or that something in the spool names.
+
+    All methods raise `ConfigError` for an account that is none, and `StoreError`.
+    """
+
+    def __init__(
+        self,
+        spool: Spool,
+        clock: Clock,
+        dispatcher: Dispatcher | None,
+        observer: Observer,
+        *,
+        configured: Sequence[str] = (),
+        foresee: Foresight | None = None,
+        changed: Callable[[str], Awaitable[bool]] | None = None,
+    ) -> None:
+        """`foresee` tells what is known ahead of them; `changed` has a paused one tried again."""
+        self._spool = spool
+        self._clock = clock
+        self._dispatcher = dispatcher
+        self._observer = observer
+        self._configured = tuple(configured)
+        self._foresee = foresee
+        self._changed = changed
+
+    async def list(self) -> tuple[AccountStatus, ...]:
+        """The state of every account."""
+        counts = (await self._spool.statistics()).by_account
+        pauses = {pause.account: pause for pause in await self._spool.pauses()}
+        states = self._states
+        names = sorted({*self._configured, *states, *counts, *pauses})
+        found = await self._foresee() if self._foresee is not None else {}
+        now = self._clock.now()
+        return tuple(
+            [
+                AccountStatus(
+                    name=name,
+                    **_standing(known, pauses.get(name), counted(counts.get(name, {}))),
+                    **await _working(states.get(name)),
+                    runs_out=tuple(_ending(each, now) for each in forecast(known)),
+                )
+                for name in names
+                for known in (found.get(name) or Facts(account=name),)
+            ]
+        )
+
+    async def show(self, name: str) -> AccountStatus:
+        """The state of one account."""
+        all_ = await self.list()
+        found = next((each for each in all_ if each.name == name), None)
+        if found is None:
+            known = [each.name for each in all_]
+            raise ConfigError(f"There is no account {name!r:.80}.", hint=did_you_mean(name, known))
+        return found
+
+    async def paused(self, name: str) -> PauseInfo | None:
+        """Why an account does not send, if it is paused."""
+        found = [pause for pause in await self._spool.pauses() if pause.account == name]
+        return PauseInfo(**paused_as(found[0])) if found else None
+
+    async def token(self, name: str) -> TokenResponse:
+        """A valid access token of an account, from the source that the account itself sends with.
+
+        Raises what that source raises, and `UsageError` unless the relay runs and the account uses tokens.
+        """
+        states = self._states
+        if name not in states:
+            raise UsageError(
+                f"No running relay sends for an account {name!r}.", hint="`postbearer accounts` lists them."
+            )
+        source = states[name].channel.source
+        if source is None:
+            raise UsageError(f"The account {name} does not use OAuth tokens.")
+        try:
+            token = await source.token()
+        except PostbearerError as error:
+            advise(error, states[name].policy.smarthost.rules)
+            raise
+        return TokenResponse.of(token, name, self._clock.monotonic())
+
+    async def pause(self, name: str, *, by: Principal) -> AccountStatus:
+        """Stop an account until it is resumed."""
+        await self.show(name)
+        if self._dispatcher is not None:
+            await self._dispatcher.pause(name)
+        else:
+            await self._spool.pause(Pause(account=name, since=self._clock.now(), reason=BY_HAND))
+        self._tell("pause", name, by)
+        return await self.show(name)
+
+    async def changed(self, name: str, *, by: Principal) -> Woken:
+        """Somebody signed in for an account, or changed its secret: a paused one is tried again at once."""
+        await self.show(name)
+        tried = await self._changed(name) if self._changed is not None else False
+        if tried:
+            self._tell("try again", name, by)
+        return Woken(name=name, tried=tried)
+
+    async def resume(self, name: str, *, by: Principal) -> AccountStatus:
+        """Let an account send again."""
+        await self.show(name)
+        if self._dispatcher is not None:
+            await self._dispatcher.resume(name)
+        else:
+            await self._spool.resume(name)
+        self._tell("resume", name, by)
+        return await self.show(name)
+
+    @property
+    def _states(self) -> Mapping[str, AccountState]:
+        return self._dispatcher.account_states if self._dispatcher is not None else {}
+
+    def _tell(self, action: str, name: str, by: Principal) -> None:
+        self._observer.notice(OperatorAction(name, action=action, by=by.name, known_by=by.known_by))
+
+
+def paused_as(pause: Pause) -> dict[str, Any]:
+    """What `AccountStatus`, `PauseInfo` and `PausedAccount` tell of a pause."""
+    by_hand = f"Let it send again: postbearer accounts resume {pause.account}"
+    return {
+        "since": pause.since,
+        "reason": pause.reason,
+        "remedy": by_hand if pause.reason == BY_HAND else pause.remedy,
+        "tried_again": pause.probe,
+    }
+
+
+def _standing(known: Facts, pause: Pause | None, counts: Counts) -> dict[str, Any]:
+    """Whether it sends, and if not, why."""
+    if pause is not None:
+        return {"state": "paused", "counts": counts, **paused_as(pause)}
+    if known.awaits_sign_in:
+        return {
+            "state": "not-signed-in",
+            "counts": counts,
+            "reason": "Nobody has signed in for it as it is configured now.",
+            "remedy": f"Sign in: postbearer login {known.account}",
+        }
+    return {"state": "ready", "counts": counts}
+
+
+def _ending(ending: Expiry, now: float) -> EndingInfo:
+    return EndingInfo(
+        what=ending.what,
+        title=ending.title,
+        at=ending.at,
+        level=ending.level(now),
+        remedy=ending.remedy,
+    )
+
+
+async def _working(account_state: AccountState | None) -> dict[str, Any]:
+    """What only the relay itself knows."""
+    if account_state is None:
+        return {}
+    return {
+        "address": account_state.policy.address,
+        "under_way": account_state.busy,
+        "connections": account_state.connections,
+        "resting": account_state.resting,
+        "budget": await account_state.budget.left(),
+        "token_expires": account_state.channel.token_expires(),
+        "last_error": account_state.last_error,
+    }

@@ -1,0 +1,201 @@
+"""What methods answer, as typed values: from these the JSON of the control socket and its schema are derived.
+
+Points in time are Unix seconds. What is absent where it does not apply is `UNSET`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeVar
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.json import Encoder
+
+from postbearer.diagnosis import Finding
+from postbearer.engine import BudgetRemaining
+from postbearer.store import Status
+
+T = TypeVar("T")
+Time = Annotated[float, Meta(description="Unix seconds", extra_json_schema={"format": "unix-time"})]
+Counts = dict[str, int]  # of recipients, by state
+
+encode = Encoder(enc_hook=str).encode  # by `str`: what a finding holds beside its texts
+
+
+class RecipientRow(Struct, frozen=True, kw_only=True):
+    """One recipient of a queued message, and where it stands."""
+
+    address: str
+    account: str
+    priority: str
+    due: Time | None
+    attempts: int
+    reply: str
+    cause: str
+    remedy: str
+    unknown: bool  # it may have arrived: a copy is possible
+    state: Status
+    meaning: str
+
+
+class AttemptRow(Struct, frozen=True, kw_only=True):
+    """One try to deliver a message."""
+
+    number: int
+    began: Time
+    ended: Time | None
+    server: str
+    queue_id: str  # the provider's
+    error: str
+    unknown: bool
+
+
+class MessageSummary(Struct, frozen=True, kw_only=True):
+    """A queued message, as a list shows it."""
+
+    id: str
+    accepted: Time
+    age: float  # seconds
+    expires: Time
+    client: str
+    sender: str
+    size: int  # octets
+    message_id: str
+    author: str
+    subject: str
+    report_of: str
+    recipients: tuple[RecipientRow, ...]
+
+
+class MessageDetail(MessageSummary, frozen=True, kw_only=True):
+    """All that is known about a message."""
+
+    attempts: tuple[AttemptRow, ...]
+    received: str
+    sha256: str
+
+
+class Page(Struct, frozen=True, kw_only=True):
+    """Messages, oldest first, at most `limit`; if there are `more`, `cursor` is what to go on `after`."""
+
+    messages: tuple[MessageSummary, ...]
+    more: bool
+    limit: int
+    cursor: str = ""
+
+
+class Change(Struct, frozen=True, kw_only=True):
+    """How many recipients of a message were changed."""
+
+    id: str
+    changed: int
+
+
+class PauseInfo(Struct, frozen=True, kw_only=True):
+    """Why an account does not send."""
+
+    since: Time
+    reason: str
+    remedy: str
+    tried_again: Time | None  # None: not before it is resumed
+
+
+class PausedAccount(Struct, frozen=True, kw_only=True):
+    """An account that does not send, why, and how many `recipients` of a message wait for it."""
+
+    account: str
+    recipients: int
+    since: Time
+    reason: str
+    remedy: str
+    tried_again: Time | None
+
+
+class LetGo(Change, frozen=True, kw_only=True):
+    """The same of what may leave now, but for those who wait for a paused account."""
+
+    paused: tuple[PausedAccount, ...]
+
+
+class QueueStatistics(Struct, frozen=True, kw_only=True):
+    """Recipients by state and account, and how long the oldest open message waits (seconds)."""
+
+    counts: Counts
+    oldest: Time | None
+    age: float | None
+    accounts: dict[str, Counts]
+
+
+class EndingInfo(Struct, frozen=True, kw_only=True):
+    """Something of an account that ends. `level`: how many days are not left any more, once it matters."""
+
+    what: str
+    title: str
+    at: Time
+    level: int | None
+    remedy: str
+
+
+class AccountStatus(Struct, frozen=True, kw_only=True):
+    """Whether an account sends.
+
+    `since` and `tried_again` are there while it is paused, `reason` and `remedy` unless it is ready; what
+    follows on them only the running relay knows.
+    """
+
+    name: str
+    state: Literal["ready", "paused", "not-signed-in"]
+    counts: Counts
+    since: Time | UnsetType = UNSET
+    reason: str | UnsetType = UNSET
+    remedy: str | UnsetType = UNSET
+    tried_again: Time | UnsetType | None = UNSET
+    address: str | UnsetType = UNSET
+    under_way: int | UnsetType = UNSET
+    connections: int | UnsetType = UNSET
+    resting: float | UnsetType = UNSET
+    budget: BudgetRemaining | UnsetType = UNSET
+    token_expires: Time | UnsetType | None = UNSET
+    last_error: str | UnsetType = UNSET
+    runs_out: tuple[EndingInfo, ...]
+
+
+class Woken(Struct, frozen=True, kw_only=True):
+    """Whether an account was paused, and is tried again now."""
+
+    name: str
+    tried: bool
+
+
+class DiagnosisResult(Struct, frozen=True, kw_only=True):
+    """What an examination found by the configuration in `file`: `accounts` are those it has.
+
+    Each conversation is told line by line. `pause`: why the relay does not send for the account anyway.
+    """
+
+    file: str
+    accounts: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    conversations: tuple[tuple[str, ...], ...]
+    pause: PauseInfo | None = None
+
+
+class RelayReloaded(Struct, frozen=True, kw_only=True):
+    """The relay goes by its configuration as it is now."""
+
+    reloaded: bool = True
+
+
+class RelayStopping(Struct, frozen=True, kw_only=True):
+    """The relay finishes what is under way, and ends."""
+
+    stopping: bool = True
+
+
+def known(value: T | UnsetType) -> T | None:
+    """`value`, or None where it does not apply."""
+    return None if isinstance(value, UnsetType) else value
+
+
+def counted(counts: Any) -> Counts:
+    """Counts by `Status` in the order of the states, without those that nobody is in."""
+    return {str(status): counts[status] for status in Status if counts.get(status)}

@@ -1,0 +1,179 @@
+"""What people see of queued messages, and do to them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+
+from postbearer.address import Address
+from postbearer.clock import Clock
+from postbearer.control.accounts import paused_as
+from postbearer.control.answers import (
+    AttemptRow,
+    Change,
+    LetGo,
+    MessageDetail,
+    MessageSummary,
+    Page,
+    PausedAccount,
+    QueueStatistics,
+    RecipientRow,
+    counted,
+)
+from postbearer.control.principal import Principal
+from postbearer.engine import AccountState, Dispatcher
+from postbearer.errors import UsageError
+from postbearer.events import Observer, OperatorAction
+from postbearer.store import Entry, Query, Row, Spool, Status
+
+_CAN_GO = (Status.READY, Status.DEFERRED, Status.HELD)
+
+
+class Messages:
+    """The messages of a spool, beside the dispatcher that empties it, if one runs.
+
+    All methods raise `UsageError` for what does not exist or cannot be done, and `StoreError`.
+    """
+
+    def __init__(self, spool: Spool, clock: Clock, dispatcher: Dispatcher | None, observer: Observer) -> None:
+        self._spool = spool
+        self._clock = clock
+        self._dispatcher = dispatcher
+        self._observer = observer
+
+    async def list(self, query: Query | None = None) -> Page:
+        """Messages that fit `query`, oldest first."""
+        query, now = query or Query(), self._clock.now()
+        found = await self._spool.search(replace(query, limit=query.limit + 1))
+        shown = tuple(MessageSummary(**_summary(entry, now)) for entry in found[: query.limit])
+        more = len(found) > query.limit
+        return Page(messages=shown, more=more, limit=query.limit, cursor=shown[-1].id if more else "")
+
+    async def show(self, message: str) -> MessageDetail:
+        """All that is known about one message."""
+        entry = await self._entry(message)
+        return MessageDetail(
+            **_summary(entry, self._clock.now()),
+            attempts=msgspec.convert(entry.attempts, tuple[AttemptRow, ...], from_attributes=True),
+            received=entry.message.received,
+            sha256=entry.message.sha256,
+        )
+
+    async def hold(self, message: str, address: str = "", *, by: Principal) -> Change:
+        """Keep the open recipients of a message until they are released."""
+        return await self._change("hold", message, Status.HELD, address, by)
+
+    async def release(self, message: str, address: str = "", *, by: Principal) -> LetGo:
+        """Let what was held go. `paused` tells of the accounts that it has to wait for."""
+        return await self._let_go("release", message, address, by)
+
+    async def retry(self, message: str, address: str = "", *, by: Principal) -> LetGo:
+        """Try now what would be tried later. `paused` tells of the accounts that it has to wait for."""
+        return await self._let_go("retry", message, address, by)
+
+    async def cancel(self, message: str, address: str = "", *, by: Principal) -> Change:
+        """Give up the open recipients of a message; nobody is told."""
+        return await self._change("cancel", message, Status.CANCELLED, address, by)
+
+    async def stats(self) -> QueueStatistics:
+        """Recipients by state and account, and the age of the oldest open message."""
+        found = await self._spool.statistics()
+        return QueueStatistics(
+            counts=counted(found.counts),
+            oldest=found.oldest,
+            age=None if found.oldest is None else max(0.0, self._clock.now() - found.oldest),
+            accounts={name: counted(counts) for name, counts in sorted(found.by_account.items())},
+        )
+
+    async def _let_go(self, action: str, message: str, address: str, by: Principal) -> LetGo:
+        entry = await self._entry(message)
+        done = await self._change(action, message, Status.READY, address, by)
+        return LetGo(id=done.id, changed=done.changed, paused=await self._in_the_way(entry, address))
+
+    async def _in_the_way(self, entry: Entry, address: str) -> tuple[PausedAccount, ...]:
+        """The pauses that the open recipients of a message wait for, and how many wait for each."""
+        wanted = Address.parse(address).canonical if address else ""
+        waiting = Counter(
+            row.account
+            for row in entry.rows
+            if row.status in _CAN_GO and (not wanted or Address.parse(row.address).canonical == wanted)
+        )
+        return tuple(
+            PausedAccount(account=pause.account, recipients=waiting[pause.account], **paused_as(pause))
+            for pause in await self._spool.pauses()
+            if waiting[pause.account] and not self._stands_in(pause.account)
+        )
+
+    def _stands_in(self, account: str) -> bool:
+        """Whether the mail of a paused account leaves by its fallback."""
+        states: Mapping[str, AccountState] = (
+            self._dispatcher.account_states if self._dispatcher is not None else {}
+        )
+        other = states.get(states[account].policy.fallback) if account in states else None
+        return other is not None and not other.paused
+
+    async def _change(self, action: str, message: str, status: Status, address: str, by: Principal) -> Change:
+        await self._entry(message)
+        changed = await self._spool.change(message, status, self._clock.now(), address)
+        if changed:
+            self._observer.notice(
+                OperatorAction(
+                    "",
+                    action=action,
+                    by=by.name,
+                    known_by=by.known_by,
+                    id=message,
+                    recipient=address,
+                    count=changed,
+                )
+            )
+        if self._dispatcher is not None:
+            self._dispatcher.wake()
+        return Change(id=message, changed=changed)
+
+    async def _entry(self, message: str) -> Entry:
+        entry = await self._spool.show(message)
+        if entry is None:
+            raise UsageError(
+                f"There is no message {message!r} in the queue.", hint="`postbearer queue list` shows them."
+            )
+        return entry
+
+
+def _summary(entry: Entry, now: float) -> dict[str, Any]:
+    """The fields of `MessageSummary`."""
+    message = entry.message
+    return {
+        "id": message.id,
+        "accepted": message.accepted,
+        "age": max(0.0, now - message.accepted),
+        "expires": message.expires,
+        "client": message.client,
+        "sender": message.envelope.reverse_path,
+        "size": message.size,
+        "message_id": message.message_id,
+        "author": message.author,
+        "subject": message.subject,
+        "report_of": message.report_of,
+        "recipients": tuple(_row(row) for row in entry.rows),
+    }
+
+
+def _row(row: Row) -> RecipientRow:
+    return RecipientRow(
+        address=row.address,
+        account=row.account,
+        priority=row.priority.name.lower(),
+        due=row.due,
+        attempts=row.attempts,
+        reply=row.reply,
+        cause=row.cause,
+        remedy=row.remedy,
+        unknown=row.unknown,
+        state=row.status,
+        meaning="accepted by the provider" if row.status is Status.DELIVERED else str(row.status),
+    )

@@ -1,0 +1,201 @@
+"""Every method answers what its schema says, to those who may ask; who changed what is told."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, get_args
+
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+
+from postbearer.cli.output import TIMES
+from postbearer.control import METHODS, Operations, Principal, Right, of_this_process, perform
+from postbearer.control.answers import DiagnosisResult, Time, encode
+from postbearer.diagnosis import Command, Finding, Step
+from postbearer.errors import NotPermitted, UsageError
+from postbearer.events import OperatorAction
+from postbearer.forecast import DAY, Facts
+from postbearer.log import sentence
+from postbearer.oauth import TokenResponse
+from support.relay import Ears, Relay, account, relaying
+
+ANNA = Principal("anna", "uid 1000", frozenset(Right))
+NAMES = ("message", "address", "name", "send_to")
+
+
+class Process:
+    """A relay's process that only says that it did."""
+
+    async def reload(self) -> None:
+        """It did."""
+
+    async def examine(self, account: str, send_to: str) -> DiagnosisResult:
+        command = Command(line="x", does="y")
+        finding = Finding(
+            step=Step.AUTH, ok=False, text="no", commands=(command,), details={"until": {1, 2}, "n": 1}
+        )
+        return DiagnosisResult(
+            file="x.toml", accounts=(account,), findings=(finding,), conversations=(("S: 220",),)
+        )
+
+    def stop(self) -> None:
+        """It did."""
+
+
+async def tried(name: str) -> bool:
+    return True
+
+
+def operations(relay: Relay) -> tuple[Operations, Ears]:
+    ears = Ears()
+
+    async def foresee() -> dict[str, Facts]:
+        return {"alerts": Facts(account="alerts", dated={"client-secret": relay.clock.now() + 6 * DAY})}
+
+    return Operations(
+        *(relay.spool, relay.clock, relay.dispatcher, ("alerts", "idle"), foresee, tried),
+        process=Process(),
+        observer=ears,
+    ), ears
+
+
+def given(name: str, message: str) -> dict[str, Any]:
+    fields = [each.name for each in msgspec.structs.fields(METHODS[name].takes)]
+    values = {"message": message, "name": "alerts"}
+    return {each: values[each] for each in fields if each in values and each in NAMES}
+
+
+def validator(name: str) -> Draft202012Validator:
+    schema = msgspec.json.schema(METHODS[name].answers)
+    Draft202012Validator.check_schema(schema)
+    return Draft202012Validator(schema)
+
+
+@pytest.mark.parametrize("paused", [True, False])
+@pytest.mark.parametrize("name", [each for each in METHODS if each != "accounts.token"])
+async def test_an_answer_is_what_its_schema_says(name: str, paused: bool) -> None:
+    async with relaying(account()) as relay:
+        relay.providers["alerts"].answers = ["451 4.7.1 later"]
+        message = await relay.submit("anna@example.net", "ben@example.net")
+        await relay.settle()
+        on, _ = operations(relay)
+        if paused:
+            await on.accounts.pause("alerts", by=ANNA)
+        answer = await perform(on, ANNA, name, given(name, message))
+    octets = encode(answer)
+    validator(name).validate(json.loads(octets))
+    assert encode(msgspec.json.decode(octets, type=METHODS[name].answers)) == octets
+
+
+def test_a_token_is_what_its_schema_says_and_is_shown_to_nobody_else() -> None:
+    told = TokenResponse(account="alerts", access_token="hidden", expires_in=60, scope="")
+    validator("accounts.token").validate(json.loads(encode(told)))
+    assert "hidden" not in repr(told)
+
+
+def points_in_time(schema: Any, name: str = "") -> set[str]:
+    """The fields of a schema, at any depth, that are points in time."""
+    match schema:
+        case {"format": "unix-time"}:
+            return {name}
+        case dict():
+            own = schema.get("properties", {})
+            inner = {key: value for key, value in schema.items() if key != "properties"}
+            return {
+                each
+                for key, value in (*own.items(), *((name, value) for value in inner.values()))
+                for each in points_in_time(value, key)
+            }
+        case list():
+            return {each for value in schema for each in points_in_time(value, name)}
+        case _:
+            return set()
+
+
+def test_commands_write_every_point_in_time_as_one() -> None:
+    assert get_args(Time)[0] is float
+    found = {each for name in METHODS for each in points_in_time(msgspec.json.schema(METHODS[name].answers))}
+    assert found >= {"accepted", "expires", "due", "since", "at", "began"}
+    assert found <= TIMES
+
+
+@pytest.mark.parametrize("right", Right)
+async def test_a_method_is_for_those_who_have_its_right(right: Right) -> None:
+    one = Principal("ben", "uid 1001", frozenset({right}))
+    async with relaying() as relay:
+        message = await relay.submit()
+        on, ears = operations(relay)
+        for name, method in METHODS.items():
+            if method.needs is not right:
+                with pytest.raises(NotPermitted, match=f'ben .* needs the right "{method.needs}"'):
+                    await perform(on, one, name, given(name, message))
+        assert ears.events == []
+        with pytest.raises(UsageError, match="no act"):
+            await perform(on, one, "queue.shrink", {})
+
+
+CHANGES = {
+    "queue.hold": "ID: hold by anna (uid 1000), 1 recipient",
+    "queue.release": "ID: release by anna (uid 1000), 1 recipient",
+    "queue.retry": "ID: retry by anna (uid 1000), 1 recipient",
+    "queue.cancel": "ID: cancel by anna (uid 1000), 1 recipient",
+    "accounts.pause": "pause by anna (uid 1000)",
+    "accounts.resume": "resume by anna (uid 1000)",
+    "accounts.changed": "try again by anna (uid 1000)",
+    "relay.reload": "reload by anna (uid 1000)",
+    "relay.stop": "stop by anna (uid 1000)",
+}
+
+
+@pytest.mark.parametrize("name", [each for each in METHODS if each != "accounts.token"])
+async def test_who_changed_what_is_told_and_who_looked_is_not(name: str) -> None:
+    async with relaying() as relay:
+        relay.providers["alerts"].answers = ["451 4.7.1 later"]
+        message = await relay.submit()
+        await relay.settle()
+        on, ears = operations(relay)
+        if name == "queue.release":
+            await on.messages.hold(message, by=of_this_process())
+            ears.events.clear()
+        await perform(on, ANNA, name, given(name, message))
+    told = [sentence(each).replace(message, "ID") for each in ears.events]
+    assert told == ([CHANGES[name]] if name in CHANGES else [])
+    assert {each.account for each in ears.events} <= {"alerts" if name.startswith("accounts.") else ""}
+
+
+async def test_what_changed_nothing_is_told_to_nobody() -> None:
+    async with relaying() as relay:
+        message = await relay.submit()
+        await relay.settle()
+        on, ears = operations(relay)
+        assert (await on.messages.hold(message, by=ANNA)).changed == 0
+        assert ears.events == []
+
+
+async def test_a_check_that_sends_says_to_whom() -> None:
+    async with relaying() as relay:
+        on, ears = operations(relay)
+        await on.check("alerts", "you@example.org", by=ANNA)
+        (event,) = ears.events
+        assert isinstance(event, OperatorAction)
+        assert re.fullmatch(r"check to you@example\.org by anna \(uid 1000\)", sentence(event))
+
+
+async def test_a_page_says_where_the_next_one_begins() -> None:
+    async with relaying() as relay:
+        on, _ = operations(relay)
+        await on.accounts.pause("alerts", by=ANNA)
+        ids = [await relay.submit() for _ in range(5)]
+        found, after, pages = [], "", []
+        while True:
+            page = await perform(on, ANNA, "queue.list", {"limit": 2, "after": after})
+            found += [each.id for each in page.messages]
+            pages.append((len(page.messages), page.more, page.limit))
+            if not page.more:
+                break
+            after = page.cursor
+        assert found == ids
+        assert pages == [(2, True, 2), (2, True, 2), (1, False, 2)]
+        assert page.cursor == ""
