@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Self, TypedDict, Unpack, cast
+from typing import Any, Self, TypedDict, Unpack, cast
 
 from postbearer.address import Address
 from postbearer.clock import Clock
@@ -21,6 +21,15 @@ from postbearer.providers import Limits as ProviderLimits
 from postbearer.providers import Rule as ReplyRule
 from postbearer.secret import GivenSecret, Secret, SecretSource
 from postbearer.secrets import source
+from postbearer.settings import (
+    DEFAULTS,
+    Authentication,
+    FallbackWhen,
+    Mechanism,
+    OnUnknown,
+    SenderPolicy,
+    TlsMode,
+)
 from postbearer.state import KeyFile, StateFolder, TokenFile
 from postbearer.store import FileLedger, Ledger, MemoryLedger
 from postbearer.transport import (
@@ -33,13 +42,9 @@ from postbearer.transport import (
 )
 from postbearer.wire import Dispensable
 
-Rule = Literal["force", "check", "allow"]
-TlsMode = Literal["implicit", "starttls", "none-loopback"]
-
 _USERS = ("user", "username", "subject")  # what grants call the person they act for
 
 _OTHER_LOGIN = "Correct user name or password."
-OVERFLOW_AFTER = 300.0  # seconds
 _SPREAD = 0.1  # of the refresh margin: hosts that were started together do not renew together
 
 
@@ -56,10 +61,10 @@ class Options(TypedDict, total=False):
     issuer: str
     token_ca_file: str | os.PathLike[str]
     username: str  # SMTP login, when it is not the address
-    authentication: Literal["oauth", "password", "certificate", "none"]
+    authentication: Authentication
     password: str | Secret | SecretSource  # for ``authentication="password"``
-    mechanism: Literal["auto", "xoauth2", "oauthbearer"]
-    sender: Rule
+    mechanism: Mechanism
+    sender: SenderPolicy
     aliases: Sequence[str]
     limits: ProviderLimits
     ehlo_name: str
@@ -70,9 +75,9 @@ class Options(TypedDict, total=False):
     refresh_token_idle: float
     refresh_token_lifetime: float
     expires: Mapping[str, float]
-    on_unknown: Literal["retry", "hold"]  # the next four are for the relay
+    on_unknown: OnUnknown  # the next four are for the relay
     fallback: str
-    fallback_when: Literal["paused", "unreachable"]
+    fallback_when: FallbackWhen
     overflow: str
     overflow_after: float
 
@@ -98,11 +103,11 @@ class Account:
     expires: Mapping[str, float] = field(default_factory=dict)  # what ends when (Unix seconds), by key
     null_sender: bool = True  # the provider takes the null reverse-path
     organisations: frozenset[str] = frozenset()  # what it shares with accounts that one refusal may reach too
-    on_unknown: Literal["retry", "hold"] = "retry"  # what was lost past the end of its content
+    on_unknown: OnUnknown = DEFAULTS.on_unknown  # what was lost past the end of its content
     fallback: str = ""  # account that sends while this one is paused
-    fallback_when: Literal["paused", "unreachable"] = "paused"  # or also while no server can be reached
+    fallback_when: FallbackWhen = DEFAULTS.fallback_when  # or also while no server can be reached
     overflow: str = ""  # account that sends what waited `overflow_after` seconds for this one's budget
-    overflow_after: float = OVERFLOW_AFTER
+    overflow_after: float = DEFAULTS.overflow_after
     # Under which `postbearer token` may take a kept token without reading more. It is of the whole file, so
     # an account is the same when something else in there has changed.
     shortcut: str = field(default="", compare=False)
@@ -179,7 +184,11 @@ class Account:
             address=address,
             provider=preset.name,
             smarthost=_smarthost(preset, address, limits, options, rules),
-            sender=SenderRule(address, options.get("sender", "force"), tuple(options.get("aliases", ()))),
+            sender=SenderRule(
+                address,
+                options.get("sender", DEFAULTS.sender),
+                tuple(options.get("aliases", DEFAULTS.aliases)),
+            ),
             grant=resolved(_scoped(grant, preset), read) if grant is not None else None,
             endpoint=_endpoint(preset, grant, tenant, options),
             password=_secret_source(password, read) if password is not None else None,
@@ -192,11 +201,11 @@ class Account:
             expires=options.get("expires", {}),
             null_sender=preset.null_sender,
             organisations=_organisations(preset, address, tenant),
-            on_unknown=options.get("on_unknown", "retry"),
+            on_unknown=options.get("on_unknown", DEFAULTS.on_unknown),
             fallback=options.get("fallback", ""),
-            fallback_when=options.get("fallback_when", "paused"),
+            fallback_when=options.get("fallback_when", DEFAULTS.fallback_when),
             overflow=options.get("overflow", ""),
-            overflow_after=options.get("overflow_after", OVERFLOW_AFTER),
+            overflow_after=options.get("overflow_after", DEFAULTS.overflow_after),
         )
 
     @property
@@ -359,11 +368,11 @@ def _smarthost(
         ca_file=os.fspath(options.get("ca_file", "")),
         certificate=options.get("certificate"),
         proxy=Proxy.parse(proxy) if proxy else None,
-        authentication=options.get("authentication", "oauth"),
+        authentication=options.get("authentication", DEFAULTS.authentication),
         username=options.get("username") or address,
-        mechanism=options.get("mechanism", "auto"),
+        mechanism=options.get("mechanism", DEFAULTS.mechanism),
         ehlo_name=options.get("ehlo_name") or default_ehlo_name(),
-        unused=tuple(options.get("unused_extensions", ())),
+        unused=tuple(options.get("unused_extensions", DEFAULTS.unused_extensions)),
         timeout=options.get("timeout"),
         limits=pool,
         recipients_per_message=limits.recipients_per_message,

@@ -5,32 +5,22 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, cast, get_args
+from functools import cache
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
-from postbearer.account import Options, Rule, TlsMode
+from postbearer.account import Options
 from postbearer.errors import ConfigError, SecretError, UsageError
 from postbearer.providers import Limits
 from postbearer.secret import SecretSource
 from postbearer.secrets import is_reference, source
+from postbearer.settings import DEFAULTS, AccountSettings
 from postbearer.suggestion import meant
 from postbearer.transport import ClientCertificate
 
 _NAMES = [name.replace("_", "-") for name in Options.__optional_keys__]  # as a configuration has them
-_LISTS = ("servers", "aliases", "unused_extensions")
 _PATHS = ("ca_file", "token_ca_file")
-_TEXTS = (*("name", "proxy", "token_url", "issuer", "username", "ehlo_name", "fallback", "overflow"),)
-_SECONDS = (
-    *("timeout", "maximum_token_lifetime", "refresh_margin", "refresh_token_idle"),
-    *("refresh_token_lifetime", "overflow_after"),
-)
-_CHOICES: Mapping[str, tuple[str, ...]] = {
-    "tls": get_args(TlsMode),
-    "sender": get_args(Rule),
-    "authentication": ("oauth", "password", "certificate", "none"),
-    "mechanism": ("auto", "xoauth2", "oauthbearer"),
-    "on_unknown": ("retry", "hold"),
-    "fallback_when": ("paused", "unreachable"),
-}
+_OBJECTS = ("password", "certificate", "limits", "expires")  # where a configuration has text
 _HINTS = {  # what a configuration is told, by key, in the words of a call
     "servers": 'Give servers=["mail.example.org:587"].',
     "token-url": 'Give token_url="https://…", or issuer="https://…" to have it discovered.',
@@ -40,6 +30,19 @@ _HINTS = {  # what a configuration is told, by key, in the words of a call
     "tls-certificate": "Give certificate=ClientCertificate(path), of postbearer.transport.",
     "grant": 'Leave the grant out, and give authentication="password" and password=….',
 }
+
+
+@cache
+def _types() -> Mapping[str, Any]:
+    """What each option is that is said in a program as in a configuration: its type without None."""
+    said = {name: _sure(kind) for name, kind in get_type_hints(AccountSettings).items()}
+    alike = Options.__optional_keys__ - {*_PATHS, *_OBJECTS}
+    return {"name": str} | {name: kind for name, kind in said.items() if name in alike}
+
+
+def _sure(kind: Any) -> Any:
+    sure = [each for each in get_args(kind) if each is not NoneType]
+    return sure[0] if get_origin(kind) in (Union, UnionType) and len(sure) == 1 else kind
 
 
 @contextmanager
@@ -91,14 +94,18 @@ def checked_options(address: object, grant: object, options: Mapping[str, Any]) 
 
 def _listed(name: str, value: Any) -> Any:
     """Where a list belongs, one: of a text alone, or of whatever yields texts once."""
-    if name not in _LISTS or isinstance(value, bytes | Mapping) or not isinstance(value, Iterable):
+    if (
+        get_origin(_types().get(name)) is not tuple
+        or isinstance(value, bytes | Mapping)
+        or not isinstance(value, Iterable)
+    ):
         return value
     return [value] if isinstance(value, str) else list(value)
 
 
 def _demand(grant: object, given: Mapping[str, Any]) -> None:
     """Whatever proves who we are has to be there."""
-    way = given.get("authentication", "oauth")
+    way = given.get("authentication", DEFAULTS.authentication)
     if way == "oauth" and grant is None:
         raise UsageError(
             "There is no grant, which is how a token is had.",
@@ -111,17 +118,18 @@ def _demand(grant: object, given: Mapping[str, Any]) -> None:
 
 
 def _check(name: str, value: Any) -> None:
-    if name in _LISTS:
+    kind = _types().get(name)
+    if get_origin(kind) is tuple:
         if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
             raise _wanted(name, "a list of texts", value, '["…"]')
     elif name in _PATHS and not isinstance(value, str | os.PathLike):
         raise _wanted(name, "a path", value, '"/etc/ssl/ca.pem"')
-    elif name in _TEXTS and not isinstance(value, str):
+    elif kind is str and not isinstance(value, str):
         raise _wanted(name, "a text", value, '"…"')
-    elif name in _SECONDS and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
+    elif kind is float and (isinstance(value, bool) or not isinstance(value, int | float) or value < 0):
         raise _wanted(name, "a number of seconds", value, "60.0")
-    elif name in _CHOICES and value not in _CHOICES[name]:
-        raise UsageError(f"{name} cannot be {value!r:.80}.", hint=f"One of {', '.join(_CHOICES[name])}.")
+    elif get_origin(kind) is Literal and value not in get_args(kind):
+        raise UsageError(f"{name} cannot be {value!r:.80}.", hint=f"One of {', '.join(get_args(kind))}.")
     elif name == "certificate" and not isinstance(value, ClientCertificate):
         raise _wanted(name, "a ClientCertificate", value, "ClientCertificate(path), of postbearer.transport")
     elif name == "expires" and not isinstance(value, Mapping):

@@ -38,6 +38,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
 LAYER = {unit: layer for layer, units in LAYERS.items() for unit in units}
 
 SIBLINGS = {  # who may import a unit of the same layer; layer 0 is one vocabulary
+    "message": {"settings"},  # what an account says of senders
+    "providers": {"settings"},  # how a client may prove itself
     "settings": {"wire"},  # the extensions that an account may leave out have names there
     "state": {"oauth"},  # keeps its tokens
     "secrets": {"state", "oauth"},  # some are sealed there; a cloud's store wants a token

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 from postbearer.engine.budget import RateLimits
 from postbearer.message import SenderRule
 from postbearer.oauth import CachedSource
+from postbearer.settings import FallbackWhen, OnUnknown
 from postbearer.store import Ledger
 from postbearer.transport import Smarthost, Transport
 
@@ -46,7 +47,7 @@ class AccountPolicy(Protocol):
         ...
 
     @property
-    def on_unknown(self) -> Literal["retry", "hold"]: ...
+    def on_unknown(self) -> OnUnknown: ...
     @property
     def organisations(self) -> frozenset[str]:
         """What it shares with other accounts of its customer at the provider."""
@@ -58,7 +59,7 @@ class AccountPolicy(Protocol):
         ...
 
     @property
-    def fallback_when(self) -> Literal["paused", "unreachable"]:
+    def fallback_when(self) -> FallbackWhen:
         """Whether `fallback` also sends while no server can be reached, or no token be had."""
         ...
 

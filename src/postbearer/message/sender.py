@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
 
 from postbearer.address import Address, canonical
 from postbearer.errors import SenderNotAllowed
 from postbearer.message.author import AUTHOR_FIELDS, LONGEST, authors, plain, understood, with_ascii_domain
 from postbearer.message.fields import Field, Header, make_field
 from postbearer.message.mailboxes import Mailbox
+from postbearer.settings import DEFAULTS, SenderPolicy
 
-Rule = Literal["force", "check", "allow"]
+Rule = SenderPolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class SenderRule:
     """
 
     address: str
-    rule: Rule = "force"
+    rule: Rule = DEFAULTS.sender
     aliases: tuple[str, ...] = ()
 
     def permits(self, address: str) -> bool:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Literal, TypeGuard, cast
+from typing import TYPE_CHECKING, TypeGuard, cast
 
 from postbearer.secret import Secret
+from postbearer.settings import AssertionAlgorithm
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
     PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
-Algorithm = Literal["RS256", "PS256", "ES256"]
+Algorithm = AssertionAlgorithm
 
 
 def signed(

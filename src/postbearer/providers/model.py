@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from postbearer.errors import ConfigError
 from postbearer.providers.rules import Mark, Rule, Who
+from postbearer.settings import ClientAuthentication
 
 _SERVER = re.compile(r"[A-Za-z0-9._-]+:[0-9]{1,5}")
 _TENANT = re.compile(  # a directory id, a domain, or one of the names that stand for several
@@ -104,7 +105,7 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     default_tenant: str = ""
     tenant_required_by: tuple[str, ...] = ()
     authorize_parameters: dict[str, str] = {}
-    client_authentication: Literal["basic", "post", "private-key-jwt", "none"] = "post"
+    client_authentication: ClientAuthentication = "post"
     assertion_audience: str = ""  # RFC 7523 3; empty: the token URL
     no_oauth: str = ""  # why its SMTP servers take no tokens, and what they take; empty: they do
     grants: dict[str, GrantPreset] = {}

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Literal
 
 from postbearer.errors import LocalProtocolError, MechanismMissing
 from postbearer.sasl import external, login, oauthbearer, plain, xoauth2
 from postbearer.sasl.credential import BearerCredential, Credential, PasswordCredential
 from postbearer.sasl.exchange import ClientExchange
+from postbearer.settings import Mechanism
 
-Preference = Literal["auto", "xoauth2", "oauthbearer"]
+Preference = Mechanism
 _BEARER = (oauthbearer.NAME, xoauth2.NAME)  # the standard first
 _PASSWORD = (plain.NAME, login.NAME)
 _NAME = re.compile(r"[A-Z0-9_-]{1,20}")  # RFC 4422 3.1

@@ -4,9 +4,17 @@ from postbearer._lazy import lazy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from postbearer.settings.account import DEFAULTS as DEFAULTS
     from postbearer.settings.account import AccountSettings as AccountSettings
+    from postbearer.settings.account import AssertionAlgorithm as AssertionAlgorithm
+    from postbearer.settings.account import Authentication as Authentication
     from postbearer.settings.account import ClientAuthentication as ClientAuthentication
+    from postbearer.settings.account import FallbackWhen as FallbackWhen
     from postbearer.settings.account import LimitSettings as LimitSettings
+    from postbearer.settings.account import Mechanism as Mechanism
+    from postbearer.settings.account import OnUnknown as OnUnknown
+    from postbearer.settings.account import SenderPolicy as SenderPolicy
+    from postbearer.settings.account import TlsMode as TlsMode
     from postbearer.settings.constraints import AccountName as AccountName
     from postbearer.settings.constraints import AddressText as AddressText
     from postbearer.settings.constraints import Count as Count
@@ -25,7 +33,19 @@ if TYPE_CHECKING:
     from postbearer.settings.constraints import WebhookUrl as WebhookUrl
 
 _EXPORTS = {
-    "account": ["AccountSettings", "ClientAuthentication", "LimitSettings"],
+    "account": [
+        "AccountSettings",
+        "AssertionAlgorithm",
+        "Authentication",
+        "ClientAuthentication",
+        "DEFAULTS",
+        "FallbackWhen",
+        "LimitSettings",
+        "Mechanism",
+        "OnUnknown",
+        "SenderPolicy",
+        "TlsMode",
+    ],
     "constraints": [
         "AccountName",
         "AddressText",

@@ -27,7 +27,15 @@ from postbearer.settings.constraints import (
 )
 from postbearer.wire import Dispensable
 
+# What some keys may be: whoever holds such a value takes its type from here.
+Authentication = Literal["oauth", "password", "certificate", "none"]
 ClientAuthentication = Literal["basic", "post", "private-key-jwt", "none"]
+AssertionAlgorithm = Literal["RS256", "PS256", "ES256"]
+TlsMode = Literal["implicit", "starttls", "none-loopback"]
+Mechanism = Literal["auto", "xoauth2", "oauthbearer"]
+SenderPolicy = Literal["force", "check", "allow"]
+FallbackWhen = Literal["paused", "unreachable"]
+OnUnknown = Literal["retry", "hold"]
 
 
 class LimitSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -50,9 +58,7 @@ class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_onl
     token_user: Annotated[str | None, Prose("Who consents or is asked for, if not the address.")] = None
 
     # How a token is had.
-    authentication: Annotated[
-        Literal["oauth", "password", "certificate", "none"], Prose("How the account proves who it is.")
-    ] = "oauth"
+    authentication: Annotated[Authentication, Prose("How the account proves who it is.")] = "oauth"
     grant: Annotated[GrantText | None, Prose("How an access token is obtained.")] = None
     grant_settings: Annotated[dict[str, Any], Prose("Settings of a grant that another package brings.")] = {}
     tenant: Annotated[str | None, Prose("Microsoft tenant: domain or id.")] = None
@@ -69,7 +75,7 @@ class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_onl
     private_key: Annotated[Reference | None, Prose("Key that signs assertions (PEM).")] = None
     key_password: Annotated[Reference | None, Prose("Opens a locked key or PKCS#12.")] = None
     assertion_algorithm: Annotated[
-        Literal["RS256", "PS256", "ES256"] | None, Prose("How assertions are signed; else the key decides.")
+        AssertionAlgorithm | None, Prose("How assertions are signed; else the key decides.")
     ] = None
     assertion_audience: Annotated[
         str | None, Prose("Whom signed assertions are for; else the token endpoint.")
@@ -115,13 +121,11 @@ class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_onl
     servers: Annotated[
         tuple[HostPort, ...] | None, Prose("Servers in order; a lower one is used when those above fail.")
     ] = None
-    tls: Annotated[
-        Literal["implicit", "starttls", "none-loopback"] | None, Prose("How the connection is protected.")
-    ] = None
+    tls: Annotated[TlsMode | None, Prose("How the connection is protected.")] = None
     ca_file: Annotated[str | None, Prose("Certificates to trust instead of the system's (PEM).")] = None
     tls_certificate: Annotated[str | None, Prose("Certificate and key for the TLS handshake (PEM).")] = None
     proxy: Annotated[str | None, Prose("Proxy for the SMTP connection.")] = None
-    mechanism: Annotated[Literal["auto", "xoauth2", "oauthbearer"], Prose("SASL mechanism.")] = "auto"
+    mechanism: Annotated[Mechanism, Prose("SASL mechanism.")] = "auto"
     timeout: Annotated[TimeSpan | None, Prose("Overall limit for one attempt.")] = None
     ehlo_name: Annotated[HostName | None, Prose("Name said in EHLO.")] = None
     unused_extensions: Annotated[
@@ -130,18 +134,21 @@ class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_onl
 
     # What leaves, and how much.
     sender: Annotated[
-        Literal["force", "check", "allow"],
+        SenderPolicy,
         Prose("force: everything leaves as the address. check: others are refused. allow: send-as."),
     ] = "force"
     aliases: Annotated[tuple[AddressText, ...], Prose("Further senders the mailbox may use.")] = ()
     limits: Annotated[LimitSettings, Prose("What the account may send.")] = LimitSettings()
     fallback: Annotated[AccountName | None, Prose("Account used while this one is paused.")] = None
     fallback_when: Annotated[
-        Literal["paused", "unreachable"],
+        FallbackWhen,
         Prose("paused: only then. unreachable: also while no server can be reached, or no token be had."),
     ] = "paused"
     overflow: Annotated[AccountName | None, Prose("Account used when the budget is spent.")] = None
-    overflow_after: Annotated[Seconds | None, Prose("Wait for budget before overflow is used.")] = None
-    on_unknown: Annotated[
-        Literal["retry", "hold"], Prose("What to do after a connection lost past the end of content.")
-    ] = "retry"
+    overflow_after: Annotated[Seconds, Prose("Wait for budget before overflow is used.")] = 300.0
+    on_unknown: Annotated[OnUnknown, Prose("What to do after a connection lost past the end of content.")] = (
+        "retry"
+    )
+
+
+DEFAULTS = AccountSettings(provider="", address="")  # what each key is where nobody says it

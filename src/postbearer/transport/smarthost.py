@@ -8,9 +8,10 @@ import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 from postbearer.errors import ConfigError
+from postbearer.settings import DEFAULTS, Authentication, Mechanism, TlsMode
 from postbearer.transport.pool import PoolLimits
 from postbearer.transport.proxy import Proxy
 from postbearer.transport.timeouts import Timeouts
@@ -20,9 +21,7 @@ from postbearer.wire import EHLO_NAME, Dispensable
 if TYPE_CHECKING:
     from postbearer.providers import Rule
 
-TlsMode = Literal["implicit", "starttls", "none-loopback"]
-Authentication = Literal["oauth", "password", "certificate", "none"]
-Prefer = Literal["auto", "xoauth2", "oauthbearer"]
+Prefer = Mechanism
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +96,9 @@ class Smarthost:
     ca_file: str = ""
     certificate: ClientCertificate | None = None
     proxy: Proxy | None = None
-    authentication: Authentication = "oauth"
+    authentication: Authentication = DEFAULTS.authentication
     username: str = ""
-    mechanism: Prefer = "auto"
+    mechanism: Prefer = DEFAULTS.mechanism
     ehlo_name: str = field(default_factory=default_ehlo_name)
     unused: tuple[Dispensable, ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
