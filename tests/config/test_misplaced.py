@@ -81,8 +81,10 @@ def test_a_number_with_too_many_digits_is_a_configuration_error(tmp_path: Path, 
     file.chmod(0o600)
     with pytest.raises(ConfigError):
         set_key(str(file), "relay.size", number, {})
-    with pytest.raises(ConfigError):
-        load(file, {"POSTBEARER_RELAY__SIZE": number})
+    for name in ("RELAY__SIZE", "RELAY__RETRY__FIRST", "ACCOUNTS__A__TIMEOUT"):
+        for given in (number, number[:400]):  # the shorter one is an integer, and too large for a float
+            with pytest.raises(ConfigError):
+                load(file, {f"POSTBEARER_{name}": given})
     with pytest.raises(ConfigError, match="too many digits"):
         providers.parse(f"size = {number}", file="own.toml")
 

@@ -35,6 +35,8 @@ _BYTES = {
 }
 _PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)", re.ASCII | re.IGNORECASE)
 
+_MOST = 1e300  # what goes beyond is no number of anything, and some of it no float
+
 DURATION_HINT = 'Write seconds (90) or a text such as "90 s", "55m" or "1h 30m".'
 SIZE_HINT = 'Write bytes (26214400) or a text such as "25 MB" or "10 MiB".'
 
@@ -42,7 +44,7 @@ SIZE_HINT = 'Write bytes (26214400) or a text such as "25 MB" or "10 MiB".'
 def parse_duration(value: object) -> float:
     """Seconds from a number or a text. Raises `ValueError` for anything that is no duration."""
     if isinstance(value, int | float) and not isinstance(value, bool):
-        return _seconds(float(value))
+        return _seconds(float(value) if abs(value) < _MOST else math.inf)
     text = value.strip() if isinstance(value, str) else ""
     if not text:
         raise ValueError("is not a duration")
@@ -79,13 +81,15 @@ def parse_size(value: object) -> int:
         raise ValueError("is not a size")
     if (factor := _BYTES.get(part[2].lower())) is None:
         raise ValueError("has a unit that is not known")
-    return _size(int(float(part[1]) * factor))
+    return _size(float(part[1]) * factor)
 
 
-def _size(value: int) -> int:
-    if value == 0:
+def _size(value: float) -> int:
+    if value >= _MOST:
+        raise ValueError("has too many digits")
+    if not (octets := int(value)):
         raise ValueError("is zero, and would let nothing through")
-    return value
+    return octets
 
 
 def _seconds(value: float) -> float:
