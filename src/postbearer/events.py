@@ -6,18 +6,26 @@ No event holds a secret or a token.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Protocol
 
 from postbearer.outcome import Outcome
 from postbearer.reply import Reply
 
+if TYPE_CHECKING:
+    from postbearer.clock import Clock
+
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Base of all events; `account` names whose."""
+    """Base of all events; `account` names whose.
+
+    `Several` says when it was (`time`, Unix seconds), and which one it is (`sequence`, from 1 on).
+    """
 
     account: str
+    time: float = field(default=0.0, init=False, compare=False, repr=False)
+    sequence: int = field(default=0, init=False, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +35,15 @@ class TokenFetched(Event):
     grant: str
     lifetime: float
     scope: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TokenRequested(Event):
+    """A token was asked for, which took `seconds` until it was kept; `error` names why there is none."""
+
+    grant: str
+    seconds: float
+    error: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +57,21 @@ class TokenRefused(Event):
 @dataclass(frozen=True, slots=True)
 class Connected(Event):
     """A TCP connection stands."""
+
+    server: str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionClosed(Event):
+    """A connection that `Connected` told of was closed, after `messages` transactions."""
+
+    server: str
+    messages: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionReused(Event):
+    """A message goes by a connection that stands already."""
 
     server: str
 
@@ -135,7 +167,8 @@ class DeliveryEnded(Event):
     """An attempt for a queued message ended, and that is on the disk; `account` made it.
 
     `due` is when those that were deferred are tried again. `queue_id` is the provider's own. `counted` is
-    false when nothing could be attempted.
+    false when nothing could be attempted. The attempt took `seconds`; the message was accepted `age` seconds
+    ago.
     """
 
     id: str
@@ -147,6 +180,7 @@ class DeliveryEnded(Event):
     due: float | None = None
     counted: bool = True
     error: str = ""
+    age: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -232,6 +266,44 @@ class OperatorAction(Event):
     count: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientConnected(Event):
+    """A client at `peer` has a connection to the relay, or one that it was not let in by."""
+
+    peer: str
+    refused: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientDisconnected(Event):
+    """A client that was let in has gone; it was connected for `seconds`."""
+
+    peer: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandRejected(Event):
+    """A client's `command` was answered by `code`: 4xx or 5xx.
+
+    ``CONTENT`` is the end of a message, ``SUBMIT`` a message by ``submit.sock``, ``OTHER`` no command.
+    """
+
+    peer: str
+    command: str
+    code: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed(Event):
+    """A commit of the queue ended: `jobs` shared it, `pages` were written, in `seconds`; `failed` or not."""
+
+    jobs: int
+    pages: int
+    seconds: float
+    failed: bool = False
+
+
 @dataclass(frozen=True, slots=True)
 class Started(Event):
     """The relay listens on `addresses`."""
@@ -249,39 +321,90 @@ class Stopped(Event):
     """The relay has ended, with all marks written."""
 
 
+COUNTED: Final = frozenset(  # what is for those who count, and would fill a log
+    {
+        TokenRequested,
+        ConnectionClosed,
+        ConnectionReused,
+        ClientConnected,
+        ClientDisconnected,
+        CommandRejected,
+        Committed,
+    }
+)
+
+
 class Observer(Protocol):
-    """Anything that wants to know."""
+    """Anything that wants to know. One with a method ``hears(kind)`` gets those that this says True of."""
 
     def notice(self, event: Event) -> None: ...
 
 
-class Several:
-    """Several observers as one; each hears everything."""
+def hears(observer: Observer, kind: type[Event]) -> bool:
+    """Whether `observer` wants events of `kind`: else they need not even be made."""
+    wants = getattr(observer, "hears", None)
+    return wants is None or bool(wants(kind))
 
-    def __init__(self, *observers: Observer) -> None:
-        self._observers = list(observers)
+
+class Several:
+    """Several observers as one, which come and go; each hears everything it wants.
+
+    Here an event gets its time and its number.
+    """
+
+    def __init__(self, *observers: Observer, clock: Clock) -> None:
+        self._observers = observers
+        self._clock = clock
+        self._sequence = 0
+        self._hearers: dict[type[Event], tuple[Observer, ...]] = {}
 
     def add(self, observer: Observer) -> None:
         """From now on, `observer` hears as well."""
-        self._observers.append(observer)
+        self._observers = (*self._observers, observer)
+        self._hearers.clear()
+
+    def remove(self, observer: Observer) -> None:
+        """From now on, `observer` hears nothing; nor does it matter if it never did."""
+        self._observers = tuple([each for each in self._observers if each is not observer])
+        self._hearers.clear()
+
+    def hears(self, kind: type[Event]) -> bool:
+        """Whether anybody wants events of `kind`."""
+        return bool(self._who_hears(kind))
 
     def notice(self, event: Event) -> None:
-        for each in self._observers:
+        if not event.sequence:  # else it comes from another that stands before this one
+            self._sequence += 1
+            object.__setattr__(event, "time", self._clock.now())
+            object.__setattr__(event, "sequence", self._sequence)
+        for each in self._who_hears(type(event)):
             try:
                 each.notice(event)
             except Exception as error:  # of one that only listens: what it listens to goes on
                 self._tell(each, error)
 
+    def _who_hears(self, kind: type[Event]) -> tuple[Observer, ...]:
+        found = self._hearers.get(kind)
+        if found is None:
+            found = self._hearers[kind] = tuple([each for each in self._observers if hears(each, kind)])
+        return found
+
     def _tell(self, who: Observer, error: Exception) -> None:
-        """Let the others say so."""
+        """Let the others say so. Raises `error` if there is nobody else."""
+        others = [each for each in self._observers if each is not who and hears(each, Defect)]
+        if not others:
+            raise error
         met = Defect("", what=f"observer {type(who).__name__}", error=repr(error)[:500])
-        for each in self._observers:
-            if each is not who:
-                each.notice(met)
+        for each in others:
+            each.notice(met)
 
 
 class Silent:
     """The observer that does nothing."""
+
+    def hears(self, kind: type[Event]) -> bool:
+        """Nothing."""
+        return False
 
     def notice(self, event: Event) -> None:
         """Ignore `event`."""

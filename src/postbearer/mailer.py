@@ -27,7 +27,7 @@ from postbearer.clock import Clock, SystemClock
 from postbearer.engine import Budget, MonitoredContent
 from postbearer.envelope import Envelope
 from postbearer.errors import BudgetSpent, PostbearerError, StoreError, UsageError
-from postbearer.events import Observer, Silent, Throttled, Warned
+from postbearer.events import Observer, Several, Silent, Throttled, Warned
 from postbearer.message import (
     BytesContent,
     Content,
@@ -89,7 +89,7 @@ class AsyncMailer:
             )
         self.account = account
         self._clock = clock or SystemClock()
-        self._observer = observer or Silent()
+        self._observer = Several(observer, clock=self._clock) if observer is not None else Silent()
         self._folder = account.usable(chosen_folder(state), self._observer)
         self._capture = capture
         self._budget = Budget(self._ledger(), account.limits, self._clock)

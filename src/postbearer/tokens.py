@@ -13,7 +13,7 @@ from typing import Literal
 
 from postbearer.account import Account
 from postbearer.clock import Clock, SystemClock
-from postbearer.events import Observer, Silent
+from postbearer.events import Observer, Several, Silent
 from postbearer.oauth import CachedSource
 from postbearer.state import StateFolder, chosen_folder
 
@@ -41,6 +41,7 @@ def token_source(
     """
     if isinstance(account, str):
         account = configured(account, config)
-    observer = observer or Silent()
+    clock = clock or SystemClock()
+    observer = Several(observer, clock=clock) if observer is not None else Silent()
     folder = account.usable(chosen_folder(state), observer)
-    return account.token_source(folder, clock=clock or SystemClock(), observer=observer)
+    return account.token_source(folder, clock=clock, observer=observer)

@@ -67,6 +67,17 @@ async def test_how_long_an_attempt_took_is_told() -> None:
         assert ended.seconds == 2.25
 
 
+async def test_how_long_the_message_waited_is_told() -> None:
+    async with relaying() as relay:
+        await relay.dispatcher.pause("alerts")
+        await relay.submit()
+        await relay.pass_time(600)
+        await relay.dispatcher.resume("alerts")
+        await relay.settle()
+        (ended,) = relay.said(DeliveryEnded)
+        assert ended.age == 600
+
+
 async def test_an_account_that_is_free_need_not_be_asked_for_its_turn() -> None:
     async with relaying() as relay:
         await relay.settle()

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from postbearer.errors import GrantRefused, TokenUnavailable, UsageError
-from postbearer.events import Event, TokenFetched, Warned
+from postbearer.events import Event, TokenFetched, TokenRequested, Warned
 from postbearer.oauth import (
     CachedSource,
     ClientCredentials,
@@ -314,7 +314,10 @@ async def test_whoever_listens_hears_of_each_fetch(make: Make) -> None:
     listener = Listener()
     source = make(observer=listener)
     await asyncio.gather(source.token(), source.token())
-    assert listener.heard == [TokenFetched("alerts", "client-credentials", 3600.0, "smtp.send")]
+    assert listener.heard == [
+        TokenFetched("alerts", "client-credentials", 3600.0, "smtp.send"),
+        TokenRequested("alerts", grant="client-credentials", seconds=0.0),
+    ]
 
 
 def test_event_loops_come_and_go(server: TokenServer) -> None:

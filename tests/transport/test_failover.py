@@ -17,6 +17,7 @@ from postbearer.errors import (
     TokenUnavailable,
     UsageError,
 )
+from postbearer.events import Connected, ConnectionClosed, ConnectionReused
 from postbearer.message import FileContent
 from postbearer.outcome import State
 from postbearer.providers import Disposition, Rule
@@ -168,6 +169,27 @@ async def test_a_warm_connection_that_died_is_replaced_silently(old_age: list[St
     assert receipt.delivered
     assert len(provider.dialled) == 2
     assert "ServerFailed" not in provider.noticed
+
+
+async def test_connections_can_be_counted() -> None:
+    provider = with_provider(
+        [StartTls(), lines("421 4.3.2 closing")],
+        conversation(opened(), one_flight(), one_flight()),
+        servers=TWO,
+    )
+    await provider.deliver(envelope(), CONTENT)
+    await provider.deliver(envelope(), CONTENT)
+    await provider.transport.close()
+    about = [
+        each for each in provider.events if isinstance(each, Connected | ConnectionClosed | ConnectionReused)
+    ]
+    assert about == [
+        Connected("alerts", TWO[0]),
+        ConnectionClosed("alerts", TWO[0]),
+        Connected("alerts", TWO[1]),
+        ConnectionReused("alerts", TWO[1]),
+        ConnectionClosed("alerts", TWO[1], 2),
+    ]
 
 
 async def test_a_warm_connection_that_dies_over_the_content_leaves_doubt() -> None:

@@ -290,7 +290,7 @@ async def test_c6_a_renewed_token_is_taken() -> None:
     assert receipt.delivered
     assert provider.authentications() == 2
     assert provider.noticed.count("TokenRefused") == 1
-    assert isinstance(provider.events[2], TokenRefused)
+    assert any(isinstance(event, TokenRefused) for event in provider.events)
 
 
 async def test_c6_the_same_token_again_is_not_tried_again() -> None:

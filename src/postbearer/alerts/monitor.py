@@ -87,6 +87,9 @@ class AlertMonitor:
         self._ahead_at = 0.0
         self._wake.set()
 
+    def hears(self, kind: type[Event]) -> bool:
+        return kind in (AccountPaused, AccountResumed, DeliveryEnded)
+
     def notice(self, event: Event) -> None:
         match event:
             case AccountPaused():

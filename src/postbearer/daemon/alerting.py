@@ -78,6 +78,9 @@ class Alerting(Service):
         )
         self._use(plan)
 
+    def hears(self, kind: type[Event]) -> bool:
+        return self._watch.hears(kind)
+
     def notice(self, event: Event) -> None:
         self._watch.notice(event)
 

@@ -76,6 +76,9 @@ class SignInRefresher(Service):
         self._fingerprints.hurry()
         self._wake.set()
 
+    def hears(self, kind: type[Event]) -> bool:
+        return kind is AccountPaused
+
     def notice(self, event: Event) -> None:
         if isinstance(event, AccountPaused):
             self._began.add(event.account)

@@ -48,7 +48,7 @@ class Relay:
         `StoreError`.
         """
         clock = self._clock = clock or SystemClock()
-        events = self._observer = Several(observer)
+        events = self._observer = Several(observer, clock=clock)
         queue_clock = self._queue_clock = FlooredClock(clock)
         plan = self._plan = self._plan_of(assembly)
         folder = runtime or Path(assembly.state.path)
@@ -58,6 +58,7 @@ class Relay:
             clock=queue_clock,
             allow_ephemeral=assembly.configuration.settings.allow_ephemeral
             or relay_settings(assembly).allow_ephemeral,
+            observer=events,
         )
         self.dispatcher = dispatcher = Dispatcher(
             spool, plan.channels, clock=queue_clock, observer=events, rules=plan.rules

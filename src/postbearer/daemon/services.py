@@ -82,7 +82,7 @@ class IntakeService(Service):
         self._logins = Logins(plan.relay.access, clock)
         self._rate_limit = RateLimit(clock)
         self._reject_log = RejectLog(clock, observer)
-        self.doors = ConnectionLimit(self._bounds, self._reject_log)
+        self.doors = ConnectionLimit(self._bounds, self._reject_log, clock=clock, observer=observer)
 
     async def reload(self, plan: ServicePlan) -> None:
         self.intake.replace(plan.relay.router, plan.accounts, plan.intake)

@@ -218,6 +218,7 @@ class AttemptRunner:
                 due=ending.due if deferred else None,
                 counted=ending.counted,
                 error=ending.error,
+                age=max(0.0, self._clock.now() - claimed.message.accepted),
             )
         )
         if report is not None:

@@ -18,6 +18,7 @@ from typing import Any, TextIO, get_type_hints
 import msgspec
 
 from postbearer.events import (
+    COUNTED,
     AccountPaused,
     Attempted,
     Authenticated,
@@ -73,6 +74,9 @@ class EventLog:
     def __init__(self) -> None:
         self._logger = logging.getLogger(NAME)
 
+    def hears(self, kind: type[Event]) -> bool:
+        return kind not in COUNTED
+
     def notice(self, event: Event) -> None:
         level = _LEVELS.get(type(event), logging.INFO)
         if self._logger.isEnabledFor(level):
@@ -125,7 +129,7 @@ class JsonFormatter(logging.Formatter):
         event: Event | None = getattr(record, "event", None)
         if event is not None:
             fields["event"] = type(event).__name__
-            for name in event.__dataclass_fields__:
+            for name in _told(type(event)):
                 fields[name] = _plain(getattr(event, name))
         else:
             fields["logger"] = record.name
@@ -211,6 +215,18 @@ def _local(second: int) -> str:
 @lru_cache(maxsize=1)
 def _utc(second: int) -> str:
     return f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%S}"
+
+
+_TOLD: dict[type[Event], Sequence[str]] = {}
+
+
+def _told(kind: type[Event]) -> Sequence[str]:
+    """The fields of an event that a line has: its time is the line's, and lines need no number."""
+    told = _TOLD.get(kind)
+    if told is None:
+        names = [each.name for each in dataclasses.fields(kind)]
+        told = _TOLD[kind] = [name for name in names if name not in ("time", "sequence")]
+    return told
 
 
 _KNOWN: dict[type[Any], bool] = {}

@@ -25,7 +25,7 @@ from postbearer.errors import (
     StoreError,
     TokenUnavailable,
 )
-from postbearer.events import Observer, Silent, TokenFetched, Warned
+from postbearer.events import Observer, Silent, TokenFetched, TokenRequested, Warned, hears
 from postbearer.oauth.blocking import invalidate_blocking, token_blocking
 from postbearer.oauth.discovery import located
 from postbearer.oauth.endpoint import NOT_JSON, Endpoint
@@ -52,6 +52,7 @@ class _Asked:
     context: GrantContext
     kept: StoredGrant
     answer: Detached[tuple[TokenAnswer, float, float]]  # and when it was asked: monotonic, Unix seconds
+    begun: float  # monotonic
 
 
 class CachedSource:
@@ -323,7 +324,9 @@ class CachedSource:
         )
 
     async def _ask(self, context: GrantContext, kept: StoredGrant) -> Token:
-        self._asked = _Asked(context, kept, Detached(partial(self._exchange, context)))
+        self._asked = _Asked(
+            context, kept, Detached(partial(self._exchange, context)), self._clock.monotonic()
+        )
         return await self._land(self._asked)
 
     async def _exchange(self, context: GrantContext) -> tuple[TokenAnswer, float, float]:
@@ -365,11 +368,21 @@ class CachedSource:
             token = await self._accept(answer, asked.context, asked.kept, (monotonic, wall))
         except asyncio.CancelledError:
             raise
-        except BaseException:
+        except BaseException as error:
             self._asked = None
+            self._tell_duration(asked, error)
             raise
         self._asked = None
+        self._tell_duration(asked)
         return token
+
+    def _tell_duration(self, asked: _Asked, error: BaseException | None = None) -> None:
+        if hears(self._observer, TokenRequested):
+            seconds = self._clock.monotonic() - asked.begun
+            why = "" if error is None else type(error).__name__
+            self._observer.notice(
+                TokenRequested(self._account, grant=self._grant.name, seconds=seconds, error=why)
+            )
 
     async def _accept(
         self, answer: TokenAnswer, context: GrantContext, kept: StoredGrant, asked: tuple[float, float]

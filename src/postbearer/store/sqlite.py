@@ -14,6 +14,7 @@ import apsw
 
 from postbearer.clock import Clock
 from postbearer.errors import LeaseLost, StoreError, StoreFull
+from postbearer.events import Observer, Silent
 from postbearer.message import Content
 from postbearer.store import reads, writes
 from postbearer.store.content_cache import ContentCache
@@ -62,8 +63,11 @@ class SqliteSpool:
         clock: Clock,
         reserve: int | None = None,
         allow_ephemeral: bool = False,
+        observer: Observer | None = None,
     ) -> None:
+        """`observer` is told of each commit."""
         self._clock = clock
+        self._observer = observer or Silent()
         self._opening = Opening(Path(path), reserve, clock, allow_ephemeral=allow_ephemeral)
         self._opened: Opened | None = None
         self._writing: Writer | None = None
@@ -84,7 +88,7 @@ class SqliteSpool:
         """With `read_only` nothing is written: what a start would put in order, and tell, is left to it."""
         if read_only:
             return await asyncio.to_thread(self._opening.look)
-        writer = Writer(self._opening)
+        writer = Writer(self._opening, self._clock, self._observer)
         self._opened = opened = await writer.start()
         self._recent = ContentCache()
         self._numbers = count(opened.next_number)

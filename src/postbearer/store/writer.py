@@ -17,8 +17,10 @@ from typing import Any, TypeVar
 
 import apsw
 
+from postbearer.clock import Clock
 from postbearer.crash import crash
 from postbearer.errors import OutcomeUnknown, StoreError, StoreFull
+from postbearer.events import Committed, Observer, hears
 from postbearer.store.database import BUSY, CHECKPOINT
 from postbearer.store.opening import Opened, Opening
 
@@ -71,7 +73,9 @@ class Batch:
 class Writer:
     """Commits jobs in groups, on a connection that belongs to the thread or, between commits, to the loop."""
 
-    def __init__(self, opening: Opening) -> None:
+    def __init__(self, opening: Opening, clock: Clock, observer: Observer) -> None:
+        self._clock = clock
+        self._observer = observer
         self._loop = asyncio.get_running_loop()
         self._opening = opening
         self._opened: asyncio.Future[Opened] = self._loop.create_future()
@@ -84,6 +88,8 @@ class Writer:
         self._connection: apsw.Connection | None = None
         self.pages = 0  # in the log, as far as they cannot be written over yet
         self._frames = 0  # … and all of them
+        self._written = 0  # pages, by the last commit
+        self._measure = False  # somebody counts commits
         self.failed = ""  # why nothing is written at the moment
         self._thread = threading.Thread(target=self._run, name="postbearer-spool", daemon=True)
 
@@ -142,6 +148,7 @@ class Writer:
     def _hand_over(self) -> None:
         batch = Batch(self._waiting[:MOST])
         del self._waiting[:MOST]
+        self._measure = hears(self._observer, Committed)
         if self._connection is not None and all(job.quick for job in batch.jobs):
             self._begin(self._connection, batch)
         self._batches.put(batch)
@@ -157,6 +164,9 @@ class Writer:
             batch.error = error
         finally:
             connection.set_busy_timeout(BUSY)
+
+    def _committed(self, jobs: int, pages: int, seconds: float, failed: bool) -> None:
+        self._observer.notice(Committed("", jobs=jobs, pages=pages, seconds=seconds, failed=failed))
 
     def _done(self, jobs: list[WriteJob]) -> None:
         """The thread has nothing to do."""
@@ -182,7 +192,7 @@ class Writer:
         self._use(opened.connection)
         self._tell(_settle, self._opened, opened, None)
         while (batch := self._batches.get()) is not None:
-            self._serve(batch)
+            self._measured(batch)
             if self._connection is None or self.pages <= CHECKPOINT:
                 self._tell(self._done, batch.jobs)
             else:
@@ -194,6 +204,16 @@ class Writer:
     def _tell(self, what: Callable[..., None], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is gone, and with it all who waited
             self._loop.call_soon_threadsafe(what, *arguments)
+
+    def _measured(self, batch: Batch) -> None:
+        """Serve a batch, and tell those who count commits."""
+        if not self._measure:
+            self._serve(batch)
+            return
+        begun, self._written = self._clock.monotonic(), 0
+        self._serve(batch)
+        seconds, failed = self._clock.monotonic() - begun, self._connection is None
+        self._tell(self._committed, len(batch.jobs), self._written, seconds, failed)
 
     def _serve(self, batch: Batch) -> None:
         jobs = batch.jobs
@@ -286,6 +306,7 @@ class Writer:
         self._connection = connection
 
     def _count(self, connection: apsw.Connection, name: str, pages: int) -> int:
+        self._written += pages - self._frames if pages > self._frames else pages  # else it began anew
         self.pages = self._frames = pages
         return apsw.SQLITE_OK
 

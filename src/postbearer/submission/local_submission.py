@@ -10,6 +10,7 @@ from pathlib import Path
 
 from postbearer.engine import Submitter
 from postbearer.errors import UsageError
+from postbearer.events import CommandRejected, hears
 from postbearer.reply import Reply
 from postbearer.serving import Link, LocalServer, Reader, peer_name, user_name
 from postbearer.submission.access import LOCAL
@@ -86,6 +87,10 @@ class LocalSubmission:
                     await link.write(_line(FAILED), bounds.write)
                     raise
             if answer is not None:
+                observer = self._context.observer
+                if answer.code >= 400 and hears(observer, CommandRejected):
+                    peer = peer_name(uid)
+                    observer.notice(CommandRejected("", peer=peer, command="SUBMIT", code=answer.code))
                 await link.write(_line(answer), bounds.write)
 
     async def _answer(self, link: Link, client: Submitter) -> Reply | None:

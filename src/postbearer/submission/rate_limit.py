@@ -8,9 +8,19 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 
-from postbearer.clock import Clock
+from postbearer.clock import Clock, SystemClock
 from postbearer.engine import Submitter
-from postbearer.events import Event, LoginFailed, Observer, TurnedAway, Warned
+from postbearer.events import (
+    ClientConnected,
+    ClientDisconnected,
+    Event,
+    LoginFailed,
+    Observer,
+    Silent,
+    TurnedAway,
+    Warned,
+    hears,
+)
 from postbearer.submission.access import is_address, is_remote, neighbourhood
 
 MANY = "More clients are turned away, or fail to log in, than are told of one by one."
@@ -46,8 +56,17 @@ class ClientKind(Enum):
 class ConnectionLimit:
     """Counts who is inside."""
 
-    def __init__(self, bounds: SessionLimits, reject_log: RejectLog | None = None) -> None:
+    def __init__(
+        self,
+        bounds: SessionLimits,
+        reject_log: RejectLog | None = None,
+        *,
+        clock: Clock | None = None,
+        observer: Observer | None = None,
+    ) -> None:
         self._bounds = bounds
+        self._clock = clock or SystemClock()
+        self._observer = observer or Silent()
         self._reject_log = reject_log
         self._inside: Counter[str] = Counter()
         self._kinds: Counter[ClientKind] = Counter()
@@ -62,10 +81,15 @@ class ConnectionLimit:
         if refusal := self._refusal(place, kind):
             if self._reject_log is not None:
                 self._reject_log.turned_away(peer, refusal)
+            if hears(self._observer, ClientConnected):
+                self._observer.notice(ClientConnected("", peer=peer, refused=True))
             yield refusal
             return
         self._inside[place] += 1
         self._kinds[kind] += 1
+        since = self._clock.monotonic()
+        if hears(self._observer, ClientConnected):
+            self._observer.notice(ClientConnected("", peer=peer))
         try:
             yield ""
         finally:
@@ -73,6 +97,9 @@ class ConnectionLimit:
             self._inside[place] -= 1
             if not self._inside[place]:
                 del self._inside[place]
+            if hears(self._observer, ClientDisconnected):
+                seconds = self._clock.monotonic() - since
+                self._observer.notice(ClientDisconnected("", peer=peer, seconds=seconds))
 
     def _refusal(self, place: str, kind: ClientKind) -> str:
         bounds = self._bounds

@@ -11,7 +11,7 @@ from postbearer.clock import Clock
 from postbearer.engine import Intake, MessageIntake, Submission, Submitter
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import RemoteProtocolError, UsageError
-from postbearer.events import Observer
+from postbearer.events import CommandRejected, Observer, hears
 from postbearer.reply import Reply
 from postbearer.sasl import ClaimedIdentity, ServerExchange, server_exchange
 from postbearer.serving import Link
@@ -103,6 +103,7 @@ class SmtpSession:
         self._context = listener_context
         self._link = link
         self._core = SmtpServer(listener_context.offer, tls=link.tls)
+        self._core.on_refusal = self._count_refusal
         self._peer = link.peer
         self._known = client or listener_context.access.by_network(self._peer, legacy=listener_context.legacy)
         self._client = self._known  # or who has logged in
@@ -208,6 +209,11 @@ class SmtpSession:
                 await self._step(data)
             case _:
                 pass
+
+    def _count_refusal(self, command: str, code: int) -> None:
+        observer = self._context.observer
+        if hears(observer, CommandRejected):
+            observer.notice(CommandRejected("", peer=self._peer, command=command, code=code))
 
     # TLS and login --------------------------------------------------------------------------
 

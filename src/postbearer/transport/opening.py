@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from postbearer.clock import Clock
 from postbearer.errors import ServerRefused, TlsFailed
-from postbearer.events import Connected, Observer, TlsStarted
+from postbearer.events import Connected, ConnectionClosed, Observer, TlsStarted, hears
 from postbearer.redaction import Redactor
 from postbearer.reply import Reply
 from postbearer.transport.capture import Capture, NoCapture
@@ -64,6 +64,7 @@ class Opener:
             return talk, await login.run(talk, server)
         except BaseException:
             await talk.stream.close()
+            self._gone(server)
             raise
 
     async def reach(
@@ -84,8 +85,13 @@ class Opener:
             await self._greet(talk, server)
         except BaseException:
             await stream.close()
+            self._gone(server)
             raise
         return talk
+
+    def _gone(self, server: ServerAddress) -> None:
+        if hears(self.observer, ConnectionClosed):
+            self.observer.notice(ConnectionClosed(self.account, str(server)))
 
     async def _greet(self, talk: Conversation, server: ServerAddress) -> None:
         if self.smarthost.tls == "implicit":

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from postbearer.clock import Clock
 from postbearer.envelope import Envelope
 from postbearer.errors import Disconnected, LocalProtocolError, PostbearerError, UsageError
-from postbearer.events import Attempted, Observer
+from postbearer.events import Attempted, ConnectionClosed, Observer, hears
 from postbearer.message import Content
 from postbearer.outcome import Outcome
 from postbearer.providers import ImmediateAction, Phase
@@ -111,6 +111,8 @@ class ClientSession:
                     await self._talk.ask(Quit())
         finally:  # also when this task is cancelled: at the end of the event loop
             await self._talk.stream.close()
+            if hears(self._observer, ConnectionClosed):
+                self._observer.notice(ConnectionClosed(self._account, self._name, self._messages))
 
     async def _reset(self) -> None:
         """Leave a transaction that did not end well (RFC 3030 2: RSET before anything else)."""

@@ -15,7 +15,7 @@ from postbearer.errors import (
     RemoteProtocolError,
     UsageError,
 )
-from postbearer.events import Observer, ServerFailed, Silent, TokenRefused
+from postbearer.events import ConnectionReused, Observer, ServerFailed, Silent, TokenRefused, hears
 from postbearer.message import Content
 from postbearer.outcome import Outcome, Receipt, State
 from postbearer.providers import Phase
@@ -163,6 +163,9 @@ class _Delivery:
         entry = await self._connections.take()
         self._deadline = Deadline(self._opener.clock, self._opener.smarthost.timeout)  # not while in line
         self._may_open = entry is None
+        opener = self._opener
+        if entry is not None and hears(opener.observer, ConnectionReused):
+            opener.observer.notice(ConnectionReused(opener.account, str(entry.connection.server)))
         try:
             done = entry is not None and await self._use(entry, warm=True)
             while not done and self._job.pending:

@@ -170,6 +170,8 @@ class SmtpServer(ServerConnection):
             raise LocalProtocolError("There is nothing to answer.")
         if not 200 <= reply.code <= 599:
             raise LocalProtocolError(f"{reply.code} is no reply code.")
+        if reply.code >= 400:
+            self.note_refusal(reply, _NAMES.get(type(event), type(event).__name__.upper()))
         utf8 = self.session.utf8
         handle = _ANSWERED.get(type(event))
         taken = self.error_limit.answered(event, reply, self.session.transaction, self.chunk)
@@ -177,6 +179,9 @@ class SmtpServer(ServerConnection):
             self.queue(reply, utf8=utf8)
         if reply.closing:
             self.hang_up("turned away with 421", fault=False)
+
+
+_NAMES: Final[Mapping[type[Event], str]] = {EndOfContent: "CONTENT", AuthResponse: "AUTH"}
 
 
 def _wait(connection: ServerConnection) -> Event | None:

@@ -31,6 +31,7 @@ def read_response(connection: ServerConnection) -> Event | None:
 def _end_auth(connection: ServerConnection, reply: Reply) -> Event:
     """The exchange is over without a word of the driver."""
     connection.mode = Mode.COMMAND
+    connection.note_refusal(reply, "AUTH")
     if _login_failed(connection):
         connection.queue(reply)
     return AuthResponse(None)

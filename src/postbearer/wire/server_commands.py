@@ -37,10 +37,12 @@ def read_command(connection: ServerConnection) -> Event | None:
 
 
 def _refuse_line(connection: ServerConnection, start: bytes, reply: Reply) -> None:
-    if start[:4].upper() == b"DATA" and content_came(connection, reply):
+    verb = start[:4].upper().decode("ascii", "replace")
+    if verb == "DATA" and content_came(connection, reply):
+        connection.note_refusal(reply, verb)
         return
-    connection.refuse(reply, recipient=start[:4].upper() == b"RCPT")
-    if start[:4].upper() == b"BDAT":
+    connection.refuse(reply, "STARTTLS" if verb == "STAR" else verb)
+    if verb == "BDAT":
         # Nobody knows how many octets of content follow, and they must never be taken for commands.
         connection.hang_up("a chunk whose size cannot be read, or that was not offered")
 

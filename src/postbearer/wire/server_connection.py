@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 from postbearer.reply import Reply
 from postbearer.wire import server_replies
 from postbearer.wire.buffer import LineBuffer
@@ -9,6 +12,11 @@ from postbearer.wire.error_limit import ErrorLimit
 from postbearer.wire.events import Bdat, Closed, Event
 from postbearer.wire.offer import Offer
 from postbearer.wire.sequence import Mode, ServerSession, TransactionState
+
+# As they are counted. CONTENT is the end of what DATA or BDAT sent.
+COMMANDS: Final = frozenset(
+    ("EHLO", "HELO", "STARTTLS", "AUTH", "MAIL", "RCPT", "DATA", "BDAT", "CONTENT", "RSET", "NOOP", "VRFY")
+)
 
 
 class Starved(Exception):
@@ -33,6 +41,7 @@ class ServerConnection:
         self.chunk = Bdat(0, False)
         self.chunk_left = 0  # octets of the chunk still to come
         self.chunk_refusal: Reply | None = None
+        self.on_refusal: Callable[[str, int], None] | None = None  # hears of each: a command, and the code
 
     @property
     def transaction(self) -> TransactionState:
@@ -50,13 +59,19 @@ class ServerConnection:
         if self.still(self.error_limit.idle()):
             self.queue(reply)
 
-    def refuse(self, reply: Reply, *, recipient: bool = False) -> None:
+    def refuse(self, reply: Reply, command: str) -> None:
         """Answer what cannot be taken."""
         limit = self.error_limit
+        self.note_refusal(reply, command)
         if self.still(
-            limit.recipient_refused(self.session.transaction) if recipient else limit.refused(reply)
+            limit.recipient_refused(self.session.transaction) if command == "RCPT" else limit.refused(reply)
         ):
             self.queue(reply)
+
+    def note_refusal(self, reply: Reply, command: str) -> None:
+        """Tell who counts that `command` was refused; one that nobody knows is called ``OTHER``."""
+        if self.on_refusal is not None:
+            self.on_refusal(command if command in COMMANDS else "OTHER", reply.code)
 
     def still(self, bearable: bool) -> bool:
         """`bearable`; where it is not, the client is turned away."""

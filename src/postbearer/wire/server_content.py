@@ -71,6 +71,7 @@ def _end_chunk(connection: ServerConnection) -> Event | None:
         if last:
             connection.session.transaction = None
         connection.mode = Mode.COMMAND
+        connection.note_refusal(connection.chunk_refusal, "BDAT")
         connection.idle(connection.chunk_refusal)
         return None
     if last and transaction is not None and isinstance(transaction.check, LineCheck):
@@ -92,7 +93,7 @@ def _end_content(connection: ServerConnection, *, last: bool) -> Event:
         connection.owed = event
         return event
     _content_refused(connection, last)
-    connection.refuse(server_replies.DEFECTS[defect])
+    connection.refuse(server_replies.DEFECTS[defect], "CONTENT")
     if defect in ("line-ending", "nul"):
         # The client and we disagree about what a line is, so perhaps also about where its message ended.
         connection.hang_up("bare CR, bare LF or NUL in the content")
