@@ -309,3 +309,14 @@ def test_an_error_says_the_same_on_both_ends(kind: type[PostbearerError]) -> Non
     assert told["type"] in vars(errors)
     other = _raised(told)
     assert (str(other), exit_code(other)) == (str(error), exit_code(error))
+
+
+async def test_an_answer_has_a_bound(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("postbearer.control.server.LONGEST_ANSWER", 2000)
+    async with local_relay(folder) as relay:
+        for number in range(10):
+            await accept(relay.spool, f"m{number}", account="alerts")
+        with pytest.raises(UsageError, match="MiB") as caught:
+            await asked(folder, lambda client: client.call("queue.list"))
+        assert "--limit" in caught.value.hint
+        assert await asked(folder, lambda client: client.call("queue.list", limit=1))

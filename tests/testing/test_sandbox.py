@@ -8,6 +8,7 @@ import json
 import os
 import re
 import smtplib
+import socket
 import ssl
 import subprocess
 import urllib.error
@@ -21,7 +22,8 @@ import pytest
 
 from postbearer.blocking import Mailer
 from postbearer.envelope import Envelope
-from postbearer.testing import BackgroundSandbox, Faults, Sandbox, SmtpFault, TokenFault, personality
+from postbearer.errors import UsageError
+from postbearer.testing import BackgroundSandbox, Faults, Ports, Sandbox, SmtpFault, TokenFault, personality
 from postbearer.testing.sandbox import ADDRESS, CLIENT_ID, OTHER_ADDRESS
 
 MESSAGE = b"From: alerts@example.org\r\nSubject: hello\r\n\r\n.dots\r\n..\r\nbody\r\n"
@@ -328,3 +330,31 @@ def test_a_test_says_whose_sandbox_it_wants(
     with Mailer.from_config("sandbox") as mailer:
         mailer.send(MESSAGE, Envelope.of(ADDRESS, ["you@example.org"]))
     assert len(postbearer_sandbox.inbox.messages) == 1
+
+
+def free_ports(count: int) -> list[int]:
+    listeners = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [each.getsockname()[1] for each in listeners]
+    for each in listeners:
+        each.close()
+    return ports
+
+
+async def test_ports_and_secrets_stay_what_they_are_where_they_are_given() -> None:
+    http, smtp, smtps = free_ports(3)
+    given = Ports(http=http, smtp=smtp, smtps=smtps)
+    for _ in range(2):
+        async with Sandbox(ports=given, client_secret="s3cret", password="passw0rd") as sandbox:
+            about = sandbox.describe()
+            assert about["inbox"] == f"http://127.0.0.1:{http}"
+            assert (about["smtp"]["starttls_port"], about["smtp"]["implicit_port"]) == (smtp, smtps)
+            assert about["client_secret"] == "s3cret"
+            assert set(about["users"].values()) == {"passw0rd"}
+
+
+async def test_a_port_that_is_taken_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(UsageError, match=f"127.0.0.1:{port}"):
+            async with Sandbox(ports=Ports(smtps=port)):
+                pass

@@ -7,7 +7,7 @@ import shlex
 import signal
 import sys
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -15,7 +15,14 @@ from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json, style
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from postbearer.cli.options import F
     from postbearer.testing import Sandbox
+
+
+def _port(name: str, help: str) -> Callable[[F], F]:
+    return click.option(name, type=click.IntRange(0, 65535), default=0, metavar="N", help=help)
 
 
 @click.command("sandbox")
@@ -34,23 +41,29 @@ if TYPE_CHECKING:
     help="How long access tokens live.  [3600]",
 )
 @click.option("--opaque", is_flag=True, help="Give opaque access tokens instead of JWTs.")
+@_port("--http-port", "Port of the inbox, the token endpoint and the faults.  [a free one]")
+@_port("--smtp-port", "Port of the mail server, with STARTTLS.  [a free one]")
+@_port("--smtps-port", "Port of the mail server, with implicit TLS.  [a free one]")
+@click.option("--client-secret", default="", metavar="TEXT", help="The client's secret.  [a new one]")
+@click.option("--password", default="", metavar="TEXT", help="Password of both users.  [new ones]")
 @common_options
 @pass_common
-def command(common: Common, provider: str, lifetime: float, opaque: bool) -> None:
+def command(common: Common, /, http_port: int, smtp_port: int, smtps_port: int, **given: Any) -> None:
     """Run a mail provider with OAuth on this machine, for your own tests.
 
     It has an authorization server, a mail server that takes nothing but bearer tokens, and an inbox to
     look at in a browser. It listens on loopback only, keeps nothing, and runs until you press Ctrl-C.
-    Faults are switched by HTTP while it runs: see the documentation of PUT /faults.
+    Faults are switched by HTTP while it runs, as the last lines that it prints show.
     """
+    from postbearer.testing import Ports, Sandbox
+
+    sandbox = Sandbox(**given, ports=Ports(http=http_port, smtp=smtp_port, smtps=smtps_port))
     with suppress(KeyboardInterrupt):
-        asyncio.run(_run(common, provider, lifetime, opaque))
+        asyncio.run(_run(common, sandbox))
 
 
-async def _run(common: Common, provider: str, lifetime: float, opaque: bool) -> None:
-    from postbearer.testing import Sandbox
-
-    async with Sandbox(provider, lifetime=lifetime, opaque=opaque) as sandbox:
+async def _run(common: Common, sandbox: Sandbox) -> None:
+    async with sandbox:
         if common.as_json:
             print_json(sandbox.describe())
         else:
@@ -87,4 +100,7 @@ def _tell(sandbox: Sandbox) -> None:
     print("Try it from another terminal:")
     print(f"  . {shlex.quote(about['environment'])}")
     print("  postbearer send --account sandbox --to you@example.org --subject Hello --text 'It works.'")
+    print("Have it refuse one login (other faults: docs/reference/sandbox.md; {} ends them):")
+    fault = '{"smtp": [{"at": "auth", "reply": "535 5.7.3 No", "times": 1}]}'
+    print(f"  curl -X PUT {about['inbox']}/faults -d '{fault}'")
     print("Ctrl-C stops it.")

@@ -37,6 +37,7 @@ IDLE = 60.0  # seconds until the next request, and for each write
 LONGEST_REQUEST = 64 * 1024
 LONGEST_RECORD = 8 * 1024 * 1024  # of an import: a message with a thousand recipients
 TOLD = ("account", "code", "who", "configuration", "retry_after", "reference", "key", "file", "line")
+LONGEST_ANSWER = 16 * 1024 * 1024  # of one act; thousands of accounts, or of messages with many recipients
 AT_ONCE = 64  # connections: programs that want a token come in crowds
 _UNREADABLE = (DecodeError, ValidationError, UnicodeDecodeError, RecursionError)
 
@@ -137,7 +138,7 @@ class ControlServer:
             self._observer.notice(defect(error, f"control.sock, {request.act}", peer=peer_name(link.user)))
             await _say(link, _error(PostbearerError("This is a defect in postbearer; the log knows more.")))
         else:
-            await _say(link, {"ok": done})
+            await _say_all(link, done)
 
 
 def _request(line: bytes) -> Request:
@@ -157,6 +158,15 @@ async def _records(reader: Reader) -> AsyncIterator[bytes]:
 
 async def _say(link: Link, answer: dict[str, Any]) -> None:
     await link.write(encode(answer) + b"\n", IDLE)
+
+
+async def _say_all(link: Link, done: object) -> None:
+    """The answer to an act, or an error where it would be too long for both ends to hold."""
+    answer = encode({"ok": done}) + b"\n"
+    if len(answer) > LONGEST_ANSWER:
+        text = f"The answer would have {len(answer) >> 20} MiB; {LONGEST_ANSWER >> 20} is the most."
+        answer = encode(_error(UsageError(text, hint="Ask for less: --limit, or a filter."))) + b"\n"
+    await link.write(answer, IDLE)
 
 
 def _error(error: PostbearerError) -> dict[str, Any]:

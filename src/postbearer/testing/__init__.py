@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from postbearer.testing.recording import Recorded as Recorded
     from postbearer.testing.recording import RecordingMailer as RecordingMailer
     from postbearer.testing.sandbox import BackgroundSandbox as BackgroundSandbox
+    from postbearer.testing.sandbox import Ports as Ports
     from postbearer.testing.sandbox import Sandbox as Sandbox
     from postbearer.testing.stream import Close as Close
     from postbearer.testing.stream import Delay as Delay
@@ -32,7 +33,7 @@ _EXPORTS = {
     "faults": ["Faults", "SmtpFault", "TokenFault"],
     "inbox": ["Received"],
     "recording": ["AsyncRecordingMailer", "Recorded", "RecordingMailer"],
-    "sandbox": ["BackgroundSandbox", "Sandbox"],
+    "sandbox": ["BackgroundSandbox", "Ports", "Sandbox"],
     "stream": [
         "Close",
         "Delay",

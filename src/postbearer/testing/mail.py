@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import socket
 import ssl
 from base64 import b64encode
 from collections import deque
@@ -82,11 +83,11 @@ class MailServer:
         self._links: set[Link] = set()
         self._tasks = Tasks(clock, EventLog())
 
-    async def start(self, host: str = "127.0.0.1") -> tuple[int, int]:
-        """Listen on free ports; returns the one for STARTTLS and the one for implicit TLS."""
+    async def start(self, starttls: socket.socket, implicit_tls: socket.socket) -> tuple[int, int]:
+        """Listen on these two; returns their ports."""
         loop = asyncio.get_running_loop()
-        plain = await loop.create_server(lambda: Link(self._begin), host, 0)
-        implicit = await loop.create_server(lambda: Link(self._begin), host, 0, ssl=self.context)
+        plain = await loop.create_server(lambda: Link(self._begin), sock=starttls)
+        implicit = await loop.create_server(lambda: Link(self._begin), sock=implicit_tls, ssl=self.context)
         self._servers = [plain, implicit]
         starttls_port, implicit_port = (server.sockets[0].getsockname()[1] for server in self._servers)
         return starttls_port, implicit_port

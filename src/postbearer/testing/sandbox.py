@@ -11,6 +11,7 @@ import socket
 import tempfile
 import threading
 from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -36,11 +37,21 @@ ADDRESS = "alerts@example.org"
 OTHER_ADDRESS = "other@example.org"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Where a sandbox listens; 0 is a free port. `smtp` begins TLS by STARTTLS, `smtps` at once."""
+
+    http: int = 0
+    smtp: int = 0
+    smtps: int = 0
+
+
 class Sandbox:
     """One provider; ``async with Sandbox() as sandbox`` starts and stops it.
 
     `provider` is ``microsoft``, ``google`` or ``generic``; tokens live `lifetime` seconds, and are JWTs
-    unless `opaque`. Everything is made anew at each start: certificates, client secret, passwords.
+    unless `opaque`. Everything is made anew at each start: certificates, client secret, passwords, and
+    ports; but for what `ports`, `client_secret` and `password` (of all users) say.
     Its files are in `folder` while it runs: ``ca.pem``, ``client-secret``, ``postbearer.toml``, and
     ``environment``, which gives a shell all of `describe` as variables.
     """
@@ -52,6 +63,9 @@ class Sandbox:
         clock: Clock | None = None,
         lifetime: float = 3600,
         opaque: bool = False,
+        ports: Ports = Ports(),
+        client_secret: str = "",
+        password: str = "",
     ) -> None:
         if provider not in PERSONALITIES:
             raise UsageError(
@@ -59,11 +73,12 @@ class Sandbox:
             )
         self.personality: Personality = PERSONALITIES[provider]
         self.faults = Faults()
-        self.client_secret = secrets.token_urlsafe(24)
-        self.users = {address: secrets.token_urlsafe(12) for address in (ADDRESS, OTHER_ADDRESS)}
+        self.client_secret = client_secret or secrets.token_urlsafe(24)
+        self.users = {each: password or secrets.token_urlsafe(12) for each in (ADDRESS, OTHER_ADDRESS)}
         self.authority = Authority()
         self.inbox = Inbox()
         self.url = ""
+        self._ports = ports
         self.starttls_port = 0
         self.implicit_port = 0
         self._clock = clock or SystemClock()
@@ -83,7 +98,7 @@ class Sandbox:
     async def __aenter__(self) -> Self:
         async with contextlib.AsyncExitStack() as stack:
             self.folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="postbearer-")))
-            listener = socket.create_server((HOST, 0))
+            listener = stack.enter_context(_listening(self._ports.http))
             self.url = f"http://{HOST}:{listener.getsockname()[1]}"
             self.register = TokenRegister(
                 self._clock,
@@ -110,7 +125,8 @@ class Sandbox:
                 context=self.authority.server_context(),
                 clock=self._clock,
             )
-            self.starttls_port, self.implicit_port = await self.mail.start(HOST)
+            mail = [stack.enter_context(_listening(port)) for port in (self._ports.smtp, self._ports.smtps)]
+            self.starttls_port, self.implicit_port = await self.mail.start(*mail)
             stack.push_async_callback(self.mail.stop)
             self._write_files()
             self._stack = stack.pop_all()
@@ -222,6 +238,15 @@ class Sandbox:
             path = self.folder / name
             path.touch(mode=0o600)
             path.write_text(text)
+
+
+def _listening(port: int) -> socket.socket:
+    try:
+        return socket.create_server((HOST, port))
+    except OSError as error:
+        raise UsageError(
+            f"The sandbox cannot listen on {HOST}:{port}: {error.strerror}.", hint="Choose another port."
+        ) from None
 
 
 def _flat(name: str, value: Any) -> dict[str, str]:
