@@ -118,7 +118,8 @@ def test_what_is_missing_can_be_given() -> None:
     with pytest.raises(ConfigError, match=r"client-id: is missing.*--set client-id="):
         portal(ATTESTED)
     made = portal(
-        "", given={"grant": "password", "username": "me@example.org", "client-id": "a", "tenant": "t"}
+        "",
+        given={"grant": "password", "username": "me@example.org", "client-id": "a", "tenant": "example.org"},
     )
     assert accounts(made)["portal"]["address"] == "me@example.org"
 

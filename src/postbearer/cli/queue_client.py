@@ -150,7 +150,8 @@ class Database:
             taken = partial(_import, _lines(records))
             return self._do(taken, new=True)
         except UsageError:
-            if not there and not self._do(lambda operations: operations.messages.stats()).counts:
+            made = not there and self._path.exists()
+            if made and not self._do(lambda operations: operations.messages.stats()).counts:
                 self._remove()  # a file that holds nothing makes no queue
             raise
 
