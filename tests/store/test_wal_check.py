@@ -24,9 +24,12 @@ FILES = ("spool.db", "spool.db-wal", "spool.generation")
 
 
 def take(folder: Path, to: Path) -> Path:
-    """What a killed process leaves there at this moment."""
+    """What a killed process leaves there at this moment.
+
+    The note first and the file last, as the log may come home meanwhile: a note is never ahead of its file.
+    """
     to.mkdir()
-    for name in FILES:
+    for name in reversed(FILES):
         shutil.copy(folder / name, to / name)
         (to / name).chmod(0o600)
     return to
