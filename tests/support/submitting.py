@@ -12,10 +12,11 @@ from typing import Any, Self
 
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from postbearer.account import Account, Rule
+from postbearer.account import Account
 from postbearer.clock import Clock, SystemClock
 from postbearer.engine import Intake, IntakeSettings, Router
 from postbearer.events import Observer, Silent
+from postbearer.settings import SenderPolicy
 from postbearer.store import MemorySpool, Message, Query, Spool
 from postbearer.submission import (
     Access,
@@ -49,7 +50,7 @@ def offering(**options: Any) -> Offer:
     return Offer("relay.example.org", Extensions(dict.fromkeys(EXTENSIONS, ())), limits, **options)
 
 
-def account(sender: Rule = "force", **options: Any) -> Account:
+def account(sender: SenderPolicy = "force", **options: Any) -> Account:
     return Account.smtp(
         "alerts@example.org", servers=["mail.example.org:587"], authentication="none", name="alerts",
         sender=sender, **options,
