@@ -183,6 +183,34 @@ def test_what_waits_for_a_paused_account_is_not_called_due(home: Home, state: Pa
 
 
 @pytest.mark.parametrize("runs", [True, False])
+def test_what_waits_for_a_paused_account_says_so_and_names_the_way_out(
+    home: Home, state: Path, runs: bool
+) -> None:
+    _, listed, shown = asked(
+        home, state, runs, ("accounts", "pause", "alerts"), ("queue",), ("queue", "show", "m1")
+    )
+    for told in (listed, shown):
+        words = " ".join(told.out.split())
+        assert "The account alerts is paused: Paused by hand." in words
+        assert "postbearer accounts resume alerts" in words
+
+
+def test_what_waits_for_an_account_that_was_removed_says_so_and_names_the_way_out(
+    home: Home, state: Path
+) -> None:
+    home.write(SMALL.replace("[accounts.alerts]", "[accounts.news]").replace('= "alerts"', '= "news"'))
+    listed, shown, told = asked(
+        home, state, False, ("queue",), ("queue", "show", "m1"), ("queue", "show", "m1", "--json")
+    )
+    for each in (listed, shown):
+        words = " ".join(each.out.split())
+        assert "The account alerts is not configured any more." in words
+        assert "postbearer queue cancel" in words
+    (recipient,) = json.loads(told.out)["recipients"]
+    assert "[accounts.alerts]" in recipient["way_out"]
+
+
+@pytest.mark.parametrize("runs", [True, False])
 def test_accounts_are_listed_paused_and_resumed(home: Home, state: Path, runs: bool) -> None:
     listed, paused, shown, resumed, unknown = asked(
         home,

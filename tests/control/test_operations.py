@@ -15,7 +15,7 @@ from postbearer.envelope import Recipient
 from postbearer.errors import ConfigError, GrantRefused, UsageError
 from postbearer.forecast import DAY, Facts
 from postbearer.store import MemorySpool, Query, Status
-from support.relay import Relay, account, relaying
+from support.relay import Relay, account, relaying, rules
 
 ME = of_this_process()
 
@@ -55,6 +55,23 @@ async def test_held_mail_waits_until_it_is_released() -> None:
         await queue.messages.release(message, by=ME)
         await relay.settle()
         assert await relay.statuses(message) == ["delivered", "delivered"]
+
+
+async def test_mail_of_an_account_that_a_reload_removed_says_why_it_waits_and_what_to_do() -> None:
+    async with relaying(account("alerts"), account("news")) as relay:
+        await operations(relay).accounts.pause("alerts", by=ME)
+        message = await relay.submit()
+        (row,) = (await operations(relay).messages.show(message)).recipients
+        assert (row.waits, row.way_out) == (
+            "The account alerts is paused: Paused by hand.",
+            "Let it send again: postbearer accounts resume alerts",
+        )
+        left = {"news": relay.dispatcher.account_states["news"].channel}
+        await relay.dispatcher.reload(left, rules())
+        (row,) = (await operations(relay).messages.show(message)).recipients
+        assert row.waits == "The account alerts is not configured any more."
+        assert "[accounts.alerts]" in row.way_out
+        assert "postbearer queue cancel" in row.way_out
 
 
 async def test_retry_does_not_wait_for_the_schedule() -> None:

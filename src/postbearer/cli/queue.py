@@ -148,6 +148,8 @@ def show(common: Common, message: str) -> None:
                 ("  reply", row.reply),
                 ("  cause", row.cause),
                 ("  remedy", row.remedy),
+                ("  waits", row.waits),
+                ("  way out", row.way_out),
                 ("  note", "it may have arrived; a copy is possible" if row.unknown else ""),
             )
         )
@@ -345,7 +347,7 @@ def _rows(message: MessageSummary) -> Iterator[tuple[str, ...]]:
     """One line a recipient; what they share stands in the first."""
     first = message.id, age(message.age, 1)
     for row in message.recipients:
-        known = row.reply or row.cause
+        known = f"{row.waits} {row.way_out}" if row.waits else row.reply or row.cause
         left = (row.due or 0.0) - time.time()
         if row.state == "deferred" and left > 0:  # else it waits for its account, not for a time
             known = f"again in {age(left)}; {known}"

@@ -35,6 +35,8 @@ class RecipientRow(Struct, frozen=True, kw_only=True):
     unknown: bool  # it may have arrived: a copy is possible
     state: Status
     meaning: str
+    waits: str = ""  # why it waits for its account, if it does …
+    way_out: str = ""  # … and what ends that
 
 
 class AttemptRow(Struct, frozen=True, kw_only=True):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
@@ -28,7 +28,7 @@ from postbearer.control.principal import Principal
 from postbearer.engine import AccountState, Dispatcher
 from postbearer.errors import UsageError
 from postbearer.events import Observer, OperatorAction
-from postbearer.store import Entry, Query, Row, Spool, Status
+from postbearer.store import Entry, Pause, Query, Row, Spool, Status
 
 _CAN_GO = (Status.READY, Status.DEFERRED, Status.HELD)
 
@@ -36,20 +36,29 @@ _CAN_GO = (Status.READY, Status.DEFERRED, Status.HELD)
 class Messages:
     """The messages of a spool, beside the dispatcher that empties it, if one runs.
 
-    All methods raise `UsageError` for what does not exist or cannot be done, and `StoreError`.
+    `configured` are the accounts there are where none runs; none given: they are not known. All methods raise `UsageError` for what does not exist or cannot be done, and `StoreError`.
     """
 
-    def __init__(self, spool: Spool, clock: Clock, dispatcher: Dispatcher | None, observer: Observer) -> None:
+    def __init__(
+        self,
+        spool: Spool,
+        clock: Clock,
+        dispatcher: Dispatcher | None,
+        configured: Sequence[str],
+        observer: Observer,
+    ) -> None:
         self._spool = spool
         self._clock = clock
         self._dispatcher = dispatcher
+        self._configured = configured
         self._observer = observer
 
     async def list(self, query: Query | None = None) -> Page:
         """Messages that fit `query`, oldest first."""
         query, now = query or Query(), self._clock.now()
         found = await self._spool.search(replace(query, limit=query.limit + 1))
-        shown = tuple(MessageSummary(**_summary(entry, now)) for entry in found[: query.limit])
+        obstacles = await self._obstacles()
+        shown = tuple(MessageSummary(**_summary(entry, now, obstacles)) for entry in found[: query.limit])
         more = len(found) > query.limit
         return Page(messages=shown, more=more, limit=query.limit, cursor=shown[-1].id if more else "")
 
@@ -57,7 +66,7 @@ class Messages:
         """All that is known about one message."""
         entry = await self._entry(message)
         return MessageDetail(
-            **_summary(entry, self._clock.now()),
+            **_summary(entry, self._clock.now(), await self._obstacles()),
             attempts=msgspec.convert(entry.attempts, tuple[AttemptRow, ...], from_attributes=True),
             received=entry.message.received,
             sha256=entry.message.sha256,
@@ -88,6 +97,10 @@ class Messages:
             age=None if found.oldest is None else max(0.0, self._clock.now() - found.oldest),
             accounts={name: counted(counts) for name, counts in sorted(found.by_account.items())},
         )
+
+    async def _obstacles(self) -> _Obstacles:
+        names = self._dispatcher.account_states if self._dispatcher is not None else self._configured
+        return _Obstacles(frozenset(names), {pause.account: pause for pause in await self._spool.pauses()})
 
     async def _let_go(self, action: str, message: str, address: str, by: Principal) -> LetGo:
         entry = await self._entry(message)
@@ -144,7 +157,30 @@ class Messages:
         return entry
 
 
-def _summary(entry: Entry, now: float) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _Obstacles:
+    """What keeps mail waiting that is no matter of its own."""
+
+    configured: frozenset[str]  # accounts; empty: not known
+    pauses: Mapping[str, Pause]
+
+    def of(self, row: Row) -> tuple[str, str]:
+        """Why an open recipient waits for its account, and the way out; empty texts if it does not."""
+        name, pause = row.account, self.pauses.get(row.account)
+        if row.status not in (Status.READY, Status.DEFERRED):
+            return "", ""
+        if self.configured and name not in self.configured:
+            return (
+                f"The account {name} is not configured any more.",
+                f"Put [accounts.{name}] back and reload, or cancel it: postbearer queue cancel.",
+            )
+        if pause is None:
+            return "", ""
+        way_out = paused_as(pause)["remedy"] or f"Find out more: postbearer check {name}"
+        return f"The account {name} is paused: {pause.reason}", way_out
+
+
+def _summary(entry: Entry, now: float, obstacles: _Obstacles) -> dict[str, Any]:
     """The fields of `MessageSummary`."""
     message = entry.message
     return {
@@ -159,11 +195,11 @@ def _summary(entry: Entry, now: float) -> dict[str, Any]:
         "author": message.author,
         "subject": message.subject,
         "report_of": message.report_of,
-        "recipients": tuple(_row(row) for row in entry.rows),
+        "recipients": tuple(_row(row, *obstacles.of(row)) for row in entry.rows),
     }
 
 
-def _row(row: Row) -> RecipientRow:
+def _row(row: Row, waits: str, way_out: str) -> RecipientRow:
     return RecipientRow(
         address=row.address,
         account=row.account,
@@ -176,4 +212,6 @@ def _row(row: Row) -> RecipientRow:
         unknown=row.unknown,
         state=row.status,
         meaning="accepted by the provider" if row.status is Status.DELIVERED else str(row.status),
+        waits=waits,
+        way_out=way_out,
     )

@@ -58,7 +58,7 @@ class Operations:
     ) -> None:
         self._process = process
         self._observer = observer or Silent()
-        self.messages = Messages(spool, clock, dispatcher, self._observer)
+        self.messages = Messages(spool, clock, dispatcher, accounts, self._observer)
         self.transfer = Transfer(spool, dispatcher, self._observer)
         self.accounts = Accounts(
             spool,
