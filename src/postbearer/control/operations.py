@@ -31,6 +31,7 @@ class Process(Protocol):
 
     async def examine(self, account: str, send_to: str) -> DiagnosisResult:
         """Look at the whole way of an account's mail."""
+        ...
 
     def stop(self) -> None:
         """Finish what is under way, and end."""
