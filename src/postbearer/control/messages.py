@@ -36,7 +36,8 @@ _CAN_GO = (Status.READY, Status.DEFERRED, Status.HELD)
 class Messages:
     """The messages of a spool, beside the dispatcher that empties it, if one runs.
 
-    `configured` are the accounts there are where none runs; none given: they are not known. All methods raise `UsageError` for what does not exist or cannot be done, and `StoreError`.
+    `configured` are the accounts there are where none runs; none given: they are not known. All methods
+    raise `UsageError` for what does not exist or cannot be done, and `StoreError`.
     """
 
     def __init__(
