@@ -7,6 +7,7 @@ import sys
 from postbearer.cli.output import printable, warn
 from postbearer.cli.progress import Progress
 from postbearer.events import (
+    COUNTED,
     Authenticated,
     Connected,
     Event,
@@ -28,6 +29,9 @@ class ProgressListener:
     def __init__(self, *, verbose: bool, progress: Progress | None = None) -> None:
         self._verbose = verbose
         self._progress = progress
+
+    def hears(self, kind: type[Event]) -> bool:
+        return kind not in COUNTED
 
     def notice(self, event: Event) -> None:
         """Show `event`, if it is worth it."""
