@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _OPEN = ("ready", "leased", "deferred", "held")
 _FINAL = ("delivered", "failed", "expired", "cancelled")
 _PAGE = 100
+_SHORT = 100  # characters of a cure that a row of the list has room for
 
 
 @click.group("queue", cls=Listing)
@@ -347,7 +348,9 @@ def _rows(message: MessageSummary) -> Iterator[tuple[str, ...]]:
     """One line a recipient; what they share stands in the first."""
     first = message.id, age(message.age, 1)
     for row in message.recipients:
-        known = f"{row.waits} {row.way_out}" if row.waits else row.reply or row.cause
+        known = row.waits or row.reply or row.cause
+        if row.waits and len(row.way_out) <= _SHORT:  # a longer one is for `show`
+            known = f"{known} {row.way_out}"
         left = (row.due or 0.0) - time.time()
         if row.state == "deferred" and left > 0:  # else it waits for its account, not for a time
             known = f"again in {age(left)}; {known}"
