@@ -194,7 +194,7 @@ async def test_a_permission_that_shows_only_after_the_content(microsoft: Sandbox
             Failure.TRANSIENT,
             "its recipients for the day",
         ),
-        ("rcpt", "550 5.1.10 Recipient not found", Failure.REFUSED, "recipient"),
+        ("rcpt", "550 5.1.10 Recipient not found", Failure.UNDELIVERABLE, "recipient"),
     ],
 )
 async def test_a_message_that_is_refused(
