@@ -302,6 +302,7 @@ class TwoSpools(RuleBasedStateMachine):
         """What was under way may have arrived."""
         self._run(self._file.close())
         found = self._run(self._file.open())
+        self._run(self._file.told())
         assert (found.clean, found.unknown) == (True, len(self._leased))
         for work in tuple(self._leased):
             self._pop(0)
