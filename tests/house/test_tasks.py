@@ -13,6 +13,7 @@ ALLOWED = {  # module.function: who waits for what it began, and so hears of its
     "tasks._own": "the owner",
     "clock.event_or_time": "both end here",
     "engine.dispatcher.drain": "both end here",
+    "oauth.single_flight.__init__": "the result goes to whoever waits for it, its defects too",
     "daemon.process._stop": "both end here",
     "sending.loop.begin": "the caller waits for the result, in another thread",
     "sending.many.side_by_side": "all are awaited at its end",

@@ -70,7 +70,7 @@ async def test_a_server_without_tls(home: Home, postbearer_sandbox: Sandbox, off
     async with tapped(tap) as port:
         home.write(configuration(postbearer_sandbox, port))
         ran = await told(home, *SEND)
-    assert ran.code == 75
+    assert ran.code == 78
     assert f"localhost:{port} does not offer STARTTLS" in ran.err
     assert_no_token(tap, postbearer_sandbox, ran)
 
@@ -103,7 +103,7 @@ async def test_a_certificate_that_does_not_hold(
         changes = {"tls": '"implicit"', "ca_file": f'"{home.folder / "ca.pem"}"'}
         home.write(configuration(postbearer_sandbox, port, **changes))
         ran = await told(home, *SEND)
-    assert ran.code == 75
+    assert ran.code == 78
     assert f"localhost:{port}" in ran.err
     assert says in ran.err
     assert "certificate" in ran.err

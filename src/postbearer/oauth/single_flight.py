@@ -99,7 +99,11 @@ class Detached(Generic[T]):
         self._result: Future[T] = Future()
         self._result.set_running_or_notify_cancel()  # from here on a waiter cannot cancel it
         run = copy_context().run  # whoever looks at log records can tell for whom it works
-        threading.Thread(target=run, args=(self._run, work), name="postbearer-request", daemon=True).start()
+        thread = threading.Thread(target=run, args=(self._run, work), name="postbearer-request", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the interpreter ends (3.12 and later): no thread is to be had any more
+            self._task = asyncio.get_running_loop().create_task(self._run_here(work))
 
     def lost(self) -> bool:
         """Whether it is another process's: we are a forked child, in which the thread does not run."""
@@ -110,8 +114,11 @@ class Detached(Generic[T]):
         return await asyncio.wrap_future(self._result)
 
     def _run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        asyncio.run(self._run_here(work))
+
+    async def _run_here(self, work: Callable[[], Coroutine[Any, Any, T]]) -> None:
         try:
-            result = asyncio.run(work())
+            result = await work()
         except BaseException as error:
             self._result.set_exception(error)
         else:
