@@ -183,6 +183,8 @@ PHRASES = st.lists(TEXT, min_size=1, max_size=60).map(" ".join)
 
 @given(PHRASES)
 @example("\U0010ff80 \U0010ffff")  # characters of private use are characters, too
+@example("\xa1 =?")  # no encoded word, though it begins like one
+@example("?= \xa1")
 def test_free_text_says_the_same_in_encoded_words(text: str) -> None:
     octets = converted(f"Subject: {text}\r\n\r\n".encode(), utf8=False)
     assert octets.isascii()

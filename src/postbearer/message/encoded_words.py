@@ -25,6 +25,7 @@ _SECTION = 60  # octets of a parameter's value before it goes on in another sect
 _PARAMETER = re.compile(r"""(;\s*)([!#$%&+\-^_`{}|~.\w]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;"\s]+)""")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _PAIR = re.compile(r"\\(.)")
+_ENCODED = re.compile(r"=\?[^?\s]+\?[bBqQ]\?[^?\s]*\?=")
 _TOKEN = re.compile(r"""[^\s"(),.:;<>@\[\\\]]+""")
 
 
@@ -52,14 +53,21 @@ def encoded_text(text: str) -> str:
     if text.isascii():
         return text
     words = text.split(" ")
-    needing = [place for place, word in enumerate(words) if not word.isascii()]
+    needing = [place for place, word in enumerate(words) if not word.isascii() or _looks_encoded(word)]
     first, last = needing[0], needing[-1] + 1
     before, needed, after = words[:first], " ".join(words[first:last]), words[last:]
-    if before and before[-1].endswith("?="):  # blanks between two encoded words do not count (RFC 2047 6.2)
+    if before and _ENCODED.fullmatch(
+        before[-1]
+    ):  # blanks between two encoded words do not count (RFC 2047 6.2)
         needed = f" {needed}"
-    if after and after[0].startswith("=?"):
+    if after and _ENCODED.fullmatch(after[0]):
         needed = f"{needed} "
     return " ".join([*before, encoded(needed), *after])
+
+
+def _looks_encoded(word: str) -> bool:
+    """Whether `word` is no encoded word, and some reader may take it for one or for a part of one."""
+    return ("=?" in word or "?=" in word) and not _ENCODED.fullmatch(word)
 
 
 def encoded(text: str) -> str:
