@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -34,7 +33,7 @@ def test_a_page_tells_what_help_tells(manual: Path) -> None:
     assert "queue" in (manual / "postbearer.1").read_text()
 
 
-@pytest.mark.skipif(shutil.which("man") is None, reason="there is no man")
+@pytest.mark.servers
 def test_man_shows_every_page_without_a_warning(manual: Path) -> None:
     for path in manual.iterdir():
         command = ["man", "--warnings=w", "-l", str(path)]
