@@ -32,7 +32,7 @@ from postbearer.sending import (
 )
 
 if TYPE_CHECKING:
-    from postbearer.diagnosis import Report
+    from postbearer.diagnosis import DiagnosisReport
 
 T = TypeVar("T")
 
@@ -135,7 +135,7 @@ class Mailer:
 
         return parallel(many, begin, self.account.smarthost.limits.connections)
 
-    def check(self, *, send_to: str = "") -> Report:
+    def check(self, *, send_to: str = "") -> DiagnosisReport:
         """See `AsyncMailer.check`."""
         return result_of(self._begin(lambda mailer: mailer.check(send_to=send_to)))
 

@@ -59,7 +59,7 @@ from postbearer.transport import Capture, Conversation, NoCapture, ServerAddress
 from postbearer.verdict import judge
 
 if TYPE_CHECKING:
-    from postbearer.diagnosis import Report
+    from postbearer.diagnosis import DiagnosisReport
 
 State = StateFolder | Literal["memory"]
 Sendable = Message | bytes | Content
@@ -216,12 +216,12 @@ class AsyncMailer:
 
         return await side_by_side(many, send, self.account.smarthost.limits.connections)
 
-    async def check(self, *, send_to: str = "") -> Report:
+    async def check(self, *, send_to: str = "") -> DiagnosisReport:
         """Walk the whole way of the account's mail, as ``postbearer check`` does, and say what was found.
 
         With `send_to` a real message goes there. What is wrong is in the report, and is not raised.
         """
-        from postbearer.diagnosis import Diagnosis, Report  # who only sends need not load it
+        from postbearer.diagnosis import Diagnosis, DiagnosisReport  # who only sends need not load it
 
         self._require_asyncio()
 
@@ -237,7 +237,7 @@ class AsyncMailer:
             clock=self._clock,
             capture=self._capture,
         )
-        return await Report.of(diagnosis)
+        return await DiagnosisReport.of(diagnosis)
 
     async def _try(
         self, envelope: Envelope, content: Content, header: Header, deadline: float | None, *, wait: bool

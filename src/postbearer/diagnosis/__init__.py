@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from postbearer.diagnosis.finding import Step as Step
     from postbearer.diagnosis.finding import not_configured as not_configured
     from postbearer.diagnosis.finding import worst as worst
-    from postbearer.diagnosis.report import Report as Report
+    from postbearer.diagnosis.report import DiagnosisReport as DiagnosisReport
     from postbearer.diagnosis.tokens import secret_doubts as secret_doubts
     from postbearer.diagnosis.tokens import secret_sources as secret_sources
 
@@ -25,7 +25,7 @@ _EXPORTS = {
     "examination": ["Diagnosis"],
     "explanation": ["Explanation", "explain"],
     "finding": ["Failure", "Finding", "Step", "not_configured", "worst"],
-    "report": ["Report"],
+    "report": ["DiagnosisReport"],
     "tokens": ["secret_doubts", "secret_sources"],
 }
 

@@ -12,7 +12,7 @@ from postbearer.diagnosis.finding import Finding
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class DiagnosisReport:
     """The findings about one account, in the order of the steps; printed, one line each with its cure."""
 
     account: str

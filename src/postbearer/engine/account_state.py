@@ -15,7 +15,7 @@ RESTS = RetryPolicy(first=15.0, factor=2.0, maximum=300.0)  # while nothing can 
 GROW_AFTER = 10  # messages that went well, before one more connection is tried again
 
 
-class Mailbox:
+class SharedMailbox:
     """What the provider counts connections by: accounts of one login, also from before and after a reload."""
 
     def __init__(self) -> None:
@@ -25,11 +25,11 @@ class Mailbox:
 class AccountState:
     """Its state is in memory, but for the pause, which the worker writes to the spool."""
 
-    def __init__(self, channel: Channel, clock: Clock, mailbox: Mailbox | None = None) -> None:
+    def __init__(self, channel: Channel, clock: Clock, mailbox: SharedMailbox | None = None) -> None:
         self.channel = channel
         self.budget = Budget(channel.ledger, channel.policy.limits, clock)
         self.pause: Pause | None = None
-        self.mailbox = mailbox or Mailbox()
+        self.mailbox = mailbox or SharedMailbox()
         self.last_error = ""
         self.missed = False  # the last attempt found nothing to attempt it on
         self.strikes: Counter[str] = Counter()  # rules met in a row that hold the account when they last

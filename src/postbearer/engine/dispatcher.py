@@ -14,7 +14,7 @@ from dataclasses import replace
 from weakref import WeakValueDictionary
 
 from postbearer.clock import Clock
-from postbearer.engine.account_state import AccountState, Mailbox
+from postbearer.engine.account_state import AccountState, SharedMailbox
 from postbearer.engine.attempt import NOT_BEGUN, AttemptRunner, AttemptSettings
 from postbearer.engine.delay_warning import warn_late
 from postbearer.engine.disposition import AttemptResult, put_off
@@ -50,7 +50,7 @@ class Dispatcher:
         self._clock = clock
         self._observer = observer
         self._keep = keep
-        self._mailboxes: WeakValueDictionary[str, Mailbox] = WeakValueDictionary()
+        self._mailboxes: WeakValueDictionary[str, SharedMailbox] = WeakValueDictionary()
         self._account_states = {name: self._account_state(channel) for name, channel in channels.items()}
         self._pauses = Pauses(spool, clock, observer, self._account_states)
         self._attempts = AttemptRunner(spool, clock, observer, rules)
@@ -169,7 +169,7 @@ class Dispatcher:
 
     def _account_state(self, channel: Channel) -> AccountState:
         name = channel.policy.mailbox
-        mailbox = self._mailboxes.get(name) or Mailbox()
+        mailbox = self._mailboxes.get(name) or SharedMailbox()
         self._mailboxes[name] = mailbox
         return AccountState(channel, self._clock, mailbox)
 

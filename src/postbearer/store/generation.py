@@ -21,7 +21,7 @@ _SALT = 16  # where it stands in the log's header; sqlite.org/fileformat2.html, 
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class GenerationNote:
     """What is known beside the database.
 
     `generation` is how far the queue had come, `home` how far without its log. The log had the `salt`, a new
@@ -35,7 +35,7 @@ class Note:
     frames: int = 0
 
     @classmethod
-    def read(cls, path: Path) -> Note | None:
+    def read(cls, path: Path) -> GenerationNote | None:
         """None if there is none, or none that can be read."""
         try:
             words = path.read_text().split()
@@ -61,7 +61,7 @@ class Generation:
     def __init__(self, path: Path) -> None:
         self.file = path.with_suffix(".generation")
         self._log = path.with_name(f"{path.name}-wal")
-        self._note = Note.read(self.file) or Note(0, 0)
+        self._note = GenerationNote.read(self.file) or GenerationNote(0, 0)
         self._begun: int | None = None  # the next generation, in a transaction that is open
         self._due = 0.0
         self._descriptors: dict[Path, int] = {}
@@ -69,11 +69,13 @@ class Generation:
     def replaced(self, connection: apsw.Connection) -> bool:
         """Whether the note speaks of a later state than the file holds, or of none of its states."""
         identity, number = database.get(connection, "identity"), database.get(connection, "generation")
-        noted = Note.read(self.file)
+        noted = GenerationNote.read(self.file)
         if noted is None or noted.identity != identity:
-            self._note = Note(identity, number)
+            self._note = GenerationNote(identity, number)
             return number > 0
-        self._note = Note(identity, max(number, noted.generation), noted.home, noted.salt, noted.frames)
+        self._note = GenerationNote(
+            identity, max(number, noted.generation), noted.home, noted.salt, noted.frames
+        )
         return noted.generation > number
 
     def advance(self, connection: apsw.Connection) -> None:
@@ -105,7 +107,7 @@ class Generation:
     def forget_log(self) -> None:
         """The log is about to be emptied or removed, all of it being home. Raises `OSError`."""
         self._close(self._log)
-        self._note = Note(self._note.identity, self._note.generation)
+        self._note = GenerationNote(self._note.identity, self._note.generation)
         self._sync()
 
     def close(self) -> None:
@@ -122,7 +124,7 @@ class Generation:
         log = self._open(self._log, os.O_RDONLY)
         os.lseek(log, _SALT, os.SEEK_SET)
         salt = int.from_bytes(os.read(log, 8))
-        self._note = Note(before.identity, number, number if home else before.home, salt, frames)
+        self._note = GenerationNote(before.identity, number, number if home else before.home, salt, frames)
 
     def _sync(self) -> None:
         os.fsync(self._write())

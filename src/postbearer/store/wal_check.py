@@ -16,7 +16,7 @@ import apsw
 
 from postbearer.errors import StoreError
 from postbearer.store import database
-from postbearer.store.generation import Note
+from postbearer.store.generation import GenerationNote
 from postbearer.store.queries import queries
 
 _MAGIC = (0x377F0682, 0x377F0683)  # the lowest bit: checksums are made of big-endian words
@@ -41,7 +41,7 @@ def needs_log(path: Path, note_file: Path) -> bool:
 
     Nothing is written. Raises `StoreError` if the log is not what it was, and may have held messages.
     """
-    note, home, log = Note.read(note_file), _home(path), log_of(path)
+    note, home, log = GenerationNote.read(note_file), _home(path), log_of(path)
     there = log.exists()
     full = there and log.stat().st_size > 0
     if note is None or home is None or home.identity != note.identity:
@@ -85,7 +85,7 @@ def _home(path: Path) -> _Home | None:
     return _Home(found.get("identity", 0), found.get("generation", 0), bool(found.get("clean")))
 
 
-def _fits(path: Path, note: Note) -> bool:
+def _fits(path: Path, note: GenerationNote) -> bool:
     """Whether a log that is there is the one of the note or begun later, and holds at least as much."""
     if not note.salt:
         return True

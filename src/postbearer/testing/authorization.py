@@ -20,7 +20,7 @@ DEVICE_CODE = "urn:ietf:params:oauth:grant-type:device_code"
 
 
 @dataclass(frozen=True, slots=True)
-class TokenAnswer:
+class EndpointAnswer:
     """One HTTP answer of the token endpoint."""
 
     status: int
@@ -89,7 +89,7 @@ class AuthorizationServer:
         """Token requests so far, also those that were refused."""
         return self.counts.total()
 
-    async def token(self, body: bytes, authorization: str = "", tenant: str = "") -> TokenAnswer:
+    async def token(self, body: bytes, authorization: str = "", tenant: str = "") -> EndpointAnswer:
         """Answer one POST to the token endpoint, that of `tenant` where the address names one."""
         form = dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
         grant = form.get("grant_type", "")
@@ -104,27 +104,27 @@ class AuthorizationServer:
             decide = self._grants.get(grant)
             if decide is None:
                 raise Refusal("unsupported_grant_type", f"The grant {grant!r} is not known here.")
-            answer = TokenAnswer(200, decide(client_id, form))
+            answer = EndpointAnswer(200, decide(client_id, form))
         except Refusal as refusal:
-            return TokenAnswer(
+            return EndpointAnswer(
                 refusal.status, {"error": refusal.error, "error_description": refusal.description}
             )
-        return TokenAnswer(0, b"") if fault is not None and fault.kind == "lost-rotation" else answer
+        return EndpointAnswer(0, b"") if fault is not None and fault.kind == "lost-rotation" else answer
 
-    async def _strike(self, fault: TokenFault) -> TokenAnswer | None:
+    async def _strike(self, fault: TokenFault) -> EndpointAnswer | None:
         if fault.delay:
             await self._clock.sleep(fault.delay)
         return {
-            "down": TokenAnswer(503, b"Service Unavailable", {"content-type": "text/plain"}),
-            "throttled": TokenAnswer(
+            "down": EndpointAnswer(503, b"Service Unavailable", {"content-type": "text/plain"}),
+            "throttled": EndpointAnswer(
                 429, b"Too Many Requests", {"content-type": "text/plain", "retry-after": fault.retry_after}
             ),
-            "not-json": TokenAnswer(
+            "not-json": EndpointAnswer(
                 200, b"<html>Please sign in to this network</html>", {"content-type": "text/html"}
             ),
-            "redirect": TokenAnswer(302, b"", {"location": "https://login.example.org/elsewhere"}),
-            "refused": TokenAnswer(400, {"error": fault.error, "error_description": fault.description}),
-            "huge": TokenAnswer(200, b'{"access_token":"' + b"A" * 4_000_000 + b'"}'),
+            "redirect": EndpointAnswer(302, b"", {"location": "https://login.example.org/elsewhere"}),
+            "refused": EndpointAnswer(400, {"error": fault.error, "error_description": fault.description}),
+            "huge": EndpointAnswer(200, b'{"access_token":"' + b"A" * 4_000_000 + b'"}'),
         }.get(fault.kind)
 
     def _authenticate(self, form: Mapping[str, str], authorization: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any, TypeVar, cast
 from postbearer.account import Account
 from postbearer.blocking import Mailer
 from postbearer.clock import Clock
-from postbearer.diagnosis import Report
+from postbearer.diagnosis import DiagnosisReport
 from postbearer.envelope import Envelope
 from postbearer.errors import PostbearerError, UsageError
 from postbearer.events import Observer
@@ -146,9 +146,9 @@ class AsyncRecordingMailer(_Recording, AsyncMailer):
             account or _someone(), state="memory", clock=clock or ManualClock(), observer=observer
         )
 
-    async def check(self, *, send_to: str = "") -> Report:
+    async def check(self, *, send_to: str = "") -> DiagnosisReport:
         """Nothing is asked, and nothing found."""
-        return Report(self.account.name, ())
+        return DiagnosisReport(self.account.name, ())
 
     def _open_transport(self) -> SmtpTransport:
         return cast(SmtpTransport, self._recorder)

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from postbearer.http_guard import Application, Guard
-from postbearer.testing.authorization import Refusal, TokenAnswer
+from postbearer.testing.authorization import EndpointAnswer, Refusal
 from postbearer.testing.faults import Faults
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class Web:
         return Response(found.content, media_type="message/rfc822", headers=_POLICY)
 
 
-def _response(answer: TokenAnswer) -> Response:
+def _response(answer: EndpointAnswer) -> Response:
     if isinstance(answer.body, bytes):
         return Response(answer.body, answer.status or 502, dict(answer.headers))
     return JSONResponse(answer.body, answer.status, dict(answer.headers) | {"cache-control": "no-store"})
