@@ -18,6 +18,7 @@ Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 LARGEST_BODY = 1024 * 1024  # octets
+READ_AWAY = 8 * 1024 * 1024  # octets of a body that is refused
 _SAFE = ("GET", "HEAD", "OPTIONS")  # they change nothing (RFC 9110 9.2.1)
 
 
@@ -45,14 +46,17 @@ class Guard:
             await self._application(scope, receive, send)
             return
         if refusal := self._refusal(scope):
+            if not _all(scope, b"expect"):  # who asks first sends no body now (RFC 9110 10.1.1)
+                await _read_away(receive)
             await _answer(send, *refusal)
             return
-        came, begun = 0, False
+        came, rest, begun = 0, True, False
 
         async def bounded() -> Message:
-            nonlocal came
+            nonlocal came, rest
             message = await receive()
             came += len(message.get("body", b""))
+            rest = message.get("more_body", False)
             if came > self._most:
                 raise _TooLarge
             return message
@@ -67,6 +71,8 @@ class Guard:
         with suppress(_TooLarge):
             await self._application(scope, bounded, watched)
         if came > self._most and not begun:
+            if rest:
+                await _read_away(receive)
             await _answer(send, *self._too_large)
 
     def _refusal(self, scope: Scope) -> tuple[int, str] | None:
@@ -103,6 +109,15 @@ def _from_here(scope: Scope, host: str) -> bool:
     if sites := _all(scope, b"sec-fetch-site"):
         return all(site in ("same-origin", "none") for site in sites)
     return all(origin.lower() == f"{scope['scheme']}://{host}".lower() for origin in _all(scope, b"origin"))
+
+
+async def _read_away(receive: Receive) -> None:
+    """Let the client end its body, within bounds: one that is cut off while it sends reads no answer."""
+    came, more = 0, True
+    while more and came < READ_AWAY:
+        message = await receive()
+        came += len(message.get("body", b""))
+        more = message["type"] == "http.request" and message.get("more_body", False)
 
 
 async def _answer(send: Send, status: int, text: str) -> None:

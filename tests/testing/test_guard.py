@@ -5,10 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from postbearer.http_guard import Guard
 from postbearer.testing import BackgroundSandbox, Sandbox
 
 
@@ -95,3 +97,22 @@ def test_w7_a_body_is_bounded_by_what_it_says_and_by_what_comes(sandbox: Sandbox
     piece = b"%x\r\n" % 100_000 + b"x" * 100_000 + b"\r\n"
     assert ask(sandbox, "POST", "/token", HERE, chunked, body=piece * 15 + b"0\r\n\r\n")[0] == 413
     assert ask(sandbox, "PUT", "/faults", HERE, body=b"{}")[0] == 200
+
+
+async def test_who_has_sent_all_of_a_large_body_is_answered_at_once() -> None:
+    """Nothing more is asked for: a server would wait for it until the client hangs up."""
+    messages = [{"type": "http.request", "body": b"x" * 11, "more_body": False}]
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return messages.pop()
+
+    async def send(message: dict[str, Any]) -> None:
+        sent.append(message)
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+
+    scope = {"type": "http", "method": "POST", "scheme": "http", "headers": [(b"host", b"localhost")]}
+    await Guard(application, most=10)(scope, receive, send)
+    assert sent[0]["status"] == 413
