@@ -107,7 +107,7 @@ def _closing(client: ControlClient) -> ControlClient:
 
 def _has_own(common: Common, state: StateFolder, *, of_accounts: bool) -> bool:
     """Whether this user has a queue, or the configuration of one, rather than those of the machine."""
-    from postbearer.config import SYSTEM_FILE, find
+    from postbearer.config import find, is_system_wide
 
     try:
         place = find(common.config, os.environ)
@@ -115,7 +115,7 @@ def _has_own(common: Common, state: StateFolder, *, of_accounts: bool) -> bool:
         place = ""
     if Path(state.path, "spool.db").exists() or common.config:
         return True
-    return place not in ("", SYSTEM_FILE) and (of_accounts or _spool(common, state)[0].exists())
+    return place != "" and not is_system_wide(place) and (of_accounts or _spool(common, state)[0].exists())
 
 
 class Database:

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from postbearer.config.relay import RouteSettings as RouteSettings
     from postbearer.config.relay import WebhookSettings as WebhookSettings
     from postbearer.config.schema import Settings as Settings
-    from postbearer.config.search import SYSTEM_FILE as SYSTEM_FILE
     from postbearer.config.search import candidates as candidates
     from postbearer.config.search import find as find
+    from postbearer.config.search import is_system_wide as is_system_wide
     from postbearer.config.search import read as read
     from postbearer.config.units import parse_duration as parse_duration
     from postbearer.config.units import parse_size as parse_size
@@ -50,7 +50,7 @@ _EXPORTS = {
         "WebhookSettings",
     ],
     "schema": ["Settings"],
-    "search": ["SYSTEM_FILE", "candidates", "find", "read"],
+    "search": ["candidates", "find", "is_system_wide", "read"],
     "units": ["parse_duration", "parse_size"],
     "values": ["SCHEMES", "network"],
 }

@@ -44,6 +44,11 @@ def find(named: str | None, environ: Mapping[str, str]) -> str:
     )
 
 
+def is_system_wide(path: str) -> bool:
+    """Whether that is the configuration of the machine rather than one of a user."""
+    return path == SYSTEM_FILE
+
+
 def _there(path: str) -> bool:
     """Whether there is such a file; also where that cannot be seen, for then it cannot be read either."""
     try:
