@@ -142,13 +142,17 @@ class Defect(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Accepted(Event):
-    """The relay took a message: it is on the disk. `account` carries it first (empty: several do)."""
+    """The relay took a message: it is on the disk. `account` carries it first (empty: several do).
+
+    From its end until then it took `seconds`.
+    """
 
     id: str
     client: str
     size: int
     recipients: int
     message_id: str = ""
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

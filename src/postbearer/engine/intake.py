@@ -198,6 +198,7 @@ class MessageIntake:
             await self._staging.discard()
 
     async def _store(self) -> Reply | None:
+        began = self._intake.clock.monotonic()
         self._reader.finish()
         if self._reader.fault:
             return refuse(554, "5.6.0", self._reader.fault)
@@ -236,6 +237,7 @@ class MessageIntake:
                 size=message.size,
                 recipients=len(message.envelope.recipients),
                 message_id=message.message_id,
+                seconds=self._intake.clock.monotonic() - began,
             )
         )
         return None

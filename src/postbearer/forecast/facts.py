@@ -74,7 +74,7 @@ async def _certificate_ends(account: Account, key: str) -> float | None:
     certificate = account.smarthost.certificate
     if certificate is None:
         return None
-    return _ends(await asyncio.to_thread(Path(certificate.file).read_text, "ascii", "replace"))
+    return end_of_certificate(await asyncio.to_thread(Path(certificate.file).read_text, "ascii", "replace"))
 
 
 async def _signing_ends(account: Account) -> float | None:
@@ -85,7 +85,7 @@ async def _signing_ends(account: Account) -> float | None:
     return certificate_ends({name: await source.read() for name, source in needed.items()})
 
 
-def _ends(pem: str) -> float | None:
+def end_of_certificate(pem: str) -> float | None:
     """When the first certificate in `pem` ends; None if there is none. Raises `ValueError`."""
     head, tail = "-----BEGIN CERTIFICATE-----", "-----END CERTIFICATE-----"
     start, end = pem.find(head), pem.find(tail)

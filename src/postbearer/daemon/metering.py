@@ -1,0 +1,72 @@
+"""The metrics of a relay: an observer of all that is counted, and a look at the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from postbearer.clock import Clock
+from postbearer.daemon.plan import relay_settings
+from postbearer.daemon.service import Service
+from postbearer.daemon.service_plan import ServicePlan
+from postbearer.engine import Dispatcher
+from postbearer.events import Event, Observer
+from postbearer.forecast import Expiry, end_of_certificate, forecast, gather_all
+from postbearer.metrics import Exposition, ReadingSources
+from postbearer.store import Spool
+
+
+class Metering(Service):
+    """Counts from its making on, and makes the page for whoever asks."""
+
+    def __init__(
+        self, plan: ServicePlan, spool: Spool, dispatcher: Dispatcher, clock: Clock, observer: Observer
+    ) -> None:
+        self._spool = spool
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._accounts = frozenset(plan.accounts)
+        self.exposition = Exposition(self._sources(plan), clock, observer)
+
+    def hears(self, kind: type[Event]) -> bool:
+        return self.exposition.counters.hears(kind)
+
+    def notice(self, event: Event) -> None:
+        self.exposition.counters.notice(event)
+
+    async def start(self) -> None:
+        self.exposition.start()
+
+    async def reload(self, plan: ServicePlan) -> None:
+        for name in self._accounts - plan.accounts.keys():
+            self.exposition.counters.forget(name)
+        self._accounts = frozenset(plan.accounts)
+        self.exposition.use(self._sources(plan))
+
+    async def stop(self, patience: float) -> None:
+        await self.exposition.stop()
+
+    def _sources(self, plan: ServicePlan) -> ReadingSources:
+        accounts, state = tuple(plan.accounts.values()), plan.assembly.state
+
+        async def foresee() -> Mapping[str, Sequence[Expiry]]:
+            found = await gather_all(accounts, state, self._clock)
+            return {name: forecast(facts) for name, facts in found.items()}
+
+        return ReadingSources(
+            spool=self._spool,
+            states=lambda: self._dispatcher.account_states,
+            foresee=foresee,
+            certificates=_certificates(plan),
+            folder=plan.spool.parent,
+        )
+
+
+def _certificates(plan: ServicePlan) -> Mapping[str, float]:
+    """When the certificates that the listeners have loaded end, by address."""
+    found = {}
+    for each in relay_settings(plan.assembly).listeners:
+        if each.certificate:
+            text = (plan.assembly.folder / each.certificate).read_text("ascii", "replace")
+            if (at := end_of_certificate(text)) is not None:
+                found[each.address] = at
+    return found
