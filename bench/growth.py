@@ -31,7 +31,6 @@ from postbearer.engine import (
     Dispatcher,
     Intake,
     IntakeSettings,
-    RateLimits,
     Reporter,
     RetryPolicy,
     Route,
@@ -45,10 +44,10 @@ from postbearer.events import DeliveryEnded, Event
 from postbearer.message import Content
 from postbearer.oauth import StaticToken
 from postbearer.outcome import Outcome, Receipt, State
-from postbearer.providers import Limits as ProviderLimits
 from postbearer.providers import preset
 from postbearer.reply import Reply
 from postbearer.secret import Secret
+from postbearer.settings import Limits
 from postbearer.store import Charge, Charges, FileLedger, Query, SqliteSpool, Status
 from postbearer.store.ledger import _write_whole
 
@@ -57,7 +56,7 @@ MESSAGES = 400
 ROUNDS = 3  # the quickest counts: others may use the machine, too
 OK = Reply(250, (b"2.0.0 Ok: queued as Q1",))
 DAY = 86_400.0
-MUCH = RateLimits(messages_per_minute=10**9, messages_per_day=10**9, recipients_per_day=10**9)
+MUCH = Limits(messages_per_minute=10**9, messages_per_day=10**9, recipients_per_day=10**9)
 
 
 class Swallow:
@@ -114,9 +113,9 @@ def account(name: str) -> Account:
         name=name,
         servers=["mail.example.org:587"],
         sender="allow",
-        limits=ProviderLimits(connections=10),
+        limits=Limits(connections=10),
     )
-    return replace(made, largest=None)
+    return replace(made, limits=Limits(connections=10))
 
 
 @asynccontextmanager
@@ -130,7 +129,8 @@ async def world(folder: Path, *, accounts: int = 1, routes: int = 0, ledger: Fil
     if ledger is not None:
         named["a0"] = replace(named["a0"], limits=MUCH)
     channels = {
-        name: Channel(each, Swallow(), ledger if each.limits else None) for name, each in named.items()
+        name: Channel(each, Swallow(), ledger if each.limits.budgeted else None)
+        for name, each in named.items()
     }
     retry = RetryPolicy()
     rules = AttemptSettings(retry, Reporter(hostname="relay.example.org", retry=retry), lambda: 0.5)

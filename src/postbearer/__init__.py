@@ -58,11 +58,11 @@ if TYPE_CHECKING:
     from postbearer.outcome import Outcome as Outcome
     from postbearer.outcome import Receipt as Receipt
     from postbearer.outcome import State as State
-    from postbearer.providers import Limits as Limits
     from postbearer.reply import Reply as Reply
     from postbearer.secret import Secret as Secret
     from postbearer.sending import Retry as Retry
     from postbearer.sending import SendResult as SendResult
+    from postbearer.settings import Limits as Limits
     from postbearer.state import StateFolder as StateFolder
     from postbearer.tokens import token_source as token_source
 
@@ -112,10 +112,10 @@ _EXPORTS = {
         "WorkloadIdentity",
     ],
     "outcome": ["Outcome", "Receipt", "State"],
-    "providers": ["Limits"],
     "reply": ["Reply"],
     "secret": ["Secret"],
     "sending": ["Retry", "SendResult"],
+    "settings": ["Limits"],
     "state": ["StateFolder"],
     "tokens": ["token_source"],
 }

@@ -11,13 +11,11 @@ from typing import Any, Self, TypedDict, Unpack, cast
 
 from postbearer.address import Address
 from postbearer.clock import Clock
-from postbearer.engine import RateLimits
 from postbearer.errors import ConfigError, StoreError
 from postbearer.events import Observer, Warned
 from postbearer.message import SenderRule
 from postbearer.oauth import CachedSource, Endpoint, Grant, SparingPassword, binding, resolved
 from postbearer.providers import Catalogue, Ids, Preset, preset
-from postbearer.providers import Limits as ProviderLimits
 from postbearer.providers import Rule as ReplyRule
 from postbearer.secret import GivenSecret, Secret, SecretSource
 from postbearer.secrets import source
@@ -25,6 +23,7 @@ from postbearer.settings import (
     DEFAULTS,
     Authentication,
     FallbackWhen,
+    Limits,
     Mechanism,
     OnUnknown,
     SenderPolicy,
@@ -66,7 +65,7 @@ class Options(TypedDict, total=False):
     mechanism: Mechanism
     sender: SenderPolicy
     aliases: Sequence[str]
-    limits: ProviderLimits
+    limits: Limits
     ehlo_name: str
     unused_extensions: Sequence[Dispensable]
     timeout: float
@@ -94,8 +93,7 @@ class Account:
     grant: Grant | None = None
     endpoint: Endpoint = field(default_factory=lambda: Endpoint(""))
     password: SecretSource | None = None
-    limits: RateLimits = field(default_factory=RateLimits)
-    largest: int | None = None  # octets one message may have
+    limits: Limits = DEFAULTS.limits
     refresh_margin: float = 60.0
     maximum_token_lifetime: float | None = None
     refresh_idle: float = 0.0  # seconds without use after which a refresh token ends; 0: not known
@@ -175,7 +173,7 @@ class Account:
                 key="grant",
                 hint="Leave the grant out, and use authentication = password.",
             )
-        limits = _merged(preset.limits, options.get("limits") or ProviderLimits())
+        limits = options.get("limits", Limits()).or_else(preset.limits)
         password = options.get("password")
         name = options.get("name") or name_for(address)
         rules = _written_for(preset.rules, _ids(name, address, grant, tenant, options))
@@ -192,8 +190,7 @@ class Account:
             grant=resolved(_scoped(grant, preset), read) if grant is not None else None,
             endpoint=_endpoint(preset, grant, tenant, options),
             password=_secret_source(password, read) if password is not None else None,
-            limits=RateLimits(limits.messages_per_minute, limits.messages_per_day, limits.recipients_per_day),
-            largest=limits.size,
+            limits=limits,
             refresh_margin=options.get("refresh_margin", preset.refresh_margin),
             maximum_token_lifetime=options.get("maximum_token_lifetime"),
             refresh_idle=options.get("refresh_token_idle", preset.refresh_idle),
@@ -279,7 +276,7 @@ class Account:
 
     def ledger(self, state: StateFolder | None, *, clock: Clock) -> Ledger | None:
         """Where its budget is counted, in `state` together with all other processes; None without limits."""
-        if not self.limits:
+        if not self.limits.budgeted:
             return None
         if state is None:
             return MemoryLedger(clock)
@@ -347,7 +344,7 @@ def _written_for(rules: Sequence[ReplyRule], ids: Ids) -> Sequence[ReplyRule]:
 
 
 def _smarthost(
-    preset: Preset, address: str, limits: ProviderLimits, options: Options, rules: Sequence[ReplyRule]
+    preset: Preset, address: str, limits: Limits, options: Options, rules: Sequence[ReplyRule]
 ) -> Smarthost:
     servers = options.get("servers") or preset.servers
     if not servers:
@@ -410,12 +407,6 @@ def _scoped(grant: Grant, preset: Preset) -> Grant:
         return grant
     scopes = (given.split() if given else ()) or preset.scopes.get(cast(Any, grant.name), ())
     return cast(Grant, replace(cast(Any, grant), scopes=tuple(scopes))) if scopes else grant
-
-
-def _merged(ours: ProviderLimits, given: ProviderLimits) -> ProviderLimits:
-    """The provider's limits, with those that were given in their place."""
-    values = {name: getattr(given, name) or getattr(ours, name) for name in ours.__struct_fields__}
-    return ProviderLimits(**values)
 
 
 def _secret_source(value: str | Secret | SecretSource, read: Callable[[str], SecretSource]) -> SecretSource:

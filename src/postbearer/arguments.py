@@ -11,10 +11,9 @@ from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hin
 
 from postbearer.account import Options
 from postbearer.errors import ConfigError, SecretError, UsageError
-from postbearer.providers import Limits
 from postbearer.secret import SecretSource
 from postbearer.secrets import is_reference, source
-from postbearer.settings import DEFAULTS, AccountSettings
+from postbearer.settings import DEFAULTS, AccountSettings, Limits
 from postbearer.suggestion import meant
 from postbearer.transport import ClientCertificate
 

@@ -18,7 +18,7 @@ from postbearer.config import Configuration, load, parse_duration
 from postbearer.errors import ConfigError
 from postbearer.events import Observer, Silent
 from postbearer.oauth import CachedSource, Grant, grant_class, plugged_grant, resolved
-from postbearer.providers import Limits, Preset
+from postbearer.providers import Preset
 from postbearer.secret import SecretSource
 from postbearer.secrets import SecretStore, configured, source
 from postbearer.settings import AccountSettings
@@ -109,11 +109,7 @@ class Assembly:
     def _options(self, name: str, settings: AccountSettings) -> Options:
         given = {key: getattr(settings, key) for key in Options.__optional_keys__ if hasattr(settings, key)}
         options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-        limits = settings.limits
-        options |= {
-            "name": name,
-            "limits": Limits(**{key: getattr(limits, key) for key in Limits.__struct_fields__}),
-        }
+        options["name"] = name
         options.pop("certificate", None)  # the one that signs assertions; TLS has its own key
         if settings.ca_file:
             options["ca_file"] = str(self.folder / settings.ca_file)

@@ -330,7 +330,7 @@ class AsyncMailer:
                 envelope = replace(envelope, body="BINARYMIME")
         if envelope.reverse_path:
             self.account.sender.require([envelope.reverse_path])
-        largest = self.account.largest
+        largest = self.account.limits.size
         if largest is not None and content.size > largest:
             raise UsageError(
                 f"The message has {content.size} octets; the account {self.account.name} may send {largest}.",

@@ -10,10 +10,11 @@ import pytest
 
 from postbearer.control import Change, EndingInfo, Operations, of_this_process
 from postbearer.control.answers import encode
-from postbearer.engine import BudgetRemaining, RateLimits
+from postbearer.engine import BudgetRemaining
 from postbearer.envelope import Recipient
 from postbearer.errors import ConfigError, GrantRefused, UsageError
 from postbearer.forecast import DAY, Facts
+from postbearer.settings import Limits
 from postbearer.store import MemorySpool, Query, Status
 from support.relay import Relay, account, relaying, rules
 
@@ -145,7 +146,7 @@ async def test_list_and_stats() -> None:
 
 
 async def test_accounts_say_why_they_pause_what_is_left_and_when_they_are_tried_again() -> None:
-    async with relaying(account(limits=RateLimits(30, None, 10_000))) as relay:
+    async with relaying(account(limits=Limits(messages_per_minute=30, recipients_per_day=10_000))) as relay:
         queue = operations(relay)
         await relay.submit()
         await relay.settle()

@@ -10,9 +10,10 @@ import pytest
 
 from postbearer.assembly import Assembly
 from postbearer.daemon import Relay
-from postbearer.engine import Budget, FlooredClock, RateLimits, Submission, Submitter
+from postbearer.engine import Budget, FlooredClock, Submission, Submitter
 from postbearer.envelope import Envelope
 from postbearer.events import Warned
+from postbearer.settings import Limits
 from postbearer.state import StateFolder
 from postbearer.store import Charge, FileLedger, Message
 from postbearer.testing import ManualClock
@@ -108,7 +109,7 @@ async def test_what_was_deferred_is_due_when_it_was(tmp_path: Path) -> None:
 
 
 async def test_a_budget_opens_when_it_would_have(tmp_path: Path) -> None:
-    limits = RateLimits(messages_per_day=2)
+    limits = Limits(messages_per_day=2)
     before = ManualClock(START)
     for _ in range(2):
         assert await Budget(FileLedger(tmp_path / "b", before), limits, before).take(1) == (START, 1)

@@ -14,6 +14,7 @@ import pytest
 from postbearer.diagnosis import Failure, Step
 from postbearer.oauth import StaticToken
 from postbearer.secret import Secret
+from postbearer.settings import Limits
 from postbearer.testing import Faults, Sandbox, SmtpFault
 from postbearer.testing.certificates import Authority
 from postbearer.transport import Proxy
@@ -200,14 +201,14 @@ async def test_what_differs_from_the_preset_is_noted(microsoft: Sandbox, generic
     account = microsoft.account()
     smarthost = replace(account.smarthost, servers=generic.account().smarthost.servers)
     smarthost = replace(smarthost, ca_file=generic.account().smarthost.ca_file)
-    report = await examine(replace(account, smarthost=smarthost, largest=100_000_000))
+    report = await examine(replace(account, smarthost=smarthost, limits=Limits(size=100_000_000)))
     assert report["EHLO"].notes == (
         "The account allows messages of 100,000,000 octets, the server only 52,428,800.",
     )
     async with Sandbox("google") as google:
         smarthost = replace(account.smarthost, servers=google.account().smarthost.servers)
         smarthost = replace(smarthost, ca_file=google.account().smarthost.ca_file)
-        report = await examine(replace(account, smarthost=smarthost, largest=None))
+        report = await examine(replace(account, smarthost=smarthost, limits=Limits()))
         assert report["EHLO"].notes == (
             "Microsoft 365 was seen to offer BINARYMIME, DSN as well: is this its own server?",
         )

@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbearer.engine import RateLimits, next_slot
+from postbearer.engine import next_slot
+from postbearer.settings import Limits
 from postbearer.store import Charge, Charges
 
-MICROSOFT = RateLimits(messages_per_minute=30, recipients_per_day=10_000)
+MICROSOFT = Limits(messages_per_minute=30, recipients_per_day=10_000)
 
 
 def times_of(past: Charges) -> list[float]:
@@ -17,7 +18,7 @@ def times_of(past: Charges) -> list[float]:
 
 
 def send_all(
-    count: int, limits: RateLimits, *, start: float = 0.0, recipients: int = 1, late: float = 0.0
+    count: int, limits: Limits, *, start: float = 0.0, recipients: int = 1, late: float = 0.0
 ) -> list[float]:
     """When `count` waiting messages leave, one after the other, as early as they may.
 
@@ -37,8 +38,8 @@ def most_in_any(window: float, times: list[float]) -> int:
 
 
 def test_an_account_without_limits_never_waits() -> None:
-    assert not RateLimits()
-    assert next_slot(Charges([Charge(0, 1)] * 1000), RateLimits(), now=0, recipients=500) == 0
+    assert not Limits(connections=5, recipients_per_message=100, size=1000).budgeted
+    assert next_slot(Charges([Charge(0, 1)] * 1000), Limits(), now=0, recipients=500) == 0
 
 
 def test_half_a_minutes_messages_go_at_once_and_the_rest_is_paced() -> None:
@@ -80,14 +81,14 @@ def test_recipients_are_counted_over_a_day() -> None:
 
 
 def test_a_message_for_more_than_a_whole_day_goes_when_the_day_is_empty() -> None:
-    limits = RateLimits(recipients_per_day=100)
+    limits = Limits(recipients_per_day=100)
     assert next_slot(Charges(), limits, now=0.0, recipients=500) == 0.0
     assert next_slot(Charges([Charge(10.0, 1)]), limits, now=20.0, recipients=500) == 10.0 + 86_400
 
 
 def test_messages_per_day() -> None:
     past = Charges([Charge(float(at), 1) for at in range(500)])
-    assert next_slot(past, RateLimits(messages_per_day=500), now=1000.0, recipients=1) == 86_400.0
+    assert next_slot(past, Limits(messages_per_day=500), now=1000.0, recipients=1) == 86_400.0
 
 
 @given(
@@ -95,7 +96,7 @@ def test_messages_per_day() -> None:
     st.lists(st.floats(0, 120), min_size=1, max_size=60).map(sorted),
 )
 def test_whenever_messages_come_no_window_is_ever_exceeded(limit: int, arrivals: list[float]) -> None:
-    limits = RateLimits(messages_per_minute=limit)
+    limits = Limits(messages_per_minute=limit)
     past = Charges()
     now = 0.0
     for arrival in arrivals:

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from postbearer.account import Account
-from postbearer.engine import RateLimits, Route, Router, RouteRule
+from postbearer.engine import Route, Router, RouteRule
 from postbearer.envelope import Recipient
+from postbearer.settings import Limits
 from postbearer.store import Priority
 from support.relay import Relay, account, relaying
 
@@ -58,7 +59,7 @@ async def test_not_in_the_name_of_somebody_else() -> None:
 
 
 async def test_mail_without_budget_is_told_of_out_of_what_is_kept_for_urgent_mail() -> None:
-    async with relaying(account(limits=RateLimits(messages_per_day=10))) as relay:
+    async with relaying(account(limits=Limits(messages_per_day=10))) as relay:
         for number in range(12):
             await relay.submit(f"user{number}@example.net")
         await relay.pass_time(60)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from postbearer.account import Account
-from postbearer.engine import Channel, RateLimits, RetryPolicy, Route, Router, RouteRule, Submitter
+from postbearer.engine import Channel, RetryPolicy, Route, Router, RouteRule, Submitter
 from postbearer.envelope import Recipient
 from postbearer.errors import (
     ConnectFailed,
@@ -24,6 +24,7 @@ from postbearer.events import AccountPaused, AccountResumed, DeliveryEnded, Poss
 from postbearer.oauth import StaticToken
 from postbearer.providers import preset
 from postbearer.secret import Secret
+from postbearer.settings import Limits
 from postbearer.store import (
     Charge,
     Claimed,
@@ -128,7 +129,7 @@ async def full(
 
 
 async def test_thirty_a_minute_are_never_thirty_one_and_the_hour_is_used() -> None:
-    limited = account(limits=RateLimits(messages_per_minute=30))
+    limited = account(limits=Limits(messages_per_minute=30))
     async with relaying(limited) as relay:
         for number in range(2000):
             await relay.submit(f"user{number}@example.net")
@@ -139,7 +140,7 @@ async def test_thirty_a_minute_are_never_thirty_one_and_the_hour_is_used() -> No
 
 
 async def test_a_budget_that_another_process_used_is_respected() -> None:
-    limited = account(limits=RateLimits(messages_per_minute=4))
+    limited = account(limits=Limits(messages_per_minute=4))
     async with relaying(limited) as relay:
         account_state = relay.dispatcher.account_states["alerts"]
         for _ in range(2):
@@ -152,7 +153,7 @@ async def test_a_budget_that_another_process_used_is_respected() -> None:
 
 
 async def test_a_login_code_does_not_wait_behind_a_bulk_run() -> None:
-    limited = account(limits=RateLimits(messages_per_minute=30))
+    limited = account(limits=Limits(messages_per_minute=30))
     router = Router((URGENT,), "alerts")
     async with relaying(limited, router=router) as relay:
         for number in range(200):
@@ -168,7 +169,7 @@ async def test_a_login_code_does_not_wait_behind_a_bulk_run() -> None:
 
 
 async def test_a_share_of_the_day_is_kept_for_urgent_mail() -> None:
-    limited = account(limits=RateLimits(messages_per_day=20))
+    limited = account(limits=Limits(messages_per_day=20))
     async with relaying(limited, router=Router((URGENT,), "alerts")) as relay:
         for number in range(30):
             await relay.submit(f"user{number}@example.net")
@@ -191,7 +192,7 @@ async def test_a_stale_login_code_does_not_leave() -> None:
 
 
 async def test_clients_take_turns() -> None:
-    limited = account(limits=RateLimits(messages_per_minute=30))
+    limited = account(limits=Limits(messages_per_minute=30))
     async with relaying(limited) as relay:
         for number in range(100):
             await relay.submit(f"a{number}@example.net", client=Submitter(name="greedy"))
@@ -548,7 +549,7 @@ async def test_otherwise_mail_waits_for_the_account_it_is_of() -> None:
 
 
 async def test_the_overflow_sends_what_the_budget_keeps_too_long() -> None:
-    busy = account(limits=RateLimits(messages_per_day=2), overflow="spare", overflow_after=600.0)
+    busy = account(limits=Limits(messages_per_day=2), overflow="spare", overflow_after=600.0)
     async with relaying(busy, account("spare", "smtp")) as relay:
         for _ in range(4):
             await relay.submit()
@@ -558,7 +559,7 @@ async def test_the_overflow_sends_what_the_budget_keeps_too_long() -> None:
 
 
 async def test_an_hour_old_backlog_overflows_though_each_step_is_short() -> None:
-    busy = account(limits=RateLimits(messages_per_minute=2), overflow="spare", overflow_after=120.0)
+    busy = account(limits=Limits(messages_per_minute=2), overflow="spare", overflow_after=120.0)
     async with relaying(busy, account("spare", "smtp")) as relay:
         for _ in range(20):
             await relay.submit()
@@ -658,7 +659,7 @@ async def test_a_mark_that_meets_trouble_while_draining_is_not_given_up_as_well(
 
 
 async def test_a_reload_keeps_unchanged_accounts_and_every_budget() -> None:
-    limited = account(limits=RateLimits(messages_per_minute=2))
+    limited = account(limits=Limits(messages_per_minute=2))
     async with relaying(limited, account("other")) as relay:
         await relay.submit()
         await relay.settle()
@@ -779,7 +780,7 @@ async def test_without_a_ledger_to_count_in_nothing_is_sent_and_nothing_lost() -
             return await super().charge(recipients, decide, who)
 
     ledger = Broken(WaitingClock())
-    async with relaying(account(limits=RateLimits(30)), ledgers={"alerts": ledger}) as relay:
+    async with relaying(account(limits=Limits(messages_per_minute=30)), ledgers={"alerts": ledger}) as relay:
         message = await relay.submit()
         await relay.pass_time(60)
         assert relay.providers["alerts"].sent == []

@@ -7,13 +7,13 @@ from dataclasses import replace
 import pytest
 
 from postbearer.account import Account
-from postbearer.engine import Channel, RateLimits, Submitter
+from postbearer.engine import Channel, Submitter
 from postbearer.envelope import Envelope
 from postbearer.errors import ConnectFailed, PostbearerError, TokenUnavailable
 from postbearer.message import Content
 from postbearer.outcome import Receipt
-from postbearer.providers import Limits as ProviderLimits
 from postbearer.providers import preset
+from postbearer.settings import Limits
 from support.relay import Provider, Relay, account, relaying, rules
 
 
@@ -66,7 +66,7 @@ async def test_a_reload_that_changes_an_account_opens_no_more_connections_than_i
             await relay.submit(f"{name}@example.net")
         await relay.settle()
         assert old.at_once == 2
-        changed = replace(relay.accounts["alerts"], limits=RateLimits(messages_per_day=500))
+        changed = replace(relay.accounts["alerts"], limits=Limits(messages_per_day=500))
         await relay.dispatcher.reload({"alerts": Channel(changed, fresh)}, rules())
         await relay.pass_time(60)
         assert (len(old.sent), len(fresh.sent)) == (2, 2)
@@ -77,7 +77,7 @@ async def test_a_reload_that_changes_an_account_opens_no_more_connections_than_i
     "error", [ConnectFailed("Nobody there."), TokenUnavailable("The token endpoint does not answer.")]
 )
 async def test_what_reached_nobody_is_not_counted(error: PostbearerError) -> None:
-    limited = account(limits=RateLimits(messages_per_day=3))
+    limited = account(limits=Limits(messages_per_day=3))
     async with relaying(limited) as relay:
         provider = relay.providers["alerts"]
         deliver, tries = provider.deliver, 0
@@ -103,7 +103,7 @@ async def test_what_reached_nobody_is_not_counted(error: PostbearerError) -> Non
 )
 async def test_what_the_provider_saw_is_counted(answer: str, left: int) -> None:
     """A refusal for good makes a report, which is a message, too."""
-    async with relaying(account(limits=RateLimits(messages_per_day=3))) as relay:
+    async with relaying(account(limits=Limits(messages_per_day=3))) as relay:
         relay.providers["alerts"].answers = [answer]
         await relay.submit()
         await relay.settle()
@@ -119,7 +119,7 @@ def named(provider: str, username: str, server: str = "mail.example.org:587", na
         servers=[server],
         authentication="password",
         password="env:X",
-        limits=ProviderLimits(messages_per_minute=30),
+        limits=Limits(messages_per_minute=30),
     )
 
 

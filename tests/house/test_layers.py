@@ -43,8 +43,9 @@ SIBLINGS = {  # who may import a unit of the same layer; layer 0 is one vocabula
     "settings": {"wire"},  # the extensions that an account may leave out have names there
     "state": {"oauth"},  # keeps its tokens
     "secrets": {"state", "oauth"},  # some are sealed there; a cloud's store wants a token
-    "account": {"engine", "arguments"},  # has a budget; has what a program says of it checked
+    "account": {"arguments"},  # has what a program says of it checked
     "arguments": {"account"},  # that check
+    "engine": {"account"},  # whose mail it is
     "forecast": {"account"},  # what of it will run out
     "diagnosis": {"account", "forecast"},  # looks at one
     "assembly": {"config"},  # turns it into objects

@@ -30,7 +30,7 @@ from postbearer.config.schema import Settings
 from postbearer.config.stores import TYPES
 from postbearer.providers import Preset, Rule
 from postbearer.providers.model import Cloud, Ehlo, GrantPreset, SetupStep
-from postbearer.settings import AccountSettings, LimitSettings
+from postbearer.settings import AccountSettings, Limits
 from postbearer.store import Status
 from postbearer.submission import SessionLimits
 from postbearer.testing.faults import Faults, SmtpFault, TokenFault
@@ -64,7 +64,7 @@ def keys(settings: type[Struct]) -> list[str]:
     [
         ("configuration.md", "## The whole file", Settings),
         ("configuration.md", "## accounts.NAME", AccountSettings),
-        ("configuration.md", "## accounts.NAME.limits", LimitSettings),
+        ("configuration.md", "## accounts.NAME.limits", Limits),
         ("configuration.md", "## relay", RelaySettings),
         ("configuration.md", "## relay.listeners", ListenerSettings),
         ("configuration.md", "## relay.clients", ClientSettings),

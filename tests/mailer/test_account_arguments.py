@@ -119,7 +119,7 @@ def test_without_scopes_the_providers_are_asked_for(none: Any) -> None:
 def test_a_path_and_none_are_taken(tmp_path: Path) -> None:
     made = account(ca_file=tmp_path / "ca.pem", timeout=None, limits=Limits(size=5), proxy=None)
     assert made.smarthost.ca_file == str(tmp_path / "ca.pem")
-    assert made.largest == 5
+    assert made.limits.size == 5
 
 
 def test_a_secret_that_the_program_has_is_given_as_one() -> None:

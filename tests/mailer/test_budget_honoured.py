@@ -15,22 +15,22 @@ from typing import Any
 import pytest
 
 from postbearer.blocking import Mailer
-from postbearer.engine import RateLimits
 from postbearer.envelope import Envelope
 from postbearer.errors import BudgetSpent, ConfigError, CredentialError, NetworkError, Rejected, StoreError
 from postbearer.mailer import AsyncMailer
 from postbearer.oauth import StaticToken
 from postbearer.outcome import Receipt
 from postbearer.secret import Secret
+from postbearer.settings import Limits
 from postbearer.state import StateFolder
 from postbearer.testing import BackgroundSandbox, Faults, ManualClock, Sandbox, SmtpFault
 from postbearer.transport import ServerAddress
 from support.sandboxed import RAW, TO_YOU, environment
 
-A_MINUTE = RateLimits(messages_per_minute=30)
+A_MINUTE = Limits(messages_per_minute=30)
 
 
-def limited(sandbox: Sandbox, state: Any, clock: ManualClock, limits: RateLimits = A_MINUTE) -> AsyncMailer:
+def limited(sandbox: Sandbox, state: Any, clock: ManualClock, limits: Limits = A_MINUTE) -> AsyncMailer:
     return AsyncMailer(replace(sandbox.account(), limits=limits), state=state, clock=clock)
 
 
@@ -72,7 +72,7 @@ async def test_whoever_does_not_want_to_wait_is_told_when_there_is_room(sandbox:
 @pytest.mark.parametrize("reply", ["550 5.7.1 no", "451 4.3.0 later", ""])
 async def test_a_message_refused_still_counts(sandbox: Sandbox, reply: str) -> None:
     sandbox.set_faults(Faults(smtp=[SmtpFault(at="content", reply=reply)]))
-    async with limited(sandbox, "memory", ManualClock(), RateLimits(messages_per_day=2)) as mailer:
+    async with limited(sandbox, "memory", ManualClock(), Limits(messages_per_day=2)) as mailer:
         for _ in range(2):
             with pytest.raises(Rejected):
                 await mailer.send(RAW, TO_YOU)
@@ -81,7 +81,7 @@ async def test_a_message_refused_still_counts(sandbox: Sandbox, reply: str) -> N
 
 
 async def test_what_is_refused_here_does_not_count(sandbox: Sandbox) -> None:
-    async with limited(sandbox, "memory", ManualClock(), RateLimits(messages_per_day=1)) as mailer:
+    async with limited(sandbox, "memory", ManualClock(), Limits(messages_per_day=1)) as mailer:
         for _ in range(3):
             with pytest.raises(ValueError, match="boss"):
                 await mailer.send(RAW, Envelope.of("boss@example.org", ["you@example.org"]))
@@ -90,7 +90,7 @@ async def test_what_is_refused_here_does_not_count(sandbox: Sandbox) -> None:
 
 async def test_two_mailers_of_one_state_folder_share_the_budget(sandbox: Sandbox, state: StateFolder) -> None:
     clock = ManualClock()
-    one, other = (limited(sandbox, state, clock, RateLimits(messages_per_day=3)) for _ in range(2))
+    one, other = (limited(sandbox, state, clock, Limits(messages_per_day=3)) for _ in range(2))
     async with one, other:
         await one.send(RAW, TO_YOU)
         await other.send(RAW, TO_YOU)
@@ -103,6 +103,7 @@ async def test_two_mailers_of_one_state_folder_share_the_budget(sandbox: Sandbox
 WORKER = """
 import sys
 from postbearer import BudgetSpent, Envelope, Mailer
+from postbearer.settings import Limits
 
 with Mailer.from_config("sandbox") as mailer:
     print("ready", flush=True)
@@ -216,7 +217,7 @@ def test_memory_leaves_nothing_on_the_disk(
 
 @pytest.mark.parametrize("trouble", ["no connection", "no token", "the login is refused", "cancelled"])
 async def test_what_reached_nobody_is_not_counted(sandbox: Sandbox, state: StateFolder, trouble: str) -> None:
-    account = replace(sandbox.account(), limits=RateLimits(messages_per_day=2))
+    account = replace(sandbox.account(), limits=Limits(messages_per_day=2))
     broken = account
     if trouble in ("no connection", "cancelled"):
         broken = replace(
@@ -248,7 +249,7 @@ async def forever(envelope: Envelope, content: object) -> Receipt:
 
 
 async def test_two_accounts_of_one_mailbox_share_its_budget(sandbox: Sandbox, state: StateFolder) -> None:
-    account = replace(sandbox.account(), limits=RateLimits(messages_per_day=1))
+    account = replace(sandbox.account(), limits=Limits(messages_per_day=1))
     async with (
         AsyncMailer(account, state=state) as first,
         AsyncMailer(replace(account, name="another"), state=state) as second,

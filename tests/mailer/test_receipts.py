@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 
 from postbearer.blocking import Mailer
-from postbearer.engine import RateLimits
 from postbearer.envelope import Envelope
 from postbearer.errors import BudgetSpent, NetworkError, Rejected
 from postbearer.mailer import AsyncMailer
 from postbearer.outcome import State
+from postbearer.settings import Limits
 from postbearer.testing import Faults, ManualClock, Sandbox, SmtpFault
 from support.sandboxed import RAW, TO_YOU, at, message
 
@@ -85,7 +85,7 @@ async def test_a_connection_lost_over_the_content_leaves_doubt_and_sends_nothing
 async def test_what_was_delivered_is_told_though_the_rest_has_to_wait(sandbox: Sandbox) -> None:
     """A large envelope goes in several messages; the budget may end between two of them."""
     account = at(sandbox.account(), recipients_per_message=2)
-    account = replace(account, limits=RateLimits(recipients_per_day=3))
+    account = replace(account, limits=Limits(recipients_per_day=3))
     people = [f"person{number}@example.org" for number in range(5)]
     async with AsyncMailer(account, state="memory", clock=ManualClock()) as mailer:
         receipt = await mailer.send(RAW, Envelope.of("alerts@example.org", people), wait=False)

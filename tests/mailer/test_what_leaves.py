@@ -18,6 +18,7 @@ from postbearer.errors import SenderNotAllowed, UsageError
 from postbearer.events import Event, Warned
 from postbearer.mailer import AsyncMailer
 from postbearer.message import FileContent, SenderRule
+from postbearer.settings import Limits
 from postbearer.testing import Sandbox
 from postbearer.tokens import token_source
 from support.sandboxed import RAW, TO_YOU, message
@@ -293,7 +294,7 @@ async def test_a_message_too_large_for_the_account_is_refused_here(
     sandbox: Sandbox, given: bytes | EmailMessage
 ) -> None:
     before = sandbox.token_requests
-    async with mailer(sandbox, largest=100) as sending:
+    async with mailer(sandbox, limits=Limits(size=100)) as sending:
         with pytest.raises(UsageError, match=r"octets.*may send 100.*limits\.size"):
             await sending.send(given, TO_YOU)
     assert sandbox.token_requests == before

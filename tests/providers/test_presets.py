@@ -216,7 +216,7 @@ def test_rules_of_its_own_come_before_those_of_catalogues() -> None:
         ("tls =", "tsl =", "tsl", "tsl"),
         ('tls = "implicit"', 'tls = "maybe"', "tls", "maybe"),
         ("messages-per-minute = 10", 'messages-per-minute = "ten"', "limits.messages-per-minute", "int"),
-        ("messages-per-minute = 10", "messages-per-minute = 0", "limits", "at least 1"),
+        ("messages-per-minute = 10", "messages-per-minute = 0", "limits.messages-per-minute", ">= 1"),
         ("messages-per-minute", "messages_per_minute", "limits.messages_per_minute", "messages_per_minute"),
         ("mail.example.org:465", "mail.example.org", "", "host:port"),
         ("https://login.example.org", "http://login.example.org", "", "https"),

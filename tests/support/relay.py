@@ -16,7 +16,6 @@ from postbearer.engine import (
     Dispatcher,
     Intake,
     IntakeSettings,
-    RateLimits,
     Reporter,
     RetryPolicy,
     Router,
@@ -30,6 +29,7 @@ from postbearer.message import Content
 from postbearer.outcome import Outcome, Receipt, State
 from postbearer.providers import Phase
 from postbearer.reply import Reply
+from postbearer.settings import Limits
 from postbearer.store import Entry, Ledger, MemoryLedger, MemorySpool, Pause, Query, Spool
 from postbearer.testing import ManualClock
 from postbearer.testing.replies import parse_reply
@@ -173,7 +173,7 @@ def account(name: str = "alerts", provider: str = "microsoft", **options: Any) -
         name=name,
         **({"servers": ["mail.example.org:587"]} | options),
     )
-    return replace(made, limits=limits or RateLimits(), largest=largest)
+    return replace(made, limits=limits or Limits(size=largest))
 
 
 @dataclass
@@ -291,7 +291,7 @@ async def relaying(
         name: Channel(
             each,
             smtp(each, clock, ears) if sockets else providers[name],
-            (ledgers or {}).get(name) or (MemoryLedger(clock) if each.limits else None),
+            (ledgers or {}).get(name) or (MemoryLedger(clock) if each.limits.budgeted else None),
         )
         for name, each in named.items()
     }

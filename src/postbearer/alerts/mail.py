@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+from postbearer.account import Account
 from postbearer.alerts.alert import Alert
 from postbearer.alerts.channels import AlertFailed
 from postbearer.clock import Clock
-from postbearer.engine import AccountPolicy, Intake, IntakeSettings, Router, Submission, Submitter
+from postbearer.engine import Intake, IntakeSettings, Router, Submission, Submitter
 from postbearer.envelope import Envelope, Recipient
 from postbearer.events import Observer
 from postbearer.message import Draft, to_bytes
@@ -27,7 +28,7 @@ class AlertMail:
         self,
         to: Sequence[str],
         preferred: str,
-        accounts: Mapping[str, AccountPolicy],
+        accounts: Mapping[str, Account],
         *,
         spool: Spool,
         clock: Clock,

@@ -97,7 +97,7 @@ class Accounts:
         try:
             token = await source.token()
         except PostbearerError as error:
-            advise(error, states[name].policy.smarthost.rules)
+            advise(error, states[name].account.smarthost.rules)
             raise
         return TokenResponse.of(token, name, self._clock.monotonic())
 
@@ -177,7 +177,7 @@ async def _working(account_state: AccountState | None) -> dict[str, Any]:
     if account_state is None:
         return {}
     return {
-        "address": account_state.policy.address,
+        "address": account_state.account.address,
         "under_way": account_state.busy,
         "connections": account_state.connections,
         "resting": account_state.resting,

@@ -127,7 +127,7 @@ class Messages:
         states: Mapping[str, AccountState] = (
             self._dispatcher.account_states if self._dispatcher is not None else {}
         )
-        other = states.get(states[account].policy.fallback) if account in states else None
+        other = states.get(states[account].account.fallback) if account in states else None
         return other is not None and not other.paused
 
     async def _change(self, action: str, message: str, status: Status, address: str, by: Principal) -> Change:

@@ -208,7 +208,7 @@ class ConnectionAttempt:
         gone = [name for name in self.preset.mechanisms if name not in bearer]
         if bearer and gone:
             notes.append(f"{title} was seen to take {', '.join(gone)} as well; it is not offered here.")
-        largest = self.account.largest
+        largest = self.account.limits.size
         if largest is not None and offered.size is not None and offered.size < largest:
             notes.append(
                 f"The account allows messages of {largest:,} octets, the server only {offered.size:,}."

@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from postbearer.engine.bounce import Reporter as Reporter
     from postbearer.engine.budget import Budget as Budget
     from postbearer.engine.budget import BudgetRemaining as BudgetRemaining
-    from postbearer.engine.budget import RateLimits as RateLimits
     from postbearer.engine.budget import next_slot as next_slot
+    from postbearer.engine.channel import Channel as Channel
     from postbearer.engine.dispatcher import Dispatcher as Dispatcher
     from postbearer.engine.fastpath import NoReservations as NoReservations
     from postbearer.engine.intake import Intake as Intake
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from postbearer.engine.intake import MessageIntake as MessageIntake
     from postbearer.engine.intake import Submission as Submission
     from postbearer.engine.pauses import BY_HAND as BY_HAND
-    from postbearer.engine.policy import AccountPolicy as AccountPolicy
-    from postbearer.engine.policy import Channel as Channel
     from postbearer.engine.queue_id import new_id as new_id
     from postbearer.engine.rewrite import MonitoredContent as MonitoredContent
     from postbearer.engine.route import Route as Route
@@ -34,12 +32,12 @@ _EXPORTS = {
     "account_state": ["AccountState"],
     "attempt": ["AttemptSettings"],
     "bounce": ["Reporter"],
-    "budget": ["Budget", "BudgetRemaining", "RateLimits", "next_slot"],
+    "budget": ["Budget", "BudgetRemaining", "next_slot"],
+    "channel": ["Channel"],
     "dispatcher": ["Dispatcher"],
     "fastpath": ["NoReservations"],
     "intake": ["Intake", "IntakeSettings", "MessageIntake", "Submission"],
     "pauses": ["BY_HAND"],
-    "policy": ["AccountPolicy", "Channel"],
     "queue_id": ["new_id"],
     "rewrite": ["MonitoredContent"],
     "route": ["Route", "RouteRule", "Router"],

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+from postbearer.account import Account
 from postbearer.clock import Clock
 from postbearer.engine.budget import Budget
-from postbearer.engine.policy import AccountPolicy, Channel
+from postbearer.engine.channel import Channel
 from postbearer.engine.schedule import RetryPolicy
 from postbearer.store import Pause, Priority
 
@@ -27,7 +28,7 @@ class AccountState:
 
     def __init__(self, channel: Channel, clock: Clock, mailbox: SharedMailbox | None = None) -> None:
         self.channel = channel
-        self.budget = Budget(channel.ledger, channel.policy.limits, clock)
+        self.budget = Budget(channel.ledger, channel.account.limits, clock)
         self.pause: Pause | None = None
         self.mailbox = mailbox or SharedMailbox()
         self.last_error = ""
@@ -37,15 +38,15 @@ class AccountState:
         self._last_pause = (math.inf, -math.inf)  # from, until
         self._clock = clock
         self._busy = 0
-        self._most = max(1, channel.policy.smarthost.limits.connections)
+        self._most = max(1, channel.account.smarthost.limits.connections)
         self._limit = self._most
         self._good = 0  # messages that went well in a row
         self._failures = 0  # in a row, without anything having been attempted
         self._rest_until = -math.inf  # monotonic
 
     @property
-    def policy(self) -> AccountPolicy:
-        return self.channel.policy
+    def account(self) -> Account:
+        return self.channel.account
 
     @property
     def busy(self) -> int:

@@ -60,7 +60,7 @@ class AttemptRunner:
         ending = judge.stale(
             claimed, self._steady.now(), paused=account_state.was_paused(claimed.message.expires)
         )
-        careful = account_state.policy.on_unknown == "hold" and claimed.attempt > 1
+        careful = account_state.account.on_unknown == "hold" and claimed.attempt > 1
         if ending is not None or (claimed.attempt <= POISON and not careful):
             return ending
         entry = await self._spool.show(claimed.message.id)
@@ -82,9 +82,9 @@ class AttemptRunner:
     async def _run(
         self, claimed: Claimed, account_state: AccountState, content: MonitoredContent
     ) -> AttemptResult:
-        home = account_state.policy.name == claimed.account
+        home = account_state.account.name == claimed.account
         judge, now = self.judge(account_state), self._clock.now()
-        largest = account_state.policy.largest
+        largest = account_state.account.limits.size
         if not home and largest is not None and claimed.message.size > largest:
             return _keep_for_home(
                 judge.all(claimed, Status.DEFERRED, cause="Too large for the substitute."), now
@@ -199,7 +199,7 @@ class AttemptRunner:
         longest = max(SHORTEST_TOLD, TOLD // len(ending.fates)) if ending.fates else TOLD
         self._observer.notice(
             DeliveryEnded(
-                account_state.policy.name,
+                account_state.account.name,
                 id=claimed.message.id,
                 attempt=claimed.attempt,
                 fates=tuple(
@@ -237,7 +237,7 @@ class AttemptRunner:
         """The report that this end calls for, if anybody wishes for one."""
         content = self._spool.content(claimed.message)
         try:
-            return self.rules.reporter.report(claimed, ending, content, now, account_state.policy)
+            return self.rules.reporter.report(claimed, ending, content, now, account_state.account)
         except UsageError as error:  # an address or envelope id no report could name
             text = f"No report about {claimed.message.id} could be made: {error}"
             self._observer.notice(Warned(claimed.account, text))
@@ -245,7 +245,7 @@ class AttemptRunner:
 
     def judge(self, account_state: AccountState) -> Policy:
         """Who judges what this account meets."""
-        return Policy(account_state.policy, self.rules.retry, self.rules.dice, account_state.strikes)
+        return Policy(account_state.account, self.rules.retry, self.rules.dice, account_state.strikes)
 
 
 def _without_result(attempt: Attempt) -> bool:
@@ -254,7 +254,7 @@ def _without_result(attempt: Attempt) -> bool:
 
 
 def _stopped(judge: Policy, claimed: Claimed) -> AttemptResult:
-    if judge.policy.on_unknown == "hold":
+    if judge.account.on_unknown == "hold":
         cause = "The relay was stopped meanwhile, so it may have been delivered."
         return judge.all(claimed, Status.HELD, cause=cause, remedy=LOOK, error=STOPPED)
     return judge.all(claimed, Status.DEFERRED, cause="The relay was stopped meanwhile.", error=STOPPED)

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from postbearer.account import Account
 from postbearer.address import Address
 from postbearer.engine.disposition import AttemptResult, RecipientResult
-from postbearer.engine.policy import AccountPolicy
 from postbearer.engine.queue_id import new_id
 from postbearer.engine.schedule import RetryPolicy
 from postbearer.engine.submitter import Submitter
@@ -46,22 +46,22 @@ class Reporter:
         )
 
     def report(
-        self, claimed: Claimed, ending: AttemptResult, content: Content, now: float, policy: AccountPolicy
+        self, claimed: Claimed, ending: AttemptResult, content: Content, now: float, account: Account
     ) -> DeliveryReport | None:
         """One report about every recipient that its submitter wants to hear of now, if there are any.
 
-        `policy` is that of the account it leaves from. Success is ours to report where the provider takes no
+        `account` is that of the account it leaves from. Success is ours to report where the provider takes no
         wishes for reports (RFC 3461 5.2.2). Raises `UsageError` for an address that no report can name.
         """
-        to = self.address_for(claimed.message, policy)
+        to = self.address_for(claimed.message, account)
         late = self.wants_delay_warning(claimed, ending, now)
         about = tuple(self._about(claimed, ending, late=late)) if to else ()
         if not about:
             return None
-        message, omitted = _returned(claimed.message, about, content, policy)
+        message, omitted = _returned(claimed.message, about, content, account)
         report = DeliveryReport(
             id=new_id(now),
-            sender=policy.address,
+            sender=account.address,
             to=to,
             reporting=self.hostname,
             queue_id=claimed.message.id,
@@ -77,7 +77,7 @@ class Reporter:
         report.fields()  # so that what cannot be said comes to light now
         return report
 
-    def address_for(self, message: Message, policy: AccountPolicy) -> str:
+    def address_for(self, message: Message, account: Account) -> str:
         """Who hears about `message`; empty: nobody.
 
         Whoever submits can put anybody into the reverse-path. A report goes there only if the account may
@@ -88,9 +88,9 @@ class Reporter:
             return ""
         if Address.parse(reverse_path).deliverable:
             client = self.clients.get(message.client)
-            if policy.sender.permits(reverse_path) or (client and client.owns(reverse_path)):
+            if account.sender.permits(reverse_path) or (client and client.owns(reverse_path)):
                 return reverse_path
-        return self.bounces_to or policy.address
+        return self.bounces_to or account.address
 
     def _about(self, claimed: Claimed, ending: AttemptResult, *, late: bool) -> Iterator[ReportedRecipient]:
         for fate in ending.fates:
@@ -146,7 +146,7 @@ def _header(content: Content) -> bytes:
 
 
 def _returned(
-    message: Message, about: Sequence[ReportedRecipient], content: Content, policy: AccountPolicy
+    message: Message, about: Sequence[ReportedRecipient], content: Content, account: Account
 ) -> tuple[Content | None, str]:
     """The message, if it is returned whole; else why not, if it was to be.
 
@@ -156,7 +156,7 @@ def _returned(
     failed = any(each.action == "failed" for each in about)
     if message.envelope.ret != "FULL" or not failed:
         return None, ""
-    most = RETURNED if policy.largest is None else min(RETURNED, policy.largest * 2 // 3)
+    most = RETURNED if account.limits.size is None else min(RETURNED, account.limits.size * 2 // 3)
     if content.size > most:
         return None, f"with {content.size} octets it is larger than the {most} that are."
     return content, ""

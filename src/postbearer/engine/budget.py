@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from msgspec.structs import replace
+
 from postbearer.clock import Clock
+from postbearer.settings import Limits
 from postbearer.store import Charge, ChargeHistory, Ledger, claimant, freed, since
 
 MINUTE = 60.5  # seconds: the provider counts arrivals, and ours may be half a second closer there than here
@@ -16,25 +19,6 @@ DAY = 86_400.0
 FEW = 10  # messages that are paced together: what their timers lose …
 CATCHING_UP = 0.1  # … is made up for by at most so much of a gap
 KEPT_FOR_URGENT = 0.1  # of what may be sent in a day
-
-
-@dataclass(frozen=True, slots=True)
-class RateLimits:
-    """An account's limits; None for what is not limited."""
-
-    messages_per_minute: int | None = None
-    messages_per_day: int | None = None
-    recipients_per_day: int | None = None
-
-    def __bool__(self) -> bool:
-        return any((self.messages_per_minute, self.messages_per_day, self.recipients_per_day))
-
-    @property
-    def ordinary(self) -> RateLimits:
-        """The limits for mail that is not urgent: a share of the day is kept back."""
-        return RateLimits(
-            self.messages_per_minute, _ordinary(self.messages_per_day), _ordinary(self.recipients_per_day)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +37,10 @@ class Budget:
     whether it is for urgent mail, when there is room for one recipient as of the last look at the ledger.
     """
 
-    def __init__(self, ledger: Ledger | None, limits: RateLimits, clock: Clock) -> None:
+    def __init__(self, ledger: Ledger | None, limits: Limits, clock: Clock) -> None:
         self._ledger = ledger
         self._limits = limits
+        self._ordinary = ordinary(limits)
         self._clock = clock
         self._claimant = claimant()
         self.opens = {True: 0.0, False: 0.0}
@@ -103,7 +88,7 @@ class Budget:
         )
 
     def _slot(self, past: ChargeHistory, now: float, recipients: int, *, urgent: bool) -> float:
-        limits = self._limits if urgent else self._limits.ordinary
+        limits = self._limits if urgent else self._ordinary
         return next_slot(past, limits, now=now, recipients=recipients)
 
 
@@ -131,7 +116,7 @@ class _OneMore:
         return self._past.total(min(index, self._count)) + more
 
 
-def next_slot(past: ChargeHistory, limits: RateLimits, *, now: float, recipients: int) -> float:
+def next_slot(past: ChargeHistory, limits: Limits, *, now: float, recipients: int) -> float:
     """When an attempt for `recipients` may begin, in the same clock as `now`; at most `now` means at once.
 
     What it costs does not depend on how many charges there are.
@@ -180,7 +165,16 @@ def _recipients(past: ChargeHistory, limit: int | None, now: float, wanted: int)
     return past.at(freed(past, used - max(0, limit - wanted))) + DAY
 
 
-def _ordinary(limit: int | None) -> int | None:
+def ordinary(limits: Limits) -> Limits:
+    """`limits` for mail that is not urgent: a share of the day is kept back."""
+    return replace(
+        limits,
+        messages_per_day=_less(limits.messages_per_day),
+        recipients_per_day=_less(limits.recipients_per_day),
+    )
+
+
+def _less(limit: int | None) -> int | None:
     return None if limit is None else max(1, limit - int(limit * KEPT_FOR_URGENT))
 
 

@@ -52,7 +52,7 @@ async def warn_late(
                 if not warned or report is None:
                     continue
                 observer.notice(
-                    Reported(carrier.policy.name, id=late.message.id, report=report.id, to=report.to)
+                    Reported(carrier.account.name, id=late.message.id, report=report.id, to=report.to)
                 )
                 told += 1
             last = found[-1].delivery
@@ -75,7 +75,7 @@ async def _warn(
     if report is None:
         return await spool.warn(late, None)
     async with attempts.staged(late, report) as made:
-        delivery = replace(made.delivery, account=carrier.policy.name, priority=Priority.URGENT)
+        delivery = replace(made.delivery, account=carrier.account.name, priority=Priority.URGENT)
         return await spool.warn(late, replace(made, delivery=delivery))
 
 
@@ -86,12 +86,12 @@ def _carrier(home: AccountState, account_states: Mapping[str, AccountState]) -> 
     """
     if not home.paused:
         return home
-    domain = home.policy.address.rpartition("@")[2].casefold()
+    domain = home.account.address.rpartition("@")[2].casefold()
     kin = (
         name
         for name, other in account_states.items()
-        if other.policy.organisations & home.policy.organisations
-        or other.policy.address.rpartition("@")[2].casefold() == domain
+        if other.account.organisations & home.account.organisations
+        or other.account.address.rpartition("@")[2].casefold() == domain
     )
-    candidates = (account_states.get(name) for name in (home.policy.fallback, *kin))
+    candidates = (account_states.get(name) for name in (home.account.fallback, *kin))
     return next((other for other in candidates if other is not None and not other.paused), None)

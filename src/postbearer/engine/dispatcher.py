@@ -16,11 +16,11 @@ from weakref import WeakValueDictionary
 from postbearer.clock import Clock
 from postbearer.engine.account_state import AccountState, SharedMailbox
 from postbearer.engine.attempt import NOT_BEGUN, AttemptRunner, AttemptSettings
+from postbearer.engine.channel import Channel
 from postbearer.engine.delay_warning import warn_late
 from postbearer.engine.disposition import AttemptResult, put_off
 from postbearer.engine.lanes import LaneScheduler
 from postbearer.engine.pauses import BY_HAND, Pauses
-from postbearer.engine.policy import Channel
 from postbearer.errors import PostbearerError, StoreError
 from postbearer.events import Observer, Warned
 from postbearer.store import Charge, Claimed, Lane, Pause, Priority, Spool
@@ -150,7 +150,7 @@ class Dispatcher:
         self._pauses.account_states = self._account_states
         for name, channel in channels.items():
             old = before.pop(name, None)
-            same = old is not None and old.channel.policy == channel.policy
+            same = old is not None and old.channel.account == channel.account
             if old is None:
                 self._account_states[name] = self._account_state(channel)
                 continue
@@ -158,7 +158,8 @@ class Dispatcher:
                 old if same else self._account_state(channel.with_ledger_of(old.channel))
             )
             pause = old.pause
-            if pause is not None and pause.reason != BY_HAND and not (same and channel.policy.password_login):
+            stays = same and channel.account.password_login
+            if pause is not None and pause.reason != BY_HAND and not stays:
                 pause = replace(pause, probe=self._clock.now())
             self._account_states[name].pause = pause
             before[name] = self._account_state(channel) if same else old  # the one that is not needed
@@ -168,7 +169,7 @@ class Dispatcher:
         self.wake()
 
     def _account_state(self, channel: Channel) -> AccountState:
-        name = channel.policy.mailbox
+        name = channel.account.mailbox
         mailbox = self._mailboxes.get(name) or SharedMailbox()
         self._mailboxes[name] = mailbox
         return AccountState(channel, self._clock, mailbox)
@@ -297,17 +298,17 @@ class Dispatcher:
                 self._observer.notice(Warned(lane.account, text))
             return ()
         substitute = ""
-        if home.paused or (home.missed and home.policy.fallback_when == "unreachable"):
-            substitute = home.policy.fallback
-        elif home.policy.overflow and self._overflows(lane, home, now):
-            substitute = home.policy.overflow
+        if home.paused or (home.missed and home.account.fallback_when == "unreachable"):
+            substitute = home.account.fallback
+        elif home.account.overflow and self._overflows(lane, home, now):
+            substitute = home.account.overflow
         other = self._account_states.get(substitute)
         return (home,) if other is None or other.paused else (home, other)
 
     @staticmethod
     def _overflows(lane: Lane, home: AccountState, now: float) -> bool:
         """Whether its budget will be spent for too long, or was."""
-        opens, patience = home.budget_opens(lane.priority), home.policy.overflow_after
+        opens, patience = home.budget_opens(lane.priority), home.account.overflow_after
         return opens > now and max(opens - now, now - lane.due) > patience
 
     def _time_of(self, lane: Lane) -> float:
@@ -317,12 +318,13 @@ class Dispatcher:
         home = self._account_states.get(lane.account)
         if (
             home is not None
-            and home.policy.overflow in self._account_states
+            and home.account.overflow in self._account_states
             and not home.paused
             and len(times) == 1
         ):
-            other = self._account_states[home.policy.overflow]
-            times.append(max(lane.due + home.policy.overflow_after + 0.01, other.free_at(lane.priority, now)))
+            other = self._account_states[home.account.overflow]
+            waited = lane.due + home.account.overflow_after + 0.01
+            times.append(max(waited, other.free_at(lane.priority, now)))
         return max(now if _due(lane, now) else lane.due, min(times, default=math.inf))
 
     async def _begin(self, claimed: Claimed, account_state: AccountState) -> None:
@@ -380,12 +382,12 @@ class Dispatcher:
                 return charge
             return put_off(claimed, charge, "The account has sent all it may for now.")
         except StoreError as error:  # not counted is not sent
-            self._observer.notice(Warned(account_state.policy.name, str(error)))
+            self._observer.notice(Warned(account_state.account.name, str(error)))
             account_state.rest(0)
             return put_off(claimed, self._clock.now(), error.message)
         except Exception as error:  # any: the mail of other accounts is sent all the same
             self._observer.notice(
-                defect(error, "worker", account=account_state.policy.name, id=claimed.message.id)
+                defect(error, "worker", account=account_state.account.name, id=claimed.message.id)
             )
             account_state.rest(0)
             return put_off(claimed, self._clock.now(), "It met a defect in postbearer; the log knows more.")
@@ -435,7 +437,7 @@ class Dispatcher:
                 await account_state.budget.give_back(charge)
         except StoreError as error:  # what is not written holds in memory, and the message has to be marked
             self._observer.notice(
-                Warned(account_state.policy.name, f"What an attempt means cannot be kept: {error}")
+                Warned(account_state.account.name, f"What an attempt means cannot be kept: {error}")
             )
 
     # Keeping house ------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from postbearer.engine.policy import AccountPolicy
+from postbearer.account import Account
 from postbearer.engine.schedule import RetryPolicy
 from postbearer.errors import CredentialRefused, GrantRefused, PostbearerError, UsageError
 from postbearer.outcome import Outcome, Receipt, State
@@ -97,7 +97,7 @@ class Policy:
     `strikes` says how often in a row the account met a rule that becomes a hold when it lasts.
     """
 
-    policy: AccountPolicy
+    account: Account
     retry: RetryPolicy
     dice: Callable[[], float]
     strikes: Mapping[str, int] = field(default_factory=dict)
@@ -132,7 +132,7 @@ class Policy:
 
     def error(self, claimed: Claimed, error: PostbearerError, now: float) -> AttemptResult:
         """What it means that nothing could be attempted."""
-        verdict = judge(error, Phase.ANY, self.policy.smarthost.rules)
+        verdict = judge(error, Phase.ANY, self.account.smarthost.rules)
         if verdict.state is State.FAILED:
             return self.all(
                 claimed, Status.FAILED, cause=verdict.cause, remedy=verdict.remedy, error=str(error)
@@ -154,7 +154,7 @@ class Policy:
 
     def refusal(self, error: PostbearerError) -> PauseOrder | None:
         """The pause that `error` asks for, met without a message."""
-        return self._stop(judge(error, Phase.ANY, self.policy.smarthost.rules), error)
+        return self._stop(judge(error, Phase.ANY, self.account.smarthost.rules), error)
 
     def all(
         self,
@@ -195,9 +195,9 @@ class Policy:
         if outcome.state is State.DELIVERED:
             return None
         what = outcome.reply or outcome.error
-        return (
-            judge(what, outcome.phase or Phase.ANY, self.policy.smarthost.rules) if what is not None else None
-        )
+        if what is None:
+            return None
+        return judge(what, outcome.phase or Phase.ANY, self.account.smarthost.rules)
 
     def _fate(self, target: Target, outcome: Outcome, verdict: Verdict | None) -> RecipientResult:
         status = self._status(outcome, verdict)
@@ -224,7 +224,7 @@ class Policy:
         if outcome.state is State.FAILED:
             return Status.FAILED
         if outcome.state is State.UNKNOWN:
-            return Status.HELD if self.policy.on_unknown == "hold" else Status.DEFERRED
+            return Status.HELD if self.account.on_unknown == "hold" else Status.DEFERRED
         if verdict is not None and verdict.disposition is Disposition.HOLD and not _wide(verdict):
             return Status.HELD
         return Status.DEFERRED
@@ -256,9 +256,9 @@ class Policy:
         All else is tried again, whoever is to cure it: a consent, a certificate, a clock and a new secret
         are mended where we do not see it.
         """
-        if self.policy.smarthost.authentication == "password":
+        if self.account.smarthost.authentication == "password":
             return isinstance(error, GrantRefused | CredentialRefused)
-        return self.policy.password_login and isinstance(error, GrantRefused) and not error.configuration
+        return self.account.password_login and isinstance(error, GrantRefused) and not error.configuration
 
     def _rest(self, verdicts: Sequence[Verdict | None]) -> float | None:
         waits = [

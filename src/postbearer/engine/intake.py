@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
 
+from postbearer.account import Account
 from postbearer.clock import Clock
 from postbearer.engine.conversion import mended_size
 from postbearer.engine.fastpath import NoReservations, Reservations, Starter
-from postbearer.engine.policy import AccountPolicy
 from postbearer.engine.queue_id import new_id
 from postbearer.engine.route import Route, Router, lane_for
 from postbearer.engine.submitter import Submitter
@@ -67,7 +67,7 @@ class Intake:
         self,
         spool: Spool,
         router: Router,
-        accounts: Mapping[str, AccountPolicy],
+        accounts: Mapping[str, Account],
         *,
         clock: Clock,
         observer: Observer,
@@ -82,9 +82,7 @@ class Intake:
         self.settings = settings
         self.starter = starter or NoReservations()
 
-    def replace(
-        self, router: Router, accounts: Mapping[str, AccountPolicy], settings: IntakeSettings
-    ) -> None:
+    def replace(self, router: Router, accounts: Mapping[str, Account], settings: IntakeSettings) -> None:
         """Go by another configuration from the next message on."""
         self.router, self.accounts, self.settings = router, accounts, settings
 
@@ -102,17 +100,17 @@ class Intake:
         """The address that RCPT names; ``Postmaster`` is who looks after this relay (RFC 5321 4.5.1)."""
         if path.lower() != "postmaster":
             return path
-        policy = self.accounts.get(self.router.choose(client, reverse_path, path).account)
-        return self.settings.postmaster or (policy.address if policy else path)
+        account = self.accounts.get(self.router.choose(client, reverse_path, path).account)
+        return self.settings.postmaster or (account.address if account else path)
 
     def refuse_recipient(self, client: Submitter, reverse_path: str, recipient: str) -> Reply | None:
         """Why nothing can be sent to this recipient; None: it can."""
         route = self.router.choose(client, reverse_path, recipient)
-        policy = self.accounts.get(route.account)
-        if policy is None:
+        account = self.accounts.get(route.account)
+        if account is None:
             return refuse(550, "5.7.1", "No account is set up that this could leave from")
-        if reverse_path and policy.sender.rule != "force" and not policy.sender.permits(reverse_path):
-            return refuse(550, "5.7.1", f"Mail may not leave {policy.name} as {reverse_path}")
+        if reverse_path and account.sender.rule != "force" and not account.sender.permits(reverse_path):
+            return refuse(550, "5.7.1", f"Mail may not leave {account.name} as {reverse_path}")
         return None
 
     async def has_room(self, size: int) -> bool:
@@ -271,18 +269,18 @@ class MessageIntake:
             groups[route.account, lane_for(route, client, envelope.priority)].append((recipient, route))
         return dict(groups)
 
-    def _refuse_for(self, account: str, header: Header, size: int) -> Reply | None:
+    def _refuse_for(self, name: str, header: Header, size: int) -> Reply | None:
         """Why this account cannot carry the message, which has `size` octets as it leaves."""
-        policy = self._intake.accounts.get(account)
-        if policy is None:
+        account = self._intake.accounts.get(name)
+        if account is None:
             return refuse(550, "5.7.1", "No account is set up that this could leave from")
-        if policy.largest is not None and size > policy.largest:
-            return too_large(policy.largest)
+        if account.limits.size is not None and size > account.limits.size:
+            return too_large(account.limits.size)
         reverse_path = self._submission.envelope.reverse_path
         try:
-            if reverse_path and policy.sender.rule != "force":
-                policy.sender.require([reverse_path])
-            policy.sender.apply(header)  # as each attempt does, so that what cannot leave is refused now
+            if reverse_path and account.sender.rule != "force":
+                account.sender.require([reverse_path])
+            account.sender.apply(header)  # as each attempt does, so that what cannot leave is refused now
         except SenderNotAllowed as error:
             return refuse(550, "5.7.1", error.message)
         except UsageError as error:

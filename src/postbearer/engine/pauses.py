@@ -73,7 +73,7 @@ class Pauses:
 
     async def learn(self, account_state: AccountState, ending: AttemptResult, probed: Pause | None) -> None:
         """What an attempt tells about its account; `probed` is the pause it may end. Raises `StoreError`."""
-        if self.account_states.get(account_state.policy.name) is not account_state:
+        if self.account_states.get(account_state.account.name) is not account_state:
             return  # replaced by a reload: what it met says nothing about the account as it is now
         if ending.cut:
             account_state.cut()
@@ -102,7 +102,7 @@ class Pauses:
 
     async def stop(self, account_state: AccountState, stop: PauseOrder) -> None:
         """The account pauses. Raises `StoreError`."""
-        before, now, name = account_state.pause, self._clock.now(), account_state.policy.name
+        before, now, name = account_state.pause, self._clock.now(), account_state.account.name
         wait = NEXT_PROBE if stop.person and before is not None and stop.seconds is not None else stop.seconds
         account_state.last_error = stop.reason
         account_state.pause = Pause(
@@ -128,8 +128,8 @@ class Pauses:
     async def _works_again(self, account_state: AccountState, pause: Pause) -> None:
         """It sends; those of its organisation that paused for the same reason are tried as well."""
         account_state.unpause()
-        await self._spool.resume(account_state.policy.name)
-        self._observer.notice(AccountResumed(account_state.policy.name))
+        await self._spool.resume(account_state.account.name)
+        self._observer.notice(AccountResumed(account_state.account.name))
         for sister in self._sisters(account_state):
             if sister.pause is not None and sister.pause.reason == pause.reason:
                 sister.pause = replace(sister.pause, probe=self._clock.now())
@@ -141,12 +141,12 @@ class Pauses:
         of the account that meets it.
         """
         sisters = self._sisters(account_state)
-        for each in account_state.policy.organisations if stop.person else ():
+        for each in account_state.account.organisations if stop.person else ():
             self._spread.setdefault(each, set()).add(stop.reason)
         for sister in sisters:
             if self._works(sister):
                 self._disprove(sister)
-        if any(stop.reason in self._disproved.get(each, ()) for each in account_state.policy.organisations):
+        if any(stop.reason in self._disproved.get(each, ()) for each in account_state.account.organisations):
             return
         for sister in sisters:
             if sister.pause is None:
@@ -161,7 +161,7 @@ class Pauses:
 
         A quota is another matter: it may be spent a moment later, and comes back for everybody.
         """
-        for each in account_state.policy.organisations if self._spread else ():
+        for each in account_state.account.organisations if self._spread else ():
             if reasons := self._spread.pop(each, None):
                 self._disproved.setdefault(each, set()).update(reasons)
 
@@ -169,5 +169,6 @@ class Pauses:
         return [
             other
             for other in self.account_states.values()
-            if other is not account_state and other.policy.organisations & account_state.policy.organisations
+            if other is not account_state
+            and other.account.organisations & account_state.account.organisations
         ]

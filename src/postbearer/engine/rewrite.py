@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import replace
 from email.utils import formatdate
 
+from postbearer.account import Account
 from postbearer.address import Address, ascii_domain
+from postbearer.engine.channel import Channel
 from postbearer.engine.disposition import AttemptResult, Policy
-from postbearer.engine.policy import AccountPolicy, Channel
 from postbearer.envelope import Envelope
 from postbearer.errors import PostbearerError, UsageError
 from postbearer.message import Content, Header, edit
@@ -21,9 +22,9 @@ async def attempt(
 ) -> AttemptResult:
     """Offer `claimed` to the provider once. Never raises, but for being cancelled."""
     try:
-        envelope = envelope_for(claimed, channel.policy)
+        envelope = envelope_for(claimed, channel.account)
         try:
-            edited = edit(stored, lambda header: header_for(header, claimed.message, channel.policy))
+            edited = edit(stored, lambda header: header_for(header, claimed.message, channel.account))
         finally:
             stored.left = False  # so far only we have read it
         receipt = _complete(await channel.transport.deliver(envelope, edited), envelope)
@@ -47,35 +48,35 @@ async def attempt(
     return judge.receipt(claimed, receipt, now)
 
 
-def envelope_for(claimed: Claimed, policy: AccountPolicy) -> Envelope:
+def envelope_for(claimed: Claimed, account: Account) -> Envelope:
     """The envelope as it leaves through this account. Raises `SenderNotAllowed`."""
     recipients = tuple(target.recipient for target in claimed.targets)
     return replace(
         claimed.message.envelope,
         recipients=recipients,
-        reverse_path=_reverse_path(claimed.message.envelope.reverse_path, policy),
+        reverse_path=_reverse_path(claimed.message.envelope.reverse_path, account),
     )
 
 
-def _reverse_path(submitted: str, policy: AccountPolicy) -> str:
+def _reverse_path(submitted: str, account: Account) -> str:
     if not submitted:
-        return "" if policy.null_sender else policy.address
-    if policy.sender.permits(submitted):
+        return "" if account.null_sender else account.address
+    if account.sender.permits(submitted):
         return submitted
-    if policy.sender.rule == "force":
-        return policy.address
-    policy.sender.require([submitted])
+    if account.sender.rule == "force":
+        return account.address
+    account.sender.require([submitted])
     return submitted
 
 
-def header_for(header: Header, message: Message, policy: AccountPolicy) -> Header:
+def header_for(header: Header, message: Message, account: Account) -> Header:
     """The header as it leaves: the account's sender rule, what was missing, and our trace on top; no Bcc.
 
     What is added is the same in every attempt, so that a receiver can tell a second copy (RFC 6409 8).
     """
-    header = policy.sender.apply(header.public())
+    header = account.sender.apply(header.public())
     if header.get("message-id") is None:
-        domain = ascii_domain(Address.parse(policy.address).domain)
+        domain = ascii_domain(Address.parse(account.address).domain)
         header = header.add("Message-ID", f"<{message.id}@{domain}>")
     if header.get("date") is None:
         header = header.add("Date", formatdate(message.accepted))

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from postbearer.providers.model import Cloud as Cloud
     from postbearer.providers.model import Ehlo as Ehlo
     from postbearer.providers.model import GrantPreset as GrantPreset
-    from postbearer.providers.model import Limits as Limits
     from postbearer.providers.model import Note as Note
     from postbearer.providers.model import Preset as Preset
     from postbearer.providers.model import SetupStep as SetupStep
@@ -31,7 +30,7 @@ _EXPORTS = {
     "catalogue": ["Catalogue"],
     "ids": ["Ids"],
     "loading": ["generic_rules", "names", "parse", "preset", "unknown_provider"],
-    "model": ["Cloud", "Ehlo", "GrantPreset", "Limits", "Note", "Preset", "SetupStep"],
+    "model": ["Cloud", "Ehlo", "GrantPreset", "Note", "Preset", "SetupStep"],
     "rules": ["Disposition", "ImmediateAction", "Mark", "Phase", "Rule", "Scope", "Who"],
 }
 

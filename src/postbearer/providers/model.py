@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from postbearer.errors import ConfigError
 from postbearer.providers.rules import Mark, Rule, Who
-from postbearer.settings import ClientAuthentication
+from postbearer.settings import ClientAuthentication, Limits
 
 _SERVER = re.compile(r"[A-Za-z0-9._-]+:[0-9]{1,5}")
 _TENANT = re.compile(  # a directory id, a domain, or one of the names that stand for several
@@ -20,22 +20,6 @@ _TENANT = re.compile(  # a directory id, a domain, or one of the names that stan
     r"|(?=.{4,253}\Z)(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z0-9][A-Za-z0-9-]*"
 )
 _URL = re.compile(r"https://[^\s@]+")
-
-
-class Limits(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
-    """What one mailbox may send. None: no limit is known. `size` is in octets."""
-
-    messages_per_minute: int | None = None
-    messages_per_day: int | None = None
-    recipients_per_day: int | None = None
-    connections: int | None = None
-    recipients_per_message: int | None = None
-    size: int | None = None
-
-    def __post_init__(self) -> None:
-        for key in self.__struct_fields__:
-            if getattr(self, key) is not None and getattr(self, key) < 1:
-                raise ValueError(f"{key.replace('_', '-')} must be at least 1")
 
 
 class GrantPreset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):

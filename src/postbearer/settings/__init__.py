@@ -10,7 +10,6 @@ if TYPE_CHECKING:
     from postbearer.settings.account import Authentication as Authentication
     from postbearer.settings.account import ClientAuthentication as ClientAuthentication
     from postbearer.settings.account import FallbackWhen as FallbackWhen
-    from postbearer.settings.account import LimitSettings as LimitSettings
     from postbearer.settings.account import Mechanism as Mechanism
     from postbearer.settings.account import OnUnknown as OnUnknown
     from postbearer.settings.account import SenderPolicy as SenderPolicy
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from postbearer.settings.constraints import TimeSpan as TimeSpan
     from postbearer.settings.constraints import Url as Url
     from postbearer.settings.constraints import WebhookUrl as WebhookUrl
+    from postbearer.settings.limits import Limits as Limits
 
 _EXPORTS = {
     "account": [
@@ -40,7 +40,6 @@ _EXPORTS = {
         "ClientAuthentication",
         "DEFAULTS",
         "FallbackWhen",
-        "LimitSettings",
         "Mechanism",
         "OnUnknown",
         "SenderPolicy",
@@ -64,6 +63,7 @@ _EXPORTS = {
         "Url",
         "WebhookUrl",
     ],
+    "limits": ["Limits"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -13,7 +13,6 @@ from msgspec import Struct
 from postbearer.settings.constraints import (
     AccountName,
     AddressText,
-    Count,
     Day,
     GrantText,
     HostName,
@@ -21,10 +20,10 @@ from postbearer.settings.constraints import (
     Prose,
     Reference,
     Seconds,
-    Size,
     TimeSpan,
     Url,
 )
+from postbearer.settings.limits import Limits
 from postbearer.wire import Dispensable
 
 # What some keys may be: whoever holds such a value takes its type from here.
@@ -36,17 +35,6 @@ Mechanism = Literal["auto", "xoauth2", "oauthbearer"]
 SenderPolicy = Literal["force", "check", "allow"]
 FallbackWhen = Literal["paused", "unreachable"]
 OnUnknown = Literal["retry", "hold"]
-
-
-class LimitSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """What an account may send; the provider's own limits unless set."""
-
-    messages_per_minute: Annotated[Count | None, Prose("Messages in any 60 seconds.")] = None
-    recipients_per_day: Annotated[Count | None, Prose("Recipients in any 24 hours.")] = None
-    messages_per_day: Annotated[Count | None, Prose("Messages in any 24 hours.")] = None
-    connections: Annotated[Count | None, Prose("Connections open at one time.")] = None
-    recipients_per_message: Annotated[Count | None, Prose("Recipients of one message.")] = None
-    size: Annotated[Size | None, Prose("Octets of one message.")] = None
 
 
 class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -138,7 +126,7 @@ class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_onl
         Prose("force: everything leaves as the address. check: others are refused. allow: send-as."),
     ] = "force"
     aliases: Annotated[tuple[AddressText, ...], Prose("Further senders the mailbox may use.")] = ()
-    limits: Annotated[LimitSettings, Prose("What the account may send.")] = LimitSettings()
+    limits: Annotated[Limits, Prose("What the account may send.")] = Limits()
     fallback: Annotated[AccountName | None, Prose("Account used while this one is paused.")] = None
     fallback_when: Annotated[
         FallbackWhen,

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from postbearer.assembly import Assembly
-from postbearer.engine import AccountPolicy, RateLimits
+from postbearer.providers import preset
 
 FILE = """
 [accounts.alerts]
@@ -21,6 +22,7 @@ on-unknown = "hold"
 fallback = "spare"
 overflow = "spare"
 overflow-after = "10m"
+limits = { messages-per-minute = 20, size = "1 MB" }
 
 [accounts.spare]
 provider = "smtp"
@@ -40,13 +42,15 @@ def assembly(tmp_path: Path) -> Assembly:
 
 
 def test_the_keys_of_the_configuration_arrive(assembly: Assembly) -> None:
-    alerts: AccountPolicy = assembly.account("alerts")
+    alerts = assembly.account("alerts")
     assert (alerts.on_unknown, alerts.fallback, alerts.overflow) == ("hold", "spare", "spare")
     assert alerts.overflow_after == 600.0
-    assert alerts.limits == RateLimits(messages_per_minute=30, recipients_per_day=10_000)
+    usual = preset("microsoft").limits
+    assert alerts.limits == replace(usual, messages_per_minute=20, size=1_000_000)
+    assert alerts.smarthost.limits.connections == usual.connections
     assert not alerts.null_sender
     assert not alerts.password_login
-    spare: AccountPolicy = assembly.account("spare")
+    spare = assembly.account("spare")
     assert (spare.on_unknown, spare.fallback, spare.overflow) == ("retry", "", "")
     assert spare.null_sender
     assert spare.password_login
