@@ -40,7 +40,6 @@ from postbearer.message import (
     to_bytes,
 )
 from postbearer.outcome import Outcome, Receipt
-from postbearer.providers import Phase
 from postbearer.sending import (
     Many,
     OnProgress,
@@ -56,7 +55,7 @@ from postbearer.sending import (
 from postbearer.state import StateFolder, chosen_folder
 from postbearer.store import Charge, Ledger
 from postbearer.transport import Capture, Conversation, NoCapture, ServerAddress, SmtpTransport
-from postbearer.verdict import judge
+from postbearer.verdict import judge, judged
 
 if TYPE_CHECKING:
     from postbearer.diagnosis import DiagnosisReport
@@ -382,18 +381,8 @@ class AsyncMailer:
 
     def _stopped(self, left: Iterable[str], error: PostbearerError) -> tuple[Outcome, ...]:
         """What becomes of the recipients `left` once a part went and the next could not be offered."""
-        verdict = judge(error, Phase.ANY, self.account.smarthost.rules)
-        return tuple(
-            Outcome(
-                each,
-                verdict.state,
-                error=error,
-                cause=verdict.cause,
-                remedy=verdict.remedy,
-                refuses_us=verdict.refuses_us,
-            )
-            for each in left
-        )
+        verdict = judge(error, rules=self.account.smarthost.rules)
+        return tuple(judged(each, error, verdict=verdict) for each in left)
 
     async def _afford(self, recipients: int, deadline: float | None) -> Charge:
         """Wait until the account's budget has room, and take it. `deadline` is on the monotonic clock."""

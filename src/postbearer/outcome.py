@@ -3,37 +3,53 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from postbearer.answer import ProviderAnswer
 from postbearer.errors import PostbearerError, Rejected
+from postbearer.meaning import State, Verdict
 from postbearer.reply import Reply
 
-
-class State(StrEnum):
-    """Where one recipient stands after an attempt."""
-
-    DELIVERED = "delivered"  # accepted by the provider, which may still report a failure by mail
-    DEFERRED = "deferred"  # refused for now; trying again is right
-    FAILED = "failed"  # refused for good
-    UNKNOWN = "unknown"  # connection lost after the content: it may or may not have arrived (RFC 1047)
+__all__ = ["Outcome", "Receipt", "State"]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What happened to one recipient."""
+    """What happened to one recipient.
+
+    `verdict` is what the answer or the error means, judged once by the transport; a delivered recipient
+    needs none.
+    """
 
     recipient: str
     state: State
-    reply: Reply | None = None  # the server's deciding reply, if one came
-    error: PostbearerError | None = None  # what came instead of a reply
-    queue_id: str = ""  # the provider's own id for the message, when its reply names one
-    cause: str = ""  # in plain words
-    remedy: str = ""  # what a person can do about it
-    phase: str = ""  # what the reply answered: ``rcpt``, ``eod`` …; the same code means different things
-    refuses_us: bool = False  # it is the account or its sender that was refused, and not the recipient
+    answer: ProviderAnswer | None = None  # the provider's deciding answer, if one came
+    error: PostbearerError | None = None  # what came instead of an answer
+    queue_id: str = ""  # the provider's own id for the message, when its answer names one
+    verdict: Verdict | None = None
+    phase: str = ""  # what was answered: of SMTP ``rcpt``, ``eod`` …; the same code means different things
+
+    @property
+    def reply(self) -> Reply | None:
+        """The answer, if it is a reply of SMTP."""
+        return self.answer if isinstance(self.answer, Reply) else None
+
+    @property
+    def cause(self) -> str:
+        """Why, in plain words."""
+        return self.verdict.cause if self.verdict is not None else ""
+
+    @property
+    def remedy(self) -> str:
+        """What a person can do about it."""
+        return self.verdict.remedy if self.verdict is not None else ""
+
+    @property
+    def refuses_us(self) -> bool:
+        """Whether it was the account or its sender that was refused, and not the recipient."""
+        return self.verdict is not None and self.verdict.refuses_us
 
     def __str__(self) -> str:
-        said = str(self.reply) if self.reply is not None else str(self.error or "")
+        said = str(self.answer or self.error or "")
         return f"{self.recipient}: {self.state}" + (f" ({said})" if said else "")
 
 
@@ -45,6 +61,9 @@ class Receipt:
     server: str = ""  # host:port that answered
     message_id: str = ""
     dsn: bool = False  # the server takes wishes for delivery reports, so reporting success is its part
+    works: bool = (
+        False  # the provider dealt with the message, whatever it said of it: the account is in order
+    )
 
     @property
     def delivered(self) -> tuple[Outcome, ...]:

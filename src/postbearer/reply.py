@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 TEXT = 1000  # characters of a reply that are shown, logged or stored
 KEPT = 4096  # octets of a reply that are kept to be understood …
@@ -33,6 +33,8 @@ class Reply:
     lines: tuple[bytes, ...] = (b"",)
     enhanced: EnhancedStatus | None = None
 
+    diagnostic_type: ClassVar[str] = "smtp"  # RFC 3464 2.3.6
+
     @property
     def kind(self) -> int:
         """2, 3, 4 or 5: what to do depends on this, never on a list of codes (RFC 5321 4.2.1)."""
@@ -58,6 +60,11 @@ class Reply:
     def closing(self) -> bool:
         """421 always means that the server closes the connection (RFC 5321 3.8)."""
         return self.code == 421
+
+    @property
+    def report_status(self) -> str:
+        """What a delivery report calls it (RFC 3463)."""
+        return str(self.enhanced) if self.enhanced is not None else f"{self.kind}.0.0"
 
     @property
     def text(self) -> str:
@@ -99,9 +106,9 @@ def cut(text: str, longest: int = TEXT, *, more: bool = False) -> str:
     return text[: longest - 2].rstrip() + " …"
 
 
-def printable(data: bytes) -> str:
-    """Bytes from the wire as text that can do nothing to a terminal or a log."""
-    text = data.decode("utf-8", "backslashreplace")
+def printable(data: bytes | str) -> str:
+    """What came from the wire as text that can do nothing to a terminal or a log."""
+    text = data if isinstance(data, str) else data.decode("utf-8", "backslashreplace")
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

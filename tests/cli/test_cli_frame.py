@@ -9,7 +9,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
@@ -25,7 +24,10 @@ from postbearer.cli.root import COMMANDS
 from postbearer.errors import ConfigError, CredentialRefused, TimedOut
 from postbearer.events import Authenticated, Connected, ServerFailed, Throttled
 from postbearer.outcome import Outcome, Receipt, State
+from postbearer.providers import preset
 from postbearer.reply import EnhancedStatus, Reply
+from postbearer.testing.replies import parse_reply
+from postbearer.verdict import judged
 
 
 def outcome(state: State, code: int = 250, enhanced: tuple[int, int, int] | None = None) -> Outcome:
@@ -38,7 +40,8 @@ GOOD = outcome(State.DELIVERED)
 FAILED = outcome(State.FAILED, 550)
 LATER = outcome(State.DEFERRED, 451)
 UNKNOWN = Outcome("a@example.org", State.UNKNOWN)
-SENDER = replace(outcome(State.FAILED, 554, (5, 2, 252)), refuses_us=True)
+SENDER = judged("a@example.org", parse_reply("554 5.2.252 SendAsDenied"), "eod", preset("microsoft").rules)
+LOGIN = judged("a@example.org", parse_reply("535 5.7.3 no"), "auth")
 
 
 @pytest.mark.parametrize(
@@ -50,7 +53,7 @@ SENDER = replace(outcome(State.FAILED, 554, (5, 2, 252)), refuses_us=True)
         ((UNKNOWN,), 75),
         ((LATER, FAILED), 69),
         ((LATER, SENDER, FAILED), 77),
-        ((replace(outcome(State.DEFERRED, 535), refuses_us=True),), 77),
+        ((LOGIN,), 77),
         ((Outcome("a@example.org", State.DEFERRED, error=CredentialRefused("no")),), 77),
     ],
 )

@@ -28,13 +28,13 @@ from postbearer.errors import (
     TokenUnavailable,
 )
 from postbearer.oauth import Password
-from postbearer.outcome import Outcome, Receipt, State
+from postbearer.outcome import Outcome, Receipt
 from postbearer.providers import Phase
 from postbearer.reply import Reply
 from postbearer.secret import Secret
 from postbearer.store import Claimed, Message, Priority, Status, Target
 from postbearer.testing.replies import parse_reply
-from postbearer.verdict import judge
+from postbearer.verdict import judged
 from support.relay import account
 
 NOW = 1_800_000_000.0
@@ -72,6 +72,10 @@ def judging(of: Account = ALERTS, **strikes: int) -> Policy:
     return Policy(of, RetryPolicy(), lambda: 0.5, strikes)
 
 
+def met(address: str, text: str, phase: Phase) -> Outcome:
+    return judged(address, parse_reply(text), phase, ALERTS.smarthost.rules)
+
+
 def answered(
     text: str,
     phase: Phase,
@@ -81,8 +85,7 @@ def answered(
     strikes: Mapping[str, int] | None = None,
 ) -> AttemptResult:
     reply = parse_reply(text)
-    verdict = judge(reply, phase, of.smarthost.rules)
-    outcome = Outcome("user0@example.net", verdict.state, reply, phase=phase, cause=verdict.cause)
+    outcome = judged("user0@example.net", reply, phase, of.smarthost.rules)
     judging_ = judging(of, **(strikes or {}))
     return judging_.receipt(claimed(attempt), Receipt((outcome,), server="mail:587"), NOW)
 
@@ -192,10 +195,10 @@ def test_some_temporary_failures_are_permanent_when_the_account_meets_them_again
 
 
 def test_the_account_is_judged_apart_from_the_recipients_that_were_settled() -> None:
-    full = parse_reply("554 5.2.2 mailbox full; STOREDRV; QuotaExceededException.MapiExceptionQuotaExceeded")
+    full = "554 5.2.2 mailbox full; STOREDRV; QuotaExceededException.MapiExceptionQuotaExceeded"
     outcomes = (
-        Outcome("user0@example.net", State.FAILED, parse_reply("550 5.1.1 no"), phase=Phase.RCPT),
-        Outcome("user1@example.net", State.DEFERRED, full, phase=Phase.EOD),
+        met("user0@example.net", "550 5.1.1 no", Phase.RCPT),
+        met("user1@example.net", full, Phase.EOD),
     )
     ending = judging().receipt(claimed(recipients=2), Receipt(outcomes), NOW)
     assert [fate.status for fate in ending.fates] == [Status.FAILED, Status.DEFERRED]
@@ -205,11 +208,11 @@ def test_the_account_is_judged_apart_from_the_recipients_that_were_settled() -> 
 
 def test_each_recipient_has_its_own_fate() -> None:
     outcomes = (
-        Outcome("user0@example.net", State.DELIVERED, parse_reply("250 ok"), phase=Phase.EOD),
-        Outcome("user1@example.net", State.FAILED, parse_reply("550 5.1.1 no"), phase=Phase.RCPT),
-        Outcome("user2@example.net", State.DEFERRED, parse_reply("450 4.2.1 later"), phase=Phase.RCPT),
+        met("user0@example.net", "250 ok", Phase.EOD),
+        met("user1@example.net", "550 5.1.1 no", Phase.RCPT),
+        met("user2@example.net", "450 4.2.1 later", Phase.RCPT),
     )
-    ending = judging().receipt(claimed(recipients=3), Receipt(outcomes), NOW)
+    ending = judging().receipt(claimed(recipients=3), Receipt(outcomes, works=True), NOW)
     assert [fate.status for fate in ending.fates] == [Status.DELIVERED, Status.FAILED, Status.DEFERRED]
     assert [fate.code for fate in ending.fates] == ["2.0.0", "5.1.1", "4.2.1"]
     assert ending.due == NOW + 60
@@ -218,16 +221,14 @@ def test_each_recipient_has_its_own_fate() -> None:
 
 @pytest.mark.parametrize(("policy", "status"), [("retry", Status.DEFERRED), ("hold", Status.HELD)])
 def test_unknown_fates(policy: str, status: Status) -> None:
-    lost = Outcome(
-        "user0@example.net", State.UNKNOWN, error=Disconnected("gone", stage="eod"), phase=Phase.EOD
-    )
+    lost = judged("user0@example.net", Disconnected("gone", stage="eod"), Phase.EOD)
     ending = judging(account(on_unknown=policy)).receipt(claimed(), Receipt((lost,)), NOW)
     assert ending.unknown
     assert ending.fates[0].status is status
 
 
 def test_there_is_one_last_try_before_time_is_over() -> None:
-    later = Outcome("user0@example.net", State.DEFERRED, parse_reply("451 later"), phase=Phase.EOD)
+    later = met("user0@example.net", "451 later", Phase.EOD)
     early = claimed(attempt=3, lives=600.0, accepted=NOW - 400)
     assert judging().receipt(early, Receipt((later,)), NOW).due == NOW + 170
     late = claimed(attempt=4, lives=600.0, accepted=NOW - 580)

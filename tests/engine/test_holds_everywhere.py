@@ -12,12 +12,12 @@ from postbearer.account import Account
 from postbearer.engine import RetryPolicy
 from postbearer.engine.disposition import AttemptResult, Policy
 from postbearer.errors import CredentialRefused, ServerRefused
-from postbearer.outcome import Outcome, Receipt
+from postbearer.outcome import Receipt
 from postbearer.providers import Disposition, Phase, Rule, Scope, names, preset
 from postbearer.reply import Reply
 from postbearer.store import Status
 from postbearer.testing.replies import parse_reply
-from postbearer.verdict import judge
+from postbearer.verdict import judge, judged
 from support.relay import account
 
 # The same code means something else where it answers something else, and no word tells them apart.
@@ -61,8 +61,7 @@ def met(of: Account, said: Reply, phase: Phase) -> AttemptResult:
         refused = CredentialRefused("Refused.", reply=said)
         later = ServerRefused("Not now.", stage="auth", reply=said)
         return judging.error(claimed(), refused if verdict.disposition is Disposition.HOLD else later, NOW)
-    verdict = judge(said, phase, of.smarthost.rules)
-    outcome = Outcome("user0@example.net", verdict.state, said, phase=phase, cause=verdict.cause)
+    outcome = judged("user0@example.net", said, phase, of.smarthost.rules)
     return judging.receipt(claimed(), Receipt((outcome,), server="mail:587"), NOW)
 
 

@@ -25,6 +25,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "address_words",
         "envelope",
         "reply",
+        "answer",
+        "meaning",
         "outcome",
         "secret",
         "redaction",

@@ -23,7 +23,7 @@ from postbearer.engine import (
     Submitter,
 )
 from postbearer.envelope import Envelope, Recipient
-from postbearer.errors import UsageError
+from postbearer.errors import Disconnected, UsageError
 from postbearer.events import Event
 from postbearer.message import Content
 from postbearer.outcome import Outcome, Receipt, State
@@ -34,8 +34,8 @@ from postbearer.store import Entry, Ledger, MemoryLedger, MemorySpool, Pause, Qu
 from postbearer.testing import ManualClock
 from postbearer.testing.replies import parse_reply
 from postbearer.transport import SmtpTransport
-from postbearer.transport.outcomes import refused_here
-from postbearer.verdict import judge
+from postbearer.transport.outcomes import dealt_with
+from postbearer.verdict import judged
 
 HOST = "relay.example.org"
 RETRY = RetryPolicy()
@@ -132,7 +132,7 @@ class Provider:
             outcomes = tuple(self._outcome(each.address, text) for each in envelope.recipients)
             if text == "lost" or any(each.state is State.DELIVERED for each in outcomes):
                 self.sent.append(Sent(self.clock.now(), envelope, octets))
-            return Receipt(outcomes, server="mail.example.org:587", dsn=self.dsn)
+            return Receipt(outcomes, server="mail.example.org:587", dsn=self.dsn, works=dealt_with(outcomes))
         finally:
             self.at_once -= 1
 
@@ -141,19 +141,15 @@ class Provider:
 
     def _outcome(self, address: str, text: str) -> Outcome:
         if text == "ours":
-            return refused_here(address, UsageError("It is signed.", hint="Encode it.", status="5.6.3"))
+            return judged(address, UsageError("It is signed.", hint="Encode it.", status="5.6.3"))
         if text == "lost":
-            return Outcome(address, State.UNKNOWN, phase=Phase.EOD, cause="The connection was lost.")
+            return judged(address, Disconnected("The connection was lost."), Phase.EOD, self.rules)
         if address in self.rcpt:
-            return self._judged(address, parse_reply(self.rcpt[address]), Phase.RCPT)
+            return judged(address, parse_reply(self.rcpt[address]), Phase.RCPT, self.rules)
         reply = parse_reply(text)
         if reply.positive:
             return Outcome(address, State.DELIVERED, reply, queue_id="Q1", phase=Phase.EOD)
-        return self._judged(address, reply, Phase.EOD)
-
-    def _judged(self, address: str, reply: Reply, phase: Phase) -> Outcome:
-        verdict = judge(reply, phase, self.rules)
-        return Outcome(address, verdict.state, reply, cause=verdict.cause, remedy=verdict.remedy, phase=phase)
+        return judged(address, reply, Phase.EOD, self.rules)
 
 
 def account(name: str = "alerts", provider: str = "microsoft", **options: Any) -> Account:

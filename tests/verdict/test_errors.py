@@ -108,7 +108,7 @@ def test_a_refused_grant_is_explained_by_its_number() -> None:
 
 def test_a_rejection_means_what_its_first_outcome_means() -> None:
     unknown = Reply(550, (b"5.1.1 User unknown",), EnhancedStatus(5, 1, 1))
-    receipt = Receipt((Outcome("a@example.org", State.FAILED, reply=unknown),))
+    receipt = Receipt((Outcome("a@example.org", State.FAILED, unknown),))
     assert judge(receipt.rejection(), Phase.RCPT).rule == "generic/recipient-unknown"
 
 

@@ -19,6 +19,7 @@ from postbearer.errors import (
     PostbearerError,
     Rejected,
 )
+from postbearer.meaning import Disposition, Scope, Verdict
 from postbearer.oauth import Token
 from postbearer.outcome import Outcome, Receipt, State
 from postbearer.reply import Reply
@@ -28,7 +29,12 @@ from postbearer.transport import LoginRefused
 GONE = Receipt(
     (
         Outcome(
-            "gone@example.org", State.FAILED, Reply(550, (b"5.1.1 Unknown",)), remedy="Correct the address."
+            "gone@example.org",
+            State.FAILED,
+            Reply(550, (b"5.1.1 Unknown",)),
+            verdict=Verdict(
+                State.FAILED, Scope.RECIPIENT, Disposition.PERMANENT, remedy="Correct the address."
+            ),
         ),
     ),
     server="mail.example.org:587",

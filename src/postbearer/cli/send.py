@@ -147,7 +147,7 @@ def receipt_as_json(receipt: Receipt) -> dict[str, Any]:
 
 def _recipient(outcome: Outcome) -> dict[str, Any]:
     fields = {
-        "reply": str(outcome.reply or ""),
+        "reply": str(outcome.answer or ""),
         "error": str(outcome.error or ""),
         "queue_id": outcome.queue_id,
         "cause": outcome.cause,

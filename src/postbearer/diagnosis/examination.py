@@ -246,7 +246,7 @@ class Diagnosis:
         return Finding(
             step=Step.MESSAGE,
             ok=True,
-            text=f"{taken.recipient} by {receipt.server}: {taken.reply}",
+            text=f"{taken.recipient} by {receipt.server}: {taken.answer}",
             server=receipt.server,
             details={"queue_id": receipt.queue_id, "message_id": receipt.message_id},
         )

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from postbearer.account import Account
 from postbearer.engine.schedule import RetryPolicy
 from postbearer.errors import CredentialRefused, GrantRefused, PostbearerError, UsageError
-from postbearer.outcome import Outcome, Receipt, State
-from postbearer.providers import Disposition, ImmediateAction, Phase, Scope
+from postbearer.meaning import Disposition, ImmediateAction, State, Verdict
+from postbearer.outcome import Outcome, Receipt
 from postbearer.store import Claimed, Result, Status, Target
-from postbearer.verdict import Verdict, judge
+from postbearer.verdict import judge
 
 FIRST_PROBE = 15 * 60.0  # seconds after which a paused account is tried with one message
 NEXT_PROBE = 3600.0
@@ -104,35 +104,38 @@ class Policy:
 
     def receipt(self, claimed: Claimed, receipt: Receipt, now: float) -> AttemptResult:
         """What the provider's answers mean."""
-        pairs = [
-            (target, outcome, self._verdict(outcome))
-            for target, outcome in zip(claimed.targets, receipt.outcomes, strict=True)
-        ]
-        verdicts = [verdict for _, _, verdict in pairs]
-        stop = next((stop for verdict in verdicts if (stop := self._stop(verdict))), None)
-        fates = tuple(self._fate(*pair) for pair in pairs)
-        done = all(outcome.state is State.DELIVERED for _, outcome, _ in pairs)
-        due = None if done else self._due(claimed, verdicts, now)
+        outcomes = receipt.outcomes
+        fates = tuple(
+            [self._fate(*pair) for pair in zip(claimed.targets, outcomes, strict=True)]  # a list is faster
+        )
+        verdicts = [outcome.verdict for outcome in outcomes if outcome.state is not State.DELIVERED]
         ending = AttemptResult(
             fates=fates,
-            due=now if stop else due,
-            counted=any(not _of_the_account(verdict) for verdict in verdicts),
-            unknown=any(outcome.state is State.UNKNOWN for _, outcome, _ in pairs),
             server=receipt.server,
             queue_id=receipt.queue_id,
             dsn=receipt.dsn,
+            works=receipt.works,
+        )
+        if not verdicts:
+            return ending
+        refusals = [verdict for verdict in verdicts if verdict is not None]
+        stop = next((stop for verdict in refusals if (stop := self._stop(verdict))), None)
+        ending = replace(
+            ending,
+            due=now if stop else self._due(claimed, refusals, now),
+            counted=any(outcome.verdict is None or not outcome.verdict.stops_account for outcome in outcomes),
+            unknown=any(outcome.state is State.UNKNOWN for outcome in outcomes),
             stop=stop,
-            rest=self._rest(verdicts),
-            cut=any(ImmediateAction.CUT in verdict.first for verdict in verdicts if verdict),
-            works=stop is None
-            and any(_answered(outcome) and not _of_the_account(verdict) for _, outcome, verdict in pairs),
-            strikes=frozenset(verdict.rule for verdict in verdicts if verdict and verdict.hold_after),
+            rest=self._rest(refusals),
+            cut=any(ImmediateAction.CUT in verdict.first for verdict in refusals),
+            works=receipt.works and stop is None,
+            strikes=frozenset(verdict.rule for verdict in refusals if verdict.hold_after),
         )
         return self._expire(claimed, ending, now)
 
     def error(self, claimed: Claimed, error: PostbearerError, now: float) -> AttemptResult:
         """What it means that nothing could be attempted."""
-        verdict = judge(error, Phase.ANY, self.account.smarthost.rules)
+        verdict = judge(error, rules=self.account.smarthost.rules)
         if verdict.state is State.FAILED:
             return self.all(
                 claimed, Status.FAILED, cause=verdict.cause, remedy=verdict.remedy, error=str(error)
@@ -154,7 +157,7 @@ class Policy:
 
     def refusal(self, error: PostbearerError) -> PauseOrder | None:
         """The pause that `error` asks for, met without a message."""
-        return self._stop(judge(error, Phase.ANY, self.account.smarthost.rules), error)
+        return self._stop(judge(error, rules=self.account.smarthost.rules), error)
 
     def all(
         self,
@@ -190,21 +193,10 @@ class Policy:
             return self.all(claimed, Status.HELD, cause=cause, remedy="Release it, or cancel it.")
         return self.all(claimed, Status.EXPIRED, cause=TOO_LATE)
 
-    def _verdict(self, outcome: Outcome) -> Verdict | None:
-        """None where there is nothing to judge."""
-        if outcome.state is State.DELIVERED:
-            return None
-        what = outcome.reply or outcome.error
-        if what is None:
-            return None
-        return judge(what, outcome.phase or Phase.ANY, self.account.smarthost.rules)
-
-    def _fate(self, target: Target, outcome: Outcome, verdict: Verdict | None) -> RecipientResult:
-        status = self._status(outcome, verdict)
-        reply = outcome.reply
-        code = str(reply.enhanced) if reply is not None and reply.enhanced is not None else ""
-        if not code and reply is not None:
-            code = f"{reply.kind}.0.0"
+    def _fate(self, target: Target, outcome: Outcome) -> RecipientResult:
+        status = self._status(outcome)
+        answer = outcome.answer
+        code = answer.report_status if answer is not None else ""
         if isinstance(outcome.error, UsageError):
             code = outcome.error.status
         if status is Status.FAILED and not code.startswith("5"):
@@ -213,25 +205,26 @@ class Policy:
             target=target,
             status=status,
             code=code or "4.4.2",
-            reply=str(reply or ""),
+            reply=str(answer or ""),
             cause=_cause(outcome),
             remedy=outcome.remedy,
         )
 
-    def _status(self, outcome: Outcome, verdict: Verdict | None) -> Status:
+    def _status(self, outcome: Outcome) -> Status:
         if outcome.state is State.DELIVERED:
             return Status.DELIVERED
         if outcome.state is State.FAILED:
             return Status.FAILED
         if outcome.state is State.UNKNOWN:
             return Status.HELD if self.account.on_unknown == "hold" else Status.DEFERRED
-        if verdict is not None and verdict.disposition is Disposition.HOLD and not _wide(verdict):
+        verdict = outcome.verdict
+        if verdict is not None and verdict.disposition is Disposition.HOLD and not verdict.wide:
             return Status.HELD
         return Status.DEFERRED
 
-    def _stop(self, verdict: Verdict | None, error: PostbearerError | None = None) -> PauseOrder | None:
+    def _stop(self, verdict: Verdict, error: PostbearerError | None = None) -> PauseOrder | None:
         """The pause that a failure of the whole account asks for."""
-        if verdict is None or not (_wide(verdict) or verdict.hold_after):
+        if not (verdict.wide or verdict.hold_after):
             return None
         if verdict.disposition is Disposition.WINDOW:
             seconds = verdict.wait or FIRST_PROBE
@@ -260,16 +253,14 @@ class Policy:
             return isinstance(error, GrantRefused | CredentialRefused)
         return self.account.password_login and isinstance(error, GrantRefused) and not error.configuration
 
-    def _rest(self, verdicts: Sequence[Verdict | None]) -> float | None:
+    def _rest(self, verdicts: Sequence[Verdict]) -> float | None:
         waits = [
-            each.wait
-            for each in verdicts
-            if each and each.disposition is Disposition.SOON and _wide(each) and each.wait
+            each.wait for each in verdicts if each.disposition is Disposition.SOON and each.wide and each.wait
         ]
         return max(waits, default=None)
 
-    def _due(self, claimed: Claimed, verdicts: Sequence[Verdict | None], now: float) -> float:
-        at_least = max((verdict.wait for verdict in verdicts if verdict), default=0.0)
+    def _due(self, claimed: Claimed, verdicts: Sequence[Verdict], now: float) -> float:
+        at_least = max((verdict.wait for verdict in verdicts), default=0.0)
         return now + self.retry.wait(claimed.attempt, self.dice, at_least=at_least)
 
     def _expire(self, claimed: Claimed, ending: AttemptResult, now: float) -> AttemptResult:
@@ -292,26 +283,7 @@ def _given_up(fate: RecipientResult) -> RecipientResult:
     return replace(fate, status=Status.EXPIRED, code=EXPIRED, cause=cause, remedy=SEND_AGAIN)
 
 
-def _answered(outcome: Outcome) -> bool:
-    """Whether the provider had its say, or would have had it if we had offered the message."""
-    return outcome.reply is not None or isinstance(outcome.error, UsageError)
-
-
 def _cause(outcome: Outcome) -> str:
     """Why, with what exactly happened where no server said it."""
-    happened = outcome.error.message if outcome.reply is None and outcome.error is not None else ""
+    happened = outcome.error.message if outcome.answer is None and outcome.error is not None else ""
     return outcome.cause if happened in outcome.cause else f"{outcome.cause} {happened}".strip()
-
-
-def _wide(verdict: Verdict) -> bool:
-    """Whether it reaches beyond this message."""
-    return verdict.scope in (Scope.ACCOUNT, Scope.HOST)
-
-
-def _of_the_account(verdict: Verdict | None) -> bool:
-    """Whether it says that the account may not send: after the content it means what it means at AUTH."""
-    return (
-        verdict is not None
-        and _wide(verdict)
-        and (verdict.disposition in (Disposition.HOLD, Disposition.WINDOW) or bool(verdict.hold_after))
-    )

@@ -17,7 +17,6 @@ from postbearer.errors import PostbearerError
 from postbearer.integrations.backlog import Backlog, LogEntry
 from postbearer.mailer import AsyncMailer
 from postbearer.outcome import State
-from postbearer.providers import Phase
 from postbearer.verdict import judge
 
 LONGEST_PAUSE = 900.0  # seconds between tries while mail does not leave
@@ -161,7 +160,7 @@ class BackgroundSender(threading.Thread):
         if not isinstance(error, PostbearerError):
             return False
         rules = self._mailer.account.smarthost.rules
-        return judge(error, Phase.ANY, rules).state is State.DEFERRED
+        return judge(error, rules=rules).state is State.DEFERRED
 
 
 def _complain(text: str) -> None:

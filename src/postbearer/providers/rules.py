@@ -11,9 +11,13 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from postbearer.meaning import Disposition, ImmediateAction, Scope, Who
+
+__all__ = ["Disposition", "ImmediateAction", "Mark", "Phase", "Rule", "Scope", "Who"]
+
 
 class Phase(StrEnum):
-    """What a reply answered. `ANY` in a rule: wherever it comes; in a question: not known."""
+    """What was answered. `ANY` in a rule: wherever a reply comes; in a question: not known."""
 
     CONN = "conn"
     EHLO = "ehlo"
@@ -25,50 +29,8 @@ class Phase(StrEnum):
     EOD = "eod"
     NDR = "ndr"  # a report that arrives afterwards, by mail
     TOKEN = "token"  # noqa: S105 - the token endpoint
+    HTTP = "http"  # a message, by an API that is spoken to by HTTP
     ANY = "any"
-
-
-class Scope(StrEnum):
-    """How far a failure reaches."""
-
-    RECIPIENT = "recipient"
-    MESSAGE = "message"
-    HOST = "host"
-    ACCOUNT = "account"
-
-
-class Disposition(StrEnum):
-    """What the queue does about it."""
-
-    DONE = "done"  # nothing: it went well
-    SOON = "soon"  # try again with back-off
-    WINDOW = "window"  # pause the scope for a while, then go on; never bounce
-    HOLD = "hold"  # pause the scope until somebody has acted; the queue stays
-    PERMANENT = "permanent"  # bounce this recipient or message
-
-
-class ImmediateAction(StrEnum):
-    """What is done at once and by itself, before the class applies."""
-
-    RENEW = "renew"  # drop the token, get another, connect again, AUTH once
-    RECONNECT = "reconnect"  # once, and in place of this connection
-    CUT = "cut"  # fewer connections to this account
-    SPLIT = "split"  # send to the accepted recipients, the rest in smaller transactions
-    TWO_STEP = "two-step"  # AUTH without initial response
-    OTHER_MECHANISM = "other-mechanism"
-
-
-class Who(StrEnum):
-    """Who can cure it."""
-
-    NOBODY = "nobody"  # it passes
-    MAILBOX_USER = "mailbox user"
-    TENANT_ADMIN = "tenant admin"
-    APP_OWNER = "app owner"
-    HOST_OPERATOR = "host operator"  # who runs postbearer
-    RECIPIENT = "recipient"  # or that side's administrator
-    SENDER = "sender"  # who wrote the message
-    DEVELOPER = "developer"  # of postbearer: a defect
 
 
 Mark = Literal["documented", "reported", "common", "unsure"]
@@ -82,9 +44,9 @@ class Rule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename
     """A rule. An empty criterion asks for nothing; `text` and `pattern` together are alternatives.
 
     `code` and `enhanced` are numbers or ranges: ``"535"``, ``"550-559"``, ``"5.7.606-649"``, and ``"*.4.7"``
-    for any class. `text` are substrings without regard to case, `pattern` regular expressions. The phase
-    ``token`` has `status` (HTTP), `error` (RFC 6749 5.2) and `number` (AADSTS) instead. `finding` names
-    what happened without a reply. Without a `scope`, the phase decides.
+    for any class. `text` are substrings without regard to case, `pattern` regular expressions. The phases
+    ``token`` and ``http`` have `status` (HTTP), `error` (RFC 6749 5.2, or an API's own word) and `number`
+    (AADSTS) instead. `finding` names what happened without a reply. Without a `scope`, the phase decides.
     """
 
     id: Annotated[str, Meta(pattern="^[a-z0-9][a-z0-9-]*$")]

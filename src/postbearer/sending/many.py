@@ -13,7 +13,7 @@ from postbearer.envelope import Envelope
 from postbearer.errors import PostbearerError, UsageError
 from postbearer.message import Content
 from postbearer.outcome import Receipt
-from postbearer.providers import Disposition, Phase, Rule, Scope
+from postbearer.providers import Disposition, Rule, Scope
 from postbearer.sending.parts import Parts
 from postbearer.verdict import judge
 
@@ -76,7 +76,7 @@ class Many:
 
     def failed(self, index: int, error: PostbearerError) -> None:
         """What a person must cure for the account is not tried once more for each of the rest."""
-        verdict = judge(error, Phase.ANY, self._rules)
+        verdict = judge(error, rules=self._rules)
         if verdict.disposition is Disposition.HOLD and verdict.scope is Scope.ACCOUNT:
             self._stopped = error
         self._add(SendResult(index, self._done, error=error))

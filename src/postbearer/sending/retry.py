@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 
 from postbearer.envelope import Envelope
 from postbearer.errors import BudgetSpent, PostbearerError, UsageError
+from postbearer.meaning import Disposition, Verdict
 from postbearer.outcome import Outcome, Receipt, State
-from postbearer.providers import Disposition, Phase, Rule
-from postbearer.verdict import Verdict, judge
+from postbearer.providers import Rule
+from postbearer.verdict import judge
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,15 +78,18 @@ class Tries:
         for place, outcome in found:
             self._outcomes[place] = outcome
         self._last = receipt
-        deferred = [(place, self._judge(each)) for place, each in found if each.state is State.DEFERRED]
-        again = [(place, verdict) for place, verdict in deferred if self._passes(verdict)]
+        again = [
+            (place, outcome.verdict)
+            for place, outcome in found
+            if outcome.state is State.DEFERRED and (outcome.verdict is None or self._passes(outcome.verdict))
+        ]
         self._open = [place for place, _ in again]
-        self._wish = max((verdict.wait for _, verdict in again), default=0.0)
+        self._wish = max((verdict.wait for _, verdict in again if verdict is not None), default=0.0)
 
     def failed(self, error: PostbearerError) -> None:
         """A try could not be made at all."""
         self._error = error
-        verdict = judge(error, Phase.ANY, self._rules)
+        verdict = judge(error, rules=self._rules)
         if isinstance(error, BudgetSpent) or verdict.state is not State.DEFERRED or not self._passes(verdict):
             self._left = 0
         self._wish = verdict.wait
@@ -109,10 +113,6 @@ class Tries:
         """The next try begins."""
         self._left -= 1
         self._pause *= self._retry.factor
-
-    def _judge(self, outcome: Outcome) -> Verdict:
-        said = outcome.reply or outcome.error
-        return judge(said or PostbearerError(""), outcome.phase or Phase.ANY, self._rules)
 
     @staticmethod
     def _passes(verdict: Verdict) -> bool:

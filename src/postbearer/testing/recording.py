@@ -35,7 +35,7 @@ from postbearer.store import Ledger
 from postbearer.testing.clock import ManualClock
 from postbearer.testing.replies import parse_reply
 from postbearer.transport import SmtpTransport
-from postbearer.verdict import judge
+from postbearer.verdict import judged
 
 T = TypeVar("T")
 
@@ -90,16 +90,7 @@ class Recorder:
         if reply is None:
             taken = parse_reply(f"250 2.0.0 OK: queued as {queue_id}")
             return Outcome(address, Fate.DELIVERED, taken, queue_id=queue_id, phase=Phase.EOD)
-        verdict = judge(reply, Phase.RCPT)
-        return Outcome(
-            address,
-            verdict.state,
-            reply,
-            cause=verdict.cause,
-            remedy=verdict.remedy,
-            phase=Phase.RCPT,
-            refuses_us=verdict.refuses_us,
-        )
+        return judged(address, reply, Phase.RCPT)
 
 
 class _Recording:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from postbearer.errors import NetworkError, RemoteProtocolError, UsageError
-from postbearer.outcome import Outcome, State
-from postbearer.providers import ImmediateAction, Phase, Rule
+from postbearer.meaning import ImmediateAction, State, Verdict
+from postbearer.outcome import Outcome
+from postbearer.providers import Phase, Rule
 from postbearer.reply import Reply
-from postbearer.verdict import judge, provider_queue_id
+from postbearer.verdict import judge, judged, provider_queue_id
 
 
 @dataclass(slots=True)
@@ -53,9 +54,45 @@ class Replies:
         return None if closing is None else (closing, Phase.ANY)
 
 
-def settle(replies: Replies, recipients: Sequence[str], rules: Sequence[Rule] | None) -> list[Outcome | None]:
+def dealt_with(outcomes: Sequence[Outcome]) -> bool:
+    """Whether the server dealt with the message, so that nothing is wrong with the account.
+
+    It did where it had its say, or would have had it if we had offered what we knew that it does not take.
+    """
+    for outcome in outcomes:
+        if outcome.state is State.DELIVERED:
+            return True
+        answered = outcome.answer is not None or isinstance(outcome.error, UsageError)
+        if answered and outcome.verdict is not None and not outcome.verdict.stops_account:
+            return True
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The reply that refused the message as a whole, what it answered, and what it means."""
+
+    reply: Reply
+    phase: Phase
+    verdict: Verdict
+
+    def outcome(self, address: str) -> Outcome:
+        """What becomes of one recipient by it."""
+        return judged(address, self.reply, self.phase, verdict=self.verdict)
+
+
+def refused(replies: Replies, rules: Sequence[Rule] | None) -> Refusal | None:
+    """What refused the message as a whole, if anything did."""
+    if replies.refusal is None:
+        return None
+    reply, phase = replies.refusal
+    return Refusal(reply, phase, judge(reply, phase, rules))
+
+
+def settle(
+    replies: Replies, recipients: Sequence[str], refusal: Refusal | None, rules: Sequence[Rule] | None
+) -> list[Outcome | None]:
     """One outcome per recipient; None for those that may be offered again, now and without harm."""
-    refusal = replies.refusal
     queue_id = provider_queue_id(replies.final) if replies.final is not None else ""
     return [
         _outcome(replies, refusal, queue_id, place, address, rules)
@@ -65,7 +102,7 @@ def settle(replies: Replies, recipients: Sequence[str], rules: Sequence[Rule] | 
 
 def _outcome(
     replies: Replies,
-    refusal: tuple[Reply, Phase] | None,
+    refusal: Refusal | None,
     queue_id: str,
     place: int,
     address: str,
@@ -73,52 +110,27 @@ def _outcome(
 ) -> Outcome | None:
     own = replies.rcpts[place]
     if own is not None and not own.positive and not (replies.mail and not replies.mail.positive):
-        return None if _one_too_many(replies, place, rules) else judged(address, own, Phase.RCPT, rules)
+        verdict = judge(own, Phase.RCPT, rules)
+        if _one_too_many(replies, place, own, verdict):
+            return None
+        return judged(address, own, Phase.RCPT, verdict=verdict)
     if refusal is not None:
-        return judged(address, *refusal, rules)
+        return refusal.outcome(address)
     if replies.final is not None and replies.final.positive:
-        return Outcome(address, State.DELIVERED, replies.final, queue_id=queue_id)
+        return Outcome(address, State.DELIVERED, replies.final, None, queue_id)
     if replies.complete and replies.error is not None:  # RFC 1047: it may have arrived
-        verdict = judge(replies.error, Phase.EOD, rules)
-        return Outcome(
-            address,
-            State.UNKNOWN,
-            error=replies.error,
-            cause=verdict.cause,
-            remedy=verdict.remedy,
-            phase=Phase.EOD,
-        )
+        return judged(address, replies.error, Phase.EOD, rules)
     return None
 
 
-def judged(address: str, reply: Reply, phase: Phase, rules: Sequence[Rule] | None) -> Outcome:
-    """The outcome of a refusal, by what the catalogue says it means."""
-    verdict = judge(reply, phase, rules)
-    return Outcome(
-        address,
-        verdict.state,
-        reply,
-        cause=verdict.cause,
-        remedy=verdict.remedy,
-        phase=phase,
-        refuses_us=verdict.refuses_us,
-    )
-
-
-def refused_here(address: str, error: UsageError) -> Outcome:
-    """The outcome of what was not even offered: nobody but us said anything."""
-    return Outcome(address, State.FAILED, error=error, cause=error.message, remedy=error.hint)
-
-
-def _one_too_many(replies: Replies, place: int, rules: Sequence[Rule] | None) -> bool:
+def _one_too_many(replies: Replies, place: int, own: Reply, verdict: Verdict) -> bool:
     """True if the server only wants fewer recipients at a time.
 
     RFC 5321 4.5.3.1.10: 452, and 552 is to be read as 452; other uses of these codes say so by their
     enhanced status. It holds only once another recipient was taken: else there is nothing to split.
     """
-    reply = replies.rcpts[place]
-    if reply is None or not any(other is not None and other.positive for other in replies.rcpts[:place]):
+    if not any(other is not None and other.positive for other in replies.rcpts[:place]):
         return False
-    if reply.code in (452, 552) and reply.enhanced is not None:
-        return reply.enhanced[1:] == (5, 3)
-    return reply.code in (452, 552) or ImmediateAction.SPLIT in judge(reply, Phase.RCPT, rules).first
+    if own.code in (452, 552) and own.enhanced is not None:
+        return own.enhanced[1:] == (5, 3)
+    return own.code in (452, 552) or ImmediateAction.SPLIT in verdict.first

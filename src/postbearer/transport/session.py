@@ -10,18 +10,18 @@ from postbearer.clock import Clock
 from postbearer.envelope import Envelope
 from postbearer.errors import Disconnected, LocalProtocolError, PostbearerError, UsageError
 from postbearer.events import Attempted, ConnectionClosed, Observer, hears
+from postbearer.meaning import ImmediateAction
 from postbearer.message import Content
 from postbearer.outcome import Outcome
-from postbearer.providers import ImmediateAction, Phase
-from postbearer.reply import Reply
+from postbearer.providers import Phase
 from postbearer.transport.conversation import Conversation
 from postbearer.transport.conversion import fitted
-from postbearer.transport.outcomes import Replies, judged, refused_here, settle
+from postbearer.transport.outcomes import Refusal, refused, settle
 from postbearer.transport.smarthost import ServerAddress, Smarthost
 from postbearer.transport.timeouts import Deadline
 from postbearer.transport.transaction import transact
 from postbearer.transport.transaction_plan import groups, make_plan
-from postbearer.verdict import judge
+from postbearer.verdict import judge, judged
 from postbearer.wire import ClientState, Mail, Quit, Rcpt, Rset
 
 
@@ -46,14 +46,14 @@ class Transmission:
 
     def refuse_here(self, places: Iterable[int], error: UsageError) -> None:
         """What is not even offered."""
+        verdict = judge(error)
         for place in places:
-            self.outcomes[place] = refused_here(self.envelope.recipients[place].address, error)
+            self.outcomes[place] = judged(self.envelope.recipients[place].address, error, verdict=verdict)
 
-    def refuse_pending(self, reply: Reply, phase: Phase, smarthost: Smarthost) -> None:
+    def refuse_pending(self, refusal: Refusal) -> None:
         """Whatever is still open shares the fate of the message."""
         for place in self.pending:
-            address = self.envelope.recipients[place].address
-            self.outcomes[place] = judged(address, reply, phase, smarthost.rules)
+            self.outcomes[place] = refusal.outcome(self.envelope.recipients[place].address)
 
 
 class StaleConnection(Disconnected):
@@ -163,36 +163,33 @@ class ClientSession:
             error.stage = "mail"  # this message is what SMTP cannot carry: no fault of the account's
             raise
         self._used_at = self._clock.monotonic()
-        self._ask_for_another(job, replies, warm=warm)
+        rules = self._smarthost.rules
+        refusal = refused(replies, rules)
+        if refusal is not None and refusal.phase is Phase.MAIL:
+            self._ask_for_another(job, refusal, warm=warm)
         addresses = [job.envelope.recipients[place].address for place, _ in group]
-        outcomes = settle(replies, addresses, self._smarthost.rules)
+        outcomes = settle(replies, addresses, refusal, rules)
         for (place, _), outcome in zip(group, outcomes, strict=True):
             job.outcomes[place] = outcome
         settled = tuple([outcome for outcome in outcomes if outcome is not None])
         if settled:
             self._observer.notice(Attempted(self._account, self._name, settled, self._used_at - began))
-        if replies.refusal is not None:
-            job.refuse_pending(*replies.refusal, self._smarthost)
+        if refusal is not None:
+            job.refuse_pending(refusal)
         if replies.error is not None:
             raise replies.error
         return replies.accepted
 
-    def _ask_for_another(self, job: Transmission, replies: Replies, *, warm: bool) -> None:
+    def _ask_for_another(self, job: Transmission, refusal: Refusal, *, warm: bool) -> None:
         """Raise `StaleConnection` if MAIL was refused for what this connection is, not for what was asked."""
-        reply = replies.mail
-        if reply is None or reply.positive:
-            return
-        if reply.closing:
+        if refusal.reply.closing:
             again = warm  # it grew old; a new one that is turned away is another matter
         else:
-            again = (
-                not job.reconnected
-                and ImmediateAction.RECONNECT in judge(reply, Phase.MAIL, self._smarthost.rules).first
-            )
+            again = not job.reconnected and ImmediateAction.RECONNECT in refusal.verdict.first
             job.reconnected = job.reconnected or again
         if again:
             raise StaleConnection(
-                f"{self.server} wants another connection: {reply.quoted}.", host=str(self.server)
+                f"{self.server} wants another connection: {refusal.reply.quoted}.", host=str(self.server)
             )
 
     @property

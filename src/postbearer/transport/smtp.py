@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable
+from dataclasses import replace
 
 from postbearer.clock import Clock, SystemClock
 from postbearer.envelope import Envelope
@@ -17,19 +18,19 @@ from postbearer.errors import (
 )
 from postbearer.events import ConnectionReused, Observer, ServerFailed, Silent, TokenRefused, hears
 from postbearer.message import Content
-from postbearer.outcome import Outcome, Receipt, State
-from postbearer.providers import Phase
+from postbearer.outcome import Receipt, State
 from postbearer.transport.authentication import LoginRefused, RetryAuthentication
 from postbearer.transport.capture import Capture, NoCapture
 from postbearer.transport.connections import Connections
 from postbearer.transport.conversation import Conversation
 from postbearer.transport.login import Login, ServerQuirks, Source
 from postbearer.transport.opening import Dial, Opener, dial
+from postbearer.transport.outcomes import dealt_with
 from postbearer.transport.pool import Pooled
 from postbearer.transport.session import ClientSession, StaleConnection, Transmission
 from postbearer.transport.smarthost import ServerAddress, Smarthost
 from postbearer.transport.timeouts import Deadline
-from postbearer.verdict import advise, judge
+from postbearer.verdict import advise, judge, judged
 
 # What one server's failure leaves to the next one. A token that cannot be had is none of these.
 NEXT_SERVER = (NetworkError, RemoteProtocolError, CredentialRefused, MechanismMissing)
@@ -93,7 +94,7 @@ class SmtpTransport:
             advise(error, self._smarthost.rules)
             raise
         outcomes = tuple([outcome for outcome in job.outcomes if outcome is not None])
-        return Receipt(outcomes, server=job.server, dsn=job.dsn)
+        return Receipt(outcomes, server=job.server, dsn=job.dsn, works=dealt_with(outcomes))
 
     async def adopt(self, talk: Conversation, server: ServerAddress) -> None:
         """Take over a connection to `server` on which somebody has logged in: the next message goes by it."""
@@ -240,14 +241,7 @@ class _Delivery:
 
     def _defer(self, error: PostbearerError) -> None:
         """What no server took and no server refused is to be tried again."""
-        verdict = judge(error, Phase.ANY, self._opener.smarthost.rules)
+        verdict = judge(error, rules=self._opener.smarthost.rules)
         for place in self._job.pending:
             address = self._job.envelope.recipients[place].address
-            self._job.outcomes[place] = Outcome(
-                address,
-                State.DEFERRED,
-                error=error,
-                cause=verdict.cause,
-                remedy=verdict.remedy,
-                refuses_us=verdict.refuses_us,
-            )
+            self._job.outcomes[place] = judged(address, error, verdict=replace(verdict, state=State.DEFERRED))

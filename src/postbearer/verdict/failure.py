@@ -123,6 +123,8 @@ def _grant(error: errors.GrantRefused, rules: Sequence[Rule]) -> Verdict:
 
 def _rejected(error: errors.Rejected, phase: Phase, rules: Sequence[Rule], reply: JudgeReply) -> Verdict:
     for outcome in error.receipt.refused:
+        if outcome.verdict is not None:
+            return outcome.verdict
         if outcome.reply is not None:
             return reply(outcome.reply, phase, rules)
         if outcome.error is not None:

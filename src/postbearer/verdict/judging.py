@@ -6,20 +6,26 @@ from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Sequence
 
+from postbearer.answer import HttpAnswer, ProviderAnswer
 from postbearer.errors import ConfigError, GrantRefused, PostbearerError, UsageError
-from postbearer.providers import Disposition, ImmediateAction, Phase, Rule, Scope, generic_rules
+from postbearer.meaning import Disposition, ImmediateAction, Scope, Verdict
+from postbearer.outcome import Outcome
+from postbearer.providers import Phase, Rule, generic_rules
 from postbearer.reply import Reply, printable
 from postbearer.verdict.failure import judge_error
+from postbearer.verdict.http_answer import judge_http
 from postbearer.verdict.match import Subject, best
 from postbearer.verdict.reply_text import plain_text
-from postbearer.verdict.verdict import Verdict, by_rule, of, scope_of
+from postbearer.verdict.verdict import by_rule, of, scope_of
 from postbearer.verdict.wording import worded
 
 _AUTH_CODES = frozenset({530, 534, 535, 538})
 
 
 def judge(
-    what: Reply | PostbearerError, phase: Phase | str = Phase.ANY, rules: Sequence[Rule] | None = None
+    what: ProviderAnswer | PostbearerError,
+    phase: Phase | str = Phase.ANY,
+    rules: Sequence[Rule] | None = None,
 ) -> Verdict:
     """What `what` means that came in `phase`, by `rules` (a preset's; the generic ones by default).
 
@@ -29,10 +35,27 @@ def judge(
     known = generic_rules() if rules is None else rules
     if isinstance(what, Reply):
         return worded(judge_reply(what, Phase(phase), known), known, what.text)
+    if isinstance(what, HttpAnswer):
+        return worded(judge_http(what, known), known, what.text)
     said = getattr(what, "reply", None)
     verdict = judge_error(what, Phase(phase), known, judge_reply)
     placed = isinstance(what, ConfigError | UsageError)  # it names what is wrong
     return worded(verdict, known, said.text if said is not None else "", examine=not placed)
+
+
+def judged(
+    recipient: str,
+    what: ProviderAnswer | PostbearerError,
+    phase: Phase | str = Phase.ANY,
+    rules: Sequence[Rule] | None = None,
+    *,
+    verdict: Verdict | None = None,
+) -> Outcome:
+    """What became of `recipient`, by what `what` means: by `verdict`, if that was judged already."""
+    verdict = verdict or judge(what, phase, rules)
+    answer, error = (None, what) if isinstance(what, PostbearerError) else (what, None)
+    known = "" if phase == Phase.ANY else phase
+    return Outcome(recipient, verdict.state, answer, error, verdict=verdict, phase=known)
 
 
 def advise(error: PostbearerError, rules: Sequence[Rule] | None = None) -> None:

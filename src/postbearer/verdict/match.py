@@ -67,12 +67,14 @@ def _score(rule: Rule, subject: Subject, lowered: str) -> Score:
 
 
 def _same_kind(rule: Rule, subject: Subject) -> bool:
-    """Findings, token errors and replies never explain each other."""
+    """Findings, token errors, answers of an HTTP API and replies never explain each other."""
     if bool(rule.finding) != bool(subject.finding):
         return False
     if rule.finding:
         return True
     if (Phase.TOKEN in rule.phase) != (subject.phase is Phase.TOKEN):
+        return False
+    if (Phase.HTTP in rule.phase) != (subject.phase is Phase.HTTP):
         return False
     if subject.phase is Phase.ANY and _says_nothing_alone(rule):
         return False

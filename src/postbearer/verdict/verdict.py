@@ -1,13 +1,11 @@
-"""The verdict itself."""
+"""Making verdicts: by a rule, or without one."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from postbearer.meaning import Disposition, ImmediateAction, Scope, State, Verdict, Who
+from postbearer.providers import Phase, Rule
 
-from postbearer.outcome import State
-from postbearer.providers import Disposition, ImmediateAction, Phase, Rule, Scope, Who
-
-__all__ = ["Disposition", "ImmediateAction", "Phase", "Scope", "Verdict", "Who"]
+__all__ = ["Verdict", "by_rule", "of", "scope_of"]
 
 _STATES = {
     Disposition.DONE: State.DELIVERED,
@@ -16,7 +14,6 @@ _STATES = {
     Disposition.HOLD: State.DEFERRED,
     Disposition.PERMANENT: State.FAILED,
 }
-_OURS = (Who.MAILBOX_USER, Who.TENANT_ADMIN, Who.APP_OWNER, Who.HOST_OPERATOR)  # who look after an account
 _BY_PHASE = {
     Phase.CONN: Scope.HOST,
     Phase.EHLO: Scope.HOST,
@@ -26,40 +23,6 @@ _BY_PHASE = {
     Phase.RCPT: Scope.RECIPIENT,
     Phase.NDR: Scope.RECIPIENT,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """A meaning.
-
-    `state` is what becomes of the recipients now, `disposition` what the queue does with everything in
-    `scope`, and `first` what is tried before that. `wait` is in seconds, at least; 0 leaves it to the
-    schedule.
-    A `soon` that was met `hold_after` times in a row becomes `hold` (0: never).
-    """
-
-    state: State
-    scope: Scope
-    disposition: Disposition
-    first: tuple[ImmediateAction, ...] = ()
-    wait: float = 0
-    cause: str = ""
-    remedy: str = ""
-    who: Who = Who.NOBODY
-    hold_after: int = 0
-    tenant: bool = False  # every account of the organisation is affected
-    configuration: bool = False  # what was asked is wrong, rather than withdrawn
-    rule: str = ""  # catalogue/id; empty: the catalogue does not know it
-    certain: bool = False  # words told it, or a code that means the same wherever it comes
-
-    @property
-    def refuses_us(self) -> bool:
-        """Whether it is the account or its sender that is refused, and not the recipient or the content."""
-        lasting = self.disposition is Disposition.PERMANENT and self.who in _OURS
-        return self.disposition is Disposition.HOLD or lasting
-
-    def __str__(self) -> str:
-        return f"{self.cause} {self.remedy}".rstrip()
 
 
 def by_rule(rule: Rule, phase: Phase) -> Verdict:
