@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from postbearer.engine import RateLimits
 from postbearer.errors import StoreError
 from postbearer.events import (
     Accepted,
@@ -33,6 +32,7 @@ from postbearer.events import (
 from postbearer.forecast import DAY, Expiry
 from postbearer.metrics import Exposition, ReadingSources
 from postbearer.metrics.codes import BASIC, ENHANCED, NONE, OTHER, code_of
+from postbearer.settings import Limits
 from postbearer.store import MemorySpool
 from servers.processes import program
 from support.relay import Ears, Relay, WaitingClock, account, relaying
@@ -213,7 +213,7 @@ async def test_the_queue_is_shown_as_it_is(tmp_path: Path) -> None:
 
 
 async def test_a_limit_is_told_apart_from_a_provider_that_wants_to_be_left_alone(tmp_path: Path) -> None:
-    limited = account("limited", limits=RateLimits(messages_per_minute=1))
+    limited = account("limited", limits=Limits(messages_per_minute=1))
     async with relaying(limited, account("resting")) as relay, watching(relay, tmp_path) as watched:
         relay.providers["resting"].always = StoreError("nothing can be sent")
         relay.providers["limited"].delay = 0.0
