@@ -57,6 +57,10 @@ def test_everything_that_can_be_said() -> None:
         ('command = "page \'now"', TWO, "command", "cannot be split"),
         ('command = " "', TWO, "command", "names no program"),
         ('backlog-after = "soon"', TWO, "backlog-after", "not a duration"),
+        ('heartbeat = "http://ops.example.org/canary"', TWO, "heartbeat", "http://"),
+        ('heartbeat = "canary"', TWO, "heartbeat", "not a secret reference"),
+        ('heartbeat-every = "1m"', TWO, "heartbeat-every", "has no effect"),
+        ('heartbeat-file = "x"\nheartbeat-every = "0"', TWO, "heartbeat-every", "zero"),
     ],
 )
 def test_what_could_not_work_is_refused_with_its_place(text: str, accounts: str, key: str, says: str) -> None:

@@ -175,6 +175,8 @@ async def test_events_are_counted(tmp_path: Path) -> None:
         "attempt_total{account=alerts,code=none,outcome=deferred}": 1,
         "attempt_total{account=alerts,code=5.7.1,outcome=failed}": 1,
         "duplicates_possible_total{window=DUP-REPLY}": 1,
+        "duplicates_possible_total{window=DUP-MARK}": 0,
+        "duplicates_possible_total{window=DUP-LEASE}": 0,
         "token_requests_total{account=alerts,result=ok}": 1,
         "token_requests_total{account=alerts,result=unavailable}": 2,
         "token_requests_total{account=alerts,result=refused}": 1,
@@ -255,6 +257,7 @@ async def test_an_account_that_goes_takes_its_series_with_it(tmp_path: Path) -> 
     async with relaying(account("stays")) as relay, watching(relay, tmp_path) as watched:
         for name in ("stays", "goes"):
             watched.exposition.counters.notice(ended(name))
+            watched.exposition.counters.expect(name)
             watched.exposition.counters.notice(TokenRequested(name, grant="x", seconds=0.1))
         assert 'account="goes"' in await watched.text()
         watched.exposition.counters.forget("goes")

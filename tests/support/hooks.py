@@ -19,6 +19,7 @@ class Call:
     headers: dict[str, str]
     body: bytes
     path: str
+    method: str
 
     @property
     def json(self) -> Any:
@@ -56,7 +57,7 @@ def receiving(port: int = 0) -> Iterator[Hooks]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers.get("content-length", "0")))
             fields = {name.lower(): value for name, value in self.headers.items()}
-            hooks.calls.append(Call(fields, body, self.path))
+            hooks.calls.append(Call(fields, body, self.path, self.command))
             time.sleep(hooks.delay)
             status, more = hooks.answers.pop(0) if hooks.answers else (204, {})
             self.send_response(status)
@@ -64,6 +65,9 @@ def receiving(port: int = 0) -> Iterator[Hooks]:
                 self.send_header(name, value)
             self.send_header("content-length", "0")
             self.end_headers()
+
+        def do_GET(self) -> None:
+            self.do_POST()
 
         def log_message(self, format: str, *args: object) -> None:
             """Keep quiet."""

@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from postbearer.alerts.channels import Webhook as Webhook
     from postbearer.alerts.channels import signature as signature
     from postbearer.alerts.dispatcher import AlertDispatcher as AlertDispatcher
+    from postbearer.alerts.heartbeat import EVERY as EVERY
+    from postbearer.alerts.heartbeat import Heartbeat as Heartbeat
     from postbearer.alerts.mail import AlertMail as AlertMail
     from postbearer.alerts.monitor import AlertMonitor as AlertMonitor
     from postbearer.alerts.monitor import AlertPreferences as AlertPreferences
@@ -21,6 +23,7 @@ _EXPORTS = {
     "alert": ["Alert"],
     "channels": ["AlertChannel", "Program", "Webhook", "signature"],
     "dispatcher": ["AlertDispatcher"],
+    "heartbeat": ["EVERY", "Heartbeat"],
     "mail": ["AlertMail"],
     "monitor": ["AlertMonitor", "AlertPreferences", "AlertSources"],
     "state": ["AlertState"],

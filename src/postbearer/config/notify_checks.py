@@ -28,6 +28,12 @@ def check_notify(given: Mapping[str, Any], accounts: Collection[str]) -> Iterato
             "has no effect without mail-to",
             'Add mail-to = ["ops@example.org"].',
         )
+    if "heartbeat-every" in given and not given.keys() & {"heartbeat", "heartbeat-file"}:
+        yield Problem(
+            ("notify", "heartbeat-every"),
+            "has no effect without heartbeat or heartbeat-file",
+            'Add heartbeat = "env:HEARTBEAT_URL".',
+        )
 
 
 def _unquoted(command: str) -> str:

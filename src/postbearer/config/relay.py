@@ -121,6 +121,9 @@ class NotifySettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only
         tuple[Literal["account", "expiry", "failure", "backlog"], ...], Prose("What is told.")
     ] = ("account", "expiry", "failure", "backlog")
     backlog_after: Annotated[Seconds | None, Prose("Mail that waits for longer is a backlog.")] = None
+    heartbeat: Annotated[WebhookUrl | None, Prose("Address that is asked while all is well.")] = None
+    heartbeat_file: Annotated[str | None, Prose("File whose time is set while all is well.")] = None
+    heartbeat_every: Annotated[TimeSpan | None, Prose("How often; 1m.")] = None
 
 
 class VaultSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):

@@ -7,10 +7,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from postbearer.alerts import AlertChannel, AlertPreferences, Program, Webhook
+from postbearer.alerts import EVERY, AlertChannel, AlertPreferences, Heartbeat, Program, Webhook
 from postbearer.assembly import Assembly
 from postbearer.clock import Clock
 from postbearer.config import WebhookSettings
+from postbearer.secret import SecretSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,6 +22,7 @@ class AlertPlan:
     mail_to: Sequence[str]
     mail_account: str
     preferences: AlertPreferences
+    heartbeat: Heartbeat
 
     @classmethod
     def of(cls, assembly: Assembly, clock: Clock) -> AlertPlan:
@@ -29,7 +31,7 @@ class AlertPlan:
         channels: dict[str, AlertChannel] = {}
         for each in notify.webhooks:
             hook = each if isinstance(each, WebhookSettings) else WebhookSettings(url=each)
-            url = hook.url if hook.url.startswith("http") else assembly.secret_source(hook.url)
+            url = _address(hook.url, assembly)
             secret = assembly.secret_source(hook.secret) if hook.secret else None
             # Named by a digest, as it stands in a file and the address may be a secret.
             digest = hashlib.sha256(hook.url.encode()).hexdigest()[:12]
@@ -45,4 +47,14 @@ class AlertPlan:
             mail_to=notify.mail_to,
             mail_account=notify.account or "",
             preferences=AlertPreferences(topics=frozenset(notify.events), backlog_after=after),
+            heartbeat=Heartbeat(
+                url=_address(notify.heartbeat, assembly) if notify.heartbeat else "",
+                file=assembly.folder / notify.heartbeat_file if notify.heartbeat_file else None,
+                every=notify.heartbeat_every or EVERY,
+            ),
         )
+
+
+def _address(given: str, assembly: Assembly) -> str | SecretSource:
+    """An address, or where to read it."""
+    return given if given.startswith("http") else assembly.secret_source(given)

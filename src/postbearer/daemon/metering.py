@@ -24,8 +24,9 @@ class Metering(Service):
         self._spool = spool
         self._dispatcher = dispatcher
         self._clock = clock
-        self._accounts = frozenset(plan.accounts)
+        self._accounts: frozenset[str] = frozenset()
         self.exposition = Exposition(self._sources(plan), clock, observer)
+        self._use(plan)
 
     def hears(self, kind: type[Event]) -> bool:
         return self.exposition.counters.hears(kind)
@@ -37,13 +38,18 @@ class Metering(Service):
         self.exposition.start()
 
     async def reload(self, plan: ServicePlan) -> None:
-        for name in self._accounts - plan.accounts.keys():
-            self.exposition.counters.forget(name)
-        self._accounts = frozenset(plan.accounts)
+        self._use(plan)
         self.exposition.use(self._sources(plan))
 
     async def stop(self, patience: float) -> None:
         await self.exposition.stop()
+
+    def _use(self, plan: ServicePlan) -> None:
+        for name in self._accounts - plan.accounts.keys():
+            self.exposition.counters.forget(name)
+        self._accounts = frozenset(plan.accounts)
+        for name in self._accounts:
+            self.exposition.counters.expect(name)
 
     def _sources(self, plan: ServicePlan) -> ReadingSources:
         accounts, state = tuple(plan.accounts.values()), plan.assembly.state

@@ -8,6 +8,7 @@ from postbearer.assembly import Assembly
 from postbearer.clock import Clock, SystemClock
 from postbearer.control import Process
 from postbearer.daemon.alerting import Alerting, AlertNotebook
+from postbearer.daemon.heartbeat import HeartbeatService
 from postbearer.daemon.plan import relay_settings
 from postbearer.daemon.refresher import SignInRefresher
 from postbearer.daemon.service import Service, Services, Together
@@ -138,6 +139,7 @@ class Relay:
             alerting,
             refresher,
             DelayWarningService(dispatcher, clock, events),
+            HeartbeatService(plan, self.intake, clock, events),
         ]
         services = [
             queue,

@@ -25,6 +25,7 @@ from postbearer.events import (
 from postbearer.metrics.codes import OTHER, code_of
 
 MOST_CODES: Final = 8  # outcomes with a code that one account has series for; others are counted as `OTHER`
+WINDOWS: Final = ("DUP-REPLY", "DUP-MARK", "DUP-LEASE")
 _FAST: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5)  # seconds
 _SLOW: Final = (1, 5, 30, 300, 1800, 14_400, 86_400)
 _PASSING: Final = (errors.TokenUnavailable, errors.NetworkError, errors.SecretUnavailable)
@@ -74,6 +75,8 @@ class EventCounters:
             "commands_rejected_total", "Commands of clients that were refused.", "command", "code"
         )
         self._defects = counter("defects_total", "Faults in postbearer itself; the log has them.")
+        for window in WINDOWS:
+            self._duplicates.labels(window)
         # Looking a series up takes longer than counting in it.
         self._accepted_of = cache(self._accepted.labels)
         self._attempts_of = cache(self._attempts.labels)
@@ -101,6 +104,10 @@ class EventCounters:
                 self._rejected.labels(event.command, str(event.code)).inc()
             case _:
                 self._of_client(event)
+
+    def expect(self, account: str) -> None:
+        """An account is configured: that nothing happened to it yet is a series that says 0, not none."""
+        self._delivered_of(account)
 
     def forget(self, account: str) -> None:
         """An account is not configured any more: its series end."""
