@@ -140,6 +140,14 @@ def canonical(text: str) -> str:
     return Address.parse(text).canonical
 
 
+def same_mailbox(one: str, other: str) -> bool:
+    """Whether both name one mailbox. What is no address, as in a damaged row, does so only literally."""
+    try:
+        return one == other or canonical(one) == canonical(other)
+    except UsageError:
+        return False
+
+
 def refuse_controls(text: str, what: str) -> None:
     """Raise `UsageError` if `text` holds CR, LF, NUL, another control character or a lone surrogate."""
     if found := _UNSAFE.search(text):

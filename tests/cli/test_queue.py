@@ -11,6 +11,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
+import apsw
 import pytest
 
 from cli.conftest import Home, Ran
@@ -369,3 +370,44 @@ def test_a_bad_export_makes_no_queue(home: Home, state: Path) -> None:
         assert ran.code == (65 if text else 0), ran.err
         left = {each.name for each in state.iterdir()} - set(before)
         assert text == "" or left <= {"spool.lock"}, left
+
+
+@pytest.mark.parametrize("command", ["show", "hold", "release", "retry", "cancel"])
+def test_the_beginning_of_an_id_will_do_if_it_is_of_one_message_only(
+    home: Home, state: Path, command: str
+) -> None:
+    async def fill(spool: Spool, now: float) -> None:
+        for name in ("abc1", "abc2", "abd1"):
+            await accept(spool, name, account="alerts", accepted=now, due=now)
+
+    stopped(state, fill)
+    ambiguous = home.run("queue", command, "abc")
+    assert ambiguous.code == 64
+    assert "Several ids begin with 'abc'." in ambiguous.err
+    assert "Name one: abc1, abc2." in ambiguous.err
+    assert home.run("queue", command, "x").code == 64
+    one = home.run("queue", command, "abd", "--json")
+    assert one.code == 0
+    told = json.loads(one.out)
+    assert (told["id"] if command == "show" else told["messages"][0]["id"]) == "abd1"
+
+
+def test_a_recipient_that_a_message_does_not_have_changes_nothing(home: Home, state: Path) -> None:
+    stopped(state, some)
+    for named in ("me@example.org", "no address"):
+        ran = home.run("queue", "cancel", "m1", "m3", "--recipient", named)
+        assert ran.code == 64
+        assert f"'{named}' is no recipient of the message m1." in ran.err
+        assert "Its recipients: you@example.org." in ran.err
+    assert json.loads(home.run("queue", "show", "m1", "--json").out)["recipients"][0]["state"] == "ready"
+
+
+def test_an_address_that_cannot_be_read_is_cancelled_by_what_is_shown_of_it(home: Home, state: Path) -> None:
+    stopped(state, some)
+    connection = apsw.Connection(str(state / "spool.db"))
+    connection.execute("UPDATE recipient SET address = 'x y@' WHERE id = 1")
+    connection.close()
+    others = home.run("queue", "cancel", "--recipient", "you@example.org", "--older-than", "1s", "--yes")
+    assert others.code == 0
+    assert "m1: nothing to change" in others.out
+    assert home.run("queue", "cancel", "m1", "--recipient", "x y@").out == "m1: 1 recipient cancelled\n"

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 _OPEN = ("ready", "leased", "deferred", "held")
 _FINAL = ("delivered", "failed", "expired", "cancelled")
 _PAGE = 100
+_CHOOSING = "Name messages by id, of which the beginning will do, or choose them by the options."
+_CANDIDATES = 10  # ids, or recipients, that an error names
 _SHORT = 100  # characters of a cure that a row of the list has room for
 
 
@@ -118,10 +120,13 @@ def list_(common: Common, /, everything: bool, limit: int, **query: Any) -> None
 @common_options
 @pass_common
 def show(common: Common, message: str) -> None:
-    """Show all that is known about one message: recipients, attempts, what the provider said."""
+    """Show all that is known about one message: recipients, attempts, what the provider said.
+
+    The beginning of its id will do, if that of no other begins so.
+    """
     from postbearer.cli.queue_client import queue_client
 
-    found: MessageDetail = queue_client(common).call("queue.show", message=message)
+    found = _named(queue_client(common), message)
     if common.as_json:
         print_json(found)
         return
@@ -178,9 +183,10 @@ def _changing(name: str, purpose: str, done: str) -> click.Command:
         from postbearer.cli.queue_client import queue_client
 
         asked = queue_client(common, changes=True)
-        for message in messages:  # before any is changed: one that is mistyped leaves all as they are
-            asked.call("queue.show", message=message)
-        ids = list(messages) or _chosen(asked, query, name, yes=yes)
+        # Before any is changed: one that is mistyped leaves all as they are.
+        ids = list(dict.fromkeys(_named(asked, each, recipient).id for each in messages)) or _chosen(
+            asked, query, name, yes=yes
+        )
         changed: list[Change] = [
             asked.call(f"queue.{name}", message=message, address=recipient) for message in ids
         ]
@@ -196,7 +202,7 @@ def _changing(name: str, purpose: str, done: str) -> click.Command:
             hint = pause.remedy or f"Find out more: postbearer check {pause.account}"
             warn(f"The account {pause.account} is paused: {pause.reason}{again}", hint)
 
-    change.__doc__ = f"{purpose}\n\nName messages by id, or choose them by the options."
+    change.__doc__ = f"{purpose}\n\n{_CHOOSING}"
     return click.command(name)(change)
 
 
@@ -316,6 +322,24 @@ def import_(common: Common, file: str) -> None:
         print_json({"imported": count})
     else:
         click.echo(f"{count} message{'' if count == 1 else 's'} taken.")
+
+
+def _named(asked: QueueClient, given: str, recipient: str = "") -> MessageDetail:
+    """The message whose id begins as `given`; it must have the `recipient`, if one is named."""
+    from postbearer.address import same_mailbox
+
+    page: Page = asked.call("queue.list", id_prefix=given, limit=_CANDIDATES)
+    ids = [each.id for each in page.messages]
+    if len(ids) > 1 and given not in ids:
+        more = ", and more" if page.more else ""
+        raise UsageError(f"Several ids begin with {given!r:.60}.", hint=f"Name one: {', '.join(ids)}{more}.")
+    found: MessageDetail = asked.call("queue.show", message=ids[0] if len(ids) == 1 else given)
+    if recipient and not any(same_mailbox(row.address, recipient) for row in found.recipients):
+        known = ", ".join(row.address for row in found.recipients[:_CANDIDATES])
+        raise UsageError(
+            f"{recipient!r:.200} is no recipient of the message {found.id}.", hint=f"Its recipients: {known}."
+        )
+    return found
 
 
 def _matching(asked: QueueClient, query: dict[str, Any], most: int = _PAGE) -> Iterator[MessageSummary]:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from postbearer.address import Address
+from postbearer.address import same_mailbox
 from postbearer.clock import Clock
 from postbearer.control.accounts import paused_as
 from postbearer.control.answers import (
@@ -110,11 +110,10 @@ class Messages:
 
     async def _in_the_way(self, entry: Entry, address: str) -> tuple[PausedAccount, ...]:
         """The pauses that the open recipients of a message wait for, and how many wait for each."""
-        wanted = Address.parse(address).canonical if address else ""
         waiting = Counter(
             row.account
             for row in entry.rows
-            if row.status in _CAN_GO and (not wanted or Address.parse(row.address).canonical == wanted)
+            if row.status in _CAN_GO and (not address or same_mailbox(row.address, address))
         )
         return tuple(
             PausedAccount(account=pause.account, recipients=waiting[pause.account], **paused_as(pause))

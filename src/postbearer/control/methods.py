@@ -68,6 +68,7 @@ class Look(Struct, forbid_unknown_fields=True, frozen=True):
     """The fields of `Query`."""
 
     id: _Text = ""
+    id_prefix: _Text = ""
     account: _Text = ""
     client: _Text = ""
     statuses: tuple[Status, ...] = ()

@@ -82,8 +82,8 @@ def _teach(connection: apsw.Connection) -> None:
 
 
 def _fold(*values: apsw.SQLiteValue) -> apsw.SQLiteValue:
-    (text,) = values
-    return text.casefold() if isinstance(text, str) else text
+    (octets,) = values  # a text cast to a blob: one that is damaged would not be handed over
+    return octets.decode(errors="replace").casefold() if isinstance(octets, bytes) else octets
 
 
 def _keep_log(connection: apsw.Connection) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from postbearer.errors import AlreadyAccepted, KeyReused
 from postbearer.store.records import IdempotencyKey
 
 
-def refuse_repeated(key: IdempotencyKey, known: tuple[str, str] | None) -> None:
+def refuse_repeated(key: IdempotencyKey, known: Sequence[str] | None) -> None:
     """Raise for a `key` that is known: with which digest, and as which message."""
     if known is None:
         return

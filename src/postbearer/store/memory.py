@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
-from postbearer.address import Address
+from postbearer.address import same_mailbox
 from postbearer.clock import Clock
 from postbearer.envelope import Recipient
 from postbearer.errors import LeaseLost, StoreError, UsageError
@@ -300,7 +300,6 @@ class MemorySpool:
     async def change(self, message: str, status: Status, now: float, address: str = "") -> int:
         if not status.by_hand:
             raise UsageError(f"A recipient cannot be made {status} by hand.")
-        wanted = Address.parse(address).canonical if address else ""
         changed = 0
         for delivery in self._kept[message].deliveries if message in self._kept else ():
             if delivery.lease:
@@ -308,7 +307,7 @@ class MemorySpool:
             for each in delivery.recipients:
                 if each.status.final or (each.status is Status.HELD and status is Status.HELD):
                     continue
-                if wanted and Address.parse(each.recipient.address).canonical != wanted:
+                if address and not same_mailbox(each.recipient.address, address):
                     continue
                 each.status = status
                 changed += 1
@@ -397,6 +396,7 @@ def _fits(entry: Entry, query: Query) -> bool:
     people = (message.envelope.reverse_path, message.author, *(row.address for row in rows))
     return (
         query.id in ("", message.id)
+        and message.id.startswith(query.id_prefix)
         and query.client in ("", message.client)
         and (not query.account or any(row.account == query.account for row in rows))
         and (not query.statuses or any(row.status in query.statuses for row in rows))

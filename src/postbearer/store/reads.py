@@ -16,7 +16,6 @@ from postbearer.store.records import (
     Lane,
     Message,
     Pause,
-    Priority,
     Query,
     Row,
     Statistics,
@@ -24,7 +23,7 @@ from postbearer.store.records import (
     Target,
     Waiting,
 )
-from postbearer.store.rows import LETTERS, STATUSES, message_of, recipient_of
+from postbearer.store.rows import LETTERS, lane_of, message_of, priority_of, recipient_of, status_of, text
 
 SQL = queries("look")
 FEW = 10_000  # recipients that are looked at one by one in a moment
@@ -32,15 +31,22 @@ NEXT_LANE = queries("queue")["next-lane"]
 LATE, TARGETS = queries("queue")["late"], queries("queue")["targets"]
 
 
-def lanes(connection: apsw.Connection) -> list[Lane]:
-    """All lanes with something waiting; one step in the index each, however long they are."""
+def lanes(connection: apsw.Connection) -> tuple[list[Lane], int]:
+    """All lanes with something waiting; one step in the index each, however long they are.
+
+    And the number of a delivery that is damaged, behind which no lane was seen; 0 if there is none.
+    """
     found: list[Lane] = []
     last: tuple[str, int, str] = ("", -1, "")
     while row := connection.execute(NEXT_LANE, last).fetchone():
-        account, priority, client, due = row
-        found.append(Lane(account=account, priority=Priority(priority), client=client, due=due))
-        last = account, priority, client
-    return found
+        delivery, *columns = row
+        try:
+            lane = lane_of(*columns)
+        except ValueError:
+            return found, int(delivery)
+        found.append(lane)
+        last = lane.account, lane.priority, lane.client
+    return found, 0
 
 
 def number_of(connection: apsw.Connection, message: str) -> int | None:
@@ -49,22 +55,21 @@ def number_of(connection: apsw.Connection, message: str) -> int | None:
 
 
 def message(connection: apsw.Connection, number: int) -> Message:
-    (row,) = connection.execute(SQL["message"], (number,))
-    return message_of(row)
+    return message_of(connection.execute(SQL["message"], (number,)).fetchone())
 
 
 def entry(connection: apsw.Connection, number: int, *, attempts: bool = False) -> Entry:
     rows = tuple(
         Row(
-            address=row[0],
-            status=STATUSES[row[1]],
-            account=row[2],
-            priority=Priority(row[3]),
+            address=text(row[0]),
+            status=status_of(row[1]),
+            account=text(row[2]),
+            priority=priority_of(row[3]),
             due=row[4],
             attempts=row[5],
-            reply=row[6],
-            cause=row[7],
-            remedy=row[8],
+            reply=text(row[6]),
+            cause=text(row[7]),
+            remedy=text(row[8]),
             unknown=bool(row[9]),
         )
         for row in connection.execute(SQL["rows"], (number,))
@@ -79,9 +84,9 @@ def _attempts(connection: apsw.Connection, number: int) -> tuple[Attempt, ...]:
             number=row[0],
             began=row[1],
             ended=row[2],
-            server=row[3],
-            queue_id=row[4],
-            error=row[5],
+            server=text(row[3]),
+            queue_id=text(row[4]),
+            error=text(row[5]),
             unknown=bool(row[6]),
         )
         for row in connection.execute(SQL["attempts"], (number,))
@@ -97,6 +102,7 @@ def search(connection: apsw.Connection, query: Query) -> list[Entry]:
             raise query.gone()
     asked: dict[str, Any] = {
         "id": query.id,
+        "id_prefix": query.id_prefix,
         "client": query.client,
         "message_id": query.message_id.casefold(),
         "account": query.account,
@@ -117,8 +123,7 @@ def search(connection: apsw.Connection, query: Query) -> list[Entry]:
 
 def _count(connection: apsw.Connection, statuses: Sequence[Status]) -> int:
     """How many recipients are in one of these states."""
-    letters = {LETTERS[each] for each in statuses}
-    return sum(count for _, letter, count in rows(connection, SQL["count"]) if letter in letters)
+    return sum(count for _, letter, count in rows(connection, SQL["count"]) if status_of(letter) in statuses)
 
 
 def open_messages(connection: apsw.Connection, after: int, most: int) -> list[int]:
@@ -130,9 +135,9 @@ def statistics(connection: apsw.Connection) -> Statistics:
     counts: dict[Status, int] = {}
     accounts: dict[str, dict[Status, int]] = {}
     for account, letter, count in connection.execute(SQL["count"]):
-        status = STATUSES[letter]
-        counts[status] = counts.get(status, 0) + count
-        accounts.setdefault(account, {})[status] = count
+        of_account = accounts.setdefault(text(account), {})
+        for counted in (counts, of_account):
+            counted[status_of(letter)] = counted.get(status_of(letter), 0) + count
     pending = sum(count for status, count in counts.items() if not status.final)
     oldest = connection.execute(SQL["oldest-of-few" if pending < FEW else "oldest-of-many"]).get
     return Statistics(counts=counts, by_account=accounts, oldest=oldest)
@@ -153,8 +158,8 @@ def late(connection: apsw.Connection, account: str, before: float, after: int, m
                 lease=0,
                 attempt=attempts,
                 account=account,
-                priority=Priority(priority),
-                client=client,
+                priority=priority_of(priority),
+                client=text(client),
                 message=message(connection, number),
                 targets=tuple(targets),
             )
@@ -164,13 +169,20 @@ def late(connection: apsw.Connection, account: str, before: float, after: int, m
 
 def waiting(connection: apsw.Connection) -> Sequence[Waiting]:
     return [
-        Waiting(account=account, messages=messages, oldest=oldest)
+        Waiting(account=text(account), messages=messages, oldest=oldest)
         for account, messages, oldest in connection.execute(SQL["waiting"])
     ]
 
 
 def pauses(connection: apsw.Connection) -> Sequence[Pause]:
     return [
-        Pause(account=row[0], since=row[1], reason=row[2], remedy=row[3], probe=row[4], probes=row[5])
-        for row in connection.execute(SQL["pauses"])
+        Pause(
+            account=text(account),
+            since=since,
+            reason=text(reason),
+            remedy=text(remedy),
+            probe=probe,
+            probes=probes,
+        )
+        for account, since, reason, remedy, probe, probes in connection.execute(SQL["pauses"])
     ]

@@ -244,6 +244,7 @@ class Query:
     """
 
     id: str = ""
+    id_prefix: str = ""  # what the id begins with
     account: str = ""
     client: str = ""
     statuses: tuple[Status, ...] = ()

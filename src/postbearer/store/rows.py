@@ -1,15 +1,19 @@
-"""How values are written into rows."""
+"""How values are written into rows, and read from them: a row that is damaged is read like any other.
+
+Texts come as octets (`store/sql`), as SQLite does not care whether they are UTF-8.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 import msgspec
 
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import UsageError
-from postbearer.store.records import Claimed, Message, Status
+from postbearer.store.records import Claimed, Lane, Message, Priority, Status
 
 # One letter each: a mark never changes the size of its row.
 LETTERS = {
@@ -30,9 +34,37 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Envelope).decode
 
 
+def text(octets: bytes) -> str:
+    """A text, for people: what is no UTF-8 in it is told by U+FFFD."""
+    return octets.decode(errors="replace")
+
+
+def status_of(octets: bytes) -> Status:
+    """What a letter stands for; whatever is none waits for a person."""
+    return STATUSES.get(text(octets), Status.HELD)
+
+
+def priority_of(number: int) -> Priority:
+    try:
+        return Priority(number)
+    except ValueError:
+        return Priority.NORMAL
+
+
+def lane_of(account: bytes, priority: int, client: bytes, due: float, types: str) -> Lane:
+    """Raises `ValueError` for one that is damaged, so that nothing could be claimed from it."""
+    if types != "text integer text real":
+        raise ValueError(types)
+    return Lane(account=account.decode(), priority=Priority(priority), client=client.decode(), due=due)
+
+
 # In place of what an older version, or a damaged disk, left in a row and no rule of today takes.
 NOBODY = Recipient("nobody@unreadable.invalid")
 UNREADABLE = Envelope("", (NOBODY,))
+GONE = Message(
+    id="?", accepted=0.0, client="", envelope=UNREADABLE, received="", size=0, sha256="", expires=inf
+)
+_LEAVES = 0, 4, 6  # columns: the id and the trace line go out, the hash is proven
 
 
 def message_row(message: Message) -> tuple[Any, ...]:
@@ -55,30 +87,35 @@ def message_row(message: Message) -> tuple[Any, ...]:
     )
 
 
-def message_of(row: Sequence[Any]) -> Message:
-    """The message that `message_row` wrote."""
+def message_of(row: Sequence[Any] | None) -> Message:
+    """The message that `message_row` wrote; None is one whose row is gone."""
+    if row is None:
+        return GONE
     return Message(
-        id=row[0],
+        id=text(row[0]),
         accepted=row[1],
-        client=row[2],
-        envelope=_envelope(row[3]),
-        received=row[4],
+        client=text(row[2]),
+        envelope=_envelope(row[3], *(row[column] for column in _LEAVES)),
+        received=text(row[4]),
         size=row[5],
-        sha256=row[6],
+        sha256=text(row[6]),
         eight_bit=bool(row[7]),
         binary=bool(row[8]),
         expires=row[9],
-        message_id=row[10],
-        author=row[11],
-        subject=row[12],
-        report_of=row[13],
+        message_id=text(row[10]),
+        author=text(row[11]),
+        subject=text(row[12]),
+        report_of=text(row[13]),
     )
 
 
-def _envelope(text: str) -> Envelope:
+def _envelope(octets: bytes, *others: bytes) -> Envelope:
+    """The envelope; `others` are texts without which the message cannot be sent either."""
     try:
-        return _decode(text)
-    except (msgspec.DecodeError, UsageError):
+        for each in others:
+            each.decode()
+        return _decode(octets)
+    except (msgspec.DecodeError, UsageError, UnicodeDecodeError):
         return UNREADABLE
 
 
@@ -86,22 +123,26 @@ def recipient_row(recipient: Recipient) -> tuple[str, str, str]:
     return recipient.address, ",".join(recipient.notify), recipient.orcpt
 
 
-def recipient_of(address: str, notify: str, orcpt: str) -> Recipient:
+def recipient_of(address: bytes, notify: bytes, orcpt: bytes) -> Recipient:
     try:
-        return Recipient(address, tuple(notify.split(",")) if notify else (), orcpt)  # type: ignore[arg-type]
-    except UsageError:
+        wishes = tuple(notify.decode().split(",")) if notify else ()
+        return Recipient(address.decode(), wishes, orcpt.decode())  # type: ignore[arg-type]
+    except (UsageError, UnicodeDecodeError):
         return NOBODY
 
 
 def readable(claimed: Claimed) -> bool:
     """Whether the rows of a delivery could be read, so that it can be sent."""
-    return claimed.message.envelope is not UNREADABLE and all(
-        each.recipient is not NOBODY for each in claimed.targets
+    return (
+        claimed.message.envelope is not UNREADABLE
+        and bool(claimed.targets)
+        and all(each.recipient is not NOBODY for each in claimed.targets)
     )
 
 
-def settled_state(letters: set[str]) -> str:
+def settled_state(letters: set[bytes]) -> str:
     """The state of a delivery whose recipients are in these states."""
-    if letters & {"r", "d"}:
+    statuses = {status_of(letter) for letter in letters}
+    if statuses & {Status.READY, Status.DEFERRED}:
         return WAITING
-    return HELD if "h" in letters else DONE
+    return HELD if Status.HELD in statuses else DONE

@@ -146,8 +146,12 @@ class SqliteSpool:
 
     async def lanes(self, now: float) -> Sequence[Lane]:
         # Not in another thread: it takes less time than to ask one, as these rows are always in memory.
-        with self._opening.readers.reading() as connection:
-            return reads.lanes(connection)
+        while True:
+            with self._opening.readers.reading() as connection:
+                found, damaged = reads.lanes(connection)
+            if not damaged:
+                return found
+            await self._writer.submit(partial(writes.hold_damaged, delivery=damaged, now=now))
 
     async def claim(self, shares: Mapping[Lane, int], now: float) -> Sequence[Claimed]:
         """Raises `StoreFull` when so little room is left that a delivery could not be marked."""

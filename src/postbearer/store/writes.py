@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import apsw
 
-from postbearer.address import Address
+from postbearer.address import same_mailbox
 from postbearer.errors import LeaseLost, StoreError, UsageError
 from postbearer.store.database import get, rows
 from postbearer.store.keys import refuse_repeated
@@ -36,6 +36,7 @@ from postbearer.store.rows import (
     recipient_of,
     recipient_row,
     settled_state,
+    text,
 )
 
 SQL = queries("queue")
@@ -46,6 +47,8 @@ AT_ONCE = 128  # chunks a transaction removes: each is overwritten with zeros, w
 INTERRUPTED = "interrupted: the process ended before the result was noted"
 RESTORED = "The queue was restored from an older copy, so it may have been delivered since."
 RESTORED_REMEDY = "Look whether it arrived; release or cancel it."
+DAMAGED = "Its place in the queue cannot be read: the disk, or another program, damaged it."
+DAMAGED_REMEDY = "Look at it by `postbearer queue show`, then release or cancel it, and look at the disk."
 UNTOLD = "not begun: writing the spool failed"
 
 Chunk = tuple[int, bytes]  # its number, its octets
@@ -80,7 +83,8 @@ def _drop_chunks(connection: apsw.Connection, number: int, most: int) -> int:
 
 def take_key(connection: apsw.Connection, key: IdempotencyKey, message: Message) -> None:
     """Note that `message` is what `key` stands for. Raises `AlreadyAccepted`, `KeyReused`."""
-    refuse_repeated(key, connection.execute(SQL["key"], (key.client, key.key)).fetchone())
+    known = connection.execute(SQL["key"], (key.client, key.key)).fetchone()
+    refuse_repeated(key, known and [text(column) for column in known])
     row = key.client, key.key, key.digest, message.id, message.accepted
     connection.execute(SQL["add-key"], row)
 
@@ -174,8 +178,7 @@ def _claim(
         connection.execute(SQL["open-attempt"], (delivery, attempt, now))
         message = known(number)
         if message is None:
-            (row,) = rows(connection, MESSAGE, (number,))
-            message = message_of(row)
+            message = message_of(connection.execute(MESSAGE, (number,)).fetchone())
         targets = [
             Target(row=target, recipient=recipient_of(*wishes))
             for target, *wishes in rows(connection, SQL["targets"], (delivery,))
@@ -194,6 +197,14 @@ def _claim(
             )
         )
     return claimed
+
+
+def hold_damaged(connection: apsw.Connection, delivery: int, now: float) -> None:
+    """Let a delivery that belongs to no lane wait for a person, with what is left of its row."""
+    for account, client in rows(connection, SQL["damaged"], (delivery,)):
+        connection.execute(SQL["hold-damaged"], (text(account), text(client), now, delivery))
+        connection.execute(SQL["hold-recipients-of"], (delivery,))
+        connection.execute(SQL["explain-held"], (DAMAGED, DAMAGED_REMEDY, delivery))
 
 
 def settle(
@@ -259,7 +270,7 @@ def restart(connection: apsw.Connection, now: float, *, clean: bool) -> None:
     if not clean:
         put(connection, "unclean", 1)
     for delivery, _, attempt, message in rows(connection, SQL["leased"]):
-        connection.execute(SQL["add-doubtful"], (message,))
+        connection.execute(SQL["add-doubtful"], (text(message),))
         connection.execute(SQL["doubt"], (delivery,))
         connection.execute(SQL["close-attempt"], (now, True, "", "", INTERRUPTED, delivery, attempt))
         connection.execute(SQL["release"], (WAITING, now, 0, False, "", "", 0, delivery))
@@ -267,7 +278,7 @@ def restart(connection: apsw.Connection, now: float, *, clean: bool) -> None:
 
 def untold(connection: apsw.Connection) -> Found:
     """What this start and those before it found, as far as nobody was told."""
-    doubtful = tuple(message for (message,) in rows(connection, SQL["doubtful"]))
+    doubtful = tuple(text(message) for (message,) in rows(connection, SQL["doubtful"]))
     return Found(
         clean=not get(connection, "unclean"),
         unknown=len(doubtful),
@@ -311,12 +322,11 @@ def change(connection: apsw.Connection, message: str, status: Status, now: float
     """What a person decides about the recipients of a message that are open and not leased."""
     if not status.by_hand:
         raise UsageError(f"A recipient cannot be made {status} by hand.")
-    wanted = Address.parse(address).canonical if address else ""
     changed, touched = 0, set()
     for row, delivery, letter, mailbox in rows(connection, SQL["changeable"], (message,)):
-        if letter == LETTERS[status] == LETTERS[Status.HELD]:
+        if text(letter) == LETTERS[status] == LETTERS[Status.HELD]:
             continue
-        if wanted and Address.parse(mailbox).canonical != wanted:
+        if address and not same_mailbox(text(mailbox), address):
             continue
         connection.execute(SQL["set-state"], (LETTERS[status], row))
         touched.add(delivery)

@@ -1,22 +1,28 @@
+-- Texts are read as octets, and numbers cast: whatever a damaged row holds, it is read without an error.
+
 -- name: message
-SELECT id, accepted, client, envelope, received, size, sha256, eight_bit, binary, expires,
-       message_id, author, subject, report_of
+SELECT CAST(id AS BLOB), CAST(accepted AS REAL), CAST(client AS BLOB), CAST(envelope AS BLOB),
+       CAST(received AS BLOB), CAST(size AS INTEGER), CAST(sha256 AS BLOB), CAST(eight_bit AS INTEGER),
+       CAST(binary AS INTEGER), CAST(expires AS REAL), CAST(message_id AS BLOB), CAST(author AS BLOB),
+       CAST(subject AS BLOB), CAST(report_of AS BLOB)
   FROM message WHERE number = ?;
 
 -- name: number
 SELECT number FROM message WHERE id = ?;
 
 -- name: accepted
-SELECT accepted, number FROM message WHERE id = ?;
+SELECT CAST(accepted AS REAL), number FROM message WHERE id = ?;
 
 -- name: chunk
 SELECT data FROM content WHERE place = ?;
 
 -- name: rows
-SELECT recipient.address, iif(delivery.state = 'l' AND recipient.state IN ('r', 'd'), 'l', recipient.state),
-       delivery.account, delivery.priority, iif(recipient.state IN ('r', 'd'), delivery.due, NULL),
-       delivery.attempt, coalesce(answer.reply, ''), coalesce(answer.cause, ''),
-       coalesce(answer.remedy, ''), recipient.unknown
+SELECT CAST(recipient.address AS BLOB),
+       CAST(iif(delivery.state = 'l' AND recipient.state IN ('r', 'd'), 'l', recipient.state) AS BLOB),
+       CAST(delivery.account AS BLOB), CAST(delivery.priority AS INTEGER),
+       CAST(iif(recipient.state IN ('r', 'd'), delivery.due, NULL) AS REAL), CAST(delivery.attempt AS INTEGER),
+       CAST(coalesce(answer.reply, '') AS BLOB), CAST(coalesce(answer.cause, '') AS BLOB),
+       CAST(coalesce(answer.remedy, '') AS BLOB), CAST(recipient.unknown AS INTEGER)
   FROM delivery
   JOIN recipient ON recipient.delivery = delivery.id
   LEFT JOIN answer ON answer.recipient = recipient.id
@@ -24,8 +30,9 @@ SELECT recipient.address, iif(delivery.state = 'l' AND recipient.state IN ('r', 
  ORDER BY recipient.id;
 
 -- name: attempts
-SELECT attempt.number, attempt.began, attempt.ended, attempt.server, attempt.queue_id, attempt.error,
-       attempt.unknown
+SELECT attempt.number, CAST(attempt.began AS REAL), CAST(attempt.ended AS REAL),
+       CAST(attempt.server AS BLOB), CAST(attempt.queue_id AS BLOB), CAST(attempt.error AS BLOB),
+       CAST(attempt.unknown AS INTEGER)
   FROM delivery JOIN attempt ON attempt.delivery = delivery.id
  WHERE delivery.message = ?
  ORDER BY attempt.began, delivery.id, attempt.number;
@@ -40,12 +47,15 @@ SELECT number FROM message WHERE (accepted, number) > (:after_accepted, :after_n
 -- name: where-id
 id = :id
 
+-- name: where-id_prefix
+number IN (SELECT number FROM message WHERE id >= :id_prefix AND id < :id_prefix || char(0x10ffff))
+
 -- name: where-client
 client = :client
 
 -- name: where-message_id
 iif(octet_length(message_id) = length(message_id), instr(lower(message_id), :message_id),
-    instr(fold(message_id), :message_id))
+    instr(fold(CAST(message_id AS BLOB)), :message_id))
 
 -- name: where-older_than
 accepted < :older_than
@@ -70,13 +80,16 @@ number IN (SELECT delivery.message FROM recipient CROSS JOIN delivery ON deliver
 
 -- name: where-address
 -- The text is folded already; `fold` is ours and slow, and what is all ASCII needs no more than `lower`.
-(iif(octet_length(author) = length(author), instr(lower(author), :address), instr(fold(author), :address))
-  OR iif(octet_length(envelope) = length(envelope),
-         instr(lower(envelope ->> '$.reverse_path'), :address),
-         instr(fold(envelope ->> '$.reverse_path'), :address))
+(iif(octet_length(author) = length(author),
+     instr(lower(author), :address), instr(fold(CAST(author AS BLOB)), :address))
+  OR iif(NOT json_valid(envelope), 0,
+         iif(octet_length(envelope) = length(envelope),
+             instr(lower(envelope ->> '$.reverse_path'), :address),
+             instr(fold(CAST(envelope ->> '$.reverse_path' AS BLOB)), :address)))
   OR number IN (SELECT delivery.message FROM recipient JOIN delivery ON delivery.id = recipient.delivery
                  WHERE iif(octet_length(address) = length(address),
-                           instr(lower(address), :address), instr(fold(address), :address))))
+                           instr(lower(address), :address),
+                           instr(fold(CAST(address AS BLOB)), :address))))
 
 -- name: open
 SELECT DISTINCT message FROM delivery WHERE message > ? AND state <> 'x' ORDER BY message LIMIT ?;
@@ -89,15 +102,15 @@ WITH away AS (
    WHERE delivery.state = 'l' AND recipient.state IN ('r', 'd')
    GROUP BY 1, 2
 )
-SELECT account, state, sum(count)
+SELECT CAST(account AS BLOB), CAST(state AS BLOB), sum(count)
   FROM (SELECT account, state, count FROM tally
         UNION ALL SELECT account, state, -count FROM away
         UNION ALL SELECT account, 'l', count FROM away)
- GROUP BY 1, 2 HAVING sum(count) > 0;
+ GROUP BY account, state HAVING sum(count) > 0;
 
 -- name: waiting
 -- One part for each of the indexes that hold nothing else.
-SELECT pending.account, count(DISTINCT pending.message), min(message.accepted)
+SELECT CAST(pending.account AS BLOB), count(DISTINCT pending.message), CAST(min(message.accepted) AS REAL)
   FROM (SELECT account, message FROM delivery WHERE state = 'w'
         UNION ALL SELECT account, message FROM delivery WHERE state = 'l') AS pending
   JOIN message ON message.number = pending.message
@@ -105,17 +118,19 @@ SELECT pending.account, count(DISTINCT pending.message), min(message.accepted)
 
 -- name: oldest-of-many
 -- From the oldest message on: with many open ones, the first is soon found.
-SELECT accepted FROM message
+SELECT CAST(accepted AS REAL) FROM message
  WHERE EXISTS (SELECT 1 FROM delivery WHERE delivery.message = message.number AND state <> 'x')
  ORDER BY accepted LIMIT 1;
 
 -- name: oldest-of-few
 -- From the open deliveries on, by the indexes that hold nothing else.
-SELECT min(message.accepted)
+SELECT CAST(min(message.accepted) AS REAL)
   FROM (SELECT message FROM delivery WHERE state = 'w'
         UNION ALL SELECT message FROM delivery WHERE state = 'l'
         UNION ALL SELECT message FROM delivery WHERE state = 'h') AS pending
   JOIN message ON message.number = pending.message;
 
 -- name: pauses
-SELECT account, since, reason, remedy, probe, probes FROM pause ORDER BY since;
+SELECT CAST(account AS BLOB), CAST(since AS REAL), CAST(reason AS BLOB), CAST(remedy AS BLOB),
+       CAST(probe AS REAL), CAST(probes AS INTEGER)
+  FROM pause ORDER BY since;

@@ -5,9 +5,10 @@ SELECT max(
 ) + 1;
 
 -- name: newest
+-- A damaged time is a text or a blob, and those come behind all numbers.
 SELECT max(
-  coalesce((SELECT max(accepted) FROM message), 0),
-  coalesce((SELECT max(ended) FROM delivery INDEXED BY delivery_ended WHERE state = 'x'), 0),
+  coalesce((SELECT max(accepted) FROM message WHERE accepted < ''), 0),
+  coalesce((SELECT max(ended) FROM delivery INDEXED BY delivery_ended WHERE state = 'x' AND ended < ''), 0),
   (SELECT value FROM meta WHERE name = 'seen')
 );
 
@@ -31,7 +32,7 @@ DELETE FROM content WHERE place = -1;
 INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: key
-SELECT digest, message FROM idempotency WHERE client = ? AND key = ?;
+SELECT CAST(digest AS BLOB), CAST(message AS BLOB) FROM idempotency WHERE client = ? AND key = ?;
 
 -- name: add-key
 INSERT INTO idempotency (client, key, digest, message, created) VALUES (?, ?, ?, ?, ?);
@@ -52,23 +53,41 @@ INSERT INTO recipient (delivery, state, address, notify, orcpt) VALUES (?, ?, ?,
 -- name: next-lane
 -- The lane behind the one given and its first delivery: one step in the index, however long the lanes,
 -- because the comparison names all its columns, and no due time is behind 9e999.
-SELECT account, priority, client, due FROM delivery
+SELECT id, CAST(account AS BLOB), CAST(priority AS INTEGER), CAST(client AS BLOB), CAST(due AS REAL),
+       concat_ws(' ', typeof(account), typeof(priority), typeof(client), typeof(due))
+  FROM delivery
  WHERE state = 'w' AND (account, priority, client, due) > (?, ?, ?, 9e999)
  ORDER BY account, priority, client, due LIMIT 1;
 
 -- name: claim
-SELECT id, message, attempt, warned FROM delivery
+SELECT id, message, CAST(attempt AS INTEGER), CAST(warned AS INTEGER) FROM delivery
  WHERE state = 'w' AND account = ? AND priority = ? AND client = ? AND due <= ?
  ORDER BY due LIMIT ?;
+
+-- name: hold-damaged
+UPDATE delivery SET state = 'h', account = ?, priority = 1, client = ?, due = ? WHERE id = ?;
+
+-- name: damaged
+SELECT CAST(account AS BLOB), CAST(client AS BLOB) FROM delivery WHERE id = ?;
+
+-- name: hold-recipients-of
+UPDATE recipient SET state = 'h' WHERE delivery = ? AND state IN ('r', 'd');
+
+-- name: explain-held
+INSERT OR REPLACE INTO answer
+SELECT recipient.id, coalesce(answer.reply, ''), ?, ?
+  FROM recipient LEFT JOIN answer ON answer.recipient = recipient.id
+ WHERE recipient.delivery = ? AND recipient.state = 'h';
 
 -- name: lease
 UPDATE delivery SET state = 'l', lease = ?, attempt = ? WHERE id = ?;
 
 -- name: open-attempt
-INSERT INTO attempt (delivery, number, began) VALUES (?, ?, ?);
+INSERT OR REPLACE INTO attempt (delivery, number, began) VALUES (?, ?, ?);
 
 -- name: late
-SELECT delivery.id, delivery.message, delivery.priority, delivery.client, delivery.attempt
+SELECT delivery.id, delivery.message, CAST(delivery.priority AS INTEGER), CAST(delivery.client AS BLOB),
+       CAST(delivery.attempt AS INTEGER)
   FROM delivery JOIN message ON message.number = delivery.message
  WHERE delivery.state = 'w' AND delivery.account = ? AND delivery.warned = 0
    AND message.accepted < ? AND delivery.id > ?
@@ -78,7 +97,8 @@ SELECT delivery.id, delivery.message, delivery.priority, delivery.client, delive
 UPDATE delivery SET warned = 1 WHERE id = ? AND state = 'w' AND warned = 0;
 
 -- name: targets
-SELECT id, address, notify, orcpt FROM recipient WHERE delivery = ? AND state IN ('r', 'd') ORDER BY id;
+SELECT id, CAST(address AS BLOB), CAST(notify AS BLOB), CAST(orcpt AS BLOB)
+  FROM recipient WHERE delivery = ? AND state IN ('r', 'd') ORDER BY id;
 
 -- name: owned
 SELECT 1 FROM delivery WHERE id = ? AND state = 'l' AND lease = ?;
@@ -97,7 +117,7 @@ UPDATE attempt SET ended = ?, unknown = ?, server = ?, queue_id = ?, error = ?
 DELETE FROM attempt WHERE delivery = ? AND number = ?;
 
 -- name: states
-SELECT state FROM recipient WHERE delivery = ?;
+SELECT CAST(state AS BLOB) FROM recipient WHERE delivery = ?;
 
 -- name: release
 UPDATE delivery
@@ -106,7 +126,7 @@ UPDATE delivery
  WHERE id = ?;
 
 -- name: leased
-SELECT delivery.id, delivery.lease, delivery.attempt, message.id
+SELECT delivery.id, CAST(delivery.lease AS INTEGER), CAST(delivery.attempt AS INTEGER), CAST(message.id AS BLOB)
   FROM delivery JOIN message ON message.number = delivery.message
  WHERE delivery.state = 'l';
 
@@ -135,11 +155,12 @@ SELECT number FROM staged;
 SELECT 1 FROM staged WHERE number = ?;
 
 -- name: changeable
-SELECT recipient.id, recipient.delivery, recipient.state, recipient.address
+-- Also what a damaged state keeps from everybody else.
+SELECT recipient.id, recipient.delivery, CAST(recipient.state AS BLOB), CAST(recipient.address AS BLOB)
   FROM message
   JOIN delivery ON delivery.message = message.number
   JOIN recipient ON recipient.delivery = delivery.id
- WHERE message.id = ? AND delivery.state IN ('w', 'h') AND recipient.state IN ('r', 'd', 'h');
+ WHERE message.id = ? AND delivery.state <> 'l' AND recipient.state NOT IN ('o', 'f', 'e', 'c');
 
 -- name: set-state
 UPDATE recipient SET state = ? WHERE id = ?;
@@ -185,7 +206,7 @@ UPDATE meta SET value = ? WHERE name = ?;
 SELECT name, value FROM meta;
 
 -- name: doubtful
-SELECT message FROM untold ORDER BY number;
+SELECT CAST(message AS BLOB) FROM untold ORDER BY number;
 
 -- name: add-doubtful
 INSERT INTO untold (message) VALUES (?);
