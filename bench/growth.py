@@ -66,7 +66,10 @@ class Swallow:
         for _ in content.blocks():
             pass
         outcomes = tuple(Outcome(each, State.DELIVERED, OK) for each in envelope.addresses)
-        return Receipt(outcomes, server="mail.example.org:587")
+        return Receipt(outcomes, server="mail.example.org:587", works=True)
+
+    async def forgive(self) -> None:
+        pass
 
     async def close(self) -> None:
         pass

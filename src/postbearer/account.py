@@ -11,7 +11,7 @@ from typing import Any, Self, TypedDict, Unpack, cast
 
 from postbearer.address import Address
 from postbearer.clock import Clock
-from postbearer.errors import ConfigError, StoreError
+from postbearer.errors import ConfigError, StoreError, UsageError
 from postbearer.events import Observer, Warned
 from postbearer.message import SenderRule
 from postbearer.oauth import CachedSource, Endpoint, Grant, SparingPassword, binding, resolved
@@ -32,11 +32,16 @@ from postbearer.settings import (
 from postbearer.state import KeyFile, StateFolder, TokenFile
 from postbearer.store import FileLedger, Ledger, MemoryLedger
 from postbearer.transport import (
+    CONNECTIONS,
+    Capture,
     ClientCertificate,
+    NoCapture,
     PoolLimits,
     Proxy,
     ServerAddress,
     Smarthost,
+    Transport,
+    TransportSettings,
     default_ehlo_name,
 )
 from postbearer.wire import Dispensable
@@ -88,7 +93,7 @@ class Account:
     name: str
     address: str
     provider: str
-    smarthost: Smarthost
+    outgoing: TransportSettings
     sender: SenderRule
     grant: Grant | None = None
     endpoint: Endpoint = field(default_factory=lambda: Endpoint(""))
@@ -99,7 +104,6 @@ class Account:
     refresh_idle: float = 0.0  # seconds without use after which a refresh token ends; 0: not known
     refresh_lifetime: float = 0.0  # seconds after which a sign-in ends in any case; 0: not known
     expires: Mapping[str, float] = field(default_factory=dict)  # what ends when (Unix seconds), by key
-    null_sender: bool = True  # the provider takes the null reverse-path
     organisations: frozenset[str] = frozenset()  # what it shares with accounts that one refusal may reach too
     on_unknown: OnUnknown = DEFAULTS.on_unknown  # what was lost past the end of its content
     fallback: str = ""  # account that sends while this one is paused
@@ -181,7 +185,7 @@ class Account:
             name=name,
             address=address,
             provider=preset.name,
-            smarthost=_smarthost(preset, address, limits, options, rules),
+            outgoing=_smarthost(preset, address, limits, options, rules),
             sender=SenderRule(
                 address,
                 options.get("sender", DEFAULTS.sender),
@@ -196,7 +200,6 @@ class Account:
             refresh_idle=options.get("refresh_token_idle", preset.refresh_idle),
             refresh_lifetime=options.get("refresh_token_lifetime", preset.refresh_lifetime),
             expires=options.get("expires", {}),
-            null_sender=preset.null_sender,
             organisations=_organisations(preset, address, tenant),
             on_unknown=options.get("on_unknown", DEFAULTS.on_unknown),
             fallback=options.get("fallback", ""),
@@ -206,23 +209,40 @@ class Account:
         )
 
     @property
+    def smarthost(self) -> Smarthost:
+        """Where its mail goes by SMTP. Raises `UsageError` where it leaves in another way."""
+        if not isinstance(self.outgoing, Smarthost):
+            raise UsageError(f"The mail of the account {self.name} does not leave by SMTP.")
+        return self.outgoing
+
+    @property
+    def rules(self) -> Sequence[ReplyRule] | None:
+        """What its provider is known to answer; None: what holds everywhere."""
+        return self.outgoing.rules
+
+    @property
+    def connections(self) -> int:
+        """How many connections to its provider it may hold at one time."""
+        return self.limits.connections or CONNECTIONS
+
+    @property
     def ids(self) -> Ids:
         """What remedies for it name."""
-        rules = self.smarthost.rules
+        rules = self.rules
         return rules.ids if isinstance(rules, Catalogue) else Ids(self.name, self.address)
 
     def examined_by(self, command: str) -> Self:
         """The account with remedies that name the `command` which finds out more."""
-        rules = self.smarthost.rules
+        rules = self.rules
         if not isinstance(rules, Catalogue):
             return self
         rules = rules.written_for(replace(rules.ids, check=command))
-        return replace(self, smarthost=replace(self.smarthost, rules=rules))
+        return replace(self, outgoing=replace(self.outgoing, rules=rules))
 
     @property
     def password_login(self) -> bool:
         """Whether refusals may lock the mailbox, so that none is ever tried again by itself."""
-        by_password = self.smarthost.authentication == "password"
+        by_password = self.outgoing.authentication == "password"
         return by_password or (self.grant is not None and self.grant.locks_out)
 
     @property
@@ -230,8 +250,8 @@ class Account:
         """What the provider counts by, whatever the account is called here: itself, and the login."""
         where = self.provider
         if where == "smtp":  # any server, so the provider is the one that is named
-            where = self.smarthost.servers[0].host
-        return f"{where}={self.smarthost.username}".casefold()
+            where = self.outgoing.servers[0].host
+        return f"{where}={self.outgoing.username}".casefold()
 
     @property
     def binding(self) -> str:
@@ -242,8 +262,8 @@ class Account:
             grant=self.grant.name if self.grant else "",
             scopes=tuple(getattr(self.grant, "scopes", ())),
             user=next((str(getattr(self.grant, name)) for name in _USERS if hasattr(self.grant, name)), ""),
-            login=self.smarthost.username,
-            servers=tuple(map(str, self.smarthost.servers)),
+            login=self.outgoing.username,
+            servers=tuple(map(str, self.outgoing.servers)),
         )
 
     def usable(self, state: StateFolder | None, observer: Observer) -> StateFolder | None:
@@ -267,12 +287,25 @@ class Account:
 
         A password that was refused is remembered in `state` and given out by no process until it is another.
         """
-        if self.smarthost.authentication == "oauth":
+        if self.outgoing.authentication == "oauth":
             return self.token_source(state, clock=clock, observer=observer)
         if self.password is None:
             return None
         store = self.token_file(state, clock=clock) if state is not None else None
         return SparingPassword(self.password, store, self.name)
+
+    def open_transport(
+        self,
+        credential: CachedSource | SecretSource | None,
+        *,
+        clock: Clock,
+        observer: Observer,
+        capture: Callable[[], Capture] = NoCapture,
+    ) -> Transport:
+        """What carries its mail, and proves itself by `credential`. Nobody else makes one."""
+        return self.outgoing.open(
+            credential, account=self.name, clock=clock, observer=observer, capture=capture
+        )
 
     def ledger(self, state: StateFolder | None, *, clock: Clock) -> Ledger | None:
         """Where its budget is counted, in `state` together with all other processes; None without limits."""
@@ -354,7 +387,7 @@ def _smarthost(
             hint='Add servers = ["mail.example.org:587"].',
         )
     pool = PoolLimits(
-        connections=limits.connections or PoolLimits().connections,
+        connections=limits.connections or CONNECTIONS,
         age=min(PoolLimits().age, preset.connection_age),
         token_lifetime=options.get("maximum_token_lifetime"),
     )
@@ -374,6 +407,7 @@ def _smarthost(
         limits=pool,
         recipients_per_message=limits.recipients_per_message,
         rules=rules,
+        null_sender=preset.null_sender,
     )
 
 

@@ -66,10 +66,10 @@ class Assembly:
                 chosen, settings.address, grant, tenant=settings.tenant or "", **options
             )
             account = account.examined_by(f"postbearer check {name}")
-            smarthost = replace(account.smarthost, placed=partial(self._placed, name))
+            outgoing = replace(account.outgoing, placed=partial(self._placed, name))
             # A provider file of one's own may change without the configuration: then the long way is taken.
             own = self.configuration.providers.own(settings.provider)
-            return replace(account, smarthost=smarthost, shortcut="" if own else self._shortcut)
+            return replace(account, outgoing=outgoing, shortcut="" if own else self._shortcut)
 
     @contextmanager
     def placing(self, name: str) -> Iterator[None]:

@@ -128,12 +128,12 @@ class Mailer:
         retry: Retry | int = 0,
     ) -> list[SendResult]:
         """See `AsyncMailer.send_many`. `messages` and `on_progress` are called in this thread."""
-        many, retry = Many(messages, on_progress, self.account.smarthost.rules), Retry.of(retry)
+        many, retry = Many(messages, on_progress, self.account.rules), Retry.of(retry)
 
         def begin(message: Any = None, envelope: Envelope | None = None, **parts: Any) -> Future[Receipt]:
             return self._sending(message, envelope, parts, wait=wait, timeout=timeout, retry=retry)
 
-        return parallel(many, begin, self.account.smarthost.limits.connections)
+        return parallel(many, begin, self.account.connections)
 
     def check(self, *, send_to: str = "") -> DiagnosisReport:
         """See `AsyncMailer.check`."""

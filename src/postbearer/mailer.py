@@ -54,7 +54,7 @@ from postbearer.sending import (
 )
 from postbearer.state import StateFolder, chosen_folder
 from postbearer.store import Charge, Ledger
-from postbearer.transport import Capture, Conversation, NoCapture, ServerAddress, SmtpTransport
+from postbearer.transport import Capture, Conversation, NoCapture, ServerAddress, SmtpTransport, Transport
 from postbearer.verdict import judge, judged
 
 if TYPE_CHECKING:
@@ -113,8 +113,11 @@ class AsyncMailer:
         await self.close()
 
     async def adopt(self, talk: Conversation, server: ServerAddress) -> None:
-        """Send the next message by `talk`, on which somebody has logged in to `server`."""
-        await self._transport.adopt(talk, server)
+        """Send the next message by `talk`, on which somebody has logged in to `server` of its smarthost."""
+        if isinstance(self._transport, SmtpTransport):
+            await self._transport.adopt(talk, server)
+        else:
+            await talk.stream.close()  # the message leaves in another way
 
     async def close(self) -> None:
         """Say goodbye on all connections."""
@@ -178,7 +181,7 @@ class AsyncMailer:
         whole, envelope = self._given(message, envelope, {})
         envelope, content, header = self._prepare(whole, envelope, binary=binary)
         deadline = None if timeout is None else self._clock.monotonic() + seconds(timeout)
-        tries = Tries(envelope, Retry.of(retry), self.account.smarthost.rules)
+        tries = Tries(envelope, Retry.of(retry), self.account.rules)
         while True:
             try:
                 tries.note(await self._try(tries.envelope, content, header, deadline, wait=wait))
@@ -208,12 +211,12 @@ class AsyncMailer:
         for the messages behind it.
         """
         self._require_asyncio()
-        many, retry = Many(messages, on_progress, self.account.smarthost.rules), Retry.of(retry)
+        many, retry = Many(messages, on_progress, self.account.rules), Retry.of(retry)
 
         async def send(*given: Any, **parts: Any) -> Receipt:
             return await self.send(*given, wait=wait, timeout=timeout, retry=retry, **parts)
 
-        return await side_by_side(many, send, self.account.smarthost.limits.connections)
+        return await side_by_side(many, send, self.account.connections)
 
     async def check(self, *, send_to: str = "") -> DiagnosisReport:
         """Walk the whole way of the account's mail, as ``postbearer check`` does, and say what was found.
@@ -289,11 +292,9 @@ class AsyncMailer:
         made, envelope = draft.build(), draft.envelope()
         return made, replace(envelope, reverse_path=self._reverse_path(envelope.reverse_path))
 
-    def _open_transport(self) -> SmtpTransport:
-        return SmtpTransport(
-            self.account.smarthost,
+    def _open_transport(self) -> Transport:
+        return self.account.open_transport(
             self.account.credential(self._folder, clock=self._clock, observer=self._observer),
-            account=self.account.name,
             clock=self._clock,
             observer=self._observer,
             capture=self._capture,
@@ -372,7 +373,7 @@ class AsyncMailer:
 
     def _parts(self, envelope: Envelope) -> Iterator[Envelope]:
         """The envelope in pieces of as many recipients as one message of this account may have."""
-        most = self.account.smarthost.recipients_per_message or len(envelope.recipients)
+        most = self.account.limits.recipients_per_message or len(envelope.recipients)
         if len(envelope.recipients) <= most:
             yield envelope
             return
@@ -381,7 +382,7 @@ class AsyncMailer:
 
     def _stopped(self, left: Iterable[str], error: PostbearerError) -> tuple[Outcome, ...]:
         """What becomes of the recipients `left` once a part went and the next could not be offered."""
-        verdict = judge(error, rules=self.account.smarthost.rules)
+        verdict = judge(error, rules=self.account.rules)
         return tuple(judged(each, error, verdict=verdict) for each in left)
 
     async def _afford(self, recipients: int, deadline: float | None) -> Charge:

@@ -122,7 +122,7 @@ async def test_a_refusal_with_a_challenge(generic: Sandbox) -> None:
 async def test_the_wrong_user_name(generic: Sandbox) -> None:
     account = generic.account()
     report = await examine(
-        replace(account, smarthost=replace(account.smarthost, username="nobody@example.org"))
+        replace(account, outgoing=replace(account.smarthost, username="nobody@example.org"))
     )
     assert "refused nobody@example.org" in report.failed().text
 
@@ -137,7 +137,7 @@ async def test_not_now(generic: Sandbox) -> None:
 
 async def test_no_mechanism_for_a_token(microsoft: Sandbox) -> None:
     account = microsoft.account()
-    report = await examine(replace(account, smarthost=replace(account.smarthost, mechanism="oauthbearer")))
+    report = await examine(replace(account, outgoing=replace(account.smarthost, mechanism="oauthbearer")))
     failed = report.failed()
     assert (failed.step, failed.failure) == (Step.AUTH, Failure.REFUSED)
     assert failed.details["offered"] == ("XOAUTH2",)

@@ -108,7 +108,7 @@ async def test_a_name_that_is_not_found(error: OSError, failure: Failure, fix: s
 
 async def test_behind_a_proxy_the_proxy_is_looked_up() -> None:
     account = an_account("mail.example.org:587", grant=STATIC)
-    account = replace(account, smarthost=replace(account.smarthost, proxy=Proxy.parse("http://localhost:1")))
+    account = replace(account, outgoing=replace(account.smarthost, proxy=Proxy.parse("http://localhost:1")))
     report = await examine(account)
     assert report["DNS"].text.endswith("http://localhost:1 looks up mail.example.org")
     failed = report.failed()
@@ -123,7 +123,7 @@ async def test_a_proxy_whose_name_is_not_found() -> None:
 
     account = an_account("mail.example.org:587", grant=STATIC)
     proxy = Proxy.parse("http://proxy.example.org:3128")
-    account = replace(account, smarthost=replace(account.smarthost, proxy=proxy))
+    account = replace(account, outgoing=replace(account.smarthost, proxy=proxy))
     failed = (await examine(account, resolve=resolve)).failed()
     assert failed.text.startswith("The name proxy.example.org was not found")
     assert failed.fix == "Correct the name in proxy, or have the name added to DNS."
@@ -155,7 +155,7 @@ async def test_a_certificate_for_another_name(tmp_path: Path) -> None:
 
 async def test_an_authority_nobody_knows(generic: Sandbox) -> None:
     account = generic.account()
-    report = await examine(replace(account, smarthost=replace(account.smarthost, ca_file="")))
+    report = await examine(replace(account, outgoing=replace(account.smarthost, ca_file="")))
     failed = report.failed()
     assert failed.step is Step.TLS
     assert failed.fix == "If this server is yours, name its authority with ca-file."
@@ -163,7 +163,7 @@ async def test_an_authority_nobody_knows(generic: Sandbox) -> None:
 
 async def test_a_ca_file_that_is_not_there(generic: Sandbox) -> None:
     account = generic.account()
-    report = await examine(replace(account, smarthost=replace(account.smarthost, ca_file="/nowhere.pem")))
+    report = await examine(replace(account, outgoing=replace(account.smarthost, ca_file="/nowhere.pem")))
     failed = report.failed()
     assert (failed.step, failed.failure) == (Step.TLS, Failure.CONFIGURATION)
     assert "/nowhere.pem cannot be read" in failed.text
@@ -201,14 +201,14 @@ async def test_what_differs_from_the_preset_is_noted(microsoft: Sandbox, generic
     account = microsoft.account()
     smarthost = replace(account.smarthost, servers=generic.account().smarthost.servers)
     smarthost = replace(smarthost, ca_file=generic.account().smarthost.ca_file)
-    report = await examine(replace(account, smarthost=smarthost, limits=Limits(size=100_000_000)))
+    report = await examine(replace(account, outgoing=smarthost, limits=Limits(size=100_000_000)))
     assert report["EHLO"].notes == (
         "The account allows messages of 100,000,000 octets, the server only 52,428,800.",
     )
     async with Sandbox("google") as google:
         smarthost = replace(account.smarthost, servers=google.account().smarthost.servers)
         smarthost = replace(smarthost, ca_file=google.account().smarthost.ca_file)
-        report = await examine(replace(account, smarthost=smarthost, limits=Limits()))
+        report = await examine(replace(account, outgoing=smarthost, limits=Limits()))
         assert report["EHLO"].notes == (
             "Microsoft 365 was seen to offer BINARYMIME, DSN as well: is this its own server?",
         )
@@ -217,7 +217,7 @@ async def test_what_differs_from_the_preset_is_noted(microsoft: Sandbox, generic
 async def test_all_servers_are_looked_at(generic: Sandbox, tokens: TokenServer) -> None:
     account = generic.account()
     servers = (*account.smarthost.servers, *an_account(CLOSED).smarthost.servers)
-    report = await examine(replace(account, smarthost=replace(account.smarthost, servers=servers[::-1])))
+    report = await examine(replace(account, outgoing=replace(account.smarthost, servers=servers[::-1])))
     assert [finding.ok for finding in report.all("TCP")] == [False, True]
     assert [finding.ok for finding in report.all("AUTH")] == [None, True]
     assert report.all("AUTH")[0].server == CLOSED

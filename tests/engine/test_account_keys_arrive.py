@@ -48,11 +48,11 @@ def test_the_keys_of_the_configuration_arrive(assembly: Assembly) -> None:
     usual = preset("microsoft").limits
     assert alerts.limits == replace(usual, messages_per_minute=20, size=1_000_000)
     assert alerts.smarthost.limits.connections == usual.connections
-    assert not alerts.null_sender
+    assert not alerts.outgoing.null_sender
     assert not alerts.password_login
     spare = assembly.account("spare")
     assert (spare.on_unknown, spare.fallback, spare.overflow) == ("retry", "", "")
-    assert spare.null_sender
+    assert spare.outgoing.null_sender
     assert spare.password_login
 
 

@@ -10,18 +10,15 @@ import pytest
 from postbearer.address import Address
 from postbearer.engine import AccountState, Channel
 from postbearer.engine.account_state import GROW_AFTER
+from postbearer.settings import Limits
 from postbearer.store import Pause, Priority
 from postbearer.testing import ManualClock
 from support.relay import Provider, account
 
 
 def account_state(clock: ManualClock, connections: int = 8) -> AccountState:
-    made = account()
-    smarthost = made.smarthost
-    limits = replace(smarthost.limits, connections=connections)
-    return AccountState(
-        Channel(replace(made, smarthost=replace(smarthost, limits=limits)), Provider(clock)), clock
-    )
+    made = account(limits=Limits(connections=connections))
+    return AccountState(Channel(made, Provider(clock)), clock)
 
 
 def test_connections_are_halved_and_come_back_one_by_one() -> None:

@@ -69,7 +69,7 @@ def met(of: Account, said: Reply, phase: Phase) -> AttemptResult:
 @pytest.mark.parametrize("name", sorted(holds()))
 def test_it_pauses_the_account_and_counts_and_bounces_nothing(name: str, phase: Phase) -> None:
     rule, provider = holds()[name]
-    of = replace(account(), smarthost=replace(account().smarthost, rules=preset(provider).rules))
+    of = replace(account(), outgoing=replace(account().smarthost, rules=preset(provider).rules))
     ending = met(of, reply(rule), phase)
     assert [fate.status for fate in ending.fates] == [Status.DEFERRED]
     assert ending.stop is not None

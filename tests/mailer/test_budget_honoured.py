@@ -190,7 +190,7 @@ def test_an_account_name_never_leaves_the_state_folder(sandbox: Sandbox, tmp_pat
     account = replace(sandbox.account(), name=name, limits=A_MINUTE, grant=None)
     with pytest.raises(ValueError, match="no account name"):
         Mailer(
-            replace(account, smarthost=replace(account.smarthost, authentication="none")),
+            replace(account, outgoing=replace(account.smarthost, authentication="none")),
             state=StateFolder(tmp_path / "state"),
         )
 
@@ -221,7 +221,7 @@ async def test_what_reached_nobody_is_not_counted(sandbox: Sandbox, state: State
     broken = account
     if trouble in ("no connection", "cancelled"):
         broken = replace(
-            account, smarthost=replace(account.smarthost, servers=(ServerAddress("127.0.0.1", 1),))
+            account, outgoing=replace(account.smarthost, servers=(ServerAddress("127.0.0.1", 1),))
         )
     elif trouble == "no token":
         broken = replace(account, endpoint=replace(account.endpoint, url="https://127.0.0.1:1/token"))

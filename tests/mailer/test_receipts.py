@@ -13,7 +13,7 @@ from postbearer.mailer import AsyncMailer
 from postbearer.outcome import State
 from postbearer.settings import Limits
 from postbearer.testing import Faults, ManualClock, Sandbox, SmtpFault
-from support.sandboxed import RAW, TO_YOU, at, message
+from support.sandboxed import RAW, TO_YOU, message
 
 UNKNOWN = SmtpFault(at="rcpt", reply="550 5.1.1 no such user", match="nobody")
 LATER = SmtpFault(at="rcpt", reply="451 4.2.1 mailbox is busy", match="busy")
@@ -84,8 +84,7 @@ async def test_a_connection_lost_over_the_content_leaves_doubt_and_sends_nothing
 
 async def test_what_was_delivered_is_told_though_the_rest_has_to_wait(sandbox: Sandbox) -> None:
     """A large envelope goes in several messages; the budget may end between two of them."""
-    account = at(sandbox.account(), recipients_per_message=2)
-    account = replace(account, limits=Limits(recipients_per_day=3))
+    account = replace(sandbox.account(), limits=Limits(recipients_per_day=3, recipients_per_message=2))
     people = [f"person{number}@example.org" for number in range(5)]
     async with AsyncMailer(account, state="memory", clock=ManualClock()) as mailer:
         receipt = await mailer.send(RAW, Envelope.of("alerts@example.org", people), wait=False)
@@ -97,7 +96,7 @@ async def test_what_was_delivered_is_told_though_the_rest_has_to_wait(sandbox: S
 
 
 async def test_what_was_delivered_is_told_though_the_server_went_away(sandbox: Sandbox) -> None:
-    account = at(sandbox.account(), recipients_per_message=1)
+    account = replace(sandbox.account(), limits=Limits(recipients_per_message=1))
     people = ["first@example.org", "second@example.org", "third@example.org"]
     closing = "421 4.3.2 closing"
     shutdown = [

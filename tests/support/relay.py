@@ -33,7 +33,7 @@ from postbearer.settings import Limits
 from postbearer.store import Entry, Ledger, MemoryLedger, MemorySpool, Pause, Query, Spool
 from postbearer.testing import ManualClock
 from postbearer.testing.replies import parse_reply
-from postbearer.transport import SmtpTransport
+from postbearer.transport import Transport
 from postbearer.transport.outcomes import dealt_with
 from postbearer.verdict import judged
 
@@ -136,6 +136,9 @@ class Provider:
         finally:
             self.at_once -= 1
 
+    async def forgive(self) -> None:
+        """There is no password."""
+
     async def close(self) -> None:
         self.closed += 1
 
@@ -169,7 +172,9 @@ def account(name: str = "alerts", provider: str = "microsoft", **options: Any) -
         name=name,
         **({"servers": ["mail.example.org:587"]} | options),
     )
-    return replace(made, limits=limits or Limits(size=largest))
+    known = made.limits  # how much it may send is unlimited, unless it is said
+    carried = Limits(connections=known.connections, recipients_per_message=known.recipients_per_message)
+    return replace(made, limits=(limits or Limits(size=largest)).or_else(carried))
 
 
 @dataclass
@@ -250,10 +255,10 @@ class Ears:
         self.events.append(event)
 
 
-def smtp(each: Account, clock: ManualClock, ears: Ears) -> SmtpTransport:
+def way_out(each: Account, clock: ManualClock, ears: Ears) -> Transport:
     """The real way out, with tokens kept in memory."""
     credential = each.credential(None, clock=clock, observer=ears)
-    return SmtpTransport(each.smarthost, credential, account=each.name, clock=clock, observer=ears)
+    return each.open_transport(credential, clock=clock, observer=ears)
 
 
 def rules(retry: RetryPolicy = RETRY, bounces_to: str = "") -> AttemptSettings:
@@ -282,11 +287,11 @@ async def relaying(
     for pause in pauses:
         await spool.pause(pause)
     named = {each.name: each for each in accounts or (account(),)}
-    providers = {name: Provider(clock, each.smarthost.rules) for name, each in named.items()}
+    providers = {name: Provider(clock, each.rules) for name, each in named.items()}
     channels = {
         name: Channel(
             each,
-            smtp(each, clock, ears) if sockets else providers[name],
+            way_out(each, clock, ears) if sockets else providers[name],
             (ledgers or {}).get(name) or (MemoryLedger(clock) if each.limits.budgeted else None),
         )
         for name, each in named.items()

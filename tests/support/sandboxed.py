@@ -33,7 +33,7 @@ def at(account: Account, *servers: str, **options: Any) -> Account:
     from postbearer.transport import ServerAddress
 
     options |= {"servers": tuple(map(ServerAddress.parse, servers))} if servers else {}
-    return replace(account, smarthost=replace(account.smarthost, **options))
+    return replace(account, outgoing=replace(account.smarthost, **options))
 
 
 def environment(sandbox: Sandbox, state: os.PathLike[str]) -> dict[str, str]:

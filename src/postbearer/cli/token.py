@@ -56,7 +56,7 @@ def _of_configuration(common: Common, named: str | None) -> TokenResponse:
         from postbearer.assembly import Assembly
         from postbearer.verdict import advise
 
-        advise(error, Assembly.load(common.config).account(account).smarthost.rules)
+        advise(error, Assembly.load(common.config).account(account).rules)
         raise
     return TokenResponse.of(token, account, time.monotonic())
 

@@ -97,7 +97,7 @@ class Accounts:
         try:
             token = await source.token()
         except PostbearerError as error:
-            advise(error, states[name].account.smarthost.rules)
+            advise(error, states[name].account.rules)
             raise
         return TokenResponse.of(token, name, self._clock.monotonic())
 

@@ -17,7 +17,6 @@ from postbearer.errors import ConfigError
 from postbearer.events import Observer
 from postbearer.oauth import CachedSource
 from postbearer.submission import LOCAL
-from postbearer.transport import SmtpTransport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,9 +38,7 @@ class ServicePlan:
 
         def channel(account: Account) -> Channel:
             credential = account.credential(assembly.state, clock=clock, observer=observer)
-            transport = SmtpTransport(
-                account.smarthost, credential, account=account.name, clock=clock, observer=observer
-            )
+            transport = account.open_transport(credential, clock=clock, observer=observer)
             ledger = account.ledger(assembly.state, clock=queue_clock)
             source = credential if isinstance(credential, CachedSource) else None
             return Channel(account, transport, ledger, source)

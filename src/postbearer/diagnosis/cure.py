@@ -18,7 +18,7 @@ def cures(account: Account, preset: Preset, reason: str, tenant: str = "") -> tu
     grant = account.grant.name if account.grant is not None else ""
     signs_in = account.grant is not None and account.grant.signs_in
     check = f"postbearer check {account.name}"
-    rule = next((rule for rule in account.smarthost.rules or () if rule.cause == reason), None)
+    rule = next((rule for rule in account.rules or () if rule.cause == reason), None)
     login = (f"postbearer login {account.name}",) if signs_in else ()
     if rule is None:
         return (*login, check)

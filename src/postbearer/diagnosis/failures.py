@@ -78,7 +78,7 @@ class Explainer:
 
     @property
     def _rules(self) -> Sequence[Rule] | None:
-        rules = self.account.smarthost.rules
+        rules = self.account.rules
         return rules.written_for(self.ids) if isinstance(rules, Catalogue) else rules
 
 

@@ -112,7 +112,7 @@ class TokenStep:
         wrong = self._wrong(token)
         if wrong is not None:
             name, text, fix = wrong
-            verdict = explain(name, self.account.smarthost.rules)
+            verdict = explain(name, self.account.rules)
             return replace(
                 found,
                 ok=False,
@@ -161,7 +161,7 @@ class TokenStep:
             late = claims.issued - self.clock.now()
             yield f"It was issued {late:.0f} s in the future: the clock of this machine may be behind."
         if claims.bound:
-            yield explain("token-type", self.account.smarthost.rules).cause
+            yield explain("token-type", self.account.rules).cause
         expected, had = self._expected(), _normal(claims.audience)
         if had and expected and not had & expected:
             yield (

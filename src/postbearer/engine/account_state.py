@@ -38,7 +38,7 @@ class AccountState:
         self._last_pause = (math.inf, -math.inf)  # from, until
         self._clock = clock
         self._busy = 0
-        self._most = max(1, channel.account.smarthost.limits.connections)
+        self._most = channel.account.connections
         self._limit = self._most
         self._good = 0  # messages that went well in a row
         self._failures = 0  # in a row, without anything having been attempted

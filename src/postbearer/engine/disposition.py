@@ -135,7 +135,7 @@ class Policy:
 
     def error(self, claimed: Claimed, error: PostbearerError, now: float) -> AttemptResult:
         """What it means that nothing could be attempted."""
-        verdict = judge(error, rules=self.account.smarthost.rules)
+        verdict = judge(error, rules=self.account.rules)
         if verdict.state is State.FAILED:
             return self.all(
                 claimed, Status.FAILED, cause=verdict.cause, remedy=verdict.remedy, error=str(error)
@@ -157,7 +157,7 @@ class Policy:
 
     def refusal(self, error: PostbearerError) -> PauseOrder | None:
         """The pause that `error` asks for, met without a message."""
-        return self._stop(judge(error, rules=self.account.smarthost.rules), error)
+        return self._stop(judge(error, rules=self.account.rules), error)
 
     def all(
         self,
@@ -249,7 +249,7 @@ class Policy:
         All else is tried again, whoever is to cure it: a consent, a certificate, a clock and a new secret
         are mended where we do not see it.
         """
-        if self.account.smarthost.authentication == "password":
+        if self.account.outgoing.authentication == "password":
             return isinstance(error, GrantRefused | CredentialRefused)
         return self.account.password_login and isinstance(error, GrantRefused) and not error.configuration
 

@@ -292,7 +292,7 @@ class MessageIntake:
     ) -> list[NewDelivery]:
         account, priority = lane
         recipients = tuple(recipient for recipient, _ in routed)
-        most = self._intake.accounts[account].smarthost.recipients_per_message or len(recipients)
+        most = self._intake.accounts[account].limits.recipients_per_message or len(recipients)
         return [
             NewDelivery(
                 account=account,

@@ -56,8 +56,7 @@ class Pauses:
         account_state = self.account_state(account)
         account_state.unpause()
         account_state.went_well()
-        if (forgive := getattr(account_state.channel.transport, "forgive", None)) is not None:
-            await forgive()  # a refused password, of which only a person can know that it is right after all
+        await account_state.channel.transport.forgive()  # only a person can know that a password is right
         resumed = await self._spool.resume(account)
         if resumed:
             self._observer.notice(AccountResumed(account))

@@ -60,9 +60,9 @@ def envelope_for(claimed: Claimed, account: Account) -> Envelope:
 
 def _reverse_path(submitted: str, account: Account) -> str:
     if not submitted:
-        return "" if account.null_sender else account.address
+        return "" if account.outgoing.null_sender else account.address
     if account.sender.permits(submitted):
-        return submitted
+        return submitted if account.outgoing.any_sender else account.address
     if account.sender.rule == "force":
         return account.address
     account.sender.require([submitted])

@@ -159,7 +159,7 @@ class BackgroundSender(threading.Thread):
     def _later(self, error: Exception) -> bool:
         if not isinstance(error, PostbearerError):
             return False
-        rules = self._mailer.account.smarthost.rules
+        rules = self._mailer.account.rules
         return judge(error, rules=rules).state is State.DEFERRED
 
 

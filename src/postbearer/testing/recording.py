@@ -14,7 +14,7 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from postbearer.account import Account
 from postbearer.blocking import Mailer
@@ -34,7 +34,7 @@ from postbearer.secret import Secret
 from postbearer.store import Ledger
 from postbearer.testing.clock import ManualClock
 from postbearer.testing.replies import parse_reply
-from postbearer.transport import SmtpTransport
+from postbearer.transport import Transport
 from postbearer.verdict import judged
 
 T = TypeVar("T")
@@ -81,6 +81,9 @@ class Recorder:
             )
         outcomes = tuple(self._outcome(each.address, f"recorded-{number}") for each in envelope.recipients)
         return Receipt(outcomes, server="recording")
+
+    async def forgive(self) -> None:
+        """There is no password."""
 
     async def close(self) -> None:
         """There is nothing to close."""
@@ -141,8 +144,8 @@ class AsyncRecordingMailer(_Recording, AsyncMailer):
         """Nothing is asked, and nothing found."""
         return DiagnosisReport(self.account.name, ())
 
-    def _open_transport(self) -> SmtpTransport:
-        return cast(SmtpTransport, self._recorder)
+    def _open_transport(self) -> Transport:
+        return self._recorder
 
     def _ledger(self) -> Ledger | None:
         return None

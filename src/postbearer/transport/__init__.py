@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from postbearer.transport.opening import Dial as Dial
     from postbearer.transport.opening import Opener as Opener
     from postbearer.transport.opening import dial as dial
+    from postbearer.transport.pool import CONNECTIONS as CONNECTIONS
     from postbearer.transport.pool import PoolLimits as PoolLimits
     from postbearer.transport.proxy import Proxy as Proxy
+    from postbearer.transport.server_address import ServerAddress as ServerAddress
     from postbearer.transport.session import ClientSession as ClientSession
     from postbearer.transport.session import Transmission as Transmission
-    from postbearer.transport.smarthost import ServerAddress as ServerAddress
+    from postbearer.transport.settings import TransportSettings as TransportSettings
     from postbearer.transport.smarthost import Smarthost as Smarthost
     from postbearer.transport.smarthost import default_ehlo_name as default_ehlo_name
     from postbearer.transport.smtp import SmtpTransport as SmtpTransport
@@ -44,10 +46,12 @@ _EXPORTS = {
     "conversation": ["Conversation"],
     "login": ["Login", "Source"],
     "opening": ["Dial", "Opener", "dial"],
-    "pool": ["PoolLimits"],
+    "pool": ["CONNECTIONS", "PoolLimits"],
     "proxy": ["Proxy"],
+    "server_address": ["ServerAddress"],
     "session": ["ClientSession", "Transmission"],
-    "smarthost": ["ServerAddress", "Smarthost", "default_ehlo_name"],
+    "settings": ["TransportSettings"],
+    "smarthost": ["Smarthost", "default_ehlo_name"],
     "smtp": ["SmtpTransport"],
     "stream": ["Stream", "TlsInfo", "connect"],
     "timeouts": ["Deadline", "Timeouts"],

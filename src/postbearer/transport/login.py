@@ -31,7 +31,8 @@ from postbearer.sasl import (
 from postbearer.secret import SecretSource
 from postbearer.transport.authentication import LoginRefused, RetryAuthentication, dialogue, fits, refusal
 from postbearer.transport.conversation import Conversation
-from postbearer.transport.smarthost import ServerAddress, Smarthost
+from postbearer.transport.server_address import ServerAddress
+from postbearer.transport.smarthost import Smarthost
 from postbearer.verdict import judge
 
 Source = TokenSource | SecretSource

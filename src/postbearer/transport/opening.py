@@ -15,7 +15,8 @@ from postbearer.transport.capture import Capture, NoCapture
 from postbearer.transport.conversation import Conversation
 from postbearer.transport.login import Login
 from postbearer.transport.proxy import reach, tunnel
-from postbearer.transport.smarthost import ServerAddress, Smarthost
+from postbearer.transport.server_address import ServerAddress
+from postbearer.transport.smarthost import Smarthost
 from postbearer.transport.stream import Stream, connect
 from postbearer.transport.timeouts import Deadline
 from postbearer.wire import Ehlo, StartTls

@@ -13,6 +13,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 T = TypeVar("T")
 
+CONNECTIONS = 2  # of an account, unless it or its provider says another number
 LOWER_SERVER_AGE = 300.0
 
 
@@ -20,7 +21,7 @@ LOWER_SERVER_AGE = 300.0
 class PoolLimits:
     """How many connections an account holds, and for how long; times in seconds."""
 
-    connections: int = 2
+    connections: int = CONNECTIONS
     idle: float = 30.0
     age: float = 600.0
     lower_server_age: float = LOWER_SERVER_AGE

@@ -17,7 +17,8 @@ from postbearer.providers import Phase
 from postbearer.transport.conversation import Conversation
 from postbearer.transport.conversion import fitted
 from postbearer.transport.outcomes import Refusal, refused, settle
-from postbearer.transport.smarthost import ServerAddress, Smarthost
+from postbearer.transport.server_address import ServerAddress
+from postbearer.transport.smarthost import Smarthost
 from postbearer.transport.timeouts import Deadline
 from postbearer.transport.transaction import transact
 from postbearer.transport.transaction_plan import groups, make_plan

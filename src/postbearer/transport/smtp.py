@@ -27,8 +27,9 @@ from postbearer.transport.login import Login, ServerQuirks, Source
 from postbearer.transport.opening import Dial, Opener, dial
 from postbearer.transport.outcomes import dealt_with
 from postbearer.transport.pool import Pooled
+from postbearer.transport.server_address import ServerAddress
 from postbearer.transport.session import ClientSession, StaleConnection, Transmission
-from postbearer.transport.smarthost import ServerAddress, Smarthost
+from postbearer.transport.smarthost import Smarthost
 from postbearer.transport.timeouts import Deadline
 from postbearer.verdict import advise, judge, judged
 
