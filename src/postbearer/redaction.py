@@ -1,29 +1,28 @@
 """The one gate for words of others: what we sent does not come back through them, in whatever dress.
 
 A server may repeat what it refuses: whole or in part, in other case, backwards, split by blanks, as
-base64 behind something else, in hex, escaped for a URL or for JSON. A `Redactor` is told what was sent, and
-takes every piece of it out of what is shown.
+base64 behind something else, in hex, escaped for a URL or for JSON, or twice over. A `Redactor` is told what
+was sent, and takes every piece of it out of what is shown.
 """
 
 from __future__ import annotations
 
-import json
 import re
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property, lru_cache
-from html import escape
-from urllib.parse import quote, quote_plus
+from urllib.parse import quote
 
+from postbearer.encodings import decoded, unescaped
 from postbearer.secret import MASK, Secret
 
 PIECE = 10  # characters of a secret in a row that are no accident
 SHORTEST = 3  # characters: a secret that is shorter stands in any text
+DEPTH = 2  # times that something may be encoded again
 LONGEST = 16_384  # octets of a text that are looked at, and shown
 
 _LONG_RUN = re.compile(r"[A-Za-z0-9\-._~+/=%]{80,}")  # longer than any id: a token or an assertion
 _SAID = 400  # characters of what a server of HTTP says that are shown
-_UNSAFE = "<>&'\"+/="  # some write them in JSON by number
 _BLANK = re.compile(rb"\s+")
 _MARKS = re.compile(rb"[^a-z0-9]+")
 
@@ -51,22 +50,28 @@ class Redactor:
         """As `text`, for what may be in any encoding or none."""
         data = data[:LONGEST]
         hidden = bytearray(len(data))
-        for narrow in (False, True):
-            view, places = _view(data, narrow=narrow)
-            if len(view) < SHORTEST:
-                continue
-            for start, length in _found(view, self._forms[narrow], self._piece):
-                first, last = places[start], places[start + length - 1]
-                hidden[first : last + 1] = b"\x01" * (last + 1 - first)
+        for start, end in self._told(data, DEPTH):
+            hidden[start:end] = b"\x01" * (end - start)
         if not any(hidden):
             return data
         return b"".join(_masked(data, hidden))
 
+    def _told(self, data: bytes, depth: int) -> Iterator[tuple[int, int]]:
+        """Where in `data` something of a secret begins, and where it ends."""
+        for text, places in ((data, range(len(data) + 1)), *unescaped(data)):
+            for narrow in (False, True):
+                view, stood = _view(text, narrow=narrow)
+                for start, length in _found(view, self._forms[narrow]):
+                    yield places[stood[start]], places[stood[start + length - 1] + 1]
+        for start, end, octets in decoded(data) if depth else ():
+            if any(self._told(octets, depth - 1)):
+                yield start, end
+
     @cached_property
-    def _forms(self) -> tuple[tuple[bytes, ...], tuple[bytes, ...]]:
+    def _forms(self) -> tuple[_Forms, _Forms]:
         """What to look for, as it is seen without blanks, and without any marks."""
-        forms = {form for secret in self._secrets for form in _dresses(secret)}
-        return tuple(_seen(forms, narrow=False)), tuple(_seen(forms, narrow=True))
+        secrets = tuple(self._secrets)
+        return _forms(secrets, self._piece, narrow=False), _forms(secrets, self._piece, narrow=True)
 
 
 def scrub(text: str, secrets: Iterable[Secret]) -> str:
@@ -74,11 +79,6 @@ def scrub(text: str, secrets: Iterable[Secret]) -> str:
     text = _LONG_RUN.sub(MASK, Redactor(secrets).text(text))
     text = "".join(char if char.isprintable() else " " for char in text)
     return " ".join(text.split())[:_SAID]
-
-
-def _seen(forms: Iterable[bytes], *, narrow: bool) -> set[bytes]:
-    views = {_view(form, narrow=narrow)[0] for form in forms}
-    return {view for view in views if len(view) >= SHORTEST}
 
 
 def _octets(secret: Secret | str | bytes) -> bytes:
@@ -91,16 +91,9 @@ def _octets(secret: Secret | str | bytes) -> bytes:
 def _dresses(secret: bytes) -> Iterable[bytes]:
     """Every form in which `secret` may come back; one that is reversed is found as well."""
     secret = secret.strip()
-    text = secret.decode("utf-8", "replace")
     yield secret
     yield secret.hex().encode()
-    yield quote(text, safe="").encode()
-    yield quote_plus(text).encode()
-    yield quote(quote(text, safe=""), safe="").encode()
-    yield escape(text).encode()
-    yield json.dumps(text)[1:-1].encode()
-    yield "".join(rf"\u{ord(char):04x}" if char in _UNSAFE else char for char in text).encode()
-    yield json.dumps(text, ensure_ascii=False)[1:-1].encode()
+    yield quote(secret, safe="").encode()
     for shift in range(3):
         # Behind 0, 1 or 2 unknown octets; only the characters that depend on ours alone.
         encoded = b64encode(b"\0" * shift + secret).rstrip(b"=")
@@ -112,7 +105,7 @@ def _dresses(secret: bytes) -> Iterable[bytes]:
 _URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
-def _view(data: bytes, *, narrow: bool) -> tuple[bytes, list[int] | range]:
+def _view(data: bytes, *, narrow: bool) -> tuple[bytes, Sequence[int]]:
     """`data` in lower case without blanks, `narrow` without marks too; and where each octet stood."""
     lowered = data.lower()
     pattern = _MARKS if narrow else _BLANK
@@ -127,21 +120,51 @@ def _view(data: bytes, *, narrow: bool) -> tuple[bytes, list[int] | range]:
     return pattern.sub(b"", lowered), places
 
 
-def _found(view: bytes, forms: Iterable[bytes], whole: int) -> Iterable[tuple[int, int]]:
-    """Where in `view`, forwards or backwards, pieces of the `forms` begin, and their length."""
-    lengths: dict[int, list[bytes]] = {}
+_Forms = tuple[tuple[int, bytes, dict[bytes, list[int]]], ...]
+
+
+@lru_cache(maxsize=4)  # of a token a megabyte or two; what is refused once may be refused a thousand times
+def _forms(secrets: tuple[bytes, ...], whole: int, *, narrow: bool) -> _Forms:
+    """What to look for: how many octets in a row, the forms in one text, and where in it their blocks are.
+
+    Of one that is shorter than `whole` all of it. What stands in no view parts the forms; a piece of twice
+    the length of a block, but one, holds one, wherever it begins.
+    """
+    lengths: dict[int, set[bytes]] = {}
+    for secret in secrets:
+        for form in _dresses(secret):
+            seen, _ = _view(form, narrow=narrow)
+            if len(seen) >= SHORTEST:
+                lengths.setdefault(min(whole, len(seen)), set()).add(seen)
+    return tuple((length, *_blocks(forms, (length + 1) // 2)) for length, forms in lengths.items())
+
+
+def _blocks(forms: Iterable[bytes], size: int) -> tuple[bytes, dict[bytes, list[int]]]:
+    joined = b"\n" + b"\n".join(forms) + b"\n"
+    places: dict[bytes, list[int]] = {}
+    begins = 1
     for form in forms:
-        lengths.setdefault(min(whole, len(form)), []).append(form)
-    for length, alike in lengths.items():
-        yield from _runs(view, tuple(alike), length)
-        for start, run in _runs(view[::-1], tuple(alike), length):
+        for start in range(0, len(form) - size + 1, size):
+            places.setdefault(form[start : start + size], []).append(begins + start)
+        begins += len(form) + 1
+    return joined, places
+
+
+def _found(view: bytes, forms: _Forms) -> Iterator[tuple[int, int]]:
+    """Where in `view`, forwards or backwards, pieces of the `forms` begin, and their length."""
+    for length, joined, places in forms:
+        if len(view) < length:
+            continue
+        yield from _runs(view, length, joined, places)
+        for start, run in _runs(view[::-1], length, joined, places):
             yield len(view) - start - run, run
 
 
-def _runs(view: bytes, forms: tuple[bytes, ...], length: int) -> Iterable[tuple[int, int]]:
-    """Where in `view` something of `length` or more begins that one of the `forms` holds, too."""
+def _runs(
+    view: bytes, length: int, joined: bytes, places: dict[bytes, list[int]]
+) -> Iterator[tuple[int, int]]:
+    """Where in `view` something of `length` or more begins that stands in `joined`, too."""
     size = (length + 1) // 2
-    joined, places = _blocks(forms, size)
     looked: dict[int, int] = {}  # how far, by how much further the same stands in `joined`
     for at in range(len(view) - size + 1):
         for place in places.get(view[at : at + size], ()):
@@ -155,22 +178,6 @@ def _runs(view: bytes, forms: tuple[bytes, ...], length: int) -> Iterable[tuple[
             looked[ahead] = last
             if last - first >= length:
                 yield first, last - first
-
-
-@lru_cache(maxsize=4)  # of a token a megabyte or two; what is refused once may be refused a thousand times
-def _blocks(forms: tuple[bytes, ...], size: int) -> tuple[bytes, dict[bytes, list[int]]]:
-    """The forms in one, with what stands in no view around each; and where in it their blocks are.
-
-    A piece of twice the `size` but one holds such a block, wherever it begins.
-    """
-    joined = b"\n" + b"\n".join(forms) + b"\n"
-    places: dict[bytes, list[int]] = {}
-    begins = 1
-    for form in forms:
-        for start in range(0, len(form) - size + 1, size):
-            places.setdefault(form[start : start + size], []).append(begins + start)
-        begins += len(form) + 1
-    return joined, places
 
 
 def _masked(data: bytes, hidden: bytearray) -> Iterable[bytes]:

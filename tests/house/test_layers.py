@@ -29,6 +29,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "meaning",
         "outcome",
         "secret",
+        "encodings",
         "redaction",
         "clock",
         "events",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 import quopri
-from base64 import b64encode, urlsafe_b64encode
+from base64 import b32encode, b32hexencode, b64encode, urlsafe_b64encode
 from collections.abc import Callable
 from urllib.parse import quote, quote_plus
 
@@ -46,7 +46,56 @@ FORMS: dict[str, Callable[[str], str]] = {
         ).decode()
         for shift in range(3)
     },
+    **{
+        f"base32 behind {shift}": lambda text, shift=shift: b32encode(b"x" * shift + text.encode()).decode()
+        for shift in range(5)
+    },
+    "base32 of the other alphabet": lambda text: b32hexencode(text.encode()).decode(),
+    "base32, lower case": lambda text: b32encode(text.encode()).decode().lower(),
+    "base64, twice": lambda text: twice(text.encode()),
+    "base64, twice, behind something": lambda text: twice(b"x" + text.encode()),
+    "base64, three times": lambda text: twice(b64encode(text.encode())),
+    "base64 of hex": lambda text: b64encode(text.encode().hex().encode()).decode(),
+    "base64 of a URL": lambda text: b64encode(quote(text, safe="").encode()).decode(),
+    "base64 of UTF-16": lambda text: b64encode(text.encode("utf-16le")).decode(),
+    "base64 of JSON": lambda text: b64encode(json.dumps({"password": text}).encode()).decode(),
+    "base64, backwards inside": lambda text: b64encode(text[::-1].encode()).decode(),
+    "UTF-16": lambda text: text.encode("utf-16le").decode(),
+    "UTF-16 in hex": lambda text: text.encode("utf-16be").hex(),
+    "JSON, backwards": lambda text: json.dumps({"password": text})[::-1],
+    "full width": lambda text: "".join(chr(ord(char) + 0xFEE0) for char in text),
+    "binary": lambda text: " ".join(f"{octet:08b}" for octet in text.encode()),
+    "decimal": lambda text: str(list(text.encode())),
+    **{
+        f"escaped as {escape!r}": lambda text, escape=escape: "".join(
+            escape.format(ord(char)) for char in text
+        )
+        for escape in (
+            "%{:02X}",
+            "%25{:02x}",
+            "={:02X}",
+            "+{:02X}",
+            r"\x{:02x}",
+            r"\u{:04x}",
+            r"\\u{:04X}",
+            r"\U{:08x}",
+            r"\u{{{:x}}}",
+            r"\{:03o}",
+            "0x{:02x},",
+            "U+{:04X} ",
+            "&#{};",
+            "&#x{:x};",
+            "&amp;#x{:04X};",
+        )
+    },
+    "xtext": lambda text: "".join(char if char.isalnum() else f"+{ord(char):02X}" for char in text),
 }
+
+
+def twice(octets: bytes) -> str:
+    return b64encode(b64encode(octets)).decode()
+
+
 WORDS = st.text(st.characters(codec="utf-8"), max_size=40)
 
 

@@ -228,3 +228,30 @@ async def test_what_a_server_repeats_of_a_login_before_is_hidden_as_well(again: 
     shown = f"{told} {provider.events} {provider.transcript}"
     for piece in (CANARY[:16], CANARY[20:36], CANARY[::-1][:16]):
         assert_absent(piece, shown)
+
+
+async def test_what_a_server_repeats_where_it_says_yes_is_hidden_as_well() -> None:
+    """The word behind the content is kept as the message's id at the provider: in receipts, log and queue."""
+    from base64 import b64encode
+
+    from support.canary import assert_absent
+
+    twice = b64encode(b64encode(CANARY.encode())).decode()
+    script = conversation(
+        StartTls(),
+        HELLO,
+        ehlo(*ALL),
+        accepted_login(f"235 2.7.0 welcome {CANARY}"),
+        one_flight(
+            f"250 2.1.5 Ok {CANARY[::-1]}",
+            mail=f"250 2.1.0 {CANARY}",
+            final=f"250 2.0.0 Ok: queued as {twice}",
+        ),
+    )
+    provider = with_provider(script, tokens=Static(CANARY))
+    receipt = await provider.deliver(envelope(), CONTENT)
+    shown = f"{receipt!r} {provider.events} {provider.transcript}"
+    assert receipt.outcomes[0].reply is not None
+    assert receipt.outcomes[0].reply.text == "2.0.0 Ok: queued as ***"
+    for piece in (CANARY[:16], CANARY[20:36], CANARY[::-1][:16], twice[:16]):
+        assert_absent(piece, shown)

@@ -135,17 +135,12 @@ class Conversation:
         for answer in answers:
             if not answer.reply.intermediate:  # a challenge is still to be decoded
                 reply = answer.reply.short
-                if self.redactor is not None and self._may_repeat(answer):
+                if self.redactor is not None:
                     reply = scrubbed(reply, self.redactor)
                 if reply is not answer.reply:
                     answer = Answer(answer.command, reply)
             self.capture.received(answer.command, answer.reply)
             self._answers.append(answer)
-
-    @staticmethod
-    def _may_repeat(answer: Answer) -> bool:
-        """Whether it is an answer to a login, or a refusal of whatever came behind it."""
-        return not answer.reply.positive or isinstance(answer.command, Auth | AuthResponse)
 
     @property
     def owed(self) -> int:
