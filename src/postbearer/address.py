@@ -30,14 +30,31 @@ class Address:
     local: str
     domain: str
 
-    @classmethod
-    def parse(cls, text: str) -> Address:
+    @staticmethod
+    @lru_cache(maxsize=4096)  # the same few come again and again, several times in each message
+    def parse(text: str) -> Address:
         """Read one bare address (no display name, no angle brackets).
 
         Raises `UsageError` naming what is wrong: a control character, a missing domain, a bad label. What is
         not refused has a canonical form, which is an address, too.
         """
-        return _parse(text)
+        if not isinstance(text, str):  # not every program is type-checked
+            raise UsageError(f"A mail address is a text, and no {type(text).__name__}.")
+        refuse_controls(text, "the address")
+        local, at, domain = text.rpartition("@")
+        if not at or not domain:
+            raise UsageError(f"{text!r} is not a mail address: the domain is missing.")
+        if not (_DOT_STRING.match(local) or _QUOTED.match(local)):
+            raise UsageError(f"{text!r} is not a mail address: the part before the @ is not valid.")
+        if not (_DOMAIN.match(domain) or _LITERAL.match(domain)):
+            raise UsageError(f"{text!r} is not a mail address: the domain is not valid.")
+        if _ENCODED_WORD.search(local):  # RFC 2047 5 (3); some readers would decode it, and find another one
+            raise UsageError(f"{text[:80]!r} is not a mail address: an encoded word cannot stand in one.")
+        address = Address(local, domain)
+        _bound(local, domain)
+        if not text.isascii():  # case folding and A-labels may be longer, and not every name has them
+            _bound(*address.canonical.rsplit("@", 1))
+        return address
 
     def __str__(self) -> str:
         return f"{self.local}@{self.domain}"
@@ -65,27 +82,6 @@ class Address:
         """Whether mail to it can be expected to arrive somewhere: not at ``root@host``."""
         domain = self.domain.rstrip(".").lower()
         return "." in domain and not domain.endswith(_NOWHERE)
-
-
-@lru_cache(maxsize=4096)  # the same few come again and again, several times in each message
-def _parse(text: str) -> Address:
-    if not isinstance(text, str):  # not every program is type-checked
-        raise UsageError(f"A mail address is a text, and no {type(text).__name__}.")
-    refuse_controls(text, "the address")
-    local, at, domain = text.rpartition("@")
-    if not at or not domain:
-        raise UsageError(f"{text!r} is not a mail address: the domain is missing.")
-    if not (_DOT_STRING.match(local) or _QUOTED.match(local)):
-        raise UsageError(f"{text!r} is not a mail address: the part before the @ is not valid.")
-    if not (_DOMAIN.match(domain) or _LITERAL.match(domain)):
-        raise UsageError(f"{text!r} is not a mail address: the domain is not valid.")
-    if _ENCODED_WORD.search(local):  # RFC 2047 5 (3); some readers would decode it, and find another address
-        raise UsageError(f"{text[:80]!r} is not a mail address: an encoded word cannot stand in one.")
-    address = Address(local, domain)
-    _bound(local, domain)
-    if not text.isascii():  # case folding and A-labels may be longer, and not every name has them
-        _bound(*address.canonical.rsplit("@", 1))
-    return address
 
 
 def _bound(local: str, domain: str) -> None:

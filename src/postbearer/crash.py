@@ -9,6 +9,7 @@ import os
 
 _NAME, _, _TIME = os.environ.get("POSTBEARER_CRASH_AT", "").partition(":")
 _left = int(_TIME or 1)
+ARMED = bool(_NAME)  # else nobody need ask
 
 
 def crash(name: str) -> None:

@@ -24,7 +24,8 @@ class Recipient:
 
     def __post_init__(self) -> None:
         Address.parse(self.address)
-        refuse_controls(self.orcpt, "ORCPT")
+        if self.orcpt:
+            refuse_controls(self.orcpt, "ORCPT")
         if "NEVER" in self.notify and len(self.notify) > 1:
             raise UsageError("NOTIFY=NEVER excludes all other values (RFC 3461 4.1).")
 
@@ -51,11 +52,8 @@ class Envelope:
             Address.parse(self.reverse_path)
         if not self.recipients:
             raise UsageError("A message needs at least one recipient.")
-        refuse_controls(self.envid, "ENVID")
-        if not self.envid.isascii():
-            raise UsageError("ENVID holds a character that is not ASCII (RFC 3461 4.4).")
-        if sum(3 if char in " +=" else 1 for char in self.envid) > 100:  # as xtext, RFC 3461 4.4
-            raise UsageError("ENVID is longer than 100 characters, of which blank, + and = count as three.")
+        if self.envid:
+            _check_envid(self.envid)
         if self.priority is not None and not -9 <= self.priority <= 9:
             raise UsageError(f"A priority lies between -9 and 9, not {self.priority}.")
 
@@ -68,10 +66,21 @@ class Envelope:
 
     @property
     def addresses(self) -> tuple[str, ...]:
-        return tuple(recipient.address for recipient in self.recipients)
+        return tuple([recipient.address for recipient in self.recipients])
 
     @property
     def needs_smtputf8(self) -> bool:
         """True when a local part is not ASCII: no encoding exists for it (RFC 6531 3.2)."""
-        everyone = (self.reverse_path, *self.addresses) if self.reverse_path else self.addresses
-        return self.smtputf8 or any(not address.rpartition("@")[0].isascii() for address in everyone)
+        everyone = self.reverse_path, *self.addresses
+        return self.smtputf8 or not (
+            all(map(str.isascii, everyone))  # nearly always
+            or all(address.rpartition("@")[0].isascii() for address in everyone)
+        )
+
+
+def _check_envid(envid: str) -> None:
+    refuse_controls(envid, "ENVID")
+    if not envid.isascii():
+        raise UsageError("ENVID holds a character that is not ASCII (RFC 3461 4.4).")
+    if sum(3 if char in " +=" else 1 for char in envid) > 100:  # as xtext, RFC 3461 4.4
+        raise UsageError("ENVID is longer than 100 characters, of which blank, + and = count as three.")

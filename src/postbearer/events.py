@@ -374,23 +374,23 @@ class Several:
 
     def hears(self, kind: type[Event]) -> bool:
         """Whether anybody wants events of `kind`."""
-        return bool(self._who_hears(kind))
+        hearers = self._hearers.get(kind)
+        return bool(self._who_hears(kind) if hearers is None else hearers)
 
     def notice(self, event: Event) -> None:
         if not event.sequence:  # else it comes from another that stands before this one
             self._sequence += 1
             object.__setattr__(event, "time", self._clock.now())
             object.__setattr__(event, "sequence", self._sequence)
-        for each in self._who_hears(type(event)):
+        hearers = self._hearers.get(type(event))
+        for each in self._who_hears(type(event)) if hearers is None else hearers:
             try:
                 each.notice(event)
             except Exception as error:  # of one that only listens: what it listens to goes on
                 self._tell(each, error)
 
     def _who_hears(self, kind: type[Event]) -> tuple[Observer, ...]:
-        found = self._hearers.get(kind)
-        if found is None:
-            found = self._hearers[kind] = tuple([each for each in self._observers if hears(each, kind)])
+        found = self._hearers[kind] = tuple([each for each in self._observers if hears(each, kind)])
         return found
 
     def _tell(self, who: Observer, error: Exception) -> None:

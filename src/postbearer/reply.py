@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, NamedTuple
 
 TEXT = 1000  # characters of a reply that are shown, logged or stored
@@ -32,34 +32,25 @@ class Reply:
     code: int
     lines: tuple[bytes, ...] = (b"",)
     enhanced: EnhancedStatus | None = None
+    # Found once, as nothing else here is asked so often. `kind` is 2, 3, 4 or 5: what to do depends on this,
+    # never on a list of codes (RFC 5321 4.2.1). 421 always means that the server closes the connection (3.8).
+    kind: int = field(init=False, repr=False, compare=False)
+    positive: bool = field(init=False, repr=False, compare=False)
+    intermediate: bool = field(init=False, repr=False, compare=False)
+    transient: bool = field(init=False, repr=False, compare=False)
+    permanent: bool = field(init=False, repr=False, compare=False)
+    closing: bool = field(init=False, repr=False, compare=False)
 
     diagnostic_type: ClassVar[str] = "smtp"  # RFC 3464 2.3.6
 
-    @property
-    def kind(self) -> int:
-        """2, 3, 4 or 5: what to do depends on this, never on a list of codes (RFC 5321 4.2.1)."""
-        return self.code // 100
-
-    @property
-    def positive(self) -> bool:
-        return self.code // 100 == 2  # not by `kind`: it is asked more often than anything else here
-
-    @property
-    def intermediate(self) -> bool:
-        return self.kind == 3
-
-    @property
-    def transient(self) -> bool:
-        return self.kind == 4
-
-    @property
-    def permanent(self) -> bool:
-        return self.kind == 5
-
-    @property
-    def closing(self) -> bool:
-        """421 always means that the server closes the connection (RFC 5321 3.8)."""
-        return self.code == 421
+    def __post_init__(self) -> None:
+        kind, find = self.code // 100, object.__setattr__
+        find(self, "kind", kind)
+        find(self, "positive", kind == 2)
+        find(self, "intermediate", kind == 3)
+        find(self, "transient", kind == 4)
+        find(self, "permanent", kind == 5)
+        find(self, "closing", self.code == 421)
 
     @property
     def report_status(self) -> str:
@@ -74,7 +65,7 @@ class Reply:
         recipients: what becomes text goes to the log and to the queue, for each of them.
         """
         short = self.short
-        return cut(" ".join(printable(line) for line in short.lines).strip(), more=short is not self)
+        return cut(" ".join([printable(line) for line in short.lines]).strip(), more=short is not self)
 
     @property
     def short(self) -> Reply:

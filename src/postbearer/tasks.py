@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from collections.abc import Callable, Coroutine, Iterator
+from functools import partial
 from typing import Any, Final
 
 from postbearer.clock import Clock
@@ -39,7 +40,9 @@ class Tasks:
         self, work: Coroutine[Any, Any, None], what: str, *, peer: str = "", id: str = ""
     ) -> asyncio.Task[None]:
         """Run `work` once. What it raises is told as a defect of `what`, with the client or the message."""
-        return self._own(self._once(work, what, peer, id), what)
+        task = self._own(work, what)
+        task.add_done_callback(partial(self._ended, what, peer, id))
+        return task
 
     def keep(self, work: Callable[[], Coroutine[Any, Any, None]], what: str) -> asyncio.Task[None]:
         """Run `work` until it returns; whenever it fails, that is told, and it begins again after a while."""
@@ -65,10 +68,10 @@ class Tasks:
         task.add_done_callback(self._running.discard)
         return task
 
-    async def _once(self, work: Coroutine[Any, Any, None], what: str, peer: str, id: str) -> None:
-        try:
-            await work
-        except Exception as error:  # any: it is a defect of ours, and ends nothing else
+    def _ended(self, what: str, peer: str, id: str, task: asyncio.Task[None]) -> None:
+        """Any exception is a defect of ours, and ends nothing else."""
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, Exception):
             self._observer.notice(defect(error, what, peer=peer, id=id))
 
     async def _kept(self, work: Callable[[], Coroutine[Any, Any, None]], what: str) -> None:

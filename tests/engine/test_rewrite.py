@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from postbearer.engine import Submitter
 from postbearer.errors import StoreError
 from postbearer.message import BytesContent
-from postbearer.store import Message
+from postbearer.store import Claimed, Message
 from support.relay import HOST, account, relaying
 
 BODY = b"\r\nHello.\r\n--\r\n.\r\n\r\n"
@@ -104,13 +105,19 @@ async def test_a_damaged_message_is_held_and_not_a_word_of_it_leaves() -> None:
 
 async def test_a_message_with_an_endless_header_fails_with_a_report() -> None:
     async with relaying() as relay:
+        await relay.dispatcher.pause("alerts")
         message = await relay.submit()
-        small = relay.spool.content
+        small, claim = relay.spool.content, relay.spool.claim
 
         def content(asked: Message) -> Any:
             return BytesContent(b"X: " + b"y" * 2_000_000) if asked.id == message else small(asked)
 
+        async def after_a_restart(*asked: Any) -> list[Claimed]:
+            return [replace(each, message=replace(each.message, header=None)) for each in await claim(*asked)]
+
         relay.spool.content = content  # type: ignore[method-assign]
+        relay.spool.claim = after_a_restart  # type: ignore[method-assign]
+        await relay.dispatcher.resume("alerts")
         await relay.settle()
         assert await relay.statuses(message) == ["failed"]
         assert len(await relay.reports()) == 1

@@ -366,9 +366,9 @@ def test_no_more_transactions_than_advertised() -> None:
 def test_after_some_errors_the_driver_is_asked_to_be_slow() -> None:
     session = ready(limited(soft_errors=2))
     session.say("FOO")
-    assert not session.server.slow
+    assert not session.server.error_limit.slow
     session.say("FOO")
-    assert session.server.slow
+    assert session.server.error_limit.slow
 
 
 def test_line_ends_are_repaired_for_those_who_ask_but_the_end_of_data_is_not() -> None:

@@ -90,7 +90,7 @@ def test_replies_are_slow_after_ten_refusals() -> None:
     moments = []
     for _ in range(12):
         session.say(MAIL)
-        moments.append(session.server.slow)
+        moments.append(session.server.error_limit.slow)
     assert moments == [False] * 9 + [True] * 3
 
 
@@ -101,7 +101,7 @@ def test_a_message_makes_good_what_was_before_it() -> None:
         session.say("RSET\n" * 20 + "NOOP")
         session.say(MESSAGE)
     assert len(session.messages) == 50
-    assert not session.server.slow
+    assert not session.server.error_limit.slow
 
 
 def test_several_greetings_before_a_message_pass() -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from base64 import b64encode
 from collections.abc import AsyncIterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Annotated, Any, Final
 
 from msgspec import Meta, MsgspecError, Struct, convert
@@ -149,7 +149,9 @@ class Transfer:
 
 
 def _exported(entry: Entry) -> Json:
-    return asdict(entry.message) | {"rows": [asdict(row) for row in entry.rows]}
+    message = asdict(replace(entry.message, header=None))
+    del message["header"]
+    return message | {"rows": [asdict(row) for row in entry.rows]}
 
 
 def _ends_within(message: ExportedMessage) -> UsageError:

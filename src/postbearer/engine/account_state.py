@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 
-from postbearer.account import Account
 from postbearer.clock import Clock
 from postbearer.engine.budget import Budget
 from postbearer.engine.channel import Channel
@@ -28,6 +27,7 @@ class AccountState:
 
     def __init__(self, channel: Channel, clock: Clock, mailbox: SharedMailbox | None = None) -> None:
         self.channel = channel
+        self.account = channel.account
         self.budget = Budget(channel.ledger, channel.account.limits, clock)
         self.pause: Pause | None = None
         self.mailbox = mailbox or SharedMailbox()
@@ -43,10 +43,6 @@ class AccountState:
         self._good = 0  # messages that went well in a row
         self._failures = 0  # in a row, without anything having been attempted
         self._rest_until = -math.inf  # monotonic
-
-    @property
-    def account(self) -> Account:
-        return self.channel.account
 
     @property
     def busy(self) -> int:

@@ -53,7 +53,7 @@ class Reservations:
     def begin(self, claimed: Sequence[Claimed]) -> None:
         """The message is accepted: begin what was leased."""
         for each in claimed:
-            account_state = next(one for one in self._reserved if one.account.name == each.account)
+            [account_state, *_] = [state for state in self._reserved if state.account.name == each.account]
             self._reserved.remove(account_state)
             self._starter.start(each, account_state)
         if self._queued:

@@ -23,7 +23,7 @@ from postbearer.engine.submitter import Submitter
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import AlreadyAccepted, KeyReused, SenderNotAllowed, StoreError, StoreFull, UsageError
 from postbearer.events import Accepted, Observer
-from postbearer.message import Header, HeaderReader, Scanner, authors, claimed
+from postbearer.message import Header, HeaderReader, ParsedHeader, Scanner, authors, claimed
 from postbearer.reply import EnhancedStatus, Reply
 from postbearer.store import IdempotencyKey, Message, NewDelivery, Priority, Spool, Staging
 
@@ -200,7 +200,8 @@ class MessageIntake:
         self._reader.finish()
         if self._reader.fault:
             return refuse(554, "5.6.0", self._reader.fault)
-        header = Header.of(self._reader)
+        parsed = ParsedHeader.of(self._reader)
+        header = parsed.header
         if refusal := self._refuse_circle(header):
             return refusal
         groups = self._routed(header)
@@ -208,12 +209,13 @@ class MessageIntake:
             size = await mended_size(self._staging, self._scanner.finish())
         except UsageError as error:
             return refuse(554, error.status, error.message)
-        for account, _ in groups:
+        accounts = {account for account, _ in groups}
+        for account in accounts:
             if refusal := self._refuse_for(account, header, size):
                 return refusal
-        if refusal := self._refuse_author(header, {account for account, _ in groups}):
+        if refusal := self._refuse_author(header, accounts):
             return refusal
-        message = self._message(header, groups)
+        message = self._message(parsed, groups)
         places = Reservations(self._intake.starter)
         try:
             deliveries = [
@@ -226,7 +228,6 @@ class MessageIntake:
             places.give_back()
             raise
         places.begin(claimed)
-        accounts = {delivery.account for delivery in deliveries}
         self._intake.observer.notice(
             Accepted(
                 accounts.pop() if len(accounts) == 1 else "",
@@ -241,7 +242,8 @@ class MessageIntake:
         return None
 
     def _refuse_circle(self, header: Header) -> Reply | None:
-        received = header.all("received")
+        if not (received := header.all("received")):
+            return None
         ours = sum(f" by {self._intake.settings.hostname} (postbearer)" in field.value for field in received)
         if len(received) > LONGEST_PATH or ours >= OWN_PATH:
             return refuse(554, "5.4.6", "The message goes in circles: it has too many Received fields")
@@ -291,7 +293,7 @@ class MessageIntake:
         self, places: Reservations, lane: tuple[str, Priority], routed: Sequence[tuple[Recipient, Route]]
     ) -> list[NewDelivery]:
         account, priority = lane
-        recipients = tuple(recipient for recipient, _ in routed)
+        recipients = tuple([recipient for recipient, _ in routed])
         most = self._intake.accounts[account].limits.recipients_per_message or len(recipients)
         return [
             NewDelivery(
@@ -306,9 +308,9 @@ class MessageIntake:
         ]
 
     def _message(
-        self, header: Header, groups: Mapping[tuple[str, Priority], Sequence[tuple[Recipient, Route]]]
+        self, parsed: ParsedHeader, groups: Mapping[tuple[str, Priority], Sequence[tuple[Recipient, Route]]]
     ) -> Message:
-        now, traits = self._intake.clock.now(), self._scanner.finish()
+        now, traits, header = self._intake.clock.now(), self._scanner.finish(), parsed.header
         routes = [route for routed in groups.values() for _, route in routed]
         lives = [route.expire_after for route in routes if route.expire_after is not None]
         return Message(
@@ -325,6 +327,7 @@ class MessageIntake:
             message_id=_brief(header.get("message-id")),
             author=_brief(header.get("from")),
             subject=_brief(header.get("subject")),
+            header=parsed,
         )
 
 

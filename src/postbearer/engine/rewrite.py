@@ -24,7 +24,11 @@ async def attempt(
     try:
         envelope = envelope_for(claimed, channel.account)
         try:
-            edited = edit(stored, lambda header: header_for(header, claimed.message, channel.account))
+            edited = edit(
+                stored,
+                lambda header: header_for(header, claimed.message, channel.account),
+                claimed.message.header,
+            )
         finally:
             stored.left = False  # so far only we have read it
         receipt = _complete(await channel.transport.deliver(envelope, edited), envelope)
@@ -50,12 +54,12 @@ async def attempt(
 
 def envelope_for(claimed: Claimed, account: Account) -> Envelope:
     """The envelope as it leaves through this account. Raises `SenderNotAllowed`."""
-    recipients = tuple(target.recipient for target in claimed.targets)
-    return replace(
-        claimed.message.envelope,
-        recipients=recipients,
-        reverse_path=_reverse_path(claimed.message.envelope.reverse_path, account),
-    )
+    submitted = claimed.message.envelope
+    recipients = tuple([target.recipient for target in claimed.targets])
+    reverse_path = _reverse_path(submitted.reverse_path, account)
+    if reverse_path == submitted.reverse_path and recipients == submitted.recipients:
+        return submitted
+    return replace(submitted, recipients=recipients, reverse_path=reverse_path)
 
 
 def _reverse_path(submitted: str, account: Account) -> str:
@@ -75,10 +79,10 @@ def header_for(header: Header, message: Message, account: Account) -> Header:
     What is added is the same in every attempt, so that a receiver can tell a second copy (RFC 6409 8).
     """
     header = account.sender.apply(header.public())
-    if header.get("message-id") is None:
+    if "message-id" not in header:
         domain = ascii_domain(Address.parse(account.address).domain)
         header = header.add("Message-ID", f"<{message.id}@{domain}>")
-    if header.get("date") is None:
+    if "date" not in header:
         header = header.add("Date", formatdate(message.accepted))
     return header.add("Received", message.received) if message.received else header
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from postbearer.message.edited import edit as edit
     from postbearer.message.edited import read_header as read_header
     from postbearer.message.fields import Header as Header
+    from postbearer.message.fields import ParsedHeader as ParsedHeader
     from postbearer.message.header_section import HeaderReader as HeaderReader
     from postbearer.message.header_section import cut_header as cut_header
     from postbearer.message.mailboxes import Mailbox as Mailbox
@@ -40,7 +41,7 @@ _EXPORTS = {
     "content": ["BLOCK", "BytesContent", "Content", "FileContent", "Scanner", "Traits", "has_bare_line_ends"],
     "conversion": ["Conversion", "convert"],
     "edited": ["edit", "read_header"],
-    "fields": ["Header"],
+    "fields": ["Header", "ParsedHeader"],
     "header_section": ["HeaderReader", "cut_header"],
     "mailboxes": ["Mailbox", "parse_mailboxes"],
     "recipients": ["HIDDEN", "naming_recipients"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from postbearer.message.content import BLOCK, Content
-from postbearer.message.fields import Header
+from postbearer.message.fields import Header, ParsedHeader
 from postbearer.message.header_section import HeaderReader
 
 
@@ -14,16 +14,20 @@ def read_header(content: Content) -> Header:
     return Header.of(_read(content)[0])
 
 
-def edit(content: Content, change: Callable[[Header], Header]) -> Content:
+def edit(content: Content, change: Callable[[Header], Header], parsed: ParsedHeader | None = None) -> Content:
     """`content` with its header put through `change`, and an empty line behind it unless nothing is.
 
-    The same object when that changes no octet. Raises `UsageError` for a header nobody may send.
+    The same object when that changes no octet. Raises `UsageError` for a header nobody may send. With the
+    header `parsed`, as somebody has read it at the front of this content, it is not read again.
     """
-    reader, head = _read(content)
-    after = bytes(change(Header.of(reader)))
-    alone = reader.body == content.size and not head.endswith(b"\r\n\r\n") and head != b"\r\n"
+    head = b""
+    if parsed is None:
+        reader, head = _read(content)
+        parsed = ParsedHeader.of(reader)
+    after = bytes(change(parsed.header))
+    alone = parsed.body == content.size and not parsed.parted
     before = after if alone else after + b"\r\n"
-    return content if head == before else Edited(before, content, reader.body)
+    return content if head == before else Edited(before, content, parsed.body)
 
 
 def _read(content: Content) -> tuple[HeaderReader, bytes]:

@@ -7,8 +7,8 @@ writes anew what it was not asked to change.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from postbearer.address import refuse_controls
@@ -40,6 +40,9 @@ class Header:
     """The header section of a message, without the empty line that ends it."""
 
     fields: tuple[Field, ...]
+    _named: Mapping[str, list[Field]] | None = field(
+        default=None, init=False, repr=False, compare=False
+    )  # by name, once somebody has asked
 
     @classmethod
     def parse(cls, data: bytes) -> Header:
@@ -51,14 +54,19 @@ class Header:
         """What `reader` has read to the end. Raises `UsageError` for a header nobody may send."""
         if reader.fault:
             raise UsageError(f"{reader.fault}.", hint="Mend what writes this message.")
-        return cls(tuple(Field(name.decode("ascii"), raw) for name, raw in reader.fields))
+        return cls(tuple([Field(name.decode("ascii"), raw) for name, raw in reader.fields]))
 
     def __bytes__(self) -> bytes:
-        return b"".join(field.raw for field in self.fields)
+        return b"".join([field.raw for field in self.fields])
 
     def all(self, name: str) -> tuple[Field, ...]:
-        name = name.lower()
-        return tuple([field for field in self.fields if field.name == name])
+        if self._named is None:
+            named: dict[str, list[Field]] = {}
+            for each in self.fields:
+                named.setdefault(each.name, []).append(each)
+            object.__setattr__(self, "_named", named)
+        assert self._named is not None
+        return tuple(self._named.get(name.lower(), ()))
 
     def __contains__(self, name: str) -> bool:
         return bool(self.all(name))
@@ -74,25 +82,47 @@ class Header:
 
     def put(self, new: Field) -> Header:
         """`set`, with a field that is made already."""
-        place = next((place for place, field in enumerate(self.fields) if field.name == new.name), 0)
-        kept = [field for field in self.fields if field.name != new.name]
-        return Header((*kept[:place], new, *kept[place:]))
+        kept: list[Field] = []
+        place = None
+        for each in self.fields:
+            if each.name != new.name:
+                kept.append(each)
+            elif place is None:
+                place = len(kept)
+        kept.insert(place or 0, new)
+        return Header(tuple(kept))
 
     def map(self, names: Collection[str], change: Callable[[Field], Field]) -> Header:
         """With each field that has one of `names` (lower case) put through `change`."""
-        return Header(tuple(change(field) if field.name in names else field for field in self.fields))
+        return Header(tuple([change(field) if field.name in names else field for field in self.fields]))
 
     def add(self, name: str, value: str) -> Header:
         """Put a field on top, as a relay does (RFC 5321 4.4)."""
         return Header((make_field(name, value), *self.fields))
 
     def without(self, *names: str) -> Header:
-        gone = {name.lower() for name in names}
-        return Header(tuple(field for field in self.fields if field.name not in gone))
+        gone = frozenset(map(str.lower, names))
+        return Header(tuple([field for field in self.fields if field.name not in gone]))
 
     def public(self) -> Header:
         """Without the fields that name hidden recipients: these stand in the envelope (RFC 5322 3.6.3)."""
         return self.without(*HIDDEN)
+
+
+class ParsedHeader(NamedTuple):
+    """A header as it was read at the front of a message, and where the body begins behind it.
+
+    `parted`: an empty line stands between them.
+    """
+
+    header: Header
+    body: int
+    parted: bool
+
+    @classmethod
+    def of(cls, reader: HeaderReader) -> ParsedHeader:
+        """What `reader` has read to the end. Raises `UsageError` for a header nobody may send."""
+        return cls(Header.of(reader), reader.body, reader.parted)
 
 
 def make_field(name: str, value: str) -> Field:

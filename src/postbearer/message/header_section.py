@@ -26,11 +26,12 @@ class HeaderReader:
     only, and in front the line ``From …`` of a mailbox file.
     """
 
-    __slots__ = ("_fields", "_lf", "_lines", "_mbox", "_rest", "body", "ended", "fault")
+    __slots__ = ("_fields", "_lf", "_lines", "_mbox", "_rest", "body", "ended", "fault", "parted")
 
     def __init__(self, *, lf: bool = False) -> None:
         self.body = 0  # octet at which the body begins, once `ended`
         self.ended = False
+        self.parted = False  # an empty line stands between the two
         self.fault = ""  # why no message may have such a header
         self._lf = lf
         self._fields: list[tuple[bytes, list[bytes]]] = []
@@ -116,6 +117,7 @@ class HeaderReader:
     def _end(self, length: int) -> None:
         """The header is over; a line of `length` octets parts it from the body."""
         self.ended = True
+        self.parted = length > 0
         self.body = self.body + length if self._fields or not self._mbox else 0
 
     def _refuse(self, fault: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import socket
 import ssl
 import struct
@@ -127,7 +128,7 @@ class Link(asyncio.Protocol):
     @property
     def waiting(self) -> bool:
         """Whether its task waits for the client to say something."""
-        return self._waiter is not None and not self._choked
+        return self._waiter is not None and not self._waiter.done() and not self._choked
 
     @property
     def lost(self) -> bool:
@@ -154,32 +155,34 @@ class Link(asyncio.Protocol):
     async def read(self, timeout: float | None = None) -> bytes:
         """What has come; ``b""`` at the end. Raises `TimeoutError` when nothing comes in time."""
         if not self._pieces and not self._ended:
-            due = self._due_in(timeout)
+            self._allow(timeout)
             while not self._pieces and not self._ended:
-                await self._wait(due)
+                await self._next_change()
         return self.take()
 
     async def write(self, data: bytes, timeout: float | None = None) -> None:
         """Send `data`; waits while the client does not read. Raises `TimeoutError`."""
-        if not data or self.transport.is_closing():
+        transport = self._transport
+        if not data or transport is None or transport.is_closing():
             return
         if self._outbox is None:
-            self.transport.write(data)
+            transport.write(data)
         elif self._said:
             self._said += data
         else:
             self._said = data
             self._outbox.put(self)
         if self._choked:
-            due = self._due_in(timeout)
+            self._allow(timeout)
             while self._choked and not self._lost:
-                await self._wait(due)
+                await self._next_change()
 
     def flush(self) -> None:
         """Send now what is in the outbox."""
         data, self._said = self._said, b""
-        if data and not self.transport.is_closing():
-            self.transport.write(data)
+        transport = self._transport
+        if data and transport is not None and not transport.is_closing():
+            transport.write(data)
 
     def hurry(self) -> None:
         """Acknowledge at once: a client that writes line by line waits for it (RFC 1122 4.2.3.2)."""
@@ -234,29 +237,24 @@ class Link(asyncio.Protocol):
 
     async def gone(self) -> None:
         """Wait until the connection is no more; `close` sees to that."""
+        self._allow(None)
         while not self._lost:
-            await self._wait(None)
+            await self._next_change()
 
     def abort(self) -> None:
         self.transport.abort()
 
     # Waiting: one timer for a connection, that looks when it rings whether it is time already -----
 
-    def _due_in(self, timeout: float | None) -> float | None:
-        return None if timeout is None else self._loop.time() + timeout
+    def _allow(self, timeout: float | None) -> None:
+        """What is waited for from here on may take `timeout` seconds."""
+        self._due = math.inf if timeout is None else self._loop.time() + timeout
+        if timeout is not None and (self._alarm is None or self._due < self._alarm_at):
+            self._set_alarm(self._due)
 
-    async def _wait(self, due: float | None) -> None:
-        if due is not None:
-            self._due = due
-            if self._alarm is None or due < self._alarm_at:
-                self._set_alarm(due)
-        else:
-            self._due = float("inf")
+    def _next_change(self) -> asyncio.Future[None]:
         self._waiter = self._loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        return self._waiter
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -270,7 +268,7 @@ class Link(asyncio.Protocol):
 
     def _ring(self) -> None:
         self._alarm = None
-        if self._waiter is None or self._waiter.done() or self._due == float("inf"):
+        if self._waiter is None or self._waiter.done() or self._due == math.inf:
             return
         if self._loop.time() < self._due:
             self._set_alarm(self._due)

@@ -7,7 +7,8 @@ from typing import NamedTuple
 from postbearer.store.records import Message
 
 MOST = 8 * 1024 * 1024  # octets that are kept
-EACH = 2048  # octets that a message needs beside its content
+EACH = 2048  # octets that a message needs beside its content …
+FIELD = 256  # … and each field of its header
 LONGEST = 30.0  # seconds after which one makes room for newer ones
 
 
@@ -15,6 +16,7 @@ class _Kept(NamedTuple):
     number: int
     content: bytes
     since: float
+    size: int
 
 
 class ContentCache:
@@ -28,7 +30,10 @@ class ContentCache:
 
     def add(self, number: int, message: Message, content: bytes, now: float) -> None:
         """Keep it, if there is room. `now` is monotonic."""
-        size = len(content) + EACH
+        header = message.header
+        size = (
+            len(content) + EACH + (0 if header is None else header.body + FIELD * len(header.header.fields))
+        )
         while self._size + size > self._most and self._kept:
             identifier, oldest = next(iter(self._kept.items()))
             if oldest.since > now - LONGEST:
@@ -36,7 +41,7 @@ class ContentCache:
             self.drop(identifier)
         if size <= self._most:
             self._size += size
-            self._kept[message.id] = _Kept(number, content, now)
+            self._kept[message.id] = _Kept(number, content, now, size)
             self._messages[number] = message
 
     def message(self, number: int) -> Message | None:
@@ -52,5 +57,5 @@ class ContentCache:
         """Forget it, if it is kept."""
         kept = self._kept.pop(identifier, None)
         if kept is not None:
-            self._size -= len(kept.content) + EACH
+            self._size -= kept.size
             del self._messages[kept.number]

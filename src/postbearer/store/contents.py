@@ -26,23 +26,19 @@ class SqliteStaging:
         self._writer = writer
         self._readers = readers
         self._hash = hashlib.sha256()
-        self._size = 0
+        self.size = 0
         self._written = 0  # chunks
         self._tail = bytearray()
 
     async def write(self, data: bytes) -> None:
         self._hash.update(data)
-        self._size += len(data)
+        self.size += len(data)
         self._tail += data
         while len(self._tail) > CHUNK:
             chunk = self._written, bytes(self._tail[:CHUNK])
             del self._tail[:CHUNK]
             self._written += 1
             await self._writer.submit(partial(writes.stage, number=self.number, chunk=chunk))
-
-    @property
-    def size(self) -> int:
-        return self._size
 
     @property
     def sha256(self) -> str:
@@ -83,6 +79,8 @@ class SqliteContent:
         self._whole = whole  # of small content, which is read twice: for its header, and to be sent
 
     def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
+        if 0 < len(self._whole) <= size:
+            return iter((self._whole,))
         return _sliced(self._proven(), size)
 
     def _proven(self) -> Iterator[bytes]:

@@ -121,7 +121,9 @@ class Generation:
         else:
             number, self._begun, self._due = self._begun, None, time.monotonic() + EVERY
             self._close(self.file)  # somebody may have taken it away meanwhile
-        log = self._open(self._log, os.O_RDONLY)
+        log = self._descriptors.get(self._log)
+        if log is None:
+            log = self._open(self._log, os.O_RDONLY)
         os.lseek(log, _SALT, os.SEEK_SET)
         salt = int.from_bytes(os.read(log, 8))
         self._note = GenerationNote(before.identity, number, number if home else before.home, salt, frames)
@@ -130,15 +132,16 @@ class Generation:
         os.fsync(self._write())
 
     def _write(self) -> int:
-        descriptor = self._open(self.file, os.O_WRONLY | os.O_CREAT)
+        descriptor = self._descriptors.get(self.file)
+        if descriptor is None:
+            descriptor = self._open(self.file, os.O_WRONLY | os.O_CREAT)
         os.lseek(descriptor, 0, os.SEEK_SET)
         os.write(descriptor, self._note.line())
         return descriptor
 
     def _open(self, path: Path, flags: int) -> int:
-        if path not in self._descriptors:
-            self._descriptors[path] = os.open(path, flags, 0o600)
-        return self._descriptors[path]
+        descriptor = self._descriptors[path] = os.open(path, flags, 0o600)
+        return descriptor
 
     def _close(self, path: Path) -> None:
         descriptor = self._descriptors.pop(path, None)

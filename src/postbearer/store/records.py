@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
+from typing import TYPE_CHECKING
 
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import UsageError
 from postbearer.reply import TEXT, cut
 from postbearer.store.staging import Staging
+
+if TYPE_CHECKING:
+    from postbearer.message import ParsedHeader
 
 TEXTS = 64 * 1024  # characters of each kind of text that the end of an attempt keeps, as long as each …
 SHORTEST = 100  # … recipient has so many
@@ -66,6 +70,8 @@ class Message:
     author: str = ""
     subject: str = ""
     report_of: str = ""  # id of the message this one is a delivery report about: no report about a report
+    # As it was read at the door, while the message is in memory since then; no store keeps it.
+    header: ParsedHeader | None = field(default=None, repr=False, compare=False)
 
 
 KEYS_KEPT = 86_400.0  # seconds that an idempotency key is known at least, and as long as its message is
@@ -177,9 +183,10 @@ class Settlement:
     def __post_init__(self) -> None:
         """What others said takes no more room than this, whoever writes it down and for however many."""
         each = min(TEXT, max(SHORTEST, TEXTS // max(1, len(self.results))))
-        object.__setattr__(self, "results", tuple(result.cut(each) for result in self.results))
-        for name in ("server", "queue_id", "error"):
-            object.__setattr__(self, name, cut(getattr(self, name), TEXT))
+        object.__setattr__(self, "results", tuple([result.cut(each) for result in self.results]))
+        if max(len(self.server), len(self.queue_id), len(self.error)) > TEXT:
+            for name in ("server", "queue_id", "error"):
+                object.__setattr__(self, name, cut(getattr(self, name), TEXT))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

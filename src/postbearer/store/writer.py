@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 import apsw
 
 from postbearer.clock import Clock
-from postbearer.crash import crash
+from postbearer.crash import ARMED, crash
 from postbearer.errors import OutcomeUnknown, StoreError, StoreFull
 from postbearer.events import Committed, Observer, hears
 from postbearer.store.database import BUSY, CHECKPOINT
@@ -172,7 +172,8 @@ class Writer:
         """The thread has nothing to do."""
         self._busy = False
         _resolve(jobs)
-        self._next()
+        if self._waiting:
+            self._next()
 
     async def stop(self) -> None:
         """Finish what waits, and close."""
@@ -268,9 +269,11 @@ class Writer:
             _fill(connection, batch)
         if not scarce and generation.due():
             generation.advance(connection)
-        _crash(batch, "before")
+        if ARMED:
+            _crash(batch, "before")
         connection.execute("COMMIT")
-        _crash(batch, "after")
+        if ARMED:
+            _crash(batch, "after")
         generation.note(self._frames)
         for job in batch:
             if job.then and job.error is None:

@@ -149,7 +149,7 @@ class SmtpSession:
                 await self._link.write(said, self._context.bounds.write)
             self._core.receive(await self._link.read(self._patience()))
             await self._answer_all()
-            if self._core.slow:
+            if self._core.error_limit.slow:
                 await self._context.clock.sleep(self._context.bounds.error_delay)
 
     def _patience(self) -> float:

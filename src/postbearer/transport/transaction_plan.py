@@ -85,7 +85,7 @@ def _refusal(envelope: Envelope, content: Content, offered: Extensions, *, tls: 
 
 def _mail(envelope: Envelope, content: Content, offered: Extensions, *, utf8: bool) -> Mail:
     parameters = MailParameters(
-        size=content.size if "SIZE" in offered else None,
+        size=content.size if "SIZE" in offered.keywords else None,
         body=_body(envelope, content, offered),
         smtputf8=utf8,
         ret=envelope.ret if offered.dsn else None,

@@ -21,17 +21,14 @@ class LineBuffer:
     def __init__(self, *, bare: bool = False) -> None:
         self._bare = bare
         self.bare_seen = False
-        self._data = bytearray()
+        self.data = bytearray()  # what came and was not taken yet; only to be looked at
         self._searched = 0  # no LF before this place
         self._dropping = False  # inside the rest of a line that was too long
         self._last_dropped_cr = False
 
-    def __len__(self) -> int:
-        return len(self._data)
-
     def feed(self, data: bytes) -> None:
         """Append what arrived."""
-        self._data += data
+        self.data += data
         if self._dropping:
             self._drop()
 
@@ -42,63 +39,63 @@ class LineBuffer:
         is known to be one, and `BareLineFeed`, behind which nothing should be read.
         """
         if self._dropping:
-            if self._data:  # all else was let go of on its arrival
+            if self.data:  # all else was let go of on its arrival
                 raise BareLineFeed("a line feed stands without its carriage return")
             return None
-        end = self._data.find(b"\n", self._searched, limit)
+        end = self.data.find(b"\n", self._searched, limit)
         if end < 0:
-            self._searched = min(len(self._data), limit)
+            self._searched = min(len(self.data), limit)
             if self._searched < limit:
                 return None
             # Also when its end is here already: what is said must not depend on how the bytes were cut.
             self._dropping = True
             self._drop()
             raise LineTooLong(f"a line is longer than {limit} octets")
-        whole = end > 0 and self._data[end - 1] == 0x0D
+        whole = end > 0 and self.data[end - 1] == 0x0D
         if not (whole or self._bare):
             raise BareLineFeed("a line feed stands without its carriage return")
         self.bare_seen = self.bare_seen or not whole
-        line = bytes(self._data[: end - whole])
+        line = bytes(self.data[: end - whole])
         self._cut(end + 1)
         return line
 
     def peek(self, most: int) -> bytes:
         """Up to `most` of the next octets, which stay where they are."""
-        return bytes(self._data[:most])
+        return bytes(self.data[:most])
 
     def take(self, most: int = -1) -> bytes:
         """Up to `most` octets as they came; all of them without `most`."""
-        if most < 0 or most >= len(self._data):
-            piece = bytes(self._data)
-            self._cut(len(self._data))
+        if most < 0 or most >= len(self.data):
+            piece = bytes(self.data)
+            self._cut(len(self.data))
         else:
-            piece = bytes(self._data[:most])
+            piece = bytes(self.data[:most])
             self._cut(most)
         return piece
 
     def put_back(self, data: bytes) -> None:
         """Return octets that were taken and belong to the next line."""
-        self._data[:0] = data
+        self.data[:0] = data
         self._searched = 0
 
     def clear(self) -> None:
         """Forget everything."""
-        self._cut(len(self._data))
+        self._cut(len(self.data))
         self._dropping = self._last_dropped_cr = False
 
     def _cut(self, end: int) -> None:
-        del self._data[:end]
+        del self.data[:end]
         self._searched = 0
 
     def _drop(self) -> None:
         """Let go of the rest of a long line, through its CRLF if that is here."""
-        end = self._data.find(b"\n")
+        end = self.data.find(b"\n")
         if end < 0:
-            if self._data:
-                self._last_dropped_cr = self._data[-1] == 0x0D
-            self._cut(len(self._data))
+            if self.data:
+                self._last_dropped_cr = self.data[-1] == 0x0D
+            self._cut(len(self.data))
             return
-        before = self._data[end - 1] == 0x0D if end else self._last_dropped_cr
+        before = self.data[end - 1] == 0x0D if end else self._last_dropped_cr
         if not (before or self._bare):
             return  # the LF stays: `next_line` reports it
         self._cut(end + 1)

@@ -83,7 +83,8 @@ class SmtpClient:
         Raises `LocalProtocolError` if the command may not be sent now, is not offered, or holds what
         could break its line. The connection is as good as before.
         """
-        self._raise_failure()
+        if self._failure is not None:
+            raise self._failure
         if self._chunk_left:
             raise LocalProtocolError(f"{self._chunk_left} octets of the BDAT chunk are still missing.")
         if isinstance(command, EndOfContent):
@@ -92,7 +93,8 @@ class SmtpClient:
             raise LocalProtocolError("BODY=BINARYMIME content is sent with BDAT only (RFC 3030 3).")
         utf8 = command.parameters.smtputf8 if isinstance(command, Mail) else self._utf8
         line = render(command, self.extensions, utf8=utf8)
-        self._machine.send(_without_secret(command), pipelining=self.extensions.pipelining)
+        known = _without_secret(command) if isinstance(command, Auth | AuthResponse) else command
+        self._machine.send(known, pipelining=self.extensions.pipelining)
         if isinstance(command, Mail):
             self._open_transaction(command)
         elif isinstance(command, Rset):
@@ -109,7 +111,8 @@ class SmtpClient:
         than the chunk was announced to hold. Then the connection must be closed: only half of the
         content was sent, and no end of it would be true.
         """
-        self._raise_failure()
+        if self._failure is not None:
+            raise self._failure
         if not self._in_chunks and self.state is not ClientState.CONTENT:
             raise LocalProtocolError(f"No content can be sent now: {self.state.value}.")
         if self._in_chunks:
@@ -137,7 +140,8 @@ class SmtpClient:
 
         Raises `LocalProtocolError` in any other state: there the dot would send an empty message.
         """
-        self._raise_failure()
+        if self._failure is not None:
+            raise self._failure
         if self.state is not ClientState.UNWANTED:
             raise LocalProtocolError(f"There is no content to abort: {self.state.value}.")
         self._machine.owe(EndOfContent, EndOfContent(), pipelining=self.extensions.pipelining)
@@ -149,7 +153,8 @@ class SmtpClient:
         Raises `RemoteProtocolError` if the peer broke SMTP: a reply that cannot be read, is too long,
         makes no sense where it stands, or answers nothing; or bytes behind the answer to STARTTLS.
         """
-        self._raise_failure()
+        if self._failure is not None:
+            raise self._failure
         answers: list[Answer] = []
         try:
             self._reader.feed(data)
@@ -185,7 +190,8 @@ class SmtpClient:
 
         Raises `LocalProtocolError` unless STARTTLS was answered positively.
         """
-        self._raise_failure()
+        if self._failure is not None:
+            raise self._failure
         self._machine.tls_started()
         self.extensions = Extensions()
 
@@ -207,15 +213,9 @@ class SmtpClient:
         self._failure = error
         return error
 
-    def _raise_failure(self) -> None:
-        if self._failure is not None:
-            raise self._failure
 
-
-def _without_secret(command: Command) -> Command:
-    """What is remembered of a command until it is answered: never a credential."""
+def _without_secret(command: Auth | AuthResponse) -> Command:
+    """What is remembered of it until it is answered: never a credential."""
     if isinstance(command, Auth):
         return Auth(command.mechanism, None if command.initial is None else b"")
-    if isinstance(command, AuthResponse):
-        return AuthResponse(None if command.data is None else b"")
-    return command
+    return AuthResponse(None if command.data is None else b"")

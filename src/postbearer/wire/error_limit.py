@@ -20,15 +20,12 @@ class ErrorLimit:
         self._errors = 0
         self._idle = 0
         self._failed_logins = 0
-
-    @property
-    def short(self) -> bool:
-        """Whether each reply should wait by now."""
-        return self._errors >= self._limits.soft_errors
+        self.slow = limits.soft_errors <= 0  # so many errors that each reply should wait a second
 
     def renew(self) -> None:
         """A message was accepted."""
         self._errors = self._idle = 0
+        self.slow = self._limits.soft_errors <= 0
 
     def answered(self, event: Event, reply: Reply, transaction: TransactionState | None, chunk: Bdat) -> bool:
         """What the face said to `event`; `chunk` is the last one."""
@@ -59,6 +56,7 @@ class ErrorLimit:
         if reply.transient or reply.code == Code.BAD_SEQUENCE:
             return self.idle()
         self._errors += 1
+        self.slow = self._errors >= self._limits.soft_errors
         return self._errors < self._limits.max_errors
 
     def recipient_refused(self, transaction: TransactionState | None) -> bool:

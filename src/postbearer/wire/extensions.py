@@ -21,6 +21,19 @@ Dispensable = Literal[
 
 MOST = 200  # keywords, and values of one
 
+_OFFERED = {
+    "pipelining": "PIPELINING",  # RFC 2920
+    "chunking": "CHUNKING",  # RFC 3030
+    "binarymime": "BINARYMIME",  # RFC 3030
+    "starttls": "STARTTLS",  # RFC 3207
+    "eightbitmime": "8BITMIME",  # RFC 6152
+    "smtputf8": "SMTPUTF8",  # RFC 6531
+    "dsn": "DSN",  # RFC 3461
+    "requiretls": "REQUIRETLS",  # RFC 8689
+    "mt_priority": "MT-PRIORITY",  # RFC 6710
+    "enhanced": "ENHANCEDSTATUSCODES",  # RFC 2034
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Extensions:
@@ -31,6 +44,17 @@ class Extensions:
     # (RFC 1870 4); and RFC 9422's MAILMAX, RCPTMAX, RCPTDOMAINMAX and whatever else was named.
     size: int | None = field(init=False, repr=False, compare=False)
     limits: Mapping[str, int] = field(init=False, repr=False, compare=False)
+    # Whether each of these is offered.
+    pipelining: bool = field(init=False, repr=False, compare=False)
+    chunking: bool = field(init=False, repr=False, compare=False)
+    binarymime: bool = field(init=False, repr=False, compare=False)
+    starttls: bool = field(init=False, repr=False, compare=False)
+    eightbitmime: bool = field(init=False, repr=False, compare=False)
+    smtputf8: bool = field(init=False, repr=False, compare=False)
+    dsn: bool = field(init=False, repr=False, compare=False)
+    requiretls: bool = field(init=False, repr=False, compare=False)
+    mt_priority: bool = field(init=False, repr=False, compare=False)
+    enhanced: bool = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         upper = {keyword.upper(): tuple(values) for keyword, values in self.keywords.items()}
@@ -40,6 +64,8 @@ class Extensions:
         object.__setattr__(self, "keywords", MappingProxyType(upper))
         object.__setattr__(self, "size", (int(size) or None) if _NUMBER.fullmatch(size) else None)
         object.__setattr__(self, "limits", MappingProxyType(limits))
+        for name, keyword in _OFFERED.items():
+            object.__setattr__(self, name, keyword in upper)
 
     def __contains__(self, keyword: str) -> bool:
         return keyword.upper() in self.keywords
@@ -85,43 +111,3 @@ class Extensions:
     def mechanisms(self) -> tuple[str, ...]:
         """SASL mechanisms in the order offered (RFC 4954 3)."""
         return self.keywords.get("AUTH", ())
-
-    @property
-    def pipelining(self) -> bool:
-        return "PIPELINING" in self.keywords  # RFC 2920
-
-    @property
-    def chunking(self) -> bool:
-        return "CHUNKING" in self.keywords  # RFC 3030
-
-    @property
-    def binarymime(self) -> bool:
-        return "BINARYMIME" in self.keywords  # RFC 3030
-
-    @property
-    def starttls(self) -> bool:
-        return "STARTTLS" in self.keywords  # RFC 3207
-
-    @property
-    def eightbitmime(self) -> bool:
-        return "8BITMIME" in self.keywords  # RFC 6152
-
-    @property
-    def smtputf8(self) -> bool:
-        return "SMTPUTF8" in self.keywords  # RFC 6531
-
-    @property
-    def dsn(self) -> bool:
-        return "DSN" in self.keywords  # RFC 3461
-
-    @property
-    def requiretls(self) -> bool:
-        return "REQUIRETLS" in self.keywords  # RFC 8689
-
-    @property
-    def mt_priority(self) -> bool:
-        return "MT-PRIORITY" in self.keywords  # RFC 6710
-
-    @property
-    def enhanced(self) -> bool:
-        return "ENHANCEDSTATUSCODES" in self.keywords  # RFC 2034

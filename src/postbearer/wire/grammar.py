@@ -99,9 +99,10 @@ def _mailbox(path: str) -> str:
     if path.startswith("@"):  # RFC 5321 appendix F.2: nobody needs them, and they confuse access rules
         raise BadSyntax("Source routes are not accepted")
     try:
-        return str(Address.parse(path))
+        Address.parse(path)
     except UsageError:
         raise BadSyntax("Not a valid address") from None
+    return path
 
 
 def path(address: str, *, utf8: bool) -> str:

@@ -18,7 +18,7 @@ class LineLimits:
     max_text_line: int = 0  # one line of content without its CRLF (RFC 5321 allows 998); 0: unlimited
     max_recipients: int = 1000  # RFC 5321 4.5.3.1.8 asks for 100
     max_messages: int = 0  # transactions of one connection; 0: unlimited
-    soft_errors: int = 10  # from here on `Server.slow` asks for a delay before each reply
+    soft_errors: int = 10  # from here on `ErrorLimit.slow` asks for a delay before each reply
     max_errors: int = 20  # refusals for good since the last message, whoever made them; then 421
     max_junk: int = 100  # other commands since then that bring no message nearer; then 421
     max_auth_failures: int = 6  # then 421

@@ -175,7 +175,7 @@ def _known(keyword: str, value: str, offered: Extensions, table: _Table) -> tupl
     if keyword not in table:
         raise UnknownParameter("Parameter not recognized")
     extension = table[keyword][0]
-    if extension not in offered:
+    if extension not in offered.keywords:
         raise UnknownParameter(f"{keyword} needs {extension}, which is not offered")
     if keyword == "BODY" and value.upper() == "BINARYMIME" and not (offered.binarymime and offered.chunking):
         raise UnknownParameter("BODY=BINARYMIME needs BINARYMIME and CHUNKING, which are not offered")

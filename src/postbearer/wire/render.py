@@ -94,7 +94,7 @@ def _bare(command: Command, offered: Extensions, utf8: bool) -> bytes:
 
 
 def _owed(offered: Extensions, keyword: str, verb: str) -> None:
-    if keyword not in offered:
+    if keyword not in offered.keywords:
         raise BadSyntax(f"the server does not offer {keyword}" if keyword != verb else "it is not offered")
 
 

@@ -43,7 +43,11 @@ class ReplyReader:
 
     def feed(self, data: bytes) -> None:
         """Append what arrived."""
-        if not self.pending and len(data) <= self._limits.line and _FLIGHT.fullmatch(data):
+        if (
+            not (self._whole or self._lines or self._buffer.data)
+            and len(data) <= self._limits.line
+            and _FLIGHT.fullmatch(data)
+        ):
             self._whole.extend(_ONE_LINE.findall(data))
         else:
             self._buffer.feed(data)
@@ -51,7 +55,7 @@ class ReplyReader:
     @property
     def pending(self) -> bool:
         """True if anything is buffered, be it only a part of a reply."""
-        return bool(self._whole or self._lines or self._buffer)
+        return bool(self._whole or self._lines or self._buffer.data)
 
     def next_reply(self) -> Reply | None:
         """The next whole reply, or None until more arrives.
@@ -61,7 +65,7 @@ class ReplyReader:
         """
         if self._whole:
             code, text = self._whole.popleft()
-            return _reply(code, (text,))
+            return reply_of(int(code), (text,))
         while (line := self._next_line()) is not None:
             match = REPLY_LINE.fullmatch(line)
             if match is None:
@@ -92,11 +96,7 @@ class ReplyReader:
     def _finish(self) -> Reply:
         lines = tuple(self._lines)
         self._lines, self._total = [], 0
-        return _reply(self._code, lines)
-
-
-def _reply(digits: bytes, lines: tuple[bytes, ...]) -> Reply:
-    return reply_of(int(digits), lines)
+        return reply_of(int(self._code), lines)
 
 
 def reply_of(code: int, lines: tuple[bytes, ...]) -> Reply:

@@ -80,7 +80,7 @@ class SmtpServer(ServerConnection):
     @property
     def buffered(self) -> int:
         """Octets that came and were not looked at yet: while a reply is owed, they only grow."""
-        return len(self.input)
+        return len(self.input.data)
 
     @property
     def authenticated(self) -> bool:
@@ -90,11 +90,6 @@ class SmtpServer(ServerConnection):
     def extensions(self) -> Extensions:
         """What the client was offered by its last EHLO; empty before, after HELO and after STARTTLS."""
         return self.session.extensions
-
-    @property
-    def slow(self) -> bool:
-        """True once the client has made so many errors that each reply should wait a second."""
-        return self.error_limit.short
 
     def greet(self, text: str = "") -> None:
         """Queue the 220. Does nothing if a client that spoke first was turned away already."""
@@ -124,7 +119,7 @@ class SmtpServer(ServerConnection):
             if self.closing:
                 self.ended = True
                 return self.closed
-            if self.mode is Mode.COMMAND and not self.input and not self.end_of_input:
+            if self.mode is Mode.COMMAND and not self.input.data and not self.end_of_input:
                 return None  # as reading would find out, too
             try:
                 event = _READ[self.mode](self)
@@ -172,11 +167,13 @@ class SmtpServer(ServerConnection):
             raise LocalProtocolError(f"{reply.code} is no reply code.")
         if reply.code >= 400:
             self.note_refusal(reply, _NAMES.get(type(event), type(event).__name__.upper()))
-        utf8 = self.session.utf8
-        handle = _ANSWERED.get(type(event))
-        taken = self.error_limit.answered(event, reply, self.session.transaction, self.chunk)
-        if (handle is None or handle(self, event, reply)) and self.still(taken):
-            self.queue(reply, utf8=utf8)
+        handle, transaction = _ANSWERED.get(type(event)), self.session.transaction
+        bearable = self.error_limit.answered(event, reply, transaction, self.chunk)
+        if handle is None or handle(self, event, reply):
+            if bearable:
+                self.queue(reply, transaction)
+            else:
+                self.close(server_replies.TOO_MANY_ERRORS)
         if reply.closing:
             self.hang_up("turned away with 421", fault=False)
 

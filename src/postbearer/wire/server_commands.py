@@ -83,7 +83,7 @@ def answered_hello(connection: ServerConnection, event: Event, reply: Reply) -> 
 def answered_starttls(connection: ServerConnection, event: Event, reply: Reply) -> bool:
     if not reply.positive:
         return True
-    if len(connection.input):
+    if connection.input.data:
         # Whoever wrote these octets in clear text, they must not come out behind the handshake;
         # to drop them and go on would hide an attack (CVE-2011-0411).
         connection.hang_up("data behind STARTTLS")

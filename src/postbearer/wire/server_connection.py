@@ -49,10 +49,14 @@ class ServerConnection:
         assert self.session.transaction is not None, "content belongs to a transaction"
         return self.session.transaction
 
-    def queue(self, reply: Reply, *, utf8: bool = False) -> None:
-        """Write `reply` behind what is queued."""
-        # UTF-8 only inside a transaction that asked for it (RFC 6531 3.7.4.2), its ends included.
-        self.output += server_replies.render(reply, utf8=utf8 or self.session.utf8)
+    def queue(self, reply: Reply, during: TransactionState | None = None) -> None:
+        """Write `reply` behind what is queued. `during`: the transaction that it may have ended."""
+        line = server_replies.plain(reply)
+        if line is None:
+            # UTF-8 only inside a transaction that asked for it (RFC 6531 3.7.4.2), its ends included.
+            utf8 = self.session.utf8 or (during is not None and during.mail.parameters.smtputf8)
+            line = server_replies.render(reply, utf8=utf8)
+        self.output += line
 
     def idle(self, reply: Reply) -> None:
         """Answer what brings no message nearer."""

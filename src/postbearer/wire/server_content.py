@@ -110,9 +110,7 @@ def _content_refused(connection: ServerConnection, last: bool) -> None:
 def answered_data(connection: ServerConnection, event: Event, reply: Reply) -> bool:
     if not reply.intermediate:
         return not content_came(connection, reply)
-    if connection.offer.refuse_early and len(
-        connection.input
-    ):  # DATA is the last of its group (RFC 2920 3.1)
+    if connection.offer.refuse_early and connection.input.data:  # DATA ends its group (RFC 2920 3.1)
         connection.close(server_replies.EARLY, "sent content before the 354")
         return False
     connection.transaction.begin_data(lenient=connection.offer.lenient, bare=connection.input.bare_seen)

@@ -34,10 +34,15 @@ def challenge(data: bytes) -> Reply:
     return Reply(Code.CHALLENGE, (base64_encode(data),))
 
 
+def plain(reply: Reply) -> bytes | None:
+    """A reply of one line that can go out as it is, as nearly all can; None: it has to be rendered."""
+    if len(reply.lines) == 1 and len(line := reply.lines[0]) <= _MAX_TEXT and _PLAIN.fullmatch(line):
+        return b"%d %b\r\n" % (reply.code, line)
+    return None
+
+
 def render(reply: Reply, *, utf8: bool) -> bytes:
     """A reply as it goes out: no control characters, no long lines, and UTF-8 only where it was asked for."""
-    if len(reply.lines) == 1 and len(line := reply.lines[0]) <= _MAX_TEXT and _PLAIN.fullmatch(line):
-        return b"%d %b\r\n" % (reply.code, line)  # nearly all of them
     return render_reply(Reply(reply.code, tuple(_text(reply, line, utf8) for line in reply.lines)))
 
 

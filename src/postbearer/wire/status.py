@@ -48,5 +48,5 @@ def _status(digits: bytes) -> EnhancedStatus:
 def compose(code: int, *texts: str, enhanced: str = "") -> Reply:
     """A `Reply` to send: `enhanced` (``"5.5.1"``) is written in front of every line (RFC 2034 3)."""
     prefix = f"{enhanced} " if enhanced else ""
-    lines = tuple(f"{prefix}{text}".rstrip().encode() for text in texts or ("",))
+    lines = tuple([f"{prefix}{text}".rstrip().encode() for text in texts or ("",)])
     return Reply(code, lines, parse_enhanced(lines[0], code))
