@@ -188,20 +188,26 @@ INSERT INTO {table} SELECT {columns} FROM up
 TABLES = {
     "message": "n, 'id' || n, :now - n * 0.001, 'app', :envelope, '', 10, '', 0, 0, :now + 400000, "
     "'<' || n || '@example.org>', 'app@example.org', 'hello', ''",
-    "delivery": "n, n, 'other', 1, 'app', :due, :state, 0, 0, 0, 0, :ended",
+    "delivery": "n, n, {account}, 1, 'app', :due, :state, 0, 0, 0, 0, :ended",
     "recipient": "n, n, :letter, 0, 'user' || n || '@example.net', '', ''",
 }
 
 
-def fill(folder: Path, rows: int, *, finished: bool) -> None:
+def fill(folder: Path, rows: int, *, finished: bool, account: str = "'other'", wait: float = 0) -> None:
     """So many messages of another account, which is not there, that wait; or that are finished and kept."""
     connection = apsw.Connection(str(folder / "spool.db"))
     now = time.time()
-    values = {"now": now, "due": now, "state": "x" if finished else "w", "ended": now if finished else 0}
+    values = {
+        "now": now,
+        "due": now + wait,
+        "state": "x" if finished else "w",
+        "ended": now if finished else 0,
+    }
     values |= {"envelope": msgspec.json.encode(Envelope.of("app@example.org", ["you@example.net"])).decode()}
     values |= {"letter": "o" if finished else "r", "first": 1, "last": rows}
     if rows:
         for table, columns in TABLES.items():
+            columns = columns.format(account=account)
             connection.execute(FILL.format(table=table, columns=columns), values)
     connection.close()
 
@@ -280,6 +286,15 @@ async def with_recipients(folder: Path, recipients: int) -> float:
         return await cost(made, recipients=recipients, messages=max(10, 1000 // recipients)) / recipients
 
 
+async def with_lanes(folder: Path, lanes: int) -> float:
+    """Beside accounts whose mail waits for another time."""
+    async with world(folder):
+        pass
+    fill(folder, lanes, finished=False, account="'a' || n", wait=50_000)
+    async with world(folder, accounts=lanes + 1) as made:
+        return await cost(made)
+
+
 ROWS: dict[str, tuple[str, float, Callable[[Path, int], Awaitable[float]], tuple[int, ...]]] = {
     "charge": ("past charges: one more, µs", 1e6, charge, (1, 1_000, 10_000, 100_000)),
     "charges": ("past charges, three limits set", 1e6, with_charges, (1, 1_000, 100_000)),
@@ -296,6 +311,7 @@ ROWS: dict[str, tuple[str, float, Callable[[Path, int], Awaitable[float]], tuple
         (0, 10_000, 100_000, 1_000_000),
     ),
     "accounts": ("accounts, with a route each", 1e6, with_accounts, (10, 300, 1_500, 5_000)),
+    "lanes": ("accounts whose mail waits", 1e6, with_lanes, (10, 300, 1_500, 5_000)),
     "routes": ("clients, and routes", 1e6, with_routes, (10, 100, 1_000, 10_000)),
     "recipients": ("recipients: µs for one of them", 1e6, with_recipients, (1, 10, 100, 1_000)),
     "searches": ("waiting: the slowest search, s", 1, searches, (1_000, 10_000, 100_000, 1_000_000)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import pytest
 
@@ -22,7 +22,17 @@ from postbearer.envelope import Envelope
 from postbearer.errors import OutcomeUnknown, StoreFull
 from postbearer.events import Accepted
 from postbearer.reply import Reply
-from postbearer.store import Entry, IdempotencyKey, Lane, MemorySpool, Message, NewDelivery, Priority, Staging
+from postbearer.store import (
+    Entry,
+    IdempotencyKey,
+    Lane,
+    LaneKey,
+    MemorySpool,
+    Message,
+    NewDelivery,
+    Priority,
+    Staging,
+)
 from support.relay import APP, HOST, Ears, WaitingClock, account
 
 CONTENT = b"From: app@example.org\r\nSubject: hi\r\nMessage-ID: <1@example.org>\r\n\r\nHello.\r\n"
@@ -46,7 +56,7 @@ class Door(NoReservations):
             starter=self,
         )
 
-    def wake(self) -> None:
+    def wake(self, lanes: Collection[LaneKey]) -> None:
         self.woken += 1
 
     async def submit(

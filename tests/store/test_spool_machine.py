@@ -442,7 +442,10 @@ async def _refusal(spool: Spool, do: Any) -> type[Exception] | None:
 
 
 async def _lanes(spool: Spool, now: float) -> list[Lane]:
-    return [replace(lane, waiting=0) for lane in await spool.lanes(now)]
+    found = [replace(lane, waiting=0) for lane in await spool.lanes(now)]
+    one_by_one = await spool.lanes(now, [*(lane.key for lane in found), ("nobody", Priority.BULK, "")])
+    assert [replace(lane, waiting=0) for lane in one_by_one] == found
+    return found
 
 
 async def _waiting(spool: Spool) -> list[Waiting]:

@@ -279,10 +279,11 @@ async def relaying(
     pauses: Sequence[Pause] = (),
     clock: WaitingClock | None = None,
     sockets: bool = False,
+    spool: MemorySpool | None = None,
 ) -> AsyncIterator[Relay]:
     """A relay at work; the first account is the default one."""
     clock, ears = clock or WaitingClock(), Ears()
-    spool = MemorySpool(clock)
+    spool = spool or MemorySpool(clock)
     await spool.open()
     for pause in pauses:
         await spool.pause(pause)

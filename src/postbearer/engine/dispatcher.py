@@ -9,24 +9,25 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Collection, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from weakref import WeakValueDictionary
 
 from postbearer.clock import Clock
 from postbearer.engine.account_state import AccountState, SharedMailbox
 from postbearer.engine.attempt import NOT_BEGUN, AttemptRunner, AttemptSettings
+from postbearer.engine.carriers import Carriers
 from postbearer.engine.channel import Channel
 from postbearer.engine.delay_warning import warn_late
 from postbearer.engine.disposition import AttemptResult, put_off
 from postbearer.engine.lanes import LaneScheduler
 from postbearer.engine.pauses import BY_HAND, Pauses
+from postbearer.engine.waiting import WaitingLanes
 from postbearer.errors import PostbearerError, StoreError
 from postbearer.events import Observer, Warned
-from postbearer.store import Charge, Claimed, Lane, Pause, Priority, Spool
+from postbearer.store import Charge, Claimed, Lane, LaneKey, Pause, Priority, Spool
 from postbearer.tasks import Tasks, defect
 
-LONGEST_WAIT = 2 * 86_400.0  # a due time further away than any wait is the trace of a clock set back
 LOOK_AGAIN = 300.0  # seconds after which a clock that was set is noticed
 
 
@@ -52,13 +53,15 @@ class Dispatcher:
         self._keep = keep
         self._mailboxes: WeakValueDictionary[str, SharedMailbox] = WeakValueDictionary()
         self._account_states = {name: self._account_state(channel) for name, channel in channels.items()}
-        self._pauses = Pauses(spool, clock, observer, self._account_states)
+        self._waiting = WaitingLanes()
+        self._read_all_at = -math.inf  # monotonic
+        self._carriers = Carriers(self._account_states, clock, observer)
+        self._pauses = Pauses(spool, clock, observer, self._account_states, self._look_at)
         self._attempts = AttemptRunner(spool, clock, observer, rules)
         self._rota = LaneScheduler()
         self._wake = asyncio.Event()
         self._changed = asyncio.Event()  # as above, for others than the one that decides
         self._at_rest = False  # whatever is due and may begin has begun
-        self._empty = False  # … and nothing waits
         self._reserved = 0  # slots for what is being accepted
         self._tasks = Tasks(clock, observer)
         self._marking: set[asyncio.Task[None] | None] = set()  # of these, those that know how it ended
@@ -68,7 +71,6 @@ class Dispatcher:
         self._troubles = 0  # rounds in a row that the store failed in
         self._last_end = -math.inf
         self._retire_at = -math.inf
-        self._homeless: set[str] = set()
         self._alarms = Tasks(clock, observer)
         self._alarm: asyncio.Task[None] | None = None  # wakes it …
         self._alarm_at = math.inf  # … at this time, monotonic
@@ -110,9 +112,18 @@ class Dispatcher:
                 until = self._clock.now() + min(30.0, 2.0**self._troubles)
             await self._wait(until)
 
-    def wake(self) -> None:
-        """There may be something to do."""
+    def wake(self, lanes: Collection[LaneKey] | None = None) -> None:
+        """There may be something to do: something was put into these lanes, or may be anywhere."""
+        self._waiting.changed(lanes)
+        if lanes is None:
+            self._waiting.look_at_all()
         self._wake.set()
+        self._changed.set()
+
+    def _look_at(self, account: str) -> None:
+        """It got a free slot, or may send again."""
+        if self._waiting.look_at(self._carriers.concerned(account)):
+            self._wake.set()
         self._changed.set()
 
     async def drain(self, timeout: float) -> None:
@@ -165,7 +176,7 @@ class Dispatcher:
             before[name] = self._account_state(channel) if same else old  # the one that is not needed
         for account_state in before.values():
             self._tasks.start(self._close_when_done(account_state), "connections of an account that went")
-        self._homeless.clear()
+        self._carriers.use(self._account_states)
         self.wake()
 
     def _account_state(self, channel: Channel) -> AccountState:
@@ -217,30 +228,41 @@ class Dispatcher:
         """Begin all that may begin; when there will be something to do by the clock alone."""
         await self._retire()
         while True:
-            now, self._empty = self._clock.now(), False
-            if not any(account_state.open(now) for account_state in self._account_states.values()):
-                return min(
-                    (account_state.opens_at(now) for account_state in self._account_states.values()),
-                    default=math.inf,
-                )
-            lanes = await self._spool.lanes(now)
-            if not await self._claim(lanes):
-                self._empty = not lanes
-                return min((self._time_of(lane) for lane in lanes), default=math.inf)
+            now = self._clock.now()
+            await self._read(now)
+            lanes = self._waiting.worth_a_look(now)
+            if not lanes or not await self._claim(lanes):
+                self._waiting.wait((lane.account, self._carriers.time_of(lane, now)) for lane in lanes)
+                return self._waiting.next_time()
+
+    async def _read(self, now: float) -> None:
+        """Learn what waits, as far as that may have changed."""
+        if self._clock.monotonic() >= self._read_all_at:
+            self._read_all_at = self._clock.monotonic() + LOOK_AGAIN
+            self._waiting.changed(None)
+        unread = self._waiting.take_unread()
+        if unread is not None and not unread:
+            return
+        try:
+            self._waiting.read(unread, await self._spool.lanes(now, unread))
+        except BaseException:
+            self._waiting.changed(unread)
+            raise
 
     async def _claim(self, lanes: Sequence[Lane]) -> bool:
         """Claim for every free slot; whether anything was claimed."""
-        left, claimed_any = self._ready(lanes), False
+        left, claimed_any = self._carriers.ready(lanes), False
         while not self._stopping:
             lane = self._rota.next(left)
             if lane is None:
                 break
             now = self._clock.now()
-            account_state = self._way(lane, now)
+            account_state = self._carriers.carrier(lane, now)
             if account_state is None:  # and so it is with most of its account's
-                left = self._ready(left, lane.account)
+                left = self._carriers.ready(left, lane.account)
                 continue
             shares = self._shares(lane, left, account_state, now)
+            self._waiting.changed([each.key for each in shares])
             claimed = await self._spool.claim(shares, max(lane.due, now))
             claimed_any = claimed_any or bool(claimed)
             found = Counter(each.client for each in claimed)
@@ -257,75 +279,7 @@ class Dispatcher:
         most = 1 if account_state.limited or account_state.paused else account_state.slots(now)
         if most == 1 or lane.due > now:
             return {lane: most}
-        alike = [
-            each
-            for each in left
-            if (each.account, each.priority) == (lane.account, lane.priority)
-            and each.due <= now
-            and self._way(each, now) is account_state
-        ]
-        return self._rota.shares(alike, most)
-
-    def _ready(self, lanes: Sequence[Lane], account: str | None = None) -> list[Lane]:
-        """Those something may be claimed from now; only lanes of `account` are looked at, if one is named."""
-        now = self._clock.now()
-        return [
-            lane
-            for lane in lanes
-            if (account is not None and lane.account != account) or self._way(lane, now) is not None
-        ]
-
-    def _way(self, lane: Lane, now: float) -> AccountState | None:
-        """The account that may carry the first message of this lane now."""
-        if not _due(lane, now):
-            return None
-        return next(
-            (
-                account_state
-                for account_state in self._ways(lane, now)
-                if account_state.free(lane.priority, now)
-            ),
-            None,
-        )
-
-    def _ways(self, lane: Lane, now: float) -> Sequence[AccountState]:
-        """The accounts that may carry it at all, the best first: its own, then a substitute."""
-        home = self._account_states.get(lane.account)
-        if home is None:
-            if lane.account not in self._homeless:
-                self._homeless.add(lane.account)
-                text = f"Mail waits for the account {lane.account}, which is not configured."
-                self._observer.notice(Warned(lane.account, text))
-            return ()
-        substitute = ""
-        if home.paused or (home.missed and home.account.fallback_when == "unreachable"):
-            substitute = home.account.fallback
-        elif home.account.overflow and self._overflows(lane, home, now):
-            substitute = home.account.overflow
-        other = self._account_states.get(substitute)
-        return (home,) if other is None or other.paused else (home, other)
-
-    @staticmethod
-    def _overflows(lane: Lane, home: AccountState, now: float) -> bool:
-        """Whether its budget will be spent for too long, or was."""
-        opens, patience = home.budget_opens(lane.priority), home.account.overflow_after
-        return opens > now and max(opens - now, now - lane.due) > patience
-
-    def _time_of(self, lane: Lane) -> float:
-        """When this lane can go on, by the clock alone."""
-        now = self._clock.now()
-        times = [account_state.free_at(lane.priority, now) for account_state in self._ways(lane, now)]
-        home = self._account_states.get(lane.account)
-        if (
-            home is not None
-            and home.account.overflow in self._account_states
-            and not home.paused
-            and len(times) == 1
-        ):
-            other = self._account_states[home.account.overflow]
-            waited = lane.due + home.account.overflow_after + 0.01
-            times.append(max(waited, other.free_at(lane.priority, now)))
-        return max(now if _due(lane, now) else lane.due, min(times, default=math.inf))
+        return self._rota.shares(self._carriers.alike(lane, left, account_state, now), most)
 
     async def _begin(self, claimed: Claimed, account_state: AccountState) -> None:
         """Start an attempt."""
@@ -368,7 +322,7 @@ class Dispatcher:
     def give_back(self, account_state: AccountState) -> None:
         self._reserved -= 1
         account_state.busy -= 1
-        self.wake()
+        self._look_at(account_state.account.name)
 
     async def _charged(self, claimed: Claimed, account_state: AccountState) -> Charge | AttemptResult:
         """Charge an attempt to the account that makes it; its end, if it is over already or may not begin."""
@@ -414,18 +368,18 @@ class Dispatcher:
                 await self._learn(account_state, ending, probed, charge)
         finally:
             account_state.busy -= 1
-            if self._at_rest and self._empty:
-                self._changed.set()
-            else:
-                self.wake()  # the next may be claimed while this one is marked
+            self._look_at(account_state.account.name)  # the next may be claimed while this one is marked
         more = True
         try:
             more = await self._attempts.settle(claimed, account_state, ending, took)
         finally:
             self._last_end = self._clock.now()
+            if more:  # it waits again, or a report about it does
+                lane = claimed.account, claimed.priority, claimed.client
+                self.wake((lane, (claimed.account, Priority.NORMAL, claimed.client)))
             if self._retire_at == math.inf or more:
                 self._retire_at = min(self._retire_at, self._last_end + self._keep + 1.0)
-                self.wake()
+                self._wake.set()
 
     async def _learn(
         self, account_state: AccountState, ending: AttemptResult, probed: Pause | None, charge: Charge
@@ -491,8 +445,4 @@ class Dispatcher:
     async def _ring(self, seconds: float) -> None:
         await self._clock.sleep(seconds)
         self._alarm, self._alarm_at = None, math.inf
-        self.wake()
-
-
-def _due(lane: Lane, now: float) -> bool:
-    return lane.due <= now or lane.due > now + LONGEST_WAIT
+        self._wake.set()

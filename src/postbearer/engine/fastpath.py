@@ -6,11 +6,11 @@ it and the first word to the provider.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from postbearer.engine.account_state import AccountState
-from postbearer.store import Claimed, Priority
+from postbearer.store import Claimed, LaneKey, Priority
 
 
 class Starter(Protocol):
@@ -28,8 +28,8 @@ class Starter(Protocol):
         """Free a slot that was reserved for nothing."""
         ...
 
-    def wake(self) -> None:
-        """There may be something to do."""
+    def wake(self, lanes: Collection[LaneKey]) -> None:
+        """Something waits in these lanes."""
         ...
 
 
@@ -39,13 +39,13 @@ class Reservations:
     def __init__(self, starter: Starter) -> None:
         self._starter = starter
         self._reserved: list[AccountState] = []
-        self._queued = False
+        self._queued: set[LaneKey] = set()
 
-    def take(self, account: str, priority: Priority) -> bool:
+    def take(self, account: str, priority: Priority, client: str) -> bool:
         """Reserve a slot for a delivery if it may begin at once; else it goes into the queue."""
         account_state = self._starter.reserve(account, priority)
         if account_state is None:
-            self._queued = True
+            self._queued.add((account, priority, client))
             return False
         self._reserved.append(account_state)
         return True
@@ -57,7 +57,7 @@ class Reservations:
             self._reserved.remove(account_state)
             self._starter.start(each, account_state)
         if self._queued:
-            self._starter.wake()
+            self._starter.wake(self._queued)
         self.give_back()
 
     def give_back(self) -> None:
@@ -79,5 +79,5 @@ class NoReservations:
     def give_back(self, account_state: AccountState) -> None:
         """Never asked either."""
 
-    def wake(self) -> None:
+    def wake(self, lanes: Collection[LaneKey]) -> None:
         """Nobody sleeps."""

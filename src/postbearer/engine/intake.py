@@ -292,7 +292,7 @@ class MessageIntake:
     def _deliveries(
         self, places: Reservations, lane: tuple[str, Priority], routed: Sequence[tuple[Recipient, Route]]
     ) -> list[NewDelivery]:
-        account, priority = lane
+        (account, priority), client = lane, self._submission.client.name
         recipients = tuple([recipient for recipient, _ in routed])
         most = self._intake.accounts[account].limits.recipients_per_message or len(recipients)
         return [
@@ -300,9 +300,9 @@ class MessageIntake:
                 account=account,
                 recipients=recipients[start : start + most],
                 priority=priority,
-                client=self._submission.client.name,
+                client=client,
                 due=self._intake.clock.now(),
-                at_once=places.take(account, priority),
+                at_once=places.take(account, priority, client),
             )
             for start in range(0, len(recipients), most)
         ]

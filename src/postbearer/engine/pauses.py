@@ -5,7 +5,7 @@ A pause is kept in the spool, so that it outlives the process, and holds in memo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from postbearer.clock import Clock
@@ -22,12 +22,19 @@ class Pauses:
     """Of `account_states`, which a reload replaces."""
 
     def __init__(
-        self, spool: Spool, clock: Clock, observer: Observer, account_states: Mapping[str, AccountState]
+        self,
+        spool: Spool,
+        clock: Clock,
+        observer: Observer,
+        account_states: Mapping[str, AccountState],
+        look_at: Callable[[str], None],
     ) -> None:
+        """`look_at` hears of each account whose mail may go on now, or by a substitute."""
         self.account_states = account_states
         self._spool = spool
         self._clock = clock
         self._observer = observer
+        self._look_at = look_at
         # By organisation: reasons that stopped all of its accounts, and those that a sister has disproved.
         self._spread: dict[str, set[str]] = {}
         self._disproved: dict[str, set[str]] = {}
@@ -112,6 +119,7 @@ class Pauses:
             probe=None if wait is None else now + wait,
             probes=before.probes + 1 if before else 0,
         )
+        self._look_at(name)
         await self._spool.pause(account_state.pause)
         if before is None or before.reason != stop.reason:
             self._observer.notice(
@@ -132,6 +140,7 @@ class Pauses:
         for sister in self._sisters(account_state):
             if sister.pause is not None and sister.pause.reason == pause.reason:
                 sister.pause = replace(sister.pause, probe=self._clock.now())
+                self._look_at(sister.account.name)
 
     async def _stop_sisters(self, account_state: AccountState, stop: PauseOrder) -> None:
         """What reaches the organisation stops all of its accounts: each need not be refused to know it.

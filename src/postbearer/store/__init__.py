@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from postbearer.store.records import Found as Found
     from postbearer.store.records import IdempotencyKey as IdempotencyKey
     from postbearer.store.records import Lane as Lane
+    from postbearer.store.records import LaneKey as LaneKey
     from postbearer.store.records import Message as Message
     from postbearer.store.records import NewDelivery as NewDelivery
     from postbearer.store.records import Pause as Pause
@@ -50,6 +51,7 @@ _EXPORTS = {
         "Found",
         "IdempotencyKey",
         "Lane",
+        "LaneKey",
         "Message",
         "NewDelivery",
         "Pause",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -21,6 +21,7 @@ from postbearer.store.records import (
     Found,
     IdempotencyKey,
     Lane,
+    LaneKey,
     Message,
     NewDelivery,
     Pause,
@@ -189,7 +190,7 @@ class MemorySpool:
     async def room(self, size: int) -> bool:
         return True
 
-    async def lanes(self, now: float) -> Sequence[Lane]:
+    async def lanes(self, now: float, among: Collection[LaneKey] | None = None) -> Sequence[Lane]:
         lanes: dict[tuple[str, Priority, str], list[float]] = {}
         for _, each in self._deliveries.values():
             if each.waiting and not each.lease:
@@ -197,6 +198,7 @@ class MemorySpool:
         return [
             Lane(account=account, priority=priority, client=client, due=min(due), waiting=len(due))
             for (account, priority, client), due in sorted(lanes.items())
+            if among is None or (account, priority, client) in among
         ]
 
     async def claim(self, shares: Mapping[Lane, int], now: float) -> Sequence[Claimed]:

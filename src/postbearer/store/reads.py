@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import apsw
@@ -14,6 +14,7 @@ from postbearer.store.records import (
     Claimed,
     Entry,
     Lane,
+    LaneKey,
     Message,
     Pause,
     Query,
@@ -27,26 +28,35 @@ from postbearer.store.rows import LETTERS, lane_of, message_of, priority_of, rec
 
 SQL = queries("look")
 FEW = 10_000  # recipients that are looked at one by one in a moment
-NEXT_LANE = queries("queue")["next-lane"]
+NEXT_LANE, FIRST_OF_LANE = queries("queue")["next-lane"], queries("queue")["first-of-lane"]
 LATE, TARGETS = queries("queue")["late"], queries("queue")["targets"]
 
 
-def lanes(connection: apsw.Connection) -> tuple[list[Lane], int]:
-    """All lanes with something waiting; one step in the index each, however long they are.
+def lanes(connection: apsw.Connection, among: Collection[LaneKey] | None) -> tuple[list[Lane], int]:
+    """All lanes with something waiting, or those `among` some; one step in the index each, however long.
 
     And the number of a delivery that is damaged, behind which no lane was seen; 0 if there is none.
     """
     found: list[Lane] = []
-    last: tuple[str, int, str] = ("", -1, "")
-    while row := connection.execute(NEXT_LANE, last).fetchone():
-        delivery, *columns = row
+    for delivery, *columns in (
+        _all_lanes(connection, found) if among is None else _some_lanes(connection, among)
+    ):
         try:
-            lane = lane_of(*columns)
+            found.append(lane_of(*columns))
         except ValueError:
             return found, int(delivery)
-        found.append(lane)
-        last = lane.account, lane.priority, lane.client
     return found, 0
+
+
+def _all_lanes(connection: apsw.Connection, found: Sequence[Lane]) -> Iterator[Any]:
+    """The first row of each lane, behind the last one that was `found`."""
+    while row := connection.execute(NEXT_LANE, found[-1].key if found else ("", -1, "")).fetchone():
+        yield row
+
+
+def _some_lanes(connection: apsw.Connection, among: Collection[LaneKey]) -> Iterator[Any]:
+    for key in among:
+        yield from connection.execute(FIRST_OF_LANE, key)
 
 
 def number_of(connection: apsw.Connection, message: str) -> int | None:

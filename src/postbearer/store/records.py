@@ -103,6 +103,9 @@ class NewDelivery:
     at_once: bool = False  # its first attempt begins now, so it is leased in the commit that makes it
 
 
+LaneKey = tuple[str, Priority, str]  # account, priority, client
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
     """A queue within the queue, and when its first delivery is due."""
@@ -112,6 +115,10 @@ class Lane:
     client: str
     due: float
     waiting: int = 0  # open deliveries in it, if counted
+
+    @property
+    def key(self) -> LaneKey:
+        return self.account, self.priority, self.client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

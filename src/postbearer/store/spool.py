@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from typing import Protocol
 
 from postbearer.message import Content
@@ -12,6 +12,7 @@ from postbearer.store.records import (
     Found,
     IdempotencyKey,
     Lane,
+    LaneKey,
     Message,
     NewDelivery,
     Pause,
@@ -71,8 +72,11 @@ class Spool(Protocol):
         """Whether a message of `size` octets can be taken with the reserve kept free."""
         ...
 
-    async def lanes(self, now: float) -> Sequence[Lane]:
-        """All lanes that hold an open delivery which is not held, with when their first one is due."""
+    async def lanes(self, now: float, among: Collection[LaneKey] | None = None) -> Sequence[Lane]:
+        """All lanes that hold an open delivery which is not held, with when their first one is due.
+
+        Only those `among` some, if that is given.
+        """
         ...
 
     async def claim(self, shares: Mapping[Lane, int], now: float) -> Sequence[Claimed]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -26,6 +26,7 @@ from postbearer.store.records import (
     Found,
     IdempotencyKey,
     Lane,
+    LaneKey,
     Message,
     NewDelivery,
     Pause,
@@ -144,11 +145,11 @@ class SqliteSpool:
         missing = self._opening.room.missing(size)
         return missing == 0 or missing <= await self._read(_free)
 
-    async def lanes(self, now: float) -> Sequence[Lane]:
+    async def lanes(self, now: float, among: Collection[LaneKey] | None = None) -> Sequence[Lane]:
         # Not in another thread: it takes less time than to ask one, as these rows are always in memory.
         while True:
             with self._opening.readers.reading() as connection:
-                found, damaged = reads.lanes(connection)
+                found, damaged = reads.lanes(connection, among)
             if not damaged:
                 return found
             await self._writer.submit(partial(writes.hold_damaged, delivery=damaged, now=now))

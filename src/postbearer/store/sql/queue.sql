@@ -59,6 +59,12 @@ SELECT id, CAST(account AS BLOB), CAST(priority AS INTEGER), CAST(client AS BLOB
  WHERE state = 'w' AND (account, priority, client, due) > (?, ?, ?, 9e999)
  ORDER BY account, priority, client, due LIMIT 1;
 
+-- name: first-of-lane
+SELECT id, CAST(account AS BLOB), CAST(priority AS INTEGER), CAST(client AS BLOB), CAST(due AS REAL),
+       concat_ws(' ', typeof(account), typeof(priority), typeof(client), typeof(due))
+  FROM delivery
+ WHERE state = 'w' AND account = ? AND priority = ? AND client = ? ORDER BY due LIMIT 1;
+
 -- name: claim
 SELECT id, message, CAST(attempt AS INTEGER), CAST(warned AS INTEGER) FROM delivery
  WHERE state = 'w' AND account = ? AND priority = ? AND client = ? AND due <= ?
