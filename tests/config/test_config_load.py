@@ -225,7 +225,7 @@ def test_a_named_store_makes_its_prefix_a_reference(written: Write) -> None:
         ("[relay.retry]\nfirst = 0\n", "relay.retry.first", "is zero"),
         ("[relay.retry]\nmaximum = 0\n", "relay.retry.maximum", "is zero"),
         ('[[relay.clients]]\nname = "x"\nnetworks = ["lan"]\n', "relay.clients.0.networks.0", "no network"),
-        ('[http]\ntokens = ["abc"]\n', "http.tokens.0", "not a secret reference"),
+        ('[vault]\nkey = "abc"\n', "vault.key", "not a secret reference"),
         ('[notify]\naccount = "no"\n', "notify.account", "does not exist"),
         ('[vault]\nkey = "abcdef"\n', "vault.key", "not a secret reference"),
     ],
@@ -357,8 +357,8 @@ def test_an_error_found_later_still_knows_its_line(written: Write) -> None:
 
 
 def test_a_table_that_nothing_reads_yet_is_told(written: Write) -> None:
-    (warning,) = load(written(COMPLETE + '[http]\nlisten = ["127.0.0.1:8025"]\n'), {}).warnings()
-    assert (warning.key, "nothing reads it yet" in warning.message) == ("http", True)
+    (warning,) = load(written(COMPLETE + '[vault]\nkey = "file:key"\n'), {}).warnings()
+    assert (warning.key, "nothing reads it yet" in warning.message) == ("vault", True)
     assert warning.line == len(COMPLETE.splitlines()) + 1
 
 

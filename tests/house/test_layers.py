@@ -13,7 +13,7 @@ from house.tree import PACKAGE, ROOT, sources
 
 LAYERS: dict[int, tuple[str, ...]] = {
     7: ("cli", "daemon", "testing"),
-    6: ("submission", "control", "alerts", "log", "metrics", "importing", "integrations"),
+    6: ("submission", "control", "api", "alerts", "log", "metrics", "importing", "integrations"),
     5: ("config", "assembly", "mailer", "blocking", "sending", "tokens"),
     4: ("engine", "account", "arguments", "forecast", "diagnosis"),
     3: ("transport", "store", "serving"),
@@ -55,6 +55,7 @@ SIBLINGS = {  # who may import a unit of the same layer; layer 0 is one vocabula
     "mailer": {"assembly", "sending"},  # can be had from a configuration; what it is told beside a message
     "blocking": {"mailer", "assembly", "sending"},  # the same in a thread of its own
     "tokens": {"assembly"},  # so can these
+    "api": {"control", "submission"},  # what people do, and who submits how much, by another protocol
     "cli": {"testing", "daemon"},  # demo and sandbox, and serve
 }
 ANYWHERE = {"_lazy", "_version"}

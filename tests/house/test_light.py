@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -92,3 +93,24 @@ def test_nothing_is_loaded_before_it_is_needed(
     assert found & EXTRA == needed
     if not needed:
         assert found <= BASE  # with it come the packages that those themselves need
+
+
+RELAY = """
+from postbearer.assembly import Assembly
+from postbearer.daemon import Relay
+from postbearer.events import Silent
+from postbearer.state import StateFolder
+import os
+Relay(Assembly.load(os.environ["CONFIG"], {}, state=StateFolder(os.environ["STATE"])), observer=Silent())
+"""
+
+
+@pytest.mark.parametrize(("table", "served"), [("", False), ("[http]\n", True)])
+def test_a_relay_without_an_api_loads_nothing_for_it(tmp_path: Path, table: str, served: bool) -> None:
+    config = tmp_path / "postbearer.toml"
+    config.write_text(
+        '[accounts.a]\nprovider = "smtp"\nservers = ["127.0.0.1:9"]\naddress = "a@example.org"\n'
+        f'authentication = "none"\ntls = "none-loopback"\n[relay]\nallow-ephemeral = true\n{table}'
+    )
+    given = {"CONFIG": str(config), "STATE": str(tmp_path / "state"), "PATH": os.environ["PATH"]}
+    assert ({"starlette", "uvicorn", "h11"} & loaded(RELAY, given) != set()) is served

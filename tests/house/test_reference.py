@@ -19,6 +19,7 @@ from postbearer.cli.exit_codes import ExitCode
 from postbearer.cli.root import COMMANDS, command_named
 from postbearer.config.relay import (
     ClientSettings,
+    HttpSettings,
     ListenerSettings,
     NotifySettings,
     RelaySettings,
@@ -70,6 +71,7 @@ def keys(settings: type[Struct]) -> list[str]:
         ("configuration.md", "## relay.clients", ClientSettings),
         ("configuration.md", "## relay.routes", RouteSettings),
         ("configuration.md", "## relay.retry", RetrySettings),
+        ("configuration.md", "## http", HttpSettings),
         ("configuration.md", "## notify", NotifySettings),
         ("configuration.md", "## notify.webhooks", WebhookSettings),
         ("sandbox.md", "### All faults", Faults),

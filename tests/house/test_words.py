@@ -24,7 +24,7 @@ NOT_BY_NAME = {  # fields that the code does not name where it reads them: who r
     "AccountSettings.*_expires": "assembly puts the name together, of a credential and this end",
     "BudgetRemaining.*": "`postbearer accounts --json` shows all of it",
     "Ehlo.before_tls": "`postbearer providers NAME --json` shows all of a preset",
-    "HttpSettings.*": "[http] is reserved, and a warning says so",
+    "Fault.*": "the client of the HTTP API reads where it was wrong",
     "RelayReloaded.reloaded": "`postbearer reload --json` shows it",
     "Rule.sample": "tests/verdict holds each rule to its own",
 }

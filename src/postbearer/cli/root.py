@@ -20,6 +20,7 @@ from postbearer.cli.streams import let_errors_be_lost
 # name → module, and the line that --help shows without importing it
 COMMANDS: dict[str, tuple[str, str]] = {
     "accounts": ("accounts", "Show whether each account sends, and pause or resume it."),
+    "api-token": ("api_token", "Make and revoke the tokens of programs that use the HTTP API."),
     "check": ("check", "Find out why mail does not leave, and what to do about it."),
     "config": ("configuration", "Show, change and check the configuration."),
     "demo": ("demo", "Send a message through a mail provider that lives on this machine only."),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from postbearer.config.new_file import write_new as write_new
     from postbearer.config.providers import Providers as Providers
     from postbearer.config.relay import ClientSettings as ClientSettings
+    from postbearer.config.relay import HttpSettings as HttpSettings
     from postbearer.config.relay import ListenerSettings as ListenerSettings
     from postbearer.config.relay import NotifySettings as NotifySettings
     from postbearer.config.relay import RelaySettings as RelaySettings
@@ -43,6 +44,7 @@ _EXPORTS = {
     "providers": ["Providers"],
     "relay": [
         "ClientSettings",
+        "HttpSettings",
         "ListenerSettings",
         "NotifySettings",
         "RelaySettings",

@@ -31,7 +31,7 @@ from postbearer.suggestion import did_you_mean
 
 SCHEMA: types.Type = types.type_info(Settings)
 _ACCOUNT = cast(types.StructType, types.type_info(AccountSettings))
-_RESERVED = ("http", "vault")
+_RESERVED = ("vault",)
 _TUPLE = re.compile(r"\('[^()]*\)")  # how tomllib names a table
 _CURLY = re.compile("[\u201c\u201d\u2018\u2019]")
 _PLACE = re.compile(r" \(at line (\d+), column \d+\)| \(at end of document\)")

@@ -91,14 +91,19 @@ class RelaySettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=
 
 
 class HttpSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """HTTP API and console."""
+    """The HTTP API of the relay."""
 
-    listen: Annotated[tuple[str, ...], Prose("host:port; loopback unless TLS is set up.")] = ()
-    health_listen: Annotated[tuple[str, ...], Prose("host:port for health probes only.")] = ()
-    tokens: Annotated[tuple[Reference, ...], Prose("Tokens that may use the API.")] = ()
-    allowed_hosts: Annotated[tuple[str, ...], Prose("Host names the console answers to.")] = ()
+    listen: Annotated[tuple[str, ...], Prose("host:port, unix:/path or systemd:NAME.")] = ()
     certificate: Annotated[str | None, Prose("Certificate chain (PEM file).")] = None
     key: Annotated[str | None, Prose("Private key (PEM file).")] = None
+    allowed_hosts: Annotated[
+        tuple[str, ...], Prose("Host names it answers to, beside those it listens on.")
+    ] = ()
+    trusted_proxies: Annotated[
+        tuple[NetworkText, ...], Prose("Proxies whose word counts for who a client is.")
+    ] = ()
+    base_path: Annotated[str | None, Prose("Path that a proxy puts it under.")] = None
+    health_listen: Annotated[tuple[str, ...], Prose("host:port for health probes only.")] = ()
 
 
 class WebhookSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):

@@ -26,5 +26,5 @@ class Settings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True,
         bool, Prose("Accept a spool on a file system that does not survive a restart.")
     ] = False
     relay: Annotated[RelaySettings | None, Prose("The relay.")] = None
-    http: Annotated[HttpSettings, Prose("HTTP API and console.")] = HttpSettings()
+    http: Annotated[HttpSettings | None, Prose("The HTTP API.")] = None
     notify: Annotated[NotifySettings, Prose("Who is told when a person must act.")] = NotifySettings()

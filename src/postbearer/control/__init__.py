@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from postbearer.control.answers import RelayReloaded as RelayReloaded
     from postbearer.control.answers import RelayStopping as RelayStopping
     from postbearer.control.answers import Woken as Woken
+    from postbearer.control.answers import encode as encode
     from postbearer.control.answers import known as known
     from postbearer.control.client import ControlClient as ControlClient
     from postbearer.control.methods import METHODS as METHODS
@@ -46,6 +47,7 @@ _EXPORTS = {
         "RelayReloaded",
         "RelayStopping",
         "Woken",
+        "encode",
         "known",
     ],
     "client": ["ControlClient"],

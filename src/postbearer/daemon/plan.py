@@ -14,6 +14,7 @@ from pathlib import Path
 from postbearer.address import canonical
 from postbearer.assembly import Assembly
 from postbearer.config import ClientSettings, ListenerSettings, RelaySettings, RouteSettings
+from postbearer.daemon.http_plan import HttpPlan, load_certificate
 from postbearer.engine import RetryPolicy, Route, Router, RouteRule, Submitter
 from postbearer.errors import ConfigError, UsageError
 from postbearer.store import Priority
@@ -50,6 +51,7 @@ class RelayPlan:
     size: int
     bounces_to: str = ""
     operators: int | None = None  # the group that may look
+    http: HttpPlan | None = None
     warnings: tuple[str, ...] = field(default=())
 
     @classmethod
@@ -81,7 +83,7 @@ class RelayPlan:
             )
         admissions = tuple(_admission(each) for each in settings.clients)
         _check_names(admissions)
-        access = Access(admissions)
+        access = Access(admissions, by_token=assembly.configuration.settings.http is not None)
         hostname = socket.gethostname()
         doors = [_door(each, settings, access, assembly, hostname) for each in _listeners(settings)]
         _check_legacy(doors, admissions)
@@ -97,6 +99,7 @@ class RelayPlan:
             size=settings.size or DEFAULT_SIZE,
             bounces_to=settings.bounces_to or "",
             operators=_group(settings.operators),
+            http=HttpPlan.of(assembly),
             warnings=tuple(_warnings(doors, access)),
         )
 
@@ -196,7 +199,7 @@ def _extensions(settings: RelaySettings, assembly: Assembly) -> list[str]:
 
 
 def _context(listener: ListenerSettings, folder: Path) -> ssl.SSLContext | None:
-    """The certificate of a listener; relative paths are relative to the configuration."""
+    """The certificate of a listener."""
     if listener.tls == "none":
         return None
     if not listener.certificate:
@@ -209,15 +212,7 @@ def _context(listener: ListenerSettings, folder: Path) -> ssl.SSLContext | None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if listener.old_tls:
         _take_old_tls(context)
-    try:
-        key = folder / listener.key if listener.key else None
-        context.load_cert_chain(folder / listener.certificate, key, password=lambda: "")
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"{listener.certificate} cannot be used: {error}.",
-            key="relay.listeners.certificate",
-            hint="Certificate and key must be PEM files that belong together.",
-        ) from None
+    load_certificate(context, listener.certificate, listener.key, folder, "relay.listeners.certificate")
     return context
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from postbearer.assembly import Assembly
 from postbearer.clock import Clock, SystemClock
@@ -25,8 +26,12 @@ from postbearer.daemon.services import (
     SubmitSocketService,
 )
 from postbearer.engine import Dispatcher, FlooredClock, Intake
+from postbearer.errors import ConfigError
 from postbearer.events import Observer, Several
 from postbearer.store import SqliteSpool
+
+if TYPE_CHECKING:
+    from postbearer.daemon.http_service import HttpService
 
 DRAIN = 660.0  # seconds: the longest wait for a final reply (RFC 5321 4.5.3.2.6), and some for the marks
 
@@ -75,12 +80,14 @@ class Relay:
         )
         shared = IntakeService(self.intake, plan, clock, events)
         self._listeners = [ListenerService(number, plan, shared) for number in range(len(plan.relay.doors))]
+        self._http: HttpService | None = None
         self._services = self._list(plan, shared, folder, process)
 
     @property
     def addresses(self) -> tuple[str, ...]:
         """Where it listens."""
-        return tuple(listener.address for listener in self._listeners)
+        http = self._http.addresses if self._http is not None else ()
+        return (*(listener.address for listener in self._listeners), *http)
 
     def add(self, service: Service) -> None:
         """`service` starts after all others, and stops before them. Before `start` only."""
@@ -131,10 +138,13 @@ class Relay:
             queue_clock=self._queue_clock,
             observer=events,
         )
+        if plan.relay.http is not None:
+            self._http = _http_service(shared, control, plan)
         around = [  # what takes mail in, and what looks after the queue: one line each
             SubmitSocketService(folder, plan, shared),
             control,
             *self._listeners,
+            *([self._http] if self._http is not None else []),
             DropFolderService(plan, self.intake, clock, events),
             alerting,
             refresher,
@@ -155,3 +165,16 @@ class Relay:
         return ServicePlan.of(
             assembly, clock=self._clock, queue_clock=self._queue_clock, observer=self._observer
         )
+
+
+def _http_service(shared: IntakeService, control: ControlService, plan: ServicePlan) -> HttpService:
+    """Who has no API loads nothing for it."""
+    try:
+        from postbearer.daemon.http_service import HttpService
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"The HTTP API needs the package {error.name}.",
+            key="http",
+            hint="Install it: pip install 'postbearer[relay]'",
+        ) from None
+    return HttpService(shared, control, plan)

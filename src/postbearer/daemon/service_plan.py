@@ -90,4 +90,5 @@ class ServicePlan:
 
     def _places(self) -> object:
         doors = [(door.address, door.implicit_tls) for door in self.relay.doors]
-        return self.spool, doors, self.relay.operators
+        http = self.relay.http
+        return self.spool, doors, self.relay.operators, http and http.places

@@ -76,13 +76,13 @@ class IntakeService(Service):
 
     def __init__(self, intake: Intake, plan: ServicePlan, clock: Clock, observer: Observer) -> None:
         self.intake = intake
-        self._clock = clock
-        self._observer = observer
+        self.clock = clock
+        self.observer = observer
         self._bounds = SessionLimits()
         self._logins = Logins(plan.relay.access, clock)
-        self._rate_limit = RateLimit(clock)
-        self._reject_log = RejectLog(clock, observer)
-        self.doors = ConnectionLimit(self._bounds, self._reject_log, clock=clock, observer=observer)
+        self.rate_limit = RateLimit(clock)
+        self.reject_log = RejectLog(clock, observer)
+        self.doors = ConnectionLimit(self._bounds, self.reject_log, clock=clock, observer=observer)
 
     async def reload(self, plan: ServicePlan) -> None:
         self.intake.replace(plan.relay.router, plan.accounts, plan.intake)
@@ -95,14 +95,14 @@ class IntakeService(Service):
             intake=self.intake,
             access=plan.relay.access,
             logins=self._logins,
-            rate_limit=self._rate_limit,
-            clock=self._clock,
-            observer=self._observer,
+            rate_limit=self.rate_limit,
+            clock=self.clock,
+            observer=self.observer,
             bounds=self._bounds,
             context=door.context,
             implicit_tls=door.implicit_tls,
             legacy=door.legacy,
-            reject_log=self._reject_log,
+            reject_log=self.reject_log,
         )
 
 
@@ -191,15 +191,15 @@ class ControlService(Service):
         self._clock = clock
         self._queue_clock = queue_clock
         self._observer = observer
-        self._server = ControlServer(
-            folder, self._operations(plan), clock, observer, operators=plan.relay.operators
-        )
+        self.operations = self._operations(plan)
+        self._server = ControlServer(folder, self.operations, clock, observer, operators=plan.relay.operators)
 
     async def start(self) -> None:
         await self._server.start()
 
     async def reload(self, plan: ServicePlan) -> None:
-        self._server.use(self._operations(plan))
+        self.operations = self._operations(plan)
+        self._server.use(self.operations)
 
     async def stop(self, patience: float) -> None:
         await self._server.stop(min(patience, FAREWELL))

@@ -9,10 +9,14 @@ if TYPE_CHECKING:
     from postbearer.submission.access import Access as Access
     from postbearer.submission.access import Admission as Admission
     from postbearer.submission.access import Network as Network
+    from postbearer.submission.access import is_loopback as is_loopback
     from postbearer.submission.access import networks as networks
     from postbearer.submission.drop import DropFolder as DropFolder
     from postbearer.submission.listener import Listener as Listener
+    from postbearer.submission.listener import address_of as address_of
+    from postbearer.submission.listener import host_port as host_port
     from postbearer.submission.listener import is_local as is_local
+    from postbearer.submission.listener import listening_socket as listening_socket
     from postbearer.submission.local_submission import LocalSubmission as LocalSubmission
     from postbearer.submission.login import Logins as Logins
     from postbearer.submission.login import hash_password as hash_password
@@ -28,9 +32,9 @@ if TYPE_CHECKING:
     from postbearer.submission.submit_protocol import parse_slip as parse_slip
 
 _EXPORTS = {
-    "access": ["LOCAL", "Access", "Admission", "Network", "networks"],
+    "access": ["LOCAL", "Access", "Admission", "Network", "is_loopback", "networks"],
     "drop": ["DropFolder"],
-    "listener": ["Listener", "is_local"],
+    "listener": ["Listener", "address_of", "host_port", "is_local", "listening_socket"],
     "local_submission": ["LocalSubmission"],
     "login": ["Logins", "hash_password", "is_password_hash"],
     "rate_limit": ["ConnectionLimit", "RateLimit", "RejectLog", "SessionLimits"],

@@ -37,8 +37,10 @@ class Admission:
 class Access:
     """The clients of one relay."""
 
-    def __init__(self, admissions: Sequence[Admission] = ()) -> None:
+    def __init__(self, admissions: Sequence[Admission] = (), *, by_token: bool = False) -> None:
+        """`by_token`: clients may be known by nothing but a token of the HTTP API."""
         self._admissions = tuple(admissions)
+        self._names = {admission.client.name: admission for admission in self._admissions}
         # Found by name and by network, however many there are: a network is its version, length and number.
         self._logins: dict[str, list[Admission]] = defaultdict(list)
         self._networks: dict[tuple[int, int], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
@@ -47,7 +49,7 @@ class Access:
             for each in admission.networks:
                 found = self._networks[each.version, each.prefixlen]
                 found[int(each.network_address) >> each.max_prefixlen - each.prefixlen].append(number)
-            if not admission.networks and not admission.username:
+            if not admission.networks and not admission.username and not by_token:
                 raise ConfigError(
                     f"The client {admission.client.name} could be anybody.",
                     key="relay.clients",
@@ -63,6 +65,10 @@ class Access:
     def hashes(self) -> tuple[str, ...]:
         """The password hashes of all who log in."""
         return tuple(each.password_hash for each in self._admissions if each.username)
+
+    def named(self, name: str) -> Admission | None:
+        """The client of that name."""
+        return self._names.get(name)
 
     def by_network(self, address: str, *, legacy: bool = False) -> Submitter | None:
         """Who a connection from `address` is without a login; ``""`` is a Unix socket.

@@ -54,12 +54,7 @@ class Listener:
     @property
     def address(self) -> str:
         """Where it listens in fact: the port that was chosen, if 0 was asked for."""
-        if self._socket is None:
-            return self._asked
-        name = self._socket.getsockname()
-        if isinstance(name, tuple):
-            return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
-        return f"unix:{name}"
+        return self._asked if self._socket is None else address_of(self._socket)
 
     @property
     def _what(self) -> str:
@@ -72,15 +67,7 @@ class Listener:
 
     async def start(self, environ: Mapping[str, str] | None = None) -> None:
         """Listen. Raises `ConfigError` when the address cannot be had."""
-        try:
-            self._socket = _socket(self._asked, os.environ if environ is None else environ)
-        except OSError as error:
-            raise ConfigError(
-                f"Cannot listen on {self._asked}: {_plainly(error)}.",
-                key=KEY,
-                hint=_HINTS.get(error.errno or 0, ""),
-            ) from None
-        self._socket.setblocking(False)
+        self._socket = listening_socket(self._asked, os.environ if environ is None else environ)
         if self._socket.family != getattr(socket, "AF_UNIX", None):
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # whom it accepts inherits it
         self._accepting.keep(partial(self._accept, self._socket), self._what)
@@ -156,49 +143,71 @@ def _tls(listener_context: ListenerContext) -> dict[str, Any]:
     }
 
 
-def is_local(address: str, environ: Mapping[str, str] | None = None) -> bool:
-    """Whether only this machine can reach a listener at `address`. Raises `ConfigError`."""
+def is_local(address: str, environ: Mapping[str, str] | None = None, *, key: str = KEY) -> bool:
+    """Whether only this machine can reach a listener at `address`, named by `key`. Raises `ConfigError`."""
     if address.startswith("unix:"):
         return True
     if address.startswith("systemd:"):
-        handed = _handed_over(address.removeprefix("systemd:"), os.environ if environ is None else environ)
+        environ = os.environ if environ is None else environ
+        handed = _handed_over(address.removeprefix("systemd:"), environ, key)
         name = handed.getsockname()
-        handed.detach()  # it is taken in earnest by `Listener.start`
+        handed.detach()  # it is taken in earnest by `listening_socket`
         return not isinstance(name, tuple) or is_loopback(name[0])
-    host, _ = _host_port(address)
+    host, _ = host_port(address, key)
     return host == "localhost" or is_loopback(host)
 
 
-def _socket(address: str, environ: Mapping[str, str]) -> socket.socket:
+def listening_socket(address: str, environ: Mapping[str, str], *, key: str = KEY) -> socket.socket:
+    """A socket that listens at `address`, and does not block. Raises `ConfigError`."""
+    try:
+        listening = _socket(address, environ, key)
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot listen on {address}: {_plainly(error)}.", key=key, hint=_HINTS.get(error.errno or 0, "")
+        ) from None
+    listening.setblocking(False)
+    return listening
+
+
+def address_of(listening: socket.socket) -> str:
+    """Where a socket listens, as it is written in a configuration."""
+    name = listening.getsockname()
+    if isinstance(name, tuple):
+        return f"[{name[0]}]:{name[1]}" if ":" in name[0] else f"{name[0]}:{name[1]}"
+    return f"unix:{name}"
+
+
+def _socket(address: str, environ: Mapping[str, str], key: str) -> socket.socket:
     if address.startswith("systemd:"):
-        return _handed_over(address.removeprefix("systemd:"), environ)
+        return _handed_over(address.removeprefix("systemd:"), environ, key)
     if address.startswith("unix:"):
         return unix_socket(address.removeprefix("unix:"))
-    host, port = _host_port(address)
+    host, port = host_port(address, key)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=BACKLOG)
 
 
-def _host_port(address: str) -> tuple[str, int]:
+def host_port(address: str, key: str = KEY) -> tuple[str, int]:
+    """The two halves of ``host:port``, without brackets. Raises `ConfigError`."""
     found = _HOST_PORT.fullmatch(address)
     if found is None or int(found[3]) > 65535:
         raise ConfigError(
             f"{address!r} is no address to listen on.",
-            key=KEY,
+            key=key,
             hint="Write host:port, [IPv6 address]:port, unix:/path or systemd:NAME.",
         )
     return found[1] or found[2], int(found[3])
 
 
-def _handed_over(name: str, environ: Mapping[str, str]) -> socket.socket:
+def _handed_over(name: str, environ: Mapping[str, str], key: str) -> socket.socket:
     """The socket systemd opened for us under `name` (sd_listen_fds_with_names(3))."""
     hint = f"Start it by a .socket unit with FileDescriptorName={name}."
     if environ.get("LISTEN_PID") != str(os.getpid()):
-        raise ConfigError("No socket was handed over to this process.", key=KEY, hint=hint)
+        raise ConfigError("No socket was handed over to this process.", key=key, hint=hint)
     names = environ.get("LISTEN_FDNAMES", "").split(":")
     count = environ.get("LISTEN_FDS", "")
     for place in range(int(count) if count.isdecimal() else 0):
         if (names[place] if place < len(names) else "") == name:
             os.set_inheritable(FIRST_HANDED + place, False)  # no program that we run shall have it
             return socket.socket(fileno=FIRST_HANDED + place)
-    raise ConfigError(f"No socket named {name!r} was handed over.", key=KEY, hint=hint)
+    raise ConfigError(f"No socket named {name!r} was handed over.", key=key, hint=hint)

@@ -1,0 +1,25 @@
+"""The HTTP API of the relay: who may ask, what may be asked, and where it listens."""
+
+from typing import TYPE_CHECKING
+
+from postbearer._lazy import lazy
+
+if TYPE_CHECKING:
+    from postbearer.api.endpoints import ENDPOINTS as ENDPOINTS
+    from postbearer.api.endpoints import PROBED as PROBED
+    from postbearer.api.endpoints import application as application
+    from postbearer.api.server import HttpServer as HttpServer
+    from postbearer.api.services import Services as Services
+    from postbearer.api.tokens import FIRST_FILE as FIRST_FILE
+    from postbearer.api.tokens import ApiToken as ApiToken
+    from postbearer.api.tokens import ApiTokens as ApiTokens
+    from postbearer.api.tokens import Scope as Scope
+
+_EXPORTS = {
+    "endpoints": ["ENDPOINTS", "PROBED", "application"],
+    "server": ["HttpServer"],
+    "services": ["Services"],
+    "tokens": ["FIRST_FILE", "ApiToken", "ApiTokens", "Scope"],
+}
+
+__getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -1,0 +1,212 @@
+"""The API as one ASGI application, made of the table of endpoints."""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from email.utils import formatdate
+from functools import lru_cache
+
+from msgspec import Struct
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route, Router
+
+from postbearer.api.authorization import authorize
+from postbearer.api.endpoint import JSON_BODY, Call, Endpoint
+from postbearer.api.problems import Problem, of_error, refuse, respond
+from postbearer.api.reading import parse_json, parse_query
+from postbearer.api.services import Services
+from postbearer.control import encode
+from postbearer.errors import PostbearerError
+from postbearer.http_guard import Application, Guard, Message, Receive, Scope, Send, read_away
+from postbearer.tasks import defect
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ID = "postbearer.request"  # in the scope
+_FIXED = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+]
+
+
+class Api:
+    """All endpoints, for requests to one of `hosts` (None: any), below `base_path`."""
+
+    def __init__(
+        self,
+        services: Services,
+        endpoints: Sequence[Endpoint],
+        *,
+        hosts: Collection[str] | None,
+        base_path: str = "",
+        open_to_all: bool = False,
+    ) -> None:
+        """With `open_to_all`, what is open on this machine is open to everybody."""
+        self._services = services
+        self._open_to_all = open_to_all
+        self._base_path = base_path
+        paths: dict[str, dict[str, Endpoint]] = defaultdict(dict)
+        for endpoint in endpoints:
+            paths[endpoint.path][endpoint.method] = endpoint
+        self._router = Router(
+            [Route(path, self._guarded(methods, hosts)) for path, methods in paths.items()],
+            default=self._guarded({}, hosts),
+            redirect_slashes=False,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._base_path:
+            scope["root_path"] = self._base_path
+        scope[_ID] = _request_id(scope)
+        await self._router(scope, receive, _headed(send, scope[_ID]))
+
+    def _guarded(self, methods: Mapping[str, Endpoint], hosts: Collection[str] | None) -> Application:
+        """What answers for one path; the rules of `Guard` come first."""
+        handler = _Handler(self._services, methods, open_to_all=self._open_to_all)
+        return Guard(handler, hosts, handler.limit, refuse)
+
+
+class _Handler:
+    """One path, with the endpoints of its methods."""
+
+    def __init__(self, services: Services, methods: Mapping[str, Endpoint], *, open_to_all: bool) -> None:
+        self._services = services
+        self._open_to_all = open_to_all
+        self._methods = methods
+
+    def limit(self, scope: Scope) -> int:
+        """Octets that the body may have."""
+        endpoint = self._methods.get(scope["method"])
+        if endpoint is None:
+            return JSON_BODY  # it is told that there is nothing, or no such method
+        return endpoint.limit if endpoint.limit >= 0 else 2 * self._services.intake.settings.size
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        identifier, body = scope[_ID], _Body(scope, receive)
+        try:
+            response = await self._answer(Request(scope, body.receive), identifier)
+        except ClientDisconnect:
+            return  # there is nobody to tell
+        except (Problem, PostbearerError) as error:
+            problem = error if isinstance(error, Problem) else of_error(error)
+        except TimeoutError:
+            problem = Problem("too-slow", "What was left of the request did not come in time.")
+            body.whole = True  # nothing of it is waited for
+        except Exception as error:  # any: the client is told, and the log what it was
+            self._services.observer.notice(defect(error, f"HTTP {scope['method']}", id=identifier))
+            problem = Problem("defect", "The log knows more.", hint=f"Look for {identifier}.")
+        else:
+            if not body.whole:
+                await read_away(scope, body.receive)
+            await response(scope, body.receive, send)
+            return
+        if left := not body.whole:
+            with suppress(TimeoutError):
+                await read_away(scope, body.receive)
+        await respond(send, problem, identifier, close=left or problem.status == 408)
+
+    async def _answer(self, request: Request, identifier: str) -> Response:
+        endpoint = self._chosen(request)
+        if self._open_to_all and endpoint.needs is None:
+            caller = None
+        else:
+            peer = request.client.host if request.client else ""
+            caller = authorize(self._services, endpoint, request.headers.getlist("authorization"), peer)
+        call = Call(request, self._services, identifier, caller)
+        if endpoint.asks is not None or request.url.query:
+            call.query = parse_query(request.scope["query_string"], endpoint.asks or _NoParameters)
+        if endpoint.takes is not None:
+            await _read_body(call, endpoint)
+        done = await endpoint.do(call)
+        if isinstance(done, Response):
+            return done
+        return Response(encode(done), endpoint.status, call.headers, endpoint.media_type)
+
+    def _chosen(self, request: Request) -> Endpoint:
+        if not self._methods:
+            raise Problem("not-found", "Nothing is served there.", hint="/openapi.json tells what is.")
+        endpoint = self._methods.get("GET" if request.method == "HEAD" else request.method)
+        if endpoint is None:
+            allowed = ", ".join(self._methods)
+            raise Problem(
+                "method-not-allowed",
+                f"{request.method:.20} is not possible there.",
+                hint=f"Use {allowed}.",
+                headers={"allow": allowed},
+            )
+        return endpoint
+
+
+class _NoParameters(Struct, frozen=True):
+    """A query that may hold nothing."""
+
+
+async def _read_body(call: Call, endpoint: Endpoint) -> None:
+    """Have the body as what the endpoint takes, unless it is of a kind that the endpoint reads itself."""
+    assert endpoint.takes is not None
+    request, kind = call.request, media_type(call.request)
+    if kind in endpoint.also_takes:
+        return
+    if kind not in ("application/json", "") or (not kind and endpoint.body_needed):
+        also = " or ".join(("application/json", *endpoint.also_takes))
+        raise Problem(
+            "unsupported-media-type",
+            f"The body is {kind or 'of no type'}.",
+            hint=f"Send Content-Type: {also}",
+        )
+    octets = await request.body()
+    if octets or endpoint.body_needed:
+        call.body = parse_json(octets, endpoint.takes)
+    else:
+        call.body = endpoint.takes()
+
+
+def media_type(request: Request) -> str:
+    """The media type of the body, without its parameters (RFC 9110 8.3.1)."""
+    given: str = request.headers.get("content-type", "")
+    return given.partition(";")[0].strip().lower()
+
+
+class _Body:
+    """`receive`, and whether the body has come to its end."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._receive = receive
+        fields = dict(scope["headers"])
+        self.whole = fields.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in fields
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self.whole = self.whole or not message.get("more_body", False)
+        return message
+
+
+def _request_id(scope: Scope) -> str:
+    """The one that the client gave, if it can stand in a log; else a new one."""
+    fields: Sequence[tuple[bytes, bytes]] = scope["headers"]
+    for name, value in fields:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(text := value.decode("latin-1")):
+            return text
+    return secrets.token_hex(8)
+
+
+def _headed(send: Send, identifier: str) -> Send:
+    """`send` with the fields that every answer has."""
+
+    async def headed(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            fields = [*_FIXED, (b"x-request-id", identifier.encode()), (b"date", _date(int(time.time())))]
+            message = {**message, "headers": [*message["headers"], *fields]}
+        await send(message)
+
+    return headed
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> bytes:
+    return formatdate(second, usegmt=True).encode()

@@ -1,0 +1,91 @@
+"""What can be asked by HTTP, as one table: who may, what is taken, what is answered.
+
+Routing, authorization, the limits of bodies and the OpenAPI document are all made of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from postbearer.api.tokens import ApiToken, Scope
+from postbearer.control import Principal
+from postbearer.engine import Submitter
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from postbearer.api.services import Services
+
+JSON_BODY = 64 * 1024  # octets, of what only says what to do
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: its token, what it may do, and as whom it submits.
+
+    `confined`: it sees and touches nothing but what it submitted itself.
+    """
+
+    token: ApiToken
+    client: Submitter
+    principal: Principal
+
+    @property
+    def confined(self) -> bool:
+        return bool(self.token.client)
+
+
+@dataclass(slots=True)
+class Call:
+    """One request, as an endpoint sees it. `body` and `query` are of the types that it `takes` and `asks`."""
+
+    request: Request
+    services: Services
+    id: str
+    caller: Caller | None = None  # None: an endpoint that is open, asked from this machine
+    body: Any = None
+    query: Any = None
+    headers: dict[str, str] = field(default_factory=dict)  # of the answer
+
+    @property
+    def by(self) -> Caller:
+        assert self.caller is not None, "endpoints that need a scope have a caller"
+        return self.caller
+
+    @property
+    def path(self) -> Mapping[str, str]:
+        """The parameters in the path."""
+        found: Mapping[str, str] = self.request.path_params
+        return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One thing that can be asked."""
+
+    name: str  # in the OpenAPI document
+    method: str
+    path: str
+    needs: Scope | None  # None: open on this machine, and for probes; from elsewhere READ
+    summary: str
+    do: Callable[[Call], Awaitable[Any]]
+    answers: Any = None  # a type that msgspec knows; None: not JSON, or nothing
+    status: int = 200
+    takes: type[Struct] | None = None  # of the JSON body
+    body_needed: bool = True
+    asks: type[Struct] | None = None  # of the query
+    also_takes: tuple[str, ...] = ()  # media types that `do` reads itself
+    most: int = JSON_BODY  # octets of the body; for -1, as many as a message may have
+    health: bool = False  # answered on `health-listen`, too
+    media_type: str = "application/json"  # of the answer
+    problems: tuple[str, ...] = ()  # that it answers, beside those that every endpoint does
+    parameters: tuple[Mapping[str, Any], ...] = ()  # header fields that it reads, as OpenAPI describes them
+
+    @property
+    def limit(self) -> int:
+        """Octets of a body, unless it streams; 0: there is none."""
+        return self.most if self.takes is not None or self.also_takes else 0

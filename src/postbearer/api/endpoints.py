@@ -1,0 +1,61 @@
+"""All that can be asked, and the application that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from functools import lru_cache
+
+from msgspec.json import encode
+from starlette.responses import Response
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+from postbearer.api import health
+from postbearer.api.asgi import Api
+from postbearer.api.endpoint import Call, Endpoint
+from postbearer.api.openapi import document
+from postbearer.api.pace import Pace
+from postbearer.api.services import Services
+from postbearer.http_guard import Application
+
+
+async def describe(call: Call) -> Response:
+    """What can be asked, as an OpenAPI document."""
+    return Response(_document(call.request.scope.get("root_path", "")), media_type="application/json")
+
+
+@lru_cache(maxsize=1)
+def _document(base_path: str) -> bytes:
+    return encode(document(ENDPOINTS, base_path))
+
+
+ENDPOINTS: Sequence[Endpoint] = (
+    *health.ENDPOINTS,
+    Endpoint(
+        name="describe",
+        method="GET",
+        path="/openapi.json",
+        needs=None,
+        summary="This document.",
+        do=describe,
+    ),
+)
+PROBED: Sequence[Endpoint] = tuple(each for each in ENDPOINTS if each.health)
+
+
+def application(
+    services: Services,
+    endpoints: Sequence[Endpoint],
+    *,
+    hosts: Collection[str] | None,
+    proxies: Sequence[str] = (),
+    base_path: str = "",
+    open_to_all: bool = False,
+) -> Application:
+    """The API for requests to `hosts` (None: any).
+
+    Of `proxies`, addresses or networks, the word counts for who a client is. With `open_to_all`, what is open
+    on this machine is open to everybody.
+    """
+    api: Application = Api(services, endpoints, hosts=hosts, base_path=base_path, open_to_all=open_to_all)
+    paced: Application = Pace(api, services.clock, services.bounds)
+    return ProxyHeadersMiddleware(paced, list(proxies)) if proxies else paced  # type: ignore[arg-type, return-value]

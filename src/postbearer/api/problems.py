@@ -1,0 +1,177 @@
+"""What cannot be done, as a document that says what, where and what to do next (RFC 9457)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.json import encode
+
+from postbearer.errors import (
+    ConfigError,
+    NotPermitted,
+    PostbearerError,
+    StoreError,
+    StoreFull,
+    UsageError,
+)
+from postbearer.http_guard import Send
+from postbearer.reply import Reply
+
+MEDIA_TYPE = b"application/problem+json"
+TYPES = "urn:postbearer:problem:"
+LONGEST = 1000  # characters of a text
+KINDS: Mapping[str, tuple[int, str]] = {  # name → status and title
+    "malformed": (400, "The request cannot be read"),
+    "unauthorized": (401, "No valid token"),
+    "forbidden": (403, "The token may not do this"),
+    "not-found": (404, "There is no such thing"),
+    "method-not-allowed": (405, "This is not done that way"),
+    "too-slow": (408, "The request did not come in time"),
+    "idempotency-key-reused": (409, "The key stands for something else"),
+    "too-large": (413, "The request is too large"),
+    "unsupported-media-type": (415, "The body is of another kind"),
+    "misdirected": (421, "This is not served under that name"),
+    "invalid": (422, "The request cannot be accepted"),
+    "rate-limited": (429, "Too many messages"),
+    "defect": (500, "This is a defect in postbearer"),
+    "unavailable": (503, "This cannot be done now"),
+    "no-room": (507, "There is no room now"),
+}
+_OF_STATUS = {status: name for name, (status, _) in KINDS.items()}
+
+
+class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that is wrong, and where: at `pointer` in the body (RFC 6901), in a query or header field."""
+
+    detail: str
+    pointer: Annotated[str, Meta(description="JSON pointer into the body")] = ""
+    parameter: Annotated[str, Meta(description="name of a query parameter")] = ""
+    header: Annotated[str, Meta(description="name of a header field")] = ""
+
+
+class ProblemDocument(Struct, frozen=True, kw_only=True):
+    """A problem document (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    hint: str | UnsetType = UNSET
+    errors: tuple[Fault, ...] | UnsetType = UNSET
+    request: Annotated[str, Meta(description="as in X-Request-Id, and in the log")] | UnsetType = UNSET
+
+
+class Problem(Exception):
+    """Ends the handling of a request; `kind` is one of `KINDS`."""
+
+    def __init__(
+        self,
+        kind: str,
+        detail: str,
+        *,
+        hint: str = "",
+        errors: Sequence[Fault] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.hint = hint
+        self.errors = tuple(errors)
+        self.headers = dict(headers or {})
+
+    @property
+    def status(self) -> int:
+        return KINDS[self.kind][0]
+
+    def document(self, request: str = "") -> ProblemDocument:
+        status, title = KINDS[self.kind]
+        return ProblemDocument(
+            type=TYPES + self.kind,
+            title=title,
+            status=status,
+            detail=plain(self.detail),
+            hint=plain(self.hint) or UNSET,
+            errors=self.errors or UNSET,
+            request=request or UNSET,
+        )
+
+
+def at(
+    detail: str,
+    *,
+    pointer: str = "",
+    parameter: str = "",
+    header: str = "",
+    hint: str = "",
+    kind: str = "invalid",
+) -> Problem:
+    """A problem of one place in the request."""
+    fault = Fault(detail=plain(detail), pointer=pointer, parameter=parameter, header=header)
+    where = pointer or parameter or header
+    return Problem(kind, f"{where}: {detail}" if where else detail, hint=hint, errors=[fault])
+
+
+def of_error(error: PostbearerError) -> Problem:
+    """What an error of ours is to a client."""
+    match error:
+        case NotPermitted():
+            kind = "forbidden"
+        case StoreFull():
+            kind = "no-room"
+        case StoreError():
+            kind = "unavailable"
+        case ConfigError():  # of accounts that are none
+            kind = "not-found"
+        case UsageError():
+            kind = "invalid"
+        case _:
+            kind = "unavailable"
+    return Problem(kind, error.message, hint=error.hint)
+
+
+_OF_REPLY: Mapping[str, str] = {  # enhanced status (RFC 3463) → kind
+    "4.3.0": "unavailable",
+    "4.3.1": "no-room",
+    "4.7.1": "rate-limited",
+    "5.3.4": "too-large",
+    "5.5.0": "idempotency-key-reused",
+    "5.7.1": "forbidden",
+}
+
+
+def of_reply(reply: Reply) -> Problem:
+    """What a refusal of the intake is to a client."""
+    status = str(reply.enhanced or "")
+    kind = _OF_REPLY.get(status, "invalid" if reply.code >= 500 else "unavailable")
+    return Problem(kind, f"{reply.text.removeprefix(status).strip()}.", headers=retry_after(kind))
+
+
+def retry_after(kind: str) -> dict[str, str]:
+    """When to come back, where that helps."""
+    return {"retry-after": "60"} if kind in ("rate-limited", "unavailable", "no-room") else {}
+
+
+def plain(text: str) -> str:
+    """What others said, on one line and without characters that change how the rest of it looks."""
+    return "".join(char if char.isprintable() else "\ufffd" for char in text)[:LONGEST]
+
+
+async def refuse(send: Send, status: int, text: str) -> None:
+    """Answer for who looks at requests before the application does."""
+    await respond(send, Problem(_OF_STATUS[status], text))
+
+
+async def respond(send: Send, problem: Problem, request: str = "", *, close: bool = True) -> None:
+    """Answer with a document; with `close`, what was not read of the request is no further one."""
+    body = encode(problem.document(request))
+    headers = [(b"content-type", MEDIA_TYPE), (b"content-length", b"%d" % len(body))]
+    headers += [
+        (name.encode(), value.encode("latin-1", "replace")) for name, value in problem.headers.items()
+    ]
+    if close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,140 @@
+"""What a client sent, read as the type that an endpoint takes; what does not fit is told with its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from urllib.parse import parse_qsl
+
+import msgspec
+from msgspec import DecodeError, Struct, ValidationError
+
+from postbearer.api.problems import Problem, at
+from postbearer.suggestion import did_you_mean
+
+S = TypeVar("S", bound=Struct)
+
+MOST_FIELDS = 200  # of a query
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`(?: - at `(.*)`)?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`(?: - at `(.*)`)?", re.DOTALL)
+_PLACED = re.compile(r"(.*) - at `(?:key in )?(.*)`", re.DOTALL)
+_STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
+
+
+def parse_json(octets: bytes, type: type[S]) -> S:
+    """`octets` as `type`. Raises `Problem` that names the field, by a JSON pointer."""
+    if not octets.strip():
+        raise Problem("malformed", "The request has no body.", hint="Send JSON (UTF-8).")
+    try:
+        return msgspec.json.decode(octets, type=type)
+    except ValidationError as error:
+        raise _misfit(str(error), type) from None
+    except RecursionError:
+        raise Problem("malformed", "The JSON is nested too deeply.") from None
+    except (DecodeError, UnicodeError) as error:
+        raise Problem("malformed", f"This is not JSON: {error}.", hint="Send JSON (UTF-8).") from None
+
+
+def parse_query(query: bytes, type: type[S]) -> S:
+    """A query string as `type`; a parameter that may have several values is repeated. Raises `Problem`."""
+    try:
+        given = parse_qsl(
+            query.decode("ascii"),
+            keep_blank_values=True,
+            strict_parsing=bool(query),
+            errors="strict",
+            max_num_fields=MOST_FIELDS,
+        )
+    except ValueError as error:
+        raise Problem("malformed", f"The query cannot be read: {error}.") from None
+    known = {each.encode_name: each for each in msgspec.structs.fields(type)}
+    values: dict[str, Any] = {}
+    for name, value in given:
+        if name not in known:
+            hint = did_you_mean(name, known) or _there_are(known)
+            raise at("There is no such parameter.", parameter=name[:80], hint=hint)
+        if _is_list(known[name].type):
+            values.setdefault(name, []).append(value)
+        elif name in values:
+            raise at("It is given twice.", parameter=name)
+        else:
+            values[name] = value
+    try:
+        return msgspec.convert(values, type, strict=False)
+    except ValidationError as error:
+        text, place = _split(str(error))
+        raise at(f"{text}.", parameter=_name(place)) from None
+
+
+def _is_list(type: Any) -> bool:
+    return isinstance(
+        msgspec.inspect.type_info(type), msgspec.inspect.VarTupleType | msgspec.inspect.ListType
+    )
+
+
+def _misfit(text: str, type: type[Struct]) -> Problem:
+    if found := _UNKNOWN.fullmatch(text):
+        name, place = found[1], pointer(found[2] or "$")
+        known = _fields_at(type, found[2] or "$")
+        hint = did_you_mean(name, known) or _there_are(known)
+        return at("There is no such field.", pointer=f"{place}/{_escaped(name[:80])}", hint=hint)
+    if found := _MISSING.fullmatch(text):
+        place = pointer(found[2] or "$")
+        return at("It is missing.", pointer=f"{place}/{_escaped(found[1])}")
+    what, place = _split(text)
+    return at(f"{what}.", pointer=pointer(place))
+
+
+def _split(text: str) -> tuple[str, str]:
+    found = _PLACED.fullmatch(text)
+    return (found[1], found[2]) if found else (text, "$")
+
+
+def pointer(place: str) -> str:
+    """A JSON pointer (RFC 6901) to what msgspec calls `place`, as far as it is told: ``$.to[0]``."""
+    return "".join(
+        f"/{_escaped(name or number)}" for name, number in _STEP.findall(place[1:].replace("[...]", ""))
+    )
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")
+
+
+def _name(place: str) -> str:
+    found = _STEP.search(place)
+    return found[1] if found else ""
+
+
+def _fields_at(type: type[Struct], place: str) -> Mapping[str, Any]:
+    """The names that are known at `place`."""
+    known: Any = msgspec.inspect.type_info(type)
+    for name, _ in _STEP.findall(place[1:]):
+        known = _struct_in(known)
+        if name and isinstance(known, msgspec.inspect.StructType):
+            known = next((each.type for each in known.fields if each.encode_name == name), None)
+    known = _struct_in(known)
+    return (
+        {each.encode_name: each for each in known.fields}
+        if isinstance(known, msgspec.inspect.StructType)
+        else {}
+    )
+
+
+def _struct_in(known: Any) -> Any:
+    """The struct behind marks, unions and lists."""
+    match known:
+        case msgspec.inspect.Metadata(type=inner):
+            return _struct_in(inner)
+        case msgspec.inspect.VarTupleType(item_type=inner) | msgspec.inspect.ListType(item_type=inner):
+            return _struct_in(inner)
+        case msgspec.inspect.UnionType(types=types):
+            found = [_struct_in(each) for each in types]
+            return next((each for each in found if isinstance(each, msgspec.inspect.StructType)), known)
+        case _:
+            return known
+
+
+def _there_are(known: Mapping[str, Any]) -> str:
+    return f"There are: {', '.join(sorted(known))}." if known else ""

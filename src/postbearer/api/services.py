@@ -1,0 +1,32 @@
+"""What the endpoints work on: the parts of one relay that runs."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+from postbearer.api.tokens import ApiTokens
+from postbearer.clock import Clock
+from postbearer.control import Operations
+from postbearer.engine import Intake
+from postbearer.events import Observer
+from postbearer.submission import Access, RateLimit, RejectLog, SessionLimits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """The intake, its rate limit and the clients are those of all other ways in.
+
+    `stopping` is set as soon as the relay is about to end: what streams to clients then ends, too.
+    """
+
+    intake: Intake
+    operations: Operations
+    access: Access
+    rate_limit: RateLimit
+    reject_log: RejectLog
+    tokens: ApiTokens
+    clock: Clock
+    observer: Observer
+    bounds: SessionLimits = field(default_factory=SessionLimits)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -1,0 +1,104 @@
+"""Every endpoint × every scope × no token, a wrong one, an expired one, a revoked one."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from postbearer.api import ENDPOINTS, FIRST_FILE, Scope
+from postbearer.events import LoginFailed
+from support.http_api import ACCOUNT, Api
+
+TABLE = [(each.method, each.path, each.needs) for each in ENDPOINTS]
+OPEN = {"/healthz", "/readyz", "/openapi.json"}
+
+
+def place(path: str) -> str:
+    return path.replace("{id}", "0").replace("{name}", "out")
+
+
+def test_what_is_open_is_written_down_here() -> None:
+    assert {each.path for each in ENDPOINTS if each.needs is None} == OPEN
+
+
+async def test_the_matrix(api: Api) -> None:
+    """A scope that is not enough is 403, whoever is not known 401; who may comes as far as the endpoint."""
+    headers = {scope: api.token(scope) for scope in Scope}
+    allowed = {scope: api.tokens.find(each["authorization"][7:]) for scope, each in headers.items()}
+    expired, revoked = api.token("admin", expires=time.time() - 1), api.token("admin")
+    api.tokens.revoke(api.tokens.all()[-1].name)
+    strangers = [
+        expired,
+        revoked,
+        {"authorization": "Bearer pbt_" + "A" * 43},
+        {"authorization": "Bearer"},
+        {"authorization": "Basic dXNlcjpwYXNz"},
+    ]
+    async with api.http() as client:
+        for method, path, needs in TABLE:
+            for stranger in [*strangers, *([{}] if needs is not None else [])]:
+                answer = await client.request(method, place(path), headers=stranger)
+                assert answer.status_code == 401, (method, path, stranger)
+                assert answer.headers["www-authenticate"].startswith("Bearer")
+            for scope, header in headers.items():
+                answer = await client.request(method, place(path), headers=header)
+                token = allowed[scope]
+                assert token is not None
+                may = (needs or Scope.READ) in token.allowed
+                assert (answer.status_code == 403) is not may, (method, path, scope, answer.text)
+                assert answer.status_code != 401
+    assert any(isinstance(event, LoginFailed) for event in api.ears.events)
+
+
+async def test_two_tokens_are_none(api: Api) -> None:
+    first, second = api.token("admin"), api.token("admin")
+    fields = [("authorization", each["authorization"]) for each in (first, second)]
+    async with api.http() as client:
+        assert (await client.get("/healthz", headers=fields)).status_code == 401
+
+
+async def test_the_first_token_is_everything_and_a_revoked_one_nothing_at_once(api: Api) -> None:
+    text = (api.home / "state" / FIRST_FILE).read_text().strip()
+    async with api.http({"authorization": f"Bearer {text}"}) as client:
+        assert (await client.get("/readyz")).status_code == 200
+        api.tokens.revoke("admin")
+        assert (await client.get("/readyz")).status_code == 401
+
+
+async def test_behind_a_trusted_proxy_nothing_is_open(home: Path) -> None:
+    api = Api(home, ACCOUNT + '[http]\nlisten = ["127.0.0.1:0"]\ntrusted-proxies = ["127.0.0.1"]\n')
+    await api.start()
+    try:
+        async with api.http() as client:
+            assert (await client.get("/healthz")).status_code == 200
+            outside = {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https"}
+            assert (await client.get("/healthz", headers=outside)).status_code == 401
+            lied = {"x-forwarded-for": "127.0.0.1, 192.0.2.7"}
+            assert (await client.get("/healthz", headers=lied)).status_code == 401
+    finally:
+        await api.running.stop(0.0)
+
+
+async def test_nobody_elses_word_counts_for_where_a_client_is(api: Api) -> None:
+    header = api.token("submit", "read", client="far")
+    async with api.http(header) as client:
+        lied = {"x-forwarded-for": "192.0.2.7"}
+        assert (await client.get("/healthz", headers=lied)).status_code == 403
+
+
+async def test_a_token_of_a_client_that_is_gone_is_good_for_nothing(api: Api) -> None:
+    async with api.http(api.token("read", client="shop")) as client:
+        assert (await client.get("/healthz")).status_code == 200
+        api.text = api.text.replace('name = "shop"', 'name = "other"')
+        await api.reload()
+        answer = await client.get("/healthz")
+        assert (answer.status_code, "shop" in answer.json()["detail"]) == (403, True)
+
+
+@pytest.mark.parametrize("path", ["/", "/nothing", "/v1", "/v1/", "/healthz/", "/%00", "/../etc/passwd"])
+async def test_what_is_not_there_is_not_there_for_anybody(api: Api, path: str) -> None:
+    async with api.http() as client:
+        answer = await client.get(path)
+        assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
