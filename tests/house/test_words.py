@@ -22,7 +22,6 @@ PROVIDERS = PACKAGE / "providers"
 
 NOT_BY_NAME = {  # fields that the code does not name where it reads them: who reads them
     "AccountSettings.*_expires": "assembly puts the name together, of a credential and this end",
-    "BudgetRemaining.*": "`postbearer accounts --json` shows all of it",
     "Ehlo.before_tls": "`postbearer providers NAME --json` shows all of a preset",
     "Fault.*": "the client of the HTTP API reads where it was wrong",
     "RelayReloaded.reloaded": "`postbearer reload --json` shows it",

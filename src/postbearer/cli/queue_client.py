@@ -86,18 +86,27 @@ def running_relay(*, needed: bool = False) -> ControlClient | None:
     Raises `NotPermitted` when the machine's relay does not answer this user, and `ConfigError` when one is
     `needed` and none runs.
     """
+    client = connect()
+    if client is None and needed:
+        raise no_relay()
+    return client and _closing(client)
+
+
+def connect() -> ControlClient | None:
+    """The same, for who closes it."""
     from postbearer.control import ControlClient
     from postbearer.state import StateFolder
 
-    state = StateFolder()
-    client: ControlClient | None = ControlClient.find(state)
-    if client is None:
-        client = ControlClient.of_machine()
-    if client is None and needed:
-        raise ConfigError(
-            f"No relay of {state.path} runs.", hint=f"Start one by: postbearer serve. {_ELSEWHERE}"
-        )
-    return client and _closing(client)
+    return ControlClient.find(StateFolder()) or ControlClient.of_machine()
+
+
+def no_relay() -> ConfigError:
+    """What to raise when a relay has to run, and none does."""
+    from postbearer.state import StateFolder
+
+    return ConfigError(
+        f"No relay of {StateFolder().path} runs.", hint=f"Start one by: postbearer serve. {_ELSEWHERE}"
+    )
 
 
 def _closing(client: ControlClient) -> ControlClient:

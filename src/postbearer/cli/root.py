@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sendmail": ("sendmail", "Take mail as /usr/sbin/sendmail does."),
     "status": ("status", "Tell in one line whether all is well, for monitoring."),
     "stop": ("lifecycle", "Have the running relay finish what is under way, and end."),
+    "top": ("top", "Show what the running relay does, live."),
     "token": ("token", "Print a valid access token, for other programs."),
 }
 EPILOG = """\b

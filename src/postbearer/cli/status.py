@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,7 @@ from postbearer.cli.tables import age
 from postbearer.errors import PostbearerError
 
 if TYPE_CHECKING:
-    from postbearer.control import AccountStatus, ControlClient, QueueStatistics
+    from postbearer.control import AccountStatus, QueueStatistics
 
 _WAITING = ("ready", "leased", "deferred")
 
@@ -51,6 +52,11 @@ class CheckResult:
         waiting = "1 recipient waits" if self.waiting == 1 else f"{self.waiting} recipients wait"
         return f"{accounts}, {waiting}"
 
+    @property
+    def line(self) -> str:
+        """The same behind how bad it is, on one line, without the bar that numbers follow on."""
+        return f"{self.level.name} - {' '.join(printable(self.text).replace('|', '/').split())}"
+
 
 @click.command("status")
 @click.option("--warning", metavar="DURATION", callback=duration, help="Warn if mail waits for longer; 1h.")
@@ -67,24 +73,29 @@ def command(common: Common, warning: float | None, critical: float | None) -> in
     from postbearer.cli.queue_client import running_relay
 
     try:
-        found = _look(running_relay(needed=True), warning or 3600.0, critical or 86_400.0)
+        relay = running_relay(needed=True)
+        found = judge(relay.call("accounts.list"), relay.call("queue.stats"), warning, critical)
     except PostbearerError as error:
         found = CheckResult([(Severity.CRITICAL, f"{error.message} {error.hint}".strip())])
     if common.as_json:
-        print_json(_told(found))
+        print_json(told(found))
     else:
         numbers = (
             f"accounts={found.accounts} paused={found.paused} waiting={found.waiting} held={found.held} "
             f"oldest={found.oldest:.0f}s"
         )
-        text = " ".join(printable(found.text).replace("|", "/").split())
-        click.echo(f"{found.level.name} - {text} | {numbers}")
+        click.echo(f"{found.line} | {numbers}")
     return int(found.level)
 
 
-def _look(relay: ControlClient, warning: float, critical: float) -> CheckResult:
-    accounts: tuple[AccountStatus, ...] = relay.call("accounts.list")
-    stats: QueueStatistics = relay.call("queue.stats")
+def judge(
+    accounts: Sequence[AccountStatus],
+    stats: QueueStatistics,
+    warning: float | None = None,
+    critical: float | None = None,
+) -> CheckResult:
+    """What is wrong; `warning` and `critical` are for how many seconds mail may wait."""
+    warning, critical = warning or 3600.0, critical or 86_400.0
     found = CheckResult(
         accounts=len(accounts),
         paused=sum(each.state == "paused" for each in accounts),
@@ -119,7 +130,8 @@ def _of_account(account: AccountStatus) -> list[tuple[Severity, str]]:
     return problems
 
 
-def _told(found: CheckResult) -> dict[str, Any]:
+def told(found: CheckResult) -> dict[str, Any]:
+    """The same as JSON."""
     numbers = ("accounts", "paused", "waiting", "held", "oldest")
     return {
         "state": found.level.name.lower(),
