@@ -197,6 +197,7 @@ FROM_SHOP = Envelope.of("shop@example.org", ["anna@example.net"])
         "From: shop@example.org\r\nSender: boss@example.org",
         "From: shop@example.org\r\nResent-From: boss@example.org",
         "From: shop@example.org\r\nResent-Sender: boss@example.org",
+        "From: shop@example.org\r\nAuthor: boss@example.org",
         "From: shop@example.org\r\nFrom: boss@example.org",
         "From: [x] Boss <boss@example.org>",
         "From: shop@example.org <boss@example.org>",

@@ -119,9 +119,11 @@ def test_force_writes_the_account_and_not_how_it_was_spelled() -> None:
 
 
 def test_force_removes_a_sender_field_the_provider_would_refuse() -> None:
-    header = b"From: a@example.net\r\nSender: b@example.net\r\nResent-Sender: c@example.net\r\n"
+    header = b"From: a@example.net\r\nSender: b@example.net\r\nAuthor: b@example.net\r\n"
+    header += b"Resent-Sender: c@example.net\r\n"
     after = leaves(SenderRule(ACCOUNT), header)
     assert b"Sender:" not in after
+    assert b"Author:" not in after
 
 
 def test_force_replaces_whoever_resent_it() -> None:
@@ -130,6 +132,23 @@ def test_force_replaces_whoever_resent_it() -> None:
         b"Resent-From: Ann <alerts@example.org>\r\nResent-To: c@example.net\r\n"
         b"Resent-From: alerts@example.org\r\nFrom: alerts@example.org\r\n"
     )
+
+
+@pytest.mark.parametrize("rule", ["check", "force"])
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [
+        ("=?utf-8?q?ceo=40bank.example?=", b'"ceo@bank.example"'),
+        ("=?utf-8?q?=C3=BC_=3Cceo=40bank.example=3E=2C?=", b"=?utf-8?b?w7wgY2VvIGJhbmsuZXhhbXBsZSAs?="),
+        ("=?utf-8?q?M=C3=BCller=2C_Hans?=", b"=?utf-8?q?M=C3=BCller=2C_Hans?="),
+    ],
+)
+def test_no_name_holds_an_address_for_those_who_decode_before_they_read(
+    rule: Rule, name: str, left: bytes
+) -> None:
+    """As many programs do: ``parseaddr(str(make_header(decode_header(value))))``."""
+    after = leaves(SenderRule(ACCOUNT, rule), f"From: {name} <{ACCOUNT}>\r\n".encode())
+    assert after == b"From: " + left + b" <alerts@example.org>\r\n"
 
 
 @pytest.mark.parametrize("rule", ["check", "allow"])
@@ -165,6 +184,7 @@ def test_a_message_without_an_author_is_from_the_account(rule: Rule, header: byt
         "From: " + "a" * 900 + " <alerts@example.org>",
         "Sender: ceo@bank.example:;\r\nFrom: alerts@example.org",
         "Resent-Sender: ceo@bank.example:;\r\nFrom: alerts@example.org",
+        "Author: ceo@bank.example\r\nFrom: alerts@example.org",
     ],
 )
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ while (my $line = <STDIN>) {
     my @lines = map { "$_\n" } split /\n/, $message;
     my $head = Mail::Internet->new(\@lines, Modify => 0)->head;
     my (@plain, @dovecot);
-    for my $name (qw(From Sender Resent-From Resent-Sender)) {
+    for my $name (qw(From Sender Author Resent-From Resent-Sender)) {
         for my $value ($head->get($name)) {
             push @plain, grep { defined && length } map { $_->address } Mail::Address->parse($value);
             $value =~ s/\n//g;

@@ -13,7 +13,7 @@ gi.require_version("GMime", "3.0")
 from gi.repository import GMime  # noqa: E402
 
 GMime.init()
-NAMES = ("from", "sender", "resent-from", "resent-sender")
+NAMES = ("from", "sender", "author", "resent-from", "resent-sender")
 
 
 def addresses(listed: GMime.InternetAddressList) -> list[str]:

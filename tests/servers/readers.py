@@ -6,15 +6,17 @@ import base64
 import json
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from email import message_from_string, policy
+from email.errors import HeaderParseError
+from email.header import decode_header, make_header
 from email.utils import getaddresses
 from pathlib import Path
 
 from servers.nodejs import FOLDER, node
 
 HERE = Path(__file__).parent
-AUTHOR_FIELDS = ("From", "Sender", "Resent-From", "Resent-Sender")
+AUTHOR_FIELDS = ("From", "Sender", "Author", "Resent-From", "Resent-Sender")
 Found = dict[str, list[str]]  # by parser
 
 
@@ -26,7 +28,11 @@ class Readers:
 
     def authors(self, message: bytes) -> Found:
         text = message.decode("utf-8", "surrogateescape")
-        found = {"compat32": by_compat32(text), "default": by_default_policy(text)}
+        found = {
+            "compat32": by_compat32(text),
+            "decoded first": by_compat32(text, decoded=True),
+            "default": by_default_policy(text),
+        }
         for program in self._programs:
             assert program.stdin is not None
             program.stdin.write(base64.b64encode(message).decode() + "\n")
@@ -39,16 +45,21 @@ class Readers:
         return found
 
 
-def by_compat32(message: str) -> list[str]:
+def by_compat32(message: str, *, decoded: bool = False) -> list[str]:
+    """With `decoded` as many programs do: encoded words become text, and then it is cut into addresses."""
     parsed = message_from_string(message)
     values = [str(value) for name in AUTHOR_FIELDS for value in parsed.get_all(name, [])]
+    if decoded:
+        with suppress(HeaderParseError, LookupError, ValueError):  # then such a program shows nothing
+            values = [str(make_header(decode_header(value))) for value in values]
     return [address for _, address in getaddresses(values)]
 
 
 def by_default_policy(message: str) -> list[str]:
     parsed = message_from_string(message, policy=policy.default)
     try:
-        fields = [field for name in AUTHOR_FIELDS for field in parsed.get_all(name, [])]
+        known = (name for name in AUTHOR_FIELDS if name != "Author")  # to it that is a text
+        fields = [field for name in known for field in parsed.get_all(name, [])]
     except (AttributeError, IndexError, TypeError):  # its parser has bugs
         return []
     return [str(each.addr_spec) for field in fields for each in field.addresses]

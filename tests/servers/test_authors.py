@@ -38,6 +38,11 @@ WORDS = [
     *(
         "=?utf-8?q?ceo=40bank=2Eexample?=",
         "=?utf-8?b?PGNlb0BiYW5rLmV4YW1wbGU+LA==?=",
+        "=?utf-8?q?=22CEO=22_=3Cceo=40bank.example=3E=2C?=",
+        "=?utf-8?q?=C3=BC=22?=",
+        "=?utf-8?q?=28=C3=BC?=",
+        "=?utf-8?q?M=C3=BCller=2C_Hans?=",
+        "=?utf-8?q?=5BAlarm=5D=3A_=C3=BC=3B?=",
         "=?x?q?y?=",
         "\u00fc",
         "\uff20",
@@ -81,7 +86,7 @@ usual = st.builds("{}{}<{}>{}".format, words, blanks, st.sampled_from([OPS, CEO,
 values = st.tuples(usual | words, st.sampled_from(["utf-8", "latin-1"])).map(
     lambda each: each[0].encode(each[1], "replace")
 )
-names = st.sampled_from([b"From", b"From", b"FROM", b"Sender", b"Resent-From", b"Resent-Sender"])
+names = st.sampled_from([b"From", b"From", b"FROM", b"Sender", b"Author", b"Resent-From", b"Resent-Sender"])
 author_fields = st.builds(
     lambda *parts: b"".join(parts) + b"\r\n", names, st.sampled_from([b":", b": ", b" :"]), values
 )

@@ -18,7 +18,7 @@ from postbearer.message.encoded_words import encoded
 from postbearer.message.fields import Field, Header
 from postbearer.message.mailboxes import Mailbox
 
-AUTHOR_FIELDS = ("from", "sender", "resent-from", "resent-sender")
+AUTHOR_FIELDS = ("from", "sender", "author", "resent-from", "resent-sender")  # "author": RFC 9057
 LONGEST = 900  # octets of such a field: it fits in one line
 LONGEST_NAME = 160  # octets of a display name, before it is encoded
 
@@ -30,6 +30,8 @@ _PHRASE = re.compile(rf"{_WORD}(?: +{_WORD})*")
 _MAILBOX = re.compile(rf"(?:({_PHRASE.pattern})? *<({_ADDRESS})>|({_ADDRESS}))(?: *{_COMMENT})? *(,|\Z) *")
 _ANGLE = re.compile(r"<([^<>]*)>[^<>]*\Z")
 _BRACKETED = re.compile(r"\(([^()]*)\)[^()]*\Z")
+# Programs that decode a field before they cut it into addresses would find an address in such a name.
+_CUTTING = str.maketrans(dict.fromkeys('<>@"\\()', " "))
 _PLAIN = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")  # atext and blanks, RFC 5322 3.2.3
 
 
@@ -71,7 +73,7 @@ def plain(field: Field) -> Field:
 
     Only a local part that is not ASCII stays so. A list whose names grow too long for one line gets several.
     """
-    if not field.raw.isascii():
+    if not field.raw.isascii() or b"=?" in field.raw:
         boxes = [str(with_ascii_domain(Mailbox(_display(box.display), box.address))) for box in read(field)]
         value = ", ".join(boxes)
         value = value if len(value) <= LONGEST else ",\r\n ".join(boxes)
@@ -123,6 +125,8 @@ def _guess(value: str) -> Mailbox:
 def _display(name: str) -> str:
     """A name as it stood, if every reader takes it for one."""
     fine = name.isascii() and name.isprintable() and len(name) <= LONGEST_NAME and '""' not in name
+    if "=?" in name:
+        fine = fine and (text := _decoded(name)) == text.translate(_CUTTING)
     return name if fine and _PHRASE.fullmatch(name) else phrase(name)
 
 
@@ -133,11 +137,12 @@ def phrase(name: str) -> str:
     """
     text = "".join(char if char.isprintable() else " " for char in _decoded(name.strip()))
     text = " ".join(text.split()).encode()[:LONGEST_NAME].decode("utf-8", "ignore").strip()
-    if _PLAIN.fullmatch(text) and "=?" not in text:
-        return text
-    if text.isascii() and not set(text) & set('"\\') and "=?" not in text:
-        return f'"{text}"' if text else ""
-    return encoded(text)
+    if text.isascii() and "=?" not in text:
+        if _PLAIN.fullmatch(text):
+            return text
+        if not set(text) & set('"\\'):
+            return f'"{text}"' if text else ""
+    return encoded(" ".join(text.translate(_CUTTING).split()))
 
 
 def _decoded(name: str) -> str:

@@ -71,7 +71,7 @@ class SenderRule:
         author, answers = self._anew("From", written[0] if written else None)
         if answers is not None and "reply-to" not in header:
             header = Header((answers, *header.fields))
-        header = header.without("sender", "resent-sender").put(author)
+        header = header.without("sender", "author", "resent-sender").put(author)
         return header.map(("resent-from",), lambda field: self._anew("Resent-From", field)[0])
 
     def _anew(self, name: str, written: Field | None) -> tuple[Field, Field | None]:

@@ -13,7 +13,7 @@ const flat = (given) =>
 for await (const line of createInterface({ input: process.stdin })) {
   const message = Buffer.from(line, 'base64');
   const parsed = await simpleParser(message, { skipHtmlToText: true, skipTextToHtml: true });
-  const names = ['from', 'sender', 'resent-from', 'resent-sender'];
+  const names = ['from', 'sender', 'author', 'resent-from', 'resent-sender'];
   const mailparser = names.flatMap((name) => flat(parsed.headers.get(name)));
   const postal = await PostalMime.parse(message);
   const found = [...flat(postal.from), ...flat(postal.sender)];
