@@ -21,8 +21,9 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from postbearer.clock import SystemClock
-from postbearer.events import Accepted, Committed, DeliveryEnded, Event, RecipientFate, Silent, TokenRequested
+from postbearer.events import Accepted, Committed, DeliveryEnded, Event, Silent, TokenRequested
 from postbearer.metrics import Exposition, ReadingSources
+from postbearer.outcome import RecipientFate
 from postbearer.store import SqliteSpool
 
 REPLIES = ("250 2.0.0 Ok", "451 4.7.0 Later", "550 5.7.1 Never")

@@ -16,7 +16,8 @@ import apsw
 
 from postbearer.clock import SystemClock
 from postbearer.envelope import Envelope
-from postbearer.store import Lane, Message, NewDelivery, Priority, Result, Settlement, SqliteSpool, Status
+from postbearer.outcome import RecipientFate
+from postbearer.store import Lane, Message, NewDelivery, Priority, Settlement, SqliteSpool, Status
 
 TEXT = b"Subject: hello\r\n\r\n" + b"x" * 70 + b"\r\n" * 2005  # 4 KB
 ENVELOPE = Envelope.of("app@example.org", ["you@example.org"])
@@ -70,7 +71,10 @@ async def deliveries(spool: SqliteSpool, most: int, connections: int = 3) -> flo
         while total < most and (batch := await spool.claim({lane: 1}, time.time())):
             total += 1
             sum(map(len, spool.content(batch[0].message).blocks()))
-            results = tuple(Result(row=each.row, status=Status.DELIVERED) for each in batch[0].targets)
+            results = tuple(
+                RecipientFate(recipient=each.recipient.address, status=Status.DELIVERED)
+                for each in batch[0].targets
+            )
             await spool.settle(batch[0], Settlement(results=results, ended=time.time()))
 
     began = time.perf_counter()

@@ -24,7 +24,7 @@ class HttpAnswer:
     message: str = ""
     retry_after: float | None = None
 
-    diagnostic_type: ClassVar[str] = "x-http"  # RFC 3464 2.3.6
+    protocol: ClassVar[str] = "http"
 
     @property
     def positive(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
-from postbearer.outcome import Outcome
+from postbearer.outcome import Outcome, RecipientFate
 from postbearer.reply import Reply
 
 if TYPE_CHECKING:
@@ -153,17 +153,6 @@ class Accepted(Event):
     recipients: int
     message_id: str = ""
     seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RecipientFate:
-    """Where one recipient of a queued message stands."""
-
-    recipient: str
-    status: str  # delivered, deferred, failed, expired, held
-    reply: str = ""
-    cause: str = ""
-    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

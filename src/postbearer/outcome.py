@@ -1,15 +1,16 @@
-"""What became of a message, recipient by recipient."""
+"""What became of a message, recipient by recipient: as one hears it who sends, and as the queue tells it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from enum import StrEnum
 
 from postbearer.answer import ProviderAnswer
 from postbearer.errors import PostbearerError, Rejected
 from postbearer.meaning import State, Verdict
-from postbearer.reply import Reply
+from postbearer.reply import Reply, cut
 
-__all__ = ["Outcome", "Receipt", "State"]
+__all__ = ["Outcome", "Receipt", "RecipientFate", "State", "Status"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +90,49 @@ class Receipt:
         first = self.refused[0]
         others = f" and {len(self.refused) - 1} more" if len(self.refused) > 1 else ""
         return Rejected(f"{first}{others}.", receipt=self, hint=first.remedy)
+
+
+class Status(StrEnum):
+    """Where a recipient stands in the queue."""
+
+    READY = "ready"  # waits for its turn
+    LEASED = "leased"  # an attempt is under way
+    DEFERRED = "deferred"  # refused for now, or of unknown fate; due again later
+    HELD = "held"  # waits for a person
+    DELIVERED = "delivered"  # accepted by the provider
+    FAILED = "failed"  # refused for good
+    EXPIRED = "expired"  # tried for as long as it was worth
+    CANCELLED = "cancelled"  # by a person
+
+    @property
+    def final(self) -> bool:
+        return self in (Status.DELIVERED, Status.FAILED, Status.EXPIRED, Status.CANCELLED)
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether a person may decide so."""
+        return self in (Status.HELD, Status.READY, Status.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecipientFate:
+    """What became of one recipient of a queued message in an attempt, in text: for queue, report and log.
+
+    `status` is a final one, DEFERRED or HELD. `code` is what a report calls it (RFC 3463). `reply` is what
+    the provider said, escaped and without secrets, in its `protocol`: ``smtp`` or ``http``; empty: nothing.
+    """
+
+    recipient: str
+    status: Status
+    code: str = ""
+    reply: str = ""
+    protocol: str = ""
+    cause: str = ""
+    remedy: str = ""
+
+    def cut(self, longest: int) -> RecipientFate:
+        """The same with texts of at most so many characters."""
+        if max(len(self.reply), len(self.cause), len(self.remedy)) <= longest:
+            return self
+        reply, cause, remedy = (cut(each, longest) for each in (self.reply, self.cause, self.remedy))
+        return replace(self, reply=reply, cause=cause, remedy=remedy)

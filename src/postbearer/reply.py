@@ -41,7 +41,7 @@ class Reply:
     permanent: bool = field(init=False, repr=False, compare=False)
     closing: bool = field(init=False, repr=False, compare=False)
 
-    diagnostic_type: ClassVar[str] = "smtp"  # RFC 3464 2.3.6
+    protocol: ClassVar[str] = "smtp"
 
     def __post_init__(self) -> None:
         kind, find = self.code // 100, object.__setattr__

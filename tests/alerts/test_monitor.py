@@ -18,10 +18,10 @@ from postbearer.events import (
     DeliveryEnded,
     Event,
     Expiring,
-    RecipientFate,
     Warned,
 )
 from postbearer.forecast import DAY, Expiry
+from postbearer.outcome import RecipientFate
 from postbearer.store import MemorySpool, Pause, Status
 from postbearer.testing import ManualClock
 from support.relay import Ears

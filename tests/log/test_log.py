@@ -25,13 +25,13 @@ from postbearer.events import (
     DeliveryEnded,
     Event,
     PossibleDuplicate,
-    RecipientFate,
     ServerFailed,
     TokenFetched,
     TokenRefused,
     Warned,
 )
 from postbearer.log import EventLog, sentence, set_up
+from postbearer.outcome import RecipientFate
 from postbearer.reply import Reply
 
 ACCEPTED = Accepted(

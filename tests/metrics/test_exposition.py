@@ -24,7 +24,6 @@ from postbearer.events import (
     Event,
     LoginFailed,
     PossibleDuplicate,
-    RecipientFate,
     TokenRequested,
     TurnedAway,
     Warned,
@@ -32,6 +31,7 @@ from postbearer.events import (
 from postbearer.forecast import DAY, Expiry
 from postbearer.metrics import Exposition, ReadingSources
 from postbearer.metrics.codes import BASIC, ENHANCED, NONE, OTHER, code_of
+from postbearer.outcome import RecipientFate
 from postbearer.settings import Limits
 from postbearer.store import MemorySpool
 from servers.processes import program

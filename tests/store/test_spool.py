@@ -8,6 +8,7 @@ import pytest
 
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import LeaseLost, StoreError, UsageError
+from postbearer.outcome import RecipientFate
 from postbearer.store import (
     Lane,
     NewDelivery,
@@ -15,7 +16,6 @@ from postbearer.store import (
     Priority,
     Query,
     Report,
-    Result,
     Settlement,
     Spool,
     Status,
@@ -55,7 +55,9 @@ async def test_what_others_said_takes_little_room_whoever_writes_it_down(spool: 
     [claimed] = await claim(spool)
     said = "421 4.0.0 " + "later " * 20_000
     results = [
-        Result(row=each.row, status=Status.DEFERRED, reply=said, cause=said, remedy=said)
+        RecipientFate(
+            recipient=each.recipient.address, status=Status.DEFERRED, reply=said, cause=said, remedy=said
+        )
         for each in claimed.targets
     ]
     await spool.settle(claimed, Settlement(results=tuple(results), ended=START, error=said, server=said))
@@ -200,9 +202,15 @@ async def test_only_open_recipients_are_tried_again(spool: Spool) -> None:
     [claimed] = await claim(spool)
     a, b, c = claimed.targets
     results = (
-        Result(row=a.row, status=Status.DELIVERED),
-        Result(row=b.row, status=Status.DEFERRED, reply="450 later", cause="busy", remedy="wait"),
-        Result(row=c.row, status=Status.HELD),
+        RecipientFate(recipient=a.recipient.address, status=Status.DELIVERED),
+        RecipientFate(
+            recipient=b.recipient.address,
+            status=Status.DEFERRED,
+            reply="450 later",
+            cause="busy",
+            remedy="wait",
+        ),
+        RecipientFate(recipient=c.recipient.address, status=Status.HELD),
     )
     await spool.settle(claimed, Settlement(results=results, ended=START, due=START + MINUTE))
     entry = await spool.show("m1")

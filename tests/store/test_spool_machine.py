@@ -21,6 +21,7 @@ from hypothesis.stateful import (
 )
 
 from postbearer.errors import AlreadyAccepted, KeyReused, LeaseLost, StoreError
+from postbearer.outcome import RecipientFate
 from postbearer.store import (
     Claimed,
     IdempotencyKey,
@@ -31,7 +32,6 @@ from postbearer.store import (
     Priority,
     Query,
     Report,
-    Result,
     Settlement,
     Spool,
     Status,
@@ -456,9 +456,9 @@ async def _pauses(spool: Spool) -> list[Pause]:
     return sorted(await spool.pauses(), key=lambda each: each.account)
 
 
-def _results(claimed: Claimed, ends: Sequence[Status], said: str = "") -> tuple[Result, ...]:
+def _results(claimed: Claimed, ends: Sequence[Status], said: str = "") -> tuple[RecipientFate, ...]:
     return tuple(
-        Result(row=each.row, status=status, reply=said)
+        RecipientFate(recipient=each.recipient.address, status=status, reply=said)
         for each, status in zip(claimed.targets, ends, strict=False)
     )
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from postbearer.clock import Clock
 from postbearer.envelope import Envelope
+from postbearer.outcome import RecipientFate
 from postbearer.store import (
     Claimed,
     Lane,
     Message,
     NewDelivery,
     Priority,
-    Result,
     Settlement,
     Spool,
     SqliteSpool,
@@ -85,7 +85,10 @@ def ending(
     claimed: Claimed, status: Status, *, at: float = START, reply: str = "", due: float | None = None
 ) -> Settlement:
     """All recipients end alike."""
-    results = [Result(row=each.row, status=status, reply=reply) for each in claimed.targets]
+    results = [
+        RecipientFate(recipient=each.recipient.address, status=status, reply=reply)
+        for each in claimed.targets
+    ]
     return Settlement(results=tuple(results), ended=at, due=due)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from postbearer.answer import HttpAnswer
+from postbearer.errors import ConnectFailed, Disconnected, PostbearerError, RemoteProtocolError, TimedOut
 from postbearer.meaning import Disposition, Scope, State
 from postbearer.providers import Phase, Rule, names, preset
 from postbearer.verdict import judge
@@ -36,7 +37,8 @@ DENIED = Rule(
         (408, State.DEFERRED, Disposition.SOON, Scope.MESSAGE),
         (413, State.FAILED, Disposition.PERMANENT, Scope.MESSAGE),
         (429, State.DEFERRED, Disposition.WINDOW, Scope.ACCOUNT),
-        (500, State.DEFERRED, Disposition.SOON, Scope.MESSAGE),
+        (500, State.UNKNOWN, Disposition.SOON, Scope.MESSAGE),
+        (504, State.UNKNOWN, Disposition.SOON, Scope.MESSAGE),
         (503, State.DEFERRED, Disposition.SOON, Scope.MESSAGE),
     ],
 )
@@ -44,6 +46,21 @@ def test_a_status_alone(status: int, state: State, disposition: Disposition, sco
     verdict = judge(HttpAnswer(status))
     assert (verdict.state, verdict.disposition, verdict.scope) == (state, disposition, scope)
     assert verdict.cause
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (TimedOut("Nothing came."), State.UNKNOWN),
+        (Disconnected("It hung up."), State.UNKNOWN),
+        (RemoteProtocolError("That is no HTTP."), State.UNKNOWN),
+        (ConnectFailed("Nobody is there."), State.DEFERRED),
+    ],
+)
+def test_without_an_answer_nobody_knows_but_where_there_was_no_connection(
+    error: PostbearerError, state: State
+) -> None:
+    assert judge(error, Phase.HTTP).state is state
 
 
 @pytest.mark.parametrize("status", [429, 503])

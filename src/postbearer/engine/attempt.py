@@ -15,9 +15,8 @@ from postbearer.engine.rewrite import MonitoredContent, attempt
 from postbearer.engine.schedule import RetryPolicy
 from postbearer.engine.steady_clock import SteadyTime
 from postbearer.errors import LeaseLost, PostbearerError, StoreError, StoreFull, UsageError
-from postbearer.events import DeliveryEnded, Observer, PossibleDuplicate, RecipientFate, Reported, Warned
+from postbearer.events import DeliveryEnded, Observer, PossibleDuplicate, Reported, Warned
 from postbearer.message import DeliveryReport
-from postbearer.reply import cut
 from postbearer.store import Attempt, Claimed, Report, Settlement, Spool, Staging, Status, readable
 
 SETTLE_TRIES = 6
@@ -113,7 +112,7 @@ class AttemptRunner:
         now = self._clock.now()
         report = self.report(claimed, account_state, ending, now)
         settlement = Settlement(
-            results=tuple(fate.result for fate in ending.fates),
+            results=ending.fates,
             ended=now,
             due=ending.due,
             unknown=ending.unknown,
@@ -202,16 +201,7 @@ class AttemptRunner:
                 account_state.account.name,
                 id=claimed.message.id,
                 attempt=claimed.attempt,
-                fates=tuple(
-                    RecipientFate(
-                        recipient=fate.target.recipient.address,
-                        status=fate.status,
-                        reply=cut(fate.reply, longest),
-                        cause=fate.cause,
-                        remedy=fate.remedy,
-                    )
-                    for fate in ending.fates
-                ),
+                fates=tuple([fate.cut(longest) for fate in ending.fates]),
                 server=ending.server,
                 queue_id=ending.queue_id,
                 seconds=took,

@@ -10,17 +10,19 @@ from dataclasses import dataclass, field
 
 from postbearer.account import Account
 from postbearer.address import Address
-from postbearer.engine.disposition import AttemptResult, RecipientResult
+from postbearer.engine.disposition import AttemptResult
 from postbearer.engine.queue_id import new_id
 from postbearer.engine.schedule import RetryPolicy
 from postbearer.engine.submitter import Submitter
-from postbearer.envelope import Envelope, Recipient
+from postbearer.envelope import Envelope, Notify, Recipient
 from postbearer.errors import PostbearerError
 from postbearer.message import Action, Content, DeliveryReport, ReportedRecipient, read_header
-from postbearer.store import Claimed, Message, NewDelivery, Priority, Report, Staging, Status
+from postbearer.outcome import RecipientFate, Status
+from postbearer.store import Claimed, Message, NewDelivery, Priority, Report, Staging
 
 RETURNED = 10 * 1024 * 1024  # octets of the largest message that a report brings back whole
 
+DIAGNOSTIC_TYPES = {"smtp": "smtp", "http": "x-http"}  # RFC 3464 2.3.6
 _FAILED = (Status.FAILED, Status.EXPIRED)
 _NO_EIGHT_BIT = "5.6.3"  # conversion required but not supported, RFC 3463 3.7
 
@@ -93,16 +95,17 @@ class Reporter:
         return self.bounces_to or account.address
 
     def _about(self, claimed: Claimed, ending: AttemptResult, *, late: bool) -> Iterator[ReportedRecipient]:
-        for fate in ending.fates:
-            action = _action(fate, late=late, relayed=not ending.dsn)
+        for target, fate in zip(claimed.targets, ending.fates, strict=True):
+            recipient = target.recipient
+            action = _action(fate, recipient.notify, late=late, relayed=not ending.dsn)
             if action is None:
                 continue
-            recipient = fate.target.recipient
             yield ReportedRecipient(
                 address=recipient.address,
                 action=action,
                 status=fate.code or ("5.0.0" if action == "failed" else "4.0.0"),
                 diagnostic=fate.reply,
+                diagnostic_type=DIAGNOSTIC_TYPES.get(fate.protocol, ""),
                 explanation=fate.cause if action != "relayed" else "",
                 remedy=fate.remedy if action != "relayed" else "",
                 orcpt=recipient.orcpt,
@@ -162,9 +165,8 @@ def _returned(
     return content, ""
 
 
-def _action(fate: RecipientResult, *, late: bool, relayed: bool) -> Action | None:
+def _action(fate: RecipientFate, wishes: Sequence[Notify], *, late: bool, relayed: bool) -> Action | None:
     """What to report of this recipient, as far as its wishes go (RFC 3461 4.1)."""
-    wishes = fate.target.recipient.notify
     if fate.status in _FAILED and (not wishes or "FAILURE" in wishes):
         return "failed"
     if fate.status is Status.DELIVERED and relayed and "SUCCESS" in wishes:

@@ -8,11 +8,11 @@ from dataclasses import replace
 from postbearer.clock import Clock
 from postbearer.engine.account_state import AccountState
 from postbearer.engine.attempt import AttemptRunner
-from postbearer.engine.disposition import AttemptResult, RecipientResult
+from postbearer.engine.disposition import put_off
 from postbearer.errors import StoreError
 from postbearer.events import Observer, Reported
 from postbearer.message import DeliveryReport
-from postbearer.store import Claimed, Priority, Spool, Status
+from postbearer.store import Claimed, Priority, Spool
 from postbearer.tasks import defect
 
 AT_ONCE = 100  # deliveries that are looked at together
@@ -38,11 +38,8 @@ async def warn_late(
                 cause = _why(late, home, now)
                 if not cause:
                     continue
-                fates = tuple(
-                    RecipientResult(target=each, status=Status.DEFERRED, cause=cause) for each in late.targets
-                )
                 try:
-                    report = attempts.report(late, carrier, AttemptResult(fates=fates), now)
+                    report = attempts.report(late, carrier, put_off(late, now, cause), now)
                     warned = await _warn(spool, attempts, late, carrier, report)
                 except StoreError:
                     raise

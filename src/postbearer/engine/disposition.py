@@ -13,8 +13,8 @@ from postbearer.account import Account
 from postbearer.engine.schedule import RetryPolicy
 from postbearer.errors import CredentialRefused, GrantRefused, PostbearerError, UsageError
 from postbearer.meaning import Disposition, ImmediateAction, State, Verdict
-from postbearer.outcome import Outcome, Receipt
-from postbearer.store import Claimed, Result, Status, Target
+from postbearer.outcome import Outcome, Receipt, RecipientFate, Status
+from postbearer.store import Claimed, Target
 from postbearer.verdict import judge
 
 FIRST_PROBE = 15 * 60.0  # seconds after which a paused account is tried with one message
@@ -37,27 +37,6 @@ class PauseOrder:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RecipientResult:
-    """What became of one recipient, with the status code that a report would name (RFC 3463).
-
-    `reply` is what a server said, and nothing else.
-    """
-
-    target: Target
-    status: Status
-    code: str = ""
-    reply: str = ""
-    cause: str = ""
-    remedy: str = ""
-
-    @property
-    def result(self) -> Result:
-        return Result(
-            row=self.target.row, status=self.status, reply=self.reply, cause=self.cause, remedy=self.remedy
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptResult:
     """The end of an attempt, and what follows for the account.
 
@@ -65,7 +44,7 @@ class AttemptResult:
     dealt with the message, so nothing is wrong with the account.
     """
 
-    fates: tuple[RecipientResult, ...]
+    fates: tuple[RecipientFate, ...]  # of all targets, in their order
     due: float | None = None
     unknown: bool = False
     counted: bool = True
@@ -85,7 +64,8 @@ class AttemptResult:
 def put_off(claimed: Claimed, until: float, why: str) -> AttemptResult:
     """The end of an attempt that could not begin after all."""
     fates = tuple(
-        RecipientResult(target=target, status=Status.DEFERRED, cause=why) for target in claimed.targets
+        RecipientFate(recipient=target.recipient.address, status=Status.DEFERRED, cause=why)
+        for target in claimed.targets
     )
     return AttemptResult(fates=fates, due=until, counted=False)
 
@@ -105,9 +85,7 @@ class Policy:
     def receipt(self, claimed: Claimed, receipt: Receipt, now: float) -> AttemptResult:
         """What the provider's answers mean."""
         outcomes = receipt.outcomes
-        fates = tuple(
-            [self._fate(*pair) for pair in zip(claimed.targets, outcomes, strict=True)]  # a list is faster
-        )
+        fates = tuple([self._fate(*pair) for pair in zip(claimed.targets, outcomes, strict=True)])
         verdicts = [outcome.verdict for outcome in outcomes if outcome.state is not State.DELIVERED]
         ending = AttemptResult(
             fates=fates,
@@ -172,7 +150,9 @@ class Policy:
         """The same for every recipient, without a word from a server."""
         code = code or {Status.EXPIRED: EXPIRED, Status.FAILED: "5.0.0"}.get(status, "")
         fates = tuple(
-            RecipientResult(target=target, status=status, code=code, cause=cause, remedy=remedy)
+            RecipientFate(
+                recipient=target.recipient.address, status=status, code=code, cause=cause, remedy=remedy
+            )
             for target in claimed.targets
         )
         return AttemptResult(fates=fates, error=error)
@@ -193,19 +173,28 @@ class Policy:
             return self.all(claimed, Status.HELD, cause=cause, remedy="Release it, or cancel it.")
         return self.all(claimed, Status.EXPIRED, cause=TOO_LATE)
 
-    def _fate(self, target: Target, outcome: Outcome) -> RecipientResult:
-        status = self._status(outcome)
+    def _fate(self, target: Target, outcome: Outcome) -> RecipientFate:
         answer = outcome.answer
+        if outcome.state is State.DELIVERED and answer is not None:
+            return RecipientFate(
+                recipient=target.recipient.address,
+                status=Status.DELIVERED,
+                code=answer.report_status,
+                reply=str(answer),
+                protocol=answer.protocol,
+            )
+        status = self._status(outcome)
         code = answer.report_status if answer is not None else ""
         if isinstance(outcome.error, UsageError):
             code = outcome.error.status
         if status is Status.FAILED and not code.startswith("5"):
             code = "5.0.0"
-        return RecipientResult(
-            target=target,
+        return RecipientFate(
+            recipient=target.recipient.address,
             status=status,
-            code=code or "4.4.2",
+            code=code or ("2.0.0" if status is Status.DELIVERED else "4.4.2"),
             reply=str(answer or ""),
+            protocol=answer.protocol if answer is not None else "",
             cause=_cause(outcome),
             remedy=outcome.remedy,
         )
@@ -277,7 +266,7 @@ class Policy:
         return replace(ending, fates=fates, due=None)
 
 
-def _given_up(fate: RecipientResult) -> RecipientResult:
+def _given_up(fate: RecipientFate) -> RecipientFate:
     """What was put off, at the end of its time: that it passes by itself is no advice any more."""
     cause = f"{TOO_LATE} {fate.cause}".strip()
     return replace(fate, status=Status.EXPIRED, code=EXPIRED, cause=cause, remedy=SEND_AGAIN)

@@ -21,7 +21,6 @@ from postbearer.events import (
     LoginFailed,
     OperatorAction,
     PossibleDuplicate,
-    RecipientFate,
     Reloaded,
     Reported,
     ServerFailed,
@@ -34,6 +33,7 @@ from postbearer.events import (
     TurnedAway,
     Warned,
 )
+from postbearer.outcome import RecipientFate
 
 MOST = 10  # recipients that one line of the log names
 

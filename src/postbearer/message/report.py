@@ -30,7 +30,8 @@ class ReportedRecipient:
     address: str
     action: Action
     status: str  # enhanced status code, RFC 3463
-    diagnostic: str = ""  # the provider's words
+    diagnostic: str = ""  # the provider's words …
+    diagnostic_type: str = "smtp"  # … and of which kind they are, RFC 3464 2.3.6
     explanation: str = ""  # in plain words
     remedy: str = ""
     orcpt: str = ""
@@ -146,7 +147,7 @@ class DeliveryReport:
         if about.server:
             group.append(f"Remote-MTA: dns; {about.server}")
         if about.diagnostic:
-            group.append(f"Diagnostic-Code: smtp; {_plain(about.diagnostic)}")
+            group.append(f"Diagnostic-Code: {about.diagnostic_type}; {_plain(about.diagnostic)}")
         if about.will_retry_until is not None:
             group.append(f"Will-Retry-Until: {_date(about.will_retry_until)}")
         return group

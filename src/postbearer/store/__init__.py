@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from postbearer.store.records import Priority as Priority
     from postbearer.store.records import Query as Query
     from postbearer.store.records import Report as Report
-    from postbearer.store.records import Result as Result
     from postbearer.store.records import Row as Row
     from postbearer.store.records import Settlement as Settlement
     from postbearer.store.records import Statistics as Statistics
@@ -58,7 +57,6 @@ _EXPORTS = {
         "Priority",
         "Query",
         "Report",
-        "Result",
         "Row",
         "Settlement",
         "Statistics",

@@ -240,7 +240,7 @@ class MemorySpool:
         for report in settlement.reports:
             self._report(report)
         delivery.lease = 0
-        self._mark(delivery, settlement)
+        self._mark(delivery, claimed, settlement)
         delivery.warned = delivery.warned or settlement.warned
         if not settlement.counted:
             delivery.attempts.pop()
@@ -259,13 +259,14 @@ class MemorySpool:
             delivery.account = settlement.account or delivery.account
         delivery.ended = None if delivery.open else settlement.ended
 
-    def _mark(self, delivery: _Delivery, settlement: Settlement) -> None:
+    def _mark(self, delivery: _Delivery, claimed: Claimed, settlement: Settlement) -> None:
         rows = {each.row: each for each in delivery.recipients}
-        for result in settlement.results:
-            each = rows[result.row]
-            each.status = result.status
-            if result.reply or result.cause or result.remedy:  # else what was said last stays
-                each.reply, each.cause, each.remedy = result.reply, result.cause, result.remedy
+        known = zip(claimed.targets, settlement.results, strict=True) if settlement.results else ()
+        for target, fate in known:
+            each = rows[target.row]
+            each.status = fate.status
+            if fate.reply or fate.cause or fate.remedy:  # else what was said last stays
+                each.reply, each.cause, each.remedy = fate.reply, fate.cause, fate.remedy
             each.unknown = each.unknown or settlement.unknown
 
     def _report(self, report: Report) -> None:

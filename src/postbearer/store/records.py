@@ -6,12 +6,14 @@ recipients as one transaction carries. Outcomes are kept per *recipient*.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
-from enum import IntEnum, StrEnum
+from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import TYPE_CHECKING
 
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import UsageError
+from postbearer.outcome import RecipientFate
+from postbearer.outcome import Status as Status
 from postbearer.reply import TEXT, cut
 from postbearer.store.staging import Staging
 
@@ -28,28 +30,6 @@ class Priority(IntEnum):
     URGENT = 0
     NORMAL = 1
     BULK = 2
-
-
-class Status(StrEnum):
-    """Where a recipient stands in the queue."""
-
-    READY = "ready"  # waits for its turn
-    LEASED = "leased"  # an attempt is under way
-    DEFERRED = "deferred"  # refused for now, or of unknown fate; due again later
-    HELD = "held"  # waits for a person
-    DELIVERED = "delivered"  # accepted by the provider
-    FAILED = "failed"  # refused for good
-    EXPIRED = "expired"  # tried for as long as it was worth
-    CANCELLED = "cancelled"  # by a person
-
-    @property
-    def final(self) -> bool:
-        return self in (Status.DELIVERED, Status.FAILED, Status.EXPIRED, Status.CANCELLED)
-
-    @property
-    def by_hand(self) -> bool:
-        """Whether a person may decide so."""
-        return self in (Status.HELD, Status.READY, Status.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,24 +125,6 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What became of one recipient row in an attempt. `status` is a final one, DEFERRED or HELD."""
-
-    row: int
-    status: Status
-    reply: str = ""  # the server's words, escaped and without secrets
-    cause: str = ""
-    remedy: str = ""
-
-    def cut(self, longest: int) -> Result:
-        """The same with texts of at most so many characters."""
-        if max(len(self.reply), len(self.cause), len(self.remedy)) <= longest:
-            return self
-        reply, cause, remedy = (cut(each, longest) for each in (self.reply, self.cause, self.remedy))
-        return replace(self, reply=reply, cause=cause, remedy=remedy)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Report:
     """A delivery report (RFC 3464) that comes into being together with the marks it reports."""
 
@@ -173,9 +135,12 @@ class Report:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """The end of an attempt. One transaction: attempt, recipients, due time, reports."""
+    """The end of an attempt. One transaction: attempt, recipients, due time, reports.
 
-    results: tuple[Result, ...]
+    `results` are of all `Claimed.targets`, in their order; none: those stay as they are.
+    """
+
+    results: tuple[RecipientFate, ...]
     ended: float
     due: float | None = None  # for the recipients that stay open
     unknown: bool = False  # the content may have arrived: a copy is possible (window DUP-REPLY)

@@ -20,7 +20,6 @@ from postbearer.store.records import (
     Message,
     NewDelivery,
     Pause,
-    Result,
     Settlement,
     Status,
     Target,
@@ -213,11 +212,12 @@ def settle(
     """End an attempt. Without `texts` only marks are made, which need no room. Raises `LeaseLost`."""
     if connection.execute(SQL["owned"], (claimed.delivery, claimed.lease)).get is None:
         raise LeaseLost(f"The delivery of {claimed.message.id} is not ours any more.")
-    for result in settlement.results:
-        mark = (LETTERS[result.status], settlement.unknown, result.row, claimed.delivery)
+    known = zip(claimed.targets, settlement.results, strict=True) if settlement.results else ()
+    for target, fate in known:
+        mark = (LETTERS[fate.status], settlement.unknown, target.row, claimed.delivery)
         connection.execute(SQL["mark"], mark)
-    if texts:
-        _note(connection, settlement.results)
+        if texts and (fate.reply or fate.cause or fate.remedy):  # else what was said last stays
+            connection.execute(SQL["answer"], (target.row, fate.reply, fate.cause, fate.remedy))
     _close_attempt(connection, claimed, settlement, texts=texts)
     state = _state(connection, claimed.delivery)
     due = settlement.ended if settlement.due is None else settlement.due
@@ -239,12 +239,6 @@ def warn(connection: apsw.Connection, late: Claimed) -> bool:
     """Note that the sender knows; False if it did, or if the delivery does not wait any more."""
     connection.execute(SQL["warn"], (late.delivery,))
     return connection.changes() > 0
-
-
-def _note(connection: apsw.Connection, results: Iterable[Result]) -> None:
-    for each in results:
-        if each.reply or each.cause or each.remedy:
-            connection.execute(SQL["answer"], (each.row, each.reply, each.cause, each.remedy))
 
 
 def _close_attempt(

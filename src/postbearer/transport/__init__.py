@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from postbearer.transport.opening import Dial as Dial
     from postbearer.transport.opening import Opener as Opener
     from postbearer.transport.opening import dial as dial
+    from postbearer.transport.outcomes import dealt_with as dealt_with
     from postbearer.transport.pool import CONNECTIONS as CONNECTIONS
     from postbearer.transport.pool import PoolLimits as PoolLimits
     from postbearer.transport.proxy import Proxy as Proxy
@@ -46,6 +47,7 @@ _EXPORTS = {
     "conversation": ["Conversation"],
     "login": ["Login", "Source"],
     "opening": ["Dial", "Opener", "dial"],
+    "outcomes": ["dealt_with"],
     "pool": ["CONNECTIONS", "PoolLimits"],
     "proxy": ["Proxy"],
     "server_address": ["ServerAddress"],

@@ -48,7 +48,12 @@ LOCAL = (
     errors.LocalProtocolError,
     errors.StoreError,
 )
-_MAY_HAVE_ARRIVED = (errors.NetworkError, errors.RemoteProtocolError)
+# By phase: after which errors in it the message may have arrived. Of a request by HTTP nobody knows how much
+# had left, but that nothing can have before there was a connection.
+_MAY_HAVE_ARRIVED: dict[Phase, tuple[type[PostbearerError], ...]] = {
+    Phase.EOD: (errors.NetworkError, errors.RemoteProtocolError),
+    Phase.HTTP: (errors.TimedOut, errors.Disconnected, errors.RemoteProtocolError),
+}
 
 
 def judge_error(error: PostbearerError, phase: Phase, rules: Sequence[Rule], reply: JudgeReply) -> Verdict:
@@ -63,7 +68,7 @@ def judge_error(error: PostbearerError, phase: Phase, rules: Sequence[Rule], rep
     phase = _stage(error, phase)
     if isinstance(error, errors.ServerRefused) and error.reply is not None:
         return reply(error.reply, phase, rules)
-    if phase is Phase.EOD and isinstance(error, _MAY_HAVE_ARRIVED):
+    if isinstance(error, _MAY_HAVE_ARRIVED.get(phase, ())):
         return replace(_found("lost-after-content", error, phase, rules), state=State.UNKNOWN)
     verdict = _found(_finding(error), error, phase, rules)
     if isinstance(error, errors.TokenUnavailable | errors.SecretUnavailable) and error.retry_after:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from postbearer.answer import HttpAnswer
-from postbearer.meaning import Disposition, ImmediateAction, Scope, Verdict
+from postbearer.meaning import Disposition, ImmediateAction, Scope, State, Verdict
 from postbearer.providers import Phase, Rule
 from postbearer.verdict.match import Subject, best
 from postbearer.verdict.verdict import by_rule, of
 
-_UNAUTHORIZED, _FORBIDDEN, _TOO_LARGE, _TOO_MANY = 401, 403, 413, 429
+_UNAUTHORIZED, _FORBIDDEN, _TOO_LARGE, _TOO_MANY, _UNAVAILABLE = 401, 403, 413, 429, 503
 _THROTTLED_FOR = 60.0  # seconds, where it does not say for how long
 
 
@@ -25,7 +25,7 @@ def judge_http(answer: HttpAnswer, rules: Sequence[Rule]) -> Verdict:
             verdict,
             disposition=Disposition.WINDOW,
             scope=Scope.ACCOUNT,
-            wait=max(answer.retry_after, verdict.wait),
+            wait=answer.retry_after,
         )
     return verdict
 
@@ -37,6 +37,14 @@ def _unlisted(answer: HttpAnswer) -> Verdict:
     if answer.status == _TOO_MANY:
         throttled = of(Disposition.WINDOW, Scope.ACCOUNT, "The provider wants fewer messages for now.")
         return replace(throttled, wait=_THROTTLED_FOR, first=(ImmediateAction.CUT,))
+    if answer.status // 100 == 5 and answer.status != _UNAVAILABLE:
+        failed = of(
+            Disposition.SOON,
+            Scope.MESSAGE,
+            "The provider failed when it had the message, and does not say whether it was sent.",
+            "Look into the mailbox's Sent Items before sending it again.",
+        )
+        return replace(failed, state=State.UNKNOWN)
     if answer.transient:
         return of(Disposition.SOON, Scope.MESSAGE, "The provider refuses for now.")
     if answer.status in (_UNAUTHORIZED, _FORBIDDEN):
