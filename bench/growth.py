@@ -48,8 +48,9 @@ from postbearer.providers import preset
 from postbearer.reply import Reply
 from postbearer.secret import Secret
 from postbearer.settings import Limits
-from postbearer.store import Charge, Charges, FileLedger, Query, SqliteSpool, Status
-from postbearer.store.ledger import _write_whole
+from postbearer.state import Charge, Charges, FileLedger
+from postbearer.state.ledger import _write_whole
+from postbearer.store import Query, SqliteSpool, Status
 
 TEXT = b"From: a0@example.org\r\nSubject: hello\r\n\r\n" + (b"x" * 70 + b"\r\n") * 50
 MESSAGES = 400

@@ -6,7 +6,6 @@ import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any, Self, TypedDict, Unpack, cast
 
 from postbearer.address import Address
@@ -14,7 +13,7 @@ from postbearer.clock import Clock
 from postbearer.errors import ConfigError, StoreError, UsageError
 from postbearer.events import Observer, Warned
 from postbearer.message import SenderRule
-from postbearer.oauth import CachedSource, Endpoint, Grant, SparingPassword, binding, resolved
+from postbearer.oauth import CachedSource, Endpoint, Grant, GrantStore, SparingPassword, binding, resolved
 from postbearer.providers import Catalogue, Ids, Preset, preset
 from postbearer.providers import Rule as ReplyRule
 from postbearer.secret import GivenSecret, Secret, SecretSource
@@ -29,8 +28,7 @@ from postbearer.settings import (
     SenderPolicy,
     TlsMode,
 )
-from postbearer.state import KeyFile, StateFolder, TokenFile
-from postbearer.store import FileLedger, Ledger, MemoryLedger
+from postbearer.state import Ledger, MemoryState, Persistence
 from postbearer.transport import (
     CONNECTIONS,
     Capture,
@@ -266,22 +264,23 @@ class Account:
             servers=tuple(map(str, self.outgoing.servers)),
         )
 
-    def usable(self, state: StateFolder | None, observer: Observer) -> StateFolder | None:
-        """`state`; or None, with a warning, where nothing can be kept there and nothing is lost by that.
+    def usable(self, state: Persistence, observer: Observer) -> Persistence:
+        """`state`; or, with a warning, memory where nothing can be kept there and nothing is lost by that.
 
         Raises `ConfigError` for a folder of somebody else. Where refresh tokens have to be kept it is
         `state` as it stands, and writing into it will tell.
         """
-        if state is None or (self.grant is not None and self.grant.keeps_refresh_token):
+        if self.grant is not None and self.grant.keeps_refresh_token:
             return state
         try:
-            return state.writable()
+            state.writable()
         except StoreError as error:
             observer.notice(Warned(self.name, f"{error} Tokens and limits are known to this process alone."))
-            return None
+            return MemoryState()
+        return state
 
     def credential(
-        self, state: StateFolder | None, *, clock: Clock, observer: Observer
+        self, state: Persistence, *, clock: Clock, observer: Observer
     ) -> CachedSource | SecretSource | None:
         """What it proves itself with: a source of tokens, or of its password, or nothing.
 
@@ -291,8 +290,7 @@ class Account:
             return self.token_source(state, clock=clock, observer=observer)
         if self.password is None:
             return None
-        store = self.token_file(state, clock=clock) if state is not None else None
-        return SparingPassword(self.password, store, self.name)
+        return SparingPassword(self.password, self.token_store(state, clock=clock), self.name)
 
     def open_transport(
         self,
@@ -307,19 +305,14 @@ class Account:
             credential, account=self.name, clock=clock, observer=observer, capture=capture
         )
 
-    def ledger(self, state: StateFolder | None, *, clock: Clock) -> Ledger | None:
+    def ledger(self, state: Persistence, *, clock: Clock) -> Ledger | None:
         """Where its budget is counted, in `state` together with all other processes; None without limits."""
         if not self.limits.budgeted:
             return None
-        if state is None:
-            return MemoryLedger(clock)
-        state.ensure()
-        return FileLedger(
-            Path(state.budget(self.mailbox)), clock, formerly=[Path(state.old_budget(self.name))]
-        )
+        return state.ledger(self.mailbox, self.name, clock=clock)
 
-    def token_source(self, state: StateFolder | None, *, clock: Clock, observer: Observer) -> CachedSource:
-        """Where its access tokens come from; kept in `state`, or only in memory without one.
+    def token_source(self, state: Persistence, *, clock: Clock, observer: Observer) -> CachedSource:
+        """Where its access tokens come from; they are kept in `state`.
 
         Raises `ConfigError` when the account does not use tokens.
         """
@@ -329,14 +322,11 @@ class Account:
                 key="grant",
                 hint='Set authentication = "oauth" and a grant, if it should.',
             )
-        store = None
-        if state is not None and self.grant.asks != "nobody":
-            store = self.token_file(state, clock=clock)
         return CachedSource(
             self.grant,
             self.endpoint,
             account=self.name,
-            store=store,
+            store=self.token_store(state, clock=clock) if self.grant.asks != "nobody" else None,
             clock=clock,
             margin=self.refresh_margin,
             spread=_SPREAD,
@@ -344,13 +334,9 @@ class Account:
             observer=observer,
         )
 
-    def token_file(self, state: StateFolder, *, clock: Clock) -> TokenFile:
-        """Where its tokens are kept, sealed; made with the folder if it is not there."""
-        state.ensure()
-        keys = KeyFile(state)
-        return TokenFile(
-            state, self.name, binding=self.binding, box=keys.box, shortcut=self.shortcut, clock=clock
-        )
+    def token_store(self, state: Persistence, *, clock: Clock) -> GrantStore:
+        """Where its tokens are kept in `state`."""
+        return state.token_store(self.name, self.binding, clock=clock, shortcut=self.shortcut)
 
 
 def name_for(address: str) -> str:

@@ -22,16 +22,27 @@ from postbearer.providers import Preset
 from postbearer.secret import SecretSource
 from postbearer.secrets import SecretStore, configured, source
 from postbearer.settings import AccountSettings
-from postbearer.state import StateFolder, shortcut
+from postbearer.state import Persistence, StateFolder, shortcut
 from postbearer.transport import ClientCertificate
 
 
 class Assembly:
-    """A configuration, and the accounts it describes. `state` is where tokens and budgets are kept."""
+    """A configuration, and the accounts it describes.
 
-    def __init__(self, configuration: Configuration, state: StateFolder, environ: Mapping[str, str]) -> None:
+    `state` is the state folder; tokens, budgets and notes of alerts are kept there too, unless `persistence`
+    is given, which keeps them elsewhere.
+    """
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        state: StateFolder,
+        environ: Mapping[str, str],
+        persistence: Persistence | None = None,
+    ) -> None:
         self.configuration = configuration
         self.state = state
+        self.persistence: Persistence = persistence or state
         self._environ = environ
 
     @classmethod
@@ -40,13 +51,14 @@ class Assembly:
         path: str | os.PathLike[str] | None = None,
         environ: Mapping[str, str] | None = None,
         state: StateFolder | None = None,
+        persistence: Persistence | None = None,
     ) -> Assembly:
         """Read the configuration file at `path`, or the first that is found. Raises `ConfigError`.
 
         `state` is the state folder, unless it is the usual one.
         """
         environ = os.environ if environ is None else environ
-        return cls(load(path, environ), state or StateFolder(), environ)
+        return cls(load(path, environ), state or StateFolder(), environ, persistence)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -92,7 +104,7 @@ class Assembly:
     ) -> CachedSource:
         """Where the access tokens of the account `name` come from."""
         return self.account(name).token_source(
-            self.state,
+            self.persistence,
             clock=clock or SystemClock(),
             observer=observer or Silent(),
         )

@@ -17,7 +17,7 @@ from postbearer.account import Account
 from postbearer.clock import Clock
 from postbearer.envelope import Envelope
 from postbearer.events import Observer
-from postbearer.mailer import AsyncMailer, Sendable, State
+from postbearer.mailer import AsyncMailer, Sendable
 from postbearer.outcome import Receipt
 from postbearer.sending import (
     LoopThread,
@@ -30,6 +30,7 @@ from postbearer.sending import (
     parallel,
     result_of,
 )
+from postbearer.state import StateOption
 
 if TYPE_CHECKING:
     from postbearer.diagnosis import DiagnosisReport
@@ -51,7 +52,7 @@ class Mailer:
         self,
         account: Account,
         *,
-        state: State | None = None,
+        state: StateOption | None = None,
         clock: Clock | None = None,
         observer: Observer | None = None,
     ) -> None:
@@ -70,7 +71,7 @@ class Mailer:
         from postbearer.assembly import Assembly  # who has no configuration need not load what reads it
 
         assembly = Assembly.load(config)
-        return cls(assembly.account(name), state=assembly.state, observer=observer)
+        return cls(assembly.account(name), state=assembly.persistence, observer=observer)
 
     def __enter__(self) -> Self:
         return self

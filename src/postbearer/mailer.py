@@ -19,7 +19,7 @@ from dataclasses import replace
 from email.message import Message
 from email.utils import formatdate, make_msgid
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, cast, overload
 
 from postbearer.account import Account
 from postbearer.address import Address, ascii_domain
@@ -52,31 +52,30 @@ from postbearer.sending import (
     seconds,
     side_by_side,
 )
-from postbearer.state import StateFolder, chosen_folder
-from postbearer.store import Charge, Ledger
+from postbearer.state import Charge, Ledger, StateOption, chosen
 from postbearer.transport import Capture, Conversation, NoCapture, ServerAddress, SmtpTransport, Transport
 from postbearer.verdict import judge, judged
 
 if TYPE_CHECKING:
     from postbearer.diagnosis import DiagnosisReport
 
-State = StateFolder | Literal["memory"]
 Sendable = Message | bytes | Content
 
 
 class AsyncMailer:
     """Sends mail for one account. Use it in one event loop, by any number of tasks.
 
-    `state` is where tokens and the budget are kept between processes; ``"memory"`` keeps them in this
-    object alone. `capture` makes what sees the conversation of each new connection, with secrets masked.
-    Raises `ConfigError` or `StoreError` if the state folder cannot be used.
+    `state` is where tokens and the budget are kept between processes: a `StateFolder`, or another
+    `postbearer.state.Persistence`; ``"memory"`` keeps them in this object alone. `capture` makes what sees
+    the conversation of each new connection, with secrets masked. Raises `ConfigError` or `StoreError` if the
+    state folder cannot be used.
     """
 
     def __init__(
         self,
         account: Account,
         *,
-        state: State | None = None,
+        state: StateOption | None = None,
         clock: Clock | None = None,
         observer: Observer | None = None,
         capture: Callable[[], Capture] = NoCapture,
@@ -89,7 +88,7 @@ class AsyncMailer:
         self.account = account
         self._clock = clock or SystemClock()
         self._observer = Several(observer, clock=self._clock) if observer is not None else Silent()
-        self._folder = account.usable(chosen_folder(state), self._observer)
+        self._state = account.usable(chosen(state), self._observer)
         self._capture = capture
         self._budget = Budget(self._ledger(), account.limits, self._clock)
         self._transport = self._open_transport()
@@ -102,7 +101,7 @@ class AsyncMailer:
         from postbearer.assembly import Assembly  # who has no configuration need not load what reads it
 
         assembly = Assembly.load(config)
-        return cls(assembly.account(name), state=assembly.state, observer=observer)
+        return cls(assembly.account(name), state=assembly.persistence, observer=observer)
 
     async def __aenter__(self) -> Self:
         return self
@@ -233,7 +232,7 @@ class AsyncMailer:
 
         diagnosis = Diagnosis(
             self.account,
-            state=self._folder,
+            state=self._state,
             send=send,
             send_to=send_to,
             clock=self._clock,
@@ -294,14 +293,14 @@ class AsyncMailer:
 
     def _open_transport(self) -> Transport:
         return self.account.open_transport(
-            self.account.credential(self._folder, clock=self._clock, observer=self._observer),
+            self.account.credential(self._state, clock=self._clock, observer=self._observer),
             clock=self._clock,
             observer=self._observer,
             capture=self._capture,
         )
 
     def _ledger(self) -> Ledger | None:
-        return self.account.ledger(self._folder, clock=self._clock)
+        return self.account.ledger(self._state, clock=self._clock)
 
     def _require_asyncio(self) -> None:
         try:

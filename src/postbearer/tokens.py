@@ -9,13 +9,12 @@
 from __future__ import annotations
 
 import os
-from typing import Literal
 
 from postbearer.account import Account
 from postbearer.clock import Clock, SystemClock
 from postbearer.events import Observer, Several, Silent
 from postbearer.oauth import CachedSource
-from postbearer.state import StateFolder, chosen_folder
+from postbearer.state import StateOption, chosen
 
 
 def configured(account: str, config: str | os.PathLike[str] | None = None) -> Account:
@@ -29,7 +28,7 @@ def token_source(
     account: Account | str,
     *,
     config: str | os.PathLike[str] | None = None,
-    state: StateFolder | Literal["memory"] | None = None,
+    state: StateOption | None = None,
     clock: Clock | None = None,
     observer: Observer | None = None,
 ) -> CachedSource:
@@ -43,5 +42,4 @@ def token_source(
         account = configured(account, config)
     clock = clock or SystemClock()
     observer = Several(observer, clock=clock) if observer is not None else Silent()
-    folder = account.usable(chosen_folder(state), observer)
-    return account.token_source(folder, clock=clock, observer=observer)
+    return account.token_source(account.usable(chosen(state), observer), clock=clock, observer=observer)

@@ -19,6 +19,7 @@ from postbearer.alerts import Alert, AlertChannel, AlertDispatcher, AlertState, 
 from postbearer.alerts.channels import AlertFailed
 from postbearer.events import Warned
 from postbearer.secret import GivenSecret, Secret
+from postbearer.state import FileDocument
 from postbearer.testing import ManualClock
 from support.hooks import Hooks, receiving
 from support.relay import Ears
@@ -54,9 +55,14 @@ class Telling:
 
     def __init__(self, folder: Path, channel: AlertChannel, clock: ManualClock) -> None:
         self.clock, self.ears = clock, Ears()
-        self.notebook = AlertState(folder / "notices.json", self.ears)
-        self.notebook.load()
+        self.notebook = AlertState(FileDocument(str(folder / "notices.json")), self.ears)
         self.teller = AlertDispatcher(self.notebook, {"hook": channel}, clock, self.ears)
+
+    @classmethod
+    async def of(cls, folder: Path, channel: AlertChannel, clock: ManualClock) -> Telling:
+        made = cls(folder, channel, clock)
+        await made.notebook.load()
+        return made
 
     def post(self, *identifiers: str) -> None:
         for each in identifiers:
@@ -200,11 +206,11 @@ async def test_a_program_that_is_not_there() -> None:
 
 async def test_what_arrived_is_not_sent_again(tmp_path: Path, hooks: Hooks) -> None:
     clock = ManualClock()
-    telling = Telling(tmp_path, webhook(hooks, clock), clock)
+    telling = await Telling.of(tmp_path, webhook(hooks, clock), clock)
     telling.post("a", "b")
     await telling.teller.deliver()
     assert [call.headers["webhook-id"] for call in hooks.calls] == ["a", "b"]
-    again = Telling(tmp_path, webhook(hooks, clock), clock)
+    again = await Telling.of(tmp_path, webhook(hooks, clock), clock)
     await again.teller.deliver()
     assert (again.open, len(hooks.calls)) == ([], 2)
 
@@ -215,7 +221,7 @@ async def test_a_receiver_that_is_down_is_tried_more_and_more_seldom_and_said_on
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
         channel = Webhook(f"http://127.0.0.1:{port}/hook", None, clock)
-        telling = Telling(tmp_path, channel, clock)
+        telling = await Telling.of(tmp_path, channel, clock)
         telling.post("a", "b")
         waits = []
         for _ in range(8):
@@ -226,7 +232,7 @@ async def test_a_receiver_that_is_down_is_tried_more_and_more_seldom_and_said_on
     assert len(telling.warnings) == 1
     assert "could not be told yet: 127.0.0.1" in telling.warnings[0]
     with receiving(port) as hooks:
-        restarted = Telling(tmp_path, channel, clock)
+        restarted = await Telling.of(tmp_path, channel, clock)
         await restarted.teller.deliver()
         assert [call.headers["webhook-id"] for call in hooks.calls] == ["a", "b"]
     assert restarted.open == []
@@ -236,7 +242,7 @@ async def test_a_receiver_that_fails_gets_the_same_notice_again_and_may_ask_for_
     tmp_path: Path, hooks: Hooks
 ) -> None:
     clock = ManualClock()
-    telling = Telling(tmp_path, webhook(hooks, clock), clock)
+    telling = await Telling.of(tmp_path, webhook(hooks, clock), clock)
     telling.post("a")
     hooks.answers = [(500, {}), (429, {"retry-after": "600"})]
     assert await telling.teller.deliver() - clock.now() == 5
@@ -253,7 +259,7 @@ async def test_a_receiver_that_fails_gets_the_same_notice_again_and_may_ask_for_
 
 async def test_after_three_days_it_is_old_news(tmp_path: Path, hooks: Hooks) -> None:
     clock = ManualClock()
-    telling = Telling(tmp_path, webhook(hooks, clock), clock)
+    telling = await Telling.of(tmp_path, webhook(hooks, clock), clock)
     telling.post("a")
     hooks.answers = [(500, {})] * 100
     while telling.open:
@@ -268,7 +274,7 @@ async def test_410_is_the_last_call_until_the_configuration_is_read_anew(
 ) -> None:
     clock = ManualClock()
     channel = webhook(hooks, clock)
-    telling = Telling(tmp_path, channel, clock)
+    telling = await Telling.of(tmp_path, channel, clock)
     telling.post("a", "b")
     hooks.answers = [(410, {})]
     await telling.teller.deliver()
@@ -290,7 +296,7 @@ class Broken:
 
 async def test_a_defect_of_one_way_does_not_silence_the_others(tmp_path: Path, hooks: Hooks) -> None:
     clock = ManualClock()
-    telling = Telling(tmp_path, webhook(hooks, clock), clock)
+    telling = await Telling.of(tmp_path, webhook(hooks, clock), clock)
     telling.teller.use({"broken": Broken(), "hook": webhook(hooks, clock)})
     telling.post("a")
     await telling.teller.deliver()
@@ -308,7 +314,7 @@ async def test_a_way_may_be_taken_away_while_it_is_called(tmp_path: Path) -> Non
             telling.teller.use({})
             raise AlertFailed("It is gone.", gone=True)
 
-    telling = Telling(tmp_path, Leaving(), clock)
+    telling = await Telling.of(tmp_path, Leaving(), clock)
     telling.post("a", "b")
     await telling.teller.deliver()
     assert "did not get 'a'" in telling.warnings[0]
@@ -326,7 +332,7 @@ async def test_at_the_end_what_is_being_told_arrives_and_nothing_more_is_begun(t
             called.set()
             await answer.wait()
 
-    telling = Telling(tmp_path, Slow(), ManualClock())
+    telling = await Telling.of(tmp_path, Slow(), ManualClock())
     telling.post("a", "b")
     delivering = asyncio.create_task(telling.teller.deliver())
     await called.wait()
@@ -343,7 +349,7 @@ async def test_at_the_end_what_is_being_told_arrives_and_nothing_more_is_begun(t
 
 async def test_what_has_no_way_any_more_is_dropped(tmp_path: Path, hooks: Hooks) -> None:
     clock = ManualClock()
-    telling = Telling(tmp_path, webhook(hooks, clock), clock)
+    telling = await Telling.of(tmp_path, webhook(hooks, clock), clock)
     telling.post("a")
     telling.teller.use({})
     await telling.teller.deliver()
@@ -352,7 +358,7 @@ async def test_what_has_no_way_any_more_is_dropped(tmp_path: Path, hooks: Hooks)
 
 async def test_no_secret_is_noted_or_said(tmp_path: Path, hooks: Hooks) -> None:
     clock = ManualClock()
-    telling = Telling(tmp_path, webhook(hooks, clock), clock)
+    telling = await Telling.of(tmp_path, webhook(hooks, clock), clock)
     telling.post("a")
     hooks.answers = [(500, {})]
     await telling.teller.deliver()

@@ -22,6 +22,7 @@ from postbearer.events import (
 )
 from postbearer.forecast import DAY, Expiry
 from postbearer.outcome import RecipientFate
+from postbearer.state import FileDocument
 from postbearer.store import MemorySpool, Pause, Status
 from postbearer.testing import ManualClock
 from support.relay import Ears
@@ -45,12 +46,12 @@ class Desk:
     async def open(self) -> Desk:
         self.spool = MemorySpool(self.clock)
         await self.spool.open()
-        self.restart()
+        await self.restart()
         return self
 
-    def restart(self) -> None:
-        self.notebook = AlertState(self.folder / "notices.json", self.ears)
-        self.notebook.load()
+    async def restart(self) -> None:
+        self.notebook = AlertState(FileDocument(str(self.folder / "notices.json")), self.ears)
+        await self.notebook.load()
 
         async def foresee() -> Mapping[str, Sequence[Expiry]]:
             return self.ends
@@ -113,7 +114,7 @@ async def test_every_level_is_told_once_also_across_restarts(desk: Desk) -> None
     desk.ends = secret(desk.clock.now() + 45 * DAY)
     told = []
     for _ in range(50 * 4):  # every six hours, started anew each time
-        desk.restart()
+        await desk.restart()
         told += [(each.kind, each.level) for each in await desk.watch.look()]
         desk.clock.advance(DAY / 4)
     assert told == [
@@ -188,12 +189,12 @@ async def test_that_it_works_again_is_told_as_well(desk: Desk) -> None:
 
 async def test_a_restart_neither_loses_nor_repeats_a_pause(desk: Desk) -> None:
     await desk.pause()
-    desk.restart()  # before anybody looked
+    await desk.restart()  # before anybody looked
     assert await desk.looks(900) == ["account.paused"]
-    desk.restart()
+    await desk.restart()
     assert await desk.looks(900) == []
     await desk.spool.resume("alerts")  # while nobody watched
-    desk.restart()
+    await desk.restart()
     assert await desk.looks() == ["account.resumed"]
 
 
@@ -206,7 +207,7 @@ async def test_a_pause_that_passes_by_itself_is_told_when_it_lasts(desk: Desk) -
 
 async def test_one_that_waits_for_a_change_is_told_at_once_after_a_restart(desk: Desk) -> None:
     await desk.pause(probe=None)
-    desk.restart()
+    await desk.restart()
     assert await desk.looks() == ["account.paused"]
 
 
@@ -242,7 +243,7 @@ async def test_accounts_that_pause_together_are_one_notice(desk: Desk) -> None:
     assert (notice.account, notice.others, notice.waiting) == ("alerts", ("other",), 1)
     assert "So do other, for the same reason." in notice.text
     assert notice.commands == ("postbearer login alerts", "postbearer login other")
-    desk.restart()
+    await desk.restart()
     for name in ("alerts", "other"):
         await desk.spool.resume(name)
     (notice,) = await desk.watch.look()
@@ -311,7 +312,7 @@ async def test_what_was_counted_is_known_after_a_restart(desk: Desk) -> None:
     await desk.looks()
     desk.failed("gone@example.net", "away@example.net")
     await desk.looks()
-    desk.restart()
+    await desk.restart()
     desk.clock.advance(HOUR)
     assert [each.count for each in await desk.watch.look()] == [2]
 
@@ -334,7 +335,7 @@ async def test_mail_that_waits_too_long_is_told_once_until_it_has_left(desk: Des
     (notice,) = await _after(desk, 1)
     assert (notice.kind, notice.waiting) == ("account.backlog", 1)
     assert [each.messages for each in desk.said(Backlog)] == [1]
-    desk.restart()
+    await desk.restart()
     assert await desk.looks(5 * HOUR) == []
     await desk.spool.change("m1", Status.CANCELLED, desk.clock.now())
     assert await desk.looks() == []
@@ -359,7 +360,7 @@ async def test_behind_a_pause_mail_waits_and_that_is_told_already(desk: Desk) ->
 
 async def test_only_what_is_asked_for_is_told(desk: Desk) -> None:
     desk.wishes = AlertPreferences(topics={"account"})
-    desk.restart()
+    await desk.restart()
     desk.ends = secret(desk.clock.now() + DAY)
     desk.failed("gone@example.net")
     await desk.pause()
@@ -371,7 +372,7 @@ async def test_without_anybody_to_tell_the_log_still_says_it_once(desk: Desk) ->
     desk.targets = ()
     desk.ends = secret(desk.clock.now() + DAY)
     await desk.looks()
-    desk.restart()
+    await desk.restart()
     await desk.looks(2 * HOUR)
     assert len(desk.said(Expiring)) == 1
     assert desk.notebook.notes.outbox == []
@@ -379,7 +380,7 @@ async def test_without_anybody_to_tell_the_log_still_says_it_once(desk: Desk) ->
 
 async def test_a_damaged_notebook_is_put_aside_and_said(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "notices.json").write_bytes(b'{"paused": [')
-    desk.restart()
+    await desk.restart()
     assert (tmp_path / "notices.json.damaged").exists()
     assert "may be told again" in desk.said(Warned)[0].text
     await desk.pause()

@@ -85,7 +85,7 @@ def test_an_account_that_nobody_has_signed_in_for_says_so(home: Home, postbearer
 
     async def sign_in() -> None:
         account = Assembly.load(home.config, {}, StateFolder(home.folder / "state")).account("sandbox")
-        kept = account.token_file(StateFolder(home.folder / "state"), clock=SystemClock())
+        kept = account.token_store(StateFolder(home.folder / "state"), clock=SystemClock())
         answer = TokenAnswer(Secret("access"), refresh=Secret("refresh"))
         await keep_sign_in(kept, answer, now=SystemClock().now())
 

@@ -58,5 +58,5 @@ def test_a_command_that_is_ended_during_a_renewal_keeps_the_new_refresh_token(
         assert process.stderr is not None
         assert b"Traceback" not in process.stderr.read()
     state = StateFolder(home.folder / "state")
-    file = Assembly.load(home.config).account("alerts").token_file(state, clock=SystemClock())
+    file = Assembly.load(home.config).account("alerts").token_store(state, clock=SystemClock())
     assert asyncio.run(file.load()).refresh == Secret("refresh-1")

@@ -14,8 +14,8 @@ from postbearer.engine import Budget, FlooredClock, Submission, Submitter
 from postbearer.envelope import Envelope
 from postbearer.events import Warned
 from postbearer.settings import Limits
-from postbearer.state import StateFolder
-from postbearer.store import Charge, FileLedger, Message
+from postbearer.state import Charge, FileLedger, StateFolder
+from postbearer.store import Message
 from postbearer.testing import ManualClock
 from support.configuration import COMPLETE
 from support.local import short_folder

@@ -65,7 +65,7 @@ class Desk:
     async def sign_in(self) -> None:
         """As `postbearer login` does it, in another process."""
         answer = TokenAnswer(Secret("access"), refresh=Secret(self.sandbox.sign_in()))
-        store = self.account.token_file(self.state, clock=self.relay.clock)
+        store = self.account.token_store(self.state, clock=self.relay.clock)
         await keep_sign_in(store, answer, now=self.relay.clock.now())
 
 
@@ -336,7 +336,7 @@ async def test_the_shorter_it_lives_the_more_often_it_is_used(tmp_path: Path) ->
         await desk.sign_in()
         await live(desk, 3)
         assert desk.sandbox.authorization.requests == 3 * 3
-        store = desk.account.token_file(desk.state, clock=desk.relay.clock)
+        store = desk.account.token_store(desk.state, clock=desk.relay.clock)
         assert desk.relay.clock.now() - (await store.load()).refreshed < DAY / 2
 
 
@@ -362,5 +362,5 @@ async def test_a_server_that_is_down_meanwhile_costs_nothing(tmp_path: Path) -> 
         desk.sandbox.set_faults(Faults())
         await live(desk, 1)
         assert not desk.paused
-        store = desk.account.token_file(desk.state, clock=desk.relay.clock)
+        store = desk.account.token_store(desk.state, clock=desk.relay.clock)
         assert desk.relay.clock.now() - (await store.load()).refreshed < DAY

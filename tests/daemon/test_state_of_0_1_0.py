@@ -138,5 +138,5 @@ async def test_its_tokens_are_used(home: Path, name: str, has_refresh: bool) -> 
     account = assembly.account(name)
     token = await account.token_source(assembly.state, clock=clock, observer=Silent()).token()
     assert token.access.reveal() == json.loads((home / "tokens.json").read_text())[name]
-    kept = await account.token_file(assembly.state, clock=clock).load()
+    kept = await account.token_store(assembly.state, clock=clock).load()
     assert (kept.refresh is not None) is has_refresh

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from postbearer.engine import next_slot
 from postbearer.settings import Limits
-from postbearer.store import Charge, Charges
+from postbearer.state import Charge, Charges
 
 MICROSOFT = Limits(messages_per_minute=30, recipients_per_day=10_000)
 

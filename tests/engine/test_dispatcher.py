@@ -25,19 +25,8 @@ from postbearer.oauth import StaticToken
 from postbearer.providers import preset
 from postbearer.secret import Secret
 from postbearer.settings import Limits
-from postbearer.store import (
-    Charge,
-    Claimed,
-    Lane,
-    MemoryLedger,
-    Message,
-    NewDelivery,
-    Pause,
-    Priority,
-    Settlement,
-    Staging,
-    Status,
-)
+from postbearer.state import Charge, MemoryLedger
+from postbearer.store import Claimed, Lane, Message, NewDelivery, Pause, Priority, Settlement, Staging, Status
 from postbearer.store.rows import UNREADABLE
 from postbearer.testing.replies import parse_reply
 from support.relay import Provider, Relay, WaitingClock, account, most_in_any, relaying, rules

@@ -94,7 +94,7 @@ async def test_who_has_to_sign_in_before_anything_can_be_sent(
     account = made.account("alerts")
     if signed_in:
         answer = TokenAnswer(Secret("access"), refresh=Secret("refresh"))
-        await keep_sign_in(account.token_file(made.state, clock=clock), answer, now=NOW)
+        await keep_sign_in(account.token_store(made.state, clock=clock), answer, now=NOW)
     assert await awaits_sign_in(account, made.state, clock) is waits
     assert (await gather(account, made.state, clock)).awaits_sign_in is waits
 
@@ -107,7 +107,7 @@ async def test_a_sign_in_that_cannot_be_looked_at_may_be_there(tmp_path: Path) -
     )
     account = made.account("alerts")
     answer = TokenAnswer(Secret("access"), refresh=Secret("refresh"))
-    await keep_sign_in(account.token_file(made.state, clock=clock), answer, now=NOW)
+    await keep_sign_in(account.token_store(made.state, clock=clock), answer, now=NOW)
     os.unlink(made.state.key)
     assert not await awaits_sign_in(account, made.state, clock)
     assert not (await gather(account, made.state, clock)).awaits_sign_in

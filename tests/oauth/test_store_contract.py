@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from postbearer.clock import SystemClock
 from postbearer.oauth import GrantStore, MemoryStore, StoredGrant, binding
 from postbearer.secret import Secret
-from postbearer.state import KeyFile, StateFolder, TokenFile
+from support.persisting import PERSISTENCES
 
 KEPT = StoredGrant(
     access=Secret("access"),
@@ -24,14 +25,14 @@ KEPT = StoredGrant(
 )
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=["alone", *PERSISTENCES])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], GrantStore]:
     """Each call gives a view of the same state."""
-    if request.param == "memory":
+    if request.param == "alone":  # what a source has that keeps nothing for others
         store = MemoryStore()
         return lambda: store
-    folder = StateFolder(tmp_path / "state")
-    return lambda: TokenFile(folder, "alerts", binding="b", box=KeyFile(folder).box)
+    opening = PERSISTENCES[request.param](tmp_path)
+    return lambda: opening().token_store("alerts", "b", clock=SystemClock())
 
 
 async def test_nothing_is_kept_at_first(make: Callable[[], GrantStore]) -> None:

@@ -32,5 +32,5 @@ def test_a_relay_that_is_stopped_during_a_renewal_keeps_the_new_refresh_token(
             threading.Timer(0.5, slow.answer.set).start()
             assert relay.stop() == 0
         chosen = Assembly.load(relay.config).account("alerts")
-        kept = asyncio.run(chosen.token_file(relay.state, clock=SystemClock()).load())
+        kept = asyncio.run(chosen.token_store(relay.state, clock=SystemClock()).load())
         assert kept.refresh == Secret(server.good_refresh_token or "")

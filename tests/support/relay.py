@@ -30,7 +30,8 @@ from postbearer.outcome import Outcome, Receipt, State
 from postbearer.providers import Phase
 from postbearer.reply import Reply
 from postbearer.settings import Limits
-from postbearer.store import Entry, Ledger, MemoryLedger, MemorySpool, Pause, Query, Spool
+from postbearer.state import Ledger, MemoryLedger, MemoryState
+from postbearer.store import Entry, MemorySpool, Pause, Query, Spool
 from postbearer.testing import ManualClock
 from postbearer.testing.replies import parse_reply
 from postbearer.transport import Transport
@@ -257,7 +258,7 @@ class Ears:
 
 def way_out(each: Account, clock: ManualClock, ears: Ears) -> Transport:
     """The real way out, with tokens kept in memory."""
-    credential = each.credential(None, clock=clock, observer=ears)
+    credential = each.credential(MemoryState(), clock=clock, observer=ears)
     return each.open_transport(credential, clock=clock, observer=ears)
 
 

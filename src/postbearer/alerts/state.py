@@ -1,17 +1,14 @@
-"""What was told, and what is still to be told, in a small file: once each, also across restarts."""
+"""What was told, and what is still to be told, in a small document: once each, also across restarts."""
 
 from __future__ import annotations
 
 import asyncio
-import os
-from contextlib import suppress
-from pathlib import Path
 
 import msgspec
 
 from postbearer.alerts.alert import Alert
 from postbearer.events import Observer, Warned
-from postbearer.state import read_private, write_private
+from postbearer.state import Document
 
 LONGEST = 200  # notices that wait to be told; the oldest goes first
 OWN_LETTERS = 100  # ids of our own messages: that they fail is no news
@@ -58,7 +55,7 @@ class Failures(msgspec.Struct):
 
 
 class Notes(msgspec.Struct):
-    """The file. Dictionaries are by account, `levels` by account and thing."""
+    """The document. Dictionaries are by account, `levels` by account and thing."""
 
     paused: dict[str, SentAlert] = {}
     resumed: dict[str, float] = {}  # when that was told last
@@ -70,35 +67,34 @@ class Notes(msgspec.Struct):
 
 
 class AlertState:
-    """`notes`, kept in `path`. Only the relay writes it, so a lock is not needed."""
+    """`notes`, kept in `document`. Only the relay writes it."""
 
-    def __init__(self, path: Path, observer: Observer) -> None:
-        self._path = path
+    def __init__(self, document: Document, observer: Observer) -> None:
+        self._document = document
         self._observer = observer
         self._kept = b""
         self._writing = asyncio.Lock()
         self.notes = Notes()
 
-    def load(self) -> None:
-        """Take up what an earlier run knew. A damaged file is put aside. Raises `StoreError`."""
-        data = read_private(str(self._path))
+    async def load(self) -> None:
+        """Take up what an earlier run knew. A damaged document is put aside. Raises `StoreError`."""
+        data = await self._document.read()
         if data is None:
             return
         try:
             self.notes = msgspec.json.decode(data, type=Notes)
             self._kept = data
         except msgspec.MsgspecError:
-            with suppress(OSError):
-                os.replace(self._path, f"{self._path}.damaged")
-            text = f"{self._path} was damaged and is put aside: what was told already may be told again."
-            self._observer.notice(Warned("", text))
+            await self._document.put_aside()
+            what = f"{self._document.place} was damaged and is put aside"
+            self._observer.notice(Warned("", f"{what}: what was told already may be told again."))
 
     async def save(self) -> None:
         """Make it durable, if anything changed. Raises `StoreError`."""
         async with self._writing:
             data = msgspec.json.encode(self.notes)
             if data != self._kept:
-                await asyncio.to_thread(write_private, str(self._path), data)
+                await self._document.write(data)
                 self._kept = data
 
     def post(self, notice: Alert, targets: list[str]) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -18,14 +16,13 @@ from postbearer.cli.output import print_json, printable, warn
 from postbearer.cli.progress_listener import ProgressListener
 from postbearer.cli.relay_wakeup import wake_relay
 from postbearer.cli.tables import age
-from postbearer.errors import ConfigError, GrantRefused, TokenUnavailable, UsageError
+from postbearer.errors import ConfigError, GrantRefused, UsageError
 from postbearer.events import TokenFetched
 
 if TYPE_CHECKING:
     from postbearer.account import Account
     from postbearer.clock import Clock
-    from postbearer.oauth import AuthorizationCode, Invitation, PersonGrant, TokenAnswer
-    from postbearer.state import TokenFile
+    from postbearer.oauth import AuthorizationCode, GrantStore, Invitation, PersonGrant, TokenAnswer
 
 PATIENCE = 300.0  # seconds for a person to sign in; a code to type has a life of its own
 
@@ -64,9 +61,9 @@ def command(common: Common, /, account: str | None, **given: Any) -> None:
     chosen = assembly.account(account)
     with assembly.placing(account):
         person = _person(chosen)
-        store = chosen.token_file(assembly.state, clock=clock)
+        store = chosen.token_store(assembly.persistence, clock=clock)
         store.prepare()  # what could not be kept is told before somebody signs in for nothing
-        with _alone(store, account):
+        with store.signing_in():
             located = asyncio.run(_located(chosen, person, device=given["device"]))
             grant = _grant(located, **{way: given[way] for way in ("paste", "device", "port")})
             _Login(located, grant, store, clock, common.verbose).run(**given)
@@ -122,32 +119,13 @@ def _grant(account: Account, *, paste: bool, device: bool, port: int | None) -> 
     return grant
 
 
-@contextmanager
-def _alone(store: TokenFile, account: str) -> Iterator[None]:
-    """Of two who sign in at once the second is told, rather than the first undone."""
-    from postbearer.state import FileLock
-
-    lock = FileLock(f"{store.path}.sign-in")
-    if not lock.acquire():
-        raise TokenUnavailable(
-            f"Somebody is signing in for {account} already.",
-            account=account,
-            code="busy",
-            hint="Finish that sign-in, or end it with Ctrl-C, and try again.",
-        )
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 @dataclass(frozen=True, slots=True)
 class _Login:
     """One sign-in, in one of three ways."""
 
     account: Account
     grant: PersonGrant
-    store: TokenFile
+    store: GrantStore
     clock: Clock
     verbose: bool
 
@@ -188,7 +166,7 @@ class _Login:
         fetched = TokenFetched(self.account.name, self.grant.name, answer.lifetime, scope)
         ProgressListener(verbose=self.verbose).notice(fetched)
         await keep_sign_in(self.store, answer, now=self.clock.now(), margin=self.account.refresh_margin)
-        self._step(f"kept, sealed, in {self.store.path}")
+        self._step(f"kept, sealed, in {self.store.place}")
 
     def _redeeming(self) -> None:
         self._step(f"a code came; asking {self.account.endpoint.url} for the tokens")

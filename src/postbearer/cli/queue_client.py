@@ -247,7 +247,7 @@ async def _foresee(assembly: Assembly, clock: Clock) -> Mapping[str, Facts]:
     for name in assembly.names:
         with suppress(ConfigError):  # `check` tells; the queue can be looked at all the same
             accounts.append(assembly.account(name))
-    return await gather_all(accounts, assembly.state, clock)
+    return await gather_all(accounts, assembly.persistence, clock)
 
 
 async def _import(records: AsyncIterator[bytes], operations: Operations) -> int:

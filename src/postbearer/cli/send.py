@@ -112,7 +112,7 @@ def command(common: Common, /, account: str | None, **given: Any) -> int:
         with (
             assembly.placing(account),
             progress,
-            Mailer(chosen, state=assembly.state, observer=observer) as mailer,
+            Mailer(chosen, state=assembly.persistence, observer=observer) as mailer,
         ):
             receipt = mailer.send(message, envelope, wait=given["wait"], timeout=given["timeout"])
     except Rejected as error:

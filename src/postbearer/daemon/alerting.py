@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 from postbearer.account import Account
 from postbearer.alerts import (
@@ -27,11 +26,11 @@ from postbearer.engine import Dispatcher
 from postbearer.errors import StoreError
 from postbearer.events import Event, Observer, Warned
 from postbearer.forecast import Expiry, awaits_sign_in, forecast, gather
-from postbearer.state import StateFolder
+from postbearer.state import Persistence
 from postbearer.store import Spool
 from postbearer.tasks import Tasks, defect
 
-NAME = "notices.json"
+DOCUMENT = "notices"
 LOOK_AGAIN = 60.0  # seconds after which a clock that was set is noticed
 TELLING = 5.0  # seconds a notice that is being told may take at the end
 
@@ -39,11 +38,11 @@ TELLING = 5.0  # seconds a notice that is being told may take at the end
 class AlertNotebook(Service):
     """What an earlier run told, taken up before anything happens that could be told again."""
 
-    def __init__(self, state: StateFolder, observer: Observer) -> None:
-        self.notes = AlertState(Path(state.path, NAME), observer)
+    def __init__(self, state: Persistence, observer: Observer) -> None:
+        self.notes = AlertState(state.document(DOCUMENT), observer)
 
     async def start(self) -> None:
-        self.notes.load()
+        await self.notes.load()
 
 
 class Alerting(Service):
@@ -103,7 +102,7 @@ class Alerting(Service):
         sources = AlertSources(
             spool=self._spool,
             accounts={name: account.address for name, account in accounts.items()},
-            foresee=partial(self._foresee, tuple(accounts.values()), assembly.state),
+            foresee=partial(self._foresee, tuple(accounts.values()), assembly.persistence),
             cures=partial(_cures, assembly, accounts),
         )
         self._teller.use(self._channels(plan))
@@ -111,7 +110,7 @@ class Alerting(Service):
         self._posted.set()
 
     async def _foresee(
-        self, accounts: Sequence[Account], state: StateFolder
+        self, accounts: Sequence[Account], state: Persistence
     ) -> Mapping[str, Sequence[Expiry]]:
         """What will run out; what cannot be looked at is said once."""
         facts = []
@@ -150,13 +149,13 @@ class Alerting(Service):
             clock=self._clock,
             observer=self._observer,
             settings=plan.intake,
-            can_send=partial(self._can_send, accounts, plan.assembly.state),
+            can_send=partial(self._can_send, accounts, plan.assembly.persistence),
             wrote=self._notebook.wrote,
             wake=self._dispatcher.wake,
         )
         return {**alerts.channels, "mail": mail}
 
-    async def _can_send(self, accounts: Mapping[str, Account], state: StateFolder, name: str) -> bool:
+    async def _can_send(self, accounts: Mapping[str, Account], state: Persistence, name: str) -> bool:
         account_state = self._dispatcher.account_states.get(name)
         if account_state is None or account_state.paused:
             return False

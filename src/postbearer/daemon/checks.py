@@ -22,13 +22,13 @@ def examination(assembly: Assembly, name: str, send_to: str, capture: Capture) -
     settings = assembly.configuration.account(name)
 
     async def send(message: EmailMessage, talk: Conversation, server: ServerAddress) -> Receipt:
-        async with AsyncMailer(account, state=assembly.state, capture=capture) as mailer:
+        async with AsyncMailer(account, state=assembly.persistence, capture=capture) as mailer:
             await mailer.adopt(talk, server)
             return await mailer.send(message, wait=False)
 
     return Diagnosis(
         account,
-        state=assembly.state,
+        state=assembly.persistence,
         provider=assembly.configuration.preset(settings),
         tenant=settings.tenant or "",
         send=send,

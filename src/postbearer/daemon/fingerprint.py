@@ -16,7 +16,7 @@ from postbearer.diagnosis import secret_sources
 from postbearer.errors import SecretError
 from postbearer.oauth import digest
 from postbearer.secret import SecretSource
-from postbearer.state import StateFolder
+from postbearer.state import Persistence
 
 LOOK = 15.0  # seconds between looks at the secrets of a paused account
 SLOWEST = 300.0  # seconds between looks at stores where nothing changes
@@ -35,7 +35,7 @@ class _Stores:
 class Fingerprints:
     """Of the secrets of accounts and of their kept sign-ins no more than a digest is kept, in memory."""
 
-    def __init__(self, state: StateFolder, clock: Clock) -> None:
+    def __init__(self, state: Persistence, clock: Clock) -> None:
         self._state = state
         self._clock = clock
         self._stores: dict[str, _Stores] = {}
@@ -56,7 +56,7 @@ class Fingerprints:
         if far:
             known |= await self._ask(account.name, far)
         if account.grant is not None and account.grant.keeps_refresh_token:
-            kept = await account.token_file(self._state, clock=self._clock).load()
+            kept = await account.token_store(self._state, clock=self._clock).load()
             known["sign-in"] = f"{digest(kept.refresh)} {kept.damage}"
         text = "".join(f"{key} {known[key]}\n" for key in sorted(known))
         return hashlib.sha256(text.encode()).hexdigest()

@@ -22,7 +22,7 @@ from postbearer.errors import (
 from postbearer.events import AccountPaused, Event, Observer, Warned
 from postbearer.forecast import Facts, renewal_due
 from postbearer.oauth import CachedSource
-from postbearer.state import StateFolder
+from postbearer.state import Persistence
 from postbearer.store import Spool
 from postbearer.tasks import Tasks, defect
 
@@ -37,7 +37,7 @@ class SignInRefresher(Service):
 
     def __init__(
         self,
-        state: StateFolder,
+        state: Persistence,
         spool: Spool,
         dispatcher: Dispatcher,
         clock: Clock,
@@ -179,7 +179,7 @@ class SignInRefresher(Service):
         source = account_state.channel.source if account_state is not None else None
         if source is None or account.grant is None or not account.grant.keeps_refresh_token:
             return
-        kept = await account.token_file(self._state, clock=self._clock).load()
+        kept = await account.token_store(self._state, clock=self._clock).load()
         facts = Facts(
             account=account.name,
             refreshed=kept.refreshed,

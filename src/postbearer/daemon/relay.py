@@ -122,9 +122,11 @@ class Relay:
         """All services, in the order in which they start."""
         clock, events, spool, dispatcher = self._clock, self._observer, self.spool, self.dispatcher
         queue = QueueService(spool, self._queue_clock)
-        notebook = AlertNotebook(plan.assembly.state, events)
+        notebook = AlertNotebook(plan.assembly.persistence, events)
         alerting = Alerting(plan, notebook, spool, dispatcher, clock, events)
-        refresher = SignInRefresher(plan.assembly.state, spool, dispatcher, clock, events, plan.accounts)
+        refresher = SignInRefresher(
+            plan.assembly.persistence, spool, dispatcher, clock, events, plan.accounts
+        )
         events.add(alerting)
         events.add(refresher)
         control = ControlService(

@@ -37,9 +37,9 @@ class ServicePlan:
         accounts = {name: assembly.account(name) for name in assembly.names}
 
         def channel(account: Account) -> Channel:
-            credential = account.credential(assembly.state, clock=clock, observer=observer)
+            credential = account.credential(assembly.persistence, clock=clock, observer=observer)
             transport = account.open_transport(credential, clock=clock, observer=observer)
-            ledger = account.ledger(assembly.state, clock=queue_clock)
+            ledger = account.ledger(assembly.persistence, clock=queue_clock)
             source = credential if isinstance(credential, CachedSource) else None
             return Channel(account, transport, ledger, source)
 

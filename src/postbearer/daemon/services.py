@@ -211,7 +211,7 @@ class ControlService(Service):
             self._queue_clock,
             self._dispatcher,
             tuple(accounts),
-            partial(gather_all, accounts.values(), plan.assembly.state, self._clock),
+            partial(gather_all, accounts.values(), plan.assembly.persistence, self._clock),
             self._refresher.changed,
             process=self._process,
             observer=self._observer,

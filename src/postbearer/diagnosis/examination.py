@@ -23,7 +23,7 @@ from postbearer.message import Draft
 from postbearer.oauth import Claims, Token
 from postbearer.outcome import Receipt
 from postbearer.providers import Preset, preset
-from postbearer.state import StateFolder
+from postbearer.state import MemoryState, Persistence
 from postbearer.transport import (
     Capture,
     Conversation,
@@ -56,7 +56,7 @@ class Diagnosis:
         self,
         account: Account,
         *,
-        state: StateFolder | None = None,
+        state: Persistence | None = None,
         provider: Preset | None = None,
         tenant: str = "",
         send: Send | None = None,
@@ -69,7 +69,7 @@ class Diagnosis:
         if send_to and send is None:
             raise UsageError("A message to send needs a way to send it.")
         self.account = account
-        self._state = state
+        self._state = state or MemoryState()
         self._preset = provider or _preset(account.provider)
         self._send = send
         self._send_to = send_to

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from postbearer.clock import Clock
 from postbearer.settings import Limits
-from postbearer.store import Charge, ChargeHistory, Ledger, claimant, freed, since
+from postbearer.state import Charge, ChargeHistory, Ledger, claimant, freed, since
 
 MINUTE = 60.5  # seconds: the provider counts arrivals, and ours may be half a second closer there than here
 DAY = 86_400.0

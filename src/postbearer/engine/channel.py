@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from postbearer.account import Account
 from postbearer.oauth import CachedSource
-from postbearer.store import Ledger
+from postbearer.state import Ledger
 from postbearer.transport import Transport
 
 

@@ -25,7 +25,8 @@ from postbearer.engine.pauses import BY_HAND, Pauses
 from postbearer.engine.waiting import WaitingLanes
 from postbearer.errors import PostbearerError, StoreError
 from postbearer.events import Observer, Warned
-from postbearer.store import Charge, Claimed, Lane, LaneKey, Pause, Priority, Spool
+from postbearer.state import Charge
+from postbearer.store import Claimed, Lane, LaneKey, Pause, Priority, Spool
 from postbearer.tasks import Tasks, defect
 
 LOOK_AGAIN = 300.0  # seconds after which a clock that was set is noticed

@@ -12,19 +12,17 @@ from postbearer.clock import Clock
 from postbearer.errors import ConfigError, SecretError, StoreError
 from postbearer.forecast.expiry import Facts
 from postbearer.oauth import StoredGrant, certificate_ends
-from postbearer.state import StateFolder
+from postbearer.state import Persistence
 
 _SIGNING = ("certificate", "private_key", "key_password")
 
 
-async def gather_all(
-    accounts: Iterable[Account], state: StateFolder | None, clock: Clock
-) -> dict[str, Facts]:
+async def gather_all(accounts: Iterable[Account], state: Persistence, clock: Clock) -> dict[str, Facts]:
     """What is known about each of `accounts`, by its name."""
     return {each.name: await gather(each, state, clock) for each in accounts}
 
 
-async def gather(account: Account, state: StateFolder | None, clock: Clock) -> Facts:
+async def gather(account: Account, state: Persistence, clock: Clock) -> Facts:
     """What is known about the ends of `account`. Never raises: what cannot be read stands in `troubles`."""
     dated, troubles = dict(account.expires), []
     for key in ("certificate", "tls-certificate"):
@@ -54,7 +52,7 @@ async def gather(account: Account, state: StateFolder | None, clock: Clock) -> F
     )
 
 
-async def awaits_sign_in(account: Account, state: StateFolder | None, clock: Clock) -> bool:
+async def awaits_sign_in(account: Account, state: Persistence, clock: Clock) -> bool:
     """Whether a person has to sign in before `account` can send; False also if that cannot be told."""
     try:
         return _awaits_sign_in(account, await _kept(account, state, clock))
@@ -100,7 +98,7 @@ def end_of_certificate(pem: str) -> float | None:
     return found.not_valid_after_utc.astimezone(UTC).timestamp()
 
 
-async def _kept(account: Account, state: StateFolder | None, clock: Clock) -> StoredGrant:
-    if state is None or account.grant is None or not account.grant.keeps_refresh_token:
+async def _kept(account: Account, state: Persistence, clock: Clock) -> StoredGrant:
+    if account.grant is None or not account.grant.keeps_refresh_token:
         return StoredGrant()
-    return await account.token_file(state, clock=clock).load()
+    return await account.token_store(state, clock=clock).load()

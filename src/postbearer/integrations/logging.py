@@ -16,7 +16,6 @@ import threading
 from collections.abc import Sequence
 from email.message import Message
 from functools import partial
-from typing import Literal
 
 from postbearer.account import Account
 from postbearer.clock import Clock, SystemClock
@@ -25,7 +24,7 @@ from postbearer.integrations.background import MAILING, BackgroundSender
 from postbearer.integrations.backlog import Backlog, LogEntry, subject_of, text_of
 from postbearer.mailer import AsyncMailer
 from postbearer.message import Draft, parse_mailboxes
-from postbearer.state import StateFolder
+from postbearer.state import StateOption
 from postbearer.tokens import configured
 
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -56,7 +55,7 @@ class MailHandler(logging.Handler):
         interval: float = 60.0,
         capacity: int = 1000,
         config: str | os.PathLike[str] | None = None,
-        state: StateFolder | Literal["memory"] | None = None,
+        state: StateOption | None = None,
         clock: Clock | None = None,
     ) -> None:
         super().__init__(level)

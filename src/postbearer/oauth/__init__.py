@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from postbearer.oauth.store import binding as binding
     from postbearer.oauth.store import digest as digest
     from postbearer.oauth.store import keep_sign_in as keep_sign_in
+    from postbearer.oauth.store import signing_in_already as signing_in_already
     from postbearer.oauth.token import Token as Token
     from postbearer.oauth.token import TokenAnswer as TokenAnswer
     from postbearer.oauth.token import TokenResponse as TokenResponse
@@ -98,7 +99,15 @@ _EXPORTS = {
     "scopes": ["missing_scopes"],
     "signing": ["ClientKey", "certificate_ends"],
     "source": ["CachedSource"],
-    "store": ["GrantStore", "MemoryStore", "StoredGrant", "binding", "digest", "keep_sign_in"],
+    "store": [
+        "GrantStore",
+        "MemoryStore",
+        "StoredGrant",
+        "binding",
+        "digest",
+        "keep_sign_in",
+        "signing_in_already",
+    ],
     "token": ["Token", "TokenAnswer", "TokenResponse"],
 }
 

@@ -31,14 +31,17 @@ class Refusals:
         """Raise `GrantRefused` if exactly these `secrets` were refused before."""
         if not any(_made_of(mark, secrets) for mark in (self._mark, kept.refused) if mark):
             return
-        path = getattr(self._store, "path", "")
         raise GrantRefused(
             f"The password of {self._account or 'the account'} was refused and is not tried again.",
             account=self._account,
             code="invalid_grant",
             who="mailbox user",
             hint="Correct the password where its reference points; the new one is taken at once."
-            + (f" If it was right all the same, remove {path} and try again." if path else ""),
+            + (
+                f" If it was right all the same, remove {self._store.place} and try again."
+                if self._store.place
+                else ""
+            ),
         )
 
     async def remember(self, secrets: Mapping[str, Secret]) -> None:

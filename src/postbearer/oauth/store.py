@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from postbearer.errors import StoreError
+from postbearer.errors import StoreError, TokenUnavailable
 from postbearer.oauth.token import TokenAnswer
 from postbearer.secret import Secret
 
@@ -42,6 +42,11 @@ class GrantStore(Protocol):
     Whoever renews holds `lock` around load and save, so that among all processes one refreshes.
     """
 
+    @property
+    def place(self) -> str:
+        """What a person may remove to have it forgotten; empty if that is not possible."""
+        ...
+
     async def load(self) -> StoredGrant:
         """What is kept. Raises `StoreError` when it cannot be told whether anything is."""
         ...
@@ -56,6 +61,14 @@ class GrantStore(Protocol):
 
     def lock(self) -> AbstractAsyncContextManager[None]:
         """One holder among all processes. Raises `TokenUnavailable` if it cannot be had in time."""
+        ...
+
+    def prepare(self) -> None:
+        """Make what saving needs. Raises `ConfigError` or `StoreError` if nothing could be saved."""
+        ...
+
+    def signing_in(self) -> AbstractContextManager[None]:
+        """Of two who sign in at once the second gets a `TokenUnavailable`, rather than undo the first."""
         ...
 
 
@@ -82,6 +95,16 @@ async def keep_sign_in(store: GrantStore, answer: TokenAnswer, *, now: float, ma
     raise overwritten("the account")
 
 
+def signing_in_already(account: str) -> TokenUnavailable:
+    """The error for whoever begins to sign in while somebody else does."""
+    return TokenUnavailable(
+        f"Somebody is signing in for {account} already.",
+        account=account,
+        code="busy",
+        hint="Finish that sign-in, or end it with Ctrl-C, and try again.",
+    )
+
+
 def overwritten(account: str) -> StoreError:
     """The error for state that somebody else changed at each of `SAVES` tries to write it."""
     return StoreError(
@@ -93,8 +116,12 @@ def overwritten(account: str) -> StoreError:
 class MemoryStore:
     """A `GrantStore` for one process: what it keeps ends with it."""
 
-    def __init__(self) -> None:
+    place = ""
+
+    def __init__(self, account: str = "") -> None:
+        self._account = account
         self._kept = StoredGrant()
+        self._person = False  # somebody signs in
 
     async def load(self) -> StoredGrant:
         return self._kept
@@ -107,6 +134,19 @@ class MemoryStore:
 
     def lock(self) -> AbstractAsyncContextManager[None]:
         return nullcontext()  # the one source that uses it makes one flight at a time
+
+    def prepare(self) -> None:
+        pass
+
+    @contextmanager
+    def signing_in(self) -> Iterator[None]:
+        if self._person:
+            raise signing_in_already(self._account or "the account")
+        self._person = True
+        try:
+            yield
+        finally:
+            self._person = False
 
 
 def binding(

@@ -1,4 +1,4 @@
-"""Our own state on disk: the folder, its files and locks, the sealing key, the kept tokens."""
+"""What accounts keep between runs: tokens, ledgers, what was told; in the state folder, or in memory."""
 
 from typing import TYPE_CHECKING
 
@@ -7,6 +7,14 @@ from postbearer._lazy import lazy
 if TYPE_CHECKING:
     from postbearer.state.cached_token import peek as peek
     from postbearer.state.cached_token import shortcut as shortcut
+    from postbearer.state.charges import Charge as Charge
+    from postbearer.state.charges import ChargeHistory as ChargeHistory
+    from postbearer.state.charges import Charges as Charges
+    from postbearer.state.charges import freed as freed
+    from postbearer.state.charges import since as since
+    from postbearer.state.document import Document as Document
+    from postbearer.state.document import FileDocument as FileDocument
+    from postbearer.state.document import MemoryDocument as MemoryDocument
     from postbearer.state.files import read_private as read_private
     from postbearer.state.files import sync_folder as sync_folder
     from postbearer.state.files import trouble as trouble
@@ -14,11 +22,18 @@ if TYPE_CHECKING:
     from postbearer.state.files import write_private as write_private
     from postbearer.state.folder import SYSTEM_FOLDER as SYSTEM_FOLDER
     from postbearer.state.folder import StateFolder as StateFolder
-    from postbearer.state.folder import chosen_folder as chosen_folder
     from postbearer.state.folder import default_state_folder as default_state_folder
     from postbearer.state.key import KeyFile as KeyFile
     from postbearer.state.key import rotate_key as rotate_key
+    from postbearer.state.ledger import FileLedger as FileLedger
+    from postbearer.state.ledger import Ledger as Ledger
+    from postbearer.state.ledger import MemoryLedger as MemoryLedger
+    from postbearer.state.ledger import claimant as claimant
     from postbearer.state.lock import FileLock as FileLock
+    from postbearer.state.persistence import MemoryState as MemoryState
+    from postbearer.state.persistence import Persistence as Persistence
+    from postbearer.state.persistence import StateOption as StateOption
+    from postbearer.state.persistence import chosen as chosen
     from postbearer.state.sealing import Key as Key
     from postbearer.state.sealing import SealedBox as SealedBox
     from postbearer.state.sealing import parse_keys as parse_keys
@@ -26,10 +41,14 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "cached_token": ["peek", "shortcut"],
+    "charges": ["Charge", "ChargeHistory", "Charges", "freed", "since"],
+    "document": ["Document", "FileDocument", "MemoryDocument"],
     "files": ["read_private", "sync_folder", "trouble", "whole_file", "write_private"],
-    "folder": ["SYSTEM_FOLDER", "StateFolder", "chosen_folder", "default_state_folder"],
+    "folder": ["SYSTEM_FOLDER", "StateFolder", "default_state_folder"],
     "key": ["KeyFile", "rotate_key"],
+    "ledger": ["FileLedger", "Ledger", "MemoryLedger", "claimant"],
     "lock": ["FileLock"],
+    "persistence": ["MemoryState", "Persistence", "StateOption", "chosen"],
     "sealing": ["Key", "SealedBox", "parse_keys"],
     "token_file": ["TokenFile"],
 }

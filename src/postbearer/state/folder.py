@@ -8,11 +8,18 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from typing import Literal
+from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from postbearer.errors import ConfigError, UsageError
 from postbearer.state.files import trouble
+
+if TYPE_CHECKING:
+    from postbearer.clock import Clock
+    from postbearer.oauth import GrantStore
+    from postbearer.state.document import Document
+    from postbearer.state.ledger import Ledger
 
 SYSTEM_FOLDER = "/var/lib/postbearer"
 _LONGEST = 200  # octets of a file's name, with room for what stands behind it
@@ -48,7 +55,7 @@ def default_state_folder(environment: Mapping[str, str] | None = None) -> str:
 
 
 class StateFolder:
-    """The folder that holds the key, tokens, locks and the spool of one user.
+    """The folder that holds the key, tokens, locks and the spool of one user: a `Persistence` made of files.
 
     `ensure` makes it (mode 0700) or refuses one that belongs to, or may be written by, somebody else.
     """
@@ -116,6 +123,28 @@ class StateFolder:
                 raise trouble(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), path, "written")
         return self
 
+    def token_store(self, account: str, binding: str, *, clock: Clock, shortcut: str = "") -> GrantStore:
+        """The sealed file of the account's tokens; made with the folder if it is not there."""
+        from postbearer.state.key import KeyFile
+        from postbearer.state.token_file import TokenFile
+
+        self.ensure()
+        box = KeyFile(self).box
+        return TokenFile(self, account, binding=binding, box=box, shortcut=shortcut, clock=clock)
+
+    def ledger(self, mailbox: str, account: str, *, clock: Clock) -> Ledger:
+        """The file of a mailbox's charges; one by the name of the `account` is taken over."""
+        from postbearer.state.ledger import FileLedger
+
+        self.ensure()
+        return FileLedger(Path(self.budget(mailbox)), clock, formerly=[Path(self.old_budget(account))])
+
+    def document(self, name: str) -> Document:
+        """The file of a record."""
+        from postbearer.state.document import FileDocument
+
+        return FileDocument(os.path.join(self.path, f"{name}.json"))
+
     def _check(self, path: str) -> None:
         user = _user()
         if user is None:
@@ -131,18 +160,6 @@ class StateFolder:
             raise ConfigError(
                 f"The state folder {path} may be written by others.", hint=f"Run: chmod go-w {path}"
             )
-
-
-def chosen_folder(state: StateFolder | Literal["memory"] | None) -> StateFolder | None:
-    """What `state` means to the library: None is the user's folder, ``"memory"`` none at all.
-
-    Raises `UsageError` for anything else.
-    """
-    if state == "memory":
-        return None
-    if isinstance(state, StateFolder | None):
-        return state or StateFolder()
-    raise UsageError(f"state cannot be {state!r:.80}.", hint='Give StateFolder(path), or "memory".')
 
 
 def _account(name: str) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from postbearer.clock import Clock, SystemClock
@@ -32,12 +33,8 @@ class FileLock:
         self._descriptor: int | None = None
 
     async def __aenter__(self) -> FileLock:
-        began, pause = self._clock.monotonic(), _POLL
-        while not self.acquire():
-            if self._clock.monotonic() - began >= self._timeout:
-                raise self._busy()
-            await self._clock.sleep(pause)
-            pause = min(pause * 1.5, _SLOWEST_POLL)
+        if not await acquired(self.acquire, self._timeout, self._clock):
+            raise self._busy()
         return self
 
     async def __aexit__(
@@ -92,6 +89,17 @@ class FileLock:
             f"{self.path} is still locked by another process after {self._timeout:g} s.",
             hint="Look for a postbearer process that hangs.",
         )
+
+
+async def acquired(take: Callable[[], bool], timeout: float, clock: Clock) -> bool:
+    """Whether `take` took a lock within `timeout` seconds. It is asked now and again."""
+    began, pause = clock.monotonic(), _POLL
+    while not take():
+        if clock.monotonic() - began >= timeout:
+            return False
+        await clock.sleep(pause)
+        pause = min(pause * 1.5, _SLOWEST_POLL)
+    return True
 
 
 def _try(descriptor: int) -> bool:

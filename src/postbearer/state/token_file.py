@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
 from postbearer.clock import Clock
 from postbearer.crash import crash
 from postbearer.errors import StoreError, TokenUnavailable
-from postbearer.oauth import StoredGrant
+from postbearer.oauth import StoredGrant, signing_in_already
 from postbearer.secret import Secret
 from postbearer.state.cached_token import FORMAT, SEALED, opened, parse, place
 from postbearer.state.files import read_private, trouble, write_private
@@ -48,7 +48,7 @@ class TokenFile:
         clock: Clock | None = None,
         lock_timeout: float = WAIT,
     ) -> None:
-        self.path = folder.token(account)
+        self.path = self.place = folder.token(account)
         self._folder = folder
         self._account = account
         self._binding = binding
@@ -83,6 +83,16 @@ class TokenFile:
         """Make what saving needs. Raises `ConfigError` or `StoreError` if nothing could be saved."""
         self._folder.ensure()
         self._box()
+
+    @contextmanager
+    def signing_in(self) -> Iterator[None]:
+        lock = FileLock(f"{self.path}.sign-in")
+        if not lock.acquire():
+            raise signing_in_already(self._account)
+        try:
+            yield
+        finally:
+            lock.release()
 
     async def remember(self) -> None:
         """Note our shortcut beside a token that another process got, so that the next look is quick."""

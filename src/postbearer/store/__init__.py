@@ -1,19 +1,10 @@
-"""Durable state: the spool, and the ledger of what accounts have sent."""
+"""The queue on disk: the spool, and what is written in it."""
 
 from typing import TYPE_CHECKING
 
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
-    from postbearer.store.charges import Charge as Charge
-    from postbearer.store.charges import ChargeHistory as ChargeHistory
-    from postbearer.store.charges import Charges as Charges
-    from postbearer.store.charges import freed as freed
-    from postbearer.store.charges import since as since
-    from postbearer.store.ledger import FileLedger as FileLedger
-    from postbearer.store.ledger import Ledger as Ledger
-    from postbearer.store.ledger import MemoryLedger as MemoryLedger
-    from postbearer.store.ledger import claimant as claimant
     from postbearer.store.memory import MemorySpool as MemorySpool
     from postbearer.store.records import Attempt as Attempt
     from postbearer.store.records import Claimed as Claimed
@@ -40,8 +31,6 @@ if TYPE_CHECKING:
     from postbearer.store.staging import Staging as Staging
 
 _EXPORTS = {
-    "charges": ["Charge", "ChargeHistory", "Charges", "freed", "since"],
-    "ledger": ["FileLedger", "Ledger", "MemoryLedger", "claimant"],
     "memory": ["MemorySpool"],
     "records": [
         "Attempt",

@@ -23,7 +23,7 @@ from postbearer.diagnosis import DiagnosisReport
 from postbearer.envelope import Envelope
 from postbearer.errors import PostbearerError, UsageError
 from postbearer.events import Observer
-from postbearer.mailer import AsyncMailer, State
+from postbearer.mailer import AsyncMailer
 from postbearer.message import Content
 from postbearer.oauth import StaticToken
 from postbearer.outcome import Outcome, Receipt
@@ -31,7 +31,7 @@ from postbearer.outcome import State as Fate
 from postbearer.providers import Phase
 from postbearer.reply import Reply
 from postbearer.secret import Secret
-from postbearer.store import Ledger
+from postbearer.state import Ledger, StateOption
 from postbearer.testing.clock import ManualClock
 from postbearer.testing.replies import parse_reply
 from postbearer.transport import Transport
@@ -130,7 +130,7 @@ class AsyncRecordingMailer(_Recording, AsyncMailer):
         self,
         account: Account | None = None,
         *,
-        state: State | None = None,
+        state: StateOption | None = None,
         clock: Clock | None = None,
         observer: Observer | None = None,
         recorder: Recorder | None = None,
@@ -161,7 +161,7 @@ class RecordingMailer(_Recording, Mailer):
         self,
         account: Account | None = None,
         *,
-        state: State | None = None,
+        state: StateOption | None = None,
         clock: Clock | None = None,
         observer: Observer | None = None,
     ) -> None:

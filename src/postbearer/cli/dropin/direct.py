@@ -36,7 +36,7 @@ def send(order: Invocation, letter: HandedMessage, config: str | None = None) ->
         content = edit(BytesContent(letter.content), account.sender.apply)
         observer = ProgressListener(verbose=order.verbose)
         placing = assembly.placing(account.name)
-        with orderly_end(), placing, Mailer(account, state=assembly.state, observer=observer) as mailer:
+        with orderly_end(), placing, Mailer(account, state=assembly.persistence, observer=observer) as mailer:
             receipt = mailer.send(content, envelope, timeout=WAIT)
     except (Exception, KeyboardInterrupt) as error:
         if isinstance(error, UsageError) and not isinstance(error, SenderNotAllowed):

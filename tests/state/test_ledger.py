@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from postbearer.store import (
+from postbearer.state import (
     Charge,
     ChargeHistory,
     Charges,
@@ -21,8 +21,9 @@ from postbearer.store import (
     freed,
     since,
 )
-from postbearer.store.ledger import _Rows
+from postbearer.state.ledger import _Rows
 from postbearer.testing import ManualClock
+from support.persisting import PERSISTENCES
 
 DAY = 86_400.0
 
@@ -32,9 +33,9 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=["memory", "file"])
+@pytest.fixture(params=PERSISTENCES)
 def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Ledger:
-    return MemoryLedger(clock) if request.param == "memory" else FileLedger(tmp_path / "alerts", clock)
+    return PERSISTENCES[request.param](tmp_path)().ledger("alerts@example.org", "alerts", clock=clock)
 
 
 class TickingClock(ManualClock):
@@ -78,10 +79,9 @@ async def test_callers_side_by_side_never_take_the_same_slot(ledger: Ledger, clo
     assert {slot for slot in slots if isinstance(slot, float)} == {clock.now() + 10**6}
 
 
-@pytest.mark.parametrize("kind", ["memory", "file"])
+@pytest.mark.parametrize("kind", PERSISTENCES)
 async def test_a_charge_is_recorded_though_time_goes_on(tmp_path: Path, kind: str) -> None:
-    clock = TickingClock()
-    ledger: Ledger = MemoryLedger(clock) if kind == "memory" else FileLedger(tmp_path / "alerts", clock)
+    ledger = PERSISTENCES[kind](tmp_path)().ledger("alerts@example.org", "alerts", clock=TickingClock())
     await made(ledger)
     await made(ledger)
     assert len(await ledger.look(listed)) == 2

@@ -17,9 +17,10 @@ from typing import Protocol, TypeVar
 
 from postbearer.clock import Clock
 from postbearer.errors import StoreError
-from postbearer.state import FileLock, trouble
-from postbearer.store.charges import KEEP, Charge, ChargeHistory, Charges, find, since
-from postbearer.store.turns import AGAIN, SIZE, Turns
+from postbearer.state.charges import KEEP, Charge, ChargeHistory, Charges, find, since
+from postbearer.state.files import trouble
+from postbearer.state.lock import FileLock
+from postbearer.state.turns import AGAIN, SIZE, Turns
 
 T = TypeVar("T")
 
