@@ -70,6 +70,16 @@ async def test_a_server_that_takes_no_initial_response_gets_it_in_two_steps_from
     assert provider.tokens.invalidated == []
 
 
+TOLD = [
+    "5.7.8 token expired",
+    "The access token is invalid",
+    "5.7.0 Invalid OAuth token",
+    "invalid_token",
+    "Bearer token has been revoked",
+    "expired access token",
+]
+
+
 @pytest.mark.parametrize(
     "refusal",
     [
@@ -81,6 +91,7 @@ async def test_a_server_that_takes_no_initial_response_gets_it_in_two_steps_from
         [lines("401 Unauthorized")],
         [lines("401 4.7.0 Unauthorized")],
         [lines("401")],
+        *([lines(f"{code} {words}")] for code in (454, 500, 501, 504, 530, 550, 554) for words in TOLD),
         [lines("HTTP/1.1 401 Unauthorized"), Close()],
         [lines("HTTP/1.1 401 Unauthorized", "Content-Length: 0", "")],
         [lines("HTTP/2 401"), Close()],
