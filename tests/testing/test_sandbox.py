@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import json
 import os
@@ -22,7 +23,7 @@ import pytest
 
 from postbearer.blocking import Mailer
 from postbearer.envelope import Envelope
-from postbearer.errors import UsageError
+from postbearer.errors import PostbearerError, UsageError
 from postbearer.testing import BackgroundSandbox, Faults, Ports, Sandbox, SmtpFault, TokenFault, personality
 from postbearer.testing.sandbox import ADDRESS, CLIENT_ID, OTHER_ADDRESS
 
@@ -210,6 +211,66 @@ def test_a_fault_that_does_not_exist_is_refused(generic: Sandbox) -> None:
         urllib.request.urlopen(request)
     with failed.value:
         assert b"lunch" in failed.value.read()
+
+
+NO_REPLY = ["nonsense", "5500 x", "250ok", "99 x", "650 x", "550-No", "550-a\n551 b", "550 a\n550 b"]
+BAD_FAULTS = {
+    **{f"{text!a}": ({"smtp": [{"at": "rcpt", "reply": text}]}, "is no SMTP reply") for text in NO_REPLY},
+    "taken, and not": ({"smtp": [{"at": "rcpt", "reply": "250 ok"}]}, "4yz or 5yz"),
+    "TLS that does not come": ({"smtp": [{"at": "starttls", "reply": "220 go"}]}, "no fault at starttls"),
+    "content that is not wanted": ({"smtp": [{"at": "data", "reply": "354 go"}]}, "no fault at data"),
+    "what nobody asks": ({"smtp": [{"at": "quit", "reply": "500 no"}]}, "quit"),
+    "less than never": ({"smtp": [{"at": "mail", "times": -1}]}, "times cannot be -1"),
+    "back in time": ({"smtp": [{"at": "mail", "delay": -0.5}]}, "delay cannot be -0.5"),
+    "half a time": ({"smtp": [{"at": "mail", "times": 0.5}]}, "smtp[0].times"),
+    "no address there": ({"smtp": [{"at": "ehlo", "match": "you@"}]}, "match has no effect at ehlo"),
+    "nothing to keep": ({"smtp": [{"at": "mail", "after-commit": True}]}, "at: content"),
+    "an unknown key": ({"smtp": [{"at": "mail", "code": 550}]}, "code"),
+    "a kind of no token": ({"token": [{"kind": "lunch"}]}, "lunch"),
+    "slow in no time": ({"token": [{"kind": "slow"}]}, "delay: 5"),
+    "no word": ({"token": [{"kind": "refused", "error": 'a"b'}]}, "invalid_grant"),
+    "two headers": ({"token": [{"kind": "throttled", "retry-after": "1\r\nX: y"}]}, "HTTP date"),
+    "negative tokens": ({"refuse-tokens": -1}, "refuse-tokens cannot be -1"),
+    "negative octets": ({"disconnect-after": -1}, "disconnect-after cannot be -1"),
+    "a list": ([], "object"),
+}
+
+
+@pytest.mark.parametrize(("faults", "told"), BAD_FAULTS.values(), ids=BAD_FAULTS)
+def test_what_cannot_be_a_fault_is_refused_with_what_one_looks_like(
+    generic: Sandbox, faults: object, told: str
+) -> None:
+    generic.set_faults(Faults(refuse_tokens=7))
+    request = urllib.request.Request(f"{generic.url}/faults", json.dumps(faults).encode(), method="PUT")
+    with pytest.raises(urllib.error.HTTPError) as failed:
+        urllib.request.urlopen(request)
+    with failed.value:
+        assert failed.value.code == 400
+        assert told in json.loads(failed.value.read())["error"].replace('"', "")
+    assert generic.faults.refuse_tokens == 7
+
+
+@pytest.mark.parametrize("text", NO_REPLY)
+def test_a_test_that_writes_no_reply_is_told(text: str) -> None:
+    with pytest.raises(UsageError, match="is no SMTP reply") as caught:
+        SmtpFault(at="rcpt", reply=text)
+    assert "550 5.1.1 No such user" in caught.value.hint
+
+
+@pytest.mark.parametrize("code", ["220", "250", "334", "421", "451", "535", "550"])
+@pytest.mark.parametrize("at", ["greeting", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "content"])
+def test_no_fault_that_is_taken_breaks_the_sandbox(generic: Sandbox, at: Any, code: str, caplog: Any) -> None:
+    try:
+        generic.set_faults(Faults(smtp=[SmtpFault(at=at, reply=f"{code} x", times=1)]))
+    except UsageError:
+        return
+    envelope = Envelope.of(ADDRESS, ["you@example.org"])
+    with contextlib.suppress(PostbearerError), Mailer(generic.account()) as mailer:
+        mailer.send(MESSAGE, envelope)
+    generic.reset()
+    with log_in(generic, get_token(generic)) as smtp:
+        send(smtp)
+    assert "defect" not in caplog.text
 
 
 def test_a_silent_fault_hangs_up(generic: Sandbox) -> None:
