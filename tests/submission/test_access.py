@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -80,3 +81,39 @@ def test_by_login(tables: list[tuple[list[str], str, bool]], address: str, login
         if login and each.username == login and (not each.networks or within(address, each))
     ]
     assert (Access(made).by_login(login, address) if login else None) == (fitting[0] if fitting else None)
+
+
+LOGIN = Admission(Submitter(name="shop"), networks(["127.0.0.1", "192.0.2.0/24"]), "shop", "$argon2id$")
+DEVICE = Admission(Submitter(name="printer", legacy=True), networks(["127.0.0.0/8", "192.0.2.0/24"]))
+TOLD = [
+    (
+        [LOGIN],
+        "127.0.0.1",
+        False,
+        "client shop names its network with a login",
+        '["127.0.0.0/8", "::1"] and no',
+    ),
+    (
+        [LOGIN],
+        "192.0.2.7",
+        False,
+        "client shop names its network with a login",
+        '["192.0.2.7"] and no username',
+    ),
+    ([DEVICE], "127.0.0.1", False, "client printer names its network for legacy listeners", "without legacy"),
+    ([DEVICE], "198.51.100.7", False, "no client names its network", 'networks = ["198.51.100.7"]'),
+    ([DEVICE], "198.51.100.7", True, "only clients that are for one", "legacy = true"),
+    ([LOGIN], "127.0.0.1", True, "only clients that are for one", "legacy = true"),
+    ([], "192.0.2.7", False, "no client names its network", "have it log in"),
+]
+
+
+@pytest.mark.parametrize(("admissions", "address", "legacy", "why", "cure"), TOLD)
+def test_whoever_is_nobody_is_told_of_with_a_cure(
+    admissions: list[Admission], address: str, legacy: bool, why: str, cure: str
+) -> None:
+    access = Access(admissions)
+    assert access.by_network(address, legacy=legacy) is None
+    told = access.why_not(address, legacy=legacy)
+    assert why in told
+    assert cure in told

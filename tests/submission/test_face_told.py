@@ -45,7 +45,17 @@ async def test_so_is_a_stranger_who_wants_to_send() -> None:
         assert (await client.say("MAIL FROM:<app@example.org>")).startswith("550 5.7.1")
         assert (await client.say("MAIL FROM:<app@example.org>")).startswith("550 5.7.1")
     (away,) = said(ears, TurnedAway)
-    assert away.reason == "It is no client of the relay's."
+    assert "the client none names its network with a login" in away.reason
+    assert away.reason.endswith('networks = ["127.0.0.0/8", "::1"] and no username.')
+
+
+async def test_whoever_does_not_log_in_is_told_of_where_others_do() -> None:
+    ears = Ears()
+    async with running(**ASKED, observer=ears) as relay, await relay.client() as client:
+        await client.say("EHLO client.example.org")
+        assert (await client.say("MAIL FROM:<app@example.org>")).startswith("530 5.7.0")
+    (away,) = said(ears, TurnedAway)
+    assert away.reason.startswith("It did not log in")
 
 
 @pytest.mark.parametrize(

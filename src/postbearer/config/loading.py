@@ -15,6 +15,7 @@ from msgspec import inspect as types
 
 from postbearer.config.accounts import check_account, doubts, unknown_account
 from postbearer.config.budget_checks import budget_doubts
+from postbearer.config.client_checks import client_doubts
 from postbearer.config.environment import loads, override, relevant
 from postbearer.config.line_numbers import LineNumbers, Path, dotted
 from postbearer.config.notify_checks import check_notify, notify_doubts
@@ -92,6 +93,8 @@ class Configuration:
             for table in _RESERVED
             if table in self.data
         ]
+        if self.settings.relay is not None:
+            found += client_doubts(self.settings.relay.clients)
         found += notify_doubts(self.settings.notify, self.settings.accounts)
         told = [self.error(problem.path, problem.message, hint=problem.hint) for problem in found]
         return (*told, *self.providers.warnings())

@@ -84,6 +84,27 @@ class Access:
             return None
         return LOCAL if is_loopback(address) else None
 
+    def why_not(self, address: str, *, legacy: bool = False) -> str:
+        """Why whoever comes from `address` is nobody without a login, and what to do about it."""
+        local = is_loopback(address)
+        here = '["127.0.0.0/8", "::1"]' if local else f'["{address}"]'
+        covering = [self._admissions[number] for number in self._covering(address)]
+        kind = " and legacy = true" if legacy else ""
+        add = f"add a [[relay.clients]] with networks = {here}{kind}"
+        if legacy:
+            return (
+                f"A legacy listener lets in only clients that are for one, and none names its network: {add}."
+            )
+        name = covering[0].client.name if covering else ""
+        if any(each.username for each in covering):
+            return (
+                f"It did not log in, and the client {name} names its network with a login, which keeps out "
+                f"who has none: have it log in, or {add} and no username."
+            )
+        if covering:
+            return f"The client {name} names its network for legacy listeners only: {add}, without legacy."
+        return f"It did not log in, and no client names its network: have it log in, or {add}."
+
     def by_login(self, username: str, address: str) -> Admission | None:
         """The client that logs in as `username`, if it may from `address`."""
         for admission in self._logins.get(username, ()):

@@ -263,8 +263,7 @@ class SmtpSession:
         if self._stopping:
             return SHUTDOWN
         if client is None:
-            asked = self._context.offer.mechanisms and not self._context.legacy
-            return LOGIN_FIRST if asked else self._stranger()
+            return self._stranger()
         if not event.reverse_path and client.default_sender:
             event = replace(event, reverse_path=client.default_sender)
         if refusal := intake.refuse_sender(client, event.reverse_path):
@@ -279,8 +278,9 @@ class SmtpSession:
         return SENDER_OK
 
     def _stranger(self) -> Reply:
-        self._tell("It is no client of the relay's.")
-        return STRANGER
+        legacy = self._context.legacy
+        self._tell(self._context.access.why_not(self._peer, legacy=legacy))
+        return LOGIN_FIRST if self._context.offer.mechanisms and not legacy else STRANGER
 
     def _tell(self, reason: str) -> None:
         if self._context.reject_log is not None:
