@@ -210,6 +210,27 @@ async def test_a_client_with_senders_names_no_other_author(rule: str, header: st
 
 
 @pytest.mark.parametrize(
+    "header",
+    [
+        'From: "x\r\n <boss@example.org> y" <shop@example.org>',
+        "From: =?utf-8?q?=3Cboss=40example.org=3E=2C?= <shop@example.org>",
+        'From: "\u00fc <boss@example.org>, " <shop@example.org>',
+    ],
+)
+async def test_an_author_that_leaves_as_it_came_is_one_that_all_read_alike(header: str) -> None:
+    """The other rules write such a field anew: ``allow`` changes nothing."""
+    content = f"{header}\r\n\r\nx\r\n".encode()
+    answer = await Door(account(sender="allow")).submit(content, FROM_SHOP, SHOP)
+    assert isinstance(answer, Reply)
+    assert str(answer.enhanced) == "5.6.0"
+    usual = b'From: "Shop, the"\r\n <shop@example.org>\r\n\r\nx\r\n'
+    door = Door(account(sender="allow"), account("shop", sender="check"))
+    await door.taken(await door.submit(usual, FROM_SHOP, SHOP))
+    elsewhere = Submitter(name="shop", senders=SHOP.senders, account="shop")
+    await door.taken(await door.submit(content, FROM_SHOP, elsewhere))
+
+
+@pytest.mark.parametrize(
     "header", ["From: root (Cron Daemon)", "From: [x] Shop <shop@example.org>", "From: <>"]
 )
 async def test_an_author_that_is_written_anew_need_not_be_readable(header: str) -> None:

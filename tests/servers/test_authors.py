@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from postbearer.errors import UsageError
-from postbearer.message import BytesContent, SenderRule, convert, edit
+from postbearer.errors import SenderNotAllowed, UsageError
+from postbearer.message import BytesContent, Header, SenderRule, authors, convert, edit
 from servers.readers import Readers, readers
 
 pytestmark = pytest.mark.servers
@@ -189,3 +189,28 @@ def test_the_parsers_would_find_one(others: Readers, field: str, who: set[str]) 
     """So that the tests above can fail."""
     found = others.authors(f"{field}\r\n\r\n".encode())
     assert {each for each, addresses in found.items() if CEO in addresses} >= who
+
+
+@given(headers, bodies, st.booleans())
+@example(f'From: "x\r\n <{CEO}> y" <{OPS}>\r\n'.encode(), b"", True)
+@example(f"From: =?utf-8?q?=3Cceo=40bank.example=3E=2C?= <{OPS}>\r\n".encode(), b"", True)
+@example(f'From: "\u00fc <{CEO}>, " <{OPS}>\r\n'.encode(), b"", False)
+def test_nor_in_what_leaves_as_it_came_from_a_client_with_senders(
+    others: Readers, header: bytes, body: bytes, utf8: bool
+) -> None:
+    """Its rights are asked at the door; the account's rule changes nothing."""
+    own = RULES[1]
+    try:
+        own.require(authors(Header.parse(header + body), as_is=True))
+        content = edit(BytesContent(header + body), SenderRule(OPS, "allow").apply)
+    except (UsageError, SenderNotAllowed):
+        return
+    if not utf8:
+        with suppress(UsageError):
+            content = convert(content, eight_bit=False, utf8=False)
+    found = others.authors(b"".join(content.blocks()))
+    assert {
+        who: each
+        for who, each in found.items()
+        if any("@" in one and not permitted(own, one) for one in each)
+    } == {}

@@ -254,9 +254,12 @@ class MessageIntake:
         client = self._submission.client
         if client.may_send_as_anyone:
             return None
-        forced = all(self._intake.accounts[account].sender.rule == "force" for account in accounts)
+        rules = [self._intake.accounts[account].sender for account in accounts]
         try:
-            found = claimed(header) if forced else authors(header)
+            if all(rule.rule == "force" for rule in rules):
+                found = claimed(header)
+            else:
+                found = authors(header, as_is=not all(rule.reads_authors for rule in rules))
         except UsageError as error:
             return refuse(550, "5.6.0", str(error))
         stranger = next((each for each in found if not client.may_send_as(each)), None)

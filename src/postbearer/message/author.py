@@ -28,6 +28,7 @@ _ADDRESS = rf'(?:{_ATOM}|"[^"(),:;<>@\[\\\]]*")@(?:{_ATOM}(?<!\.)|\[[0-9A-Za-z.:
 _COMMENT = r'\(([^"(),:;<>@\[\\\]]*)\)'
 _PHRASE = re.compile(rf"{_WORD}(?: +{_WORD})*")
 _MAILBOX = re.compile(rf"(?:({_PHRASE.pattern})? *<({_ADDRESS})>|({_ADDRESS}))(?: *{_COMMENT})? *(,|\Z) *")
+_IN_ONE_LINE = re.compile(rb'"(?:[^"\\\r\n]|\\[^\r\n])*"')
 _ANGLE = re.compile(r"<([^<>]*)>[^<>]*\Z")
 _BRACKETED = re.compile(r"\(([^()]*)\)[^()]*\Z")
 # Programs that decode a field before they cut it into addresses would find an address in such a name.
@@ -35,17 +36,22 @@ _CUTTING = str.maketrans(dict.fromkeys('<>@"\\()', " "))
 _PLAIN = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")  # atext and blanks, RFC 5322 3.2.3
 
 
-def authors(header: Header) -> list[str]:
+def authors(header: Header, *, as_is: bool = False) -> list[str]:
     """The addresses of all authors and senders that `header` names.
 
     Raises `UsageError` where some reader could find another: for two From fields, and for a field that is
-    more than ``Name <user@example.org>``, ``user@example.org (Name)`` or a list of these.
+    more than ``Name <user@example.org>``, ``user@example.org (Name)`` or a list of these. With `as_is` for
+    what `plain` would mend, too: the fields leave as they came.
     """
     if len(header.all("from")) > 1:
         raise UsageError(
             "The message has more than one From field (RFC 5322 3.6).", hint="Leave one of them."
         )
-    return [box.address for name in AUTHOR_FIELDS for field in header.all(name) for box in read(field)]
+    fields = [field for name in AUTHOR_FIELDS for field in header.all(name)]
+    for field in fields if as_is else ():
+        if b'"' in _IN_ONE_LINE.sub(b"", field.raw) or any(_hides(box.display) for box in read(field)):
+            raise _doubtful(field, field.value)
+    return [box.address for field in fields for box in read(field)]
 
 
 def read(field: Field) -> tuple[Mailbox, ...]:
@@ -125,9 +131,15 @@ def _guess(value: str) -> Mailbox:
 def _display(name: str) -> str:
     """A name as it stood, if every reader takes it for one."""
     fine = name.isascii() and name.isprintable() and len(name) <= LONGEST_NAME and '""' not in name
-    if "=?" in name:
-        fine = fine and (text := _decoded(name)) == text.translate(_CUTTING)
-    return name if fine and _PHRASE.fullmatch(name) else phrase(name)
+    return name if fine and not _hides(name) and _PHRASE.fullmatch(name) else phrase(name)
+
+
+def _hides(name: str) -> bool:
+    """Whether `name` holds what could be an address to those who decode it first."""
+    if name.isascii() and "=?" not in name:
+        return False
+    text = _decoded(name)
+    return text != text.translate(_CUTTING)
 
 
 def phrase(name: str) -> str:

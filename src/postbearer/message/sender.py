@@ -29,9 +29,14 @@ class SenderRule:
     rule: Rule = DEFAULTS.sender
     aliases: tuple[str, ...] = ()
 
+    @property
+    def reads_authors(self) -> bool:
+        """Whether it matters who the authors are; where not, their fields leave as they came."""
+        return self.rule != "allow" or bool(self.aliases)
+
     def permits(self, address: str) -> bool:
         """Whether mail may leave as `address` without being changed."""
-        if self.rule == "allow" and not self.aliases:
+        if not self.reads_authors:
             return True
         allowed = (self.address, *self.aliases) if self.rule == "allow" else (self.address,)
         return address in allowed or canonical(address) in map(canonical, allowed)
@@ -51,13 +56,13 @@ class SenderRule:
         Where anybody is, the fields are not even read. Else `UsageError` is raised for those that not every
         reader would read alike.
         """
-        if self.rule != "allow" or self.aliases:
+        if self.reads_authors:
             self.require(authors(header))
 
     def checked(self, header: Header) -> Header:
         """The header as it leaves under `check`, by whatever rule: with an author, if it names none."""
         self.check(header)
-        if self.rule != "allow" or self.aliases:
+        if self.reads_authors:
             header = header.map(AUTHOR_FIELDS, plain)
         return header if header.get("from") else header.set("From", self.address)
 
