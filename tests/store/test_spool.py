@@ -395,6 +395,27 @@ async def test_case_does_not_matter_in_any_script(spool: Spool) -> None:
     assert await ids(spool, Query(address="JÖRG@EXAMPLE")) == ["m2"]
 
 
+@pytest.mark.parametrize("one_by_one", [0, 1, 2, 5])
+async def test_an_address_is_found_wherever_it_stands(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, one_by_one: int
+) -> None:
+    """Among the first messages, which are looked at one by one, as well as among all others."""
+    monkeypatch.setattr("postbearer.store.reads.ONE_BY_ONE", one_by_one)
+    for number, recipient in enumerate(
+        ("jörg@example.org", "ben@example.net", "Ben@example.org", "x@example.com")
+    ):
+        await accept(spool, f"m{number}", recipients=("all@example.org", recipient))
+    assert await ids(spool, Query(address="nobody@")) == []
+    assert await ids(spool, Query(address="BEN@")) == ["m1", "m2"]
+    assert await ids(spool, Query(address="ben@", limit=1)) == ["m1"]
+    assert await ids(spool, Query(address="ben@", limit=1, after="m1")) == ["m2"]
+    assert await ids(spool, Query(address="JÖRG@")) == ["m0"]
+    assert await ids(spool, Query(address="example.com")) == ["m3"]
+    assert await ids(spool, Query(address="app@example")) == ["m0", "m1", "m2", "m3"]
+    assert await ids(spool, Query(address="all@", account="nobody")) == []
+    assert await ids(spool, Query(address="all@", account="work", limit=3)) == ["m0", "m1", "m2"]
+
+
 async def test_search_goes_on_where_it_stopped(spool: Spool) -> None:
     for number in range(5):
         await accept(spool, f"m{number}")

@@ -334,6 +334,7 @@ class TwoSpools(RuleBasedStateMachine):
             *(Query(statuses=(status,)) for status in Status),
             Query(account="alerts"),
             Query(address="b@example"),
+            Query(address="app@"),
             Query(after=next(iter(self._contents), "")),
             Query(newer_than=START, older_than=self._clock.now()),
         ):

@@ -5,6 +5,7 @@ import os
 import stat
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 from postbearer.errors import LeaseLost, OutcomeUnknown, SchemaMismatch, StoreError, StoreFull
 from postbearer.store import Query, SqliteSpool, Status, readable, writes
 from postbearer.store.location import file_system
+from postbearer.store.queries import queries
 from postbearer.testing import ManualClock
 from support.spooling import START, TEXT, accept, claim, delivery, ending, message, sqlite, statuses
 
@@ -592,3 +594,17 @@ async def test_one_commit_serves_all_who_wait(spool: SqliteSpool) -> None:
     await spool._writer.submit(lambda connection: connection.set_commit_hook(lambda: bool(commits.append(1))))
     await asyncio.gather(*(accept(spool, f"m{number}") for number in range(200)))
     assert len(commits) < 20
+
+
+async def test_a_search_for_an_address_walks_through_no_more_than_addresses(tmp_path: Path) -> None:
+    spool = sqlite(tmp_path, ManualClock(START))
+    await spool.open()
+    await spool.close()
+    with closing(apsw.Connection(str(tmp_path / "spool.db"))) as connection:
+        connection.create_scalar_function("fold", lambda text: text, 1, deterministic=True)
+        look = queries("look")
+        statement = f"{look['search']} AND {look['where-address-anywhere']} {look['search-order']}"
+        values = {"after_accepted": 0.0, "after_number": 0, "address": "x", "limit": 1}
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+    walks = [step for step in plan if step.startswith("SCAN")]
+    assert walks == ["SCAN message USING COVERING INDEX message_senders", "SCAN recipient"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import apsw
@@ -28,6 +28,7 @@ from postbearer.store.rows import LETTERS, lane_of, message_of, priority_of, rec
 
 SQL = queries("look")
 FEW = 10_000  # recipients that are looked at one by one in a moment
+ONE_BY_ONE = 5_000  # messages that are, for a part of an address
 NEXT_LANE, FIRST_OF_LANE = queries("queue")["next-lane"], queries("queue")["first-of-lane"]
 LATE, TARGETS = queries("queue")["late"], queries("queue")["targets"]
 
@@ -110,6 +111,8 @@ def search(connection: apsw.Connection, query: Query) -> list[Entry]:
         after = rows(connection, SQL["accepted"], (query.after,))
         if not after:
             raise query.gone()
+    if query.account and not rows(connection, SQL["is-used"], (query.account,)):
+        return []
     asked: dict[str, Any] = {
         "id": query.id,
         "id_prefix": query.id_prefix,
@@ -125,10 +128,25 @@ def search(connection: apsw.Connection, query: Query) -> list[Entry]:
     names = [f"where-{name}" for name in asked]
     if query.statuses and _count(connection, query.statuses) < FEW:
         names[names.index("where-statuses")] = "where-statuses-of-few"
-    conditions = [SQL["search"], *(SQL[name] for name in names)]
-    statement = "\n AND ".join(conditions) + "\n" + SQL["search-order"]
     values = {**asked, "after_accepted": after[0][0], "after_number": after[0][1], "limit": query.limit}
-    return [entry(connection, number) for (number,) in rows(connection, statement, values)]
+    return [entry(connection, number) for number in _numbers(connection, names, values)]
+
+
+def _numbers(connection: apsw.Connection, names: list[str], values: dict[str, Any]) -> list[int]:
+    """Of the messages that fit. What many have is soon found one by one, and what few have, all at once."""
+    if "where-address" in names:
+        after = values["after_accepted"], values["after_number"], ONE_BY_ONE
+        for values["last_accepted"], values["last_number"] in rows(connection, SQL["further-on"], after):
+            found = _where(connection, [*names, "where-soon"], values)
+            if len(found) == values["limit"]:
+                return found
+            names = ["where-address-anywhere" if name == "where-address" else name for name in names]
+    return _where(connection, names, values)
+
+
+def _where(connection: apsw.Connection, names: Sequence[str], values: Mapping[str, Any]) -> list[int]:
+    conditions = "\n AND ".join([SQL["search"], *(SQL[name] for name in names)])
+    return [number for (number,) in rows(connection, f"{conditions}\n{SQL['search-order']}", values)]
 
 
 def _count(connection: apsw.Connection, statuses: Sequence[Status]) -> int:

@@ -86,10 +86,36 @@ number IN (SELECT delivery.message FROM recipient CROSS JOIN delivery ON deliver
          iif(octet_length(envelope) = length(envelope),
              instr(lower(envelope ->> '$.reverse_path'), :address),
              instr(fold(CAST(envelope ->> '$.reverse_path' AS BLOB)), :address)))
-  OR number IN (SELECT delivery.message FROM recipient JOIN delivery ON delivery.id = recipient.delivery
-                 WHERE iif(octet_length(address) = length(address),
-                           instr(lower(address), :address),
-                           instr(fold(CAST(address AS BLOB)), :address))))
+  OR EXISTS (SELECT 1 FROM delivery JOIN recipient ON recipient.delivery = delivery.id
+              WHERE delivery.message = message.number
+                AND iif(octet_length(address) = length(address),
+                        instr(lower(address), :address),
+                        instr(fold(CAST(address AS BLOB)), :address))))
+
+-- name: where-address-anywhere
+-- From all senders and all recipients on: a walk through a narrow index, and one through a narrow table.
+number IN (
+  SELECT number
+    FROM (SELECT number, author, iif(json_valid(envelope), envelope ->> '$.reverse_path', '') AS sender
+            FROM message INDEXED BY message_senders)
+   WHERE iif(octet_length(author) = length(author),
+             instr(lower(author), :address), instr(fold(CAST(author AS BLOB)), :address))
+      OR iif(octet_length(sender) = length(sender),
+             instr(lower(sender), :address), instr(fold(CAST(sender AS BLOB)), :address))
+  UNION ALL
+  SELECT delivery.message FROM recipient CROSS JOIN delivery ON delivery.id = recipient.delivery
+   WHERE iif(octet_length(address) = length(address),
+             instr(lower(address), :address), instr(fold(CAST(address AS BLOB)), :address)))
+
+-- name: where-soon
+(accepted, number) <= (:last_accepted, :last_number)
+
+-- name: further-on
+SELECT accepted, number FROM message WHERE (accepted, number) > (?, ?)
+ ORDER BY accepted, number LIMIT 1 OFFSET ?;
+
+-- name: is-used
+SELECT 1 FROM tally WHERE account = ? LIMIT 1;
 
 -- name: open
 SELECT DISTINCT message FROM delivery WHERE message > ? AND state <> 'x' ORDER BY message LIMIT ?;
