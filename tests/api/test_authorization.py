@@ -12,7 +12,7 @@ from postbearer.events import LoginFailed
 from support.http_api import ACCOUNT, Api
 
 TABLE = [(each.method, each.path, each.needs) for each in ENDPOINTS]
-OPEN = {"/healthz", "/readyz", "/openapi.json"}
+OPEN = {"/healthz", "/readyz", "/metrics", "/openapi.json"}
 
 
 def place(path: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from postbearer.api.tokens import ApiTokens
@@ -17,7 +18,8 @@ from postbearer.submission import Access, RateLimit, RejectLog, SessionLimits
 class Services:
     """The intake, its rate limit and the clients are those of all other ways in.
 
-    `stopping` is set as soon as the relay is about to end: what streams to clients then ends, too.
+    `metrics` gives the page for Prometheus. `stopping` is set as soon as the relay is about to end: what
+    streams to clients then ends, too.
     """
 
     intake: Intake
@@ -28,5 +30,6 @@ class Services:
     tokens: ApiTokens
     clock: Clock
     observer: Observer
+    metrics: Callable[[], Awaitable[bytes]]
     bounds: SessionLimits = field(default_factory=SessionLimits)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

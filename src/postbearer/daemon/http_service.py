@@ -6,6 +6,7 @@ import asyncio
 
 from postbearer.api import ENDPOINTS, PROBED, ApiTokens, HttpServer, Services, application
 from postbearer.daemon.http_plan import HttpPlan
+from postbearer.daemon.metering import Metering
 from postbearer.daemon.service import Service
 from postbearer.daemon.service_plan import ServicePlan
 from postbearer.daemon.services import FAREWELL, ControlService, IntakeService
@@ -18,10 +19,12 @@ class HttpService(Service):
         self,
         shared: IntakeService,
         control: ControlService,
+        metering: Metering,
         plan: ServicePlan,
     ) -> None:
         self._shared = shared
         self._control = control
+        self._metering = metering
         self._tokens = ApiTokens(plan.assembly.state)
         self._stopping = asyncio.Event()
         http = _plan(plan)
@@ -85,6 +88,7 @@ class HttpService(Service):
             tokens=self._tokens,
             clock=self._shared.clock,
             observer=self._shared.observer,
+            metrics=self._metering.exposition.page,
             stopping=self._stopping,
         )
 

@@ -69,10 +69,13 @@ class Metering(Service):
 
 def _certificates(plan: ServicePlan) -> Mapping[str, float]:
     """When the certificates that the listeners have loaded end, by address."""
+    http = plan.assembly.configuration.settings.http
+    files = {each.address: each.certificate for each in relay_settings(plan.assembly).listeners}
+    files |= dict.fromkeys(plan.relay.http.addresses, http.certificate) if http and plan.relay.http else {}
     found = {}
-    for each in relay_settings(plan.assembly).listeners:
-        if each.certificate:
-            text = (plan.assembly.folder / each.certificate).read_text("ascii", "replace")
-            if (at := end_of_certificate(text)) is not None:
-                found[each.address] = at
+    for address, file in files.items():
+        if file:
+            at = end_of_certificate((plan.assembly.folder / file).read_text("ascii", "replace"))
+            if at is not None:
+                found[address] = at
     return found

@@ -32,6 +32,7 @@ from postbearer.store import SqliteSpool
 
 if TYPE_CHECKING:
     from postbearer.daemon.http_service import HttpService
+    from postbearer.daemon.metering import Metering
 
 DRAIN = 660.0  # seconds: the longest wait for a final reply (RFC 5321 4.5.3.2.6), and some for the marks
 
@@ -140,13 +141,15 @@ class Relay:
             queue_clock=self._queue_clock,
             observer=events,
         )
+        by_http: tuple[Service, ...] = ()
         if plan.relay.http is not None:
-            self._http = _http_service(shared, control, plan)
+            metering, self._http = self._over_http(plan, shared, control)
+            by_http = (metering, self._http)
         around = [  # what takes mail in, and what looks after the queue: one line each
             SubmitSocketService(folder, plan, shared),
             control,
             *self._listeners,
-            *([self._http] if self._http is not None else []),
+            *by_http,
             DropFolderService(plan, self.intake, clock, events),
             alerting,
             refresher,
@@ -168,15 +171,19 @@ class Relay:
             assembly, clock=self._clock, queue_clock=self._queue_clock, observer=self._observer
         )
 
-
-def _http_service(shared: IntakeService, control: ControlService, plan: ServicePlan) -> HttpService:
-    """Who has no API loads nothing for it."""
-    try:
-        from postbearer.daemon.http_service import HttpService
-    except ModuleNotFoundError as error:
-        raise ConfigError(
-            f"The HTTP API needs the package {error.name}.",
-            key="http",
-            hint="Install it: pip install 'postbearer[relay]'",
-        ) from None
-    return HttpService(shared, control, plan)
+    def _over_http(
+        self, plan: ServicePlan, shared: IntakeService, control: ControlService
+    ) -> tuple[Metering, HttpService]:
+        """The API, and what it alone shows. Who has no API loads nothing for it."""
+        try:
+            from postbearer.daemon.http_service import HttpService
+            from postbearer.daemon.metering import Metering
+        except ModuleNotFoundError as error:
+            raise ConfigError(
+                f"The HTTP API needs the package {error.name}.",
+                key="http",
+                hint="Install it: pip install 'postbearer[relay]'",
+            ) from None
+        metering = Metering(plan, self.spool, self.dispatcher, self._queue_clock, self._observer)
+        self._observer.add(metering)
+        return metering, HttpService(shared, control, metering, plan)
