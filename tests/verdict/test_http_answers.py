@@ -8,7 +8,7 @@ from postbearer.answer import HttpAnswer
 from postbearer.errors import ConnectFailed, Disconnected, PostbearerError, RemoteProtocolError, TimedOut
 from postbearer.meaning import Disposition, Scope, State
 from postbearer.providers import Phase, Rule, names, preset
-from postbearer.verdict import judge
+from postbearer.verdict import explain, judge
 
 DENIED = Rule(
     id="send-as",
@@ -72,6 +72,11 @@ def test_who_says_when_to_come_again_is_left_alone_for_so_long(status: int) -> N
 def test_a_word_of_the_api_is_found_in_its_catalogue() -> None:
     verdict = judge(HttpAnswer(403, "ErrorSendAsDenied", "No."), rules=[DENIED])
     assert (verdict.rule, verdict.state) == ("toy/send-as", State.FAILED)
+
+
+def test_what_we_show_of_an_answer_can_be_explained() -> None:
+    line = f"1xyz: attempt 1: a@example.org failed ({HttpAnswer(403, 'ErrorSendAsDenied', 'No.')})"
+    assert explain(line, [DENIED]).rule == "toy/send-as"
 
 
 @pytest.mark.parametrize("provider", names())

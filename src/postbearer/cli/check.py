@@ -215,7 +215,7 @@ async def _examine(assembly: Assembly, report: CheckReport, send_to: str, *, tal
         return
     if talk:
         click.echo(style(report.account, "bold", sys.stdout))
-    several = len(diagnosis.account.smarthost.servers) > 1
+    several = len(diagnosis.account.outgoing.servers) > 1
     async with aclosing(diagnosis.run()) as findings:
         while True:
             with Progress("Checking"):

@@ -99,7 +99,7 @@ class Diagnosis:
         async for finding in read_secrets(self.account, self._explainer, self._mask):
             readable = readable and finding.ok is True
             yield finding
-        for server in self.account.smarthost.servers:
+        for server in self.account.outgoing.servers:
             reach = ConnectionAttempt(
                 account=self.account,
                 preset=self._preset,
@@ -115,7 +115,7 @@ class Diagnosis:
                 yield finding
         source: Source | None = None
         lacking = "" if readable else "a secret cannot be read"
-        if self.account.smarthost.authentication == "oauth":
+        if self.account.outgoing.authentication == "oauth":
             finding, token = await self._token(lacking)
             yield finding
             source = _Held(token) if token is not None else None
@@ -153,7 +153,7 @@ class Diagnosis:
     def _configuration(self) -> Finding:
         account = self.account
         grant = account.grant.name if account.grant is not None else ""
-        how = f"grant {grant}" if grant else f"authentication {account.smarthost.authentication}"
+        how = f"grant {grant}" if grant else f"authentication {account.outgoing.authentication}"
         notes = []
         if grant == "static":
             notes.append("grant = static is for tests and troubleshooting only: nothing renews the token.")
@@ -174,7 +174,7 @@ class Diagnosis:
                 "provider": account.provider,
                 "address": account.address,
                 "grant": grant,
-                "servers": [str(server) for server in account.smarthost.servers],
+                "servers": [str(server) for server in account.outgoing.servers],
                 "token_url": account.endpoint.url,
             },
         )

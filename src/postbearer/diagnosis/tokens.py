@@ -174,7 +174,7 @@ class TokenStep:
             yield f"It was given without the scope {' '.join(missing)} that was asked for."
 
     def _about_people(self, claims: Claims) -> Iterator[str]:
-        login, client = self.account.smarthost.username, getattr(self.account.grant, "client_id", "")
+        login, client = self.account.outgoing.username, getattr(self.account.grant, "client_id", "")
         role = ROLES.get(self.preset.name)
         if claims.user and not claims.app_only and claims.user.casefold() != login.casefold():
             yield (

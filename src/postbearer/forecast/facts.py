@@ -69,7 +69,7 @@ def _awaits_sign_in(account: Account, kept: StoredGrant) -> bool:
 async def _certificate_ends(account: Account, key: str) -> float | None:
     if key == "certificate":
         return await _signing_ends(account)
-    certificate = account.smarthost.certificate
+    certificate = account.outgoing.certificate
     if certificate is None:
         return None
     return end_of_certificate(await asyncio.to_thread(Path(certificate.file).read_text, "ascii", "replace"))

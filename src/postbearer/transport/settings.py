@@ -11,6 +11,7 @@ from postbearer.errors import ConfigError
 from postbearer.settings import DEFAULTS, Authentication
 from postbearer.transport.capture import Capture, NoCapture
 from postbearer.transport.server_address import ServerAddress
+from postbearer.transport.tls import ClientCertificate
 
 if TYPE_CHECKING:
     from postbearer.clock import Clock
@@ -35,6 +36,7 @@ class TransportSettings(ABC):
     servers: tuple[ServerAddress, ...]  # that it talks to, the best first
     authentication: Authentication = DEFAULTS.authentication
     username: str = ""
+    certificate: ClientCertificate | None = None  # of ours, shown to servers
     rules: Sequence[Rule] | None = None  # the provider's known answers; None: those that hold everywhere
     null_sender: bool = True  # it keeps the null reverse-path …
     any_sender: bool = True  # … and one that is not the account's own address

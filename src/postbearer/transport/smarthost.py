@@ -16,7 +16,7 @@ from postbearer.transport.pool import PoolLimits
 from postbearer.transport.proxy import Proxy
 from postbearer.transport.settings import TransportSettings
 from postbearer.transport.timeouts import Timeouts
-from postbearer.transport.tls import ClientCertificate, tls_context
+from postbearer.transport.tls import tls_context
 from postbearer.wire import EHLO_NAME, Dispensable
 
 if TYPE_CHECKING:
@@ -53,7 +53,6 @@ class Smarthost(TransportSettings):
 
     tls: TlsMode = "implicit"
     ca_file: str = ""
-    certificate: ClientCertificate | None = None
     proxy: Proxy | None = None
     mechanism: Prefer = DEFAULTS.mechanism
     ehlo_name: str = field(default_factory=default_ehlo_name)

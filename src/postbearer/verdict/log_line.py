@@ -24,6 +24,7 @@ _BOTH = re.compile(rf"(?<![\d.:-])([2-5]\d\d)(?:[ -]+|, b['\"]){_ENHANCED}")
 _CODE = re.compile(r"(?:(?:^|said: |: |> |'|\")(?=...(?:[ -]|$))|\((?=..., b['\"]))([2-5]\d\d)", re.MULTILINE)
 _ALONE = re.compile(_ENHANCED)
 _STATUS = re.compile(r"\b(?:HTTP(?:/[\d.]+)?|status(?: code)?)[ :=]+(\d{3})\b", re.IGNORECASE)
+_ANSWER = re.compile(r"\bHTTP (\d{3})(?: ([A-Za-z][\w.-]*)(?=:|\s|$))?")  # as we show the answer of an API
 _WORD = re.compile(r"[a-z]+(?:_[a-z]+)+")
 # What a log says of the command that was answered: Postfix, Exim, Python's smtplib.
 _ANSWERED: tuple[tuple[Phase, re.Pattern[str]], ...] = tuple(
@@ -56,6 +57,7 @@ def explain(text: str, rules: Sequence[Rule] | None = None, phase: Phase | str =
         phase = next((told for told, words in _ANSWERED if words.search(text)), phase)
     verdict = (
         _finding(text, known, named=True)
+        or _http(text, known)
         or _token(text, known)
         or _reply(text, known, phase)
         or _finding(text, known, named=False)
@@ -63,6 +65,16 @@ def explain(text: str, rules: Sequence[Rule] | None = None, phase: Phase | str =
         or Verdict(State.DEFERRED, Scope.MESSAGE, Disposition.SOON, who=Who.HOST_OPERATOR)
     )
     return worded(verdict, known, text)
+
+
+def _http(text: str, rules: Sequence[Rule]) -> Verdict | None:
+    """An answer of an HTTP API, if a rule of the phase ``http`` knows it: a token endpoint answers alike."""
+    found = _ANSWER.search(text)
+    if found is None:
+        return None
+    subject = Subject(Phase.HTTP, text[found.end() :], status=int(found[1]), error=found[2] or "")
+    rule = best(subject, rules)
+    return by_rule(rule, Phase.HTTP) if rule is not None else None
 
 
 def _token(text: str, rules: Sequence[Rule]) -> Verdict | None:
