@@ -26,7 +26,18 @@ from postbearer.providers import preset
 from postbearer.secret import Secret
 from postbearer.settings import Limits
 from postbearer.state import Charge, MemoryLedger
-from postbearer.store import Claimed, Lane, Message, NewDelivery, Pause, Priority, Settlement, Staging, Status
+from postbearer.store import (
+    LEASE,
+    Claimed,
+    Lane,
+    Message,
+    NewDelivery,
+    Pause,
+    Priority,
+    Settlement,
+    Staging,
+    Status,
+)
 from postbearer.store.rows import UNREADABLE
 from postbearer.testing.replies import parse_reply
 from support.relay import Provider, Relay, WaitingClock, account, most_in_any, relaying, rules
@@ -881,3 +892,20 @@ def test_whose_a_mailbox_is(provider: str, tenant: str, names: set[str]) -> None
     options = {"servers": servers, "authentication": "none"}
     made = Account.of(preset(provider), "alerts@example.org", tenant=tenant, **options)  # type: ignore[arg-type]
     assert made.organisations == names
+
+
+async def test_what_stood_still_for_longer_than_its_lease_does_not_leave() -> None:
+    """Another node may be sending it; it is tried anew, under another lease."""
+    async with relaying(account(limits=Limits(messages_per_day=2))) as relay:
+        provider = relay.providers["alerts"]
+        provider.connecting = LEASE
+        message = await relay.submit()
+        await relay.settle()
+        assert provider.attempts == 1
+        provider.connecting = 0.0
+        await relay.pass_time(LEASE)
+        assert (provider.attempts, len(provider.sent)) == (2, 1)
+        assert await relay.statuses(message) == ["delivered"]
+        assert [each.number for each in (await relay.entry(message)).attempts] == [1]
+        assert (await relay.dispatcher.account_states["alerts"].budget.left()).messages_today == 1
+        assert relay.said(PossibleDuplicate) == []

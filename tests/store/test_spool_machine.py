@@ -37,7 +37,7 @@ from postbearer.store import (
     Status,
     Waiting,
 )
-from postbearer.store.writes import INTERRUPTED
+from postbearer.store.lease import INTERRUPTED
 from postbearer.testing import ManualClock
 from support.spooling import START, TEXT, message, sqlite
 

@@ -11,6 +11,7 @@ from postbearer.outcome import RecipientFate
 from postbearer.store import (
     Claimed,
     Lane,
+    MemorySpool,
     Message,
     NewDelivery,
     Priority,
@@ -20,13 +21,41 @@ from postbearer.store import (
     Staging,
     Status,
 )
+from postbearer.store.generation import Generation
+from postbearer.store.location import SpoolLock
 
 TEXT = b"From: app@example.org\r\nSubject: hello\r\n\r\nhello\r\n"
 START = 1_800_000_000.0  # where a ManualClock begins
 
 
-def sqlite(folder: Path, clock: Clock) -> SqliteSpool:
-    return SqliteSpool(folder / "spool.db", clock=clock, reserve=0, allow_ephemeral=True)
+def sqlite(folder: Path, clock: Clock, *, node: str = "local") -> SqliteSpool:
+    return SqliteSpool(folder / "spool.db", clock=clock, node=node, reserve=0, allow_ephemeral=True)
+
+
+class _NoLock(SpoolLock):
+    def take(self) -> None:
+        """As if there were no other process."""
+
+
+class _SharedNote(Generation):
+    """Of a log that others write, too, so that nobody knows its length."""
+
+    def note(self, frames: int, *, home: bool = False) -> None:
+        super().note(0, home=home)
+
+
+def beside(spool: Spool, node: str, clock: Clock) -> Spool:
+    """Another node on the same queue. On a file, as if its lock did not hold: then the leases have to."""
+    if isinstance(spool, MemorySpool):
+        return MemorySpool(clock, node=node, beside=spool)
+    assert isinstance(spool, SqliteSpool)
+    path = spool._opening._path
+    made = SqliteSpool(path, clock=clock, node=node, reserve=0, allow_ephemeral=True)
+    made._opening._claim = _NoLock(path)
+    if not isinstance(spool._opening.generation, _SharedNote):
+        spool._opening.generation = _SharedNote(path)
+    made._opening.generation = spool._opening.generation
+    return made
 
 
 def message(

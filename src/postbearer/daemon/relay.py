@@ -20,6 +20,7 @@ from postbearer.daemon.services import (
     DispatcherService,
     DropFolderService,
     IntakeService,
+    LeaseService,
     ListenerService,
     QueueService,
     RemarksService,
@@ -159,6 +160,7 @@ class Relay:
         services = [
             queue,
             notebook,
+            LeaseService(spool, dispatcher, clock, events),
             DispatcherService(dispatcher, clock, events),
             shared,
             Together(around, events),

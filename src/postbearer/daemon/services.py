@@ -17,7 +17,7 @@ from postbearer.engine import Dispatcher, FlooredClock, Intake
 from postbearer.errors import StoreError
 from postbearer.events import Observer, PossibleDuplicate, Warned
 from postbearer.forecast import gather_all
-from postbearer.store import Found, SqliteSpool
+from postbearer.store import HEARTBEAT, Found, Spool, SqliteSpool
 from postbearer.submission import (
     ConnectionLimit,
     DropFolder,
@@ -50,6 +50,40 @@ class QueueService(Service):
 
     async def stop(self, patience: float) -> None:
         await self._spool.close()
+
+
+class LeaseService(Service):
+    """Renews the leases of this relay, until the dispatcher has written its marks, and takes over others'."""
+
+    def __init__(self, spool: Spool, dispatcher: Dispatcher, clock: Clock, observer: Observer) -> None:
+        self._spool = spool
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._observer = observer
+        self._tasks = Tasks(clock, observer)
+
+    async def start(self) -> None:
+        self._tasks.keep(self._run, "leases")
+
+    async def stop(self, patience: float) -> None:
+        await self._tasks.stop()
+
+    async def _run(self) -> None:
+        while True:
+            await self._clock.sleep(HEARTBEAT)
+            try:
+                await self._beat()
+            except StoreError as error:
+                text = f"The leases of what is under way cannot be renewed: {error}"
+                self._observer.notice(Warned("", text))
+
+    async def _beat(self) -> None:
+        taken = await self._spool.heartbeat()
+        for identifier in taken:
+            self._observer.notice(PossibleDuplicate("", id=identifier, window="DUP-LEASE"))
+        if taken:
+            await self._spool.told()
+            self._dispatcher.wake()
 
 
 class DispatcherService(Service):

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 from postbearer.clock import Clock
 from postbearer.engine.account_state import AccountState
@@ -74,7 +75,7 @@ class AttemptRunner:
 
     async def run(self, claimed: Claimed, account_state: AccountState) -> AttemptResult:
         """Make the attempt. Its fate is not known when the worker stops once some of it has left."""
-        content = MonitoredContent(self._spool.content(claimed.message))
+        content = MonitoredContent(self._spool.content(claimed.message), partial(self._spool.holds, claimed))
         ending = await self._run(claimed, account_state, content)
         return replace(ending, unsent=not (content.left or ending.server or ending.unknown))
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from email.utils import formatdate
 
 from postbearer.account import Account
 from postbearer.address import Address, ascii_domain
 from postbearer.engine.channel import Channel
-from postbearer.engine.disposition import AttemptResult, Policy
+from postbearer.engine.disposition import AttemptResult, Policy, put_off
 from postbearer.envelope import Envelope
-from postbearer.errors import PostbearerError, UsageError
+from postbearer.errors import LeaseLost, PostbearerError, UsageError
 from postbearer.message import Content, Header, edit
 from postbearer.outcome import Receipt
 from postbearer.store import Claimed, Message, Status
@@ -33,6 +33,8 @@ async def attempt(
             stored.left = False  # so far only we have read it
         receipt = _complete(await channel.transport.deliver(envelope, edited), envelope)
     except PostbearerError as error:
+        if isinstance(stored.error, LeaseLost):
+            return put_off(claimed, now, stored.error.message)
         if stored.error is not None:  # what we keep is damaged: not a word of it leaves
             cause = "The stored message cannot be read, so it was not sent."
             return judge.all(
@@ -94,19 +96,30 @@ def _complete(receipt: Receipt, envelope: Envelope) -> Receipt:
     return receipt
 
 
-class MonitoredContent:
-    """Content that remembers whether it `left`, and whether reading it failed: no fault of the provider's."""
+def _always() -> bool:
+    return True
 
-    def __init__(self, content: Content) -> None:
+
+class MonitoredContent:
+    """Content that leaves while its lease `holds`, and remembers whether it `left`.
+
+    `error` tells why it could not be read: no fault of the provider's.
+    """
+
+    def __init__(self, content: Content, holds: Callable[[], bool] = _always) -> None:
         self._content = content
+        self._holds = holds
         self.size, self.eight_bit, self.binary = content.size, content.eight_bit, content.binary
         self.left = False
         self.error: PostbearerError | None = None
 
     def blocks(self, size: int = 65536) -> Iterator[bytes]:
-        self.left = True
         try:
-            yield from self._content.blocks(size)
+            for block in self._content.blocks(size):
+                if not self._holds():
+                    raise LeaseLost("The relay stood still for so long that another one may send this.")
+                self.left = True
+                yield block
         except PostbearerError as error:
             self.error = error
             raise

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
+    from postbearer.store.lease import HEARTBEAT as HEARTBEAT
+    from postbearer.store.lease import LEASE as LEASE
     from postbearer.store.memory import MemorySpool as MemorySpool
     from postbearer.store.records import Attempt as Attempt
     from postbearer.store.records import Claimed as Claimed
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from postbearer.store.staging import Staging as Staging
 
 _EXPORTS = {
+    "lease": ["HEARTBEAT", "LEASE"],
     "memory": ["MemorySpool"],
     "records": [
         "Attempt",

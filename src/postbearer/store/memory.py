@@ -13,6 +13,7 @@ from postbearer.envelope import Recipient
 from postbearer.errors import LeaseLost, StoreError, UsageError
 from postbearer.message import BytesContent, Content
 from postbearer.store.keys import refuse_repeated
+from postbearer.store.lease import INTERRUPTED, LEASE, LOCAL, Node, run_of
 from postbearer.store.records import (
     KEYS_KEPT,
     Attempt,
@@ -131,23 +132,41 @@ class MemoryStaging:
         self._data.clear()
 
 
-class MemorySpool:
-    """`Spool` without a disk: nothing survives `close`, all else is as promised there."""
+@dataclass(slots=True)
+class _Queue:
+    """What all nodes share."""
 
-    def __init__(self, clock: Clock) -> None:
+    kept: dict[str, _Kept] = field(default_factory=dict)
+    deliveries: dict[int, tuple[_Kept, _Delivery]] = field(default_factory=dict)
+    pauses: dict[str, Pause] = field(default_factory=dict)
+    keys: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # digest, id of the message
+    gone: dict[str, float] = field(default_factory=dict)  # messages that are no more, when accepted
+    nodes: dict[int, tuple[str, float]] = field(default_factory=dict)  # by run: name, when it is over
+    untold: list[str] = field(default_factory=list)
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
+
+
+class MemorySpool:
+    """`Spool` without a disk: nothing survives the process, all else is as promised there."""
+
+    def __init__(self, clock: Clock, *, node: str = LOCAL, beside: MemorySpool | None = None) -> None:
+        """`beside` is another node's, of the same queue."""
         self._clock = clock
-        self._kept: dict[str, _Kept] = {}
-        self._deliveries: dict[int, tuple[_Kept, _Delivery]] = {}
-        self._pauses: dict[str, Pause] = {}
-        self._keys: dict[tuple[str, str], tuple[str, str]] = {}  # digest, and id of the message
-        self._gone: dict[str, float] = {}  # messages that are no more, and when they were accepted
-        self._numbers = count(1)
+        self._node = Node(node)
+        self._queue: _Queue = _Queue() if beside is None else beside._queue
+        self._kept = self._queue.kept
+        self._deliveries = self._queue.deliveries
+        self._pauses = self._queue.pauses
 
     async def open(self) -> Found:
-        return Found(clean=True)
+        self._take_over(self._node.name)
+        if self._node.name:
+            self._enter()
+        untold = tuple(self._queue.untold)
+        return Found(clean=not untold, unknown=len(untold), doubtful=untold)
 
     async def told(self) -> None:
-        pass
+        self._queue.untold.clear()
 
     async def close(self) -> None:
         pass
@@ -164,10 +183,12 @@ class MemorySpool:
         key: IdempotencyKey | None = None,
     ) -> Sequence[Claimed]:
         if key is not None:
-            refuse_repeated(key, self._keys.get((key.client, key.key)))
+            refuse_repeated(key, self._queue.keys.get((key.client, key.key)))
         kept = self._keep(message, content, deliveries)
         if key is not None:
-            self._keys[key.client, key.key] = key.digest, message.id
+            self._queue.keys[key.client, key.key] = key.digest, message.id
+        if any(each.at_once for each in deliveries):
+            self._renew_if_due()
         pairs = zip(kept.deliveries, deliveries, strict=True)
         return [self._lease(kept, made, new.due) for made, new in pairs if new.at_once]
 
@@ -179,8 +200,8 @@ class MemorySpool:
         kept = _Kept(message, content.octets, [])
         for new in deliveries:
             status = Status.HELD if new.held else Status.READY
-            recipients = [_Recipient(next(self._numbers), each, status) for each in new.recipients]
-            number = next(self._numbers)
+            recipients = [_Recipient(next(self._queue.numbers), each, status) for each in new.recipients]
+            number = next(self._queue.numbers)
             made = _Delivery(number, new.account, new.priority, new.client, new.due, recipients)
             kept.deliveries.append(made)
             self._deliveries[made.id] = kept, made
@@ -202,6 +223,7 @@ class MemorySpool:
         ]
 
     async def claim(self, shares: Mapping[Lane, int], now: float) -> Sequence[Claimed]:
+        self._renew_if_due()
         return [claimed for lane, most in shares.items() for claimed in self._claim(lane, most, now)]
 
     def _claim(self, lane: Lane, most: int, now: float) -> Sequence[Claimed]:
@@ -219,7 +241,7 @@ class MemorySpool:
         ]
 
     def _lease(self, kept: _Kept, delivery: _Delivery, now: float) -> Claimed:
-        delivery.lease = next(self._numbers)
+        delivery.lease = self._node.next_lease()
         delivery.attempts.append(Attempt(number=len(delivery.attempts) + 1, began=now))
         return Claimed(
             delivery=delivery.id,
@@ -233,14 +255,58 @@ class MemorySpool:
             warned=delivery.warned,
         )
 
+    async def heartbeat(self) -> Sequence[str]:
+        if self._node.name:
+            self._renew()
+        return self._take_over()
+
+    def holds(self, claimed: Claimed) -> bool:
+        return self._node.holds(claimed.lease, self._clock.now())
+
+    def _renew_if_due(self) -> None:
+        if self._node.due(self._clock.now()):
+            self._renew()
+
+    def _renew(self) -> None:
+        now = self._node.renewed = self._clock.now()
+        if self._node.run in self._queue.nodes:
+            self._queue.nodes[self._node.run] = self._node.name, now + LEASE
+        else:
+            self._enter()
+
+    def _enter(self) -> None:
+        now = self._node.renewed = self._clock.now()
+        self._node.run = next(self._queue.numbers)
+        self._queue.nodes[self._node.run] = self._node.name, now + LEASE
+
+    def _take_over(self, name: str = "") -> list[str]:
+        """End what nodes had leased whose time is over, and earlier runs of `name`; ids of the messages."""
+        nodes, now = self._queue.nodes, self._clock.now()
+        for run in [each for each, (other, ends) in nodes.items() if ends <= now or other == name]:
+            del nodes[run]
+        taken = []
+        for kept, delivery in self._deliveries.values():
+            if delivery.lease and run_of(delivery.lease) not in nodes:
+                for each in delivery.waiting:
+                    each.status, each.unknown = Status.DEFERRED, True
+                self._end(
+                    delivery, Settlement(results=(), ended=now, due=now, unknown=True, error=INTERRUPTED)
+                )
+                taken.append(kept.message.id)
+        self._queue.untold += taken
+        return taken
+
     async def settle(self, claimed: Claimed, settlement: Settlement) -> None:
         _, delivery = self._deliveries.get(claimed.delivery, (None, None))
         if delivery is None or delivery.lease != claimed.lease:
             raise LeaseLost(f"The delivery of {claimed.message.id} is not ours any more.")
         for report in settlement.reports:
             self._report(report)
-        delivery.lease = 0
         self._mark(delivery, claimed, settlement)
+        self._end(delivery, settlement)
+
+    def _end(self, delivery: _Delivery, settlement: Settlement) -> None:
+        delivery.lease = 0
         delivery.warned = delivery.warned or settlement.warned
         if not settlement.counted:
             delivery.attempts.pop()
@@ -379,13 +445,14 @@ class MemorySpool:
             if all(each.ended is not None and each.ended < before for each in kept.deliveries)
         ]
         for name in done:
-            gone = self._kept.pop(name)
-            self._gone[name] = gone.message.accepted
-            for delivery in gone.deliveries:
+            kept = self._kept.pop(name)
+            self._queue.gone[name] = kept.message.accepted
+            for delivery in kept.deliveries:
                 del self._deliveries[delivery.id]
-        old = {name for name, accepted in self._gone.items() if accepted < before - KEYS_KEPT}
-        self._keys = {key: value for key, value in self._keys.items() if value[1] not in old}
-        self._gone = {name: accepted for name, accepted in self._gone.items() if name not in old}
+        gone, keys = self._queue.gone, self._queue.keys
+        old = {name for name, accepted in gone.items() if accepted < before - KEYS_KEPT}
+        self._queue.keys = {key: value for key, value in keys.items() if value[1] not in old}
+        self._queue.gone = {name: accepted for name, accepted in gone.items() if name not in old}
         return len(done)
 
     async def export(self) -> AsyncIterator[tuple[Entry, Content]]:

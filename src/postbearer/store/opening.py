@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import count
 from pathlib import Path
 
 import apsw
@@ -13,16 +13,16 @@ import apsw
 from postbearer.clock import Clock
 from postbearer.errors import SchemaMismatch, StoreError
 from postbearer.state import sync_folder
-from postbearer.store import database, writes
+from postbearer.store import database, nodes, writes
 from postbearer.store.database import CHECKPOINT
 from postbearer.store.generation import Generation
+from postbearer.store.lease import Node
 from postbearer.store.location import DiskSpace, SpoolLock, examine
 from postbearer.store.queries import migrations, queries
 from postbearer.store.records import Found
 from postbearer.store.wal_check import log_of, needs_log
 
 LOG_PAGES = 2 * CHECKPOINT  # what the log has from the beginning: 8 MiB
-_RUN_BITS = 32  # a lease is the number of the run, and a count in it: it never comes twice
 
 
 @dataclass(slots=True)
@@ -32,15 +32,17 @@ class Opened:
     connection: apsw.Connection
     found: Found
     next_number: int  # of a message
-    next_lease: Callable[[], int]
     alive: set[int]  # leases somebody in this process works on
 
 
 class Opening:
     """Opens, opens again after a failed write, and closes."""
 
-    def __init__(self, path: Path, reserve: int | None, clock: Clock, *, allow_ephemeral: bool) -> None:
+    def __init__(
+        self, path: Path, reserve: int | None, clock: Clock, node: Node, *, allow_ephemeral: bool
+    ) -> None:
         self._path = path
+        self._node = node
         self._clock = clock
         self._allow_ephemeral = allow_ephemeral
         self._claim = SpoolLock(path)
@@ -122,7 +124,6 @@ class Opening:
 
     def _put_in_order(self, connection: apsw.Connection) -> Opened:
         clean = bool(database.get(connection, "clean"))
-        run = database.get(connection, "run") + 1
         if clean:
             database.refuse_short(connection, self._path)
         else:
@@ -135,11 +136,14 @@ class Opening:
         connection.execute("BEGIN IMMEDIATE")
         self.generation.advance(connection)
         writes.put(connection, "clean", 0)
-        writes.put(connection, "run", run)
-        writes.restart(connection, max(self._clock.now(), newest), clean=clean)
+        if not clean:
+            writes.put(connection, "unclean", 1)
+        now = max(self._clock.now(), newest)
+        nodes.begin(connection, self._node, now)
         if restored:
             writes.hold_all(connection)
         connection.execute("COMMIT")
+        self._node.renewed = now
         self.generation.keep(frames(connection))
         orphans = _remove_orphans(connection)
         sync_folder(str(self._path.parent))  # SQLite does so too for a new log, and ignores that it failed
@@ -150,7 +154,6 @@ class Opening:
             connection=connection,
             found=replace(writes.untold(connection), orphans=orphans, newest=newest),
             next_number=int(connection.execute(queries("queue")["next-number"]).get),
-            next_lease=count(run << _RUN_BITS | 1).__next__,
             alive=self._alive,
         )
 
@@ -181,11 +184,12 @@ class Opening:
             self.generation.forget_log()
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
             connection.execute("BEGIN IMMEDIATE")
-            writes.take_back(connection, self._alive, self._clock.now())
+            nodes.give_back(connection, self._node, self._alive, self._clock.now())
             connection.execute("COMMIT")
         except BaseException:
             connection.close(force=True)
             raise
+        self._node.renewed = -math.inf  # whether that was written is not known either
         return connection
 
     def close(self, connection: apsw.Connection | None) -> None:

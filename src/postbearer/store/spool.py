@@ -29,19 +29,23 @@ from postbearer.store.staging import Staging
 class Spool(Protocol):
     """Accept, claim, settle, retire: each one transaction, synced before it returns.
 
+    Several nodes may work on one spool. A claim leases a delivery to the node that made it, until the node's
+    heartbeat stays away for `LEASE` seconds, on the clock of the store. Every later write carries the lease.
+
     All methods raise `StoreError`: `StoreFull` when there is no room (nothing changed), `OutcomeUnknown`
     when a commit may or may not stand, `LeaseLost` for work that is not ours any more.
     """
 
     async def open(self) -> Found:
-        """Open, migrate, and put in order what an earlier run left (durability: restart).
+        """Open, migrate, and put in order what an earlier run of this node left (durability: restart).
 
-        What was found is found again by each start until somebody was `told`.
+        What others have leased stays theirs until it is over. What was found is found again by each start
+        until somebody was `told`.
         """
         ...
 
     async def told(self) -> None:
-        """Who runs the relay was told what `open` found."""
+        """Who runs the relay was told what `open` found, and `heartbeat` took over."""
         ...
 
     async def close(self) -> None:
@@ -83,9 +87,23 @@ class Spool(Protocol):
         """Lease so many due deliveries of each lane at most, an attempt open for each; in one transaction."""
         ...
 
+    async def heartbeat(self) -> Sequence[str]:
+        """Have all leases of this node hold for another `LEASE` seconds; called every `HEARTBEAT` seconds.
+
+        What others had leased and did not renew is taken over: deferred, and marked as it may have arrived.
+        Returns the ids of these messages, which are to be `told`. One write for the node, however much it has
+        leased; none while it has nothing and is alone.
+        """
+        ...
+
+    def holds(self, claimed: Claimed) -> bool:
+        """Whether the lease is ours for certain, so that its message may leave. By memory and clock alone."""
+        ...
+
     async def settle(self, claimed: Claimed, settlement: Settlement) -> None:
         """End the attempt. Raises `LeaseLost` when the lease is not the one claimed; then nothing changed.
 
+        A lease that is over is ours until another node has taken it: what was sent is marked, if late.
         After `OutcomeUnknown` it may be called again: the mark is made now, or `LeaseLost` says that
         it had been made.
         """

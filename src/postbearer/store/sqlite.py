@@ -16,9 +16,10 @@ from postbearer.clock import Clock
 from postbearer.errors import LeaseLost, StoreError, StoreFull
 from postbearer.events import Observer, Silent
 from postbearer.message import Content
-from postbearer.store import reads, writes
+from postbearer.store import nodes, reads, writes
 from postbearer.store.content_cache import ContentCache
 from postbearer.store.contents import SqliteContent, SqliteStaging
+from postbearer.store.lease import LOCAL, Node
 from postbearer.store.opening import Opened, Opening
 from postbearer.store.records import (
     Claimed,
@@ -62,6 +63,7 @@ class SqliteSpool:
         path: str | os.PathLike[str],
         *,
         clock: Clock,
+        node: str = LOCAL,
         reserve: int | None = None,
         allow_ephemeral: bool = False,
         observer: Observer | None = None,
@@ -69,7 +71,8 @@ class SqliteSpool:
         """`observer` is told of each commit."""
         self._clock = clock
         self._observer = observer or Silent()
-        self._opening = Opening(Path(path), reserve, clock, allow_ephemeral=allow_ephemeral)
+        self._node = Node(node)
+        self._opening = Opening(Path(path), reserve, clock, self._node, allow_ephemeral=allow_ephemeral)
         self._opened: Opened | None = None
         self._writing: Writer | None = None
         self._numbers = count(1)
@@ -117,7 +120,7 @@ class SqliteSpool:
         *,
         key: IdempotencyKey | None = None,
     ) -> Sequence[Claimed]:
-        (number, rest), new, next_lease = _staged(content), tuple(deliveries), self._open.next_lease
+        (number, rest), new, next_lease = _staged(content), tuple(deliveries), self._node.next_lease
 
         def take(connection: apsw.Connection) -> list[Claimed]:
             if key is not None:
@@ -158,7 +161,7 @@ class SqliteSpool:
         """Raises `StoreFull` when so little room is left that a delivery could not be marked."""
         if self._opening.room.tight():
             raise StoreFull("Too little room to note what is delivered.", hint="Free some disk space.")
-        next_lease, known = self._open.next_lease, self._recent.message
+        next_lease, known = self._node.next_lease, self._recent.message
         return await self._leasing(
             lambda connection: writes.claim(connection, shares, now, next_lease, known),
             names=("attempt",),
@@ -169,6 +172,10 @@ class SqliteSpool:
         self, run: Work[list[Claimed]], *, names: tuple[str, ...], quick: bool
     ) -> Sequence[Claimed]:
         alive = self._open.alive
+        if "attempt" in names and self._node.due(
+            self._clock.now()
+        ):  # in the same commit, so that it costs none
+            self._beat(nodes.renew).add_done_callback(_heard)
         done = self._writer.submit(
             run,
             names=names,
@@ -182,6 +189,25 @@ class SqliteSpool:
             if not done.cancelled() and done.exception() is None:  # it came in this very moment
                 self._give_back(done.result())
             raise
+
+    async def heartbeat(self) -> Sequence[str]:
+        if not self._open.alive:
+            with self._opening.readers.reading() as connection:
+                if not nodes.others(connection, self._node):
+                    return ()  # nobody else, and nothing to lose: the disk may sleep
+        return await self._beat(nodes.heartbeat)
+
+    def _beat(self, beat: Callable[[apsw.Connection, Node, float], T]) -> asyncio.Future[T]:
+        """Have the leases of this node hold from now on."""
+        node, now = self._node, self._clock.now()
+
+        def renewed(_: T) -> None:
+            node.renewed = now
+
+        return self._writer.submit(lambda connection: beat(connection, node, now), then=renewed, quick=True)
+
+    def holds(self, claimed: Claimed) -> bool:
+        return self._node.holds(claimed.lease, self._clock.now())
 
     def _give_back(self, unclaimed: Sequence[Claimed]) -> None:
         """Nobody waits any more for what was claimed."""
@@ -198,10 +224,14 @@ class SqliteSpool:
             asyncio.get_running_loop().call_later(GIVE_BACK_AGAIN, self._give_back, [claimed])
 
     async def settle(self, claimed: Claimed, settlement: Settlement) -> None:
-        await self._settling(claimed, settlement)
+        try:
+            await self._settling(claimed, settlement)
+        except LeaseLost:
+            self._open.alive.discard(claimed.lease)
+            raise
 
     def _settling(self, claimed: Claimed, settlement: Settlement) -> asyncio.Future[None]:
-        alive, next_lease = self._open.alive, self._open.next_lease
+        alive, next_lease = self._open.alive, self._node.next_lease
         self._recent.drop(claimed.message.id)
         reports = [(*_staged(each.content), each) for each in settlement.reports]
 
@@ -226,7 +256,7 @@ class SqliteSpool:
         return await self._read(lambda connection: reads.late(connection, account, before, after, most))
 
     async def warn(self, late: Claimed, report: Report | None) -> bool:
-        staged, next_lease = _staged(report.content) if report is not None else None, self._open.next_lease
+        staged, next_lease = _staged(report.content) if report is not None else None, self._node.next_lease
 
         def warn(connection: apsw.Connection) -> bool:
             if not writes.warn(connection, late):
@@ -311,6 +341,12 @@ def _staged(content: Staging) -> tuple[int, list[writes.Chunk]]:
     if not isinstance(content, SqliteStaging):
         raise StoreError("This content was staged in another spool.")
     return content.number, content.rest
+
+
+def _heard(done: asyncio.Future[None]) -> None:
+    """That it could not be written is told by what it was to be written with."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _free(connection: apsw.Connection) -> int:

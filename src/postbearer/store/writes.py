@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import apsw
 
@@ -43,12 +43,10 @@ MESSAGE = queries("look")["message"]
 CHUNK_BITS = 20  # a content has at most 2^20 chunks
 AT_ONCE = 128  # chunks a transaction removes: each is overwritten with zeros, which the log must hold
 
-INTERRUPTED = "interrupted: the process ended before the result was noted"
 RESTORED = "The queue was restored from an older copy, so it may have been delivered since."
 RESTORED_REMEDY = "Look whether it arrived; release or cancel it."
 DAMAGED = "Its place in the queue cannot be read: the disk, or another program, damaged it."
 DAMAGED_REMEDY = "Look at it by `postbearer queue show`, then release or cancel it, and look at the disk."
-UNTOLD = "not begun: writing the spool failed"
 
 Chunk = tuple[int, bytes]  # its number, its octets
 
@@ -256,20 +254,6 @@ def _state(connection: apsw.Connection, delivery: int) -> str:
     return settled_state({letter for (letter,) in rows(connection, SQL["states"], (delivery,))})
 
 
-def restart(connection: apsw.Connection, now: float, *, clean: bool) -> None:
-    """Whatever an earlier run has leased may have arrived: deferred, with a mark that says so.
-
-    Who runs the relay has to be told, which is noted until it is done (`told`).
-    """
-    if not clean:
-        put(connection, "unclean", 1)
-    for delivery, _, attempt, message in rows(connection, SQL["leased"]):
-        connection.execute(SQL["add-doubtful"], (text(message),))
-        connection.execute(SQL["doubt"], (delivery,))
-        connection.execute(SQL["close-attempt"], (now, True, "", "", INTERRUPTED, delivery, attempt))
-        connection.execute(SQL["release"], (WAITING, now, 0, False, "", "", 0, delivery))
-
-
 def untold(connection: apsw.Connection) -> Found:
     """What this start and those before it found, as far as nobody was told."""
     doubtful = tuple(text(message) for (message,) in rows(connection, SQL["doubtful"]))
@@ -297,14 +281,6 @@ def hold_all(connection: apsw.Connection) -> None:
     connection.execute(SQL["explain-all"], (RESTORED, RESTORED_REMEDY))
     connection.execute(SQL["hold-recipients"])
     connection.execute(SQL["hold-deliveries"])
-
-
-def take_back(connection: apsw.Connection, alive: Collection[int], now: float) -> None:
-    """End the leases of this run that nobody was ever told of; their attempts count, but never began."""
-    for delivery, lease, attempt, _ in rows(connection, SQL["leased"]):
-        if lease not in alive:
-            connection.execute(SQL["close-attempt"], (now, False, "", "", UNTOLD, delivery, attempt))
-            connection.execute(SQL["release"], (WAITING, now, 0, False, "", "", 0, delivery))
 
 
 def orphans(connection: apsw.Connection) -> list[int]:

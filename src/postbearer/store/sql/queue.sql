@@ -136,6 +136,25 @@ SELECT delivery.id, CAST(delivery.lease AS INTEGER), CAST(delivery.attempt AS IN
   FROM delivery JOIN message ON message.number = delivery.message
  WHERE delivery.state = 'l';
 
+-- name: ownerless
+SELECT delivery.id, CAST(delivery.lease AS INTEGER), CAST(delivery.attempt AS INTEGER),
+       CAST(message.id AS BLOB)
+  FROM delivery JOIN message ON message.number = delivery.message
+ WHERE delivery.state = 'l'
+   AND NOT EXISTS (SELECT 1 FROM node WHERE run = CAST(delivery.lease AS INTEGER) >> 32);
+
+-- name: add-node
+INSERT INTO node VALUES (?, ?, ?);
+
+-- name: renew-node
+UPDATE node SET expires = ? WHERE run = ?;
+
+-- name: drop-nodes
+DELETE FROM node WHERE expires <= ? OR name = ? OR typeof(expires) <> 'real';
+
+-- name: other-nodes
+SELECT 1 FROM node WHERE run <> ? LIMIT 1;
+
 -- name: doubt
 UPDATE recipient SET state = 'd', unknown = 1 WHERE delivery = ? AND state IN ('r', 'd');
 
