@@ -401,7 +401,9 @@ def _endpoint(preset: Preset, grant: Grant | None, tenant: str, options: Options
     if grant is None or grant.asks != "token endpoint":
         return Endpoint("")
     issuer = options.get("issuer", "")
-    url = options.get("token_url") or ("" if issuer else preset.endpoint(preset.token_url, tenant))
+    url = options.get("token_url", "")
+    if not (url or issuer):
+        url = preset.endpoint(preset.token_url, tenant, grant.name)
     issuer = issuer or preset.endpoint(preset.issuer, tenant)
     if not (url or issuer):
         raise ConfigError(

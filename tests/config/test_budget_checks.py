@@ -12,7 +12,7 @@ provider = "microsoft"
 address = "{address}"
 tenant = "contoso.example"
 grant = "client-credentials"
-client-id = "1"
+client-id = "00000000-0000-0000-0000-000000000000"
 client-secret = "env:SECRET"
 """
 

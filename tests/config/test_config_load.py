@@ -372,3 +372,64 @@ def test_a_file_that_is_not_there_yet_is_told_and_no_error(written: Write) -> No
     (path.parent / "ca.pem").rmdir()
     (path.parent / "ca.pem").touch()
     assert load(path, {}).warnings() == ()
+
+
+ENTRA = """[accounts.a]
+provider = "{provider}"
+address = "a@example.org"
+client-id = "{client}"
+client-secret = "env:X"
+password = "env:P"
+tenant = "{tenant}"
+grant = "{grant}"
+"""
+GUID = "00000000-0000-0000-0000-000000000000"
+
+
+@pytest.mark.parametrize("provider", ["microsoft", "microsoft-hve"])
+@pytest.mark.parametrize("tenant", ["common", "organizations", "consumers"])
+@pytest.mark.parametrize("grant", ["client-credentials", "workload-identity", "password"])
+def test_a_tenant_of_many_organisations_is_none_for_what_needs_ones_own(
+    written: Write, provider: str, tenant: str, grant: str
+) -> None:
+    text = ENTRA.format(provider=provider, client=GUID, tenant=tenant, grant=grant)
+    if grant == "password":
+        text = text.replace('client-secret = "env:X"\n', "")
+    else:
+        text = text.replace('password = "env:P"\n', 'assertion = "file:/token"\n')
+    path = written(text)
+    if (grant, tenant) == ("password", "organizations"):
+        load(path, {})
+        return
+    (problem,) = [each for each in problems(path) if each.key == "accounts.a.tenant"]
+    assert problem.line == 6 + (grant != "password")
+    assert f"{tenant!r}" in problem.message
+    assert grant in problem.message
+    assert problem.hint == "Write the organisation's domain or its directory id."
+    # It is not asked for where the endpoint is somebody else's.
+    load(written(text + 'token-url = "https://login.example.org/token"\nscopes = ["x"]\n'), {})
+
+
+@pytest.mark.parametrize(
+    ("provider", "client", "odd"),
+    [
+        ("microsoft", GUID, False),
+        ("microsoft", "Alerts", True),
+        ("microsoft", f"{GUID} ", True),
+        ("outlook", "Alerts", True),
+        ("google", "123456789012-x1y2.apps.googleusercontent.com", False),
+        ("google", GUID, True),
+    ],
+)
+def test_an_id_that_no_application_of_the_provider_has_is_questioned(
+    written: Write, provider: str, client: str, odd: bool
+) -> None:
+    text = (
+        f'[accounts.a]\nprovider = "{provider}"\naddress = "a@example.org"\nclient-id = "{client}"\n'
+        'client-secret = "env:X"\nrefresh-token = "env:R"\ngrant = "refresh-token"\n'
+    )
+    told = [each for each in load(written(text), {}).warnings() if each.key == "accounts.a.client-id"]
+    assert len(told) == odd
+    assert all((each.line, "application's id" in each.hint) == (4, True) for each in told)
+    elsewhere = load(written(text + 'token-url = "https://login.example.org/token"\n'), {})
+    assert not [each for each in elsewhere.warnings() if each.key == "accounts.a.client-id"]

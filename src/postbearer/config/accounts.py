@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from postbearer.config.line_numbers import Path
@@ -119,9 +120,10 @@ def _provider(base: Path, given: Mapping[str, Any], chosen: Preset) -> Iterator[
     tenant = given.get("tenant")
     if isinstance(tenant, str) and "{tenant}" in chosen.token_url:
         try:
-            chosen.endpoint(chosen.token_url, tenant)
+            used = not ("token-url" in given or "issuer" in given)
+            chosen.endpoint(chosen.token_url, tenant, str(given.get("grant")) if used else "")
         except ConfigError as error:
-            yield Problem((*base, "tenant"), f"cannot be {tenant!r:.80}", error.hint)
+            yield Problem((*base, "tenant"), f"cannot be {tenant!r:.80}. {error.message}", error.hint)
     if chosen.no_oauth and given.get("authentication", "oauth") == "oauth":
         key = next((key for key in ("grant", "authentication") if key in given), "authentication")
         found = f"cannot be {given[key]!r} with" if key in given else "cannot be 'oauth', the default, with"
@@ -217,9 +219,11 @@ def _neighbours(
         )
 
 
-def doubts(name: str, account: AccountSettings, folder: str) -> Iterator[Problem]:
+def doubts(name: str, account: AccountSettings, folder: str, providers: Providers) -> Iterator[Problem]:
     """What may work but should be looked at. Relative paths start in `folder`."""
     base: Path = ("accounts", name)
+    with suppress(ConfigError):  # of a provider; it has its own place
+        yield from _client_id(base, account, providers.preset(account.provider, account.cloud or ""))
     kind = grant_class(account.grant)
     if account.authentication == "oauth" and kind is not None and any(kind.doubt):
         yield Problem((*base, "grant"), f"{kind.name} {kind.doubt[0]}", kind.doubt[1])
@@ -234,6 +238,16 @@ def doubts(name: str, account: AccountSettings, folder: str) -> Iterator[Problem
         path = os.path.join(folder, file or "")
         if file and (wrong := _unreadable(path)):
             yield Problem((*base, key), f"names {path}, which {wrong[0]}", wrong[1])
+
+
+def _client_id(base: Path, account: AccountSettings, chosen: Preset) -> Iterator[Problem]:
+    form, elsewhere = chosen.client_id, account.token_url or account.issuer
+    if form is not None and account.client_id and not elsewhere and not form.fits(account.client_id):
+        yield Problem(
+            (*base, "client-id"),
+            f"is {account.client_id!r:.80}, and {chosen.title} knows applications by ids like {form.example}",
+            "Copy the application's id from the provider's page: not its name, nor the id of its secret.",
+        )
 
 
 def _unreadable(path: str) -> tuple[str, str] | None:

@@ -84,7 +84,9 @@ class Configuration:
         """What works but should be looked at, with its place."""
         accounts = self.settings.accounts.items()
         folder = os.path.dirname(os.path.abspath(self.path))
-        found = [problem for name, account in accounts for problem in doubts(name, account, folder)]
+        found = [
+            problem for name, account in accounts for problem in doubts(name, account, folder, self.providers)
+        ]
         found += budget_doubts(self.settings.accounts, self.providers)
         for name, table in self.settings.secret_stores.items():
             found += store_doubts(name, table)

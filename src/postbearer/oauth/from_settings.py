@@ -57,7 +57,7 @@ def user(settings: AccountSettings) -> str:
 
 def endpoint(settings: AccountSettings, preset: Preset, url: str) -> str:
     """The provider's endpoint, unless it is to be discovered at an issuer of the account's own."""
-    return "" if settings.issuer else preset.endpoint(url, settings.tenant or "")
+    return "" if settings.issuer else preset.endpoint(url, settings.tenant or "", settings.grant or "")
 
 
 def _authentication(settings: AccountSettings, preset: Preset, key: ClientKey | None) -> ClientAuthentication:

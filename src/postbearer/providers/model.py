@@ -15,6 +15,7 @@ from postbearer.providers.rules import Mark, Rule, Who
 from postbearer.settings import ClientAuthentication, Limits
 
 _SERVER = re.compile(r"[A-Za-z0-9._-]+:[0-9]{1,5}")
+_ONES_OWN = "Write the organisation's domain or its directory id."
 _TENANT = re.compile(  # a directory id, a domain, or one of the names that stand for several
     r"[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}|common|organizations|consumers"
     r"|(?=.{4,253}\Z)(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?\.)+[A-Za-z0-9][A-Za-z0-9-]*"
@@ -73,6 +74,23 @@ class Cloud(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, renam
         check_servers(self.servers)
 
 
+class ClientIdForm(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """What the ids of applications look like at a provider."""
+
+    pattern: str
+    example: str
+
+    def __post_init__(self) -> None:
+        try:
+            re.compile(self.pattern)
+        except re.error as error:
+            raise ValueError(f"pattern {self.pattern!r} is no regular expression: {error}") from None
+
+    def fits(self, text: str) -> bool:
+        """Whether `text` may be one."""
+        return re.fullmatch(self.pattern, text) is not None
+
+
 class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """A provider. Times are in seconds. URLs may hold ``{tenant}``: see `endpoint`."""
 
@@ -88,6 +106,8 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     redirect_uri: str = "http://127.0.0.1"  # RFC 8252 7.3; without a port, any
     default_tenant: str = ""
     tenant_required_by: tuple[str, ...] = ()
+    shared_tenants: dict[str, tuple[str, ...]] = {}  # those of many organisations: grants that need one's own
+    client_id: ClientIdForm | None = None
     authorize_parameters: dict[str, str] = {}
     client_authentication: ClientAuthentication = "post"
     assertion_audience: str = ""  # RFC 7523 3; empty: the token URL
@@ -122,10 +142,11 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
         """The scopes to ask for, by grant, for those grants that may work."""
         return {name: grant.scopes for name, grant in self.grants.items() if grant.works != "no"}
 
-    def endpoint(self, url: str, tenant: str = "") -> str:
+    def endpoint(self, url: str, tenant: str = "", grant: str = "") -> str:
         """`url`, one of this preset's, with the tenant in its place.
 
-        Raises `ConfigError` if the address needs a tenant and there is none, or it is no tenant.
+        Raises `ConfigError` if the address needs a tenant and there is none, it is no tenant, or none that
+        `grant` works with.
         """
         if "{tenant}" not in url:
             return url
@@ -134,7 +155,13 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
             raise ConfigError(
                 f"{self.title} needs a tenant." if not tenant else f"{tenant!r:.80} is no tenant.",
                 key="tenant",
-                hint="Write the organisation's domain or its directory id.",
+                hint=_ONES_OWN,
+            )
+        if grant in self.shared_tenants.get(tenant, ()):
+            raise ConfigError(
+                f"The tenant {tenant!r} stands for many organisations, and {grant} needs one's own.",
+                key="tenant",
+                hint=_ONES_OWN,
             )
         return url.replace("{tenant}", tenant)
 
