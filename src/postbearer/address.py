@@ -79,9 +79,14 @@ class Address:
 
     @property
     def deliverable(self) -> bool:
-        """Whether mail to it can be expected to arrive somewhere: not at ``root@host``."""
+        """Whether mail to it can be expected to arrive somewhere: not at ``root@host``, nor at an IP address.
+
+        No provider takes mail to ``x@[192.0.2.1]`` (RFC 5321 4.1.3); without the brackets, as devices write
+        it, that is a domain whose last label is a number, and there is none (RFC 3696 2).
+        """
         domain = self.domain.rstrip(".").lower()
-        return "." in domain and not domain.endswith(_NOWHERE)
+        last = domain.rpartition(".")[2]
+        return "." in domain and not (domain.startswith("[") or last.isdecimal() or domain.endswith(_NOWHERE))
 
 
 def _bound(local: str, domain: str) -> None:

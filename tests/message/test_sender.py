@@ -27,6 +27,26 @@ def test_force_respects_a_reply_to_that_is_there() -> None:
     assert after == b"From: alerts@example.org\r\nReply-To: help@example.net\r\n"
 
 
+@pytest.mark.parametrize(
+    "answers",
+    [
+        "scan@192.168.1.1",
+        "scan@[192.168.1.1]",
+        "scan@fe80::1",
+        "scan@[fe80::1]",
+        "printer",
+        "<>",
+        "",
+        "a b@",
+        "@",
+    ],
+)
+@pytest.mark.parametrize("rule", ["force", "check", "allow"])
+def test_where_answers_go_stops_no_mail(rule: Rule, answers: str) -> None:
+    header = f"From: alerts@example.org\r\nReply-To: {answers}\r\n".encode()
+    assert leaves(SenderRule(ACCOUNT, rule), header) == header
+
+
 def test_force_writes_the_account_as_it_is_configured() -> None:
     header = b"From: Alerts <Alerts@EXAMPLE.org>\r\nSubject:   odd   spaces\r\n"
     after = leaves(SenderRule(ACCOUNT), header)
@@ -44,6 +64,9 @@ def test_force_keeps_the_name_that_cron_writes_without_an_address() -> None:
 
 REAL = [  # From as machines write it, as it leaves under `force`, and where answers go
     ("root (Cron Daemon)", "Cron Daemon <alerts@example.org>", None),
+    ("Printer <scan@192.168.1.1>", "Printer <alerts@example.org>", None),
+    ("Printer <scan@[192.168.1.1]>", "Printer <alerts@example.org>", None),
+    ("Printer <scan@fe80::1>", "Printer <alerts@example.org>", None),
     ("Anacron <root>", "Anacron <alerts@example.org>", None),
     ("mdadm monitoring <root>", "mdadm monitoring <alerts@example.org>", None),
     ("root <root@vm>", "root <alerts@example.org>", None),
