@@ -99,7 +99,8 @@ def command(common: Common, /, non_interactive: bool, **given: Any) -> int:
     postbearer init
     postbearer init --non-interactive --provider microsoft --tenant example.org \\
       --address alerts@example.org --grant client-credentials \\
-      --client-id 00000000-0000-0000-0000-000000000000 --client-secret env:ALERTS_SECRET
+      --client-id 00000000-0000-0000-0000-000000000000 \\
+      --client-secret env:ALERTS_SECRET
     """
     from postbearer.cli.wizard import Wizard, ready
 

@@ -48,7 +48,8 @@ Completion of commands and options in the shell:
 
 \b
 Exit codes: 0 done, 64 usage, 65 unusable message, 66 unreadable file,
-69 refused for good, 70 defect, 75 try again, 77 no permission, 78 configuration.
+69 refused for good, 70 defect, 75 try again, 77 no permission,
+78 configuration.
 """
 
 

@@ -44,7 +44,8 @@ def command(common: Common, place: Path | None, words: tuple[str, ...]) -> int:
 
     \b
     Other options of sendmail are taken and do nothing.
-    Exit codes: 0 taken, 64 usage, 65 unusable message, 66 no input, 69 refused, 75 try again, 77 not allowed.
+    Exit codes: 0 taken, 64 usage, 65 unusable message, 66 no input,
+    69 refused, 75 try again, 77 not allowed.
     """
     if place is not None:
         from postbearer.cli.dropin.install_script import install
