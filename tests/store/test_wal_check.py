@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -110,11 +111,22 @@ def older(folder: Path) -> None:
     shutil.copy(folder.parent / "earlier" / "spool.db-wal", log(folder))
 
 
-def of_another(folder: Path) -> None:
-    """A log of another queue, in which the salt is older by its number."""
-    octets = bytearray(log(folder).read_bytes())
-    octets[16:20] = (int.from_bytes(octets[16:20]) - 1 & 0xFFFFFFFF).to_bytes(4)
-    log(folder).write_bytes(octets)
+def of_another(by: int) -> Callable[[Path], None]:
+    """A log of another queue, whose salt happens to be `by` more: each queue begins anywhere."""
+
+    def damage(folder: Path) -> None:
+        octets = bytearray(log(folder).read_bytes())
+        octets[16:20] = (int.from_bytes(octets[16:20]) + by & 0xFFFFFFFF).to_bytes(4)
+        first = second = 0
+        order = ">" if octets[3] & 1 else "<"
+        words = struct.unpack(f"{order}6I", octets[:24])
+        for even, odd in zip(words[::2], words[1::2], strict=True):
+            first = first + even + second & 0xFFFFFFFF
+            second = second + odd + first & 0xFFFFFFFF
+        octets[24:32] = struct.pack(">2I", first, second)
+        log(folder).write_bytes(octets)
+
+    return damage
 
 
 DAMAGES = {
@@ -133,7 +145,7 @@ DAMAGES = {
     "a bit in the middle": flipped(lambda frames: 32 + frames // 2 * FRAME + 24 + 2000),
     "a bit of its last page": flipped(lambda frames: 32 + frames * FRAME - 1),
     "an older one": older,
-    "another one": of_another,
+    **{f"another one, {by:+}": of_another(by) for by in (-1, 1 << 16, 1 << 30, (1 << 31) - 1, 1 << 31)},
 }
 
 

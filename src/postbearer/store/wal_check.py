@@ -20,7 +20,9 @@ from postbearer.store.generation import GenerationNote
 from postbearer.store.queries import queries
 
 _MAGIC = (0x377F0682, 0x377F0683)  # the lowest bit: checksums are made of big-endian words
-_NEWER = 1 << 31  # a log that begins anew has the next number of 32 bits, and after the last comes 0
+# A log that begins anew has the next number of 32 bits, and after the last comes 0. Between two syncs of the
+# note it does so a few times; more are the distance to the log of some other queue.
+_NEWER = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
