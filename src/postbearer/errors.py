@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
+    from postbearer.meaning import Verdict
     from postbearer.outcome import Receipt
     from postbearer.reply import Reply
 
@@ -59,6 +60,7 @@ class PostbearerError(Exception):
     """
 
     configuration = False
+    verdict: Verdict | None = None  # what it means, where that was judged already
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)

@@ -245,14 +245,14 @@ class AsyncMailer:
     ) -> Receipt:
         """Offer the message once to every recipient in `envelope`."""
         outcomes: tuple[Outcome, ...] = ()
-        server = ""
+        receipt, works = Receipt(()), False
         for part in self._parts(envelope):
             guarded, charge = MonitoredContent(content), None
             try:
                 charge = await self._afford(
                     len(part.recipients), deadline if wait else self._clock.monotonic()
                 )
-                answer = await self._transport.deliver(part, guarded)
+                receipt = await self._transport.deliver(part, guarded)
             except asyncio.CancelledError as stop:
                 if guarded.left:
                     self._doubt(stop, header)
@@ -266,8 +266,8 @@ class AsyncMailer:
                     raise
                 outcomes += self._stopped(envelope.addresses[len(outcomes) :], error)
                 break
-            outcomes, server = outcomes + answer.outcomes, answer.server
-        return Receipt(outcomes, server, header.get("message-id") or "")
+            outcomes, works = outcomes + receipt.outcomes, works or receipt.works
+        return replace(receipt, outcomes=outcomes, message_id=header.get("message-id") or "", works=works)
 
     def _doubt(self, stop: asyncio.CancelledError, header: Header) -> None:
         """Nobody will hear an outcome any more, so whoever stops it is told that there is none."""

@@ -8,24 +8,30 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 import pytest
 
+from postbearer.account import Account
 from postbearer.answer import HttpAnswer
+from postbearer.assembly import Assembly
+from postbearer.daemon.service_plan import ServicePlan
 from postbearer.engine.disposition import FIRST_PROBE
 from postbearer.errors import Rejected, UsageError
-from postbearer.events import AccountPaused, AccountResumed, DeliveryEnded, PossibleDuplicate
+from postbearer.events import AccountPaused, AccountResumed, DeliveryEnded, PossibleDuplicate, Silent
 from postbearer.log import sentence
 from postbearer.mailer import AsyncMailer
 from postbearer.outcome import State
 from postbearer.sending import Retry
 from postbearer.settings import Limits
 from postbearer.testing import Faults, ManualClock, Sandbox, SmtpFault
+from support.configuration import COMPLETE
 from support.relay import Relay, WaitingClock, relaying
 from support.tokenserver import Answer, said, serving
-from support.toyapi import ToyApi, toy_account
+from support.toyapi import ToyApi, ToyTransport, toy_account
 
 ANNA, BERT = "anna@example.net", "bert@example.net"
 
@@ -186,6 +192,7 @@ async def test_a_mailer_sends_by_it(api: ToyApi) -> None:
     api.refused = {BERT: "ErrorInvalidRecipients"}
     async with AsyncMailer(toy_account(api), state="memory") as mailer:
         receipt = await mailer.send(to=[ANNA, BERT], subject="Hello", text="It works.")
+        assert receipt.works
         delivered, refused = receipt.outcomes
         assert (delivered.state, delivered.queue_id, delivered.reply) == (State.DELIVERED, "toy-1", None)
         assert isinstance(refused.answer, HttpAnswer)
@@ -202,6 +209,27 @@ async def test_a_mailer_waits_as_the_api_says(api: ToyApi) -> None:
         receipt = await mailer.send(to=ANNA, subject="Hello", text="It works.", retry=Retry(1, first=1.0))
         assert receipt.delivered
         assert 30.0 in clock.slept
+
+
+class ToyAssembly(Assembly):
+    """A configuration whose accounts send by the toy API."""
+
+    api: ToyApi
+
+    def account(self, name: str) -> Account:
+        return replace(super().account(name), outgoing=toy_account(self.api).outgoing)
+
+
+async def test_the_relay_opens_it_as_the_mailer_does(api: ToyApi, tmp_path: Path) -> None:
+    file = tmp_path / "postbearer.toml"
+    file.write_text(COMPLETE)
+    file.chmod(0o600)
+    assembly = ToyAssembly.load(file, {"POSTBEARER_STATE": str(tmp_path / "state")})
+    assembly.api = api
+    clock = ManualClock()
+    plan = ServicePlan.of(assembly, clock=clock, queue_clock=clock, observer=Silent())
+    (channel,) = plan.channels.values()
+    assert isinstance(channel.transport, ToyTransport)
 
 
 def test_there_is_no_smarthost_then(api: ToyApi) -> None:

@@ -34,7 +34,7 @@ from postbearer.secret import Secret
 from postbearer.state import Ledger, StateOption
 from postbearer.testing.clock import ManualClock
 from postbearer.testing.replies import parse_reply
-from postbearer.transport import Transport
+from postbearer.transport import Transport, dealt_with
 from postbearer.verdict import judged
 
 T = TypeVar("T")
@@ -80,7 +80,7 @@ class Recorder:
                 )
             )
         outcomes = tuple(self._outcome(each.address, f"recorded-{number}") for each in envelope.recipients)
-        return Receipt(outcomes, server="recording")
+        return Receipt(outcomes, server="recording", works=dealt_with(outcomes))
 
     async def forgive(self) -> None:
         """There is no password."""

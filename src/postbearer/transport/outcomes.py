@@ -22,15 +22,12 @@ class Replies:
     """
 
     rcpts: list[Reply | None]
+    accepted: int = 0  # of these
     mail: Reply | None = None
     data: Reply | None = None  # a refusal of DATA
     final: Reply | None = None  # the last word on the content, or the refusal of a chunk
     complete: bool = False
     error: NetworkError | RemoteProtocolError | None = None
-
-    @property
-    def accepted(self) -> int:
-        return len([reply for reply in self.rcpts if reply is not None and reply.positive])
 
     @property
     def closing(self) -> Reply | None:
@@ -45,10 +42,9 @@ class Replies:
         """The reply that refused the message as a whole, and what it answered."""
         if self.mail is not None and not self.mail.positive:
             return self.mail, Phase.MAIL
-        accepted = self.accepted
-        if accepted and self.data is not None:
+        if self.accepted and self.data is not None:
             return self.data, Phase.DATA
-        if accepted and self.final is not None:  # a promise counts, also behind a 421
+        if self.accepted and self.final is not None:  # a promise counts, also behind a 421
             return None if self.final.positive else (self.final, Phase.EOD)
         closing = self.closing
         return None if closing is None else (closing, Phase.ANY)
@@ -93,17 +89,20 @@ def settle(
     replies: Replies, recipients: Sequence[str], refusal: Refusal | None, rules: Sequence[Rule] | None
 ) -> list[Outcome | None]:
     """One outcome per recipient; None for those that may be offered again, now and without harm."""
-    queue_id = provider_queue_id(replies.final) if replies.final is not None else ""
+    final = replies.final
+    taken = final if final is not None and final.positive and refusal is None else None
+    queue_id = provider_queue_id(taken) if taken is not None else ""
     return [
-        _outcome(replies, refusal, queue_id, place, address, rules)
-        for place, address in enumerate(recipients)
+        Outcome(address, State.DELIVERED, taken, None, queue_id)
+        if taken is not None and own is not None and own.positive
+        else _not_delivered(replies, refusal, place, address, rules)
+        for place, (address, own) in enumerate(zip(recipients, replies.rcpts, strict=True))
     ]
 
 
-def _outcome(
+def _not_delivered(
     replies: Replies,
     refusal: Refusal | None,
-    queue_id: str,
     place: int,
     address: str,
     rules: Sequence[Rule] | None,
@@ -116,8 +115,6 @@ def _outcome(
         return judged(address, own, Phase.RCPT, verdict=verdict)
     if refusal is not None:
         return refusal.outcome(address)
-    if replies.final is not None and replies.final.positive:
-        return Outcome(address, State.DELIVERED, replies.final, None, queue_id)
     if replies.complete and replies.error is not None:  # RFC 1047: it may have arrived
         return judged(address, replies.error, Phase.EOD, rules)
     return None

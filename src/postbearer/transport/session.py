@@ -16,7 +16,7 @@ from postbearer.outcome import Outcome
 from postbearer.providers import Phase
 from postbearer.transport.conversation import Conversation
 from postbearer.transport.conversion import fitted
-from postbearer.transport.outcomes import Refusal, refused, settle
+from postbearer.transport.outcomes import Refusal, Replies, refused, settle
 from postbearer.transport.server_address import ServerAddress
 from postbearer.transport.smarthost import Smarthost
 from postbearer.transport.timeouts import Deadline
@@ -146,14 +146,14 @@ class ClientSession:
             if self._talk.core.state is not ClientState.READY:
                 await self._reset()
             group = next(groups(waiting, offered, most))
-            accepted = await self._transact(job, content, plan.mail, group)
+            replies = await self._transact(job, content, plan.mail, group)
             if job.outcomes[group[-1][0]] is None:  # too many at a time: as many as went well
-                most = accepted
+                most = replies.accepted
 
     async def _transact(
         self, job: Transmission, content: Content, mail: Mail, group: Sequence[tuple[int, Rcpt]]
-    ) -> int:
-        """One transaction for `group`; how many recipients it took."""
+    ) -> Replies:
+        """One transaction for `group`, and what was answered."""
         warm, self._warm = self._warm, True
         began = self._clock.monotonic()
         hurry = began - self._used_at <= self._smarthost.limits.fresh
@@ -179,7 +179,7 @@ class ClientSession:
             job.refuse_pending(refusal)
         if replies.error is not None:
             raise replies.error
-        return replies.accepted
+        return replies
 
     def _ask_for_another(self, job: Transmission, refusal: Refusal, *, warm: bool) -> None:
         """Raise `StaleConnection` if MAIL was refused for what this connection is, not for what was asked."""

@@ -148,6 +148,7 @@ class _Transaction:
             self.replies.mail = reply
         elif isinstance(command, Rcpt):
             self.replies.rcpts[self._answered] = reply
+            self.replies.accepted += reply.positive
             self._answered += 1
         elif isinstance(command, Data):
             self._go = reply

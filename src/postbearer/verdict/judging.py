@@ -29,6 +29,7 @@ def judge(
 ) -> Verdict:
     """What `what` means that came in `phase`, by `rules` (a preset's; the generic ones by default).
 
+    An error that was judged already keeps its meaning, wherever it is caught.
     A connection lost in phase ``eod``, which begins when the content is complete, leaves the outcome
     unknown (RFC 1047); one lost while the content still goes out belongs to phase ``data``.
     """
@@ -37,6 +38,8 @@ def judge(
         return worded(judge_reply(what, Phase(phase), known), known, what.text)
     if isinstance(what, HttpAnswer):
         return worded(judge_http(what, known), known, what.text)
+    if what.verdict is not None and phase == Phase.ANY:
+        return what.verdict
     said = getattr(what, "reply", None)
     verdict = judge_error(what, Phase(phase), known, judge_reply)
     placed = isinstance(what, ConfigError | UsageError)  # it names what is wrong
@@ -59,8 +62,8 @@ def judged(
 
 
 def advise(error: PostbearerError, rules: Sequence[Rule] | None = None) -> None:
-    """Tell `error` what the catalogue knows of it: its remedy as the hint, and whose fault a refusal is."""
-    verdict = judge(error, Phase.ANY, rules)
+    """Tell `error` what the catalogue knows of it: its verdict, the remedy as the hint, whose fault it is."""
+    verdict = error.verdict = judge(error, Phase.ANY, rules)
     error.hint = verdict.remedy or error.hint
     if isinstance(error, GrantRefused):
         error.configuration = verdict.configuration
