@@ -66,6 +66,7 @@ class Door(NoReservations):
         client: Submitter = APP,
         *,
         piece: int = 65536,
+        key: IdempotencyKey | None = None,
         **known: object,
     ) -> str | Reply:
         made = envelope or Envelope.of("app@example.org", ["anna@example.net"])
@@ -75,7 +76,7 @@ class Door(NoReservations):
             return intaking
         for start in range(0, len(content), piece):
             await intaking.write(content[start : start + piece])
-        return await intaking.finish()
+        return await intaking.finish(key)
 
     async def taken(self, answer: str | Reply) -> Entry:
         assert isinstance(answer, str), str(answer)
@@ -395,3 +396,14 @@ async def test_a_message_is_as_large_as_it_leaves() -> None:
     assert isinstance(answer, Reply)
     assert answer.code == 552
     assert isinstance(await Door(account(largest=15_000)).submit(content), str)
+
+
+async def test_what_is_only_examined_is_not_kept() -> None:
+    door = Door()
+    good = Submission(client=APP, envelope=Envelope.of("app@example.org", ["anna@example.net"]))
+    for content, taken in ((CONTENT, True), (b"Subject: x\rBcc: y\r\n\r\n", False)):
+        intaking = await door.intake.begin(good)
+        assert not isinstance(intaking, Reply)
+        await intaking.write(content)
+        assert (await intaking.examine() is None) is taken
+        assert await door.spool.show(intaking.id) is None

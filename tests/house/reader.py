@@ -27,6 +27,7 @@ INHERITED = re.compile(r"PYTHONPATH|PIP_.*|.*_PROXY|SSL_CERT_.*|LANG|TMPDIR", re
 SECONDS = 300
 LOOK = re.compile(
     r"postbearer (queue|accounts)(?! (hold|release|retry|cancel|import|pause|resume))|curl -s \$SANDBOX"
+    r"|curl .*/v1/messages\?"
 )
 PATIENCE = 20  # seconds until what a relay does in its own time can be seen
 RELAY = "2525"  # the port of the relay on all pages; what runs listens on a free one

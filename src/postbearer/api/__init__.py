@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
+    from postbearer.api.cursors import Cursors as Cursors
     from postbearer.api.endpoints import ENDPOINTS as ENDPOINTS
     from postbearer.api.endpoints import PROBED as PROBED
     from postbearer.api.endpoints import application as application
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from postbearer.api.tokens import Scope as Scope
 
 _EXPORTS = {
+    "cursors": ["Cursors"],
     "endpoints": ["ENDPOINTS", "PROBED", "application"],
     "server": ["HttpServer"],
     "services": ["Services"],

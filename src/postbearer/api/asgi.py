@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from postbearer.api.authorization import authorize
-from postbearer.api.endpoint import JSON_BODY, Call, Endpoint
+from postbearer.api.endpoint import JSON_BODY, WHOLE_MESSAGE, Call, Endpoint
 from postbearer.api.problems import Problem, of_error, refuse, respond
 from postbearer.api.reading import parse_json, parse_query
 from postbearer.api.services import Services
@@ -84,7 +84,9 @@ class _Handler:
         endpoint = self._methods.get(scope["method"])
         if endpoint is None:
             return JSON_BODY  # it is told that there is nothing, or no such method
-        return endpoint.limit if endpoint.limit >= 0 else 2 * self._services.intake.settings.size
+        if endpoint.limit != WHOLE_MESSAGE:
+            return endpoint.limit
+        return 2 * self._services.intake.settings.size  # base64, and what stands around it
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         identifier, body = scope[_ID], _Body(scope, receive)

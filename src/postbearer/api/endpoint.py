@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from postbearer.api.services import Services
 
 JSON_BODY = 64 * 1024  # octets, of what only says what to do
+WHOLE_MESSAGE = -1  # as large as a message may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +58,11 @@ class Call:
         return self.caller
 
     @property
+    def peer(self) -> str:
+        """The address of the client; empty for a Unix socket."""
+        return self.request.client.host if self.request.client else ""
+
+    @property
     def path(self) -> Mapping[str, str]:
         """The parameters in the path."""
         found: Mapping[str, str] = self.request.path_params
@@ -79,7 +85,7 @@ class Endpoint:
     body_needed: bool = True
     asks: type[Struct] | None = None  # of the query
     also_takes: tuple[str, ...] = ()  # media types that `do` reads itself
-    most: int = JSON_BODY  # octets of the body; for -1, as many as a message may have
+    most: int = JSON_BODY  # octets of the body, or `WHOLE_MESSAGE`
     health: bool = False  # answered on `health-listen`, too
     media_type: str = "application/json"  # of the answer
     problems: tuple[str, ...] = ()  # that it answers, beside those that every endpoint does
@@ -87,5 +93,5 @@ class Endpoint:
 
     @property
     def limit(self) -> int:
-        """Octets of a body, unless it streams; 0: there is none."""
+        """Octets of a body, or `WHOLE_MESSAGE`; 0: there is none."""
         return self.most if self.takes is not None or self.also_takes else 0

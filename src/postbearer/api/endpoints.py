@@ -9,7 +9,7 @@ from msgspec.json import encode
 from starlette.responses import Response
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from postbearer.api import health, metrics
+from postbearer.api import accounts, health, messages, metrics, submit
 from postbearer.api.asgi import Api
 from postbearer.api.endpoint import Call, Endpoint
 from postbearer.api.openapi import document
@@ -31,6 +31,9 @@ def _document(base_path: str) -> bytes:
 ENDPOINTS: Sequence[Endpoint] = (
     *health.ENDPOINTS,
     *metrics.ENDPOINTS,
+    *submit.ENDPOINTS,
+    *messages.ENDPOINTS,
+    *accounts.ENDPOINTS,
     Endpoint(
         name="describe",
         method="GET",

@@ -140,13 +140,19 @@ _OF_REPLY: Mapping[str, str] = {  # enhanced status (RFC 3463) → kind
     "5.5.0": "idempotency-key-reused",
     "5.7.1": "forbidden",
 }
+_HINTS: Mapping[str, str] = {
+    "idempotency-key-reused": "Use a new key for each message, and the same only to send it again.",
+    "no-room": "The relay's disk is full: free some, and send it again.",
+}
 
 
 def of_reply(reply: Reply) -> Problem:
     """What a refusal of the intake is to a client."""
     status = str(reply.enhanced or "")
     kind = _OF_REPLY.get(status, "invalid" if reply.code >= 500 else "unavailable")
-    return Problem(kind, f"{reply.text.removeprefix(status).strip()}.", headers=retry_after(kind))
+    text = reply.text.removeprefix(status).strip().rstrip(".")
+    hint = _HINTS.get(kind, "")
+    return Problem(kind, f"{text}.", hint=hint, headers=retry_after(kind))
 
 
 def retry_after(kind: str) -> dict[str, str]:

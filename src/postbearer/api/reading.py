@@ -16,8 +16,8 @@ from postbearer.suggestion import did_you_mean
 S = TypeVar("S", bound=Struct)
 
 MOST_FIELDS = 200  # of a query
-_UNKNOWN = re.compile(r"Object contains unknown field `(.*)`(?: - at `(.*)`)?", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `(.*)`(?: - at `(.*)`)?", re.DOTALL)
+_UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`(?: - at `(.*)`)?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*?)`(?: - at `(.*)`)?", re.DOTALL)
 _PLACED = re.compile(r"(.*) - at `(?:key in )?(.*)`", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 
@@ -68,9 +68,10 @@ def parse_query(query: bytes, type: type[S]) -> S:
 
 
 def _is_list(type: Any) -> bool:
-    return isinstance(
-        msgspec.inspect.type_info(type), msgspec.inspect.VarTupleType | msgspec.inspect.ListType
-    )
+    found = msgspec.inspect.type_info(type)
+    while isinstance(found, msgspec.inspect.Metadata):
+        found = found.type
+    return isinstance(found, msgspec.inspect.VarTupleType | msgspec.inspect.ListType)
 
 
 def _misfit(text: str, type: type[Struct]) -> Problem:

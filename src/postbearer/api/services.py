@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
+from postbearer.api.cursors import Cursors
 from postbearer.api.tokens import ApiTokens
 from postbearer.clock import Clock
 from postbearer.control import Operations
-from postbearer.engine import Intake
+from postbearer.engine import Dispatcher, Intake
 from postbearer.events import Observer
 from postbearer.submission import Access, RateLimit, RejectLog, SessionLimits
 
@@ -24,6 +25,7 @@ class Services:
 
     intake: Intake
     operations: Operations
+    dispatcher: Dispatcher
     access: Access
     rate_limit: RateLimit
     reject_log: RejectLog
@@ -31,5 +33,6 @@ class Services:
     clock: Clock
     observer: Observer
     metrics: Callable[[], Awaitable[bytes]]
+    cursors: Cursors
     bounds: SessionLimits = field(default_factory=SessionLimits)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from postbearer.control.answers import QueueStatistics as QueueStatistics
     from postbearer.control.answers import RelayReloaded as RelayReloaded
     from postbearer.control.answers import RelayStopping as RelayStopping
+    from postbearer.control.answers import Time as Time
     from postbearer.control.answers import Woken as Woken
     from postbearer.control.answers import encode as encode
     from postbearer.control.answers import known as known
     from postbearer.control.client import ControlClient as ControlClient
+    from postbearer.control.messages import recipient_id as recipient_id
     from postbearer.control.methods import METHODS as METHODS
     from postbearer.control.methods import perform as perform
     from postbearer.control.operations import Operations as Operations
@@ -46,11 +48,13 @@ _EXPORTS = {
         "QueueStatistics",
         "RelayReloaded",
         "RelayStopping",
+        "Time",
         "Woken",
         "encode",
         "known",
     ],
     "client": ["ControlClient"],
+    "messages": ["recipient_id"],
     "methods": ["METHODS", "perform"],
     "operations": ["Operations", "Process"],
     "principal": ["Principal", "Right", "of_this_process"],

@@ -24,6 +24,7 @@ encode = Encoder(enc_hook=str).encode  # by `str`: what a finding holds beside i
 class RecipientRow(Struct, frozen=True, kw_only=True):
     """One recipient of a queued message, and where it stands."""
 
+    id: str  # the message's, and its place in the envelope
     address: str
     account: str
     priority: str

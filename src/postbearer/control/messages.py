@@ -183,6 +183,7 @@ class _Obstacles:
 def _summary(entry: Entry, now: float, obstacles: _Obstacles) -> dict[str, Any]:
     """The fields of `MessageSummary`."""
     message = entry.message
+    numbers = {address: number for number, address in enumerate(message.envelope.addresses, 1)}
     return {
         "id": message.id,
         "accepted": message.accepted,
@@ -195,12 +196,21 @@ def _summary(entry: Entry, now: float, obstacles: _Obstacles) -> dict[str, Any]:
         "author": message.author,
         "subject": message.subject,
         "report_of": message.report_of,
-        "recipients": tuple(_row(row, *obstacles.of(row)) for row in entry.rows),
+        "recipients": tuple(
+            _row(recipient_id(message.id, numbers.get(row.address, 0)), row, *obstacles.of(row))
+            for row in entry.rows
+        ),
     }
 
 
-def _row(row: Row, waits: str, way_out: str) -> RecipientRow:
+def recipient_id(message: str, number: int) -> str:
+    """The id of the recipient at a place in the envelope, counted from 1."""
+    return f"{message}.{number}"
+
+
+def _row(identifier: str, row: Row, waits: str, way_out: str) -> RecipientRow:
     return RecipientRow(
+        id=identifier,
         address=row.address,
         account=row.account,
         priority=row.priority.name.lower(),

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-from postbearer.api import ENDPOINTS, PROBED, ApiTokens, HttpServer, Services, application
+from postbearer.api import ENDPOINTS, PROBED, ApiTokens, Cursors, HttpServer, Services, application
 from postbearer.daemon.http_plan import HttpPlan
 from postbearer.daemon.metering import Metering
 from postbearer.daemon.service import Service
 from postbearer.daemon.service_plan import ServicePlan
 from postbearer.daemon.services import FAREWELL, ControlService, IntakeService
+from postbearer.engine import Dispatcher
 
 
 class HttpService(Service):
@@ -20,12 +21,15 @@ class HttpService(Service):
         shared: IntakeService,
         control: ControlService,
         metering: Metering,
+        dispatcher: Dispatcher,
         plan: ServicePlan,
     ) -> None:
         self._shared = shared
         self._control = control
         self._metering = metering
+        self._dispatcher = dispatcher
         self._tokens = ApiTokens(plan.assembly.state)
+        self._cursors = Cursors()
         self._stopping = asyncio.Event()
         http = _plan(plan)
         clock, observer = shared.clock, shared.observer
@@ -82,6 +86,7 @@ class HttpService(Service):
         return Services(
             intake=self._shared.intake,
             operations=self._control.operations,
+            dispatcher=self._dispatcher,
             access=plan.relay.access,
             rate_limit=self._shared.rate_limit,
             reject_log=self._shared.reject_log,
@@ -89,6 +94,7 @@ class HttpService(Service):
             clock=self._shared.clock,
             observer=self._shared.observer,
             metrics=self._metering.exposition.page,
+            cursors=self._cursors,
             stopping=self._stopping,
         )
 

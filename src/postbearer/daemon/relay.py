@@ -188,4 +188,4 @@ class Relay:
             ) from None
         metering = Metering(plan, self.spool, self.dispatcher, self._queue_clock, self._observer)
         self._observer.add(metering)
-        return metering, HttpService(shared, control, metering, plan)
+        return metering, HttpService(shared, control, metering, self.dispatcher, plan)

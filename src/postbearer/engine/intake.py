@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate
 from functools import lru_cache
+from typing import NamedTuple
 
 from postbearer.account import Account
 from postbearer.clock import Clock
@@ -56,7 +57,6 @@ class Submission:
     helo: str = ""
     protocol: str = "ESMTP"
     size: int | None = None  # declared
-    key: IdempotencyKey | None = None
     checked: bool = False
 
 
@@ -136,11 +136,27 @@ class Intake:
             return NOT_STORED
 
 
+_Groups = dict[tuple[str, Priority], list[tuple[Recipient, Route]]]  # recipients by account and lane
+
+
+class _Plan(NamedTuple):
+    """A message as it is to be stored, and its recipients."""
+
+    message: Message
+    groups: _Groups
+
+
 class MessageIntake:
-    """One message on its way in. `write` until all is there, then `finish`; or `abort`."""
+    """One message on its way in. `write` until all is there, then `finish`, or `examine`; or `abort`.
+
+    Then `lanes` tells by which account, and how urgently, each recipient goes, and `repeated` whether it was
+    known by its idempotency key.
+    """
 
     def __init__(self, intake: Intake, submission: Submission, identifier: str, staging: Staging) -> None:
         self.id = identifier
+        self.lanes: dict[str, tuple[str, Priority]] = {}
+        self.repeated = False
         self._intake = intake
         self._submission = submission
         self._staging = staging
@@ -169,14 +185,15 @@ class MessageIntake:
         if self._refusal is not None:
             await self.abort()
 
-    async def finish(self) -> str | Reply:
+    async def finish(self, key: IdempotencyKey | None = None) -> str | Reply:
         """Make it durable. The id; or why not, and then nothing is kept: but for the 451 of a commit whose
-        fate is not known, which may turn out to be kept after all. Under an idempotency key that is known,
-        the id that was told first.
+        fate is not known, which may turn out to be kept after all. Under a `key` that is known, the id that
+        was told first.
         """
         try:
-            refusal = self._refusal or await self._store()
+            refusal = self._refusal or await self._store(key)
         except AlreadyAccepted as known:
+            self.repeated = True
             await self.abort()
             return known.id
         except KeyReused as error:
@@ -190,13 +207,21 @@ class MessageIntake:
             return refusal
         return self.id
 
+    async def examine(self) -> Reply | None:
+        """Why it would not be taken; None: it would. Nothing is kept in either case."""
+        try:
+            found = self._refusal or await self._planned()
+        finally:
+            await self.abort()
+        return found if isinstance(found, Reply) else None
+
     async def abort(self) -> None:
         """Forget what came so far."""
         with suppress(StoreError):
             await self._staging.discard()
 
-    async def _store(self) -> Reply | None:
-        began = self._intake.clock.monotonic()
+    async def _planned(self) -> _Plan | Reply:
+        """What is to be stored of the message, and where its recipients go; or why it is not taken."""
         self._reader.finish()
         if self._reader.fault:
             return refuse(554, "5.6.0", self._reader.fault)
@@ -215,19 +240,24 @@ class MessageIntake:
                 return refusal
         if refusal := self._refuse_author(header, accounts):
             return refusal
-        message = self._message(parsed, groups)
-        places = Reservations(self._intake.starter)
+        return _Plan(self._message(parsed, groups), groups)
+
+    async def _store(self, key: IdempotencyKey | None) -> Reply | None:
+        began = self._intake.clock.monotonic()
+        plan = await self._planned()
+        if isinstance(plan, Reply):
+            return plan
+        message, places = plan.message, Reservations(self._intake.starter)
         try:
             deliveries = [
-                delivery for group in groups.items() for delivery in self._deliveries(places, *group)
+                delivery for group in plan.groups.items() for delivery in self._deliveries(places, *group)
             ]
-            claimed = await self._intake.spool.accept(
-                message, self._staging, deliveries, key=self._submission.key
-            )
+            claimed = await self._intake.spool.accept(message, self._staging, deliveries, key=key)
         except BaseException:
             places.give_back()
             raise
         places.begin(claimed)
+        accounts = {account for account, _ in plan.groups}
         self._intake.observer.notice(
             Accepted(
                 accounts.pop() if len(accounts) == 1 else "",
@@ -265,13 +295,15 @@ class MessageIntake:
         stranger = next((each for each in found if not client.may_send_as(each)), None)
         return refuse(550, "5.7.1", f"{client.name} may not send as {stranger}") if stranger else None
 
-    def _routed(self, header: Header) -> dict[tuple[str, Priority], list[tuple[Recipient, Route]]]:
+    def _routed(self, header: Header) -> _Groups:
         """The recipients by account and lane."""
         client, envelope = self._submission.client, self._submission.envelope
-        groups: dict[tuple[str, Priority], list[tuple[Recipient, Route]]] = defaultdict(list)
+        groups: _Groups = defaultdict(list)
         for recipient in envelope.recipients:
             route = self._intake.router.choose(client, envelope.reverse_path, recipient.address, header)
-            groups[route.account, lane_for(route, client, envelope.priority)].append((recipient, route))
+            lane = route.account, lane_for(route, client, envelope.priority)
+            groups[lane].append((recipient, route))
+            self.lanes[recipient.address] = lane
         return dict(groups)
 
     def _refuse_for(self, name: str, header: Header, size: int) -> Reply | None:
@@ -310,9 +342,7 @@ class MessageIntake:
             for start in range(0, len(recipients), most)
         ]
 
-    def _message(
-        self, parsed: ParsedHeader, groups: Mapping[tuple[str, Priority], Sequence[tuple[Recipient, Route]]]
-    ) -> Message:
+    def _message(self, parsed: ParsedHeader, groups: _Groups) -> Message:
         now, traits, header = self._intake.clock.now(), self._scanner.finish(), parsed.header
         routes = [route for routed in groups.values() for _, route in routed]
         lives = [route.expire_after for route in routes if route.expire_after is not None]

@@ -31,27 +31,34 @@ async def enqueue(
         return compose(553, plain(error.message), enhanced="5.1.3")
     if refusal is not None:
         return refusal
-    taking = await intake.begin(Submission(client=client, envelope=envelope, protocol="local", size=size))
+    submission = Submission(client=client, envelope=envelope, protocol="local", size=size)
+    taking = await take(intake, submission, blocks)
+    return taking if isinstance(taking, Reply) else await taking.finish()
+
+
+async def take(intake: Intake, submission: Submission, blocks: AsyncIterator[bytes]) -> MessageIntake | Reply:
+    """Read a message, of the size that is declared if one is: what is to be finished, or why not."""
+    taking = await intake.begin(submission)
     if isinstance(taking, Reply):
         return taking
     try:
-        if refusal := await _fill(taking, size, blocks):
+        if refusal := await _fill(taking, submission.size, blocks):
             await taking.abort()
             return refusal
     except BaseException:  # the peer or we go away in the middle
         await taking.abort()
         raise
-    return await taking.finish()
+    return taking
 
 
-async def _fill(taking: MessageIntake, size: int, blocks: AsyncIterator[bytes]) -> Reply | None:
+async def _fill(taking: MessageIntake, size: int | None, blocks: AsyncIterator[bytes]) -> Reply | None:
     check, received, tail = LineCheck(), 0, b"\r\n"
     async for block in blocks:
         received += len(block)
         tail = (tail + block)[-2:]
         check.feed(block)
         await taking.write(block)
-    if received != size:
+    if size is not None and received != size:
         return INCOMPLETE
     return BAD_LINES if check.defect or tail != b"\r\n" else None
 

@@ -1,0 +1,90 @@
+"""Accounts: seen, paused and resumed, by the methods that commands use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from msgspec import Struct
+
+from postbearer.api.endpoint import Call, Endpoint
+from postbearer.api.problems import Problem
+from postbearer.api.tokens import Scope
+from postbearer.control import AccountStatus, perform
+
+
+class AccountList(Struct, frozen=True, kw_only=True):
+    """All accounts."""
+
+    accounts: tuple[AccountStatus, ...]
+
+
+async def listed(call: Call) -> AccountList:
+    return AccountList(accounts=await _perform(call, "accounts.list"))
+
+
+async def shown(call: Call) -> AccountStatus:
+    return await _of_one(call, "accounts.show")
+
+
+async def pause(call: Call) -> AccountStatus:
+    return await _of_one(call, "accounts.pause")
+
+
+async def resume(call: Call) -> AccountStatus:
+    return await _of_one(call, "accounts.resume")
+
+
+async def _of_one(call: Call, method: str) -> AccountStatus:
+    done: AccountStatus = await _perform(call, method, name=call.path["name"][:1000])
+    return done
+
+
+async def _perform(call: Call, method: str, **given: str) -> Any:
+    if call.by.confined:
+        raise Problem(
+            "forbidden",
+            f"The token {call.by.token.name} is for the client {call.by.client.name}, which sees its "
+            "messages, and no accounts.",
+            hint="Make one without --client.",
+        )
+    return await perform(call.services.operations, call.by.principal, method, given)
+
+
+ENDPOINTS = (
+    Endpoint(
+        name="accounts",
+        method="GET",
+        path="/v1/accounts",
+        needs=Scope.READ,
+        summary="All accounts: state, budget left, what will run out.",
+        do=listed,
+        answers=AccountList,
+    ),
+    Endpoint(
+        name="account",
+        method="GET",
+        path="/v1/accounts/{name}",
+        needs=Scope.READ,
+        summary="One account.",
+        do=shown,
+        answers=AccountStatus,
+    ),
+    Endpoint(
+        name="pause",
+        method="POST",
+        path="/v1/accounts/{name}/pause",
+        needs=Scope.OPERATE,
+        summary="Stop it until it is resumed; its mail waits.",
+        do=pause,
+        answers=AccountStatus,
+    ),
+    Endpoint(
+        name="resume",
+        method="POST",
+        path="/v1/accounts/{name}/resume",
+        needs=Scope.OPERATE,
+        summary="Let it send again.",
+        do=resume,
+        answers=AccountStatus,
+    ),
+)

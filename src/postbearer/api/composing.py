@@ -1,0 +1,160 @@
+"""A message by its parts, as JSON has them, made into what leaves; what cannot be is told with its place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from postbearer.address import refuse_controls
+from postbearer.api.problems import Problem, at
+from postbearer.envelope import Envelope
+from postbearer.errors import UsageError
+from postbearer.message import Draft, parse_mailboxes, to_bytes
+from postbearer.sending import draft_of
+
+MOST_RECIPIENTS = 1000
+PRIORITIES = {"urgent": 4, "normal": None, "bulk": -1}  # MT-PRIORITY (RFC 6710)
+_ARGUMENT = re.compile(r"(sender|reply_to|to|cc|bcc|subject|text|html|attach|inline|headers): ")
+_FIELDS = {"sender": "from", "reply_to": "reply-to", "attach": "attachments", "inline": "attachments"}
+
+Priority = Literal["urgent", "normal", "bulk"]
+Mailboxes = Annotated[
+    str | Annotated[list[str], Meta(max_length=MOST_RECIPIENTS)],
+    Meta(description='a mailbox, "you@example.org" or "You <you@example.org>", or a list of them'),
+]
+
+
+class Attachment(Struct, rename="kebab", forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A file; its type follows from its name. With a `content-id` the HTML shows it, by `cid:ID`."""
+
+    filename: Annotated[str, Meta(min_length=1, max_length=255)]
+    content: Annotated[bytes, Meta(description="base64")]
+    content_id: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+
+
+class NewMessage(Struct, rename="kebab", forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A message by its parts. `from` is the account's address unless given."""
+
+    to: Mailboxes = []
+    from_: Annotated[str, Meta(max_length=1000)] | None = msgspec.field(default=None, name="from")
+    cc: Mailboxes = []
+    bcc: Mailboxes = []
+    reply_to: Mailboxes = []
+    subject: Annotated[str, Meta(max_length=10_000)] = ""
+    text: str | None = None
+    html: str | None = None
+    attachments: Annotated[list[Attachment], Meta(max_length=500)] = []
+    headers: Annotated[dict[str, Annotated[str, Meta(max_length=10_000)]], Meta(max_length=100)] = {}
+    priority: Priority | UnsetType = UNSET
+    dry_run: Annotated[bool, Meta(description="check everything, and queue nothing")] = False
+
+    @property
+    def size(self) -> int:
+        """About how many octets there are to compose."""
+        return (
+            sum(len(each.content) for each in self.attachments) + len(self.text or "") + len(self.html or "")
+        )
+
+
+def draft(given: NewMessage, address: str) -> Draft:
+    """What `given` describes, written by `address` unless it says who. Its mailboxes were checked.
+
+    Raises `Problem`.
+    """
+    inline: dict[str, tuple[str, bytes]] = {}
+    for index, each in enumerate(given.attachments):
+        if each.content_id is not None:
+            if each.content_id in inline:
+                raise at("It is given twice.", pointer=f"/attachments/{index}/content-id")
+            inline[each.content_id] = each.filename, each.content
+    parts: dict[str, Any] = {
+        "to": given.to,
+        "cc": given.cc,
+        "bcc": given.bcc,
+        "reply_to": given.reply_to,
+        "subject": given.subject,
+        "text": given.text,
+        "html": given.html,
+        "attach": [(each.filename, each.content) for each in given.attachments if each.content_id is None],
+        "inline": inline,
+        "headers": given.headers,
+    }
+    if given.from_ is not None:
+        parts["sender"] = given.from_
+    try:
+        return draft_of(parts, address)
+    except UsageError as error:
+        raise _placed(error, given) from None
+
+
+def octets(made: Draft, given: NewMessage) -> tuple[Envelope, bytes]:
+    """The envelope and the message, as they leave. Raises `Problem`."""
+    try:
+        return made.envelope(), to_bytes(made.build())
+    except UsageError as error:
+        raise _placed(error, given) from None
+
+
+def recipients(given: NewMessage) -> Iterator[tuple[str, str]]:
+    """The address of each recipient, with where it stands."""
+    for field, value in (("to", given.to), ("cc", given.cc), ("bcc", given.bcc)):
+        for pointer, text in _each(field, value):
+            yield from ((box.address, pointer) for box in parse_mailboxes(text))
+
+
+def _each(field: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield f"/{field}", value
+    else:
+        yield from ((f"/{field}/{index}", each) for index, each in enumerate(value))
+
+
+def check_mailboxes(given: NewMessage) -> None:
+    """Raise `Problem` for what is no mailbox, and for too few or too many recipients."""
+    for field, value in (
+        *(("to", given.to), ("cc", given.cc), ("bcc", given.bcc)),
+        *(("reply-to", given.reply_to), ("from", given.from_ or ())),
+    ):
+        for pointer, text in _each(field, value):
+            try:
+                if not parse_mailboxes(text):
+                    raise at("It names nobody.", pointer=pointer, hint="Write you@example.org.")
+            except UsageError as error:
+                raise at(error.message, pointer=pointer, hint=error.hint) from None
+    everyone = sum(1 for _ in recipients(given))
+    if not everyone:
+        raise at("A message needs at least one recipient.", pointer="/to")
+    if everyone > MOST_RECIPIENTS:
+        raise at(
+            f"There are {everyone} recipients; {MOST_RECIPIENTS} are the most.",
+            pointer="/to",
+            hint="Send it several times, or to a list.",
+        )
+
+
+def _placed(error: UsageError, given: NewMessage) -> Problem:
+    """What the library says of its arguments, about the fields of the request."""
+    text = error.message
+    if found := _ARGUMENT.match(text):
+        field = _FIELDS.get(found[1], found[1])
+        return at(text[found.end() :], pointer=f"/{field}", hint=_in_words_of_json(error.hint))
+    for name in sorted(given.headers, key=len, reverse=True):
+        if repr(name)[1:-1][:80] in text:
+            return at(text, pointer=f"/headers/{name.replace('~', '~0').replace('/', '~1')}", hint=error.hint)
+    for index, each in enumerate(given.attachments):
+        try:
+            refuse_controls(each.filename, "the file name")
+        except UsageError as wrong:
+            return at(wrong.message, pointer=f"/attachments/{index}/filename")
+        if each.content_id is not None and repr(each.content_id)[:80] in text:
+            return at(text, pointer=f"/attachments/{index}/content-id", hint=error.hint)
+    return at(text, pointer="/subject" if "Subject" in text else "", hint=error.hint)
+
+
+def _in_words_of_json(hint: str) -> str:
+    """A hint about arguments in Python helps nobody here."""
+    return "" if "=" in hint else hint

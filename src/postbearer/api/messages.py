@@ -1,0 +1,160 @@
+"""Messages of the queue: seen, and worked on, by the methods that commands use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from msgspec import Meta, Struct
+from msgspec.structs import replace
+
+from postbearer.api.endpoint import Call, Endpoint
+from postbearer.api.problems import Problem
+from postbearer.api.tokens import Scope
+from postbearer.control import Change, LetGo, MessageDetail, MessageSummary, Page, Time, perform
+from postbearer.errors import UsageError
+from postbearer.store import Status
+
+MOST = 1000
+
+_Text = Annotated[str, Meta(max_length=1000)]
+
+
+class Asked(Struct, rename="kebab", frozen=True, kw_only=True):
+    """Which messages; what is not given asks for nothing."""
+
+    state: Annotated[tuple[Status, ...], Meta(description="of a recipient; may be repeated")] = ()
+    account: _Text = ""
+    client: _Text = ""
+    address: Annotated[str, Meta(max_length=1000, description="in sender, author or a recipient")] = ""
+    message_id: Annotated[str, Meta(max_length=1000, description="in its Message-ID")] = ""
+    accepted_before: Time | None = None
+    accepted_after: Time | None = None
+    limit: Annotated[int, Meta(ge=1, le=MOST)] = 100
+    cursor: Annotated[str, Meta(max_length=1000, description="where an earlier answer ended")] = ""
+
+
+class MessageList(Struct, frozen=True, kw_only=True):
+    """Messages, oldest first. If there are more, `cursor` is what to ask on with."""
+
+    messages: tuple[MessageSummary, ...]
+    cursor: str | None
+
+
+class Which(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """One recipient of the message; without, all."""
+
+    recipient: Annotated[str, Meta(max_length=1000, description="an address")] = ""
+
+
+async def listed(call: Call) -> MessageList:
+    asked: Asked = call.query or Asked()
+    if call.by.confined:
+        asked = replace(asked, client=call.by.client.name)
+    alike = replace(asked, cursor="", limit=1)
+    cursors = call.services.cursors
+    page: Page = await _perform(
+        call,
+        "queue.list",
+        {
+            "account": asked.account,
+            "client": asked.client,
+            "statuses": asked.state,
+            "address": asked.address,
+            "message_id": asked.message_id,
+            "older_than": asked.accepted_before,
+            "newer_than": asked.accepted_after,
+            "limit": asked.limit,
+            "after": cursors.read(alike, asked.cursor) if asked.cursor else "",
+        },
+    )
+    return MessageList(
+        messages=page.messages, cursor=cursors.write(alike, page.cursor) if page.more else None
+    )
+
+
+async def shown(call: Call) -> MessageDetail:
+    identifier = call.path["id"]
+    try:
+        found: MessageDetail = await _perform(call, "queue.show", {"message": identifier[:1000]})
+    except UsageError:
+        raise _none(identifier) from None
+    if call.by.confined and found.client != call.by.client.name:
+        raise _none(identifier)
+    return found
+
+
+async def hold(call: Call) -> Any:
+    return await _change(call, "queue.hold")
+
+
+async def cancel(call: Call) -> Any:
+    return await _change(call, "queue.cancel")
+
+
+async def release(call: Call) -> Any:
+    return await _change(call, "queue.release")
+
+
+async def retry(call: Call) -> Any:
+    return await _change(call, "queue.retry")
+
+
+async def _change(call: Call, method: str) -> Any:
+    message, which = await shown(call), call.body or Which()
+    if which.recipient and all(each.address != which.recipient for each in message.recipients):
+        raise Problem("not-found", f"{message.id} has no recipient {which.recipient!r:.80}.")
+    return await _perform(call, method, {"message": message.id, "address": which.recipient})
+
+
+async def _perform(call: Call, method: str, given: Mapping[str, Any]) -> Any:
+    return await perform(call.services.operations, call.by.principal, method, given)
+
+
+def _none(identifier: str) -> Problem:
+    return Problem(
+        "not-found",
+        f"There is no message {identifier!r:.80}.",
+        hint="What is done with is forgotten after some days.",
+    )
+
+
+def _act(name: str, summary: str, do: Any, answers: Any) -> Endpoint:
+    return Endpoint(
+        name=name,
+        method="POST",
+        path=f"/v1/messages/{{id}}/{name}",
+        needs=Scope.OPERATE,
+        summary=summary,
+        do=do,
+        takes=Which,
+        body_needed=False,
+        answers=answers,
+    )
+
+
+ENDPOINTS = (
+    Endpoint(
+        name="messages",
+        method="GET",
+        path="/v1/messages",
+        needs=Scope.READ,
+        summary="Messages of the queue, oldest first.",
+        do=listed,
+        asks=Asked,
+        answers=MessageList,
+    ),
+    Endpoint(
+        name="message",
+        method="GET",
+        path="/v1/messages/{id}",
+        needs=Scope.READ,
+        summary="All that is known of a message: recipients, attempts, replies.",
+        do=shown,
+        answers=MessageDetail,
+    ),
+    _act("hold", "Keep it until it is released.", hold, Change),
+    _act("release", "Let go what was held.", release, LetGo),
+    _act("retry", "Try now what would be tried later.", retry, LetGo),
+    _act("cancel", "Give up what has not left; nobody is told.", cancel, Change),
+)
