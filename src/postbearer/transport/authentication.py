@@ -10,7 +10,7 @@ from postbearer.oauth import Token
 from postbearer.providers import Disposition, ImmediateAction, Phase, Rule
 from postbearer.reply import EnhancedStatus, Reply
 from postbearer.sasl import ClientExchange
-from postbearer.verdict import judge
+from postbearer.verdict import Verdict, judge
 from postbearer.wire import Auth, AuthResponse, auth_fits, decode_challenge
 
 ROUNDS = 8  # a server that asks for more is not authenticating
@@ -89,8 +89,10 @@ def refusal(
     `others`: the server offers another mechanism that fits.
     """
     told = exchange.failure is not None and token is not None  # its challenge is the word that counts
-    meant = _meant(reply, exchange, rules, told=told, at_once=at_once)
-    verdict = judge(meant, Phase.AUTH, rules)
+    verdict = judge(reply, Phase.AUTH, rules)
+    meant = _meant(reply, exchange, verdict, told=told, at_once=at_once)
+    if meant is not reply:
+        verdict = judge(meant, Phase.AUTH, rules)
     two_steps = ImmediateAction.TWO_STEP in verdict.first and at_once
     other_mechanism = ImmediateAction.OTHER_MECHANISM in verdict.first and others and not told
     if (
@@ -121,15 +123,10 @@ def refusal(
     return error
 
 
-def _meant(
-    reply: Reply, exchange: ClientExchange, rules: Sequence[Rule] | None, *, told: bool, at_once: bool
-) -> Reply:
+def _meant(reply: Reply, exchange: ClientExchange, verdict: Verdict, *, told: bool, at_once: bool) -> Reply:
     """`reply`, or what it stands for by all that is known here."""
-    verdict = judge(reply, Phase.AUTH, rules)
-    if (
-        told and verdict.disposition is not Disposition.HOLD
-    ):  # RFC 7628 3.2.2: the code behind the challenge adds nothing
-        return _TOKEN_REFUSED
+    if told and verdict.disposition is not Disposition.HOLD:
+        return _TOKEN_REFUSED  # RFC 7628 3.2.2: the code behind the challenge adds nothing
     too_long = reply.code in (500, 501) and _line(exchange) > LONGEST_LINE
     if too_long or (ImmediateAction.TWO_STEP in verdict.first and not at_once):
         return _TOO_LONG  # it was two steps already: not the command was too long but the credential
