@@ -25,7 +25,7 @@ def commands() -> Iterator[str]:
     yield from below(postbearer, click.Context(postbearer), "")
 
 
-@pytest.mark.parametrize("command", commands())
+@pytest.mark.parametrize("command", list(commands()))
 def test_no_line_is_longer_than_a_terminal(home: Home, command: str) -> None:
     told = home.run(*command.split(), "--help", environ={"COLUMNS": "80"})
     assert told.code == 0
