@@ -142,7 +142,7 @@ def test_every_command_has_help_config_and_verbose(name: str, capsys: pytest.Cap
 
 
 def test_the_shell_completes_commands(home: Home) -> None:
-    asked = {"_POSTBEARER_COMPLETE": "bash_complete", "COMP_WORDS": "postbearer to", "COMP_CWORD": "1"}
+    asked = {"_POSTBEARER_COMPLETE": "bash_complete", "COMP_WORDS": "postbearer tok", "COMP_CWORD": "1"}
     assert home.run(environ=asked).out.split() == ["plain,token"]
 
 

@@ -442,7 +442,7 @@ def test_the_same_mailbox_described_otherwise_is_73(empty: Home) -> None:
     [
         ("contoso.com", True),
         ("11111111-2222-3333-4444-555555555555", True),
-        ("organizations", True),
+        ("organizations", False),  # app-only tokens are for one
         ("contoso", False),
         ("my company", False),
         ("11111111-2222-3333-4444", False),

@@ -6,6 +6,43 @@ import click
 
 from postbearer.suggestion import meant
 
+_LOG = "The relay writes its log to standard error: under systemd, journalctl -u postbearer shows it."
+_NEW = "An account is described by: postbearer init"
+_GONE = "An account ends with its table: postbearer config unset accounts.NAME"
+# What other programs have a command for, by the words typed, and is done in another way here.
+ELSEWHERE: dict[str, str] = {
+    **dict.fromkeys(("log", "logs", "journal", "tail", "queue log", "queue logs"), _LOG),
+    **dict.fromkeys(("accounts add", "accounts new", "accounts create", "accounts init"), _NEW),
+    **dict.fromkeys(("accounts remove", "accounts delete", "accounts rm", "accounts del"), _GONE),
+    **dict.fromkeys(
+        ("accounts check", "accounts test", "accounts doctor"),
+        "An account is examined by: postbearer check NAME",
+    ),
+    **dict.fromkeys(
+        ("accounts login", "accounts authorize"), "Somebody signs in for an account by: postbearer login NAME"
+    ),
+    **dict.fromkeys(
+        ("accounts set", "accounts edit", "accounts update"),
+        "A key is changed by: postbearer config set accounts.NAME.KEY VALUE",
+    ),
+    **dict.fromkeys(
+        ("config path", "config file", "config where", "config which"),
+        "Which file is read is told by: postbearer config validate",
+    ),
+    **dict.fromkeys(
+        ("install", "enable", "service", "daemonize"),
+        "A unit for systemd is in share/postbearer/: see docs/how-to/run-the-relay.md.",
+    ),
+    **dict.fromkeys(
+        ("upgrade", "update", "self-update"), "It is upgraded by what installed it: pip install -U postbearer"
+    ),
+    "newaliases": "There are no aliases to rebuild.",
+    "queue list -f": "What waits is tried now by: postbearer queue retry --state deferred",
+    "queue list -d": "A message is given up by: postbearer queue cancel ID",
+    "queue list -r": "A message is tried now by: postbearer queue retry ID",
+    "queue list -q": "A message is shown by: postbearer queue show ID",
+}
+
 
 class Group(click.Group):
     """A group that suggests, whatever version of click is there, and whose purposes are told in full."""
@@ -15,7 +52,12 @@ class Group(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         names = self.list_commands(ctx)
         if args and args[0] not in names and not args[0].startswith("-") and not ctx.resilient_parsing:
-            ctx.fail(f"There is no command {args[0]!r:.60}.{_meant(args[0], names)}")
+            options = [name for each in self.get_params(ctx) for name in each.opts if name[:2] == "--"]
+            place = ctx.command_path.partition(" ")[2]
+            told = ELSEWHERE.get(f"{place} {args[0].lower():.60}".strip()) or _meant(
+                args[0], [*names, *options]
+            )
+            ctx.fail(f"There is no command {args[0]!r:.60}. {told}".rstrip())
         return super().resolve_command(ctx, args)
 
     def purpose(self, ctx: click.Context, name: str) -> str:
@@ -55,9 +97,11 @@ def no_such_option(error: click.NoSuchOption) -> str:
     command = error.ctx.command if error.ctx is not None else None
     options = [each for each in command.params if isinstance(each, click.Option)] if command else []
     names = [name for each in options for name in (*each.opts, *each.secondary_opts) if name[:2] == "--"]
-    return f"There is no option {error.option_name!r:.60}.{_meant(error.option_name, names)}"
+    place = error.ctx.command_path.partition(" ")[2] if error.ctx is not None else ""
+    told = ELSEWHERE.get(f"{place} {error.option_name:.60}") or _meant(error.option_name, names)
+    return f"There is no option {error.option_name!r:.60}. {told}".rstrip()
 
 
 def _meant(word: str, names: list[str]) -> str:
     near = meant(word, names)
-    return f" Did you mean {' or '.join(near)}?" if near else ""
+    return f"Did you mean {' or '.join(near)}?" if near else ""

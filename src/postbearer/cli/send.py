@@ -66,7 +66,7 @@ def _addresses(name: str, help: str) -> Callable[[F], F]:
 @_addresses("--cc", "Recipient of a copy.")
 @_addresses("--bcc", "Recipient that nobody else sees.")
 @click.option(
-    *("-f", "--from", "--sender", "sender"),
+    *("-f", "-r", "--from", "--sender", "sender"),
     callback=_mailboxes,
     metavar="ADDRESS",
     help="Author; the account unless given.",
