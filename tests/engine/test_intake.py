@@ -388,6 +388,29 @@ async def test_lines_that_cannot_be_mended_are_refused_and_never_bounced(content
     assert await door.lanes() == []
 
 
+@pytest.mark.parametrize(
+    "content", [SIGNED % b"gr\xc3\xbcn", b"DKIM-Signature: v=1\r\n" + CONTENT + b"gr\xfcn\r\n"]
+)
+async def test_signed_octets_are_refused_where_the_account_is_known_to_take_none(content: bytes) -> None:
+    door = Door(account(unused_extensions=["8bitmime"]))
+    answer = await door.submit(content)
+    assert isinstance(answer, Reply)
+    assert (answer.code, str(answer.enhanced)) == (554, "5.6.3")
+    assert "8-bit" in answer.text
+    assert "signed" in answer.text
+    assert await door.lanes() == []
+    assert isinstance(await door.submit(CONTENT + b"gr\xc3\xbcn\r\n"), str)
+    assert isinstance(await Door(account()).submit(content), str)
+
+
+async def test_octets_are_as_many_as_leave_where_none_of_eight_bit_may() -> None:
+    content = CONTENT + b"\xc3\xbc" * 400 + b"\r\n"
+    answer = await Door(account(largest=1500, unused_extensions=["8bitmime"])).submit(content)
+    assert isinstance(answer, Reply)
+    assert answer.code == 552
+    assert isinstance(await Door(account(largest=1500)).submit(content), str)
+
+
 async def test_a_message_is_as_large_as_it_leaves() -> None:
     content = CONTENT + b"=" * 3000 + b"\r\n"  # three times as much in quoted-printable
     door = Door(account(largest=5000))

@@ -1,4 +1,4 @@
-"""Whether content that has lines no server takes can be mended; that is known before it is accepted."""
+"""Whether content that no server takes as it is can be mended: said before it is accepted, where it is known."""
 
 from __future__ import annotations
 
@@ -20,11 +20,14 @@ class StagedContent:
         return self._staging.blocks(size)
 
 
-async def mended_size(staging: Staging, traits: Traits) -> int:
-    """Octets that it has as it leaves. Raises `UsageError`, with a status, if it cannot be mended."""
-    if not traits.binary:
+async def mended_size(staging: Staging, traits: Traits, *, eight_bit: bool = True) -> int:
+    """Octets that it has as it leaves. Raises `UsageError`, with a status, if it cannot be mended.
+
+    Without `eight_bit` some server it goes to is known to take none.
+    """
+    if not traits.binary and (eight_bit or not traits.eight_bit):
         return traits.size
-    conversion = Conversion(StagedContent(staging, traits), eight_bit=True, utf8=True)
+    conversion = Conversion(StagedContent(staging, traits), eight_bit=eight_bit, utf8=eight_bit)
     for _ in conversion.look():
         await asyncio.sleep(0)  # other messages go on meanwhile
     return max(traits.size, conversion.content.size)

@@ -230,11 +230,13 @@ class MessageIntake:
         if refusal := self._refuse_circle(header):
             return refusal
         groups = self._routed(header)
+        accounts = {account for account, _ in groups}
         try:
-            size = await mended_size(self._staging, self._scanner.finish())
+            size = await mended_size(
+                self._staging, self._scanner.finish(), eight_bit=all(map(self._takes_eight_bit, accounts))
+            )
         except UsageError as error:
             return refuse(554, error.status, error.message)
-        accounts = {account for account, _ in groups}
         for account in accounts:
             if refusal := self._refuse_for(account, header, size):
                 return refusal
@@ -270,6 +272,11 @@ class MessageIntake:
             )
         )
         return None
+
+    def _takes_eight_bit(self, name: str) -> bool:
+        """Whether 8-bit content may leave by this account, as far as is known without its server."""
+        account = self._intake.accounts.get(name)
+        return account is None or "8bitmime" not in account.smarthost.unused
 
     def _refuse_circle(self, header: Header) -> Reply | None:
         if not (received := header.all("received")):
