@@ -1,4 +1,4 @@
-"""Whether content that no server takes as it is can be mended: said before it is accepted, where it is known."""
+"""Whether content that no server takes as it is can be mended: told before it is accepted, if known."""
 
 from __future__ import annotations
 

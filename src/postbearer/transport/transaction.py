@@ -12,6 +12,7 @@ neither                 4 and more   each command by itself
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 
 from postbearer.errors import NetworkError, RemoteProtocolError
@@ -81,6 +82,7 @@ class _Transaction:
                 break
             bdat = Bdat(len(chunk), last)
             await self._talk.write(self._talk.prepare(bdat) + self._talk.content(chunk), bdat)
+            await asyncio.sleep(0)  # as in `_dotted`
             self.replies.complete = last and self._talk.writable
         await self._take_all()
 
@@ -106,6 +108,7 @@ class _Transaction:
         for piece in _pieces(self._content.blocks(), CHUNK):
             if waiting:
                 await self._talk.write(waiting, Bdat(0, last=False))
+                await asyncio.sleep(0)  # what is converted takes its time, and a write need not wait
             waiting = self._talk.content(piece)
         end = EndOfContent()
         await self._talk.write(waiting + self._talk.prepare(end), end)
