@@ -46,6 +46,7 @@ class Door(NoReservations):
         self.spool = MemorySpool(self.clock)
         named = {each.name: each for each in accounts or (account(),)}
         self.woken = 0
+        self.spool.subscribe(self.wake, lambda: None)
         self.intake = Intake(
             self.spool,
             Router(rules, next(iter(named))),
@@ -56,7 +57,7 @@ class Door(NoReservations):
             starter=self,
         )
 
-    def wake(self, lanes: Collection[LaneKey]) -> None:
+    def wake(self, lanes: Collection[LaneKey] | None) -> None:
         self.woken += 1
 
     async def submit(

@@ -9,13 +9,21 @@ import pytest
 
 from postbearer.account import Account
 from postbearer.assembly import Assembly
-from postbearer.engine import Route, Router, RouteRule
-from postbearer.errors import ConfigError, CredentialRefused, GrantRefused, PostbearerError, TlsFailed
+from postbearer.engine import Channel, Route, Router, RouteRule
+from postbearer.errors import (
+    ConfigError,
+    CredentialRefused,
+    GrantRefused,
+    PostbearerError,
+    StoreFull,
+    TlsFailed,
+)
 from postbearer.events import AccountPaused, AccountResumed
 from postbearer.log import sentence
 from postbearer.state import StateFolder
+from postbearer.store import MemorySpool, Pause, Status
 from postbearer.testing.replies import parse_reply
-from support.relay import Relay, account, relaying
+from support.relay import Relay, account, relaying, rules
 
 HOUR, DAY = 3600.0, 86_400.0
 REFUSED = "535 5.7.139 Authentication unsuccessful, "
@@ -225,3 +233,70 @@ async def test_tls_trouble_rests_for_seconds_first_and_pauses_nothing(error: Pos
         await relay.pass_time(301)
         assert await relay.statuses(message) == ["delivered"]
         assert paused(relay) == []
+
+
+# What others do in the same queue -------------------------------------------------------------------
+
+
+def command(relay: Relay) -> MemorySpool:
+    """A program that works on the queue, beside the relay."""
+    assert isinstance(relay.spool, MemorySpool)
+    return MemorySpool(relay.clock, node="", beside=relay.spool)
+
+
+async def test_a_pause_that_somebody_else_writes_stops_the_account_and_its_end_lets_it_go() -> None:
+    async with relaying(account("a"), router=ROUTER) as relay:
+        await relay.settle()
+        other = command(relay)
+        await other.pause(Pause(account="a", since=relay.clock.now(), reason="Paused by hand."))
+        await relay.settle()
+        waits = await relay.submit("a@example.net")
+        await relay.pass_time(DAY)
+        assert (await relay.statuses(waits), relay.providers["a"].attempts) == (["ready"], 0)
+        assert paused(relay) == ["a"]
+        assert await other.resume("a")
+        await relay.settle()
+        assert await relay.statuses(waits) == ["delivered"]
+        assert [event.account for event in relay.said(AccountResumed)] == ["a"]
+
+
+async def test_what_somebody_else_lets_go_is_sent_at_once() -> None:
+    async with relaying(account("a"), router=ROUTER) as relay:
+        relay.providers["a"].always = "450 4.2.0 Later"
+        waits = await relay.submit("a@example.net")
+        await relay.settle()
+        relay.providers["a"].always = None
+        assert await command(relay).change(waits, Status.READY, relay.clock.now()) == 1
+        await relay.settle()
+        assert await relay.statuses(waits) == ["delivered"]
+
+
+async def test_a_pause_that_could_not_be_written_holds_whatever_others_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def full(pause: Pause) -> None:
+        raise StoreFull("No room.")
+
+    async with relaying(account("a"), account("b"), router=ROUTER) as relay:
+        relay.providers["a"].always = refusal(OFF)
+        with monkeypatch.context() as patched:
+            patched.setattr(relay.spool, "pause", full)
+            await relay.submit("a@example.net")
+            await relay.settle()
+        other = command(relay)
+        await other.pause(Pause(account="b", since=relay.clock.now(), reason="Paused by hand."))
+        await relay.settle()
+        assert {name: each.paused for name, each in relay.dispatcher.account_states.items()} == {
+            "a": True,
+            "b": True,
+        }
+
+
+async def test_an_account_that_is_configured_again_is_still_paused() -> None:
+    pause = Pause(account="b", since=0.0, reason="Paused by hand.")
+    async with relaying(account("a"), pauses=[pause], router=ROUTER) as relay:
+        await relay.settle()
+        channels = {name: each.channel for name, each in relay.dispatcher.account_states.items()}
+        again = Channel(account("b"), relay.providers["a"])
+        await relay.dispatcher.reload(channels | {"b": again}, rules())
+        assert relay.dispatcher.account_states["b"].pause == pause

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from postbearer.errors import LeaseLost, StoreError
-from postbearer.store import HEARTBEAT, LEASE, Entry, Query, Spool, SqliteSpool, Status
+from postbearer.store import HEARTBEAT, LEASE, Entry, Pause, Query, Spool, SqliteSpool, Status
 from postbearer.testing import ManualClock
 from support.relay import Ears
 from support.spooling import START, accept, beside, claim, delivery, ending, message, statuses
@@ -205,6 +205,37 @@ async def test_who_only_looks_after_a_queue_leases_nothing_and_takes_what_is_ove
     clock.advance(LEASE)
     late = await another("")
     assert await statuses(late, "m1") == [Status.DEFERRED]
+
+
+async def test_what_another_node_changes_is_heard_of_by_the_next_heartbeat(
+    spool: Spool, another: Another, clock: ManualClock
+) -> None:
+    other = await another("b")
+    await spool.heartbeat()
+    heard: list[object] = []
+    spool.subscribe(heard.append, lambda: heard.append("pauses"))
+    await spool.heartbeat()
+    assert heard == []
+    await other.pause(Pause(account="work", since=START, reason="refused"))
+    await spool.heartbeat()
+    assert "pauses" in heard
+    assert [pause.account for pause in await spool.pauses()] == ["work"]
+    heard.clear()
+    await spool.heartbeat()
+    assert heard == []
+
+
+async def test_who_takes_over_hears_that_something_may_go_on(
+    spool: Spool, another: Another, clock: ManualClock
+) -> None:
+    other = await another("b")
+    await accept(spool, "m1")
+    assert await claim(spool)
+    heard: list[object] = []
+    other.subscribe(heard.append, lambda: None)
+    clock.advance(LEASE)
+    assert await other.heartbeat() == ["m1"]
+    assert None in heard
 
 
 async def test_the_time_of_a_lease_does_not_run_backwards(

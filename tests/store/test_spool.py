@@ -369,6 +369,34 @@ async def test_pauses_are_rows_of_their_own(spool: Spool) -> None:
     assert await spool.pauses() == []
 
 
+async def test_who_subscribed_hears_what_may_go_on_and_of_pauses(spool: Spool) -> None:
+    heard: list[object] = []
+    spool.subscribe(heard.append, lambda: heard.append("pauses"))
+    await accept(spool, "m1")
+    assert heard == [[("work", Priority.NORMAL, "app")]]
+    heard.clear()
+    [claimed] = await claim(spool)
+    await spool.settle(claimed, ending(claimed, Status.DEFERRED))
+    assert await spool.change("m1", Status.HELD, START) == 1
+    assert not await spool.resume("work")
+    assert heard == []  # nothing of it lets anything begin that its own node does not know
+    assert await spool.change("m1", Status.READY, START) == 1
+    await spool.pause(Pause(account="work", since=START, reason="refused"))
+    assert await spool.resume("work")
+    assert heard == [None, "pauses", "pauses"]
+
+
+async def test_who_takes_what_begins_at_once_hears_nothing_of_it(spool: Spool) -> None:
+    heard: list[object] = []
+    spool.subscribe(heard.append, lambda: heard.append("pauses"))
+    content = spool.stage("m1")
+    await content.write(TEXT)
+    made = message("m1", content)
+    [claimed] = await spool.accept(made, content, [delivery(made, at_once=True)])
+    await spool.settle(claimed, ending(claimed, Status.DELIVERED))
+    assert heard == []
+
+
 async def test_search_finds_by_what_people_know(spool: Spool) -> None:
     await accept(spool, "m1", recipients=("Alice@example.org",))
     await accept(spool, "m2", account="alerts", accepted=START + 10)

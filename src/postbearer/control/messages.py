@@ -144,8 +144,6 @@ class Messages:
                     count=changed,
                 )
             )
-        if self._dispatcher is not None:
-            self._dispatcher.wake()
         return Change(id=message, changed=changed)
 
     async def _entry(self, message: str) -> Entry:

@@ -60,7 +60,7 @@ class Operations:
         self._process = process
         self._observer = observer or Silent()
         self.messages = Messages(spool, clock, dispatcher, accounts, self._observer)
-        self.transfer = Transfer(spool, dispatcher, self._observer)
+        self.transfer = Transfer(spool, self._observer)
         self.accounts = Accounts(
             spool,
             clock,

@@ -15,7 +15,6 @@ from msgspec import Meta, MsgspecError, Struct, convert
 from msgspec.json import decode
 
 from postbearer.control.principal import Principal
-from postbearer.engine import Dispatcher
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import UsageError
 from postbearer.events import Observer, OperatorAction
@@ -85,9 +84,8 @@ def read(line: bytes) -> Record:
 class Transfer:
     """Between stores. All methods raise `StoreError`."""
 
-    def __init__(self, spool: Spool, dispatcher: Dispatcher | None, observer: Observer) -> None:
+    def __init__(self, spool: Spool, observer: Observer) -> None:
         self._spool = spool
-        self._dispatcher = dispatcher
         self._observer = observer
 
     async def export(self) -> AsyncIterator[Json]:
@@ -133,8 +131,6 @@ class Transfer:
             if taken:
                 told = OperatorAction("", action="import", by=by.name, known_by=by.known_by, count=taken)
                 self._observer.notice(told)
-        if self._dispatcher is not None:
-            self._dispatcher.wake()
         return taken
 
     async def _import_one(self, said: ExportedMessage, staging: Staging, digest: str) -> int:

@@ -160,7 +160,7 @@ class Relay:
         services = [
             queue,
             notebook,
-            LeaseService(spool, dispatcher, clock, events),
+            LeaseService(spool, clock, events),
             DispatcherService(dispatcher, clock, events),
             shared,
             Together(around, events),

@@ -55,9 +55,8 @@ class QueueService(Service):
 class LeaseService(Service):
     """Renews the leases of this relay, until the dispatcher has written its marks, and takes over others'."""
 
-    def __init__(self, spool: Spool, dispatcher: Dispatcher, clock: Clock, observer: Observer) -> None:
+    def __init__(self, spool: Spool, clock: Clock, observer: Observer) -> None:
         self._spool = spool
-        self._dispatcher = dispatcher
         self._clock = clock
         self._observer = observer
         self._tasks = Tasks(clock, observer)
@@ -83,7 +82,6 @@ class LeaseService(Service):
             self._observer.notice(PossibleDuplicate("", id=identifier, window="DUP-LEASE"))
         if taken:
             await self._spool.told()
-            self._dispatcher.wake()
 
 
 class DispatcherService(Service):

@@ -58,6 +58,7 @@ class Dispatcher:
         self._read_all_at = -math.inf  # monotonic
         self._carriers = Carriers(self._account_states, clock, observer)
         self._pauses = Pauses(spool, clock, observer, self._account_states, self._look_at)
+        spool.subscribe(self.wake, self._on_pauses)
         self._attempts = AttemptRunner(spool, clock, observer, rules)
         self._rota = LaneScheduler()
         self._wake = asyncio.Event()
@@ -98,13 +99,11 @@ class Dispatcher:
             self._ended.set()
 
     async def _run(self) -> None:
-        ready = False
         while not self._stopping:
             self._wake.clear()
             try:
-                if not ready:
-                    await self._pauses.remember()
-                    ready = True
+                if self._pauses.stale:
+                    await self._pauses.read()
                 until = await self._round()
                 self._troubles = 0
             except StoreError as error:
@@ -120,6 +119,10 @@ class Dispatcher:
             self._waiting.look_at_all()
         self._wake.set()
         self._changed.set()
+
+    def _on_pauses(self) -> None:
+        self._pauses.stale = True
+        self._wake.set()
 
     def _look_at(self, account: str) -> None:
         """It got a free slot, or may send again."""
@@ -165,6 +168,7 @@ class Dispatcher:
             same = old is not None and old.channel.account == channel.account
             if old is None:
                 self._account_states[name] = self._account_state(channel)
+                self._account_states[name].pause = self._pauses.known(name)
                 continue
             self._account_states[name] = (
                 old if same else self._account_state(channel.with_ledger_of(old.channel))

@@ -6,11 +6,11 @@ it and the first word to the provider.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 from postbearer.engine.account_state import AccountState
-from postbearer.store import Claimed, LaneKey, Priority
+from postbearer.store import Claimed, Priority
 
 
 class Starter(Protocol):
@@ -28,10 +28,6 @@ class Starter(Protocol):
         """Free a slot that was reserved for nothing."""
         ...
 
-    def wake(self, lanes: Collection[LaneKey]) -> None:
-        """Something waits in these lanes."""
-        ...
-
 
 class Reservations:
     """The slots reserved for the deliveries of one message, from before its commit until after it."""
@@ -39,13 +35,11 @@ class Reservations:
     def __init__(self, starter: Starter) -> None:
         self._starter = starter
         self._reserved: list[AccountState] = []
-        self._queued: set[LaneKey] = set()
 
-    def take(self, account: str, priority: Priority, client: str) -> bool:
+    def take(self, account: str, priority: Priority) -> bool:
         """Reserve a slot for a delivery if it may begin at once; else it goes into the queue."""
         account_state = self._starter.reserve(account, priority)
         if account_state is None:
-            self._queued.add((account, priority, client))
             return False
         self._reserved.append(account_state)
         return True
@@ -56,8 +50,6 @@ class Reservations:
             [account_state, *_] = [state for state in self._reserved if state.account.name == each.account]
             self._reserved.remove(account_state)
             self._starter.start(each, account_state)
-        if self._queued:
-            self._starter.wake(self._queued)
         self.give_back()
 
     def give_back(self) -> None:
@@ -78,6 +70,3 @@ class NoReservations:
 
     def give_back(self, account_state: AccountState) -> None:
         """Never asked either."""
-
-    def wake(self, lanes: Collection[LaneKey]) -> None:
-        """Nobody sleeps."""

@@ -344,7 +344,7 @@ class MessageIntake:
                 priority=priority,
                 client=client,
                 due=self._intake.clock.now(),
-                at_once=places.take(account, priority, client),
+                at_once=places.take(account, priority),
             )
             for start in range(0, len(recipients), most)
         ]

@@ -1,6 +1,7 @@
 """Which accounts pause, and why: as attempts tell, people wish, and changed secrets suggest.
 
-A pause is kept in the spool, so that it outlives the process, and holds in memory also when it cannot be.
+A pause is kept in the spool, so that it outlives the process and others know of it, and holds in memory also
+when it cannot be. What others change there is read once the spool tells that they did.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import replace
 from postbearer.clock import Clock
 from postbearer.engine.account_state import AccountState
 from postbearer.engine.disposition import FIRST_PROBE, NEXT_PROBE, AttemptResult, PauseOrder
-from postbearer.errors import UsageError
+from postbearer.errors import StoreError, UsageError
 from postbearer.events import AccountPaused, AccountResumed, Observer
 from postbearer.store import Pause, Spool
 
@@ -38,12 +39,63 @@ class Pauses:
         # By organisation: reasons that stopped all of its accounts, and those that a sister has disproved.
         self._spread: dict[str, set[str]] = {}
         self._disproved: dict[str, set[str]] = {}
+        self._known: dict[str, Pause] = {}  # what the spool holds
+        self.stale = True  # what the spool holds may be other than is known
+        self._first = True
 
-    async def remember(self) -> None:
-        """Take up the pauses of an earlier run. Raises `StoreError`."""
-        for pause in await self._spool.pauses():
-            if pause.account in self.account_states:
-                self.account_states[pause.account].pause = pause
+    async def read(self) -> None:
+        """Take up the pauses of an earlier run, and what others changed since. Raises `StoreError`.
+
+        A pause that holds in memory alone, since it could not be written, stays.
+        """
+        found = self._known
+        while self.stale:  # also what changed while it was read
+            self.stale = False
+            try:
+                found = {pause.account: pause for pause in await self._spool.pauses()}
+            except StoreError:
+                self.stale = True
+                raise
+        before, self._known = self._known, found
+        for name, account_state in tuple(self.account_states.items()):  # a reload may come between
+            pause = found.get(name)
+            if pause != before.get(name) and pause != account_state.pause:
+                await self._take_up(account_state, pause, told=self._first)
+        self._first = False
+
+    async def _take_up(self, account_state: AccountState, pause: Pause | None, *, told: bool) -> None:
+        """Somebody else paused the account, or let it send again; an earlier run has `told` it already."""
+        name, before = account_state.account.name, account_state.pause
+        if pause is None:
+            await self._let_go(account_state)
+        else:
+            account_state.pause = pause
+        self._look_at(name)
+        if told:
+            return
+        if pause is None:
+            self._observer.notice(AccountResumed(name))
+        elif before is None or before.reason != pause.reason:
+            paused = AccountPaused(name, reason=pause.reason, remedy=pause.remedy, until=pause.probe)
+            self._observer.notice(paused)
+
+    async def _let_go(self, account_state: AccountState) -> None:
+        account_state.unpause()
+        account_state.went_well()
+        await account_state.channel.transport.forgive()  # only a person can know that a password is right
+
+    def known(self, account: str) -> Pause | None:
+        """The pause that the spool holds."""
+        return self._known.get(account)
+
+    async def _write(self, pause: Pause) -> None:
+        await self._spool.pause(pause)
+        self._known[pause.account] = pause
+
+    async def _remove(self, account: str) -> bool:
+        removed = await self._spool.resume(account)
+        self._known.pop(account, None)
+        return removed
 
     def account_state(self, account: str) -> AccountState:
         """Raises `UsageError` if there is no such account."""
@@ -55,16 +107,14 @@ class Pauses:
         """A person stops an account. Raises `UsageError`, `StoreError`."""
         account_state = self.account_state(account)
         account_state.pause = Pause(account=account, since=self._clock.now(), reason=BY_HAND)
-        await self._spool.pause(account_state.pause)
+        await self._write(account_state.pause)
         self._observer.notice(AccountPaused(account, reason=BY_HAND))
 
     async def resume(self, account: str) -> bool:
         """Let an account send again; False if it was not paused. Raises `UsageError`, `StoreError`."""
         account_state = self.account_state(account)
-        account_state.unpause()
-        account_state.went_well()
-        await account_state.channel.transport.forgive()  # only a person can know that a password is right
-        resumed = await self._spool.resume(account)
+        await self._let_go(account_state)
+        resumed = await self._remove(account)
         if resumed:
             self._observer.notice(AccountResumed(account))
         return resumed
@@ -120,7 +170,7 @@ class Pauses:
             probes=before.probes + 1 if before else 0,
         )
         self._look_at(name)
-        await self._spool.pause(account_state.pause)
+        await self._write(account_state.pause)
         if before is None or before.reason != stop.reason:
             self._observer.notice(
                 AccountPaused(
@@ -135,7 +185,7 @@ class Pauses:
     async def _works_again(self, account_state: AccountState, pause: Pause) -> None:
         """It sends; those of its organisation that paused for the same reason are tried as well."""
         account_state.unpause()
-        await self._spool.resume(account_state.account.name)
+        await self._remove(account_state.account.name)
         self._observer.notice(AccountResumed(account_state.account.name))
         for sister in self._sisters(account_state):
             if sister.pause is not None and sister.pause.reason == pause.reason:

@@ -12,6 +12,7 @@ from postbearer.clock import Clock
 from postbearer.envelope import Recipient
 from postbearer.errors import LeaseLost, StoreError, UsageError
 from postbearer.message import BytesContent, Content
+from postbearer.store.changes import Changes
 from postbearer.store.keys import refuse_repeated
 from postbearer.store.lease import INTERRUPTED, LEASE, LOCAL, Node, run_of
 from postbearer.store.records import (
@@ -143,6 +144,7 @@ class _Queue:
     gone: dict[str, float] = field(default_factory=dict)  # messages that are no more, when accepted
     nodes: dict[int, tuple[str, float]] = field(default_factory=dict)  # by run: name, when it is over
     untold: list[str] = field(default_factory=list)
+    changes: Changes = field(default_factory=Changes)
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
 
@@ -157,6 +159,7 @@ class MemorySpool:
         self._kept = self._queue.kept
         self._deliveries = self._queue.deliveries
         self._pauses = self._queue.pauses
+        self.subscribe = self._queue.changes.subscribe
 
     async def open(self) -> Found:
         self._take_over(self._node.name)
@@ -190,7 +193,10 @@ class MemorySpool:
         if any(each.at_once for each in deliveries):
             self._renew_if_due()
         pairs = zip(kept.deliveries, deliveries, strict=True)
-        return [self._lease(kept, made, new.due) for made, new in pairs if new.at_once]
+        claimed = [self._lease(kept, made, new.due) for made, new in pairs if new.at_once]
+        if len(claimed) < len(deliveries):
+            self._queue.changes.waits([each.lane for each in deliveries])
+        return claimed
 
     def _keep(self, message: Message, content: Staging, deliveries: Iterable[NewDelivery]) -> _Kept:
         if not isinstance(content, MemoryStaging):
@@ -258,7 +264,10 @@ class MemorySpool:
     async def heartbeat(self) -> Sequence[str]:
         if self._node.name:
             self._renew()
-        return self._take_over()
+        taken = self._take_over()
+        if taken:
+            self._queue.changes.waits()
+        return taken
 
     def holds(self, claimed: Claimed) -> bool:
         return self._node.holds(claimed.lease, self._clock.now())
@@ -345,9 +354,13 @@ class MemorySpool:
 
     async def pause(self, pause: Pause) -> None:
         self._pauses[pause.account] = pause
+        self._queue.changes.paused()
 
     async def resume(self, account: str) -> bool:
-        return self._pauses.pop(account, None) is not None
+        resumed = self._pauses.pop(account, None) is not None
+        if resumed:
+            self._queue.changes.paused()
+        return resumed
 
     async def pauses(self) -> Sequence[Pause]:
         return list(self._pauses.values())
@@ -382,6 +395,8 @@ class MemorySpool:
                 changed += 1
                 delivery.due = now if status is Status.READY else delivery.due
                 delivery.ended = None if delivery.open else now
+        if changed and status is Status.READY:
+            self._queue.changes.waits()
         return changed
 
     async def statistics(self) -> Statistics:

@@ -70,6 +70,9 @@ class IdempotencyKey:
     digest: str
 
 
+LaneKey = tuple[str, Priority, str]  # account, priority, client
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewDelivery:
     """A delivery to be made: which recipients go through which account, in which lane, from when on."""
@@ -82,8 +85,10 @@ class NewDelivery:
     held: bool = False  # until a person releases it
     at_once: bool = False  # its first attempt begins now, so it is leased in the commit that makes it
 
-
-LaneKey = tuple[str, Priority, str]  # account, priority, client
+    @property
+    def lane(self) -> LaneKey:
+        """Where it waits."""
+        return self.account, self.priority, self.client
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from postbearer.message import Content
+from postbearer.store.changes import Waits
 from postbearer.store.records import (
     Claimed,
     Entry,
@@ -136,6 +137,14 @@ class Spool(Protocol):
         ...
 
     async def pauses(self) -> Sequence[Pause]: ...
+
+    def subscribe(self, waits: Waits, paused: Callable[[], None]) -> None:
+        """Have `waits` called whenever something came to wait or may go on, and `paused` when pauses changed.
+
+        Whoever did it: this program, a command, another node. Of what others do it is called some time later,
+        by a heartbeat at the latest; of what `claim` and `settle` of this node do, not at all.
+        """
+        ...
 
     async def search(self, query: Query) -> Sequence[Entry]:
         """Messages that fit, oldest first, without their attempts.

@@ -17,6 +17,7 @@ from postbearer.errors import LeaseLost, StoreError, StoreFull
 from postbearer.events import Observer, Silent
 from postbearer.message import Content
 from postbearer.store import nodes, reads, writes
+from postbearer.store.changes import Changes
 from postbearer.store.content_cache import ContentCache
 from postbearer.store.contents import SqliteContent, SqliteStaging
 from postbearer.store.lease import LOCAL, Node
@@ -51,6 +52,10 @@ GIVE_BACK_AGAIN = 1.0  # seconds
 QUICK = 20  # recipients of a message that the loop itself writes down
 
 
+def _nothing(claimed: Sequence[Claimed]) -> None:
+    """Nobody wants to hear of it."""
+
+
 class SqliteSpool:
     """`Spool` in the file `path`, for one process at a time.
 
@@ -77,6 +82,8 @@ class SqliteSpool:
         self._writing: Writer | None = None
         self._numbers = count(1)
         self._recent = ContentCache()
+        self._changes = Changes()
+        self.subscribe = self._changes.subscribe
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -127,10 +134,15 @@ class SqliteSpool:
                 writes.take_key(connection, key, message)
             return writes.keep(connection, number, message, rest, new, next_lease)
 
+        def waits(claimed: Sequence[Claimed]) -> None:
+            if len(claimed) < len(new):
+                self._changes.waits([each.lane for each in new])
+
         claimed = await self._leasing(
             take,
             names=("accept", "attempt") if any(each.at_once for each in new) else ("accept",),
             quick=len(message.envelope.recipients) <= QUICK,
+            done=waits,
         )
         if len(rest) == 1 and rest[0][0] == 0:  # all of it
             self._recent.add(number, message, rest[0][1], self._clock.monotonic())
@@ -169,33 +181,48 @@ class SqliteSpool:
         )
 
     async def _leasing(
-        self, run: Work[list[Claimed]], *, names: tuple[str, ...], quick: bool
+        self,
+        run: Work[list[Claimed]],
+        *,
+        names: tuple[str, ...],
+        quick: bool,
+        done: Callable[[Sequence[Claimed]], None] = _nothing,
     ) -> Sequence[Claimed]:
+        """`done` hears what was leased, also when nobody waits for it any more."""
         alive = self._open.alive
-        if "attempt" in names and self._node.due(
-            self._clock.now()
-        ):  # in the same commit, so that it costs none
+        if "attempt" in names and self._node.due(self._clock.now()):  # in the same commit
             self._beat(nodes.renew).add_done_callback(_heard)
-        done = self._writer.submit(
+        leased = self._writer.submit(
             run,
             names=names,
             then=lambda claimed: alive.update([each.lease for each in claimed]),
-            unclaimed=self._give_back,
+            unclaimed=partial(self._unclaimed, done),
             quick=quick,
         )
         try:
-            return await done
+            claimed: Sequence[Claimed] = await leased
         except asyncio.CancelledError:
-            if not done.cancelled() and done.exception() is None:  # it came in this very moment
-                self._give_back(done.result())
+            if not leased.cancelled() and leased.exception() is None:  # it came in this very moment
+                self._unclaimed(done, leased.result())
             raise
+        done(claimed)
+        return claimed
+
+    def _unclaimed(self, done: Callable[[Sequence[Claimed]], None], claimed: Sequence[Claimed]) -> None:
+        done(claimed)
+        self._give_back(claimed)
 
     async def heartbeat(self) -> Sequence[str]:
+        if self._writer.others_wrote():
+            self._changes.anything()
         if not self._open.alive:
             with self._opening.readers.reading() as connection:
                 if not nodes.others(connection, self._node):
                     return ()  # nobody else, and nothing to lose: the disk may sleep
-        return await self._beat(nodes.heartbeat)
+        taken = await self._beat(nodes.heartbeat)
+        if taken:
+            self._changes.waits()
+        return taken
 
     def _beat(self, beat: Callable[[apsw.Connection, Node, float], T]) -> asyncio.Future[T]:
         """Have the leases of this node hold from now on."""
@@ -220,6 +247,8 @@ class SqliteSpool:
     def _given_back(self, claimed: Claimed, done: asyncio.Future[None]) -> None:
         """A mark that could not be made is made later: nobody else ends this lease before a restart."""
         error = None if done.cancelled() else done.exception()
+        if error is None:
+            self._changes.waits([(claimed.account, claimed.priority, claimed.client)])
         if isinstance(error, StoreError) and not isinstance(error, LeaseLost):
             asyncio.get_running_loop().call_later(GIVE_BACK_AGAIN, self._give_back, [claimed])
 
@@ -272,9 +301,13 @@ class SqliteSpool:
 
     async def pause(self, pause: Pause) -> None:
         await self._writer.submit(lambda connection: writes.pause(connection, pause))
+        self._changes.paused()
 
     async def resume(self, account: str) -> bool:
-        return await self._writer.submit(lambda connection: writes.resume(connection, account))
+        resumed = await self._writer.submit(lambda connection: writes.resume(connection, account))
+        if resumed:
+            self._changes.paused()
+        return resumed
 
     async def pauses(self) -> Sequence[Pause]:
         return await self._read(reads.pauses)
@@ -290,9 +323,12 @@ class SqliteSpool:
         return await self._read(show)
 
     async def change(self, message: str, status: Status, now: float, address: str = "") -> int:
-        return await self._writer.submit(
+        changed = await self._writer.submit(
             lambda connection: writes.change(connection, message, status, now, address)
         )
+        if changed and status is Status.READY:
+            self._changes.waits()
+        return changed
 
     async def statistics(self) -> Statistics:
         return await self._read(reads.statistics)

@@ -90,6 +90,7 @@ class Writer:
         self._frames = 0  # … and all of them
         self._written = 0  # pages, by the last commit
         self._measure = False  # somebody counts commits
+        self._version = 0  # of the file, as others change it
         self.failed = ""  # why nothing is written at the moment
         self._thread = threading.Thread(target=self._run, name="postbearer-spool", daemon=True)
 
@@ -130,6 +131,16 @@ class Writer:
         else:
             self._go(job)
         return future
+
+    def others_wrote(self) -> bool:
+        """Whether another connection than this has written into the file since this was asked last.
+
+        That is not known while a commit is under way.
+        """
+        if self._busy or self._connection is None:
+            return False
+        before, self._version = self._version, int(self._connection.pragma("data_version"))
+        return before not in (0, self._version)
 
     def _go(self, *jobs: WriteJob) -> None:
         """Have all that waits be committed."""
