@@ -20,6 +20,7 @@ from postbearer.secret import GivenSecret, Secret, SecretSource
 from postbearer.secrets import source
 from postbearer.settings import (
     DEFAULTS,
+    AccountSettings,
     Authentication,
     FallbackWhen,
     Limits,
@@ -91,6 +92,7 @@ class Account:
     name: str
     address: str
     provider: str
+    settings: AccountSettings = field(repr=False)  # what was said of it; what has no word below is read there
     outgoing: TransportSettings
     sender: SenderRule
     grant: Grant | None = None
@@ -98,16 +100,10 @@ class Account:
     password: SecretSource | None = None
     limits: Limits = DEFAULTS.limits
     refresh_margin: float = 60.0
-    maximum_token_lifetime: float | None = None
     refresh_idle: float = 0.0  # seconds without use after which a refresh token ends; 0: not known
     refresh_lifetime: float = 0.0  # seconds after which a sign-in ends in any case; 0: not known
     expires: Mapping[str, float] = field(default_factory=dict)  # what ends when (Unix seconds), by key
     organisations: frozenset[str] = frozenset()  # what it shares with accounts that one refusal may reach too
-    on_unknown: OnUnknown = DEFAULTS.on_unknown  # what was lost past the end of its content
-    fallback: str = ""  # account that sends while this one is paused
-    fallback_when: FallbackWhen = DEFAULTS.fallback_when  # or also while no server can be reached
-    overflow: str = ""  # account that sends what waited `overflow_after` seconds for this one's budget
-    overflow_after: float = DEFAULTS.overflow_after
     # Under which `postbearer token` may take a kept token without reading more. It is of the whole file, so
     # an account is the same when something else in there has changed.
     shortcut: str = field(default="", compare=False)
@@ -147,63 +143,67 @@ class Account:
 
         Raises `ConfigError`, `SecretError` or `UsageError`, in the words of arguments, for what cannot work.
         """
-        from postbearer.arguments import argument_errors, checked_options, secret_source
+        from postbearer.arguments import argument_errors, checked_options, secret_source, settings_of
 
         with argument_errors():
             options = checked_options(address, grant, options)
-            return cls.configured(preset, address, grant, tenant=tenant, read=secret_source, **options)
+            password = options.get("password")
+            return cls.configured(
+                preset,
+                settings_of(preset.name, address, tenant, options),
+                grant,
+                name=options.get("name", ""),
+                password=_secret_source(password, secret_source) if password is not None else None,
+                certificate=options.get("certificate"),
+                token_ca_file=os.fspath(options.get("token_ca_file", "")),
+                expires=options.get("expires"),
+                read=secret_source,
+            )
 
     @classmethod
     def configured(
         cls,
         preset: Preset,
-        address: str,
+        settings: AccountSettings,
         grant: Grant | None = None,
         *,
-        tenant: str = "",
+        name: str = "",
+        password: SecretSource | None = None,
+        certificate: ClientCertificate | None = None,
+        token_ca_file: str = "",
+        expires: Mapping[str, float] | None = None,
         read: Callable[[str], SecretSource] = source,
-        **options: Unpack[Options],
     ) -> Self:
         """The same of what is checked already; errors have the key of a configuration that they are about.
 
         `read` makes a source of a secret reference. Raises `ConfigError`, `SecretError` or `UsageError`.
         """
-        Address.parse(address)
+        Address.parse(settings.address)
         if grant is not None and preset.no_oauth:
             raise ConfigError(
                 f"{preset.title} takes no OAuth tokens. {preset.no_oauth}",
                 key="grant",
                 hint="Leave the grant out, and use authentication = password.",
             )
-        limits = options.get("limits", Limits()).or_else(preset.limits)
-        password = options.get("password")
-        name = options.get("name") or name_for(address)
-        rules = _written_for(preset.rules, _ids(name, address, grant, tenant, options))
+        limits = settings.limits.or_else(preset.limits)
+        name = name or name_for(settings.address)
+        rules = _written_for(preset.rules, _ids(name, settings, grant))
         return cls(
             name=name,
-            address=address,
+            address=settings.address,
             provider=preset.name,
-            outgoing=_smarthost(preset, address, limits, options, rules),
-            sender=SenderRule(
-                address,
-                options.get("sender", DEFAULTS.sender),
-                tuple(options.get("aliases", DEFAULTS.aliases)),
-            ),
+            settings=settings,
+            outgoing=_smarthost(preset, settings, limits, certificate, rules),
+            sender=SenderRule(settings.address, settings.sender, settings.aliases),
             grant=resolved(_scoped(grant, preset), read) if grant is not None else None,
-            endpoint=_endpoint(preset, grant, tenant, options),
-            password=_secret_source(password, read) if password is not None else None,
+            endpoint=_endpoint(preset, grant, settings, token_ca_file),
+            password=password,
             limits=limits,
-            refresh_margin=options.get("refresh_margin", preset.refresh_margin),
-            maximum_token_lifetime=options.get("maximum_token_lifetime"),
-            refresh_idle=options.get("refresh_token_idle", preset.refresh_idle),
-            refresh_lifetime=options.get("refresh_token_lifetime", preset.refresh_lifetime),
-            expires=options.get("expires", {}),
-            organisations=_organisations(preset, address, tenant),
-            on_unknown=options.get("on_unknown", DEFAULTS.on_unknown),
-            fallback=options.get("fallback", ""),
-            fallback_when=options.get("fallback_when", DEFAULTS.fallback_when),
-            overflow=options.get("overflow", ""),
-            overflow_after=options.get("overflow_after", DEFAULTS.overflow_after),
+            refresh_margin=_or(settings.refresh_margin, preset.refresh_margin),
+            refresh_idle=_or(settings.refresh_token_idle, preset.refresh_idle),
+            refresh_lifetime=_or(settings.refresh_token_lifetime, preset.refresh_lifetime),
+            expires=expires or {},
+            organisations=_organisations(preset, settings),
         )
 
     @property
@@ -330,7 +330,7 @@ class Account:
             clock=clock,
             margin=self.refresh_margin,
             spread=_SPREAD,
-            maximum_lifetime=self.maximum_token_lifetime,
+            maximum_lifetime=self.settings.maximum_token_lifetime,
             observer=observer,
         )
 
@@ -344,16 +344,20 @@ def name_for(address: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", address.casefold()).strip("-") or "account"
 
 
-def _ids(name: str, address: str, grant: Grant | None, tenant: str, options: Options) -> Ids:
+def _or(value: float | None, usual: float) -> float:
+    return usual if value is None else value
+
+
+def _ids(name: str, settings: AccountSettings, grant: Grant | None) -> Ids:
     """What remedies for this account name."""
-    login = options.get("username") or address
-    by_password = options.get("authentication") == "password"
+    login = settings.username or settings.address
+    by_password = settings.authentication == "password"
     return Ids(
         account=name,
-        address=login if "@" in login else address,
+        address=login if "@" in login else settings.address,
         client_id=str(getattr(grant, "client_id", "")),
-        tenant=tenant,
-        sender=address,
+        tenant=settings.tenant or "",
+        sender=settings.address,
         renewal=_OTHER_LOGIN if by_password else grant.renewal if grant is not None else "",
     )
 
@@ -363,33 +367,36 @@ def _written_for(rules: Sequence[ReplyRule], ids: Ids) -> Sequence[ReplyRule]:
 
 
 def _smarthost(
-    preset: Preset, address: str, limits: Limits, options: Options, rules: Sequence[ReplyRule]
+    preset: Preset,
+    settings: AccountSettings,
+    limits: Limits,
+    certificate: ClientCertificate | None,
+    rules: Sequence[ReplyRule],
 ) -> Smarthost:
-    servers = options.get("servers") or preset.servers
+    servers = settings.servers or preset.servers
     if not servers:
         raise ConfigError(
-            f"The account {address} has no servers.",
+            f"The account {settings.address} has no servers.",
             key="servers",
             hint='Add servers = ["mail.example.org:587"].',
         )
     pool = PoolLimits(
         connections=limits.connections or CONNECTIONS,
         age=min(PoolLimits().age, preset.connection_age),
-        token_lifetime=options.get("maximum_token_lifetime"),
+        token_lifetime=settings.maximum_token_lifetime,
     )
-    proxy = options.get("proxy")
     return Smarthost(
         servers=tuple(map(ServerAddress.parse, servers)),
-        tls=options.get("tls") or preset.tls,
-        ca_file=os.fspath(options.get("ca_file", "")),
-        certificate=options.get("certificate"),
-        proxy=Proxy.parse(proxy) if proxy else None,
-        authentication=options.get("authentication", DEFAULTS.authentication),
-        username=options.get("username") or address,
-        mechanism=options.get("mechanism", DEFAULTS.mechanism),
-        ehlo_name=options.get("ehlo_name") or default_ehlo_name(),
-        unused=tuple(options.get("unused_extensions", DEFAULTS.unused_extensions)),
-        timeout=options.get("timeout"),
+        tls=settings.tls or preset.tls,
+        ca_file=settings.ca_file or "",
+        certificate=certificate,
+        proxy=Proxy.parse(settings.proxy) if settings.proxy else None,
+        authentication=settings.authentication,
+        username=settings.username or settings.address,
+        mechanism=settings.mechanism,
+        ehlo_name=settings.ehlo_name or default_ehlo_name(),
+        unused=settings.unused_extensions,
+        timeout=settings.timeout,
         limits=pool,
         recipients_per_message=limits.recipients_per_message,
         rules=rules,
@@ -397,11 +404,10 @@ def _smarthost(
     )
 
 
-def _endpoint(preset: Preset, grant: Grant | None, tenant: str, options: Options) -> Endpoint:
+def _endpoint(preset: Preset, grant: Grant | None, settings: AccountSettings, ca_file: str) -> Endpoint:
     if grant is None or grant.asks != "token endpoint":
         return Endpoint("")
-    issuer = options.get("issuer", "")
-    url = options.get("token_url", "")
+    tenant, issuer, url = settings.tenant or "", settings.issuer or "", settings.token_url or ""
     if not (url or issuer):
         url = preset.endpoint(preset.token_url, tenant, grant.name)
     issuer = issuer or preset.endpoint(preset.issuer, tenant)
@@ -411,14 +417,14 @@ def _endpoint(preset: Preset, grant: Grant | None, tenant: str, options: Options
             key="token-url",
             hint='Add token-url = "https://…", or issuer = "https://…" to have it discovered.',
         )
-    return Endpoint(url, ca_file=os.fspath(options.get("token_ca_file", "")), issuer=issuer)
+    return Endpoint(url, ca_file=ca_file, issuer=issuer)
 
 
-def _organisations(preset: Preset, address: str, tenant: str) -> frozenset[str]:
+def _organisations(preset: Preset, settings: AccountSettings) -> frozenset[str]:
     """Names under which the provider knows the customer that the mailbox belongs to."""
-    names = [f"tenant {tenant.casefold()}"] if tenant else []
+    names = [f"tenant {settings.tenant.casefold()}"] if settings.tenant else []
     if preset.organisation_by_domain:
-        names.append(f"domain {Address.parse(address).domain.casefold()}")
+        names.append(f"domain {Address.parse(settings.address).domain.casefold()}")
     return frozenset(f"{preset.name} {name}" for name in names)
 
 

@@ -91,6 +91,16 @@ def checked_options(address: object, grant: object, options: Mapping[str, Any]) 
     return cast(Options, given)
 
 
+def settings_of(provider: str, address: str, tenant: str, options: Options) -> AccountSettings:
+    """What a configuration would say of such an account, but for what only a program can have."""
+    said = {name: value for name, value in options.items() if name in _types() or name == "limits"}
+    said.pop("name", None)
+    texts = {name: tuple(value) if isinstance(value, list) else value for name, value in said.items()}
+    if "ca_file" in options:
+        texts["ca_file"] = os.fspath(options["ca_file"])
+    return AccountSettings(provider=provider, address=address, tenant=tenant or None, **cast(Any, texts))
+
+
 def _listed(name: str, value: Any) -> Any:
     """Where a list belongs, one: of a text alone, or of whatever yields texts once."""
     if (

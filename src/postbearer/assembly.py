@@ -9,10 +9,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, time
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
+
+import msgspec
 
 from postbearer._version import __version__
-from postbearer.account import Account, Options
+from postbearer.account import Account
 from postbearer.clock import Clock, SystemClock
 from postbearer.config import Configuration, load, parse_duration
 from postbearer.errors import ConfigError
@@ -73,9 +75,18 @@ class Assembly:
                 settings = kind.completed(settings, chosen, self._environ)
                 chosen = self.configuration.preset(settings)
             grant = self._grant(settings, chosen)
-            options = self._options(name, settings)
+            if settings.ca_file:
+                settings = msgspec.structs.replace(settings, ca_file=str(self.folder / settings.ca_file))
+            certificate = settings.tls_certificate
+            by_password = settings.authentication == "password"
             account = Account.configured(
-                chosen, settings.address, grant, tenant=settings.tenant or "", **options
+                chosen,
+                settings,
+                grant,
+                name=name,
+                password=self.secret_source(settings.password) if by_password and settings.password else None,
+                certificate=ClientCertificate(str(self.folder / certificate)) if certificate else None,
+                expires=_expires(settings),
             )
             account = account.examined_by(f"postbearer check {name}")
             outgoing = replace(account.outgoing, placed=partial(self._placed, name))
@@ -117,22 +128,6 @@ class Assembly:
     @cached_property
     def _shortcut(self) -> str:
         return shortcut(self.configuration.text.encode(), self._environ, __version__)
-
-    def _options(self, name: str, settings: AccountSettings) -> Options:
-        given = {key: getattr(settings, key) for key in Options.__optional_keys__ if hasattr(settings, key)}
-        options: dict[str, Any] = {key: value for key, value in given.items() if value is not None}
-        options["name"] = name
-        options.pop("certificate", None)  # the one that signs assertions; TLS has its own key
-        if settings.ca_file:
-            options["ca_file"] = str(self.folder / settings.ca_file)
-        if settings.tls_certificate:
-            options["certificate"] = ClientCertificate(str(self.folder / settings.tls_certificate))
-        if settings.password and settings.authentication == "password":
-            options["password"] = self.secret_source(settings.password)
-        else:
-            options.pop("password", None)
-        options["expires"] = _expires(settings)
-        return cast(Options, options)
 
     def secret_source(self, reference: str) -> SecretSource:
         """The source behind a reference; relative paths are relative to the configuration."""

@@ -43,15 +43,17 @@ def assembly(tmp_path: Path) -> Assembly:
 
 def test_the_keys_of_the_configuration_arrive(assembly: Assembly) -> None:
     alerts = assembly.account("alerts")
-    assert (alerts.on_unknown, alerts.fallback, alerts.overflow) == ("hold", "spare", "spare")
-    assert alerts.overflow_after == 600.0
+    said = alerts.settings
+    assert (said.on_unknown, said.fallback, said.overflow) == ("hold", "spare", "spare")
+    assert said.overflow_after == 600.0
     usual = preset("microsoft").limits
     assert alerts.limits == replace(usual, messages_per_minute=20, size=1_000_000)
     assert alerts.smarthost.limits.connections == usual.connections
     assert not alerts.outgoing.null_sender
     assert not alerts.password_login
     spare = assembly.account("spare")
-    assert (spare.on_unknown, spare.fallback, spare.overflow) == ("retry", "", "")
+    said = spare.settings
+    assert (said.on_unknown, said.fallback, said.overflow) == ("retry", None, None)
     assert spare.outgoing.null_sender
     assert spare.password_login
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+import msgspec
 import pytest
 
 from postbearer import StaticToken
@@ -159,7 +160,8 @@ async def test_nobody_there_is_told_and_nothing_was_attempted(sandbox: Sandbox) 
 
 async def test_a_capped_token_is_fetched_for_every_connection_and_no_more(sandbox: Sandbox) -> None:
     """For servers that refuse tokens without saying so: no token and no connection older than a second."""
-    account = replace(sandbox.account(), maximum_token_lifetime=1.0)
+    account = sandbox.account()
+    account = replace(account, settings=msgspec.structs.replace(account.settings, maximum_token_lifetime=1.0))
     account = at(account, limits=PoolLimits(connections=1, token_lifetime=1.0))
     clock, requests, connections = ManualClock(), sandbox.token_requests, sandbox.mail.connections
     async with AsyncMailer(account, state="memory", clock=clock) as mailer:

@@ -178,4 +178,4 @@ def toy_account(api: ToyApi, **options: object) -> Account:
         any_sender=False,
         url=api.url,
     )
-    return replace(account(), outgoing=settings, **options)  # type: ignore[arg-type]
+    return replace(account(**options), outgoing=settings)

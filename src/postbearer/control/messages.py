@@ -126,7 +126,9 @@ class Messages:
         states: Mapping[str, AccountState] = (
             self._dispatcher.account_states if self._dispatcher is not None else {}
         )
-        other = states.get(states[account].account.fallback) if account in states else None
+        if account not in states:
+            return False
+        other = states.get(states[account].account.settings.fallback or "")
         return other is not None and not other.paused
 
     async def _change(self, action: str, message: str, status: Status, address: str, by: Principal) -> Change:

@@ -159,7 +159,7 @@ class Diagnosis:
             notes.append("grant = static is for tests and troubleshooting only: nothing renews the token.")
         if grant == "password":
             notes.append("grant = password hands the mailbox password to the application (RFC 9700 2.4).")
-        cap = account.maximum_token_lifetime
+        cap = account.settings.maximum_token_lifetime
         if cap is not None and cap < SHORT_CAP:
             notes.append(
                 f"maximum-token-lifetime of {cap:g} s is a setting for tests: nearly every message "

@@ -145,7 +145,7 @@ class TokenStep:
         return Finding(step=Step.TOKEN, ok=True, text=text, notes=notes, details=details)
 
     def _about_life(self, token: Token) -> Iterator[str]:
-        cap = self.account.maximum_token_lifetime
+        cap = self.account.settings.maximum_token_lifetime
         if (cap is None or cap > token.lifetime) and token.lifetime <= self.account.refresh_margin:
             yield (
                 f"It lives no longer than the refresh margin of {self.account.refresh_margin:.0f} s, "

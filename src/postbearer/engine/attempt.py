@@ -60,7 +60,7 @@ class AttemptRunner:
         ending = judge.stale(
             claimed, self._steady.now(), paused=account_state.was_paused(claimed.message.expires)
         )
-        careful = account_state.account.on_unknown == "hold" and claimed.attempt > 1
+        careful = account_state.account.settings.on_unknown == "hold" and claimed.attempt > 1
         if ending is not None or (claimed.attempt <= POISON and not careful):
             return ending
         entry = await self._spool.show(claimed.message.id)
@@ -245,7 +245,7 @@ def _without_result(attempt: Attempt) -> bool:
 
 
 def _stopped(judge: Policy, claimed: Claimed) -> AttemptResult:
-    if judge.account.on_unknown == "hold":
+    if judge.account.settings.on_unknown == "hold":
         cause = "The relay was stopped meanwhile, so it may have been delivered."
         return judge.all(claimed, Status.HELD, cause=cause, remedy=LOOK, error=STOPPED)
     return judge.all(claimed, Status.DEFERRED, cause="The relay was stopped meanwhile.", error=STOPPED)

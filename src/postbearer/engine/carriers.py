@@ -30,7 +30,7 @@ class Carriers:
         mailboxes: dict[str, set[str]] = defaultdict(set)
         for name, each in account_states.items():
             mailboxes[each.account.mailbox].add(name)
-            for substitute in (each.account.fallback, each.account.overflow):
+            for substitute in (each.account.settings.fallback, each.account.settings.overflow):
                 if substitute:
                     self._concerned[substitute].add(name)
         for each in account_states.values():
@@ -71,15 +71,11 @@ class Carriers:
         """When this lane can go on, by the clock alone."""
         times = [each.free_at(lane.priority, now) for each in self._all(lane, now)]
         home = self._account_states.get(lane.account)
-        if (
-            home is not None
-            and home.account.overflow in self._account_states
-            and not home.paused
-            and len(times) == 1
-        ):
-            other = self._account_states[home.account.overflow]
-            waited = lane.due + home.account.overflow_after + 0.01
-            times.append(max(waited, other.free_at(lane.priority, now)))
+        if home is not None and not home.paused and len(times) == 1:
+            settings = home.account.settings
+            if other := self._account_states.get(settings.overflow or ""):
+                waited = lane.due + settings.overflow_after + 0.01
+                times.append(max(waited, other.free_at(lane.priority, now)))
         return max(now if is_due(lane, now) else lane.due, min(times, default=math.inf))
 
     def _all(self, lane: Lane, now: float) -> Sequence[AccountState]:
@@ -91,18 +87,18 @@ class Carriers:
                 text = f"Mail waits for the account {lane.account}, which is not configured."
                 self._observer.notice(Warned(lane.account, text))
             return ()
-        substitute = ""
-        if home.paused or (home.missed and home.account.fallback_when == "unreachable"):
-            substitute = home.account.fallback
-        elif home.account.overflow and _overflows(lane, home, now):
-            substitute = home.account.overflow
-        other = self._account_states.get(substitute)
+        settings, substitute = home.account.settings, None
+        if home.paused or (home.missed and settings.fallback_when == "unreachable"):
+            substitute = settings.fallback
+        elif settings.overflow and _overflows(lane, home, now):
+            substitute = settings.overflow
+        other = self._account_states.get(substitute or "")
         return (home,) if other is None or other.paused else (home, other)
 
 
 def _overflows(lane: Lane, home: AccountState, now: float) -> bool:
     """Whether its budget will be spent for too long, or was."""
-    opens, patience = home.budget_opens(lane.priority), home.account.overflow_after
+    opens, patience = home.budget_opens(lane.priority), home.account.settings.overflow_after
     return opens > now and max(opens - now, now - lane.due) > patience
 
 

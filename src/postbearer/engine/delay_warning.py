@@ -90,5 +90,5 @@ def _carrier(home: AccountState, account_states: Mapping[str, AccountState]) -> 
         if other.account.organisations & home.account.organisations
         or other.account.address.rpartition("@")[2].casefold() == domain
     )
-    candidates = (account_states.get(name) for name in (home.account.fallback, *kin))
+    candidates = (account_states.get(name) for name in (home.account.settings.fallback or "", *kin))
     return next((other for other in candidates if other is not None and not other.paused), None)

@@ -205,7 +205,7 @@ class Policy:
         if outcome.state is State.FAILED:
             return Status.FAILED
         if outcome.state is State.UNKNOWN:
-            return Status.HELD if self.account.on_unknown == "hold" else Status.DEFERRED
+            return Status.HELD if self.account.settings.on_unknown == "hold" else Status.DEFERRED
         verdict = outcome.verdict
         if verdict is not None and verdict.disposition is Disposition.HOLD and not verdict.wide:
             return Status.HELD
