@@ -67,7 +67,10 @@ class HttpResponse:
     def json(self) -> object:
         """The body as JSON (RFC 8259), or None when it is anything else; it never raises."""
         try:
-            parsed: object = json.loads(self.body)
+            try:
+                parsed: object = json.loads(self.body)
+            except UnicodeDecodeError:  # words of some are in the charset of their country (RFC 8259 8.1)
+                parsed = json.loads(self.body.decode("cp1252", "replace"))
         except (ValueError, RecursionError):
             return None
         return parsed

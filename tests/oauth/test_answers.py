@@ -288,6 +288,16 @@ def test_o5_whatever_a_server_says_ends_in_a_fit_token_or_a_credential_error(
         (404, {"title": "Not Found", "detail": "no tenant"}, "no OAuth error: no tenant"),
         (503, {"detail": "in maintenance"}, "HTTP 503: in maintenance"),
         (401, {"errorCode": "E0000011", "errorSummary": "Invalid token provided"}, "Invalid token provided"),
+        (400, [{"error": {"status": "INVALID", "message": "m"}}], "refused: INVALID: m"),
+        (400, {"errors": [{"message": "bad thing"}]}, "no OAuth error: bad thing"),
+        (400, {"error": {"error": {"code": 7, "message": "bad thing"}}}, "refused: 7: bad thing"),
+        (400, {"error": [{"code": "x1", "detail": "bad thing"}]}, "refused: x1: bad thing"),
+        (400, b"error=invalid_grant&error_description=bad+thing", "refused: invalid_grant: bad thing"),
+        (400, b"bad thing", "no OAuth error: bad thing"),
+        (503, b"in maintenance\r\n", "HTTP 503: in maintenance"),
+        (400, b"<?xml version='1.0'?><fault><text>bad thing</text></fault>", "no OAuth error: bad thing"),
+        (400, b"<!DOCTYPE html><p>Sorry", "HTTP 400 and no OAuth error."),
+        (401, '{"error": "invalid_client", "message": "Ung\u00fcltig"}'.encode("latin-1"), "Ung\u00fcltig"),
     ],
 )
 def test_the_words_of_an_error_in_another_shape_are_shown(status: int, body: object, words: str) -> None:

@@ -6,9 +6,9 @@ Answers are judged by the ``error`` word and the HTTP status, never by a vendor'
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from postbearer.errors import (
     CredentialError,
@@ -72,6 +72,8 @@ _SAYINGS = (
     "errorMessage",
     "errorSummary",
 )
+_DEEPEST = 3  # errors within errors
+_TAG = re.compile(r"<[^<>]*>")
 _TRACES = ("trace_id", "correlation_id")
 
 
@@ -183,6 +185,8 @@ class _Reading:
 
     def judge(self) -> TokenAnswer | CredentialError:
         fields = self.response.json()
+        if not self.response.ok:
+            fields = _error_fields(fields, self.response)
         if not isinstance(fields, dict):
             return self._not_json()
         if fields.get("error"):
@@ -226,15 +230,13 @@ class _Reading:
     def _not_json(self) -> CredentialError:
         if self.response.redirect:
             return self._wrong_status()
-        if self._transient_status():
-            return self._later(f"{self.host} answered HTTP {self.response.status}.", "")
         if self.response.ok:
             return self._later(
                 f"{self.host} answered HTTP {self.response.status} with something that is not JSON: "
                 "a proxy or captive portal may stand in between.",
                 NOT_JSON,
             )
-        return self._wrong_status()
+        return self._wrong_status(_prose(self.response))
 
     def _wrong_status(self, said: str = "") -> CredentialError:
         status, target = self.response.status, self.response.redirect
@@ -282,12 +284,42 @@ class _Reading:
         )
 
 
+def _error_fields(answer: object, response: HttpResponse) -> object:
+    """The fields of an error, which some put into a list, or write as a form."""
+    if isinstance(answer, list) and answer:
+        return answer[0]
+    if answer is None and response.body.startswith(b"error="):
+        return dict(parse_qsl(response.body.decode("utf-8", "replace"), max_num_fields=100))
+    return answer
+
+
 def _complaint(fields: Mapping[str, object]) -> tuple[str, str]:
     """The error word and what was said about it: as RFC 6749 5.2 has it, or as gateways do."""
-    inner = fields.get("error")
-    if isinstance(inner, dict):
-        fields, inner = inner, next((inner[name] for name in _WORDS if inner.get(name)), "")
-    if isinstance(inner, int) and not isinstance(inner, bool):
-        inner = str(inner)
-    said = next((text for name in _SAYINGS if isinstance(text := fields.get(name), str) and text.strip()), "")
-    return inner if isinstance(inner, str) else "", said
+    word, said = "", ""
+    for depth, level in enumerate(_levels(fields)):
+        words = (level.get(name) for name in (("error", *_WORDS) if depth else ("error",)))
+        word = word or next((str(each) for each in words if _is_word(each)), "")
+        texts = (level.get(name) for name in _SAYINGS)
+        said = said or next((each for each in texts if isinstance(each, str) and each.strip()), "")
+    return word, said
+
+
+def _levels(fields: Mapping[str, object]) -> Iterator[Mapping[str, object]]:
+    """`fields`, and the error within, and the one within that."""
+    for _ in range(_DEEPEST):
+        yield fields
+        inner = next((fields[name] for name in ("error", "errors", "fault") if fields.get(name)), None)
+        inner = inner[0] if isinstance(inner, list) else inner
+        if not isinstance(inner, dict):
+            return
+        fields = inner
+
+
+def _is_word(value: object) -> bool:
+    return bool(value) and isinstance(value, str | int) and not isinstance(value, bool)
+
+
+def _prose(response: HttpResponse) -> str:
+    """The text of an answer that is no JSON, unless it is a page for a browser."""
+    text = response.body[:4096].decode("utf-8", "replace").strip()
+    return "" if re.match(r"<!doctype|<html", text, re.IGNORECASE) else _TAG.sub(" ", text)
