@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 
 import pytest
 
 from cli.conftest import Home
-from house.tree import PACKAGE
 from postbearer.oauth import TokenGrant, grant_class, grant_names
 from postbearer.providers import names, preset
 from postbearer.testing import Sandbox
+from support.patching import patched, using
 from support.terminal import Terminal
 
 TOY = '''
@@ -62,23 +61,15 @@ ACCOUNT = (
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the package lies with one grant more."""
-    place = tmp_path_factory.mktemp("tree")
-    copy = shutil.copytree(PACKAGE, place / "postbearer", ignore=shutil.ignore_patterns("__pycache__"))
-    (copy / "oauth" / "toy.py").write_text(TOY)
-    root = copy / "oauth" / "__init__.py"
-    text = root.read_text()
-    for before, after in LINES.items():
-        assert text.count(before) == 1
-        text = text.replace(before, after)
-    root.write_text(text)
+    place = patched(tmp_path_factory.mktemp("tree"), {"oauth/__init__.py": LINES})
+    (place / "postbearer" / "oauth" / "toy.py").write_text(TOY)
     return place
 
 
 @pytest.fixture
 def toys(home: Home, tree: Path) -> Home:
     """A home where the package knows the grant."""
-    home.environ["PYTHONPATH"] = f"{tree}:{home.environ.get('PYTHONPATH', '')}".rstrip(":")
-    return home
+    return using(home, tree)
 
 
 @pytest.mark.parametrize(

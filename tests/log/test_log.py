@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,7 @@ from postbearer.events import (
     Event,
     PossibleDuplicate,
     ServerFailed,
+    Several,
     TokenFetched,
     TokenRefused,
     Warned,
@@ -33,6 +35,7 @@ from postbearer.events import (
 from postbearer.log import EventLog, sentence, set_up
 from postbearer.outcome import RecipientFate
 from postbearer.reply import Reply
+from postbearer.testing import ManualClock
 
 ACCEPTED = Accepted(
     "alerts", id="1m82k", client="local", size=512, recipients=2, message_id="<1@example.org>"
@@ -71,6 +74,15 @@ def test_a_message_is_followed_by_one_id_from_accept_to_the_providers_own() -> N
     assert "alerts: 1m82k: attempt 1 as Q77: a@example.org accepted by the provider (250 2.0.0 OK)" in ended
     assert "b@example.org deferred (450 4.2.1 Later); again at " in ended
     assert re.search(r"again at \d\d:\d\d:\d\d[+-]\d\d:\d\d$", ended.rstrip())  # in the zone of the line
+
+
+@pytest.mark.parametrize("year", [2020, 2026, 2040])
+def test_whether_it_is_tried_later_goes_by_the_time_of_the_event(year: int) -> None:
+    now = datetime(year, 1, 1, tzinfo=UTC).timestamp()
+    listener = Several(clock=ManualClock(now))
+    for wait, told in ((60.0, True), (0.0, False)):
+        listener.notice(ended := dataclasses.replace(ENDED, due=now + wait))
+        assert ("again at" in sentence(ended)) is told
 
 
 def test_a_machine_reads_the_fields() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
@@ -52,7 +51,7 @@ def _of_the_queue(event: Event) -> str:
             return f"{event.id}: accepted from {event.client} for {many}, {event.size} octets{named}"
         case DeliveryEnded():
             told = _several(map(_fate, event.fates[:MOST]), len(event.fates))
-            later = event.due is not None and event.due > time.time() + 1  # else a pause decides when
+            later = event.due is not None and event.due > event.time + 1  # else a pause decides when
             again = f"; again at {_clock(event.due)}" if later and event.due is not None else ""
             named = f" as {event.queue_id}" if event.queue_id else ""
             return f"{event.id}: attempt {event.attempt}{named}: {told or event.error}{again}"
