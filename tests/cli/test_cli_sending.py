@@ -107,6 +107,40 @@ def test_standard_input_is_the_text_where_nothing_else_is(ready: Home, sandbox: 
     assert b"not read" not in sandbox.inbox.messages[-1].content
 
 
+def test_a_dash_is_the_text_and_words_are_recipients(ready: Home, sandbox: Sandbox) -> None:
+    ran = ready.run("send", "-s", "x", "you@example.org", "-", "Ann <ann@example.org>", stdin="Disk full\n")
+    assert ran.code == 0, ran.err
+    received = sandbox.inbox.messages[-1]
+    assert b"Disk full" in received.content
+    assert set(received.recipients) == {"you@example.org", "ann@example.org"}
+    assert b"you@example.org, Ann <ann@example.org>" in received.content
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (("-", "--text", "x"), "--text says it already"),
+        (("-", "--raw", "file"), "--raw says it already"),
+        (("-", "--html", "-"), "only once"),
+        (("-", "--attach", "-"), "only once"),
+        (("--attach", "-", "--attach", "-"), "only once"),
+        (("hello",), "'hello'"),
+    ],
+)
+def test_standard_input_is_for_one_thing(ready: Home, given: tuple[str, ...], told: str) -> None:
+    ran = ready.run(*SEND, *given, stdin="x")
+    assert ran.code == 64
+    assert told in ran.err
+
+
+def test_standard_input_may_be_an_attachment_or_the_raw_message(ready: Home, sandbox: Sandbox) -> None:
+    assert ready.run(*SEND, "--attach", "-", stdin=b"\x00\xff").code == 0
+    assert b'filename="stdin"' in sandbox.inbox.messages[-1].content
+    raw = "From: alerts@example.org\nSubject: raw\n\nx\n"
+    assert ready.run(*SEND, "--raw", "-", "-", stdin=raw).code == 0
+    assert b"Subject: raw" in sandbox.inbox.messages[-1].content
+
+
 @pytest.mark.parametrize("given", [(), ("--text", "-"), ("--html", "-"), ("--text", ""), ("--html", " ")])
 @pytest.mark.parametrize("stdin", [b"", b"\n", b" \r\n\n"])
 def test_nothing_at_all_is_65_and_not_sent(

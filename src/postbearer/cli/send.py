@@ -34,6 +34,12 @@ def _mailboxes(context: click.Context, parameter: click.Parameter, given: Any) -
     return given
 
 
+def _words(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> Any:
+    """Recipients as ``mail`` takes them, and ``-`` for the text on standard input."""
+    _mailboxes(context, parameter, [word for word in given if word != "-"])
+    return given
+
+
 def _fields(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> Any:
     from postbearer.message import Header
 
@@ -55,6 +61,7 @@ def _addresses(name: str, help: str) -> Callable[[F], F]:
 
 
 @click.command("send")
+@click.argument("words", nargs=-1, metavar="[ADDRESS]… [-]", callback=_words)
 @click.option(
     "-a",
     "--account",
@@ -91,7 +98,8 @@ def command(common: Common, /, account: str | None, **given: Any) -> int:
     postbearer send --to ops@example.org --subject "Disk full" --text "90 %"
     df -h | postbearer send --account alerts --to ops@example.org --subject Disks
 
-    Without --text, --html and --raw the text is read from standard input. The command waits for the
+    ADDRESS is a recipient, as after --to. Without --text, --html and --raw, or with -, the text is read
+    from standard input. The command waits for the
     provider's answer and prints the id the provider gave. Exit code 0 means that every recipient was
     accepted, 75 that trying again is right, 69 that somebody was refused for good, 77 that the
     account or the sender was.

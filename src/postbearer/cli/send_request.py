@@ -40,6 +40,11 @@ class SendRequest:
     @classmethod
     def read(cls, given: Mapping[str, Any]) -> SendRequest:
         """Raises `UsageError`, `Unreadable` or `UnusableMessage`."""
+        given = {**given, "to": (*given["to"], *(word for word in given["words"] if word != "-"))}
+        if "-" in given["words"]:
+            if there := next((name for name in ("text", "raw") if given[name] not in (None, "-")), ""):
+                raise UsageError(f"- is the text on standard input, and --{there} says it already.")
+            given["text"] = "-" if given["raw"] is None else None
         if not (given["to"] or given["cc"] or given["bcc"]):
             raise UsageError("A message needs at least one recipient.", hint="Add --to ADDRESS.")
         refuse_controls(given["subject"], "the subject")
@@ -49,10 +54,13 @@ class SendRequest:
                 option = f"--{mixed[0].removesuffix('s')}"
                 raise UsageError(f"--raw sends a message as it is; {option} cannot change it.")
             return cls(given, notify, raw=_raw(given["raw"]))
-        if [given["text"], given["html"]].count("-") > 1:
-            raise UsageError("Standard input can be read only once: give - to --text or to --html.")
-        attachments = tuple((os.path.basename(path), read_file(path)) for path in given["attach"])
-        text = _text(_typed() if given["text"] is None and given["html"] is None else given["text"])
+        if [given["text"], given["html"], *given["attach"]].count("-") > 1:
+            raise UsageError(
+                "Standard input can be read only once: give - to one of --text, --html, --attach."
+            )
+        attachments = tuple((_name(path), read_file(path)) for path in given["attach"])
+        elsewhere = "-" in given["attach"] or given["html"] is not None
+        text = _text(_typed() if given["text"] is None and not elsewhere else given["text"])
         html = _text(given["html"])
         said = (given["subject"], text, html)
         if not (attachments or given["headers"] or any((each or "").strip() for each in said)):
@@ -91,6 +99,11 @@ class SendRequest:
         recipients = tuple(replace(each, notify=self.notify) for each in envelope.recipients)
         ret = _RETURN.get(self.given["dsn_return"])
         return replace(envelope, recipients=recipients, ret=ret, envid=self.given["dsn_id"])
+
+
+def _name(path: str) -> str:
+    """What an attachment is called."""
+    return "stdin" if path == "-" else os.path.basename(path)
 
 
 def _raw(name: str) -> Content:
