@@ -11,7 +11,7 @@ import mimetypes
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from email import message_from_bytes, policy
+from email import policy
 from email.errors import MessageError
 from email.generator import BytesGenerator
 from email.message import EmailMessage, Message
@@ -22,6 +22,7 @@ from typing import NamedTuple
 from postbearer.address import Address, ascii_domain, refuse_controls
 from postbearer.envelope import Envelope
 from postbearer.errors import UsageError
+from postbearer.message.attached import is_message, with_messages_unencoded
 from postbearer.message.content import BytesContent, Content
 from postbearer.message.conversion import SIGNATURES, convert
 from postbearer.message.edited import edit
@@ -117,11 +118,9 @@ def _refuse_header(message: Message, name: str, value: str) -> None:
 def _attach(message: EmailMessage, name: str, content: bytes) -> None:
     main, sub = _file_type(name)
     if main == "message":
-        inner = message_from_bytes(content, policy=policy.SMTP)
-        if inner.keys() and sub == "rfc822":
-            message.add_attachment(inner, filename=name)
-            return
-        main, sub = "application", "octet-stream"
+        main, sub = (
+            ("message", sub) if sub == "rfc822" and is_message(content) else ("application", "octet-stream")
+        )
     message.add_attachment(content, maintype=main, subtype=sub, filename=name)
 
 
@@ -177,7 +176,7 @@ def _flat(message: Message) -> bytes:
     given = [_Given(name, value, _readable(value)) for name, value in fields if name in ADDRESSES]
     utf8 = not all(box.address.rpartition("@")[0].isascii() for each in given for box in each.boxes)
     eight_bit = utf8 or signed
-    sent = _with_messages_parsed(_without_bcc(message))
+    sent = with_messages_unencoded(_without_bcc(message))
     try:
         octets = _generated(sent, utf8=utf8, encode=not eight_bit)
     except UnicodeEncodeError:  # text of a charset that nobody named
@@ -232,24 +231,6 @@ def _readable(value: str) -> Sequence[Mailbox]:
         return parse_mailboxes(value)
     except UsageError:  # told where it matters: by `envelope_of`, and by the sender rule
         return ()
-
-
-def _with_messages_parsed(message: Message) -> Message:
-    """With each attached message as one, and not as octets in base64, which RFC 2046 5.2.1 forbids."""
-    if not any(_is_encoded_message(part) for part in message.walk()):
-        return message
-    duplicate = copy.deepcopy(message)
-    for part in duplicate.walk():
-        if _is_encoded_message(part):
-            octets = part.get_payload(decode=True)
-            assert isinstance(octets, bytes)  # of what is no multipart
-            part.set_payload([message_from_bytes(octets, policy=policy.SMTP)])
-            del part["Content-Transfer-Encoding"]
-    return duplicate
-
-
-def _is_encoded_message(part: Message) -> bool:
-    return part.get_content_type() == "message/rfc822" and not part.is_multipart()
 
 
 def envelope_of(message: Message, reverse_path: str) -> Envelope:
