@@ -197,6 +197,23 @@ def test_imports_go_downward_and_through_roots() -> None:
     assert [each for each in found if each] == []
 
 
+def test_the_engine_knows_transports_and_no_smarthost() -> None:
+    """What it knows of a transport are its settings and its answers, whatever it speaks."""
+    found = [
+        f"{name}:{node.lineno} {ast.unparse(node)}"
+        for name, tree in parts()
+        if name.split(".")[0] == "engine"
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Attribute) and node.attr == "smarthost")
+        or (
+            isinstance(node, ast.ImportFrom)
+            and node.module == "postbearer.transport"
+            and {each.name for each in node.names} - {"Transport", "TransportSettings"}
+        )
+    ]
+    assert found == []
+
+
 def test_no_relative_imports() -> None:
     relative = [
         f"{name}:{node.lineno}"

@@ -313,6 +313,9 @@ async def test_what_cannot_be_read_is_told_and_the_rest_is_shown(tmp_path: Path)
         ("55", OTHER),
         ("2.0.0 no code", OTHER),
         ("550 5.7.12345 x", "550"),
+        ("HTTP 429 ApplicationThrottled: no", "http-429"),
+        ("HTTP 202", "http-202"),
+        ("HTTP 599", OTHER),
         ("", NONE),
     ],
 )

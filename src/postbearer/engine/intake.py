@@ -276,7 +276,7 @@ class MessageIntake:
     def _takes_eight_bit(self, name: str) -> bool:
         """Whether 8-bit content may leave by this account, as far as is known without its server."""
         account = self._intake.accounts.get(name)
-        return account is None or "8bitmime" not in account.smarthost.unused
+        return account is None or account.outgoing.eight_bit
 
     def _refuse_circle(self, header: Header) -> Reply | None:
         if not (received := header.all("received")):

@@ -32,13 +32,26 @@ ENHANCED: Final = frozenset(  # RFC 3463, its registry, and those that large pro
     }
 )
 
+STATUSES: Final = frozenset(  # RFC 9110 15, RFC 6585 4
+    {
+        *("200", "201", "202", "204", "400", "401", "403", "404", "408", "409", "413", "415", "422", "429"),
+        *("500", "502", "503", "504"),
+    }
+)
+
+_STATUS = re.compile(r"HTTP (\d{3})\b")
 _CODES = re.compile(r"(\d{3})(?: (\d\.\d{1,3}\.\d{1,3})\b)?")
 
 
 def code_of(reply: str) -> str:
-    """The enhanced status code of a reply if it is a known one, else its basic code; or `NONE`."""
+    """The enhanced status code of a reply if it is a known one, else its basic code; or `NONE`.
+
+    Of an HTTP API's answer it is ``http-429`` or the like, where that is one of `STATUSES`.
+    """
     if not reply:
         return NONE
+    if answered := _STATUS.match(reply):
+        return f"http-{answered[1]}" if answered[1] in STATUSES else OTHER
     found = _CODES.match(reply)
     if found is None:
         return OTHER

@@ -43,6 +43,11 @@ class TransportSettings(ABC):
     # Says of a mistake in it where that stands: whoever read it from a file knows.
     placed: Callable[[ConfigError], ConfigError] = field(default=_as_it_is, compare=False, repr=False)
 
+    @property
+    def eight_bit(self) -> bool:
+        """Whether content that is not ASCII can be carried as it is, as far as is known beforehand."""
+        return True
+
     @abstractmethod
     def open(
         self,

@@ -78,6 +78,11 @@ class Smarthost(TransportSettings):
         if self.tls == "none-loopback":
             self._require_loopback()
 
+    @property
+    def eight_bit(self) -> bool:
+        """See `TransportSettings.eight_bit`; a server may still offer no 8BITMIME."""
+        return "8bitmime" not in self.unused
+
     def open(
         self,
         source: Source | None,
