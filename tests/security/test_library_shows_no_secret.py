@@ -20,7 +20,7 @@ from postbearer.errors import PostbearerError
 from postbearer.events import Event, Silent
 from postbearer.mailer import AsyncMailer
 from postbearer.secret import Secret
-from postbearer.state import StateFolder
+from postbearer.state import MemoryState, StateFolder
 from postbearer.testing import Faults, Sandbox, SmtpFault, TokenFault
 from postbearer.testing.sandbox import ADDRESS, CLIENT_ID
 from support.canary import assert_absent
@@ -118,7 +118,7 @@ async def test_o9_a_static_token_is_not_shown_when_it_is_refused(postbearer_sand
 @pytest.mark.parametrize("make", [app_only, by_password, by_refresh_token])
 def test_l7_what_holds_a_secret_shows_and_pickles_nothing(postbearer_sandbox: Sandbox, make: Make) -> None:
     account = make(postbearer_sandbox)
-    source = account.token_source(None, clock=SystemClock(), observer=Silent())
+    source = account.token_source(MemoryState(), clock=SystemClock(), observer=Silent())
     token = asyncio.run(source.token())
     holders = [account, account.grant, source, token, token.access, Secret(postbearer_sandbox.client_secret)]
     for holder in holders:

@@ -18,8 +18,9 @@ _A_REPLY = (
     'Write three digits, a blank and words: "550 5.1.1 No such user"; '
     r'of several lines: "550-No\n550 such user".'
 )
-# The classes of replies that mean something as a fault, by place; 2yz there says what it does not do.
-_CLASSES: Mapping[str, str] = {"ehlo": "245", "auth": "345", "content": "245"}
+# The classes of replies that mean something as a fault, by place; 2yz there says what it does not do,
+# or, to AUTH, what no server may say (RFC 4954 6).
+_CLASSES: Mapping[str, str] = {"ehlo": "245", "auth": "2345", "content": "245"}
 _MATCHED = ("mail", "rcpt", "bdat", "content")
 
 
