@@ -70,7 +70,7 @@ async def deliveries(spool: SqliteSpool, most: int, connections: int = 3) -> flo
         nonlocal total
         while total < most and (batch := await spool.claim({lane: 1}, time.time())):
             total += 1
-            sum(map(len, spool.content(batch[0].message).blocks()))
+            sum(map(len, (await spool.content(batch[0].message)).blocks()))
             results = tuple(
                 RecipientFate(recipient=each.recipient.address, status=Status.DELIVERED)
                 for each in batch[0].targets

@@ -30,7 +30,7 @@ async def queued(api: Api) -> int:
 async def content(api: Api, identifier: str) -> bytes:
     entry = await api.running.spool.show(identifier)
     assert entry is not None
-    found = api.running.spool.content(entry.message)
+    found = await api.running.spool.content(entry.message)
     return b"".join(found.blocks())
 
 

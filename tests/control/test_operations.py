@@ -224,7 +224,7 @@ async def test_export_and_import_keep_everything_that_is_open() -> None:
         assert entry is not None
         assert entry.message == before.message
         assert [(row.address, row.status) for row in entry.rows] == [("slow@example.net", Status.HELD)]
-        assert b"".join(other.content(entry.message).blocks()) == body * 2000
+        assert b"".join((await other.content(entry.message)).blocks()) == body * 2000
 
 
 async def test_what_was_held_is_held_from_the_moment_it_is_imported() -> None:

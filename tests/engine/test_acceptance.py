@@ -87,7 +87,7 @@ def test_what_is_accepted_can_leave(
             return
         entry = await door.spool.show(answer)
         assert entry is not None
-        stored = door.spool.content(entry.message)
+        stored = await door.spool.content(entry.message)
         left = b"".join(edit(stored, lambda header: header_for(header, entry.message, policy)).blocks())
         assert len(Header.parse(left).all("from")) == 1 or rule == "allow"
         if rule == "force":

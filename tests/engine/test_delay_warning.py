@@ -25,7 +25,7 @@ async def late(relay: Relay, hours: float = 5) -> int:
 
 async def content(relay: Relay) -> str:
     (report,) = await relay.reports()
-    return b"".join(relay.spool.content(report.message).blocks()).decode()
+    return b"".join((await relay.spool.content(report.message)).blocks()).decode()
 
 
 def kin(name: str, domain: str) -> Account:
@@ -70,7 +70,7 @@ async def test_mail_without_budget_is_told_of_out_of_what_is_kept_for_urgent_mai
         assert len(relay.providers["alerts"].sent) == before + 1
         assert (
             "has sent all it may for now"
-            in b"".join(relay.spool.content(reports[0].message).blocks()).decode()
+            in b"".join((await relay.spool.content(reports[0].message)).blocks()).decode()
         )
 
 

@@ -21,6 +21,7 @@ from postbearer.errors import (
     TokenUnavailable,
 )
 from postbearer.events import AccountPaused, AccountResumed, DeliveryEnded, PossibleDuplicate
+from postbearer.message import Content
 from postbearer.oauth import StaticToken
 from postbearer.providers import preset
 from postbearer.secret import Secret
@@ -30,6 +31,7 @@ from postbearer.store import (
     LEASE,
     Claimed,
     Lane,
+    MemorySpool,
     Message,
     NewDelivery,
     Pause,
@@ -909,3 +911,47 @@ async def test_what_stood_still_for_longer_than_its_lease_does_not_leave() -> No
         assert [each.number for each in (await relay.entry(message)).attempts] == [1]
         assert (await relay.dispatcher.account_states["alerts"].budget.left()).messages_today == 1
         assert relay.said(PossibleDuplicate) == []
+
+
+class Distant(MemorySpool):
+    """One whose contents cannot be had for a while."""
+
+    away = True
+
+    async def content(self, message: Message) -> Content:
+        if self.away:
+            raise StoreError("The database does not answer.")
+        return await super().content(message)
+
+
+async def test_a_message_that_cannot_be_had_for_a_while_is_sent_later() -> None:
+    clock = WaitingClock()
+    spool = Distant(clock)
+    async with relaying(clock=clock, spool=spool) as relay:
+        message = await relay.submit()
+        await relay.pass_time(90)
+        assert await relay.statuses(message) == ["deferred"]
+        assert relay.providers["alerts"].attempts == 0
+        spool.away = False
+        await relay.pass_time(60)
+        assert await relay.statuses(message) == ["delivered"]
+        assert [each.number for each in (await relay.entry(message)).attempts] == [1]
+
+
+async def test_a_report_about_a_message_that_cannot_be_had_goes_without_it() -> None:
+    clock = WaitingClock()
+    spool = Distant(clock)
+    spool.away = False
+    async with relaying(clock=clock, spool=spool) as relay:
+        provider = relay.providers["alerts"]
+        provider.connecting = 1.0
+        provider.answers = ["550 5.1.1 No such user"]
+        message = await relay.submit(ret="FULL")
+        await relay.settle()
+        spool.away = True
+        await relay.pass_time(1)
+        assert await relay.statuses(message) == ["failed"]
+        spool.away = False
+        await relay.pass_time(120)
+        (report,) = relay.providers["alerts"].sent
+        assert b"it could not be read" in report.content

@@ -102,7 +102,7 @@ async def test_what_is_kept() -> None:
     assert message.received.startswith(
         f"from app.example.org ([127.0.0.1]) by {HOST} (postbearer) with ESMTPA id {message.id}; "
     )
-    assert b"".join(door.spool.content(message).blocks()) == CONTENT
+    assert b"".join((await door.spool.content(message)).blocks()) == CONTENT
     (event,) = door.ears.events
     assert isinstance(event, Accepted)
     assert (event.id, event.account, event.client, event.recipients) == (message.id, "alerts", "app", 1)
@@ -369,7 +369,7 @@ SIGNED = b"Content-Type: multipart/signed; boundary=b\r\n\r\n--b\r\n\r\n%s\r\n--
 async def test_lines_that_can_be_mended_are_taken_as_they_come(content: bytes, piece: int) -> None:
     door = Door(size=1_000_000)
     entry = await door.taken(await door.submit(content, piece=piece))
-    assert b"".join(door.spool.content(entry.message).blocks()) == content
+    assert b"".join((await door.spool.content(entry.message)).blocks()) == content
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ import pytest
 
 from postbearer.envelope import Recipient, Ret
 from postbearer.errors import StoreError, UsageError
-from postbearer.message import BytesContent, DeliveryReport, FileContent, ReportedRecipient
+from postbearer.message import BytesContent, Content, DeliveryReport, FileContent, ReportedRecipient
+from postbearer.store import Message as Queued
 from support.relay import Answer, Relay, account, relaying
 
 PLAIN = b"From: app@example.org\r\nSubject: Order 17\r\n\r\nThank you.\r\n.\r\n--report\r\n"
@@ -41,7 +42,8 @@ async def returned(relay: Relay, content: bytes, ret: Ret | None = "FULL", answe
 async def octets(relay: Relay) -> bytes:
     """The last report as it is in the queue, which is what the provider gets."""
     entry = (await relay.reports())[-1]
-    assert entry.message.eight_bit is not b"".join(relay.spool.content(entry.message).blocks()).isascii()
+    octets = b"".join((await relay.spool.content(entry.message)).blocks())
+    assert entry.message.eight_bit is not octets.isascii()
     return relay.providers["alerts"].sent[-1].content
 
 
@@ -166,9 +168,11 @@ class Damaged(BytesContent):
 async def test_damaged_content_is_not_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     async with relaying() as relay:
         whole, damaged = relay.spool.content, Damaged(PLAIN)
-        monkeypatch.setattr(
-            relay.spool, "content", lambda message: whole(message) if message.report_of else damaged
-        )
+
+        async def content(message: Queued) -> Content:
+            return await whole(message) if message.report_of else damaged
+
+        monkeypatch.setattr(relay.spool, "content", content)
         last = await returned(relay, PLAIN)
         assert last.get_content_type() == "text/rfc822-headers"
         assert "it could not be copied" in last["X-Words"]

@@ -9,7 +9,7 @@ import pytest
 
 from postbearer.engine import Submitter
 from postbearer.errors import StoreError
-from postbearer.message import BytesContent
+from postbearer.message import BytesContent, Content
 from postbearer.store import Claimed, Message
 from support.relay import HOST, account, relaying
 
@@ -96,7 +96,11 @@ async def test_a_damaged_message_is_held_and_not_a_word_of_it_leaves() -> None:
             raise StoreError("The content of the message is damaged.")
 
     async with relaying() as relay:
-        relay.spool.content = lambda message: Damaged(b"From: a@example.org\r\n\r\nHello\r\n")  # type: ignore
+
+        async def damaged(message: Message) -> Content:
+            return Damaged(b"From: a@example.org\r\n\r\nHello\r\n")
+
+        relay.spool.content = damaged  # type: ignore
         message = await relay.submit()
         await relay.settle()
         assert await relay.statuses(message) == ["held"]
@@ -109,8 +113,8 @@ async def test_a_message_with_an_endless_header_fails_with_a_report() -> None:
         message = await relay.submit()
         small, claim = relay.spool.content, relay.spool.claim
 
-        def content(asked: Message) -> Any:
-            return BytesContent(b"X: " + b"y" * 2_000_000) if asked.id == message else small(asked)
+        async def content(asked: Message) -> Content:
+            return BytesContent(b"X: " + b"y" * 2_000_000) if asked.id == message else await small(asked)
 
         async def after_a_restart(*asked: Any) -> list[Claimed]:
             return [replace(each, message=replace(each.message, header=None)) for each in await claim(*asked)]

@@ -84,7 +84,7 @@ async def test_a_single_recipient_keeps_all_that_is_shown_of_a_reply(spool: Spoo
 async def test_content_of_any_size_comes_back_in_blocks(spool: Spool, size: int) -> None:
     text = bytes(index % 251 for index in range(1_000)) * (size // 1_000 + 1)
     made = await accept(spool, "m1", text=text[:size])
-    content = spool.content(made)
+    content = await spool.content(made)
     blocks = list(content.blocks(10_000))
     assert b"".join(blocks) == text[:size]
     assert {len(block) for block in blocks[:-1]} <= {10_000}
@@ -108,7 +108,7 @@ async def test_discarding_does_nothing_once_it_was_accepted(spool: Spool) -> Non
     made = message("m1", content)
     await spool.accept(made, content, [NewDelivery(account="work", recipients=made.envelope.recipients)])
     await content.discard()
-    assert sum(map(len, spool.content(made).blocks())) == 600_000
+    assert sum(map(len, (await spool.content(made)).blocks())) == 600_000
 
 
 async def test_an_id_is_taken_once(spool: Spool) -> None:
@@ -128,7 +128,7 @@ async def test_what_begins_at_once_is_leased_as_it_is_accepted(spool: Spool) -> 
     assert [each.recipient.address for each in claimed.targets] == ["a@example.org", "b@example.org"]
     assert await claim(spool) == []
     assert [lane.account for lane in await spool.lanes(START)] == ["alerts"]
-    assert b"".join(spool.content(made).blocks()) == TEXT
+    assert b"".join((await spool.content(made)).blocks()) == TEXT
     await spool.settle(claimed, ending(claimed, Status.DEFERRED, due=START + MINUTE))
     [again] = await claim(spool, START + MINUTE)
     assert (again.delivery, again.attempt, again.targets) == (claimed.delivery, 2, claimed.targets)
@@ -284,7 +284,7 @@ async def test_a_report_comes_into_being_with_the_mark_it_reports(spool: Spool) 
     await spool.settle(claimed, replace(ending(claimed, Status.FAILED), reports=(report,)))
     [carried] = await claim(spool, client="reports")
     assert carried.message == about
-    assert b"".join(spool.content(about).blocks()) == TEXT
+    assert b"".join((await spool.content(about)).blocks()) == TEXT
 
 
 async def test_a_report_may_be_as_large_as_the_message_it_returns(spool: Spool) -> None:
@@ -298,7 +298,7 @@ async def test_a_report_may_be_as_large_as_the_message_it_returns(spool: Spool) 
     report = Report(message=about, content=content, delivery=back)
     await spool.settle(claimed, replace(ending(claimed, Status.FAILED), reports=(report,)))
     await content.discard()  # too late to do anything
-    assert b"".join(spool.content(about).blocks()) == text
+    assert b"".join((await spool.content(about)).blocks()) == text
 
 
 async def test_a_lease_that_is_over_makes_no_report(spool: Spool) -> None:
@@ -530,7 +530,7 @@ async def test_a_delay_report_comes_with_its_mark_or_not_at_all(spool: Spool) ->
     assert not await spool.warn(late, replace(report, message=replace(made, id="r2")))
     assert sorted(each.message.id for each in await spool.search(Query())) == ["m1", "r1"]
     (claimed,) = await claim(spool, START, account="other")
-    assert b"".join(spool.content(claimed.message).blocks()) == TEXT
+    assert b"".join((await spool.content(claimed.message)).blocks()) == TEXT
 
 
 async def test_statistics_count_recipients(spool: Spool) -> None:

@@ -46,7 +46,7 @@ async def found(path: Path) -> dict[str, Entry]:
     await spool.open()
     entries = {entry.message.id: entry for entry in await spool.search(Query())}
     for entry in entries.values():
-        text = b"".join(spool.content(entry.message).blocks())
+        text = b"".join((await spool.content(entry.message)).blocks())
         assert text.startswith(TEXT)
     await spool.close()
     return entries

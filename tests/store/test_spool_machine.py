@@ -352,7 +352,7 @@ class TwoSpools(RuleBasedStateMachine):
     @invariant()
     def the_accepted_octets_are_there(self) -> None:
         for entry in self._run(self._file.search(Query())):
-            content = self._file.content(entry.message)
+            content = self._run(self._file.content(entry.message))
             assert b"".join(content.blocks()) == self._contents[entry.message.id]
 
     # Helpers ------------------------------------------------------------------------------

@@ -58,7 +58,7 @@ async def test_it_is_all_there_after_a_proper_end(tmp_path: Path, clock: ManualC
     found = await again.open()
     assert (found.clean, found.unknown, found.orphans) == (True, 0, 0)
     [claimed] = await claim(again)
-    assert sum(map(len, again.content(claimed.message).blocks())) == len(TEXT) + 300_000
+    assert sum(map(len, (await again.content(claimed.message)).blocks())) == len(TEXT) + 300_000
     await again.close()
 
 
@@ -128,7 +128,7 @@ async def test_a_first_attempt_that_a_crash_cut_short_is_not_taken_for_none(
     assert await statuses(again, "m1") == [Status.DEFERRED]
     [claimed] = await claim(again)
     assert claimed.attempt == 2
-    assert b"".join(again.content(made).blocks()) == TEXT
+    assert b"".join((await again.content(made)).blocks()) == TEXT
     await again.close()
 
 
@@ -187,10 +187,10 @@ async def test_content_that_changed_is_not_sent(tmp_path: Path, clock: ManualClo
     flip(tmp_path / "spool.db")
     await spool.open()
     with pytest.raises(StoreError, match="small is not what was accepted"):
-        next(iter(spool.content(small).blocks()))
+        next(iter((await spool.content(small)).blocks()))
     got = []
     with pytest.raises(StoreError, match="large is not what was accepted"):
-        got.extend(spool.content(large).blocks())
+        got.extend((await spool.content(large)).blocks())
     assert sum(map(len, got)) < large.size
     await spool.close()
 

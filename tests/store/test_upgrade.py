@@ -48,5 +48,5 @@ async def test_what_was_waiting_waits_and_can_be_sent(tmp_path: Path, version: i
     assert (found.clean, found.restored) == (True, False)
     assert (await spool.statistics()).counts == {Status.READY: 1}
     [claimed] = await claim(spool)
-    assert b"".join(spool.content(claimed.message).blocks()) == TEXT
+    assert b"".join((await spool.content(claimed.message)).blocks()) == TEXT
     await spool.close()

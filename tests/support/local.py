@@ -68,7 +68,7 @@ class LocalRelay:
     async def accepted(self) -> list[tuple[Entry, bytes]]:
         """Everything that was taken, with its content."""
         found = await self.spool.search(Query())
-        return [(entry, b"".join(self.spool.content(entry.message).blocks())) for entry in found]
+        return [(entry, b"".join((await self.spool.content(entry.message)).blocks())) for entry in found]
 
     async def one(self) -> tuple[Entry, bytes]:
         (only,) = await self.accepted()

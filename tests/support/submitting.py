@@ -115,7 +115,7 @@ class Submission:
         return [entry.message for entry in await self.kept.search(Query(limit=10_000))]
 
     async def contents(self) -> list[bytes]:
-        return [b"".join(self.kept.content(each).blocks()) for each in await self.messages()]
+        return [b"".join((await self.kept.content(each)).blocks()) for each in await self.messages()]
 
     async def client(self, **options: Any) -> Talk:
         """A connection, behind its greeting."""

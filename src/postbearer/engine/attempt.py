@@ -17,10 +17,11 @@ from postbearer.engine.schedule import RetryPolicy
 from postbearer.engine.steady_clock import SteadyTime
 from postbearer.errors import LeaseLost, PostbearerError, StoreError, StoreFull, UsageError
 from postbearer.events import DeliveryEnded, Observer, PossibleDuplicate, Reported, Warned
-from postbearer.message import DeliveryReport
+from postbearer.message import Content, DeliveryReport
 from postbearer.store import Attempt, Claimed, Report, Settlement, Spool, Staging, Status, readable
 
 SETTLE_TRIES = 6
+READ_AGAIN = 60.0  # seconds until a message is tried again that could not be read
 STOPPED = "stopped"
 TOLD = 16_384  # characters of replies that one event tells, as long as each recipient …
 SHORTEST_TOLD = 100  # … has so many
@@ -75,7 +76,11 @@ class AttemptRunner:
 
     async def run(self, claimed: Claimed, account_state: AccountState) -> AttemptResult:
         """Make the attempt. Its fate is not known when the worker stops once some of it has left."""
-        content = MonitoredContent(self._spool.content(claimed.message), partial(self._spool.holds, claimed))
+        try:
+            stored = await self._spool.content(claimed.message)
+        except StoreError as error:
+            return put_off(claimed, self._clock.now() + READ_AGAIN, error.message)
+        content = MonitoredContent(stored, partial(self._spool.holds, claimed))
         ending = await self._run(claimed, account_state, content)
         return replace(ending, unsent=not (content.left or ending.server or ending.unknown))
 
@@ -111,7 +116,7 @@ class AttemptRunner:
         `took` is how long the attempt did, in seconds.
         """
         now = self._clock.now()
-        report = self.report(claimed, account_state, ending, now)
+        report = await self.report(claimed, account_state, ending, now)
         settlement = Settlement(
             results=ending.fates,
             ended=now,
@@ -222,13 +227,19 @@ class AttemptRunner:
             PossibleDuplicate(claimed.account, id=claimed.message.id, window=window, attempt=claimed.attempt)
         )
 
-    def report(
+    async def report(
         self, claimed: Claimed, account_state: AccountState, ending: AttemptResult, now: float
     ) -> DeliveryReport | None:
         """The report that this end calls for, if anybody wishes for one."""
-        content = self._spool.content(claimed.message)
+        reporter, account = self.rules.reporter, account_state.account
+        about = reporter.about(claimed, ending, now, account)
+        if not about:
+            return None
+        content: Content | None = None
+        with suppress(StoreError):  # then the report says so
+            content = await self._spool.content(claimed.message)
         try:
-            return self.rules.reporter.report(claimed, ending, content, now, account_state.account)
+            return reporter.report(claimed, about, content, now, account)
         except UsageError as error:  # an address or envelope id no report could name
             text = f"No report about {claimed.message.id} could be made: {error}"
             self._observer.notice(Warned(claimed.account, text))

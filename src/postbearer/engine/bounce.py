@@ -23,6 +23,7 @@ from postbearer.store import Claimed, Message, NewDelivery, Priority, Report, St
 RETURNED = 10 * 1024 * 1024  # octets of the largest message that a report brings back whole
 
 DIAGNOSTIC_TYPES = {"smtp": "smtp", "http": "x-http"}  # RFC 3464 2.3.6
+UNREAD = "it could not be read."
 _FAILED = (Status.FAILED, Status.EXPIRED)
 _NO_EIGHT_BIT = "5.6.3"  # conversion required but not supported, RFC 3463 3.7
 
@@ -47,24 +48,36 @@ class Reporter:
             and any(fate.status is Status.DEFERRED for fate in ending.fates)
         )
 
-    def report(
-        self, claimed: Claimed, ending: AttemptResult, content: Content, now: float, account: Account
-    ) -> DeliveryReport | None:
-        """One report about every recipient that its submitter wants to hear of now, if there are any.
+    def about(
+        self, claimed: Claimed, ending: AttemptResult, now: float, account: Account
+    ) -> tuple[ReportedRecipient, ...]:
+        """What its submitter wants to hear of now, by recipient; nothing: no report is made.
 
-        `account` is that of the account it leaves from. Success is ours to report where the provider takes no
-        wishes for reports (RFC 3461 5.2.2). Raises `UsageError` for an address that no report can name.
+        `account` is that which it leaves from. Success is ours to report where the provider takes no wishes
+        for reports (RFC 3461 5.2.2).
         """
-        to = self.address_for(claimed.message, account)
+        if not self.address_for(claimed.message, account):
+            return ()
         late = self.wants_delay_warning(claimed, ending, now)
-        about = tuple(self._about(claimed, ending, late=late)) if to else ()
-        if not about:
-            return None
+        return tuple(self._about(claimed, ending, late=late))
+
+    def report(
+        self,
+        claimed: Claimed,
+        about: tuple[ReportedRecipient, ...],
+        content: Content | None,
+        now: float,
+        account: Account,
+    ) -> DeliveryReport:
+        """One report `about` all of them; without `content`, if that cannot be had.
+
+        Raises `UsageError` for an address that no report can name.
+        """
         message, omitted = _returned(claimed.message, about, content, account)
         report = DeliveryReport(
             id=new_id(now),
             sender=account.address,
-            to=to,
+            to=self.address_for(claimed.message, account),
             reporting=self.hostname,
             queue_id=claimed.message.id,
             arrived=claimed.message.accepted,
@@ -141,15 +154,15 @@ class Reporter:
         return Report(message=message, content=content, delivery=delivery)
 
 
-def _header(content: Content) -> bytes:
+def _header(content: Content | None) -> bytes:
     try:
-        return bytes(read_header(content))
+        return bytes(read_header(content)) if content is not None else b""
     except PostbearerError:
         return b""  # damaged or absurd: the report goes without it
 
 
 def _returned(
-    message: Message, about: Sequence[ReportedRecipient], content: Content, account: Account
+    message: Message, about: Sequence[ReportedRecipient], content: Content | None, account: Account
 ) -> tuple[Content | None, str]:
     """The message, if it is returned whole; else why not, if it was to be.
 
@@ -160,6 +173,8 @@ def _returned(
     if message.envelope.ret != "FULL" or not failed:
         return None, ""
     most = RETURNED if account.limits.size is None else min(RETURNED, account.limits.size * 2 // 3)
+    if content is None:
+        return None, UNREAD
     if content.size > most:
         return None, f"with {content.size} octets it is larger than the {most} that are."
     return content, ""

@@ -39,7 +39,7 @@ async def warn_late(
                 if not cause:
                     continue
                 try:
-                    report = attempts.report(late, carrier, put_off(late, now, cause), now)
+                    report = await attempts.report(late, carrier, put_off(late, now, cause), now)
                     warned = await _warn(spool, attempts, late, carrier, report)
                 except StoreError:
                     raise

@@ -347,7 +347,7 @@ class MemorySpool:
     def _report(self, report: Report) -> None:
         self._keep(report.message, report.content, [report.delivery])
 
-    def content(self, message: Message) -> Content:
+    async def content(self, message: Message) -> Content:
         if message.id not in self._kept:
             raise StoreError(f"There is no message {message.id}.")
         return BytesContent(self._kept[message.id].content)

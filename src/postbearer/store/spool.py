@@ -124,8 +124,11 @@ class Spool(Protocol):
         """
         ...
 
-    def content(self, message: Message) -> Content:
-        """The accepted octets, streamed; reading raises `StoreError` when their hash does not fit."""
+    async def content(self, message: Message) -> Content:
+        """The accepted octets, brought so near that they are read without waiting for a network.
+
+        Raises `StoreError`. Reading raises it too, before the last octet, when their hash does not fit.
+        """
         ...
 
     async def pause(self, pause: Pause) -> None:

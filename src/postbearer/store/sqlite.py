@@ -296,7 +296,7 @@ class SqliteSpool:
 
         return await self._writer.submit(warn, names=("dsn",))
 
-    def content(self, message: Message) -> Content:
+    async def content(self, message: Message) -> Content:
         return SqliteContent(self._opening.readers, message, self._recent.content(message.id))
 
     async def pause(self, pause: Pause) -> None:
@@ -350,7 +350,7 @@ class SqliteSpool:
         while numbers := await self._read(partial(reads.open_messages, after=last, most=PAGE_OF_EXPORT)):
             for last in numbers:
                 entry = await self._read(partial(reads.entry, number=last, attempts=True))
-                yield entry, self.content(entry.message)
+                yield entry, await self.content(entry.message)
 
     @property
     def _writer(self) -> Writer:

@@ -24,7 +24,7 @@ class Staging(Protocol):
         ...
 
     def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
-        """What was written so far, from the start. Raises `StoreError`."""
+        """What was written so far, from the start; no network is waited for. Raises `StoreError`."""
         ...
 
     async def discard(self) -> None:
