@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 
 from postbearer.errors import UsageError
 from postbearer.message import BytesContent, convert
+from postbearer.message.encoded_words import ascii_field
+from postbearer.message.fields import Field
 from postbearer.message.folding import fold
 
 WORDS = "Grüße an alle: 日本語 "
@@ -330,3 +332,27 @@ def test_content_is_never_held_whole() -> None:
         assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
     finally:
         tracemalloc.stop()
+
+
+_NAMES = ["From", "To", "Resent-Cc", "Subject", "Content-Type", "Content-Disposition", "X-Any", "Received"]
+_BLANKS = st.sampled_from("\x85\xa0\u2028\u2003\u3000\u200b\ufeff\u00fc\uff20\U0001f600")
+_TEXTS = st.text(
+    st.sampled_from('ab "<>@,;:()[]=?\\/*\t')
+    | _BLANKS
+    | st.characters(codec="utf-8", exclude_characters="\r\n"),
+    max_size=30,
+)
+
+
+@given(st.sampled_from(_NAMES), _TEXTS | st.builds("{}; {}={}; {}".format, _TEXTS, _TEXTS, _TEXTS, _TEXTS))
+@example("To", "a\x85b <a@example.net>")
+@example("Content-Type", "text/plain; name=a\xa0b; \u00fc=c")
+def test_any_field_is_in_ascii_or_refused(name: str, text: str) -> None:
+    """Also one with blanks that only Unicode knows, of which no sender is warned in time."""
+    field = Field(name.lower(), f"{name}: {text}\r\n".encode())
+    try:
+        written = ascii_field(field)
+    except UsageError:
+        return
+    assert written.raw.isascii()
+    assert written.raw.endswith(b"\r\n")

@@ -22,11 +22,12 @@ ADDRESSES = frozenset(
 )
 _LONGEST_WORD = 75  # RFC 2047 2
 _SECTION = 60  # octets of a parameter's value before it goes on in another section, RFC 2231 3
-_PARAMETER = re.compile(r"""(;\s*)([!#$%&+\-^_`{}|~.\w]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;"\s]+)""")
+_PARAMETER = re.compile(r"""(;\s*)([!#$%&+\-^_`{}|~.\w]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;"\s]+)""", re.ASCII)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _PAIR = re.compile(r"\\(.)")
 _ENCODED = re.compile(r"=\?[^?\s]+\?[bBqQ]\?[^?\s]*\?=")
-_TOKEN = re.compile(r"""[^\s"(),.:;<>@\[\\\]]+""")
+# Blanks that only Unicode knows are text like any other, and no fold.
+_TOKEN = re.compile(r"""[^\s"(),.:;<>@\[\\\]]+""", re.ASCII)
 
 
 def ascii_field(field: Field) -> Field:
