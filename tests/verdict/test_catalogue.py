@@ -27,6 +27,9 @@ class TestRule:
         for phase in rule.phase:
             assert explain(rule.sample, rules, phase).rule == rule.name
 
+    def test_its_sample_is_not_its_own_words(self, rule: Rule, rules: tuple[Rule, ...]) -> None:
+        assert rule.cause.rstrip(".").lower() not in rule.sample.lower()
+
     def test_is_written_for_people(self, rule: Rule, rules: tuple[Rule, ...]) -> None:
         assert rule.cause.endswith((".", ".default"))
         assert rule.remedy or rule.disposition is Disposition.DONE
