@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +11,7 @@ from postbearer.cli import completion
 from postbearer.cli.options import Common, chosen_account, common_options, only_account, pass_common
 from postbearer.cli.output import print_json
 from postbearer.cli.progress_listener import ProgressListener
-from postbearer.errors import CredentialError, SecretError
+from postbearer.errors import CredentialError, SecretError, StoreError
 
 if TYPE_CHECKING:
     from postbearer.control import AccountStatus
@@ -43,22 +44,28 @@ def command(common: Common, account: str | None, from_relay: bool) -> None:
 
 
 def _of_configuration(common: Common, named: str | None) -> TokenResponse:
-    import time
+    import asyncio
 
+    from postbearer.assembly import Assembly
+    from postbearer.clock import SystemClock
     from postbearer.oauth import TokenResponse
     from postbearer.tokens import token_source
 
-    account = chosen_account(common.configuration(), named)
+    assembly, clock = Assembly.load(common.config), SystemClock()
+    name = chosen_account(assembly.configuration, named)
+    account, state = assembly.account(name), assembly.persistence
     observer = ProgressListener(verbose=common.verbose)
     try:
-        token = token_source(account, config=common.config, observer=observer).token_blocking()
+        token = token_source(account, state=state, clock=clock, observer=observer).token_blocking()
     except (CredentialError, SecretError) as error:
-        from postbearer.assembly import Assembly
         from postbearer.verdict import advise
 
-        advise(error, Assembly.load(common.config).account(account).rules)
+        advise(error, account.rules)
         raise
-    return TokenResponse.of(token, account, time.monotonic())
+    with suppress(CredentialError, StoreError):  # it is only slower the next time
+        if account.grant is not None and account.grant.asks != "nobody":
+            asyncio.run(account.token_store(state, clock=clock).remember())
+    return TokenResponse.of(token, name, clock.monotonic())
 
 
 def _of_relay(account: str | None) -> TokenResponse:

@@ -63,6 +63,13 @@ class GrantStore(Protocol):
         """One holder among all processes. Raises `TokenUnavailable` if it cannot be had in time."""
         ...
 
+    async def remember(self) -> None:
+        """Have the access token found by a quicker look from now on, where there is one.
+
+        Raises `TokenUnavailable` and `StoreError`.
+        """
+        ...
+
     def prepare(self) -> None:
         """Make what saving needs. Raises `ConfigError` or `StoreError` if nothing could be saved."""
         ...
@@ -134,6 +141,9 @@ class MemoryStore:
 
     def lock(self) -> AbstractAsyncContextManager[None]:
         return nullcontext()  # the one source that uses it makes one flight at a time
+
+    async def remember(self) -> None:
+        pass
 
     def prepare(self) -> None:
         pass
