@@ -48,6 +48,13 @@ async def found(path: Path) -> dict[str, Entry]:
     for entry in entries.values():
         text = b"".join((await spool.content(entry.message)).blocks())
         assert text.startswith(TEXT)
+    changes = await spool.history(0, 10_000)
+    first, newest = await spool.history_kept()
+    assert [each.number for each in changes] == ([*range(first, newest + 1)] if first else [])
+    last = {each.message: (each.status, each.unknown) for each in changes}
+    for name, entry in entries.items():  # what was told last is what is, unless it was forgotten
+        if first <= 1 or name in last:
+            assert last[name] == (entry.rows[0].status, entry.rows[0].unknown)
     await spool.close()
     return entries
 

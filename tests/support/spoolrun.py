@@ -68,7 +68,7 @@ def fill(path: Path) -> None:
 
 async def main(path: Path, messages: int, how: str = "") -> None:
     reserve = 8 * 1024 * 1024 if how == "reserve" else 0
-    spool = SqliteSpool(path, clock=SystemClock(), reserve=reserve, allow_ephemeral=True)
+    spool = SqliteSpool(path, clock=SystemClock(), reserve=reserve, allow_ephemeral=True, events=True)
     try:
         await spool.open()
     except StoreError as error:

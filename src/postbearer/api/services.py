@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from postbearer.api.cursors import Cursors
+from postbearer.api.feed import Feed
 from postbearer.api.tokens import ApiTokens
 from postbearer.clock import Clock
 from postbearer.control import Operations
@@ -19,8 +20,8 @@ from postbearer.submission import Access, RateLimit, RejectLog, SessionLimits
 class Services:
     """The intake, its rate limit and the clients are those of all other ways in.
 
-    `metrics` gives the page for Prometheus. `stopping` is set as soon as the relay is about to end: what
-    streams to clients then ends, too.
+    `metrics` gives the page for Prometheus, `feed` what becomes of messages. `stopping` is set as soon as
+    the relay is about to end: what streams to clients then ends, too.
     """
 
     intake: Intake
@@ -34,5 +35,6 @@ class Services:
     observer: Observer
     metrics: Callable[[], Awaitable[bytes]]
     cursors: Cursors
+    feed: Feed
     bounds: SessionLimits = field(default_factory=SessionLimits)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from postbearer.api import ENDPOINTS, PROBED, ApiTokens, Cursors, HttpServer, Services, application
+from postbearer.api import ENDPOINTS, PROBED, ApiTokens, Cursors, Feed, HttpServer, Services, application
 from postbearer.daemon.http_plan import HttpPlan
 from postbearer.daemon.metering import Metering
 from postbearer.daemon.service import Service
@@ -22,12 +22,14 @@ class HttpService(Service):
         control: ControlService,
         metering: Metering,
         dispatcher: Dispatcher,
+        feed: Feed,
         plan: ServicePlan,
     ) -> None:
         self._shared = shared
         self._control = control
         self._metering = metering
         self._dispatcher = dispatcher
+        self._feed = feed
         self._tokens = ApiTokens(plan.assembly.state)
         self._cursors = Cursors()
         self._stopping = asyncio.Event()
@@ -79,6 +81,7 @@ class HttpService(Service):
 
     async def stop(self, patience: float) -> None:
         self._stopping.set()
+        await self._feed.stop()
         patience = min(patience, FAREWELL)
         await asyncio.gather(self._server.stop(patience), self._probes.stop(patience))
 
@@ -95,6 +98,7 @@ class HttpService(Service):
             observer=self._shared.observer,
             metrics=self._metering.exposition.page,
             cursors=self._cursors,
+            feed=self._feed,
             stopping=self._stopping,
         )
 

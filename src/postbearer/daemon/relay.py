@@ -67,6 +67,7 @@ class Relay:
             allow_ephemeral=assembly.configuration.settings.allow_ephemeral
             or relay_settings(assembly).allow_ephemeral,
             observer=events,
+            events=plan.relay.http is not None,
         )
         self.dispatcher = dispatcher = Dispatcher(
             spool, plan.channels, clock=queue_clock, observer=events, rules=plan.rules
@@ -178,6 +179,7 @@ class Relay:
     ) -> tuple[Metering, HttpService]:
         """The API, and what it alone shows. Who has no API loads nothing for it."""
         try:
+            from postbearer.api import Feed
             from postbearer.daemon.http_service import HttpService
             from postbearer.daemon.metering import Metering
         except ModuleNotFoundError as error:
@@ -187,5 +189,7 @@ class Relay:
                 hint="Install it: pip install 'postbearer[relay]'",
             ) from None
         metering = Metering(plan, self.spool, self.dispatcher, self._queue_clock, self._observer)
+        feed = Feed(self.spool, self._clock, self._observer)
         self._observer.add(metering)
-        return metering, HttpService(shared, control, metering, self.dispatcher, plan)
+        self._observer.add(feed)
+        return metering, HttpService(shared, control, metering, self.dispatcher, feed, plan)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from postbearer.store.records import Report as Report
     from postbearer.store.records import Row as Row
     from postbearer.store.records import Settlement as Settlement
+    from postbearer.store.records import StateChange as StateChange
     from postbearer.store.records import Statistics as Statistics
     from postbearer.store.records import Status as Status
     from postbearer.store.records import Target as Target
@@ -51,6 +52,7 @@ _EXPORTS = {
         "Report",
         "Row",
         "Settlement",
+        "StateChange",
         "Statistics",
         "Status",
         "Target",

@@ -13,7 +13,7 @@ import apsw
 from postbearer.clock import Clock
 from postbearer.errors import SchemaMismatch, StoreError
 from postbearer.state import sync_folder
-from postbearer.store import database, nodes, writes
+from postbearer.store import database, history, nodes, writes
 from postbearer.store.database import CHECKPOINT
 from postbearer.store.generation import Generation
 from postbearer.store.lease import Node
@@ -39,10 +39,18 @@ class Opening:
     """Opens, opens again after a failed write, and closes."""
 
     def __init__(
-        self, path: Path, reserve: int | None, clock: Clock, node: Node, *, allow_ephemeral: bool
+        self,
+        path: Path,
+        reserve: int | None,
+        clock: Clock,
+        node: Node,
+        *,
+        allow_ephemeral: bool,
+        events: bool | None = None,
     ) -> None:
         self._path = path
         self._node = node
+        self._events = events
         self._clock = clock
         self._allow_ephemeral = allow_ephemeral
         self._claim = SpoolLock(path)
@@ -138,6 +146,9 @@ class Opening:
         writes.put(connection, "clean", 0)
         if not clean:
             writes.put(connection, "unclean", 1)
+        if self._events is not None:
+            writes.put(connection, "events", self._events)
+        history.record(connection, self._clock)
         now = max(self._clock.now(), newest)
         nodes.begin(connection, self._node, now)
         if restored:
@@ -180,6 +191,7 @@ class Opening:
         connection = database.connect(self._path, write=True)
         try:
             database.check(connection, self._path)
+            history.record(connection, self._clock)
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_FULL)
             self.generation.forget_log()
             connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)

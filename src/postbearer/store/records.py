@@ -284,3 +284,21 @@ class Statistics:
     counts: dict[Status, int] = field(default_factory=dict)
     oldest: float | None = None
     by_account: dict[str, dict[Status, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateChange:
+    """A recipient came into a state. `number` grows with each; `at` is Unix seconds.
+
+    `said` is the server's reply, or the cause where it sent none. `unknown`: the message may have arrived.
+    """
+
+    number: int
+    at: float
+    message: str
+    client: str
+    account: str
+    recipient: str
+    status: Status
+    unknown: bool = False
+    said: str = ""

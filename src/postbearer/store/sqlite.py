@@ -16,7 +16,7 @@ from postbearer.clock import Clock
 from postbearer.errors import LeaseLost, StoreError, StoreFull
 from postbearer.events import Observer, Silent
 from postbearer.message import Content
-from postbearer.store import nodes, reads, writes
+from postbearer.store import history, nodes, reads, writes
 from postbearer.store.changes import Changes
 from postbearer.store.content_cache import ContentCache
 from postbearer.store.contents import SqliteContent, SqliteStaging
@@ -35,6 +35,7 @@ from postbearer.store.records import (
     Query,
     Report,
     Settlement,
+    StateChange,
     Statistics,
     Status,
     Waiting,
@@ -72,12 +73,15 @@ class SqliteSpool:
         reserve: int | None = None,
         allow_ephemeral: bool = False,
         observer: Observer | None = None,
+        events: bool | None = None,
     ) -> None:
-        """`observer` is told of each commit."""
+        """`observer` is told of each commit. `events`: whether changes are kept; None: as it was before."""
         self._clock = clock
         self._observer = observer or Silent()
         self._node = Node(node)
-        self._opening = Opening(Path(path), reserve, clock, self._node, allow_ephemeral=allow_ephemeral)
+        self._opening = Opening(
+            Path(path), reserve, clock, self._node, allow_ephemeral=allow_ephemeral, events=events
+        )
         self._opened: Opened | None = None
         self._writing: Writer | None = None
         self._numbers = count(1)
@@ -341,9 +345,19 @@ class SqliteSpool:
         while more:
             some, more = await self._writer.submit(partial(writes.retire, before=before), names=("purge",))
             total += some
+        while await self._writer.submit(partial(history.forget, before=before)):
+            pass
         if total:
             await self._writer.submit(lambda connection: writes.shrink(connection, SPARE_PAGES, SHRINK))
         return total
+
+    async def history(self, after: int, most: int) -> Sequence[StateChange]:
+        """What became of recipients behind the number `after`, in the order in which it did."""
+        return await self._read(partial(history.changes, after=after, most=most))
+
+    async def history_kept(self) -> tuple[int, int]:
+        """The numbers of the oldest change that is kept, and of the last one; 0 and 0 before the first."""
+        return await self._read(history.bounds)
 
     async def export(self) -> AsyncIterator[tuple[Entry, Content]]:
         last = 0

@@ -212,10 +212,10 @@ def settle(
         raise LeaseLost(f"The delivery of {claimed.message.id} is not ours any more.")
     known = zip(claimed.targets, settlement.results, strict=True) if settlement.results else ()
     for target, fate in known:
-        mark = (LETTERS[fate.status], settlement.unknown, target.row, claimed.delivery)
-        connection.execute(SQL["mark"], mark)
         if texts and (fate.reply or fate.cause or fate.remedy):  # else what was said last stays
             connection.execute(SQL["answer"], (target.row, fate.reply, fate.cause, fate.remedy))
+        mark = (LETTERS[fate.status], settlement.unknown, target.row, claimed.delivery)
+        connection.execute(SQL["mark"], mark)
     _close_attempt(connection, claimed, settlement, texts=texts)
     state = _state(connection, claimed.delivery)
     due = settlement.ended if settlement.due is None else settlement.due

@@ -1,0 +1,157 @@
+"""Server-sent events: every change of a recipient's state, in order, and on from where one was."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from functools import lru_cache
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta, Struct
+from starlette.responses import StreamingResponse
+
+from postbearer.api.endpoint import Call, Endpoint
+from postbearer.api.problems import at
+from postbearer.api.tokens import Scope
+from postbearer.control import Time, encode
+from postbearer.errors import StoreError
+from postbearer.store import StateChange, Status
+
+Word = Literal["queued", "deferred", "unknown", "held", "accepted", "failed", "expired", "canceled"]
+
+WORDS: Final[Mapping[Status, Word]] = {
+    Status.READY: "queued",
+    Status.DEFERRED: "deferred",
+    Status.HELD: "held",
+    Status.DELIVERED: "accepted",  # by the provider: what becomes of it there, nobody has told us
+    Status.FAILED: "failed",
+    Status.EXPIRED: "expired",
+    Status.CANCELLED: "canceled",
+}
+PATIENCE: Final = 15.0  # seconds without an event after which a comment shows that the stream stands
+RETRY: Final = 2000  # milliseconds after which a client that lost it comes back
+_BEGIN: Final = f"retry: {RETRY}\n\n".encode()
+_ALIVE: Final = b":\n\n"
+
+
+class EventInfo(Struct, frozen=True, kw_only=True):
+    """A recipient came into a state, in words of events (`type`) and of the queue (`state`).
+
+    `said` is the server's reply, or why else. `unknown`: the message may have arrived all the same.
+    """
+
+    id: str
+    type: str
+    at: Time
+    message: str
+    recipient: str
+    account: str
+    client: str
+    state: Status
+    unknown: bool
+    said: str
+
+
+class Followed(Struct, rename="kebab", frozen=True, kw_only=True):
+    """Which events; what is not given asks for all from now on."""
+
+    after: (
+        Annotated[int, Meta(ge=0, description="id to go on behind, if there is no Last-Event-ID")] | None
+    ) = None
+    message: Annotated[str, Meta(max_length=1000, description="id of a message")] = ""
+    account: Annotated[str, Meta(max_length=1000)] = ""
+
+    def wants(self, change: StateChange) -> bool:
+        """Whether it is among them."""
+        return self.message in ("", change.message) and self.account in ("", change.account)
+
+
+def word_of(status: Status, *, unknown: bool) -> Word:
+    """The word of an event. Of what is tried again, it matters more that it may have arrived."""
+    return "unknown" if unknown and status is Status.DEFERRED else WORDS[status]
+
+
+def told(change: StateChange) -> EventInfo:
+    """A change as those who follow are told it."""
+    return EventInfo(
+        id=str(change.number),
+        type=f"message.{word_of(change.status, unknown=change.unknown)}",
+        at=change.at,
+        message=change.message,
+        recipient=change.recipient,
+        account=change.account,
+        client=change.client,
+        state=change.status,
+        unknown=change.unknown,
+        said=change.said,
+    )
+
+
+async def follow(call: Call) -> StreamingResponse:
+    """A stream that ends with the relay, or when its client goes."""
+    asked: Followed = call.query or Followed()
+    oldest, last = await call.services.feed.kept()
+    after = _last_seen(call)
+    if after is None:
+        after = last if asked.after is None else asked.after
+    if after > last:
+        raise at(
+            f"There is no event {after} yet: the last one is {last}.",
+            parameter="after",
+            kind="malformed",
+            hint="It is of another queue, or of this one before it was restored: begin anew, without it.",
+        )
+    lost = oldest - 1 - after if after < oldest - 1 else 0
+    return StreamingResponse(_stream(call, asked, after, lost), media_type="text/event-stream")
+
+
+def _last_seen(call: Call) -> int | None:
+    """What a client that comes back has seen last."""
+    given: str | None = call.request.headers.get("last-event-id")
+    if not given:
+        return None
+    if not (given.isascii() and given.isdecimal() and len(given) < 19):
+        raise at(
+            "This is no id of an event.", header="Last-Event-ID", kind="malformed", hint="It is a number."
+        )
+    return int(given)
+
+
+async def _stream(call: Call, asked: Followed, after: int, lost: int) -> AsyncIterator[bytes]:
+    yield _BEGIN
+    if lost:
+        yield b"event: lost\ndata: " + encode({"count": lost}) + b"\n\n"
+    own = call.by.client.name if call.by.confined else ""
+    with suppress(StoreError):  # who comes back is told why
+        async for piece in call.services.feed.follow(after, PATIENCE):
+            wanted = [each for each in piece if own in ("", each.client) and asked.wants(each)]
+            yield b"".join(map(_frame, wanted)) or _ALIVE
+
+
+@lru_cache(maxsize=1000)  # it is the same for all who follow
+def _frame(change: StateChange) -> bytes:
+    event = told(change)
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (change.number, event.type.encode(), encode(event))
+
+
+ENDPOINTS = (
+    Endpoint(
+        name="events",
+        method="GET",
+        path="/v1/events",
+        needs=Scope.READ,
+        summary="What becomes of messages, as server-sent events.",
+        do=follow,
+        asks=Followed,
+        answers=EventInfo,
+        media_type="text/event-stream",
+        parameters=(
+            {
+                "name": "Last-Event-ID",
+                "in": "header",
+                "description": "id of the event that was seen last",
+                "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+            },
+        ),
+    ),
+)

@@ -1,0 +1,34 @@
+-- name: record
+-- Triggers, so that no statement can forget them, and of this connection only: `wall` is a function of ours.
+CREATE TEMP TRIGGER event_of_new AFTER INSERT ON main.recipient BEGIN
+  INSERT INTO event (at, message, client, account, recipient, state, unknown, said)
+  SELECT wall(), message.id, message.client, delivery.account, new.address, new.state, new.unknown, ''
+    FROM delivery JOIN message ON message.number = delivery.message
+   WHERE delivery.id = new.delivery;
+END;
+
+CREATE TEMP TRIGGER event_of_change AFTER UPDATE OF state ON main.recipient
+WHEN old.state <> new.state OR old.unknown < new.unknown BEGIN
+  INSERT INTO event (at, message, client, account, recipient, state, unknown, said)
+  SELECT wall(), message.id, message.client, delivery.account, new.address, new.state, new.unknown,
+         iif(new.state IN ('o', 'd', 'f', 'e') AND old.unknown = new.unknown,
+             coalesce((SELECT iif(reply = '', cause, reply) FROM answer WHERE recipient = new.id), ''), '')
+    FROM delivery JOIN message ON message.number = delivery.message
+   WHERE delivery.id = new.delivery;
+END;
+
+-- name: changes
+SELECT number, CAST(at AS REAL), CAST(message AS BLOB), CAST(client AS BLOB), CAST(account AS BLOB),
+       CAST(recipient AS BLOB), CAST(state AS BLOB), CAST(unknown AS INTEGER), CAST(said AS BLOB)
+  FROM event WHERE number > ? ORDER BY number LIMIT ?;
+
+-- name: bounds
+SELECT coalesce(min(number), 0), coalesce(max(number), 0) FROM event;
+
+-- name: forget
+-- From the oldest on, and never the last.
+DELETE FROM event WHERE number IN (
+  SELECT number FROM event
+   WHERE number < coalesce((SELECT number FROM event WHERE at >= ?1 ORDER BY number LIMIT 1),
+                           (SELECT max(number) FROM event))
+   ORDER BY number LIMIT ?2);
