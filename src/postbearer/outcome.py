@@ -77,7 +77,10 @@ class Receipt:
 
     @property
     def queue_id(self) -> str:
-        return next((outcome.queue_id for outcome in self.outcomes if outcome.queue_id), "")
+        for outcome in self.outcomes:
+            if outcome.queue_id:
+                return outcome.queue_id
+        return ""
 
     def raise_for_refused(self) -> Receipt:
         """Raise `Rejected` if any recipient was not accepted; else return the receipt itself."""

@@ -64,6 +64,7 @@ async def test_delivered(api: ToyApi) -> None:
         assert [row.reply for row in entry.rows] == ["HTTP 202", "HTTP 202"]
         assert entry.attempts[0].queue_id == "toy-1"
         (ended,) = relay.said(DeliveryEnded)
+        assert {(fate.code, fate.protocol) for fate in ended.fates} == {("2.0.0", "http")}
         assert f"{ANNA} accepted by the provider (HTTP 202)" in sentence(ended)
         assert api.tokens == {"Bearer canary-token"}
 
@@ -178,6 +179,33 @@ async def test_some_of_the_recipients(api: ToyApi) -> None:
         assert await relay.statuses(message) == ["delivered", "failed"]
         assert api.taken[0]["to"] == [ANNA]
         assert api.taken[1]["to"] == ["app@example.org"]  # the report
+
+
+async def test_what_is_not_the_api_bounces_nothing(api: ToyApi) -> None:
+    """A redirect is not followed: a proxy that wants a login, or an address that was moved."""
+    api.script.extend([Answer(302, headers={"Location": "http://127.0.0.1:1/"})] * 2)
+    async with relay_by(api) as relay:
+        message = await relay.submit(ANNA)
+        await relay.settle()
+        assert await relay.statuses(message) == ["deferred"]
+        assert relay.said(AccountPaused)
+        assert len(api.asked) == 1
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"null", b"[]", b"<html>", b'{"error": "x"}', b'{"error": {"code": 7, "message": null}}']
+)
+@pytest.mark.parametrize("status", [400, 403, 429, 503])
+async def test_whatever_an_error_looks_like_each_recipient_has_a_fate(
+    api: ToyApi, status: int, body: bytes
+) -> None:
+    api.script.append(Answer(status, body))
+    async with relay_by(api) as relay:
+        message = await relay.submit(ANNA, BERT, sender="")
+        await relay.settle()
+        first, second = (await relay.entry(message)).rows
+        assert first.status == second.status != "ready"
+        assert first.reply.startswith(f"HTTP {status}")
 
 
 async def test_what_it_cannot_carry_fails_without_a_request(api: ToyApi) -> None:

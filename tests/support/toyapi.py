@@ -157,8 +157,9 @@ class ToyTransport:
             return Outcome(
                 address, State.DELIVERED, HttpAnswer(response.status), queue_id=fields.get("id", "")
             )
-        error = fields.get("error", {})
-        code, message = error.get("code", ""), error.get("message", "")
+        error = fields.get("error")
+        words = error if isinstance(error, dict) else {}
+        code, message = str(words.get("code", "")), str(words.get("message", ""))
         if response.ok:  # for the others
             answer = HttpAnswer(400, fields["refused"][address], "Nobody has this address.")
         else:
