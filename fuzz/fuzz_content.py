@@ -21,7 +21,7 @@ def unstuff(parts: Iterable[bytes]) -> tuple[bytes, bytes, str]:
         else:
             content += unstuffer.feed(part)
             rest += unstuffer.rest
-    return content, rest, unstuffer.defect
+    return content, rest, unstuffer.check.defect
 
 
 def target(data: bytes) -> None:

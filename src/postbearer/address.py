@@ -149,8 +149,11 @@ def same_mailbox(one: str, other: str) -> bool:
         return False
 
 
+find_control = _UNSAFE.search  # the first control character in a text, if there is any
+
+
 def refuse_controls(text: str, what: str) -> None:
     """Raise `UsageError` if `text` holds CR, LF, NUL, another control character or a lone surrogate."""
-    if found := _UNSAFE.search(text):
+    if found := find_control(text):
         kind = "an octet that is no UTF-8" if "\udc80" <= found[0] <= "\udcff" else "a control character"
         raise UsageError(f"{what} holds {kind} (U+{ord(found[0]):04X}): {text[:80]!r}.")

@@ -71,11 +71,10 @@ class Envelope:
     @property
     def needs_smtputf8(self) -> bool:
         """True when a local part is not ASCII: no encoding exists for it (RFC 6531 3.2)."""
-        everyone = self.reverse_path, *self.addresses
-        return self.smtputf8 or not (
-            all(map(str.isascii, everyone))  # nearly always
-            or all(address.rpartition("@")[0].isascii() for address in everyone)
-        )
+        for recipient in self.recipients:
+            if not recipient.address.rpartition("@")[0].isascii():
+                return True
+        return self.smtputf8 or not self.reverse_path.rpartition("@")[0].isascii()
 
 
 def _check_envid(envid: str) -> None:

@@ -24,10 +24,12 @@ def account_state(clock: ManualClock, connections: int = 8) -> AccountState:
 def test_connections_are_halved_and_come_back_one_by_one() -> None:
     clock = ManualClock()
     made = account_state(clock)
-    made.busy = 8
+    for _ in range(8):
+        made.begin()
     made.cut()
     assert made.connections == 4
-    made.busy = 1
+    for _ in range(7):
+        made.end()
     made.cut()
     assert made.connections == 1
     for _ in range(GROW_AFTER):
@@ -69,7 +71,7 @@ def test_a_pause_lets_one_through_when_its_time_has_come() -> None:
     assert made.free_at(Priority.NORMAL, clock.now()) == clock.now() + 900
     clock.advance(900)
     assert made.slots(clock.now()) == 1
-    made.busy = 1
+    made.begin()
     assert made.slots(clock.now()) == 0
     made.pause = replace(made.pause, probe=None)
     assert made.free_at(Priority.NORMAL, clock.now()) == math.inf

@@ -35,7 +35,7 @@ def unstuff(pieces: Iterable[bytes]) -> tuple[bytes, str, bytes] | None:
         else:
             content += unstuffer.feed(piece)
             rest += unstuffer.rest
-    return (content, unstuffer.defect, rest) if unstuffer.done else None
+    return (content, unstuffer.check.defect, rest) if unstuffer.done else None
 
 
 def check(pieces: Iterable[bytes]) -> tuple[str, int, bool]:

@@ -37,22 +37,22 @@ class AccountState:
         self.worked_at = -math.inf  # when the provider last dealt with a message (Unix seconds)
         self._last_pause = (math.inf, -math.inf)  # from, until
         self._clock = clock
-        self._busy = 0
+        self.busy = 0  # attempts under way
         self._most = channel.account.connections
         self._limit = self._most
         self._good = 0  # messages that went well in a row
         self._failures = 0  # in a row, without anything having been attempted
         self._rest_until = -math.inf  # monotonic
 
-    @property
-    def busy(self) -> int:
-        """Attempts under way."""
-        return self._busy
+    def begin(self) -> None:
+        """One attempt more is under way."""
+        self.busy += 1
+        self.mailbox.busy += 1
 
-    @busy.setter
-    def busy(self, attempts: int) -> None:
-        self.mailbox.busy += attempts - self._busy
-        self._busy = attempts
+    def end(self) -> None:
+        """One less."""
+        self.busy -= 1
+        self.mailbox.busy -= 1
 
     @property
     def limited(self) -> bool:

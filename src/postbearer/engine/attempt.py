@@ -55,15 +55,16 @@ class AttemptRunner:
 
     async def ended_already(self, claimed: Claimed, account_state: AccountState) -> AttemptResult | None:
         """The end of a delivery that is not worth, or not safe, another attempt. Raises `StoreError`."""
-        judge = self.judge(account_state)
         if not readable(claimed):
-            return judge.all(claimed, Status.HELD, cause=NOT_READABLE, remedy=LOOK_AT_IT)
-        ending = judge.stale(
-            claimed, self._steady.now(), paused=account_state.was_paused(claimed.message.expires)
-        )
+            return self.judge(account_state).all(claimed, Status.HELD, cause=NOT_READABLE, remedy=LOOK_AT_IT)
+        now, expires = self._steady.now(), claimed.message.expires
+        if now >= expires:
+            paused = account_state.was_paused(expires)
+            return self.judge(account_state).stale(claimed, now, paused=paused)
         careful = account_state.account.settings.on_unknown == "hold" and claimed.attempt > 1
-        if ending is not None or (claimed.attempt <= POISON and not careful):
-            return ending
+        if claimed.attempt <= POISON and not careful:
+            return None
+        judge = self.judge(account_state)
         entry = await self._spool.show(claimed.message.id)
         lost = [each.number for each in entry.attempts if _without_result(each)] if entry else []
         if careful and claimed.attempt - 1 in lost:
@@ -116,7 +117,8 @@ class AttemptRunner:
         `took` is how long the attempt did, in seconds.
         """
         now = self._clock.now()
-        report = await self.report(claimed, account_state, ending, now)
+        quiet = _goes_unreported(claimed, ending)
+        report = None if quiet else await self.report(claimed, account_state, ending, now)
         settlement = Settlement(
             results=ending.fates,
             ended=now,
@@ -125,7 +127,7 @@ class AttemptRunner:
             server=ending.server,
             queue_id=ending.queue_id,
             error=ending.error,
-            warned=self.rules.reporter.wants_delay_warning(claimed, ending, self._steady.now()),
+            warned=not quiet and self.rules.reporter.wants_delay_warning(claimed, ending, self._steady.now()),
             counted=ending.counted,
         )
         written = await self._written(claimed, ending, settlement, report)
@@ -136,11 +138,15 @@ class AttemptRunner:
     async def _written(
         self, claimed: Claimed, ending: AttemptResult, settlement: Settlement, report: DeliveryReport | None
     ) -> bool:
-        """Mark it, with patience: a mark that is lost means a second copy."""
+        """Mark it, together with the report about it, and with patience: a lost mark means a second copy."""
         name, window = claimed.account, "DUP-MARK"
         for tries in range(SETTLE_TRIES):
             try:
-                await self._settle(claimed, settlement, report)
+                if report is None:
+                    await self._spool.settle(claimed, settlement)
+                else:
+                    async with self.staged(claimed, report) as made:
+                        await self._spool.settle(claimed, replace(settlement, reports=(made,)))
             except LeaseLost:
                 window = "DUP-LEASE"
                 break
@@ -153,14 +159,6 @@ class AttemptRunner:
         if ending.unknown or any(fate.status is Status.DELIVERED for fate in ending.fates):
             self._duplicate(claimed, window)
         return False
-
-    async def _settle(self, claimed: Claimed, settlement: Settlement, report: DeliveryReport | None) -> None:
-        """The marks, together with the report about them."""
-        if report is None:
-            await self._spool.settle(claimed, settlement)
-            return
-        async with self.staged(claimed, report) as made:
-            await self._spool.settle(claimed, replace(settlement, reports=(made,)))
 
     @asynccontextmanager
     async def staged(self, claimed: Claimed, report: DeliveryReport) -> AsyncIterator[Report]:
@@ -200,7 +198,9 @@ class AttemptRunner:
     ) -> None:
         if ending.unknown:
             self._duplicate(claimed, "DUP-REPLY")
-        deferred = any(fate.status is Status.DEFERRED for fate in ending.fates)
+        due = ending.due
+        if due is not None and all(fate.status is not Status.DEFERRED for fate in ending.fates):
+            due = None
         longest = max(SHORTEST_TOLD, TOLD // len(ending.fates)) if ending.fates else TOLD
         self._observer.notice(
             DeliveryEnded(
@@ -211,7 +211,7 @@ class AttemptRunner:
                 server=ending.server,
                 queue_id=ending.queue_id,
                 seconds=took,
-                due=ending.due if deferred else None,
+                due=due,
                 counted=ending.counted,
                 error=ending.error,
                 age=max(0.0, self._clock.now() - claimed.message.accepted),
@@ -248,6 +248,14 @@ class AttemptRunner:
     def judge(self, account_state: AccountState) -> Policy:
         """Who judges what this account meets."""
         return Policy(account_state.account, self.rules.retry, self.rules.dice, account_state.strikes)
+
+
+def _goes_unreported(claimed: Claimed, ending: AttemptResult) -> bool:
+    """Whether all went well, and nobody asked to hear of that: so it is with nearly all mail."""
+    for fate in ending.fates:
+        if fate.status is not Status.DELIVERED:
+            return False
+    return "SUCCESS" not in [wish for target in claimed.targets for wish in target.recipient.notify]
 
 
 def _without_result(attempt: Attempt) -> bool:

@@ -289,7 +289,7 @@ class Dispatcher:
     async def _begin(self, claimed: Claimed, account_state: AccountState) -> None:
         """Start an attempt."""
         charge = await self._charged(claimed, account_state)
-        account_state.busy += 1
+        account_state.begin()
         self._attempt(self._work(claimed, account_state, account_state.pause, charge), claimed)
 
     def reserve(self, account: str, priority: Priority) -> AccountState | None:
@@ -305,28 +305,18 @@ class Dispatcher:
             return None
         if not account_state.free(priority, self._clock.now()):
             return None
-        account_state.busy += 1
+        account_state.begin()
         self._reserved += 1
         return account_state
 
     def start(self, claimed: Claimed, account_state: AccountState) -> None:
-        async def work() -> None:
-            charge: Charge | AttemptResult
-            try:
-                charge = await self._charged(claimed, account_state)
-            except asyncio.CancelledError:
-                if not self._stopping:
-                    raise
-                charge = put_off(claimed, self._clock.now(), NOT_BEGUN)
-            await self._work(claimed, account_state, None, charge)
-
         self._reserved -= 1
-        self._attempt(work(), claimed)
+        self._attempt(self._work(claimed, account_state, None, None), claimed)
         self._changed.set()
 
     def give_back(self, account_state: AccountState) -> None:
         self._reserved -= 1
-        account_state.busy -= 1
+        account_state.end()
         self._look_at(account_state.account.name)
 
     async def _charged(self, claimed: Claimed, account_state: AccountState) -> Charge | AttemptResult:
@@ -356,9 +346,19 @@ class Dispatcher:
         claimed: Claimed,
         account_state: AccountState,
         probed: Pause | None,
-        charge: Charge | AttemptResult,
+        charge: Charge | AttemptResult | None,
     ) -> None:
-        """One attempt, or its ending, if that is known already; `probed` is the pause it may end."""
+        """One attempt, or its ending, if that is known already; `probed` is the pause it may end.
+
+        Without a `charge` it is still to be charged for.
+        """
+        if charge is None:
+            try:
+                charge = await self._charged(claimed, account_state)
+            except asyncio.CancelledError:
+                if not self._stopping:
+                    raise
+                charge = put_off(claimed, self._clock.now(), NOT_BEGUN)
         began = self._clock.monotonic()
         took = 0.0
         try:
@@ -372,7 +372,7 @@ class Dispatcher:
             if isinstance(charge, Charge):
                 await self._learn(account_state, ending, probed, charge)
         finally:
-            account_state.busy -= 1
+            account_state.end()
             self._look_at(account_state.account.name)  # the next may be claimed while this one is marked
         more = True
         try:

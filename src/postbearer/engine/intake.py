@@ -238,7 +238,7 @@ class MessageIntake:
         except UsageError as error:
             return refuse(554, error.status, error.message)
         for account in accounts:
-            if refusal := self._refuse_for(account, header, size):
+            if refusal := self._refuse_for(account, parsed, size):
                 return refusal
         if refusal := self._refuse_author(header, accounts):
             return refusal
@@ -313,7 +313,7 @@ class MessageIntake:
             self.lanes[recipient.address] = lane
         return dict(groups)
 
-    def _refuse_for(self, name: str, header: Header, size: int) -> Reply | None:
+    def _refuse_for(self, name: str, parsed: ParsedHeader, size: int) -> Reply | None:
         """Why this account cannot carry the message, which has `size` octets as it leaves."""
         account = self._intake.accounts.get(name)
         if account is None:
@@ -324,7 +324,7 @@ class MessageIntake:
         try:
             if reverse_path and account.sender.rule != "force":
                 account.sender.require([reverse_path])
-            account.sender.apply(header)  # as each attempt does, so that what cannot leave is refused now
+            parsed.leaving(account.sender)  # as each attempt asks, so that what cannot leave is refused now
         except SenderNotAllowed as error:
             return refuse(550, "5.7.1", error.message)
         except UsageError as error:

@@ -12,7 +12,7 @@ from postbearer.engine.channel import Channel
 from postbearer.engine.disposition import AttemptResult, Policy, put_off
 from postbearer.envelope import Envelope
 from postbearer.errors import LeaseLost, PostbearerError, UsageError
-from postbearer.message import Content, Header, edit
+from postbearer.message import Content, Header, ParsedHeader, parse_header, with_header
 from postbearer.outcome import Receipt
 from postbearer.store import Claimed, Message, Status
 
@@ -24,11 +24,8 @@ async def attempt(
     try:
         envelope = envelope_for(claimed, channel.account)
         try:
-            edited = edit(
-                stored,
-                lambda header: header_for(header, claimed.message, channel.account),
-                claimed.message.header,
-            )
+            parsed = claimed.message.header or parse_header(stored)
+            edited = with_header(stored, parsed, header_for(parsed, claimed.message, channel.account))
         finally:
             stored.left = False  # so far only we have read it
         receipt = _complete(await channel.transport.deliver(envelope, edited), envelope)
@@ -75,12 +72,12 @@ def _reverse_path(submitted: str, account: Account) -> str:
     return submitted
 
 
-def header_for(header: Header, message: Message, account: Account) -> Header:
+def header_for(parsed: ParsedHeader, message: Message, account: Account) -> Header:
     """The header as it leaves: the account's sender rule, what was missing, and our trace on top; no Bcc.
 
     What is added is the same in every attempt, so that a receiver can tell a second copy (RFC 6409 8).
     """
-    header = account.sender.apply(header.public())
+    header = parsed.leaving(account.sender)
     if "message-id" not in header:
         domain = ascii_domain(Address.parse(account.address).domain)
         header = header.add("Message-ID", f"<{message.id}@{domain}>")

@@ -49,6 +49,8 @@ class RouteRule:
         )
 
 
+MOST_KNOWN = 2_000  # answers
+
 Key = tuple[str, str]  # what of a message, and what it is; a domain begins with @
 
 
@@ -62,6 +64,7 @@ class Router:
     routes: Sequence[RouteRule] = ()
     default_account: str = ""
     _index: Mapping[Key | None, Sequence[int]] = field(init=False, repr=False, compare=False)
+    _known: dict[tuple[str, str, str], Route] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         named = [list(_keys(rule)) for rule in self.routes]
@@ -70,6 +73,7 @@ class Router:
         for number, keys in enumerate(named):
             index[min(keys, key=lambda key: often[key], default=None)].append(number)
         object.__setattr__(self, "_index", dict(index))
+        object.__setattr__(self, "_known", None if any(rule.header for rule in self.routes) else {})
 
     def choose(
         self, client: Submitter, reverse_path: str, recipient: str, header: Header | None = None
@@ -78,19 +82,27 @@ class Router:
 
         `account` is empty when nothing says where mail goes.
         """
-        found = _SILENT
-        for number in self._candidates(client, reverse_path, recipient):
-            if self.routes[number].holds(client, reverse_path, recipient, header):
-                found = self.routes[number].route
-                break
+        found = self._found(client, reverse_path, recipient, header) if self.routes else _SILENT
         if found.account:
             return found
         return _completed(found, client.account or self.default_account)
 
+    def _found(self, client: Submitter, reverse_path: str, recipient: str, header: Header | None) -> Route:
+        """The first route that holds. Where none asks for the header, what was found at RCPT is known."""
+        asked = client.name, reverse_path, recipient
+        if self._known is not None and (known := self._known.get(asked)) is not None:
+            return known
+        rules = (self.routes[number] for number in self._candidates(client, reverse_path, recipient))
+        holding = (rule.route for rule in rules if rule.holds(client, reverse_path, recipient, header))
+        found = next(holding, _SILENT)
+        if self._known is not None:
+            if len(self._known) >= MOST_KNOWN:
+                self._known.clear()
+            self._known[asked] = found
+        return found
+
     def _candidates(self, client: Submitter, reverse_path: str, recipient: str) -> Iterable[int]:
         """The numbers of the routes that may hold, in their order."""
-        if not self.routes:
-            return ()
         keys: list[Key | None] = [None, ("client", client.name)]
         for what, address in (("from", reverse_path), ("to", recipient)):
             text = _text(address)

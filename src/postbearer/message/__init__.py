@@ -21,13 +21,15 @@ if TYPE_CHECKING:
     from postbearer.message.conversion import Conversion as Conversion
     from postbearer.message.conversion import convert as convert
     from postbearer.message.edited import edit as edit
+    from postbearer.message.edited import parse_header as parse_header
     from postbearer.message.edited import read_header as read_header
+    from postbearer.message.edited import with_header as with_header
     from postbearer.message.fields import Header as Header
-    from postbearer.message.fields import ParsedHeader as ParsedHeader
     from postbearer.message.header_section import HeaderReader as HeaderReader
     from postbearer.message.header_section import cut_header as cut_header
     from postbearer.message.mailboxes import Mailbox as Mailbox
     from postbearer.message.mailboxes import parse_mailboxes as parse_mailboxes
+    from postbearer.message.parsed import ParsedHeader as ParsedHeader
     from postbearer.message.recipients import HIDDEN as HIDDEN
     from postbearer.message.recipients import naming_recipients as naming_recipients
     from postbearer.message.report import Action as Action
@@ -40,10 +42,11 @@ _EXPORTS = {
     "compose": ["Draft", "author_of", "complete", "envelope_of", "to_bytes"],
     "content": ["BLOCK", "BytesContent", "Content", "FileContent", "Scanner", "Traits", "has_bare_line_ends"],
     "conversion": ["Conversion", "convert"],
-    "edited": ["edit", "read_header"],
-    "fields": ["Header", "ParsedHeader"],
+    "edited": ["edit", "parse_header", "read_header", "with_header"],
+    "fields": ["Header"],
     "header_section": ["HeaderReader", "cut_header"],
     "mailboxes": ["Mailbox", "parse_mailboxes"],
+    "parsed": ["ParsedHeader"],
     "recipients": ["HIDDEN", "naming_recipients"],
     "report": ["Action", "DeliveryReport", "ReportedRecipient"],
     "sender": ["SenderRule"],

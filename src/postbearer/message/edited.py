@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from postbearer.message.content import BLOCK, Content
-from postbearer.message.fields import Header, ParsedHeader
+from postbearer.message.fields import Header
 from postbearer.message.header_section import HeaderReader
+from postbearer.message.parsed import ParsedHeader
 
 
 def read_header(content: Content) -> Header:
@@ -14,20 +15,33 @@ def read_header(content: Content) -> Header:
     return Header.of(_read(content)[0])
 
 
-def edit(content: Content, change: Callable[[Header], Header], parsed: ParsedHeader | None = None) -> Content:
-    """`content` with its header put through `change`, and an empty line behind it unless nothing is.
+def parse_header(content: Content) -> ParsedHeader:
+    """The same, with where the body begins."""
+    return ParsedHeader.of(_read(content)[0])
 
-    The same object when that changes no octet. Raises `UsageError` for a header nobody may send. With the
-    header `parsed`, as somebody has read it at the front of this content, it is not read again.
+
+def with_header(content: Content, parsed: ParsedHeader, header: Header) -> Content:
+    """`content` with `header` in place of the one that was `parsed` of it, and an empty line behind it.
+
+    There is none where nothing stands behind.
     """
-    head = b""
-    if parsed is None:
-        reader, head = _read(content)
-        parsed = ParsedHeader.of(reader)
-    after = bytes(change(parsed.header))
+    return Edited(_front(content, parsed, header), content, parsed.body)
+
+
+def edit(content: Content, change: Callable[[Header], Header]) -> Content:
+    """`content` with its header put through `change`.
+
+    The same object when that changes no octet. Raises `UsageError` for a header nobody may send.
+    """
+    reader, head = _read(content)
+    parsed = ParsedHeader.of(reader)
+    front = _front(content, parsed, change(parsed.header))
+    return content if head == front else Edited(front, content, parsed.body)
+
+
+def _front(content: Content, parsed: ParsedHeader, header: Header) -> bytes:
     alone = parsed.body == content.size and not parsed.parted
-    before = after if alone else after + b"\r\n"
-    return content if head == before else Edited(before, content, parsed.body)
+    return bytes(header) if alone else bytes(header) + b"\r\n"
 
 
 def _read(content: Content) -> tuple[HeaderReader, bytes]:

@@ -7,7 +7,7 @@ writes anew what it was not asked to change.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -109,22 +109,6 @@ class Header:
         return self.without(*HIDDEN)
 
 
-class ParsedHeader(NamedTuple):
-    """A header as it was read at the front of a message, and where the body begins behind it.
-
-    `parted`: an empty line stands between them.
-    """
-
-    header: Header
-    body: int
-    parted: bool
-
-    @classmethod
-    def of(cls, reader: HeaderReader) -> ParsedHeader:
-        """What `reader` has read to the end. Raises `UsageError` for a header nobody may send."""
-        return cls(Header.of(reader), reader.body, reader.parted)
-
-
 def make_field(name: str, value: str) -> Field:
     """A new field, folded. Raises `UsageError` for a name or value that would break the header."""
     check_field(name, value)
@@ -139,8 +123,9 @@ def check_field(name: str, value: str) -> None:
     refuse_controls(value, f"the value of {name}")
 
 
-def _folded(line: str) -> Iterator[str]:
+def _folded(line: str) -> list[str]:
     """Lines of at most 78 characters where blanks allow it, never over 998 octets (RFC 5322 2.1.1)."""
+    lines: list[str] = []
     start, first = 0, line.find(": ") + 2  # no fold right behind the name of the field
     while len(line) - start > 78:
         first = max(first, start + 1)
@@ -149,9 +134,10 @@ def _folded(line: str) -> Iterator[str]:
             cut = line.find(" ", max(start + 78, first))
         if cut < 0:
             break
-        yield _bounded(line[start:cut])
+        lines.append(_bounded(line[start:cut]))
         start = cut + 1
-    yield _bounded(line[start:])
+    lines.append(_bounded(line[start:]))
+    return lines
 
 
 def _bounded(line: str) -> str:

@@ -13,6 +13,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import apsw
@@ -28,6 +29,7 @@ T = TypeVar("T")
 Work = Callable[[apsw.Connection], T]
 
 MOST = 1_000  # jobs a commit takes
+_quick = attrgetter("quick")
 PATIENCE = 0.001  # seconds that a job nobody waits for waits for another one's commit
 
 # What is wrong with the file, and not with the job. After all but a full disk, a write may stand or not, and
@@ -160,7 +162,7 @@ class Writer:
         batch = Batch(self._waiting[:MOST])
         del self._waiting[:MOST]
         self._measure = hears(self._observer, Committed)
-        if self._connection is not None and all(job.quick for job in batch.jobs):
+        if self._connection is not None and all(map(_quick, batch.jobs)):
             self._begin(self._connection, batch)
         self._batches.put(batch)
 
@@ -204,7 +206,10 @@ class Writer:
         self._use(opened.connection)
         self._tell(_settle, self._opened, opened, None)
         while (batch := self._batches.get()) is not None:
-            self._measured(batch)
+            if self._measure:
+                self._measured(batch)
+            else:
+                self._serve(batch)
             if self._connection is None or self.pages <= CHECKPOINT:
                 self._tell(self._done, batch.jobs)
             else:
@@ -219,9 +224,6 @@ class Writer:
 
     def _measured(self, batch: Batch) -> None:
         """Serve a batch, and tell those who count commits."""
-        if not self._measure:
-            self._serve(batch)
-            return
         begun, self._written = self._clock.monotonic(), 0
         self._serve(batch)
         seconds, failed = self._clock.monotonic() - begun, self._connection is None

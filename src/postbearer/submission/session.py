@@ -119,7 +119,20 @@ class SmtpSession:
     async def run(self) -> None:
         """Serve until the client leaves, is turned away, or takes too long."""
         try:
-            await self._converse()
+            await asyncio.sleep(0)  # what came with the connection comes now
+            if early := self._link.take():  # it should have waited for the greeting (RFC 5321 4.3.1)
+                self._core.receive(early)
+            self._core.greet()
+            if self._core.closing:
+                await self._answer_all()
+            while not self._core.closing:
+                if said := self._core.data_to_send():
+                    self._heard = self._context.clock.monotonic()
+                    await self._link.write(said, self._context.bounds.write)
+                self._core.receive(await self._link.read(self._patience()))
+                await self._answer_all()
+                if self._core.error_limit.slow:
+                    await self._context.clock.sleep(self._context.bounds.error_delay)
         except TimeoutError:
             self._core.close(TOO_SLOW, "too slow")
         except Exception:
@@ -135,22 +148,6 @@ class SmtpSession:
         if self._link.waiting and self._transaction is None:
             self._core.close(SHUTDOWN, "shutdown", fault=False)
             self._link.close(self._core.data_to_send())
-
-    async def _converse(self) -> None:
-        await asyncio.sleep(0)  # what came with the connection comes now
-        if early := self._link.take():  # it should have waited for the greeting (RFC 5321 4.3.1)
-            self._core.receive(early)
-        self._core.greet()
-        if self._core.closing:
-            await self._answer_all()
-        while not self._core.closing:
-            if said := self._core.data_to_send():
-                self._heard = self._context.clock.monotonic()
-                await self._link.write(said, self._context.bounds.write)
-            self._core.receive(await self._link.read(self._patience()))
-            await self._answer_all()
-            if self._core.error_limit.slow:
-                await self._context.clock.sleep(self._context.bounds.error_delay)
 
     def _patience(self) -> float:
         """How long the next octets may take. Content has to come at a rate, or it ends here."""
@@ -364,14 +361,11 @@ class SmtpSession:
             self._core.reply(CHUNK_OK)
         else:
             self._transaction = None  # from here on it is the spool's: nothing may abort it
-            self._core.reply(await self._finish(transaction.intaking))
-
-    async def _finish(self, intaking: MessageIntake) -> Reply:
-        done = await intaking.finish()
-        if isinstance(done, Reply):
-            return done
-        self._useful = self._context.clock.monotonic()
-        return compose(250, f"Queued as {done}", enhanced="2.6.0")
+            done = await transaction.intaking.finish()
+            if isinstance(done, str):
+                self._useful = self._context.clock.monotonic()
+                done = compose(250, f"Queued as {done}", enhanced="2.6.0")
+            self._core.reply(done)
 
     async def _forget(self) -> None:
         transaction, self._transaction = self._transaction, None

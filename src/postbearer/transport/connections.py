@@ -70,8 +70,10 @@ class Connections:
             self._close(entry)
         elif not self._pool.release(entry, self._clock.monotonic()):
             self._close(entry)
-        self._serve()
-        self._wind()
+        if self._waiting:
+            self._serve()
+        if self._timer is None or entry.retire_at < self._wake_at:
+            self._wind()
 
     def swap(self, entry: Pooled[ClientSession]) -> None:
         """Close `entry` and keep its place for another connection: `opened` or `failed` follows."""

@@ -92,9 +92,11 @@ class Conversation:
         Raises `TimedOut`, `RemoteProtocolError`, or `Disconnected`, also when the server says goodbye
         (221) where nobody did: that is not the success its first digit promises.
         """
-        self._note(b"")  # what broke behind the answers of the last read is raised before waiting
+        if self.core.failure is not None:
+            self._note(b"")  # what broke behind the answers of the last read is raised before waiting
         while (answer := self.ready()) is None:
-            stage, timeout = _wait_for(self.core.next_turn)
+            _, command = self.core.owed[0]  # without its credential
+            stage, timeout = _wait_for(command)
             if self._lost is not None and stage == "eod":
                 stage = "data"
             limit = self._in_time(stage, getattr(self.timeouts, timeout))
@@ -145,7 +147,7 @@ class Conversation:
     @property
     def owed(self) -> int:
         """How many answers are still to be taken."""
-        return self.core.awaiting + len(self._answers)
+        return len(self.core.owed) + len(self._answers)
 
     def _in_time(self, stage: str, timeout: float) -> float:
         return self.deadline.cut(timeout, stage, self.peer)

@@ -79,7 +79,8 @@ class Pool(Generic[T]):
 
     def request(self, now: float, home: Hashable = None) -> Decision[T]:
         """What to do for one message. ``open`` reserves a place: `opened` or `failed` must follow."""
-        self._settle(home)
+        if home != self._home:
+            self._settle(home)
         close = self.sweep(now)
         if self._idle:
             entry = self._idle.pop()
@@ -131,19 +132,19 @@ class Pool(Generic[T]):
 
     def drain(self, home: Hashable = None) -> tuple[Pooled[T], ...]:
         """Take out all idle connections; the caller closes them."""
-        self._settle(home)
+        if home != self._home:
+            self._settle(home)
         idle, self._idle = tuple(self._idle), []
         return idle
 
     def _settle(self, home: Hashable) -> None:
-        """A different `home` drops everything.
+        """Another home drops everything.
 
         After a fork the connections are the parent's, and even closing them politely would speak on its
         sockets; in another event loop nobody can wait for them.
         """
-        if home != self._home:
-            self._home = home
-            self._idle, self._busy, self._opening = [], set(), 0
+        self._home = home
+        self._idle, self._busy, self._opening = [], set(), 0
 
     def next_expiry(self) -> float | None:
         """When the first idle connection is spent; None without idle ones."""

@@ -13,7 +13,6 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, cast
@@ -143,17 +142,16 @@ class _Receiver(asyncio.BufferedProtocol):
         self.writable = True
         self._wake()
 
-    async def until(self, condition: Callable[[], object], seconds: float) -> None:
-        """Wait until `condition` holds. Raises `TimeoutError`."""
+    def allow(self, seconds: float) -> None:
+        """What is waited for from here on may take so long; then `next_change` raises `TimeoutError`."""
         self._due = self._loop.time() + seconds
         if self._alarm is None or self._alarm_at > self._due:
             self._set_alarm()
-        try:
-            while not condition():
-                self._waiter = self._loop.create_future()
-                await self._waiter
-        finally:
-            self._waiter = None
+
+    def next_change(self) -> asyncio.Future[None]:
+        """Done when something came, or can be written, or the connection ended."""
+        self._waiter = self._loop.create_future()
+        return self._waiter
 
     def take(self, limit: int) -> bytes:
         data = bytes(self.buffer[:limit])
@@ -207,6 +205,8 @@ class TcpStream:
         self._receiver = receiver
         self._peer = peer
         self._tls: TlsInfo | None = None
+        assert receiver.transport is not None, "it is connected"
+        self._transport = receiver.transport
         self._prepare()
 
     @property
@@ -220,7 +220,12 @@ class TcpStream:
     async def read(self, stage: str, timeout: float, limit: int = READ) -> bytes:
         receiver = self._receiver
         if not (receiver.buffer or receiver.ended):
-            await self._until(lambda: receiver.buffer or receiver.ended, stage, timeout)
+            receiver.allow(timeout)
+            try:
+                while not (receiver.buffer or receiver.ended):
+                    await receiver.next_change()
+            except TimeoutError:
+                raise self._timed_out(stage, timeout) from None
         if not receiver.buffer:
             raise self._disconnected(stage)
         return receiver.take(limit)
@@ -230,9 +235,18 @@ class TcpStream:
             raise self._disconnected(stage)
         self._transport.write(data)
         if not self._receiver.writable:
-            await self._until(lambda: self._receiver.writable, stage, timeout)
-            if self._receiver.ended:
-                raise self._disconnected(stage)
+            await self._room(stage, timeout)
+
+    async def _room(self, stage: str, timeout: float) -> None:
+        """Wait until more can be written."""
+        self._receiver.allow(timeout)
+        try:
+            while not self._receiver.writable:
+                await self._receiver.next_change()
+        except TimeoutError:
+            raise self._timed_out(stage, timeout) from None
+        if self._receiver.ended:
+            raise self._disconnected(stage)
 
     async def start_tls(self, context: ssl.SSLContext, name: str, timeout: float) -> None:
         if self._receiver.buffer:
@@ -261,7 +275,7 @@ class TcpStream:
         except BaseException:
             self._abandon()
             raise
-        self._receiver.transport = cast(asyncio.Transport, transport)
+        self._receiver.transport = self._transport = cast(asyncio.Transport, transport)
         self._tls = _describe(self._transport, name)
         self._prepare()
 
@@ -278,11 +292,6 @@ class TcpStream:
         finally:
             self._transport.abort()
 
-    @property
-    def _transport(self) -> asyncio.Transport:
-        assert self._receiver.transport is not None
-        return self._receiver.transport
-
     def _prepare(self) -> None:
         self._transport.set_write_buffer_limits(high=SEND_HIGH)
 
@@ -290,12 +299,6 @@ class TcpStream:
         """After a handshake that failed, asyncio tells our receiver nothing more."""
         self._transport.abort()
         self._receiver.connection_lost(None)
-
-    async def _until(self, condition: Callable[[], object], stage: str, timeout: float) -> None:
-        try:
-            await self._receiver.until(condition, timeout)
-        except TimeoutError:
-            raise self._timed_out(stage, timeout) from None
 
     def _timed_out(self, stage: str, timeout: float) -> TimedOut:
         return TimedOut(

@@ -13,7 +13,7 @@ neither                 4 and more   each command by itself
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
 
 from postbearer.errors import NetworkError, RemoteProtocolError
 from postbearer.message import Content
@@ -27,20 +27,15 @@ CHUNK = 256 * 1024
 WINDOW = 4  # chunks without an answer
 
 
-async def transact(
+def transact(
     talk: Conversation, mail: Mail, rcpts: Sequence[Rcpt], content: Content, *, hurry: bool = True
-) -> Replies:
+) -> Coroutine[None, None, Replies]:
     """Offer one message to `rcpts`. What ends the connection is returned as ``Replies.error``.
 
     Without `hurry` no content leaves before the server has answered, whatever it offers: then an
     old connection that turns out to be dead leaves no doubt.
     """
-    transaction = _Transaction(talk, mail, rcpts, content)
-    try:
-        await transaction.run(hurry=hurry)
-    except (NetworkError, RemoteProtocolError) as error:
-        transaction.replies.error = error
-    return transaction.replies
+    return _Transaction(talk, mail, rcpts, content).run(hurry=hurry)
 
 
 class _Transaction:
@@ -53,16 +48,20 @@ class _Transaction:
         self._answered = 0  # RCPTs
         self._go: Reply | None = None  # the answer to DATA
 
-    async def run(self, *, hurry: bool) -> None:
+    async def run(self, *, hurry: bool) -> Replies:
         offered = self._talk.core.extensions
-        if not offered.chunking:
-            await self._by_data(pipelining=offered.pipelining)
-        elif hurry and offered.pipelining and self._content.size <= ONE_FLIGHT:
-            await self._in_one_flight()
-        else:
-            await self._envelope(pipelining=offered.pipelining)
-            if self.replies.accepted and not self.replies.closing:
-                await self._in_chunks(WINDOW if offered.pipelining else 1)
+        try:
+            if not offered.chunking:
+                await self._by_data(pipelining=offered.pipelining)
+            elif hurry and offered.pipelining and self._content.size <= ONE_FLIGHT:
+                await self._in_one_flight()
+            else:
+                await self._envelope(pipelining=offered.pipelining)
+                if self.replies.accepted and not self.replies.closing:
+                    await self._in_chunks(WINDOW if offered.pipelining else 1)
+        except (NetworkError, RemoteProtocolError) as error:
+            self.replies.error = error
+        return self.replies
 
     async def _in_one_flight(self) -> None:
         content = b"".join(self._content.blocks())

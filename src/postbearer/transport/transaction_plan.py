@@ -33,15 +33,18 @@ def make_plan(envelope: Envelope, content: Content, offered: Extensions, *, tls:
     if refusal is not None:
         return TransactionPlan(Mail(""), refusal=refusal)
     utf8 = envelope.needs_smtputf8 and offered.smtputf8
-    if not utf8 and not _fits_ascii(envelope.reverse_path):
+    reverse_path = _path(envelope.reverse_path, utf8=utf8)
+    if reverse_path is None:
         return TransactionPlan(Mail(""), refusal=_no_utf8("sender"))
     rcpts, refused = [], []
     for place, recipient in enumerate(envelope.recipients):
-        if utf8 or _fits_ascii(recipient.address):
-            rcpts.append((place, _rcpt(recipient, offered, utf8=utf8)))
+        path = _path(recipient.address, utf8=utf8)
+        if path is not None:
+            rcpts.append((place, _rcpt(path, recipient, offered, utf8=utf8)))
         else:
             refused.append((place, _no_utf8("recipient")))
-    return TransactionPlan(_mail(envelope, content, offered, utf8=utf8), tuple(rcpts), tuple(refused))
+    mail = _mail(reverse_path, envelope, content, offered, utf8=utf8)
+    return TransactionPlan(mail, tuple(rcpts), tuple(refused))
 
 
 def groups(
@@ -83,7 +86,9 @@ def _refusal(envelope: Envelope, content: Content, offered: Extensions, *, tls: 
     return None
 
 
-def _mail(envelope: Envelope, content: Content, offered: Extensions, *, utf8: bool) -> Mail:
+def _mail(
+    reverse_path: str, envelope: Envelope, content: Content, offered: Extensions, *, utf8: bool
+) -> Mail:
     parameters = MailParameters(
         size=content.size if "SIZE" in offered.keywords else None,
         body=_body(envelope, content, offered),
@@ -93,7 +98,7 @@ def _mail(envelope: Envelope, content: Content, offered: Extensions, *, utf8: bo
         require_tls=envelope.require_tls,
         priority=envelope.priority if offered.mt_priority else None,
     )
-    return Mail(_path(envelope.reverse_path, utf8=utf8), parameters)
+    return Mail(reverse_path, parameters)
 
 
 def _body(envelope: Envelope, content: Content, offered: Extensions) -> Body | None:
@@ -105,23 +110,20 @@ def _body(envelope: Envelope, content: Content, offered: Extensions) -> Body | N
     return None
 
 
-def _rcpt(recipient: Recipient, offered: Extensions, *, utf8: bool) -> Rcpt:
-    path = _path(recipient.address, utf8=utf8)
+def _rcpt(path: str, recipient: Recipient, offered: Extensions, *, utf8: bool) -> Rcpt:
     if not offered.dsn:
         return Rcpt(path)
     orcpt = recipient.orcpt if utf8 or recipient.orcpt.isascii() else ""
     return Rcpt(path, RcptParameters(notify=recipient.notify, orcpt=orcpt))
 
 
-def _fits_ascii(address: str) -> bool:
-    """True if A-labels make `address` ASCII; nothing does that for a local part (RFC 6531 3.2)."""
-    return address.rpartition("@")[0].isascii()
-
-
-def _path(address: str, *, utf8: bool) -> str:
+def _path(address: str, *, utf8: bool) -> str | None:
+    """The address as it can be written: A-labels make a domain ASCII, nothing a local part (RFC 6531 3.2)."""
     if utf8 or address.isascii():
         return address
     parsed = Address.parse(address)
+    if not parsed.local.isascii():
+        return None
     return f"{parsed.local}@{ascii_domain(parsed.domain)}"
 
 

@@ -56,12 +56,9 @@ class LineBuffer:
             raise BareLineFeed("a line feed stands without its carriage return")
         self.bare_seen = self.bare_seen or not whole
         line = bytes(self.data[: end - whole])
-        self._cut(end + 1)
+        del self.data[: end + 1]
+        self._searched = 0
         return line
-
-    def peek(self, most: int) -> bytes:
-        """Up to `most` of the next octets, which stay where they are."""
-        return bytes(self.data[:most])
 
     def take(self, most: int = -1) -> bytes:
         """Up to `most` octets as they came; all of them without `most`."""

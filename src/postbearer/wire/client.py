@@ -28,7 +28,7 @@ _DEFECTS = {
 }
 
 
-class SmtpClient:
+class SmtpClient(ClientMachine):
     """One connection, from the greeting to QUIT.
 
     `send` returns the bytes to write; `receive` takes what was read and returns the answers that are
@@ -39,10 +39,10 @@ class SmtpClient:
     """
 
     def __init__(self, *, limits: ReplyLimits | None = None) -> None:
+        super().__init__()
         self.extensions = Extensions()
-        self._machine = ClientMachine()
         self._reader = ReplyReader(limits or ReplyLimits())
-        self._failure: ProtocolError | None = None
+        self.failure: ProtocolError | None = None  # raised by the next call, whatever it asks
         self._chunk_left = 0
         self._open_transaction(Mail(""))
 
@@ -50,24 +50,9 @@ class SmtpClient:
         return f"<Client {self.state.name}, {self.awaiting} replies owed>"
 
     @property
-    def state(self) -> ClientState:
-        """Where the replies that came have led."""
-        return self._machine.state
-
-    @property
-    def authenticated(self) -> bool:
-        """True after a 235."""
-        return self._machine.authenticated
-
-    @property
     def awaiting(self) -> int:
         """How many replies are owed."""
-        return len(self._machine.owed)
-
-    @property
-    def next_turn(self) -> Command:
-        """The command whose reply comes next, without its credential. Raises `IndexError` if none is owed."""
-        return self._machine.owed[0][1]
+        return len(self.owed)
 
     @property
     def has_buffered(self) -> bool:
@@ -83,8 +68,8 @@ class SmtpClient:
         Raises `LocalProtocolError` if the command may not be sent now, is not offered, or holds what
         could break its line. The connection is as good as before.
         """
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         if self._chunk_left:
             raise LocalProtocolError(f"{self._chunk_left} octets of the BDAT chunk are still missing.")
         if isinstance(command, EndOfContent):
@@ -94,7 +79,7 @@ class SmtpClient:
         utf8 = command.parameters.smtputf8 if isinstance(command, Mail) else self._utf8
         line = render(command, self.extensions, utf8=utf8)
         known = _without_secret(command) if isinstance(command, Auth | AuthResponse) else command
-        self._machine.send(known, pipelining=self.extensions.pipelining)
+        self.send_turn(known, pipelining=self.extensions.pipelining)
         if isinstance(command, Mail):
             self._open_transaction(command)
         elif isinstance(command, Rset):
@@ -111,8 +96,8 @@ class SmtpClient:
         than the chunk was announced to hold. Then the connection must be closed: only half of the
         content was sent, and no end of it would be true.
         """
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         if not self._in_chunks and self.state is not ClientState.CONTENT:
             raise LocalProtocolError(f"No content can be sent now: {self.state.value}.")
         if self._in_chunks:
@@ -132,7 +117,7 @@ class SmtpClient:
         if self.state is ClientState.CONTENT:
             self._check.end()
             self._refuse_defect()
-        self._machine.send(command, pipelining=self.extensions.pipelining)
+        self.send_turn(command, pipelining=self.extensions.pipelining)
         return self._stuffer.end()
 
     def abort_content(self) -> bytes:
@@ -140,11 +125,11 @@ class SmtpClient:
 
         Raises `LocalProtocolError` in any other state: there the dot would send an empty message.
         """
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         if self.state is not ClientState.UNWANTED:
             raise LocalProtocolError(f"There is no content to abort: {self.state.value}.")
-        self._machine.owe(EndOfContent, EndOfContent(), pipelining=self.extensions.pipelining)
+        self.owe(EndOfContent, EndOfContent(), pipelining=self.extensions.pipelining)
         return b".\r\n"
 
     def receive(self, data: bytes) -> list[Answer]:
@@ -153,17 +138,17 @@ class SmtpClient:
         Raises `RemoteProtocolError` if the peer broke SMTP: a reply that cannot be read, is too long,
         makes no sense where it stands, or answers nothing; or bytes behind the answer to STARTTLS.
         """
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         answers: list[Answer] = []
         try:
             self._reader.feed(data)
-            while self._machine.owed and (reply := self._reader.next_reply()) is not None:
-                command = self._machine.answer(reply)
+            while self.owed and (reply := self._reader.next_reply()) is not None:
+                command = self.answer(reply)
                 if isinstance(command, Ehlo) and reply.positive:
                     self.extensions = Extensions.parse(reply.lines[1:])
                 answers.append(Answer(command, reply))
-            if self._reader.pending and not self._machine.owed:
+            if self._reader.pending and not self.owed:
                 answers += self._unasked()
         except RemoteProtocolError as error:
             self._fail(error)
@@ -180,7 +165,7 @@ class SmtpClient:
         reply = self._reader.next_reply()
         if reply is None and self.state is ClientState.CONTENT:
             return []  # the beginning of an early answer to the content
-        if reply is not None and (command := self._machine.answer_early(reply)) is not None:
+        if reply is not None and (command := self.answer_early(reply)) is not None:
             return [Answer(command, reply)]
         said = f": {reply}" if reply is not None else ""
         raise RemoteProtocolError(f"The server spoke without being asked{said}.")
@@ -190,9 +175,9 @@ class SmtpClient:
 
         Raises `LocalProtocolError` unless STARTTLS was answered positively.
         """
-        if self._failure is not None:
-            raise self._failure
-        self._machine.tls_started()
+        if self.failure is not None:
+            raise self.failure
+        super().tls_started()
         self.extensions = Extensions()
 
     def _open_transaction(self, mail: Mail) -> None:
@@ -209,8 +194,8 @@ class SmtpClient:
 
     def _fail(self, error: ProtocolError) -> ProtocolError:
         """From now on every call raises `error`."""
-        self._machine.fail()
-        self._failure = error
+        self.fail()
+        self.failure = error
         return error
 
 

@@ -135,14 +135,14 @@ class DotStuffer:
 class DotUnstuffer:
     """The octets that follow a 354 → content, up to the first ``CRLF . CRLF`` and no other end.
 
-    Bare CR, bare LF and NUL are remembered as `defect` while the true end is still looked for: a
+    Bare CR, bare LF and NUL are remembered by `check` while the true end is still looked for: a
     server that ends the data anywhere else takes the rest of a message for commands.
     """
 
     def __init__(self) -> None:
         self._held = b"\r\n"  # what may be the beginning of the end; at first the line of DATA itself
         self._virtual = 2  # octets of it that were never content
-        self._check = LineCheck()
+        self.check = LineCheck()  # of the content; complete once `done`
         self.done = False
         self.rest = b""  # what came behind the end: commands
 
@@ -162,21 +162,8 @@ class DotUnstuffer:
         content = pending[:keep].replace(b"\r\n.", b"\r\n")
         if content and self._virtual:
             content, self._virtual = content[2:], 0
-        self._check.feed(content)
+        self.check.feed(content)
         return content
-
-    @property
-    def defect(self) -> Literal["", "line-ending", "nul"]:
-        """Why the content must be refused; complete once `done`."""
-        return self._check.defect
-
-    @property
-    def longest_line(self) -> int:
-        return self._check.longest_line
-
-    @property
-    def eight_bit(self) -> bool:
-        return self._check.eight_bit
 
 
 def _beginning_of_end(data: bytes) -> int:

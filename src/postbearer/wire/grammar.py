@@ -9,7 +9,7 @@ from __future__ import annotations
 import binascii
 import re
 
-from postbearer.address import Address, refuse_controls
+from postbearer.address import Address, find_control, refuse_controls
 from postbearer.errors import UsageError
 
 CRLF = b"\r\n"
@@ -57,9 +57,10 @@ def command_line(line: bytes) -> tuple[str, str]:
     """
     try:
         text = line.decode("utf-8")
-        refuse_controls(text, "The line")
-    except (UnicodeDecodeError, UsageError):
-        raise BadSyntax("Control or non-UTF-8 characters in the command") from None
+    except UnicodeDecodeError:
+        text = "\0"
+    if find_control(text):
+        raise BadSyntax("Control or non-UTF-8 characters in the command")
     verb, _, argument = text.partition(" ")
     if not (verb.isascii() and verb.isalpha()):
         raise BadSyntax("Not a command")

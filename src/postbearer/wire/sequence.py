@@ -53,20 +53,17 @@ class TransactionState:
     unstuffer: DotUnstuffer | None = None  # DATA has begun
     feeds: LineFeedFixer | None = None  # in front of it, for a client that knows no CRLF
     fixer: LineEndFixer | None = None
-    check: DotUnstuffer | LineCheck | None = None  # what has looked at the content
+    check: LineCheck | None = None  # what has looked at the content
+    data_ended: bool = False  # the end of data was found
 
     def begin_data(self, *, lenient: bool, bare: bool) -> None:
         """The 354 was sent. `bare`: the client ends its commands in LF alone, and so its data."""
-        self.unstuffer = self.check = DotUnstuffer()
+        self.unstuffer = DotUnstuffer()
+        self.check = self.unstuffer.check
         if lenient:
             self.fixer, self.check = LineEndFixer(), LineCheck()
         if bare:
             self.feeds = LineFeedFixer()
-
-    @property
-    def data_ended(self) -> bool:
-        """Whether the end of data was found."""
-        return self.unstuffer is not None and self.unstuffer.done
 
     def read_data(self, octets: bytes) -> tuple[bytes, bytes]:
         """Octets behind the 354 → content, and what came behind the end of data."""
@@ -74,9 +71,10 @@ class TransactionState:
         if self.feeds is not None:
             octets = self.feeds.feed(octets)
         content = self.unstuffer.feed(octets)
-        if self.fixer is not None and isinstance(self.check, LineCheck):
+        if self.fixer is not None and self.check is not None:
             content = self.fixer.feed(content)
             self.check.feed(content)
+        self.data_ended = self.unstuffer.done
         return content, self.unstuffer.rest
 
     def begin_chunks(self) -> None:
@@ -86,11 +84,12 @@ class TransactionState:
 
     def defect(self, limits: LineLimits) -> Defect:
         """Why the content that came so far must be refused; ``""`` if nothing is wrong with it."""
-        if self.check is not None and self.check.defect:
-            return self.check.defect
+        check = self.check
+        if check is not None and (found := check.defect):
+            return found
         if 0 < limits.max_size < self.size:
             return "size"
-        if self.check is not None and 0 < limits.max_text_line < self.check.longest_line:
+        if check is not None and 0 < limits.max_text_line < check.longest_line:
             return "line-length"
         return ""
 

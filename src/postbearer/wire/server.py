@@ -168,7 +168,8 @@ class SmtpServer(ServerConnection):
         if reply.code >= 400:
             self.note_refusal(reply, _NAMES.get(type(event), type(event).__name__.upper()))
         handle, transaction = _ANSWERED.get(type(event)), self.session.transaction
-        bearable = self.error_limit.answered(event, reply, transaction, self.chunk)
+        well = (reply.positive or reply.intermediate) and type(event) in _NEARER
+        bearable = well or self.error_limit.answered(event, reply, transaction, self.chunk)
         if handle is None or handle(self, event, reply):
             if bearable:
                 self.queue(reply, transaction)
@@ -178,6 +179,7 @@ class SmtpServer(ServerConnection):
             self.hang_up("turned away with 421", fault=False)
 
 
+_NEARER: Final = frozenset((Mail, Rcpt, Data))  # a message
 _NAMES: Final[Mapping[type[Event], str]] = {EndOfContent: "CONTENT", AuthResponse: "AUTH"}
 
 

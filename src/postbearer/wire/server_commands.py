@@ -13,7 +13,7 @@ from postbearer.wire.server_replies import CommandRefused
 
 
 def read_command(connection: ServerConnection) -> Event | None:
-    start = connection.input.peek(5)
+    start = bytes(connection.input.data[:5])
     if not connection.session.greeted and start.startswith(commands.TLS_RECORD):
         connection.close(server_replies.FOREIGN, "spoke TLS")
         return None

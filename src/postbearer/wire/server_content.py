@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from postbearer.reply import Reply
 from postbearer.wire import commands, server_replies
-from postbearer.wire.content import LineCheck
 from postbearer.wire.events import Bdat, Content, EndOfContent, Event
 from postbearer.wire.sequence import Mode, TransactionState
 from postbearer.wire.server_connection import ServerConnection, Starved
@@ -22,7 +21,7 @@ def content_came(connection: ServerConnection, reply: Reply) -> bool:
 def read_data(connection: ServerConnection) -> Event | None:
     transaction = connection.transaction
     if transaction.data_ended:
-        return _end_content(connection, last=True)
+        return _end_content(connection, transaction, last=True)
     if not (octets := connection.input.take()):
         raise Starved
     content, rest = transaction.read_data(octets)
@@ -57,7 +56,7 @@ def read_chunk(connection: ServerConnection) -> Event | None:
     if connection.chunk_refusal is not None:
         return None
     transaction = connection.transaction
-    if isinstance(transaction.check, LineCheck):
+    if transaction.check is not None:
         transaction.check.feed(piece)
     return _content(connection, transaction, piece)
 
@@ -74,9 +73,9 @@ def _end_chunk(connection: ServerConnection) -> Event | None:
         connection.note_refusal(connection.chunk_refusal, "BDAT")
         connection.idle(connection.chunk_refusal)
         return None
-    if last and transaction is not None and isinstance(transaction.check, LineCheck):
+    if last and transaction is not None and transaction.check is not None:
         transaction.check.end()
-    return _end_content(connection, last=last)
+    return _end_content(connection, connection.transaction, last=last)
 
 
 def _content(connection: ServerConnection, transaction: TransactionState, piece: bytes) -> Event | None:
@@ -85,8 +84,8 @@ def _content(connection: ServerConnection, transaction: TransactionState, piece:
     return Content(piece) if piece and not transaction.defect(connection.offer.limits) else None
 
 
-def _end_content(connection: ServerConnection, *, last: bool) -> Event:
-    defect = connection.transaction.defect(connection.offer.limits)
+def _end_content(connection: ServerConnection, transaction: TransactionState, *, last: bool) -> Event:
+    defect = transaction.defect(connection.offer.limits)
     event = EndOfContent(last, defect)
     connection.mode = Mode.COMMAND
     if not defect:

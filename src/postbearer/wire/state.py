@@ -178,12 +178,12 @@ class ClientMachine:
     """The two places of one connection, and the turns between them."""
 
     def __init__(self) -> None:
-        self.state = ClientState.GREETING
-        self.authenticated = False
-        self.owed: deque[tuple[Turn, Command]] = deque([(Greeting, Greeting())])
+        self.state = ClientState.GREETING  # where the replies that came have led
+        self.authenticated = False  # True after a 235
+        self.owed: deque[tuple[Turn, Command]] = deque([(Greeting, Greeting())])  # replies that are to come
         self.ahead = ClientState.GREETED  # where all commands sent will lead if none is refused
 
-    def send(self, command: Command, *, pipelining: bool) -> None:
+    def send_turn(self, command: Command, *, pipelining: bool) -> None:
         """Note that `command` goes out. Raises `LocalProtocolError` if it must not, and changes nothing."""
         turn = turn_of(command)
         if turn not in MAY_SEND[self.ahead]:
