@@ -134,15 +134,30 @@ class Ours:
         lines = Path(f"/proc/{self.relay.pid}/status").read_text().splitlines()
         return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
 
+    def wake_ups(self) -> int:
+        """How often one of its threads got the processor so far."""
+        return sum(
+            int(line.split()[1])
+            for status in Path(f"/proc/{self.relay.pid}/task").glob("*/status")
+            for line in status.read_text().splitlines()
+            if "ctxt_switches" in line
+        )
+
     def stop(self) -> None:
         self.relay.stop()
 
 
-def tls_account(port: int, ca_file: str, tls: str = "implicit") -> str:
+NEVER_REACHED = (
+    ", messages-per-minute = 10000000, messages-per-day = 100000000, recipients-per-day = 100000000"
+)
+
+
+def tls_account(port: int, ca_file: str, tls: str = "implicit", *, limited: bool = False) -> str:
+    """`limited`: with limits that are asked for each message, and never reached."""
     return (
         f'[accounts.out]\nprovider = "smtp"\naddress = "{SENDER}"\nservers = ["localhost:{port}"]\n'
         f'tls = "{tls}"\nca-file = "{ca_file}"\ngrant = "static"\ntoken = "env:BENCH_TOKEN"\n'
-        "limits = { connections = 3 }\n"
+        f"limits = {{ connections = 3{NEVER_REACHED if limited else ''} }}\n"
     )
 
 

@@ -2,6 +2,8 @@
 
     ./dev bench relay [--quick]
     ./dev bench relay --only accepts
+    ./dev bench relay --only way        # accepted and delivered over TLS, also with limits set
+    ./dev bench relay --only idle
     ./dev bench relay --only paced      # five minutes at 30 a minute, in real time
     ./dev bench relay --only queued     # a million messages queued
 
@@ -37,6 +39,7 @@ from servers.sink import Sink as PlainSink
 
 SESSIONS = {1: 1.0, 10: 1.0, 50: 1.5}  # goals against Postfix (docs/decisions/0010) …
 BARE = 0.5  # … and against a server that only syncs
+LIMITED = "postbearer, limits set"
 TO = "anna@example.net"
 MIB = 1 << 20
 
@@ -110,21 +113,35 @@ def accepts_compared(
 def whole_way(rounds: int, messages: int) -> dict[str, float]:
     """Messages a second accepted from 10 sessions and delivered over TLS, ours with a bearer token."""
     rates: dict[str, list[float]] = {}
-    with folder() as notes, folder() as ours_at, folder() as theirs_at:
+    with folder() as notes, folder() as ours_at, folder() as limited_at, folder() as theirs_at:
         tally = notes / "tally"
-        with (
-            sink("--starttls", "--open", "--tally", str(tally)) as target,
-            running(Ours(ours_at, tls_account(target.port, target.ca_file, "starttls"))) as ours,
-            running(Postfix(theirs_at, target.port, tls=True)) as theirs,
-        ):
-            for _ in range(rounds):
-                for name, server in (("postbearer", ours), ("Postfix", theirs)):
-                    before, began = arrived(tally), time.perf_counter()
-                    load(server.port, 10, messages)
-                    while arrived(tally) < before + messages:
-                        time.sleep(0.005)
-                    rates.setdefault(name, []).append(messages / (time.perf_counter() - began))
+        with sink("--starttls", "--open", "--tally", str(tally)) as target:
+            plain = tls_account(target.port, target.ca_file, "starttls")
+            limited = tls_account(target.port, target.ca_file, "starttls", limited=True)
+            with (
+                running(Ours(ours_at, plain)) as ours,
+                running(Ours(limited_at, limited)) as with_limits,
+                running(Postfix(theirs_at, target.port, tls=True)) as theirs,
+            ):
+                servers = {"postbearer": ours, LIMITED: with_limits, "Postfix": theirs}
+                _in_turns(servers, tally, rounds, messages, rates)
     return {name: median(each) for name, each in rates.items()}
+
+
+def _in_turns(
+    servers: dict[str, Ours | Postfix],
+    tally: Path,
+    rounds: int,
+    messages: int,
+    rates: dict[str, list[float]],
+) -> None:
+    for _ in range(rounds):
+        for name, server in servers.items():
+            before, began = arrived(tally), time.perf_counter()
+            load(server.port, 10, messages)
+            while arrived(tally) < before + messages:
+                time.sleep(0.005)
+            rates.setdefault(name, []).append(messages / (time.perf_counter() - began))
 
 
 def arrived(tally: Path) -> int:
@@ -207,6 +224,20 @@ def memory(size: int) -> dict[str, float]:
         return {"idle": idle, "added": ours.memory("VmHWM") - peak}
 
 
+def idle(seconds: float) -> dict[str, float]:
+    """How often a relay that has nothing to do wakes up in a minute."""
+    with sink() as target, folder() as at:
+        account = tls_account(target.port, target.ca_file, limited=True)
+        with running(Ours(at, account)) as ours:
+            assert isinstance(ours, Ours)
+            load(ours.port, 1, 20)
+            wait_empty(ours)
+            time.sleep(45)  # its connections are closed after 30 seconds
+            before = ours.wake_ups()
+            time.sleep(seconds)
+            return {"wake-ups a minute": (ours.wake_ups() - before) * 60 / seconds}
+
+
 def queued(rows: int) -> dict[str, float]:
     """Seconds of the start, and milliseconds until one message is out, behind `rows` that cannot go."""
     target = Clocked()
@@ -268,10 +299,17 @@ def step(name: str, measure: Callable[[], dict[str, float]]) -> dict[str, float]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--quick", action="store_true", help="few messages, one round, a tenth of the queue")
-    parser.add_argument("--only", choices=("accepts", "paced", "queued"), help="this one part")
+    parser.add_argument("--only", choices=("accepts", "way", "idle", "paced", "queued"), help="this one part")
     options = parser.parse_args()
     if options.only == "accepts":
         accepts_compared(1 if options.quick else 5, 2000 if options.quick else 6000)
+        return
+    os.environ["BENCH_TOKEN"] = "t" * 1400
+    if options.only == "way":
+        step("messages/s", lambda: whole_way(1 if options.quick else 5, 1000 if options.quick else 3000))
+        return
+    if options.only == "idle":
+        step("nothing to do", lambda: idle(60 if options.quick else 240))
         return
     if options.only == "paced":
         step("30 a minute, for five", lambda: paced(300))
@@ -280,17 +318,21 @@ def main() -> None:
         for rows in (1000, 1_000_000):
             step(f"{rows:,} queued", lambda rows=rows: queued(rows))
         return
-    os.environ["BENCH_TOKEN"] = "t" * 1400
     rounds, messages, rows = (1, 2000, 100_000) if options.quick else (5, 6000, 1_000_000)
     taken, goals = accepts_compared(rounds, messages)
-    account_state = step(
-        "accepted and delivered over TLS, messages/s", lambda: whole_way(rounds, messages // 2)
-    )
+    way = step("accepted and delivered over TLS, messages/s", lambda: whole_way(rounds, messages // 2))
     goals.append(
         goal(
             "the whole way, 10 sessions, against Postfix",
-            account_state["postbearer"] / account_state["Postfix"],
+            way["postbearer"] / way["Postfix"],
             1,
+        )
+    )
+    goals.append(
+        goal(
+            "the whole way with limits set, 10 sessions, against Postfix",
+            way[LIMITED] / way["Postfix"],
+            1.2,
         )
     )
     late = step("from the dot to the smarthost, ms", lambda: latency(20 if options.quick else 100))
@@ -300,6 +342,8 @@ def main() -> None:
     held = step("memory, MiB", lambda: memory(150))
     goals.append(goal("idle memory, MiB", held["idle"], 80, at_most=True))
     goals.append(goal("MiB added by 150 MiB", held["added"], 16, at_most=True))
+    quiet = step("nothing to do", lambda: idle(60 if options.quick else 240))
+    goals.append(goal("wake-ups a minute, with nothing to do", quiet["wake-ups a minute"], 10, at_most=True))
     few, many = step("1,000 queued", lambda: queued(1000)), step(f"{rows:,} queued", lambda: queued(rows))
     goals.append(goal(f"start behind {rows:,}, s", many["start"], 5, at_most=True))
     goals.append(
@@ -307,10 +351,11 @@ def main() -> None:
     )
     results = {
         "accepts": taken,
-        "whole way": account_state,
+        "whole way": way,
         "latency": late,
         "msmtp": mutt,
         "memory": held,
+        "idle": quiet,
         "queued": {"1000": few, str(rows): many},
     }
     if not options.quick:
@@ -321,9 +366,7 @@ def main() -> None:
         f"-accepts-{s}": Chart(f"Durable accepts a second, {s} sessions", "messages/s", rates)
         for s, rates in taken.items()
     }
-    charts["-whole-way"] = Chart(
-        "Accepted and delivered over TLS, messages a second", "messages/s", account_state
-    )
+    charts["-whole-way"] = Chart("Accepted and delivered over TLS, messages a second", "messages/s", way)
     save("relay", {"rounds": rounds, "results": results, "goals": goals}, charts)
 
 

@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbearer.engine import next_slot
+from postbearer.engine import Budget, next_slot
 from postbearer.settings import Limits
-from postbearer.state import Charge, Charges
+from postbearer.state import Charge, Charges, MemoryLedger
+from postbearer.testing import ManualClock
 
 MICROSOFT = Limits(messages_per_minute=30, recipients_per_day=10_000)
 
@@ -105,3 +106,33 @@ def test_whenever_messages_come_no_window_is_ever_exceeded(limit: int, arrivals:
             now = slot
         past.add(Charge(now, 1))
     assert most_in_any(60.0, times_of(past)) <= limit
+
+
+@given(
+    st.builds(
+        Limits,
+        messages_per_minute=st.none() | st.integers(1, 60),
+        messages_per_day=st.none() | st.integers(1, 60),
+        recipients_per_day=st.none() | st.integers(1, 120),
+    ),
+    st.lists(st.floats(0, 30), max_size=60),
+)
+async def test_as_many_as_may_begin_together_really_may(limits: Limits, gaps: list[float]) -> None:
+    clock = ManualClock()
+    budget = Budget(MemoryLedger(clock), limits, clock)
+    for gap in gaps:
+        clock.advance(gap)
+        await budget.take(2)
+        for _ in range(budget.together if budget.together > 1 else 0):
+            assert isinstance(await budget.take(2), Charge)
+
+
+async def test_far_from_spent_several_begin_together_and_near_it_one_by_one() -> None:
+    clock = ManualClock()
+    budget = Budget(MemoryLedger(clock), Limits(messages_per_minute=60), clock)
+    assert budget.together == 1  # nobody looked yet
+    together = []
+    for _ in range(30):
+        assert isinstance(await budget.take(1), Charge)
+        together.append(budget.together > 1)
+    assert together == [True] * 22 + [False] * 8

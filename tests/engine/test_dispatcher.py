@@ -141,6 +141,26 @@ async def test_thirty_a_minute_are_never_thirty_one_and_the_hour_is_used() -> No
         assert len(times) >= 0.99 * 1800
 
 
+async def test_a_backlog_far_from_its_limits_is_claimed_several_at_a_time() -> None:
+    async with relaying(account(limits=Limits(connections=5, messages_per_minute=10_000))) as relay:
+        await relay.dispatcher.pause("alerts")
+        for number in range(40):
+            await relay.submit(f"user{number}@example.net")
+        claims, claim = [], relay.spool.claim
+
+        async def counted(*asked: Any) -> Sequence[Claimed]:
+            found = await claim(*asked)
+            claims.append(len(found))
+            return found
+
+        relay.spool.claim = counted  # type: ignore[method-assign]
+        relay.providers["alerts"].delay = 1.0
+        await relay.dispatcher.resume("alerts")
+        await relay.pass_time(60)
+        assert sum(claims) == len(relay.providers["alerts"].sent) == 40
+        assert max(claims) == 5
+
+
 async def test_a_budget_that_another_process_used_is_respected() -> None:
     limited = account(limits=Limits(messages_per_minute=4))
     async with relaying(limited) as relay:

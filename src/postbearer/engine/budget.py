@@ -19,6 +19,7 @@ DAY = 86_400.0
 FEW = 10  # messages that are paced together: what their timers lose …
 CATCHING_UP = 0.1  # … is made up for by at most so much of a gap
 KEPT_FOR_URGENT = 0.1  # of what may be sent in a day
+TOGETHER = 8  # attempts that are claimed in one commit, where the budget is far from being spent
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +35,19 @@ class Budget:
     """The budget of one account, counted in a ledger that is shared by all who send from its mailbox.
 
     Times are on the wall clock. Raises `StoreError` when the ledger cannot be used. `opens` tells, by
-    whether it is for urgent mail, when there is room for one recipient as of the last look at the ledger.
+    whether it is for urgent mail, when there is room for one recipient as of the last look at the ledger;
+    `together`, how many attempts there was room for at once.
     """
 
     def __init__(self, ledger: Ledger | None, limits: Limits, clock: Clock) -> None:
         self._ledger = ledger
         self._limits = limits
         self._ordinary = ordinary(limits)
+        self._narrow = _narrowed(self._ordinary)
         self._clock = clock
         self._claimant = claimant()
         self.opens = {True: 0.0, False: 0.0}
+        self.together = 1
 
     async def take(self, recipients: int, *, urgent: bool = True) -> Charge | float:
         """Charge an attempt for `recipients` if it may begin now, and return the charge.
@@ -59,7 +63,11 @@ class Budget:
             nonlocal slot
             slot = self._slot(past, now, recipients, urgent=urgent)
             after = past if slot > now else _OneMore(past, Charge(now, recipients))
-            self.opens = {each: self._slot(after, now, 1, urgent=each) for each in (True, False)}
+            if self._far_from_spent(after, now, recipients):
+                self.opens, self.together = {True: now, False: now}, TOGETHER
+            else:
+                self.opens = {each: self._slot(after, now, 1, urgent=each) for each in (True, False)}
+                self.together = 1
             return slot
 
         taken = await self._ledger.charge(recipients, decide, self._claimant)
@@ -86,6 +94,11 @@ class Budget:
             _left(limits.messages_per_day, len(past) - day),
             _left(limits.recipients_per_day, past.total(len(past)) - past.total(day)),
         )
+
+    def _far_from_spent(self, past: ChargeHistory, now: float, recipients: int) -> bool:
+        """Whether `TOGETHER` attempts more, for as many recipients each, may begin now."""
+        narrow, all_of_them = self._narrow, TOGETHER * recipients
+        return narrow is not None and next_slot(past, narrow, now=now, recipients=all_of_them) <= now
 
     def _slot(self, past: ChargeHistory, now: float, recipients: int, *, urgent: bool) -> float:
         limits = self._limits if urgent else self._ordinary
@@ -172,6 +185,16 @@ def ordinary(limits: Limits) -> Limits:
         messages_per_day=_less(limits.messages_per_day),
         recipients_per_day=_less(limits.recipients_per_day),
     )
+
+
+def _narrowed(limits: Limits) -> Limits | None:
+    """What leaves room for one message where `limits` do for `TOGETHER`; None where they never do."""
+    minute, day = limits.messages_per_minute, limits.messages_per_day
+    minute = None if minute is None else minute - 2 * (TOGETHER - 1)  # half of it may go at once
+    day = None if day is None else day - (TOGETHER - 1)
+    if (minute is not None and minute < 1) or (day is not None and day < 1):
+        return None
+    return replace(limits, messages_per_minute=minute, messages_per_day=day)
 
 
 def _less(limit: int | None) -> int | None:

@@ -281,7 +281,9 @@ class Dispatcher:
         self, lane: Lane, left: Sequence[Lane], account_state: AccountState, now: float
     ) -> Mapping[Lane, int]:
         """How many to claim at once, from `lane` and those like it: they go into one commit."""
-        most = 1 if account_state.limited or account_state.paused else account_state.slots(now)
+        most = 1 if account_state.paused else account_state.slots(now)
+        if account_state.limited:
+            most = min(most, account_state.budget.together)
         if most == 1 or lane.due > now:
             return {lane: most}
         return self._rota.shares(self._carriers.alike(lane, left, account_state, now), most)
