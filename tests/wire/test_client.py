@@ -439,11 +439,11 @@ def test_inside_auth_nothing_else_is_said() -> None:
 def test_o9_a_credential_is_forgotten_as_soon_as_it_is_sent() -> None:
     client = ready()
     client.send(Auth("XOAUTH2", CANARY))
-    assert CANARY.decode() not in repr(vars(client)) + repr(vars(client._machine))
+    assert CANARY.decode() not in repr(vars(client))
     [answer] = client.receive(b"334 \r\n")
     assert answer.command == Auth("XOAUTH2", b"")
     client.send(AuthResponse(CANARY))
-    assert client.next_turn == AuthResponse(b"")
+    assert [command for _, command in client.owed] == [AuthResponse(b"")]
     [answer] = client.receive(b"235 ok\r\n")
     assert answer.command == AuthResponse(b"")
 
