@@ -135,12 +135,12 @@ class Ours:
         return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
 
     def wake_ups(self) -> int:
-        """How often one of its threads got the processor so far."""
+        """How often one of its threads had waited for something, and went on."""
         return sum(
             int(line.split()[1])
             for status in Path(f"/proc/{self.relay.pid}/task").glob("*/status")
             for line in status.read_text().splitlines()
-            if "ctxt_switches" in line
+            if line.startswith("voluntary_ctxt_switches")
         )
 
     def stop(self) -> None:

@@ -343,7 +343,7 @@ def main() -> None:
     goals.append(goal("idle memory, MiB", held["idle"], 80, at_most=True))
     goals.append(goal("MiB added by 150 MiB", held["added"], 16, at_most=True))
     quiet = step("nothing to do", lambda: idle(60 if options.quick else 240))
-    goals.append(goal("wake-ups a minute, with nothing to do", quiet["wake-ups a minute"], 10, at_most=True))
+    goals.append(goal("wake-ups a minute, with nothing to do", quiet["wake-ups a minute"], 120, at_most=True))
     few, many = step("1,000 queued", lambda: queued(1000)), step(f"{rows:,} queued", lambda: queued(rows))
     goals.append(goal(f"start behind {rows:,}, s", many["start"], 5, at_most=True))
     goals.append(

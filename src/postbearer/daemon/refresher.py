@@ -86,14 +86,16 @@ class SignInRefresher(Service):
             self._wake.set()
 
     async def _run(self) -> None:
-        """Look at once when an account pauses, and every quarter of a minute."""
+        """Look at once when an account pauses, and every quarter of a minute while one does."""
         while True:
             self._wake.clear()
             try:
                 await self.look()
             except StoreError as error:
                 self._observer.notice(Warned("", f"The sign-ins cannot be looked after: {error}"))
-            await event_or_time(self._wake, LOOK, self._clock)
+            paused = any(map(self._stopped, self._accounts))
+            wait = LOOK if paused else max(LOOK, self._idle_at - self._clock.now())
+            await event_or_time(self._wake, wait, self._clock)
 
     async def look(self) -> None:
         """Look once. Raises `StoreError`."""

@@ -108,7 +108,8 @@ class DropFolder:
         taken, self._told = 0, 0
         for name in names:
             taken += await self._take(name)
-        await asyncio.to_thread(self._forget_bad)
+        if self._clock.now() >= self._forget_at:
+            await asyncio.to_thread(self._forget_bad)
         if self._told > MOST_TOLD:
             self._observer.notice(
                 Warned("", f"{self._told - MOST_TOLD} more files in the drop folder are bad.")
@@ -118,8 +119,6 @@ class DropFolder:
     def _forget_bad(self) -> None:
         """Remove what was set aside for so long that nobody wants to look at it any more."""
         now = self._clock.now()
-        if now < self._forget_at:
-            return
         self._forget_at = now + STALE
         with os.scandir(self.path) as found:
             for entry in found:
