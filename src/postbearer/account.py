@@ -34,7 +34,6 @@ from postbearer.transport import (
     CONNECTIONS,
     Capture,
     ClientCertificate,
-    NoCapture,
     PoolLimits,
     Proxy,
     ServerAddress,
@@ -298,7 +297,7 @@ class Account:
         *,
         clock: Clock,
         observer: Observer,
-        capture: Callable[[], Capture] = NoCapture,
+        capture: Callable[[], Capture] | None = None,
     ) -> Transport:
         """What carries its mail, and proves itself by `credential`. Nobody else makes one."""
         return self.outgoing.open(

@@ -53,7 +53,7 @@ from postbearer.sending import (
     side_by_side,
 )
 from postbearer.state import Charge, Ledger, StateOption, chosen
-from postbearer.transport import Capture, Conversation, NoCapture, ServerAddress, SmtpTransport, Transport
+from postbearer.transport import Capture, Conversation, ServerAddress, SmtpTransport, Transport
 from postbearer.verdict import judge, judged
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class AsyncMailer:
         state: StateOption | None = None,
         clock: Clock | None = None,
         observer: Observer | None = None,
-        capture: Callable[[], Capture] = NoCapture,
+        capture: Callable[[], Capture] | None = None,
     ) -> None:
         if not isinstance(account, Account):
             raise UsageError(

@@ -89,7 +89,7 @@ def test_nobody_is_looked_at_for_whom_nothing_waits() -> None:
     assert waiting.look_at(["b", "a"])
     waiting.changed([lane("a").key])
     waiting.read(waiting.take_unread(), [])
-    assert not waiting
+    assert not waiting.lanes
     assert waiting.worth_a_look(0.0) == []
 
 

@@ -22,7 +22,7 @@ from postbearer.message import Content
 from postbearer.outcome import Outcome, Receipt
 from postbearer.providers import Phase, Rule, generic_rules
 from postbearer.secret import Secret
-from postbearer.transport import Capture, NoCapture, ServerAddress, Transport, TransportSettings, dealt_with
+from postbearer.transport import Capture, ServerAddress, Transport, TransportSettings, dealt_with
 from postbearer.transport.login import Source
 from postbearer.verdict import judged
 from support.relay import account
@@ -94,7 +94,7 @@ class ToySettings(TransportSettings):
         account: str,
         clock: Clock,
         observer: Observer,
-        capture: Callable[[], Capture] = NoCapture,
+        capture: Callable[[], Capture] | None = None,
     ) -> Transport:
         return ToyTransport(self, source, account, clock, observer)
 

@@ -67,7 +67,7 @@ class ConnectionAttempt:
     clock: Clock
     dial: Dial
     resolve: Resolve
-    capture: Callable[[], Capture]
+    capture: Callable[[], Capture] | None
     talk: Conversation | None = None
 
     async def run(self) -> AsyncIterator[Finding]:

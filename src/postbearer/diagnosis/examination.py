@@ -30,7 +30,6 @@ from postbearer.transport import (
     Deadline,
     Dial,
     Login,
-    NoCapture,
     RetryAuthentication,
     ServerAddress,
     Source,
@@ -62,7 +61,7 @@ class Diagnosis:
         send: Send | None = None,
         send_to: str = "",
         clock: Clock | None = None,
-        capture: Callable[[], Capture] = NoCapture,
+        capture: Callable[[], Capture] | None = None,
         dial: Dial = dial,
         resolve: Resolve = resolve,
     ) -> None:

@@ -126,7 +126,7 @@ class Dispatcher:
 
     def _look_at(self, account: str) -> None:
         """It got a free slot, or may send again."""
-        if self._waiting.look_at(self._carriers.concerned(account)):
+        if self._waiting.lanes and self._waiting.look_at(self._carriers.concerned(account)):
             self._wake.set()
         self._changed.set()
 

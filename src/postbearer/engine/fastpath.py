@@ -50,7 +50,8 @@ class Reservations:
             [account_state, *_] = [state for state in self._reserved if state.account.name == each.account]
             self._reserved.remove(account_state)
             self._starter.start(each, account_state)
-        self.give_back()
+        if self._reserved:
+            self.give_back()
 
     def give_back(self) -> None:
         """Free the slots for which nothing was leased."""

@@ -351,8 +351,12 @@ class MessageIntake:
 
     def _message(self, parsed: ParsedHeader, groups: _Groups) -> Message:
         now, traits, header = self._intake.clock.now(), self._scanner.finish(), parsed.header
-        routes = [route for routed in groups.values() for _, route in routed]
-        lives = [route.expire_after for route in routes if route.expire_after is not None]
+        lives = [
+            route.expire_after
+            for routed in groups.values()
+            for _, route in routed
+            if route.expire_after is not None
+        ]
         return Message(
             id=self.id,
             accepted=now,

@@ -152,7 +152,8 @@ class Pauses:
             account_state.missed = ending.missed
         elif ending.works:
             account_state.went_well()
-            self._disprove(account_state)
+            if self._spread:
+                self._disprove(account_state)
             if account_state.pause is not None:
                 await self._works_again(account_state, account_state.pause)
 
@@ -219,7 +220,7 @@ class Pauses:
 
         A quota is another matter: it may be spent a moment later, and comes back for everybody.
         """
-        for each in account_state.account.organisations if self._spread else ():
+        for each in account_state.account.organisations:
             if reasons := self._spread.pop(each, None):
                 self._disproved.setdefault(each, set()).update(reasons)
 

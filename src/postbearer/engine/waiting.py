@@ -19,14 +19,11 @@ class WaitingLanes:
     """The lanes by account. At first nothing was read, and all is worth a look."""
 
     def __init__(self) -> None:
-        self._lanes: dict[str, dict[LaneKey, Lane]] = {}
+        self.lanes: dict[str, dict[LaneKey, Lane]] = {}  # by account; only to be looked at
         self._unread: set[LaneKey] | None = None  # None: all
         self._worth: set[str] = set()  # accounts
         self._times: dict[str, float] = {}  # of accounts: when to look again (Unix seconds)
         self._order: list[tuple[float, str]] = []  # the same, the first of them first
-
-    def __bool__(self) -> bool:
-        return bool(self._lanes)
 
     def changed(self, lanes: Iterable[LaneKey] | None) -> None:
         """Something was put into these lanes, or taken from them; None: anywhere."""
@@ -43,30 +40,30 @@ class WaitingLanes:
     def read(self, unread: Collection[LaneKey] | None, found: Sequence[Lane]) -> None:
         """What the store knows of these lanes."""
         if unread is None:
-            self._lanes.clear()
+            self.lanes.clear()
             self._times.clear()
             self._order.clear()
         for key in unread or ():
-            self._lanes.get(key[0], {}).pop(key, None)
+            self.lanes.get(key[0], {}).pop(key, None)
         for lane in found:
-            self._lanes.setdefault(lane.account, {})[lane.key] = lane
+            self.lanes.setdefault(lane.account, {})[lane.key] = lane
         for account in {key[0] for key in unread or ()} | {lane.account for lane in found}:
-            if self._lanes.get(account):
+            if self.lanes.get(account):
                 self._worth.add(account)
             else:
-                self._lanes.pop(account, None)
+                self.lanes.pop(account, None)
                 self._wait(account, math.inf)
-        self._worth &= self._lanes.keys()
+        self._worth &= self.lanes.keys()
 
     def look_at(self, accounts: Iterable[str]) -> bool:
         """They may begin something now; whether anything of theirs waits."""
-        found = [account for account in accounts if account in self._lanes]
+        found = [account for account in accounts if account in self.lanes]
         self._worth.update(found)
         return bool(found)
 
     def look_at_all(self) -> None:
         """Any of them may."""
-        self._worth.update(self._lanes)
+        self._worth.update(self.lanes)
 
     def worth_a_look(self, now: float) -> list[Lane]:
         """The lanes of all accounts that may begin something now, for all that is known."""
@@ -75,7 +72,7 @@ class WaitingLanes:
             if self._times.get(account) == at:
                 del self._times[account]
                 self._worth.add(account)
-        return [lane for account in sorted(self._worth) for lane in self._lanes[account].values()]
+        return [lane for account in sorted(self._worth) for lane in self.lanes[account].values()]
 
     def wait(self, lanes: Iterable[tuple[str, float]]) -> None:
         """Nothing may begin before these times, by account, unless something changes."""

@@ -7,7 +7,6 @@ from postbearer._lazy import lazy
 if TYPE_CHECKING:
     from postbearer.serving.link import LINGER as LINGER
     from postbearer.serving.link import Link as Link
-    from postbearer.serving.link import Outbox as Outbox
     from postbearer.serving.link import user_of as user_of
     from postbearer.serving.local import LocalServer as LocalServer
     from postbearer.serving.local import Reader as Reader
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from postbearer.serving.local import user_name as user_name
 
 _EXPORTS = {
-    "link": ["LINGER", "Link", "Outbox", "user_of"],
+    "link": ["LINGER", "Link", "user_of"],
     "local": [
         "LocalServer",
         "Reader",

@@ -23,44 +23,27 @@ def user_of(end: socket.socket) -> int | None:
     return int(struct.unpack("3i", credentials)[1])
 
 
-class Outbox:
-    """What several connections say in one round of the loop, written at its end.
-
-    A client that sleeps is woken by what is written to it; one program with many connections is so woken
-    once a round, and not by each of them (a sixth more messages a second from ten).
-    """
-
-    def __init__(self) -> None:
-        self._links: list[Link] = []
-
-    def put(self, link: Link) -> None:
-        """Have `link` flushed."""
-        if not self._links:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._links.append(link)
-
-    def _flush(self) -> None:
-        links, self._links = self._links, []
-        for link in links:
-            link.flush()
-
-
 class Link(asyncio.Protocol):
     """What a server reads from and writes to, in one task: `begin`, if given, starts it once connected."""
 
     def __init__(
         self,
         begin: Callable[[Link], object] | None = None,
-        outbox: Outbox | None = None,
         *,
         peer: str = "",
+        gather: bool = False,
     ) -> None:
-        """`peer`: the address that connected; ``""`` on a Unix socket."""
+        """`peer`: the address that connected; ``""`` on a Unix socket.
+
+        With `gather`, what is said in one round of the loop is written at the end of it, with what other
+        connections say: a program that has many of them is so woken once, and not by each (a sixth more
+        messages a second from ten).
+        """
         self.peer = peer  # as accepted: of a connection that was reset meanwhile the system knows no more
         self.user: int | None = None  # uid of the process at the other end of a Unix socket
         self._begin = begin
-        self._outbox = outbox
-        self._said = b""  # and in the outbox
+        self._gather = gather
+        self._said = b""  # and not written yet
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.Transport | None = None
         self._pieces: list[bytes] = []
@@ -165,20 +148,20 @@ class Link(asyncio.Protocol):
         transport = self._transport
         if not data or transport is None or transport.is_closing():
             return
-        if self._outbox is None:
+        if not self._gather:
             transport.write(data)
         elif self._said:
             self._said += data
         else:
             self._said = data
-            self._outbox.put(self)
+            self._loop.call_soon(self.flush)
         if self._choked:
             self._allow(timeout)
             while self._choked and not self._lost:
                 await self._next_change()
 
     def flush(self) -> None:
-        """Send now what is in the outbox."""
+        """Write now what was gathered."""
         data, self._said = self._said, b""
         transport = self._transport
         if data and transport is not None and not transport.is_closing():

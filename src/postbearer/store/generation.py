@@ -63,7 +63,7 @@ class Generation:
         self._log = path.with_name(f"{path.name}-wal")
         self._note = GenerationNote.read(self.file) or GenerationNote(0, 0)
         self._begun: int | None = None  # the next generation, in a transaction that is open
-        self._due = 0.0
+        self.due_at = 0.0  # when the next one may begin, monotonic
         self._descriptors: dict[Path, int] = {}
 
     def replaced(self, connection: apsw.Connection) -> bool:
@@ -82,9 +82,6 @@ class Generation:
         """Begin the next one, in the transaction that is open."""
         self._begun = self._note.generation + 1
         writes.put(connection, "generation", self._begun)
-
-    def due(self) -> bool:
-        return time.monotonic() >= self._due
 
     def rolled_back(self) -> None:
         """What was begun was not committed."""
@@ -119,7 +116,7 @@ class Generation:
         if self._begun is None:
             number = before.generation
         else:
-            number, self._begun, self._due = self._begun, None, time.monotonic() + EVERY
+            number, self._begun, self.due_at = self._begun, None, time.monotonic() + EVERY
             self._close(self.file)  # somebody may have taken it away meanwhile
         log = self._descriptors.get(self._log)
         if log is None:

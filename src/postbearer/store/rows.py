@@ -133,16 +133,13 @@ def recipient_of(address: bytes, notify: bytes, orcpt: bytes) -> Recipient:
 
 def readable(claimed: Claimed) -> bool:
     """Whether the rows of a delivery could be read, so that it can be sent."""
-    return (
-        claimed.message.envelope is not UNREADABLE
-        and bool(claimed.targets)
-        and all(each.recipient is not NOBODY for each in claimed.targets)
-    )
+    unreadable = [each for each in claimed.targets if each.recipient is NOBODY]
+    return claimed.message.envelope is not UNREADABLE and bool(claimed.targets) and not unreadable
 
 
 def settled_state(letters: set[bytes]) -> str:
     """The state of a delivery whose recipients are in these states."""
-    statuses = {status_of(letter) for letter in letters}
+    statuses = set(map(status_of, letters))
     if statuses & {Status.READY, Status.DEFERRED}:
         return WAITING
     return HELD if Status.HELD in statuses else DONE

@@ -7,6 +7,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from functools import partial
 from itertools import count
+from operator import attrgetter
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,7 +22,7 @@ from postbearer.store.changes import Changes
 from postbearer.store.content_cache import ContentCache
 from postbearer.store.contents import SqliteContent, SqliteStaging
 from postbearer.store.lease import LOCAL, Node
-from postbearer.store.opening import Opened, Opening
+from postbearer.store.opening import Opening
 from postbearer.store.records import (
     Claimed,
     Entry,
@@ -51,6 +52,7 @@ SHRINK = 4_096  # pages given back at a time
 PAGE_OF_EXPORT = 100
 GIVE_BACK_AGAIN = 1.0  # seconds
 QUICK = 20  # recipients of a message that the loop itself writes down
+_at_once, _lease = attrgetter("at_once"), attrgetter("lease")
 
 
 def _nothing(claimed: Sequence[Claimed]) -> None:
@@ -82,7 +84,7 @@ class SqliteSpool:
         self._opening = Opening(
             Path(path), reserve, clock, self._node, allow_ephemeral=allow_ephemeral, events=events
         )
-        self._opened: Opened | None = None
+        self._alive: set[int] = set()  # leases that somebody here was told of
         self._writing: Writer | None = None
         self._numbers = count(1)
         self._recent = ContentCache()
@@ -104,7 +106,8 @@ class SqliteSpool:
         if read_only:
             return await asyncio.to_thread(self._opening.look)
         writer = Writer(self._opening, self._clock, self._observer)
-        self._opened = opened = await writer.start()
+        opened = await writer.start()
+        self._alive = opened.alive
         self._recent = ContentCache()
         self._numbers = count(opened.next_number)
         self._writing = writer
@@ -144,7 +147,7 @@ class SqliteSpool:
 
         claimed = await self._leasing(
             take,
-            names=("accept", "attempt") if any(each.at_once for each in new) else ("accept",),
+            names=("accept", "attempt") if any(map(_at_once, new)) else ("accept",),
             quick=len(message.envelope.recipients) <= QUICK,
             done=waits,
         )
@@ -193,13 +196,13 @@ class SqliteSpool:
         done: Callable[[Sequence[Claimed]], None] = _nothing,
     ) -> Sequence[Claimed]:
         """`done` hears what was leased, also when nobody waits for it any more."""
-        alive = self._open.alive
+        alive = self._alive
         if "attempt" in names and self._node.due(self._clock.now()):  # in the same commit
             self._beat(nodes.renew).add_done_callback(_heard)
         leased = self._writer.submit(
             run,
             names=names,
-            then=lambda claimed: alive.update([each.lease for each in claimed]),
+            then=lambda claimed: alive.update(map(_lease, claimed)),
             unclaimed=partial(self._unclaimed, done),
             quick=quick,
         )
@@ -219,7 +222,7 @@ class SqliteSpool:
     async def heartbeat(self) -> Sequence[str]:
         if self._writer.others_wrote():
             self._changes.anything()
-        if not self._open.alive:
+        if not self._alive:
             with self._opening.readers.reading() as connection:
                 if not nodes.others(connection, self._node):
                     return ()  # nobody else, and nothing to lose: the disk may sleep
@@ -260,11 +263,11 @@ class SqliteSpool:
         try:
             await self._settling(claimed, settlement)
         except LeaseLost:
-            self._open.alive.discard(claimed.lease)
+            self._alive.discard(claimed.lease)
             raise
 
     def _settling(self, claimed: Claimed, settlement: Settlement) -> asyncio.Future[None]:
-        alive, next_lease = self._open.alive, self._node.next_lease
+        alive, next_lease = self._alive, self._node.next_lease
         self._recent.drop(claimed.message.id)
         reports = [(*_staged(each.content), each) for each in settlement.reports]
 
@@ -371,12 +374,6 @@ class SqliteSpool:
         if self._writing is None:
             raise StoreError("The spool is not open, or for looking only.")
         return self._writing
-
-    @property
-    def _open(self) -> Opened:
-        if self._opened is None:
-            raise StoreError("The spool is not open.")
-        return self._opened
 
     async def _read(self, reads: Callable[[apsw.Connection], T]) -> T:
         def read() -> T:

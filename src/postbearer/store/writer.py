@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import queue
 import threading
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from operator import attrgetter
@@ -280,7 +281,7 @@ class Writer:
         assert connection is not None
         if not begun:
             _fill(connection, batch)
-        if not scarce and generation.due():
+        if not scarce and time.monotonic() >= generation.due_at:
             generation.advance(connection)
         if ARMED:
             _crash(batch, "before")

@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any
 
 from postbearer.errors import ConfigError
-from postbearer.serving import LINGER, Link, Outbox, peer_name, unix_socket, user_of
+from postbearer.serving import LINGER, Link, peer_name, unix_socket, user_of
 from postbearer.submission.access import is_loopback
 from postbearer.submission.rate_limit import ConnectionLimit
 from postbearer.submission.session import ListenerContext, SmtpSession
@@ -45,7 +45,6 @@ class Listener:
         self._asked = address
         self._context = listener_context
         self._doors = doors
-        self._outbox = Outbox()
         self._socket: socket.socket | None = None
         self._sessions: set[SmtpSession] = set()
         self._accepting = Tasks(listener_context.clock, listener_context.observer)
@@ -109,7 +108,7 @@ class Listener:
             if refusal:
                 self._turn_away(connection, refusal)
                 return
-            link = Link(outbox=self._outbox, peer=peer)
+            link = Link(peer=peer, gather=True)
             try:
                 await loop.connect_accepted_socket(lambda: link, connection, **_tls(listener_context))
             except OSError:  # gone already, or no TLS came about

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from postbearer.transport.authentication import fits as fits
     from postbearer.transport.authentication import refusal as refusal
     from postbearer.transport.capture import Capture as Capture
-    from postbearer.transport.capture import NoCapture as NoCapture
     from postbearer.transport.capture import Transcript as Transcript
     from postbearer.transport.capture import scrubbed as scrubbed
     from postbearer.transport.conversation import Conversation as Conversation
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "authentication": ["LoginRefused", "RetryAuthentication", "dialogue", "fits", "refusal"],
-    "capture": ["Capture", "NoCapture", "Transcript", "scrubbed"],
+    "capture": ["Capture", "Transcript", "scrubbed"],
     "conversation": ["Conversation"],
     "login": ["Login", "Source"],
     "opening": ["Dial", "Opener", "dial"],

@@ -52,19 +52,6 @@ class Transcript:
         return "\n".join(self.lines)
 
 
-class NoCapture:
-    """The capture that forgets everything."""
-
-    def sent(self, command: Command, line: bytes) -> None:
-        """Forget `command`."""
-
-    def content(self, octets: int) -> None:
-        """Forget the content."""
-
-    def received(self, command: Command, reply: Reply) -> None:
-        """Forget `reply`."""
-
-
 def scrubbed(reply: Reply, redactor: Redactor) -> Reply:
     """`reply` without what it repeats of our secrets, also over several lines.
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from postbearer.errors import Disconnected, NetworkError, RemoteProtocolError, TlsFailed
 from postbearer.redaction import Redactor
 from postbearer.reply import Reply
-from postbearer.transport.capture import Capture, NoCapture, scrubbed
+from postbearer.transport.capture import Capture, scrubbed
 from postbearer.transport.stream import Stream
 from postbearer.transport.timeouts import Deadline, Timeouts
 from postbearer.wire import (
@@ -41,7 +41,7 @@ class Conversation:
     peer: str
     timeouts: Timeouts
     deadline: Deadline
-    capture: Capture = field(default_factory=NoCapture)
+    capture: Capture | None = None
     core: SmtpClient = field(default_factory=SmtpClient)
     redactor: Redactor | None = field(default=None, repr=False)  # of what servers may echo just now
     _answers: deque[Answer] = field(default_factory=deque)
@@ -63,7 +63,8 @@ class Conversation:
     def prepare(self, command: Command) -> bytes:
         """The octets of `command`, to be written in this order; an answer is owed from now on."""
         line = self.core.send(command)
-        self.capture.sent(command, line)
+        if self.capture is not None:
+            self.capture.sent(command, line)
         return line
 
     async def write(self, data: bytes, command: Command) -> None:
@@ -77,7 +78,7 @@ class Conversation:
         stage, _ = _wait_for(command)
         stage = "data" if stage == "eod" else stage  # until all of it is gone, nothing can have arrived
         try:
-            await self.stream.write(data, stage, self._in_time(stage, self.timeouts.block))
+            await self.stream.write(data, stage, self.deadline.cut(self.timeouts.block, stage, self.peer))
         except (Disconnected, TlsFailed) as error:
             self._lost = error
 
@@ -99,7 +100,7 @@ class Conversation:
             stage, timeout = _wait_for(command)
             if self._lost is not None and stage == "eod":
                 stage = "data"
-            limit = self._in_time(stage, getattr(self.timeouts, timeout))
+            limit = self.deadline.cut(getattr(self.timeouts, timeout), stage, self.peer)
             self._note(await self.stream.read(stage, limit))
         return answer
 
@@ -115,7 +116,8 @@ class Conversation:
 
     def content(self, data: bytes) -> bytes:
         """The octets to write for a piece of content."""
-        self.capture.content(len(data))
+        if self.capture is not None:
+            self.capture.content(len(data))
         return self.core.send_content(data)
 
     async def abort_content(self) -> None:
@@ -141,16 +143,14 @@ class Conversation:
                     reply = scrubbed(reply, self.redactor)
                 if reply is not answer.reply:
                     answer = Answer(answer.command, reply)
-            self.capture.received(answer.command, answer.reply)
+            if self.capture is not None:
+                self.capture.received(answer.command, answer.reply)
             self._answers.append(answer)
 
     @property
     def owed(self) -> int:
         """How many answers are still to be taken."""
         return len(self.core.owed) + len(self._answers)
-
-    def _in_time(self, stage: str, timeout: float) -> float:
-        return self.deadline.cut(timeout, stage, self.peer)
 
 
 # The phase of the wait for an answer, as the verdicts name it, and which of the `Timeouts` bounds it.

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from postbearer.clock import Clock
 from postbearer.errors import ServerRefused, TlsFailed
 from postbearer.events import Connected, ConnectionClosed, Observer, TlsStarted, hears
 from postbearer.redaction import Redactor
 from postbearer.reply import Reply
-from postbearer.transport.capture import Capture, NoCapture
+from postbearer.transport.capture import Capture
 from postbearer.transport.conversation import Conversation
 from postbearer.transport.login import Login
 from postbearer.transport.proxy import reach, tunnel
@@ -49,7 +49,7 @@ class Opener:
     observer: Observer
     account: str
     dial: Dial = dial
-    capture: Callable[[], Capture] = field(default=NoCapture)
+    capture: Callable[[], Capture] | None = None
 
     async def open(
         self, server: ServerAddress, login: Login, deadline: Deadline
@@ -81,7 +81,7 @@ class Opener:
         stream = await self.dial(self.smarthost, server, timeout)
         try:
             self.observer.notice(Connected(self.account, str(server)))
-            timeouts, capture = self.smarthost.timeouts, self.capture()
+            timeouts, capture = self.smarthost.timeouts, self.capture and self.capture()
             talk = Conversation(stream, str(server), timeouts, deadline, capture, redactor=redactor)
             await self._greet(talk, server)
         except BaseException:

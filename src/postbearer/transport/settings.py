@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from postbearer.errors import ConfigError
 from postbearer.settings import DEFAULTS, Authentication
-from postbearer.transport.capture import Capture, NoCapture
+from postbearer.transport.capture import Capture
 from postbearer.transport.server_address import ServerAddress
 from postbearer.transport.tls import ClientCertificate
 
@@ -56,6 +56,6 @@ class TransportSettings(ABC):
         account: str,
         clock: Clock,
         observer: Observer,
-        capture: Callable[[], Capture] = NoCapture,
+        capture: Callable[[], Capture] | None = None,
     ) -> Transport:
         """The transport itself, which proves itself by `source`. Nothing is connected yet."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from postbearer.errors import ConfigError
 from postbearer.settings import DEFAULTS, Mechanism, TlsMode
-from postbearer.transport.capture import Capture, NoCapture
+from postbearer.transport.capture import Capture
 from postbearer.transport.pool import PoolLimits
 from postbearer.transport.proxy import Proxy
 from postbearer.transport.settings import TransportSettings
@@ -90,7 +90,7 @@ class Smarthost(TransportSettings):
         account: str,
         clock: Clock,
         observer: Observer,
-        capture: Callable[[], Capture] = NoCapture,
+        capture: Callable[[], Capture] | None = None,
     ) -> SmtpTransport:
         """See `TransportSettings.open`."""
         from postbearer.transport.smtp import SmtpTransport  # which needs this module

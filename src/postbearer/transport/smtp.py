@@ -20,7 +20,7 @@ from postbearer.events import ConnectionReused, Observer, ServerFailed, Silent, 
 from postbearer.message import Content
 from postbearer.outcome import Receipt, State
 from postbearer.transport.authentication import LoginRefused, RetryAuthentication
-from postbearer.transport.capture import Capture, NoCapture
+from postbearer.transport.capture import Capture
 from postbearer.transport.connections import Connections
 from postbearer.transport.conversation import Conversation
 from postbearer.transport.login import Login, ServerQuirks, Source
@@ -53,7 +53,7 @@ class SmtpTransport:
         clock: Clock | None = None,
         observer: Observer | None = None,
         dial: Dial = dial,
-        capture: Callable[[], Capture] = NoCapture,
+        capture: Callable[[], Capture] | None = None,
     ) -> None:
         if (smarthost.authentication in ("oauth", "password")) != (source is not None):
             raise UsageError(f"authentication = {smarthost.authentication!r} does not go with this source.")

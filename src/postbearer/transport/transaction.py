@@ -135,7 +135,7 @@ class _Transaction:
         await self._take()
 
     async def _take_all(self) -> None:
-        while self._talk.owed:
+        for _ in range(self._talk.owed):
             self._note(self._talk.ready() or await self._talk.answer())
 
     async def _take(self) -> None:

@@ -34,6 +34,7 @@ class Mode(Enum):
     COMMAND = "a command line"
     RESPONSE = "a line inside AUTH"
     DATA = "content up to the lone dot"
+    DOT = "nothing more of it: the lone dot came"
     CHUNK = "content, counted"
     TLS = "nothing: TLS comes first"
 
@@ -54,7 +55,6 @@ class TransactionState:
     feeds: LineFeedFixer | None = None  # in front of it, for a client that knows no CRLF
     fixer: LineEndFixer | None = None
     check: LineCheck | None = None  # what has looked at the content
-    data_ended: bool = False  # the end of data was found
 
     def begin_data(self, *, lenient: bool, bare: bool) -> None:
         """The 354 was sent. `bare`: the client ends its commands in LF alone, and so its data."""
@@ -74,7 +74,6 @@ class TransactionState:
         if self.fixer is not None and self.check is not None:
             content = self.fixer.feed(content)
             self.check.feed(content)
-        self.data_ended = self.unstuffer.done
         return content, self.unstuffer.rest
 
     def begin_chunks(self) -> None:

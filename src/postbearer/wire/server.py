@@ -57,7 +57,13 @@ from postbearer.wire.server_commands import (
     read_command,
 )
 from postbearer.wire.server_connection import ServerConnection, Starved
-from postbearer.wire.server_content import answered_content, answered_data, read_chunk, read_data
+from postbearer.wire.server_content import (
+    answered_content,
+    answered_data,
+    read_chunk,
+    read_data,
+    read_dot,
+)
 from postbearer.wire.status import Code, compose
 
 
@@ -119,7 +125,7 @@ class SmtpServer(ServerConnection):
             if self.closing:
                 self.ended = True
                 return self.closed
-            if self.mode is Mode.COMMAND and not self.input.data and not self.end_of_input:
+            if self.mode in _HUNGRY and not self.input.data and not self.end_of_input:
                 return None  # as reading would find out, too
             try:
                 event = _READ[self.mode](self)
@@ -179,6 +185,7 @@ class SmtpServer(ServerConnection):
             self.hang_up("turned away with 421", fault=False)
 
 
+_HUNGRY: Final = (Mode.COMMAND, Mode.DATA)  # without octets there is nothing to be read
 _NEARER: Final = frozenset((Mail, Rcpt, Data))  # a message
 _NAMES: Final[Mapping[type[Event], str]] = {EndOfContent: "CONTENT", AuthResponse: "AUTH"}
 
@@ -195,6 +202,7 @@ _READ: Final[Mapping[Mode, Callable[[ServerConnection], Event | None]]] = {
     Mode.COMMAND: read_command,
     Mode.RESPONSE: read_response,
     Mode.DATA: read_data,
+    Mode.DOT: read_dot,
     Mode.CHUNK: read_chunk,
 }
 

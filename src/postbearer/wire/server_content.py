@@ -19,15 +19,19 @@ def content_came(connection: ServerConnection, reply: Reply) -> bool:
 
 
 def read_data(connection: ServerConnection) -> Event | None:
-    transaction = connection.transaction
-    if transaction.data_ended:
-        return _end_content(connection, transaction, last=True)
     if not (octets := connection.input.take()):
         raise Starved
+    transaction = connection.transaction
     content, rest = transaction.read_data(octets)
+    if transaction.unstuffer is not None and transaction.unstuffer.done:
+        connection.mode = Mode.DOT
     if rest:  # commands
         connection.input.put_back(rest)
     return _content(connection, transaction, content)
+
+
+def read_dot(connection: ServerConnection) -> Event | None:
+    return _end_content(connection, connection.transaction, last=True)
 
 
 def open_chunk(connection: ServerConnection, argument: str, refusal: Reply | None) -> Event | None:
