@@ -12,7 +12,8 @@ from postbearer.clock import Clock
 from postbearer.engine.account_state import AccountState
 from postbearer.engine.bounce import Reporter
 from postbearer.engine.disposition import NEXT_PROBE, POISON, AttemptResult, Policy, put_off
-from postbearer.engine.rewrite import MonitoredContent, attempt
+from postbearer.engine.monitored import MonitoredContent
+from postbearer.engine.rewrite import attempt
 from postbearer.engine.schedule import RetryPolicy
 from postbearer.engine.steady_clock import SteadyTime
 from postbearer.errors import LeaseLost, PostbearerError, StoreError, StoreFull, UsageError

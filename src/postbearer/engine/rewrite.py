@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from email.utils import formatdate
 
@@ -10,9 +9,10 @@ from postbearer.account import Account
 from postbearer.address import Address, ascii_domain
 from postbearer.engine.channel import Channel
 from postbearer.engine.disposition import AttemptResult, Policy, put_off
+from postbearer.engine.monitored import MonitoredContent
 from postbearer.envelope import Envelope
 from postbearer.errors import LeaseLost, PostbearerError, UsageError
-from postbearer.message import Content, Header, ParsedHeader, parse_header, with_header
+from postbearer.message import Header, ParsedHeader, parse_header, with_header
 from postbearer.outcome import Receipt
 from postbearer.store import Claimed, Message, Status
 
@@ -91,32 +91,3 @@ def _complete(receipt: Receipt, envelope: Envelope) -> Receipt:
     if len(receipt.outcomes) != len(envelope.recipients):
         raise AssertionError(f"{len(receipt.outcomes)} outcomes for {len(envelope.recipients)} recipients")
     return receipt
-
-
-def _always() -> bool:
-    return True
-
-
-class MonitoredContent:
-    """Content that leaves while its lease `holds`, and remembers whether it `left`.
-
-    `error` tells why it could not be read: no fault of the provider's.
-    """
-
-    def __init__(self, content: Content, holds: Callable[[], bool] = _always) -> None:
-        self._content = content
-        self._holds = holds
-        self.size, self.eight_bit, self.binary = content.size, content.eight_bit, content.binary
-        self.left = False
-        self.error: PostbearerError | None = None
-
-    def blocks(self, size: int = 65536) -> Iterator[bytes]:
-        try:
-            for block in self._content.blocks(size):
-                if not self._holds():
-                    raise LeaseLost("The relay stood still for so long that another one may send this.")
-                self.left = True
-                yield block
-        except PostbearerError as error:
-            self.error = error
-            raise
