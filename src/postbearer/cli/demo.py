@@ -17,7 +17,7 @@ from postbearer.cli.extras import need_relay, need_sandbox
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json, printable, style
 from postbearer.cli.sandbox import stopped
-from postbearer.events import COUNTED, Accepted, Attempted, Authenticated, DeliveryEnded, Event, Started
+from postbearer.events import Accepted, Attempted, Authenticated, DeliveryEnded, Event, Started
 from postbearer.log import sentence
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class Steps:
         self.done = asyncio.Event()
 
     def hears(self, kind: type[Event]) -> bool:
-        return kind not in COUNTED
+        return not kind.for_counting
 
     def notice(self, event: Event) -> None:
         """Show `event`."""

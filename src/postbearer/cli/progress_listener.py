@@ -7,7 +7,6 @@ import sys
 from postbearer.cli.output import printable, warn
 from postbearer.cli.progress import Progress
 from postbearer.events import (
-    COUNTED,
     Authenticated,
     Connected,
     Event,
@@ -17,7 +16,6 @@ from postbearer.events import (
     TokenRefused,
     Warned,
 )
-from postbearer.log import sentence
 
 
 class ProgressListener:
@@ -31,13 +29,15 @@ class ProgressListener:
         self._progress = progress
 
     def hears(self, kind: type[Event]) -> bool:
-        return kind not in COUNTED
+        return not kind.for_counting
 
     def notice(self, event: Event) -> None:
         """Show `event`, if it is worth it."""
         if isinstance(event, Warned):
             warn(event.text)
         elif self._verbose:
+            from postbearer.log import sentence  # loads what only a relay tells, too
+
             print(printable(sentence(event)), file=sys.stderr)
         if self._progress is not None and (awaited := _awaited(event)):
             self._progress.wait_for(printable(awaited))

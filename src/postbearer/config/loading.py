@@ -23,7 +23,7 @@ from postbearer.config.providers import Providers
 from postbearer.config.schema import Settings
 from postbearer.config.search import find, read
 from postbearer.config.stores import check_store, store_doubts
-from postbearer.config.validation import Problem, Validator, misplaced
+from postbearer.config.validation import Problem, Validator, misplaced, plain
 from postbearer.config.values import checks
 from postbearer.errors import ConfigError, ConfigErrors
 from postbearer.providers import Preset
@@ -31,7 +31,12 @@ from postbearer.settings import AccountSettings
 from postbearer.suggestion import did_you_mean
 
 SCHEMA: types.Type = types.type_info(Settings)
-_ACCOUNT = cast(types.StructType, types.type_info(AccountSettings))
+# Found in the schema, as to look through the keys of an account once more takes longer than to read a file.
+_ACCOUNT = next(
+    cast(types.StructType, plain(cast(types.DictType, plain(each.type)).value_type))
+    for each in cast(types.StructType, SCHEMA).fields
+    if each.name == "accounts"
+)
 _RESERVED = ("vault",)
 _TUPLE = re.compile(r"\('[^()]*\)")  # how tomllib names a table
 _CURLY = re.compile("[\u201c\u201d\u2018\u2019]")

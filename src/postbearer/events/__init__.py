@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from postbearer.events.base import Silent as Silent
     from postbearer.events.base import Warned as Warned
     from postbearer.events.base import hears as hears
-    from postbearer.events.relay import COUNTED as COUNTED
     from postbearer.events.relay import Accepted as Accepted
     from postbearer.events.relay import AccountPaused as AccountPaused
     from postbearer.events.relay import AccountResumed as AccountResumed
@@ -52,7 +51,6 @@ _EXPORTS = {
         "AccountPaused",
         "AccountResumed",
         "Backlog",
-        "COUNTED",
         "ClientConnected",
         "ClientDisconnected",
         "CommandRejected",

@@ -6,7 +6,7 @@ An observer only listens: it must not block, and what it raises is a defect of t
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 if TYPE_CHECKING:
     from postbearer.clock import Clock
@@ -18,6 +18,8 @@ class Event:
 
     `Several` says when it was (`time`, Unix seconds), and which one it is (`sequence`, from 1 on).
     """
+
+    for_counting: ClassVar[bool] = False  # it would fill a log
 
     account: str
     time: float = field(default=0.0, init=False, compare=False, repr=False)

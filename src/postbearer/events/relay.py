@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar
 
 from postbearer.events.base import Event
-from postbearer.events.sending import ConnectionClosed, ConnectionReused, TokenRequested
 from postbearer.outcome import RecipientFate
 
 
@@ -133,6 +132,8 @@ class OperatorAction(Event):
 class ClientConnected(Event):
     """A client at `peer` has a connection to the relay, or one that it was not let in by."""
 
+    for_counting: ClassVar[bool] = True
+
     peer: str
     refused: bool = False
 
@@ -140,6 +141,8 @@ class ClientConnected(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientDisconnected(Event):
     """A client that was let in has gone; it was connected for `seconds`."""
+
+    for_counting: ClassVar[bool] = True
 
     peer: str
     seconds: float
@@ -152,6 +155,8 @@ class CommandRejected(Event):
     ``CONTENT`` is the end of a message, ``SUBMIT`` a message by ``submit.sock``, ``OTHER`` no command.
     """
 
+    for_counting: ClassVar[bool] = True
+
     peer: str
     command: str
     code: int
@@ -160,6 +165,8 @@ class CommandRejected(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Committed(Event):
     """A commit of the queue ended: `jobs` shared it, `pages` were written, in `seconds`; `failed` or not."""
+
+    for_counting: ClassVar[bool] = True
 
     jobs: int
     pages: int
@@ -182,16 +189,3 @@ class Reloaded(Event):
 @dataclass(frozen=True, slots=True)
 class Stopped(Event):
     """The relay has ended, with all marks written."""
-
-
-COUNTED: Final = frozenset(  # what is for those who count, and would fill a log
-    {
-        TokenRequested,
-        ConnectionClosed,
-        ConnectionReused,
-        ClientConnected,
-        ClientDisconnected,
-        CommandRejected,
-        Committed,
-    }
-)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from postbearer.events.base import Event
 from postbearer.outcome import Outcome
@@ -21,6 +22,8 @@ class TokenFetched(Event):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenRequested(Event):
     """A token was asked for, which took `seconds` until it was kept; `error` names why there is none."""
+
+    for_counting: ClassVar[bool] = True
 
     grant: str
     seconds: float
@@ -46,6 +49,8 @@ class Connected(Event):
 class ConnectionClosed(Event):
     """A connection that `Connected` told of was closed, after `messages` transactions."""
 
+    for_counting: ClassVar[bool] = True
+
     server: str
     messages: int = 0
 
@@ -53,6 +58,8 @@ class ConnectionClosed(Event):
 @dataclass(frozen=True, slots=True)
 class ConnectionReused(Event):
     """A message goes by a connection that stands already."""
+
+    for_counting: ClassVar[bool] = True
 
     server: str
 

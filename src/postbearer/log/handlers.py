@@ -18,7 +18,6 @@ from typing import Any, TextIO, get_type_hints
 import msgspec
 
 from postbearer.events import (
-    COUNTED,
     AccountPaused,
     Attempted,
     Authenticated,
@@ -75,7 +74,7 @@ class EventLog:
         self._logger = logging.getLogger(NAME)
 
     def hears(self, kind: type[Event]) -> bool:
-        return kind not in COUNTED
+        return not kind.for_counting
 
     def notice(self, event: Event) -> None:
         level = _LEVELS.get(type(event), logging.INFO)

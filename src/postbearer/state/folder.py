@@ -8,9 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from postbearer.errors import ConfigError, UsageError
 from postbearer.state.files import trouble
@@ -82,6 +80,8 @@ class StateFolder:
 
     def budget(self, mailbox: str) -> str:
         """The path of a mailbox's ledger, whatever signs its name holds."""
+        from urllib.parse import quote  # with what it loads, it would be a tenth of `token`
+
         name = quote(mailbox, safe="@=+")
         if len(name) > _LONGEST:
             name = f"={hashlib.sha256(mailbox.encode()).hexdigest()}"
@@ -134,6 +134,8 @@ class StateFolder:
 
     def ledger(self, mailbox: str, account: str, *, clock: Clock) -> Ledger:
         """The file of a mailbox's charges; one by the name of the `account` is taken over."""
+        from pathlib import Path
+
         from postbearer.state.ledger import FileLedger
 
         self.ensure()
