@@ -1,10 +1,12 @@
 """What stands in a text in another form: escaped character by character, or encoded as a run.
 
 For finding in foreign text what somebody wrote there, whole or in part: nothing here has to be well-formed.
+And the other way round, JSON that shows what it holds.
 """
 
 from __future__ import annotations
 
+import json
 import re
 from binascii import a2b_base64
 from collections.abc import Callable, Iterator, Sequence
@@ -102,3 +104,13 @@ _RUNS: tuple[tuple[re.Pattern[bytes], int, Callable[[bytes], int]], ...] = (
     (_BASE16, 4, lambda run: int(run, 16)),
     (_BASE2, 1, lambda run: int(b"".join(run.split()), 2)),
 )
+
+
+def plain_json(text: str) -> str:
+    """`text`, which is JSON, with what nobody would see as it stands escaped (RFC 8259 7): the same values.
+
+    Else a line that somebody looks at could turn around, by characters for bidirectional text.
+    """
+    if text.isascii():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else json.dumps(char)[1:-1] for char in text)

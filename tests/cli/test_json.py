@@ -154,3 +154,19 @@ def test_a_usage_error_before_the_command_is_told_as_an_object(home: Home) -> No
         ran = home.run(*words)
         assert ran.code == 64
         assert json.loads(ran.out)["error"]["exit"] == 64
+
+
+async def _turned(spool: Spool, now: float) -> None:
+    await accept(
+        spool, "turned", recipients=["gr\u00fcn\u202e\u2066b@example.net"], account="alerts", due=now
+    )
+
+
+def test_what_nobody_would_see_is_escaped(home: Home, tmp_path: Path) -> None:
+    home.write(SMALL)
+    (tmp_path / "state").mkdir(mode=0o700)
+    stopped(tmp_path / "state", _turned)
+    for command in ("queue list --json", "queue show turned --json", "queue export"):
+        told = home.run(*command.split()).out
+        assert "gr\u00fcn\\u202e\\u2066b" in told, command
+        assert told.replace("\n", "").isprintable()

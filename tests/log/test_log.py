@@ -258,6 +258,15 @@ def test_no_line_is_longer_than_some_kilobytes(event: Event, as_json: bool) -> N
         assert all(json.loads(line)["event"] for line in lines)
 
 
+def test_nothing_in_a_line_of_json_turns_it_around() -> None:
+    """By characters for bidirectional text, which a terminal or a web page follows."""
+    said = "gr\u00fcn \u202egnp.exe\u2066 \u200b\u2028\x9b31m"
+    line = logged(Warned("", said), as_json=True)
+    assert line.rstrip("\n").isprintable()
+    assert "gr\u00fcn" in line
+    assert said in json.loads(line)["text"]
+
+
 def test_of_many_recipients_each_is_told() -> None:
     fates = tuple(
         RecipientFate(recipient=f"r{n}@example.org", status="failed", reply="550 No") for n in range(995)

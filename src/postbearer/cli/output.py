@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from postbearer.cli.exit_codes import ExitCode, UsageErrors, exit_code
+from postbearer.encodings import plain_json
 from postbearer.errors import ConfigError, PostbearerError
 
 TIMES = {  # names of points in time, wherever a command tells one
@@ -66,7 +67,7 @@ def folded(text: str, stream: TextIO, *, taken: int, indent: int) -> str:
 
 def print_json(value: object) -> None:
     """One JSON object on one line of standard output. Points in time are ISO 8601, as in the log."""
-    print(json.dumps(_with_times(value), ensure_ascii=False, default=str))
+    print(plain_json(json.dumps(_with_times(value), ensure_ascii=False, default=str)))
 
 
 def _with_times(value: Any, name: str = "") -> Any:

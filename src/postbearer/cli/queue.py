@@ -19,6 +19,7 @@ from postbearer.cli.groups import Listing
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import note, print_json, printable, warn
 from postbearer.cli.tables import age, facts, moment, table
+from postbearer.encodings import plain_json
 from postbearer.errors import UsageError
 
 if TYPE_CHECKING:
@@ -294,7 +295,7 @@ def _write_export(asked: QueueClient, file: BinaryIO) -> int:
     """How many messages were written."""
     count = 0
     for record in asked.export():
-        file.write(json.dumps(record, ensure_ascii=False).encode() + b"\n")
+        file.write(plain_json(json.dumps(record, ensure_ascii=False)).encode() + b"\n")
         count += "end" in record
     file.flush()
     return count

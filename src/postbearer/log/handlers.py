@@ -17,6 +17,7 @@ from typing import Any, TextIO, get_type_hints
 
 import msgspec
 
+from postbearer.encodings import plain_json
 from postbearer.events import (
     AccountPaused,
     Attempted,
@@ -143,7 +144,7 @@ class JsonFormatter(logging.Formatter):
             line = _encode(_cut(fields, LONGEST)).decode()
         if len(line) > 2 * LONGEST:
             line = _encode(_cut(msgspec.to_builtins(fields), LONGEST_FIELD)).decode()
-        return line
+        return plain_json(line)
 
 
 class RoundHandler(logging.StreamHandler[TextIO]):
