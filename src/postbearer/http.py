@@ -167,19 +167,6 @@ def is_loopback(host: str) -> bool:
     return address is not None and address.is_loopback
 
 
-async def post_form(
-    url: str,
-    form: Mapping[str, Text],
-    *,
-    headers: Mapping[str, Text] | None = None,
-    timeout: float = TIMEOUT,
-    ca_file: str = "",
-    proxy: str | None = None,
-) -> HttpResponse:
-    """POST `form` as ``application/x-www-form-urlencoded``; otherwise as `fetch`."""
-    return await fetch("POST", url, form=form, headers=headers, timeout=timeout, ca_file=ca_file, proxy=proxy)
-
-
 async def fetch(
     method: str,
     url: str,

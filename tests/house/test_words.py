@@ -1,10 +1,11 @@
-"""A word that nobody reads is a fault: fields, members, keys of files, what events say, and exceptions."""
+"""A word that nobody reads is a fault: fields, functions, members, keys of files, events, and exceptions."""
 
 from __future__ import annotations
 
 import ast
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from functools import cache
@@ -14,7 +15,7 @@ import pytest
 
 from house.test_layers import IO_ALLOWED, LAYER, SIBLINGS, imports, io_uses, parts
 from house.test_reference import section
-from house.tree import PACKAGE, sources
+from house.tree import PACKAGE, files, sources
 
 DATA = ("dataclass", "Struct", "NamedTuple", "Event", "TypedDict")
 ENUMERATIONS = ("Enum", "StrEnum", "IntEnum", "Flag", "IntFlag")
@@ -29,6 +30,18 @@ NOT_BY_NAME = {  # fields that the code does not name where it reads them: who r
     "RelayReloaded.reloaded": "`postbearer reload --json` shows it",
     "Rule.sample": "tests/verdict holds each rule to its own",
 }
+CALLED_BY = {  # functions that the package does not call itself: who does
+    "run_in_executor": "asyncio, of a loop",
+    "send_messages": "Django",
+    "format_commands": "click",
+    "get_buffer": "asyncio (BufferedProtocol)",
+    "buffer_updated": "the same",
+    "pytest_configure": "pytest",
+    "write_manual": "hatch_build.py, when a wheel is made",
+    "write_completions": "the same",
+    "leaked": "tests that look at what a sandbox was sent",
+}
+REGISTERS = ("property", "classmethod", "staticmethod", "override", "abstractmethod", "overload")
 SHOWN = {  # enumerations whose members may also stand in the files of providers only: who reads them
     "Who": "people",
 }
@@ -130,6 +143,25 @@ def leaves(value: object) -> Iterator[object]:
             yield from leaves(each)
     else:
         yield value
+
+
+def uncalled() -> set[str]:
+    """Functions and classes whose name stands nowhere else, but for what a decorator hands on."""
+    texts = [file.read_text() for file in files()]
+    words = Counter(word for text in texts for word in re.findall(r"\w+", text))
+    return {
+        node.name
+        for tree in sources().values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+        and words[node.name] == 1
+        and not node.name.startswith("__")
+        and all(ast.unparse(each) in REGISTERS for each in node.decorator_list)
+    }
+
+
+def test_every_function_is_called() -> None:
+    assert uncalled() == set(CALLED_BY)
 
 
 def test_every_field_is_read() -> None:

@@ -9,7 +9,9 @@ import socket
 import ssl
 import threading
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
@@ -23,11 +25,15 @@ from postbearer.errors import (
     TlsFailed,
     UsageError,
 )
-from postbearer.http import HttpResponse, check_url, environments_proxy, fetch, post_form
+from postbearer.http import HttpResponse, check_url, environments_proxy, fetch
 from postbearer.secret import Secret
 from support.listening import listening
 from support.planted import told
 from support.tokenserver import Answer, TokenServer, serving
+
+
+async def post_form(url: str, form: Mapping[str, str | Secret], **more: Any) -> HttpResponse:
+    return await fetch("POST", url, form=form, **more)
 
 
 async def test_a_form_is_posted_and_the_answer_read(server: TokenServer) -> None:

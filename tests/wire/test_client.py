@@ -539,7 +539,6 @@ def test_s21_a_flight_of_replies_in_any_pieces(places: list[int]) -> None:
     data = b"250 2.1.0 ok\r\n250-2.1.5 fine\r\n250 2.1.5 \xc3\xa9\r\n550 5.1.1 who?\r\n354 go\r\n"
     answers = [answer for piece in cut_at(data, places) for answer in client.receive(piece)]
     assert codes(answers) == [("Mail", 250), ("Rcpt", 250), ("Rcpt", 550), ("Data", 354)]
-    assert not client.has_buffered
 
 
 def test_a_thousand_recipients_refused_one_by_one_cost_little() -> None:
@@ -550,15 +549,6 @@ def test_a_thousand_recipients_refused_one_by_one_cost_little() -> None:
     answers = client.receive(b"250 ok\r\n" + b"550 5.1.1 who?\r\n" * 1000)
     assert len(answers) == 1001
     assert client.state is ClientState.TRANSACTION
-
-
-def test_part_of_a_reply_is_seen_as_buffered() -> None:
-    client = ready()
-    client.send(Noop())
-    assert client.receive(b"250-a\r\n") == []
-    assert client.has_buffered
-    client.receive(b"250 b\r\n")
-    assert not client.has_buffered
 
 
 def test_tls_starts_only_behind_a_positive_answer() -> None:

@@ -402,16 +402,6 @@ def test_in_the_header_no_line_ends_at_a_cr_alone(sent: bytes, content: bytes, p
     assert session.messages[0].content == content
 
 
-def test_the_driver_is_told_when_to_shake_hands() -> None:
-    session = ready(LOGIN)
-    moments = [session.server.starting_tls]
-    session.say("STARTTLS")
-    moments.append(session.server.starting_tls)
-    session.server.tls_started()
-    moments.append(session.server.starting_tls)
-    assert moments == [False, True, False]
-
-
 def test_what_is_buffered_can_be_seen() -> None:
     server = SmtpServer(OFFER)
     server.greet()

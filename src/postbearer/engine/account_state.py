@@ -97,10 +97,6 @@ class AccountState:
         """Whether anything at all may begin now: while not, nobody need look what waits."""
         return self.slots(now) > 0 and min(self.budget.opens.values()) <= now
 
-    def opens_at(self, now: float) -> float:
-        """When it will be `open`, by the clock alone."""
-        return min(self.free_at(priority, now) for priority in (Priority.URGENT, Priority.NORMAL))
-
     def budget_opens(self, priority: Priority) -> float:
         """When the budget has room, as far as was looked."""
         return self.budget.opens[priority is Priority.URGENT]

@@ -54,11 +54,6 @@ class SmtpClient(ClientMachine):
         """How many replies are owed."""
         return len(self.owed)
 
-    @property
-    def has_buffered(self) -> bool:
-        """True if a part of a reply is here whose end is not."""
-        return self._reader.pending
-
     def send(self, command: Command) -> bytes:
         """The line to write for `command`.
 

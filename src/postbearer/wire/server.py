@@ -79,11 +79,6 @@ class SmtpServer(ServerConnection):
         return self.session.tls
 
     @property
-    def starting_tls(self) -> bool:
-        """True from the 220 to STARTTLS on: write it out, shake hands, then call `tls_started`."""
-        return self.mode is Mode.TLS and not self.closing
-
-    @property
     def buffered(self) -> int:
         """Octets that came and were not looked at yet: while a reply is owed, they only grow."""
         return len(self.input.data)
