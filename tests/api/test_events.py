@@ -234,6 +234,25 @@ async def test_a_quiet_stream_shows_that_it_stands_and_ends_with_the_relay(
     await api.start()
 
 
+async def test_a_stream_ends_with_its_token(
+    api: Api, read: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "PATIENCE", 0.05)
+    ending = api.token("read", expires=time.time() + 1.0)
+    async with streaming(api, read) as revoked, streaming(api, ending) as over:
+        api.tokens.revoke(api.tokens.all()[-2].name)
+        assert await revoked.ended()
+        assert await over.ended()
+
+
+async def test_who_asks_for_the_head_alone_is_answered_and_may_go_on(api: Api, read: dict[str, str]) -> None:
+    async with api.http(read) as client:
+        for _ in range(3):
+            answer = await client.head("/v1/events")
+            assert (answer.status_code, answer.content) == (200, b"")
+            assert answer.headers["content-type"].startswith("text/event-stream")
+
+
 def test_every_state_has_one_word() -> None:
     assert WORDS.keys() == set(Status) - {Status.LEASED}  # which is no change of a recipient's row
     words = [word_of(status, unknown=unknown) for status in WORDS for unknown in (False, True)]

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Annotated, Final, Literal
 
 from msgspec import Meta, Struct
-from starlette.responses import StreamingResponse
+from starlette.responses import Response, StreamingResponse
 
 from postbearer.api.endpoint import Call, Endpoint
 from postbearer.api.problems import at
@@ -28,6 +28,7 @@ WORDS: Final[Mapping[Status, Word]] = {
     Status.EXPIRED: "expired",
     Status.CANCELLED: "canceled",
 }
+MEDIA_TYPE: Final = "text/event-stream"
 PATIENCE: Final = 15.0  # seconds without an event after which a comment shows that the stream stands
 RETRY: Final = 2000  # milliseconds after which a client that lost it comes back
 _BEGIN: Final = f"retry: {RETRY}\n\n".encode()
@@ -87,8 +88,8 @@ def told(change: StateChange) -> EventInfo:
     )
 
 
-async def follow(call: Call) -> StreamingResponse:
-    """A stream that ends with the relay, or when its client goes."""
+async def follow(call: Call) -> Response:
+    """A stream that ends with the relay, with its token, or when its client goes."""
     asked: Followed = call.query or Followed()
     oldest, last = await call.services.feed.kept()
     after = _last_seen(call)
@@ -101,8 +102,10 @@ async def follow(call: Call) -> StreamingResponse:
             kind="malformed",
             hint="It is of another queue, or of this one before it was restored: begin anew, without it.",
         )
+    if call.request.method == "HEAD":
+        return Response(media_type=MEDIA_TYPE)
     lost = oldest - 1 - after if after < oldest - 1 else 0
-    return StreamingResponse(_stream(call, asked, after, lost), media_type="text/event-stream")
+    return StreamingResponse(_stream(call, asked, after, lost), media_type=MEDIA_TYPE)
 
 
 def _last_seen(call: Call) -> int | None:
@@ -124,8 +127,16 @@ async def _stream(call: Call, asked: Followed, after: int, lost: int) -> AsyncIt
     own = call.by.client.name if call.by.confined else ""
     with suppress(StoreError):  # who comes back is told why
         async for piece in call.services.feed.follow(after, PATIENCE):
+            if not _still_may(call):
+                return
             wanted = [each for each in piece if own in ("", each.client) and asked.wants(each)]
             yield b"".join(map(_frame, wanted)) or _ALIVE
+
+
+def _still_may(call: Call) -> bool:
+    """Whether the token that opened the stream was neither revoked nor has expired."""
+    token = call.by.token
+    return token in call.services.tokens.all() and not token.expired(call.services.clock.now())
 
 
 @lru_cache(maxsize=1000)  # it is the same for all who follow
@@ -144,7 +155,7 @@ ENDPOINTS = (
         do=follow,
         asks=Followed,
         answers=EventInfo,
-        media_type="text/event-stream",
+        media_type=MEDIA_TYPE,
         parameters=(
             {
                 "name": "Last-Event-ID",
