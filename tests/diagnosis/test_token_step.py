@@ -93,8 +93,8 @@ async def test_a_public_client_needs_none(tokens: TokenServer) -> None:
 @pytest.mark.parametrize(
     ("fault", "text"),
     [
-        (TokenFault(kind="down"), "127.0.0.1 answered HTTP 503."),
-        (TokenFault(kind="throttled"), "127.0.0.1 answered HTTP 429."),
+        (TokenFault(kind="down"), "127.0.0.1 answered HTTP 503: Service Unavailable."),
+        (TokenFault(kind="throttled"), "127.0.0.1 answered HTTP 429: Too Many Requests."),
         (TokenFault(kind="not-json"), "a proxy or captive portal may stand in between"),
     ],
 )
