@@ -15,7 +15,6 @@ from collections.abc import (
 )
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeVar, overload
 
 import click
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from postbearer.control import ControlClient, Operations
     from postbearer.forecast import Facts
     from postbearer.state import StateFolder
-    from postbearer.store import Found, Spool, SqliteSpool
+    from postbearer.store import Found, Spool, SpoolUrl
 
 T = TypeVar("T")
 _ELSEWHERE = "If the relay's state folder is another, set POSTBEARER_STATE."
@@ -122,7 +121,9 @@ def _has_own(common: Common, state: StateFolder, *, of_accounts: bool) -> bool:
         place = find(common.config, os.environ)
     except ConfigError:
         place = ""
-    if Path(state.path, "spool.db").exists() or common.config:
+    from postbearer.store import SpoolUrl
+
+    if SpoolUrl.in_folder(state.path).exists() or common.config:
         return True
     return place != "" and not is_system_wide(place) and (of_accounts or _spool(common, state)[0].exists())
 
@@ -130,8 +131,8 @@ def _has_own(common: Common, state: StateFolder, *, of_accounts: bool) -> bool:
 class Database:
     """The spool of a relay that does not run. The lock is held while one command works."""
 
-    def __init__(self, path: Path, assembly: Assembly | None, *, changes: bool) -> None:
-        self._path = path
+    def __init__(self, url: SpoolUrl, assembly: Assembly | None, *, changes: bool) -> None:
+        self._url = url
         self._changes = changes
         self._assembly = assembly
 
@@ -154,14 +155,14 @@ class Database:
                 runner.run(close())
 
     def import_(self, records: Iterable[bytes]) -> int:
-        self._changes, there = True, self._path.exists()
+        self._changes, there = True, self._url.exists()
         try:
             taken = partial(_import, _lines(records))
             return self._do(taken, new=True)
         except UsageError:
-            made = not there and self._path.exists()
+            made = not there and self._url.exists()
             if made and not self._do(lambda operations: operations.messages.stats()).counts:
-                self._remove()  # a file that holds nothing makes no queue
+                self._url.remove()  # a file that holds nothing makes no queue
             raise
 
     def _do(self, work: Callable[[Operations], Awaitable[T]], *, new: bool = False, bare: bool = False) -> T:
@@ -189,54 +190,50 @@ class Database:
 
     async def _queue(self, clock: Clock, *, new: bool, bare: bool) -> Spool:
         """The queue, made if it may be `new`, or an empty one in memory where none is needed: `bare`."""
-        there = self._path.exists()
+        there = self._url.exists()
         if bare and not there:
-            note(f"There is no queue at {self._path}: this is what the configuration tells.", _ELSEWHERE)
+            note(f"There is no queue at {self._url.place}: this is what the configuration tells.", _ELSEWHERE)
             from postbearer.store import MemorySpool
 
             return MemorySpool(clock)
         if not new and not there:
             raise ConfigError(
-                f"No relay runs, and there is no queue at {self._path}.",
+                f"No relay runs, and there is no queue at {self._url.place}.",
                 hint=f"Start one by: postbearer serve. {_ELSEWHERE}",
             )
         need_relay()
-        from postbearer.store import SqliteSpool
+        from postbearer.store import open_spool
 
         # Whoever only looks need not care whether the disk survives: `serve` does.
-        spool = SqliteSpool(self._path, clock=clock, allow_ephemeral=True)
+        spool = open_spool(self._url, clock=clock, allow_ephemeral=True)
         found = await self._open(spool)
         if found.restored:
             warn(found.what_is_held)
         return spool
 
-    def _remove(self) -> None:
-        names = [f"{self._path.name}{end}" for end in ("", "-wal", "-shm")]
-        for name in (self._path.with_suffix(".generation").name, *names):
-            self._path.with_name(name).unlink(missing_ok=True)
-
-    async def _open(self, spool: SqliteSpool) -> Found:
+    async def _open(self, spool: Spool) -> Found:
         if not self._changes:
             with suppress(SchemaMismatch):  # of an older version: it is brought up to date, or of a newer one
                 return await spool.open(read_only=True)
         return await spool.open()
 
 
-def _spool(common: Common, state: StateFolder) -> tuple[Path, Assembly | None]:
-    """The file of the spool, and the accounts, if any are configured."""
+def _spool(common: Common, state: StateFolder) -> tuple[SpoolUrl, Assembly | None]:
+    """Where the spool is, and the accounts, if any are configured."""
     from postbearer.config import find
+    from postbearer.store import SpoolUrl
 
     try:
         find(common.config, os.environ)
     except ConfigError:
         if common.config:
             raise
-        return Path(state.path, "spool.db"), None
+        return SpoolUrl.in_folder(state.path), None
     from postbearer.assembly import Assembly
-    from postbearer.daemon import spool_path
+    from postbearer.daemon import spool_url
 
     assembly = Assembly.load(common.config)
-    return spool_path(assembly), assembly
+    return spool_url(assembly), assembly
 
 
 async def _foresee(assembly: Assembly, clock: Clock) -> Mapping[str, Facts]:

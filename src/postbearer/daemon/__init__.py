@@ -7,14 +7,14 @@ from postbearer._lazy import lazy
 if TYPE_CHECKING:
     from postbearer.daemon.checks import examination as examination
     from postbearer.daemon.plan import RelayPlan as RelayPlan
-    from postbearer.daemon.plan import spool_path as spool_path
+    from postbearer.daemon.plan import spool_url as spool_url
     from postbearer.daemon.process import run as run
     from postbearer.daemon.relay import Relay as Relay
     from postbearer.daemon.service_manager import ServiceManager as ServiceManager
 
 _EXPORTS = {
     "checks": ["examination"],
-    "plan": ["RelayPlan", "spool_path"],
+    "plan": ["RelayPlan", "spool_url"],
     "process": ["run"],
     "relay": ["Relay"],
     "service_manager": ["ServiceManager"],

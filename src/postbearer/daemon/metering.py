@@ -63,7 +63,7 @@ class Metering(Service):
             states=lambda: self._dispatcher.account_states,
             foresee=foresee,
             certificates=_certificates(plan),
-            folder=plan.spool.parent,
+            folder=plan.spool.path.parent,
         )
 
 

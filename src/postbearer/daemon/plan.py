@@ -17,7 +17,7 @@ from postbearer.config import ClientSettings, ListenerSettings, RelaySettings, R
 from postbearer.daemon.http_plan import HttpPlan, load_certificate
 from postbearer.engine import RetryPolicy, Route, Router, RouteRule, Submitter
 from postbearer.errors import ConfigError, UsageError
-from postbearer.store import Priority
+from postbearer.store import Priority, SpoolUrl
 from postbearer.submission import Access, Admission, Network, is_local, is_password_hash, networks
 from postbearer.wire import Extensions, LineLimits, Offer
 
@@ -67,7 +67,7 @@ class RelayPlan:
     @classmethod
     def _of(cls, assembly: Assembly) -> RelayPlan:
         settings = relay_settings(assembly)
-        spool_path(assembly)
+        spool_url(assembly)
         names = assembly.names
         if not names:
             raise ConfigError(
@@ -109,17 +109,15 @@ def relay_settings(assembly: Assembly) -> RelaySettings:
     return assembly.configuration.settings.relay or RelaySettings()
 
 
-def spool_path(assembly: Assembly) -> Path:
+def spool_url(assembly: Assembly) -> SpoolUrl:
     """Where the spool is. Raises `ConfigError` for a kind of spool that is not supported."""
     given = relay_settings(assembly).spool
     if given is None:
-        return Path(assembly.state.path, "spool.db")
-    scheme, _, rest = given.partition(":")
-    if scheme != "sqlite" or not rest:
-        raise assembly.configuration.error(
-            "relay.spool", f"cannot be {given!r}", hint='Write spool = "sqlite:/path/to/spool.db".'
-        )
-    return assembly.folder / rest
+        return SpoolUrl.in_folder(assembly.state.path)
+    try:
+        return SpoolUrl.parse(given, assembly.folder)
+    except ConfigError as error:
+        raise assembly.configuration.error(error.key, error.message, hint=error.hint) from None
 
 
 def _group(name: str | None) -> int | None:

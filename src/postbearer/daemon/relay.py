@@ -29,7 +29,7 @@ from postbearer.daemon.services import (
 from postbearer.engine import Dispatcher, FlooredClock, Intake
 from postbearer.errors import ConfigError
 from postbearer.events import Observer, Several
-from postbearer.store import SqliteSpool
+from postbearer.store import open_spool
 
 if TYPE_CHECKING:
     from postbearer.daemon.http_service import HttpService
@@ -61,7 +61,7 @@ class Relay:
         plan = self._plan = self._plan_of(assembly)
         folder = runtime or Path(assembly.state.path)
         assembly.state.ensure()
-        self.spool = spool = SqliteSpool(
+        self.spool = spool = open_spool(
             plan.spool,
             clock=queue_clock,
             allow_ephemeral=assembly.configuration.settings.allow_ephemeral

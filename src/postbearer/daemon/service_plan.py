@@ -5,17 +5,17 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from postbearer.account import Account
 from postbearer.assembly import Assembly
 from postbearer.clock import Clock
 from postbearer.daemon.alert_plan import AlertPlan
-from postbearer.daemon.plan import RelayPlan, spool_path
+from postbearer.daemon.plan import RelayPlan, spool_url
 from postbearer.engine import AttemptSettings, Channel, IntakeSettings, Reporter, Submitter
 from postbearer.errors import ConfigError
 from postbearer.events import Observer
 from postbearer.oauth import CachedSource
+from postbearer.store import SpoolUrl
 from postbearer.submission import LOCAL
 
 
@@ -25,7 +25,7 @@ class ServicePlan:
 
     assembly: Assembly
     relay: RelayPlan
-    spool: Path
+    spool: SpoolUrl
     accounts: Mapping[str, Account]
     channels: Mapping[str, Channel]
     alerts: AlertPlan
@@ -46,7 +46,7 @@ class ServicePlan:
         return cls(
             assembly=assembly,
             relay=relay,
-            spool=spool_path(assembly),
+            spool=spool_url(assembly),
             accounts=accounts,
             channels={name: channel(account) for name, account in accounts.items()},
             alerts=AlertPlan.of(assembly, clock),

@@ -17,7 +17,7 @@ from postbearer.engine import Dispatcher, FlooredClock, Intake
 from postbearer.errors import StoreError
 from postbearer.events import Observer, PossibleDuplicate, Warned
 from postbearer.forecast import gather_all
-from postbearer.store import HEARTBEAT, Found, Spool, SqliteSpool
+from postbearer.store import HEARTBEAT, Found, Spool
 from postbearer.submission import (
     ConnectionLimit,
     DropFolder,
@@ -38,7 +38,7 @@ FAREWELL = 30.0  # seconds for conversations under way to end
 class QueueService(Service):
     """The queue on disk, open while the relay runs. `clock` goes on from what an earlier run has written."""
 
-    def __init__(self, spool: SqliteSpool, clock: FlooredClock) -> None:
+    def __init__(self, spool: Spool, clock: FlooredClock) -> None:
         self.found: Found | None = None  # by the start
         self.behind = 0.0  # seconds that the clock was behind the queue
         self._spool = spool
@@ -208,7 +208,7 @@ class ControlService(Service):
         folder: Path,
         plan: ServicePlan,
         *,
-        spool: SqliteSpool,
+        spool: Spool,
         dispatcher: Dispatcher,
         refresher: SignInRefresher,
         process: Process | None,
@@ -277,9 +277,7 @@ class DelayWarningService(Service):
 class RemarksService(Service):
     """Says what a person should know of the configuration, and what the start found in the queue."""
 
-    def __init__(
-        self, plan: ServicePlan, spool: SqliteSpool, queue: QueueService, observer: Observer
-    ) -> None:
+    def __init__(self, plan: ServicePlan, spool: Spool, queue: QueueService, observer: Observer) -> None:
         self._plan = plan
         self._spool = spool
         self._queue = queue

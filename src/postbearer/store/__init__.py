@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
+    from postbearer.store.factory import SpoolUrl as SpoolUrl
+    from postbearer.store.factory import open_spool as open_spool
     from postbearer.store.lease import HEARTBEAT as HEARTBEAT
     from postbearer.store.lease import LEASE as LEASE
     from postbearer.store.memory import MemorySpool as MemorySpool
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from postbearer.store.staging import Staging as Staging
 
 _EXPORTS = {
+    "factory": ["SpoolUrl", "open_spool"],
     "lease": ["HEARTBEAT", "LEASE"],
     "memory": ["MemorySpool"],
     "records": [

@@ -151,6 +151,8 @@ class _Queue:
 class MemorySpool:
     """`Spool` without a disk: nothing survives the process, all else is as promised there."""
 
+    remarks: Sequence[str] = ()
+
     def __init__(self, clock: Clock, *, node: str = LOCAL, beside: MemorySpool | None = None) -> None:
         """`beside` is another node's, of the same queue."""
         self._clock = clock
@@ -161,10 +163,11 @@ class MemorySpool:
         self._pauses = self._queue.pauses
         self.subscribe = self._queue.changes.subscribe
 
-    async def open(self) -> Found:
-        self._take_over(self._node.name)
-        if self._node.name:
-            self._enter()
+    async def open(self, *, read_only: bool = False) -> Found:
+        if not read_only:
+            self._take_over(self._node.name)
+            if self._node.name:
+                self._enter()
         untold = tuple(self._queue.untold)
         return Found(clean=not untold, unknown=len(untold), doubtful=untold)
 

@@ -20,6 +20,7 @@ from postbearer.store.records import (
     Query,
     Report,
     Settlement,
+    StateChange,
     Statistics,
     Status,
     Waiting,
@@ -37,11 +38,17 @@ class Spool(Protocol):
     when a commit may or may not stand, `LeaseLost` for work that is not ours any more.
     """
 
-    async def open(self) -> Found:
+    @property
+    def remarks(self) -> Sequence[str]:
+        """What a person should know about the place of the spool, once it is open."""
+        ...
+
+    async def open(self, *, read_only: bool = False) -> Found:
         """Open, migrate, and put in order what an earlier run of this node left (durability: restart).
 
         What others have leased stays theirs until it is over. What was found is found again by each start
-        until somebody was `told`.
+        until somebody was `told`. With `read_only` nothing is written, and all of that is left to a start;
+        raises `SchemaMismatch` for a spool of an older version, too.
         """
         ...
 
@@ -177,4 +184,16 @@ class Spool(Protocol):
 
     def export(self) -> AsyncIterator[tuple[Entry, Content]]:
         """Every open message, for another store."""
+        ...
+
+
+class DurableSpool(Spool, Protocol):
+    """One that outlives its process. It can also keep what became of recipients, for who follows that."""
+
+    async def history(self, after: int, most: int) -> Sequence[StateChange]:
+        """What became of recipients behind the number `after`, in the order in which it did."""
+        ...
+
+    async def history_kept(self) -> tuple[int, int]:
+        """The numbers of the oldest change that is kept, and of the last one; 0 and 0 before the first."""
         ...

@@ -1,0 +1,91 @@
+"""A spool by its URL: the one place that knows which kinds there are. Daemon and commands ask here.
+
+Another kind is a folder of its own beside this, a scheme, and a case of `open_spool`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from postbearer.errors import ConfigError
+from postbearer.store.lease import LOCAL
+
+if TYPE_CHECKING:
+    from postbearer.clock import Clock
+    from postbearer.events import Observer
+    from postbearer.store.spool import DurableSpool
+
+SCHEME = "sqlite"
+_HINT = 'Write spool = "sqlite:/path/to/spool.db".'
+_BESIDE = ("{0}", "{0}-wal", "{0}-shm")
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolUrl:
+    """Where a spool is. To know that needs none of what opening one needs."""
+
+    path: Path
+
+    @classmethod
+    def parse(cls, url: str, folder: Path) -> SpoolUrl:
+        """``sqlite:/path/of/the/file``; a relative path is one in `folder`. Raises `ConfigError`."""
+        scheme, _, rest = url.partition(":")
+        if scheme != SCHEME:
+            raise ConfigError(f"cannot be {url!r}: no such store is known.", key="relay.spool", hint=_HINT)
+        if not rest.strip("/") or (rest.startswith("//") and not rest.startswith("///")):
+            raise ConfigError(f"cannot be {url!r}: it names no file.", key="relay.spool", hint=_HINT)
+        return cls(folder / rest)
+
+    @classmethod
+    def in_folder(cls, state: str) -> SpoolUrl:
+        """The one of a state folder, where nothing else is said."""
+        return cls(Path(state, "spool.db"))
+
+    def __str__(self) -> str:
+        return f"{SCHEME}:{self.path}"
+
+    @property
+    def place(self) -> str:
+        """For people."""
+        return str(self.path)
+
+    def exists(self) -> bool:
+        """Whether there is a spool; if not, opening it makes one."""
+        return self.path.exists()
+
+    def remove(self) -> None:
+        """Remove one that holds nothing, and that nobody has open."""
+        names = [each.format(self.path.name) for each in _BESIDE]
+        for name in (self.path.with_suffix(".generation").name, *names):
+            self.path.with_name(name).unlink(missing_ok=True)
+
+
+def open_spool(
+    url: SpoolUrl | str,
+    *,
+    clock: Clock,
+    node: str = LOCAL,
+    allow_ephemeral: bool = False,
+    observer: Observer | None = None,
+    events: bool | None = None,
+) -> DurableSpool:
+    """The spool at `url`, for `node`; its `open` is called by whoever uses it. See `Spool`.
+
+    `allow_ephemeral` takes a disk that is gone with the next start; `observer` is told of each commit;
+    `events`: whether what becomes of recipients is kept, None: as it was before. Raises `ConfigError` for a
+    URL of no known kind.
+    """
+    if isinstance(url, str):
+        url = SpoolUrl.parse(url, Path())
+    from postbearer.store.sqlite import SqliteSpool
+
+    return SqliteSpool(
+        url.path,
+        clock=clock,
+        node=node,
+        allow_ephemeral=allow_ephemeral,
+        observer=observer,
+        events=events,
+    )
