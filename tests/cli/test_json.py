@@ -61,6 +61,7 @@ TYPED = {
     "status": "",
     "stop": "",
     "token": "nobody",
+    "top": "",
 }
 WITHOUT = {"demo", "sandbox", "serve", "sendmail"}
 OWN_NAMES = {"config schema", "config show"}  # what they tell is named as a configuration names it
