@@ -19,6 +19,7 @@ from postbearer.secret import MASK, Secret
 PIECE = 10  # characters of a secret in a row that are no accident
 SHORTEST = 3  # characters: a secret that is shorter stands in any text
 DEPTH = 2  # times that something may be encoded again
+SHORT, REMEMBERED = 200, 500  # octets of a text, and texts, that are known to be clean
 LONGEST = 16_384  # octets of a text that are looked at, and shown
 
 _LONG_RUN = re.compile(r"[A-Za-z0-9\-._~+/=%]{80,}")  # longer than any id: a token or an assertion
@@ -36,6 +37,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[Secret | str | bytes] = (), *, piece: int = PIECE) -> None:
         self._secrets = [_octets(secret) for secret in secrets]
         self._piece = piece  # so many characters of one are hidden wherever they stand
+        self._clean: set[bytes] = set()  # short texts that hold none, as servers say the same all day
 
     def __repr__(self) -> str:
         return f"<Redactor of {len(self._secrets)} secrets>"
@@ -48,13 +50,22 @@ class Redactor:
 
     def octets(self, data: bytes) -> bytes:
         """As `text`, for what may be in any encoding or none."""
+        if data in self._clean:
+            return data
         data = data[:LONGEST]
         hidden = bytearray(len(data))
         for start, end in self._told(data, DEPTH):
             hidden[start:end] = b"\x01" * (end - start)
         if not any(hidden):
+            self._remember(data)
             return data
         return b"".join(_masked(data, hidden))
+
+    def _remember(self, clean: bytes) -> None:
+        if len(clean) <= SHORT:
+            if len(self._clean) >= REMEMBERED:
+                self._clean.clear()
+            self._clean.add(clean)
 
     def _told(self, data: bytes, depth: int) -> Iterator[tuple[int, int]]:
         """Where in `data` something of a secret begins, and where it ends."""
