@@ -6,11 +6,14 @@ import os
 import random
 import signal
 import smtplib
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from postbearer.errors import PostbearerError
 from postbearer.testing import BackgroundSandbox, Sandbox
 from relay.campaign import Campaign, Row
 from relay.load import transaction
@@ -55,6 +58,76 @@ async def test_killed_at_any_moment_under_load(home: Path, tell: Tell, long: boo
         row, found = await campaign.outcome("killed", "at random")
     tell(row)
     assert found.bad == {}
+
+
+class People:
+    """Somebody who pauses and resumes the account, holds and releases mail, and reloads, again and again."""
+
+    def __init__(self, relay: Relay, seed: int) -> None:
+        self.done = 0
+        self._relay = relay
+        self._dice = random.Random(seed)
+        self._text = relay.config.read_text()
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._work, daemon=True)
+
+    def __enter__(self) -> People:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._end.set()
+        self._thread.join(30)
+        self._relay.configure(self._text)
+
+    def _work(self) -> None:
+        works = (self._pause, self._resume, self._reload, self._hold, self._release)
+        while not self._end.wait(0.005):
+            with suppress(PostbearerError, AssertionError):  # it was killed meanwhile
+                self._dice.choice(works)()
+                self.done += 1
+
+    def _pause(self) -> None:
+        self._relay.ask("accounts.pause", name="out")
+
+    def _resume(self) -> None:
+        self._relay.ask("accounts.resume", name="out")
+
+    def _reload(self) -> None:
+        more = self._dice.choice(["", "limits = { messages-per-minute = 100000 }\n"])
+        written = self._relay.config.with_suffix(".new")
+        written.write_text(self._text.replace("[accounts.out]\n", f"[accounts.out]\n{more}"))
+        written.chmod(0o600)
+        written.replace(self._relay.config)
+        self._relay.ask("relay.reload")
+
+    def _hold(self) -> None:
+        for entry in self._relay.ask("queue.list", limit=5).messages:
+            self._relay.ask("queue.hold", message=entry.id)
+
+    def _release(self) -> None:
+        for entry in self._relay.ask("queue.list", statuses=["held"], limit=50).messages:
+            self._relay.ask("queue.release", message=entry.id)
+
+
+async def test_killed_while_people_work_on_it(home: Path, tell: Tell, long: bool) -> None:
+    dice = random.Random(9)
+    done = 0
+    with Campaign(home / "relay", 400, refused=0.02) as campaign:
+        for kill in range(60 if long else 6):
+            with People(campaign.relay, kill) as people:
+                campaign.kill_after(dice.uniform(0.2, 0.9))
+            done += people.done
+        assert campaign.relay.start()
+        campaign.relay.ask("accounts.resume", name="out")
+        while held := campaign.relay.ask("queue.list", statuses=["held"], limit=1000).messages:
+            for entry in held:
+                campaign.relay.ask("queue.release", message=entry.id)
+        row, found = await campaign.outcome("killed", "while people work on it")
+    tell(row)
+    assert found.bad == {}
+    assert found.accepted > 0
+    assert done > 0
 
 
 @pytest.mark.servers
