@@ -167,14 +167,14 @@ async def cost(
     """Seconds of processor time a message, from its acceptance to its mark, with ten sessions."""
     named = [Submitter(name=f"c{number}") for number in range(clients)]
     best = float("inf")
-    for turn in range(ROUNDS):
+    for _ in range(ROUNDS):
         began = time.process_time()
         made.count.awaited = made.count.ended + messages
         made.count.reached.clear()
 
-        async def session(first: int, turn: int = turn) -> None:
+        async def session(first: int) -> None:
             for number in range(first, messages, 10):
-                await made.submit(turn * messages + number, named, accounts, recipients)
+                await made.submit(number, named, accounts, recipients)
 
         await asyncio.gather(*(session(first) for first in range(10)))
         await made.count.reached.wait()

@@ -176,6 +176,8 @@ def _runs(
 ) -> Iterator[tuple[int, int]]:
     """Where in `view` something of `length` or more begins that stands in `joined`, too."""
     size = (length + 1) // 2
+    if places.keys().isdisjoint([view[at : at + size] for at in range(len(view) - size + 1)]):
+        return  # as nearly always
     looked: dict[int, int] = {}  # how far, by how much further the same stands in `joined`
     for at in range(len(view) - size + 1):
         for place in places.get(view[at : at + size], ()):

@@ -113,7 +113,7 @@ class Router:
 _SILENT = Route()
 
 
-@lru_cache(maxsize=256)  # there are as many as accounts and rules
+@lru_cache(maxsize=8192)  # there are as many as accounts and rules
 def _completed(route: Route, account: str) -> Route:
     return replace(route, account=account)
 

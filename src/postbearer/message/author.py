@@ -59,7 +59,7 @@ def read(field: Field) -> tuple[Mailbox, ...]:
     return _read(field) if len(field.raw) <= LONGEST else _read.__wrapped__(field)
 
 
-@lru_cache(maxsize=256)  # a program has few authors, and each message names one, several times over
+@lru_cache(maxsize=2048)  # a program has few authors, and each message names one, several times over
 def _read(field: Field) -> tuple[Mailbox, ...]:
     value, place, found = field.value, 0, []
     if len(value.encode()) > LONGEST:

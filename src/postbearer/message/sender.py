@@ -85,7 +85,7 @@ class SenderRule:
         return _anew(self, name, written) if short else _anew.__wrapped__(self, name, written)
 
 
-@lru_cache(maxsize=256)  # a program has few authors, and each message names one
+@lru_cache(maxsize=2048)  # a program has few authors, and each message names one
 def _anew(rule: SenderRule, name: str, written: Field | None) -> tuple[Field, Field | None]:
     boxes = understood(written) if written else []
     display = next((box.display for box in boxes), "")
