@@ -114,3 +114,41 @@ def test_a_relay_without_an_api_loads_nothing_for_it(tmp_path: Path, table: str,
     )
     given = {"CONFIG": str(config), "STATE": str(tmp_path / "state"), "PATH": os.environ["PATH"]}
     assert ({"starlette", "uvicorn", "h11"} & loaded(RELAY, given) != set()) is served
+
+
+def modules(environ: dict[str, str], *command: str) -> set[str]:
+    """All modules that a Python loads for `command`."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", *command],
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    return {line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "|" in line}
+
+
+def test_a_kept_token_is_told_without_what_takes_long_to_load(
+    postbearer_sandbox: Sandbox, tmp_path: Path
+) -> None:
+    environ = environment(postbearer_sandbox, tmp_path)
+    told = "-m", "postbearer", "token", "sandbox"
+    modules(environ, *told)
+    heavy = {"pathlib", "urllib.parse", "asyncio", "tomllib", "click", "dataclasses", "msgspec"}
+    assert modules(environ, *told) & heavy == set()
+
+
+ITS_OWN = (
+    "postbearer.events.relay",
+    "postbearer.engine.disposition",
+    "postbearer.store.",
+    "postbearer.daemon",
+)
+MAILER = "from postbearer import Account, AsyncMailer, Mailer; import sys; print(*sys.modules)"
+
+
+def test_a_mailer_loads_nothing_of_the_relay() -> None:
+    done = subprocess.run([sys.executable, "-c", MAILER], capture_output=True, text=True, timeout=60)
+    assert "postbearer.mailer" in done.stdout.split()
+    assert [name for name in done.stdout.split() if name.startswith(ITS_OWN)] == []
