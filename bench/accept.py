@@ -61,8 +61,9 @@ def serve(loop: str) -> None:
             ),
             access=access,
             logins=Logins(access, clock),
-            pace=RateLimit(clock),
+            rate_limit=RateLimit(clock),
             clock=clock,
+            observer=Silent(),
             bounds=bounds,
         )
         listener = Listener("127.0.0.1:0", house, ConnectionLimit(bounds))

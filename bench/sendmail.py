@@ -65,8 +65,9 @@ async def serve(folder: Path) -> None:
         intake=intake,
         access=access,
         logins=Logins(access, clock),
-        pace=RateLimit(clock),
+        rate_limit=RateLimit(clock),
         clock=clock,
+        observer=Silent(),
         bounds=bounds,
     )
     handover = LocalSubmission(folder, house, ConnectionLimit(bounds))

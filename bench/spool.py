@@ -122,7 +122,9 @@ async def main(messages: int, rows: int) -> None:
         await spool.close()
 
         fill(path, 1_000)
-        long_path.write_bytes(path.read_bytes())
+        for file in path.parent.glob("spool.db*"), path.parent.glob("spool.generation"):
+            for each in file:  # with all that stands beside it, or it is a restored copy, and held
+                each.with_name(each.name.replace("spool", "long", 1)).write_bytes(each.read_bytes())
         long_path.chmod(0o600)
         fill(long_path, rows)
         short, long = spool_at(path), spool_at(long_path)
