@@ -244,7 +244,7 @@ async def test_no_secret_and_no_token_shows(tokens: TokenServer, tmp_path: Path)
         report = await examine(account, capture=capture)
     transcript = str(transcripts[0])
     assert "C: AUTH XOAUTH2" in transcript
-    assert "S: 535-5.7.8 ***" in transcript
+    assert "S: 535 5.7.8 ***" in transcript
     assert report.failed().step is Step.AUTH
     for canary in (SECRET, token, token[:200], token[50:120]):
         assert_absent(canary, transcript, str(report))
