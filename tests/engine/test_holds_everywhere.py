@@ -20,8 +20,11 @@ from postbearer.testing.replies import parse_reply
 from postbearer.verdict import judge, judged
 from support.relay import account
 
-# The same code means something else where it answers something else, and no word tells them apart.
+# The same code, or the same words, mean something else where they answer something else.
 ELSEWHERE = {
+    "generic/token-refused-said",  # behind AUTH, what failed to authenticate is the message: DKIM, DMARC
+    "generic/auth-not-offered",  # who refuses MAIL for want of a login says so by 530
+    "generic/auth-not-implemented",  # 502: any command
     "generic/token-refused-challenge",  # a 334 comes inside AUTH only
     "generic/undecodable",  # 501 5.5.2: the syntax of any command
     "generic/mechanism-unknown",  # 504: the parameter of any command
