@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
+
 from postbearer.api import ENDPOINTS
+from postbearer.events import Defect
 from support.http_api import Api
 
 
@@ -14,3 +18,23 @@ async def test_every_endpoint_is_in_the_document(api: Api) -> None:
     names = [each["operationId"] for methods in document["paths"].values() for each in methods.values()]
     assert len(names) == len(set(names))
     assert document["openapi"] == "3.1.0"
+
+
+async def test_what_is_made_of_the_document_finds_no_fault(api: Api, long: bool) -> None:
+    """Requests that fit it, and that do not, are answered as it says, and never by a defect.
+
+    What fits is not always taken: that a text is an address, a schema cannot say.
+    """
+    token = api.token("admin")["authorization"]
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "run", f"{api.url}/openapi.json"),
+        *("--header", f"Authorization: {token}", "--exclude-checks", "positive_data_acceptance"),
+        *("--max-examples", "200" if long else "10", "--seed", "1", "--no-color"),
+    ]
+    pipe = asyncio.subprocess.PIPE
+    running = await asyncio.create_subprocess_exec(
+        *command, stdout=pipe, stderr=asyncio.subprocess.STDOUT, cwd=api.home
+    )
+    said, _ = await running.communicate()
+    assert running.returncode == 0, said.decode()[-5000:]
+    assert not [event for event in api.ears.events if isinstance(event, Defect)]
