@@ -27,7 +27,7 @@ def serve(loop: str) -> None:
     from postbearer.clock import SystemClock
     from postbearer.engine import Intake, IntakeSettings, Router
     from postbearer.events import Silent
-    from postbearer.store import Claimed, MemorySpool, Message, NewDelivery, Staging
+    from postbearer.store import Claimed, Incoming, MemorySpool
     from postbearer.submission import (
         Access,
         ConnectionLimit,
@@ -40,9 +40,7 @@ def serve(loop: str) -> None:
     from postbearer.wire import Offer
 
     class Forgetful(MemorySpool):
-        async def accept(
-            self, message: Message, content: Staging, deliveries: Sequence[NewDelivery], **_: object
-        ) -> Sequence[Claimed]:
+        async def accept_all(self, batch: Sequence[Incoming]) -> Sequence[Claimed]:
             return ()
 
     async def main() -> None:

@@ -30,14 +30,13 @@ from postbearer.state import Charge, MemoryLedger
 from postbearer.store import (
     LEASE,
     Claimed,
+    Incoming,
     Lane,
     MemorySpool,
     Message,
-    NewDelivery,
     Pause,
     Priority,
     Settlement,
-    Staging,
     Status,
 )
 from postbearer.store.rows import UNREADABLE
@@ -112,21 +111,19 @@ async def test_nobody_overtakes_who_waits_already() -> None:
 async def test_a_message_that_cannot_be_kept_keeps_no_place() -> None:
     async with relaying() as relay:
         await relay.settle()
-        accept, relay.spool.accept = relay.spool.accept, full  # type: ignore[method-assign]
+        accept, relay.spool.accept_all = relay.spool.accept_all, full  # type: ignore[method-assign]
         for _ in range(3):  # more than it has connections
             with pytest.raises(AssertionError, match="no room"):
                 await relay.submit()
             await relay.settle()
-        relay.spool.accept = accept  # type: ignore[method-assign]
+        relay.spool.accept_all = accept  # type: ignore[method-assign]
         await relay.settle()
         message = await relay.submit()
         await relay.settle()
         assert await relay.statuses(message) == ["delivered"]
 
 
-async def full(
-    message: Message, content: Staging, deliveries: Sequence[NewDelivery], *, key: object = None
-) -> Sequence[Claimed]:
+async def full(batch: Sequence[Incoming]) -> Sequence[Claimed]:
     raise StoreFull("Full.")
 
 

@@ -23,15 +23,14 @@ from postbearer.errors import OutcomeUnknown, StoreFull
 from postbearer.events import Accepted
 from postbearer.reply import Reply
 from postbearer.store import (
+    Claimed,
     Entry,
     IdempotencyKey,
+    Incoming,
     Lane,
     LaneKey,
     MemorySpool,
-    Message,
-    NewDelivery,
     Priority,
-    Staging,
 )
 from support.relay import APP, HOST, Ears, WaitingClock, account
 
@@ -315,9 +314,7 @@ async def test_what_a_client_says_of_itself_cannot_break_our_trace() -> None:
 class FullSpool(MemorySpool):
     error: Exception = StoreFull("No room.")
 
-    async def accept(
-        self, message: Message, content: Staging, deliveries: Sequence[NewDelivery], **_: object
-    ) -> None:
+    async def accept_all(self, batch: Sequence[Incoming]) -> Sequence[Claimed]:
         raise self.error
 
 

@@ -26,7 +26,6 @@ NOT_BY_NAME = {  # fields that the code does not name where it reads them: who r
     "Ehlo.before_tls": "`postbearer providers NAME --json` shows all of a preset",
     "Departure.*": "the client of the HTTP API reads when its message may leave",
     "Accepted.leaves": "the same",
-    "Fault.*": "the client of the HTTP API reads where it was wrong",
     "RelayReloaded.reloaded": "`postbearer reload --json` shows it",
     "Rule.sample": "tests/verdict holds each rule to its own",
 }

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from postbearer.errors import AlreadyAccepted, KeyReused
-from postbearer.store import IdempotencyKey, Query, Spool, Status
+from postbearer.store import IdempotencyKey, Incoming, Query, Spool, Status
 from postbearer.testing import ManualClock
 from support.spooling import START, TEXT, claim, delivery, ending, message, sqlite
 
@@ -95,3 +95,21 @@ async def test_a_key_is_known_after_a_restart(tmp_path: Path) -> None:
         await spool.open()
         assert await submit(spool, "m1") == "m1"
         await spool.close()
+
+
+async def test_of_several_at_once_all_are_kept_or_none(spool: Spool) -> None:
+    async def incoming(name: str, number: int) -> Incoming:
+        content = spool.stage(name)
+        await content.write(TEXT)
+        made = message(name, content)
+        key = replace(KEY, key=f"batch\n{number}")
+        return Incoming(message=made, content=content, deliveries=(delivery(made),), key=key)
+
+    await submit(spool, "m1", replace(KEY, key="batch\n1"))
+    with pytest.raises(AlreadyAccepted):
+        await spool.accept_all([await incoming(f"n{number}", number) for number in range(3)])
+    assert await kept(spool) == ["m1"]
+    await spool.accept_all([await incoming(f"m{number}", number) for number in range(2, 5)])
+    assert await kept(spool) == ["m1", "m2", "m3", "m4"]
+    asked = [replace(KEY, key=f"batch\n{number}") for number in range(6)]
+    assert list(await spool.accepted(asked)) == ["", "m1", "m2", "m3", "m4", ""]

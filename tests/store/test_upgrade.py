@@ -10,7 +10,7 @@ import pytest
 
 from postbearer.store import Status
 from postbearer.store.database import APPLICATION
-from postbearer.store.memory import MemoryStaging
+from postbearer.store.memory_staging import MemoryStaging
 from postbearer.store.queries import migrations, queries
 from postbearer.store.rows import message_row, recipient_row
 from postbearer.testing import ManualClock

@@ -10,7 +10,7 @@ import pytest
 
 from postbearer.clock import SystemClock
 from postbearer.errors import OutcomeUnknown, StoreError, StoreFull
-from postbearer.store import Claimed, MemorySpool, Message, NewDelivery, Query, Staging
+from postbearer.store import Claimed, Incoming, MemorySpool, Query, Staging
 from support.submitting import MESSAGE, Talk, running
 
 
@@ -33,14 +33,12 @@ class Troubled(MemorySpool):
         staging = super().stage(message)
         return Failing(staging, self.errors["write"]) if "write" in self.errors else staging
 
-    async def accept(
-        self, message: Message, content: Staging, deliveries: Sequence[NewDelivery], **_: object
-    ) -> Sequence[Claimed]:
+    async def accept_all(self, batch: Sequence[Incoming]) -> Sequence[Claimed]:
         self.asked.set()
         if self.held is not None:
             await self.held.wait()
         self._trouble("accept")
-        return await super().accept(message, content, deliveries)
+        return await super().accept_all(batch)
 
     async def room(self, size: int) -> bool:
         self._trouble("room")

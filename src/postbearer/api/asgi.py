@@ -161,6 +161,8 @@ async def _read_body(call: Call, endpoint: Endpoint) -> None:
             f"The body is {kind or 'of no type'}.",
             hint=f"Send Content-Type: {also}",
         )
+    if endpoint.reads_itself:
+        return
     octets = await request.body()
     if octets or endpoint.body_needed:
         call.body = parse_json(octets, endpoint.takes)

@@ -83,6 +83,7 @@ class Endpoint:
     status: int = 200
     takes: type[Struct] | None = None  # of the JSON body
     body_needed: bool = True
+    reads_itself: bool = False  # `do` reads the body, which is of the type that it `takes`
     asks: type[Struct] | None = None  # of the query
     also_takes: tuple[str, ...] = ()  # media types that `do` reads itself
     most: int = JSON_BODY  # octets of the body, or `WHOLE_MESSAGE`

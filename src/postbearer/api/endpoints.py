@@ -9,7 +9,7 @@ from msgspec.json import encode
 from starlette.responses import Response
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from postbearer.api import accounts, events, health, messages, metrics, submit
+from postbearer.api import accounts, batch, events, health, messages, metrics, submit
 from postbearer.api.asgi import Api
 from postbearer.api.endpoint import Call, Endpoint
 from postbearer.api.openapi import document
@@ -32,6 +32,7 @@ ENDPOINTS: Sequence[Endpoint] = (
     *health.ENDPOINTS,
     *metrics.ENDPOINTS,
     *submit.ENDPOINTS,
+    *batch.ENDPOINTS,
     *messages.ENDPOINTS,
     *accounts.ENDPOINTS,
     *events.ENDPOINTS,

@@ -26,7 +26,7 @@ from postbearer.errors import AlreadyAccepted, KeyReused, SenderNotAllowed, Stor
 from postbearer.events import Accepted, Observer
 from postbearer.message import Header, HeaderReader, ParsedHeader, Scanner, authors, claimed
 from postbearer.reply import EnhancedStatus, Reply
-from postbearer.store import IdempotencyKey, Message, NewDelivery, Priority, Spool, Staging
+from postbearer.store import IdempotencyKey, Incoming, Message, NewDelivery, Priority, Spool, Staging
 
 LONGEST_PATH = 50  # Received fields, RFC 5321 6.3
 OWN_PATH = 3  # of them ours
@@ -130,10 +130,33 @@ class Intake:
                 return NO_ROOM
             identifier = new_id(self.clock.now())
             return MessageIntake(self, submission, identifier, self.spool.stage(identifier))
-        except StoreFull:
-            return NO_ROOM
-        except StoreError:
-            return NOT_STORED
+        except StoreError as error:
+            return refusal_of(error)
+
+    async def store(self, batch: Sequence[tuple[MessageIntake, IdempotencyKey | None]]) -> Reply | None:
+        """Make messages durable that are prepared, all or none of them; why not, and then nothing is kept.
+
+        Raises `AlreadyAccepted` for a key that is known.
+        """
+        places = Reservations(self.starter)
+        try:
+            claimed = await self.spool.accept_all([each.incoming(places, key) for each, key in batch])
+        except BaseException as error:
+            places.give_back()
+            if isinstance(error, StoreError | KeyReused) and not isinstance(error, AlreadyAccepted):
+                return refusal_of(error)
+            raise
+        places.begin(claimed)
+        for each, _ in batch:
+            each.tell()
+        return None
+
+
+def refusal_of(error: StoreError | KeyReused) -> Reply:
+    """What a client is told of trouble with the spool."""
+    if isinstance(error, KeyReused):
+        return refuse(554, "5.5.0", error.message)
+    return NO_ROOM if isinstance(error, StoreFull) else NOT_STORED
 
 
 _Groups = dict[tuple[str, Priority], list[tuple[Recipient, Route]]]  # recipients by account and lane
@@ -164,6 +187,8 @@ class MessageIntake:
         self._scanner = Scanner(checked=submission.checked)
         self._reader = HeaderReader()
         self._refusal: Reply | None = None  # found while the content still comes
+        self._plan: _Plan | None = None
+        self._began = 0.0
 
     async def write(self, data: bytes) -> None:
         """Take the next octets. What is wrong with them is said by `finish`."""
@@ -178,10 +203,8 @@ class MessageIntake:
             self._scanner.feed(data)
             try:
                 await self._staging.write(data)
-            except StoreFull:
-                self._refusal = NO_ROOM
-            except StoreError:
-                self._refusal = NOT_STORED
+            except StoreError as error:
+                self._refusal = refusal_of(error)
         if self._refusal is not None:
             await self.abort()
 
@@ -190,38 +213,66 @@ class MessageIntake:
         fate is not known, which may turn out to be kept after all. Under a `key` that is known, the id that
         was told first.
         """
-        try:
-            refusal = self._refusal or await self._store(key)
-        except AlreadyAccepted as known:
-            self.repeated = True
-            await self.abort()
-            return known.id
-        except KeyReused as error:
-            refusal = refuse(554, "5.5.0", error.message)
-        except StoreFull:
-            refusal = NO_ROOM
-        except StoreError:
-            refusal = NOT_STORED
+        refusal = await self.prepare()
+        if refusal is None:
+            try:
+                refusal = await self._intake.store([(self, key)])
+            except AlreadyAccepted as known:
+                self.repeated = True
+                await self.abort()
+                return known.id
         if refusal is not None:
             await self.abort()
             return refusal
         return self.id
 
+    async def prepare(self) -> Reply | None:
+        """Why it is not taken; None: it is fit to be stored."""
+        self._began = self._intake.clock.monotonic()
+        if self._refusal is None:
+            try:
+                self._refusal = await self._planned()
+            except StoreError as error:
+                self._refusal = refusal_of(error)
+        return self._refusal
+
+    def incoming(self, places: Reservations, key: IdempotencyKey | None) -> Incoming:
+        """What was prepared, as the spool takes it. What may begin at once has a place among `places`."""
+        assert self._plan is not None, "it was prepared"
+        groups = self._plan.groups.items()
+        deliveries = tuple([each for group in groups for each in self._deliveries(places, *group)])
+        return Incoming(message=self._plan.message, content=self._staging, deliveries=deliveries, key=key)
+
+    def tell(self) -> None:
+        """It is accepted."""
+        assert self._plan is not None, "it was prepared"
+        message, accounts = self._plan.message, {account for account, _ in self._plan.groups}
+        self._intake.observer.notice(
+            Accepted(
+                accounts.pop() if len(accounts) == 1 else "",
+                id=self.id,
+                client=message.client,
+                size=message.size,
+                recipients=len(message.envelope.recipients),
+                message_id=message.message_id,
+                seconds=self._intake.clock.monotonic() - self._began,
+            )
+        )
+
     async def examine(self) -> Reply | None:
         """Why it would not be taken; None: it would. Nothing is kept in either case."""
         try:
-            found = self._refusal or await self._planned()
+            return await self.prepare()
         finally:
             await self.abort()
-        return found if isinstance(found, Reply) else None
 
     async def abort(self) -> None:
         """Forget what came so far."""
         with suppress(StoreError):
             await self._staging.discard()
 
-    async def _planned(self) -> _Plan | Reply:
-        """What is to be stored of the message, and where its recipients go; or why it is not taken."""
+    async def _planned(self) -> Reply | None:
+        """Settle what is to be stored of the message, and where its recipients go; or why it is not taken."""
         self._reader.finish()
         if self._reader.fault:
             return refuse(554, "5.6.0", self._reader.fault)
@@ -242,35 +293,7 @@ class MessageIntake:
                 return refusal
         if refusal := self._refuse_author(header, accounts):
             return refusal
-        return _Plan(self._message(parsed, groups), groups)
-
-    async def _store(self, key: IdempotencyKey | None) -> Reply | None:
-        began = self._intake.clock.monotonic()
-        plan = await self._planned()
-        if isinstance(plan, Reply):
-            return plan
-        message, places = plan.message, Reservations(self._intake.starter)
-        try:
-            deliveries = [
-                delivery for group in plan.groups.items() for delivery in self._deliveries(places, *group)
-            ]
-            claimed = await self._intake.spool.accept(message, self._staging, deliveries, key=key)
-        except BaseException:
-            places.give_back()
-            raise
-        places.begin(claimed)
-        accounts = {account for account, _ in plan.groups}
-        self._intake.observer.notice(
-            Accepted(
-                accounts.pop() if len(accounts) == 1 else "",
-                id=self.id,
-                client=self._submission.client.name,
-                size=message.size,
-                recipients=len(message.envelope.recipients),
-                message_id=message.message_id,
-                seconds=self._intake.clock.monotonic() - began,
-            )
-        )
+        self._plan = _Plan(self._message(parsed, groups), groups)
         return None
 
     def _takes_eight_bit(self, name: str) -> bool:

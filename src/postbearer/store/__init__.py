@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from postbearer.store.records import Entry as Entry
     from postbearer.store.records import Found as Found
     from postbearer.store.records import IdempotencyKey as IdempotencyKey
+    from postbearer.store.records import Incoming as Incoming
     from postbearer.store.records import Lane as Lane
     from postbearer.store.records import LaneKey as LaneKey
     from postbearer.store.records import Message as Message
@@ -45,6 +46,7 @@ _EXPORTS = {
         "Entry",
         "Found",
         "IdempotencyKey",
+        "Incoming",
         "Lane",
         "LaneKey",
         "Message",

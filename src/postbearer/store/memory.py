@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -15,6 +14,7 @@ from postbearer.message import BytesContent, Content
 from postbearer.store.changes import Changes
 from postbearer.store.keys import refuse_repeated
 from postbearer.store.lease import INTERRUPTED, LEASE, LOCAL, Node, run_of
+from postbearer.store.memory_staging import MemoryStaging
 from postbearer.store.records import (
     KEYS_KEPT,
     Attempt,
@@ -22,6 +22,7 @@ from postbearer.store.records import (
     Entry,
     Found,
     IdempotencyKey,
+    Incoming,
     Lane,
     LaneKey,
     Message,
@@ -37,7 +38,7 @@ from postbearer.store.records import (
     Target,
     Waiting,
 )
-from postbearer.store.staging import BLOCK, Staging
+from postbearer.store.staging import Staging
 
 _WAITING = (Status.READY, Status.DEFERRED)
 
@@ -105,34 +106,6 @@ class _Kept:
         )
 
 
-class MemoryStaging:
-    """Content that is collected in memory."""
-
-    def __init__(self) -> None:
-        self._data = bytearray()
-
-    async def write(self, data: bytes) -> None:
-        self._data += data
-
-    @property
-    def size(self) -> int:
-        return len(self._data)
-
-    @property
-    def sha256(self) -> str:
-        return hashlib.sha256(self._data).hexdigest()
-
-    @property
-    def octets(self) -> bytes:
-        return bytes(self._data)
-
-    def blocks(self, size: int = BLOCK) -> Iterator[bytes]:
-        return BytesContent(self.octets).blocks(size)
-
-    async def discard(self) -> None:
-        self._data.clear()
-
-
 @dataclass(slots=True)
 class _Queue:
     """What all nodes share."""
@@ -188,9 +161,22 @@ class MemorySpool:
         *,
         key: IdempotencyKey | None = None,
     ) -> Sequence[Claimed]:
-        if key is not None:
-            refuse_repeated(key, self._queue.keys.get((key.client, key.key)))
-        kept = self._keep(message, content, deliveries)
+        new = Incoming(message=message, content=content, deliveries=tuple(deliveries), key=key)
+        return await self.accept_all([new])
+
+    async def accept_all(self, batch: Sequence[Incoming]) -> Sequence[Claimed]:
+        for each in batch:  # nothing is kept before all of it can be
+            if each.key is not None:
+                refuse_repeated(each.key, self._queue.keys.get((each.key.client, each.key.key)))
+            self._refuse_known(each.message, each.content)
+        return [claimed for each in batch for claimed in self._accept(each)]
+
+    async def accepted(self, keys: Sequence[IdempotencyKey]) -> Sequence[str]:
+        return [self._queue.keys.get((each.client, each.key), ("", ""))[1] for each in keys]
+
+    def _accept(self, new: Incoming) -> Sequence[Claimed]:
+        message, deliveries, key = new.message, new.deliveries, new.key
+        kept = self._keep(message, new.content, deliveries)
         if key is not None:
             self._queue.keys[key.client, key.key] = key.digest, message.id
         if any(each.at_once for each in deliveries):
@@ -201,12 +187,15 @@ class MemorySpool:
             self._queue.changes.waits([each.lane for each in deliveries])
         return claimed
 
-    def _keep(self, message: Message, content: Staging, deliveries: Iterable[NewDelivery]) -> _Kept:
+    def _refuse_known(self, message: Message, content: Staging) -> MemoryStaging:
         if not isinstance(content, MemoryStaging):
             raise StoreError("This content was staged in another spool.")
         if message.id in self._kept:
             raise StoreError(f"There is a message {message.id} already.")
-        kept = _Kept(message, content.octets, [])
+        return content
+
+    def _keep(self, message: Message, content: Staging, deliveries: Iterable[NewDelivery]) -> _Kept:
+        kept = _Kept(message, self._refuse_known(message, content).octets, [])
         for new in deliveries:
             status = Status.HELD if new.held else Status.READY
             recipients = [_Recipient(next(self._queue.numbers), each, status) for each in new.recipients]

@@ -13,6 +13,7 @@ from postbearer.store.records import (
     Attempt,
     Claimed,
     Entry,
+    IdempotencyKey,
     Lane,
     LaneKey,
     Message,
@@ -30,7 +31,14 @@ SQL = queries("look")
 FEW = 10_000  # recipients that are looked at one by one in a moment
 ONE_BY_ONE = 5_000  # messages that are, for a part of an address
 NEXT_LANE, FIRST_OF_LANE = queries("queue")["next-lane"], queries("queue")["first-of-lane"]
+KEY = queries("queue")["key"]
 LATE, TARGETS = queries("queue")["late"], queries("queue")["targets"]
+
+
+def keyed(connection: apsw.Connection, key: IdempotencyKey) -> str:
+    """The message that a key stands for; empty if it is not known."""
+    known = connection.execute(KEY, (key.client, key.key)).fetchone()
+    return "" if known is None else text(known[1])
 
 
 def lanes(connection: apsw.Connection, among: Collection[LaneKey] | None) -> tuple[list[Lane], int]:

@@ -92,6 +92,16 @@ class NewDelivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Incoming:
+    """A message that is to be accepted: its content, its deliveries, and the key it comes again under."""
+
+    message: Message
+    content: Staging
+    deliveries: tuple[NewDelivery, ...]
+    key: IdempotencyKey | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lane:
     """A queue within the queue, and when its first delivery is due."""
 

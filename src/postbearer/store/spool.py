@@ -12,6 +12,7 @@ from postbearer.store.records import (
     Entry,
     Found,
     IdempotencyKey,
+    Incoming,
     Lane,
     LaneKey,
     Message,
@@ -78,6 +79,14 @@ class Spool(Protocol):
         With a `key` that is known, nothing is kept: raises `AlreadyAccepted`, or `KeyReused` when it stands
         for something else. A key is known for a day, and for as long as its message is.
         """
+        ...
+
+    async def accept_all(self, batch: Sequence[Incoming]) -> Sequence[Claimed]:
+        """`accept` of several messages in one transaction: all or none of them are kept."""
+        ...
+
+    async def accepted(self, keys: Sequence[IdempotencyKey]) -> Sequence[str]:
+        """The ids of the messages that the keys stand for; empty for a key that is not known."""
         ...
 
     async def room(self, size: int) -> bool:

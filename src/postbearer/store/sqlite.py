@@ -28,6 +28,7 @@ from postbearer.store.records import (
     Entry,
     Found,
     IdempotencyKey,
+    Incoming,
     Lane,
     LaneKey,
     Message,
@@ -134,12 +135,24 @@ class SqliteSpool:
         *,
         key: IdempotencyKey | None = None,
     ) -> Sequence[Claimed]:
-        (number, rest), new, next_lease = _staged(content), tuple(deliveries), self._node.next_lease
+        new = Incoming(message=message, content=content, deliveries=tuple(deliveries), key=key)
+        return await self.accept_all([new])
+
+    async def accept_all(self, batch: Sequence[Incoming]) -> Sequence[Claimed]:
+        staged = [(each, *_staged(each.content)) for each in batch]
+        new, next_lease = [one for each in batch for one in each.deliveries], self._node.next_lease
 
         def take(connection: apsw.Connection) -> list[Claimed]:
-            if key is not None:
-                writes.take_key(connection, key, message)
-            return writes.keep(connection, number, message, rest, new, next_lease)
+            for each in batch:
+                if each.key is not None:
+                    writes.take_key(connection, each.key, each.message)
+            return [
+                claimed
+                for each, number, rest in staged
+                for claimed in writes.keep(
+                    connection, number, each.message, rest, each.deliveries, next_lease
+                )
+            ]
 
         def waits(claimed: Sequence[Claimed]) -> None:
             if len(claimed) < len(new):
@@ -148,12 +161,16 @@ class SqliteSpool:
         claimed = await self._leasing(
             take,
             names=("accept", "attempt") if any(map(_at_once, new)) else ("accept",),
-            quick=len(message.envelope.recipients) <= QUICK,
+            quick=sum(len(each.message.envelope.recipients) for each in batch) <= QUICK,
             done=waits,
         )
-        if len(rest) == 1 and rest[0][0] == 0:  # all of it
-            self._recent.add(number, message, rest[0][1], self._clock.monotonic())
+        for each, number, rest in staged:
+            if len(rest) == 1 and rest[0][0] == 0:  # all of it
+                self._recent.add(number, each.message, rest[0][1], self._clock.monotonic())
         return claimed
+
+    async def accepted(self, keys: Sequence[IdempotencyKey]) -> Sequence[str]:
+        return await self._read(lambda connection: [reads.keyed(connection, each) for each in keys])
 
     async def room(self, size: int) -> bool:
         writer = self._writer

@@ -1,0 +1,189 @@
+"""What all ways of handing in by HTTP share: composing, checking, and saying what was accepted."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from postbearer.api import composing
+from postbearer.api.composing import PRIORITIES, NewMessage
+from postbearer.api.endpoint import Call
+from postbearer.api.problems import Problem, at, of_reply, retry_after
+from postbearer.control import Time, recipient_id
+from postbearer.engine import MessageIntake, Submission
+from postbearer.envelope import Envelope
+from postbearer.reply import Reply
+from postbearer.store import Priority as Lane
+from postbearer.submission import take
+
+LARGE = 256 * 1024  # octets, above which the loop does not compose the message itself
+LONGEST_KEY = 255
+
+
+class Departure(Struct, frozen=True, kw_only=True):
+    """When it can leave at the earliest, behind what waits already; null: not before a person has acted."""
+
+    earliest: Time | None
+    waits: Annotated[str, Meta(description="for what, if not for its turn")] = ""
+
+
+class Addressee(Struct, frozen=True, kw_only=True):
+    """One recipient, and the account by which the message leaves for it."""
+
+    id: str | UnsetType = UNSET
+    address: str
+    account: str
+
+
+class Accepted(Struct, frozen=True, kw_only=True):
+    """A message that is on the disk, or, without an id, one that would be taken (`dry-run`).
+
+    `account` is empty if it leaves by several.
+    """
+
+    id: str | UnsetType = UNSET
+    account: str
+    recipients: tuple[Addressee, ...]
+    leaves: Departure
+
+
+async def take_parts(call: Call, given: NewMessage) -> tuple[Envelope, MessageIntake]:
+    """A message by its parts, on its way in. Raises `Problem`."""
+    composing.check_mailboxes(given)
+    made = composing.draft(given, _usual_sender(call, given))
+    if given.size > LARGE:
+        envelope, content = await asyncio.to_thread(composing.octets, made, given)
+    else:
+        envelope, content = composing.octets(made, given)
+    envelope = replace(envelope, priority=mt_priority(given.priority))
+    check(call, envelope, "/from", composing.recipients(given))
+
+    async def blocks() -> AsyncIterator[bytes]:
+        yield content
+
+    return envelope, await take_content(call, envelope, len(content), blocks())
+
+
+async def take_content(
+    call: Call, envelope: Envelope, size: int | None, blocks: AsyncIterator[bytes]
+) -> MessageIntake:
+    submission = Submission(
+        client=call.by.client,
+        envelope=envelope,
+        peer=call.peer,
+        protocol=call.request.url.scheme.upper(),
+        size=size,
+        checked=True,
+    )
+    taking = await take(call.services.intake, submission, blocks)
+    if isinstance(taking, Reply):
+        raise of_reply(taking)
+    return taking
+
+
+def accepted(
+    call: Call, identifier: str | None, addresses: Sequence[str], lanes: Mapping[str, tuple[str, Lane]]
+) -> Accepted:
+    accounts = {account for account, _ in lanes.values()}
+    return Accepted(
+        id=UNSET if identifier is None else identifier,
+        account=accounts.pop() if len(accounts) == 1 else "",
+        recipients=tuple(
+            Addressee(
+                id=UNSET if identifier is None else recipient_id(identifier, number),
+                address=address,
+                account=lanes[address][0],
+            )
+            for number, address in enumerate(addresses, 1)
+        ),
+        leaves=_departure(call, set(lanes.values())),
+    )
+
+
+def _departure(call: Call, lanes: Iterable[tuple[str, Lane]]) -> Departure:
+    """When the first of the lanes may go."""
+    clock, states = call.services.intake.clock, call.services.dispatcher.account_states
+    now, first, waits = clock.now(), math.inf, ""
+    for account, priority in sorted(lanes):
+        state = states.get(account)
+        if state is None:  # it is not configured any more
+            waits = f"The account {account} is not configured any more."
+        elif state.pause is not None and state.pause.probe is None:
+            waits = f"The account {account} is paused: {state.pause.reason}"
+        else:
+            at_ = state.free_at(priority, now)
+            first = min(first, now if at_ == math.inf else at_)  # as soon as a connection is free
+    return Departure(earliest=None if first == math.inf else first, waits=waits if first == math.inf else "")
+
+
+def _usual_sender(call: Call, given: NewMessage) -> str:
+    """The address of the account by which a message leaves that does not say who it is from."""
+    if given.from_ is not None:
+        return ""
+    intake, client = call.services.intake, call.by.client
+    if client.default_sender:
+        return client.default_sender
+    first = next((address for address, _ in composing.recipients(given)), "")
+    account = intake.accounts.get(intake.router.choose(client, "", first).account)
+    if account is None:
+        raise Problem("forbidden", "No account is set up that this could leave from.")
+    return account.address
+
+
+def check(call: Call, envelope: Envelope, sender: str, recipients: Iterable[tuple[str, str]]) -> None:
+    """Raise `Problem` for what the client may not; `sender`, and the second halves, say where it stands."""
+    intake, client = call.services.intake, call.by.client
+    if refusal := intake.refuse_sender(client, envelope.reverse_path):
+        raise _at_reply(refusal, sender)
+    for address, pointer in recipients:
+        if refusal := intake.refuse_recipient(client, envelope.reverse_path, address):
+            raise _at_reply(refusal, pointer)
+
+
+def _at_reply(refusal: Reply, pointer: str) -> Problem:
+    problem = of_reply(refusal)
+    return at(problem.detail, pointer=pointer, kind=problem.kind) if pointer else problem
+
+
+def admit(call: Call, *, dry_run: bool) -> None:
+    if call.services.stopping.is_set():
+        raise Problem("unavailable", "The relay is about to end.", headers=retry_after("unavailable"))
+    if not dry_run and not call.services.rate_limit.admit(call.by.client):
+        raise Problem(
+            "rate-limited",
+            f"{call.by.client.name} has had its messages of this minute.",
+            headers=retry_after("rate-limited"),
+        )
+
+
+def mt_priority(given: composing.Priority | UnsetType) -> int | None:
+    return None if given is UNSET else PRIORITIES[given]
+
+
+def key_of(call: Call) -> str:
+    """The idempotency key, if there is one."""
+    fields = call.request.headers.getlist("idempotency-key")
+    if not fields:
+        return ""
+    text: str = fields[0]
+    if len(fields) > 1 or not 1 <= len(text) <= LONGEST_KEY or not text.isascii() or not text.isprintable():
+        raise at(
+            f"A key has 1 to {LONGEST_KEY} visible ASCII characters, and stands there once.",
+            header="Idempotency-Key",
+            kind="malformed",
+        )
+    return text
+
+
+IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
+    "description": "what is sent again under it is the same message: known for a day at least, and as long "
+    "as the message is",
+}
