@@ -161,7 +161,7 @@ class SqliteSpool:
         claimed = await self._leasing(
             take,
             names=("accept", "attempt") if any(map(_at_once, new)) else ("accept",),
-            quick=sum(len(each.message.envelope.recipients) for each in batch) <= QUICK,
+            quick=sum([len(each.message.envelope.recipients) for each in batch]) <= QUICK,
             done=waits,
         )
         for each, number, rest in staged:

@@ -64,7 +64,8 @@ class LineBuffer:
         """Up to `most` octets as they came; all of them without `most`."""
         if most < 0 or most >= len(self.data):
             piece = bytes(self.data)
-            self._cut(len(self.data))
+            self.data.clear()
+            self._searched = 0
         else:
             piece = bytes(self.data[:most])
             self._cut(most)
