@@ -265,7 +265,7 @@ class SmtpSession:
             event = replace(event, reverse_path=client.default_sender)
         if refusal := intake.refuse_sender(client, event.reverse_path):
             return refusal
-        if size > intake.size_for(client):
+        if size and size > intake.size_for(client):
             return TOO_LARGE
         if not await intake.has_room(size):
             return NO_ROOM
@@ -339,7 +339,7 @@ class SmtpSession:
         if not self._extended:
             return "SMTP"
         base = "UTF8SMTP" if utf8 else "ESMTP"
-        return base + ("S" if self._core.tls else "") + ("A" if self._login else "")
+        return base + ("S" if self._core.session.tls else "") + ("A" if self._login else "")
 
     async def _on_chunk(self) -> None:
         transaction, _ = self._open()
