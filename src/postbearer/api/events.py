@@ -161,7 +161,7 @@ ENDPOINTS = (
                 "name": "Last-Event-ID",
                 "in": "header",
                 "description": "id of the event that was seen last",
-                "schema": {"type": "string", "pattern": "^[0-9]{1,18}$"},
+                "schema": {"type": "string", "pattern": "^[0-9]{0,18}$"},
             },
         ),
     ),
