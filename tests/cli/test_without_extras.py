@@ -14,7 +14,7 @@ from support.configuration import COMPLETE
 
 EXTRAS = (
     *("apsw", "uvloop", "botocore", "keyring", "django", "aiosmtplib", "starlette", "uvicorn", "jinja2"),
-    *("trustme", "joserfc", "yaml"),
+    *("trustme", "joserfc", "yaml", "prometheus_client"),
 )
 RELAY, SANDBOX = "pip install 'postbearer[relay]'", "pip install 'postbearer[sandbox]'"
 IMPORT = "pip install 'postbearer[import]'"
@@ -68,6 +68,7 @@ TYPED: dict[str, tuple[str, int, str]] = {
     "status": ("", 2, "CRITICAL"),
     "stop": ("", 78, "postbearer serve"),
     "token": ("alerts", 78, "ALERTS_SECRET"),
+    "top": ("", 78, "postbearer serve"),
 }
 
 
