@@ -51,8 +51,10 @@ def test_all_that_may_differ_runs_on_the_ends(dev: ModuleType, monkeypatch: pyte
     jobs = {title: command for title, _, command in dev.tests_on_others()}
     whole = [title for title, command in jobs.items() if "--ignore=tests/house" in command]
     assert whole == ["pytest on 3.11.2", "pytest on 3.13.0"]
+    assert "--ignore=tests/cli" not in jobs["pytest on 3.11.2"]
+    assert "--ignore=tests/cli" in jobs["pytest on 3.13.0"]
     assert "tests/transport" in jobs["pytest on 3.12.1"]
-    named = {*dev.ONCE, *dev.BETWEEN, *dev.WITH_PROCESSES}
+    named = {*dev.ONCE, *dev.BETWEEN, *dev.STARTED, *dev.WITH_PROCESSES}
     assert {name for name in named if not (ROOT / "tests" / name).is_dir()} == set()
 
 
