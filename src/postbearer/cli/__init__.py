@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 
 __all__ = ["main"]
@@ -29,6 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
         from postbearer.cli.dropin.main import main as sendmail
 
         return sendmail(arguments[1:])
+    # What is imported stays: there is no garbage to be looked for in it while it is loaded.
+    gc.set_threshold(20_000, 20, 20)
     from postbearer.cli.root import run
 
     return run(arguments)

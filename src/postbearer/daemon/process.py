@@ -51,7 +51,6 @@ async def _main(load: Callable[[], Assembly]) -> None:
     runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(partial(_unforeseen, log))
-    gc.set_threshold(20_000, 20, 20)
     process = _Process(load, log, supervisor)
     with _all_of_it_stays():
         process.relay = relay = Relay(
