@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from postbearer.api import ENDPOINTS, FIRST_FILE, Scope
+from postbearer.api import ENDPOINTS, FIRST_FILE, TokenScope
 from postbearer.events import LoginFailed
 from support.http_api import ACCOUNT, Api
 
@@ -34,7 +34,7 @@ def test_what_is_open_is_written_down_here() -> None:
 
 async def test_the_matrix(api: Api) -> None:
     """A scope that is not enough is 403, whoever is not known 401; who may comes as far as the endpoint."""
-    headers = {scope: api.token(scope) for scope in Scope}
+    headers = {scope: api.token(scope) for scope in TokenScope}
     allowed = {scope: api.tokens.find(each["authorization"][7:]) for scope, each in headers.items()}
     expired, revoked = api.token("admin", expires=time.time() - 1), api.token("admin")
     api.tokens.revoke(api.tokens.all()[-1].name)
@@ -55,7 +55,7 @@ async def test_the_matrix(api: Api) -> None:
                 answer = await ask(client, method, place(path), header)
                 token = allowed[scope]
                 assert token is not None
-                may = (needs or Scope.READ) in token.allowed
+                may = (needs or TokenScope.READ) in token.allowed
                 assert (answer.status_code == 403) is not may, (method, path, scope)
                 assert answer.status_code != 401
     assert any(isinstance(event, LoginFailed) for event in api.ears.events)

@@ -25,7 +25,7 @@ NOT_BY_NAME = {  # fields that the code does not name where it reads them: who r
     "AccountSettings.*_expires": "assembly puts the name together, of a credential and this end",
     "Ehlo.before_tls": "`postbearer providers NAME --json` shows all of a preset",
     "Departure.*": "the client of the HTTP API reads when its message may leave",
-    "Accepted.leaves": "the same",
+    "AcceptedMessage.leaves": "the same",
     "RelayReloaded.reloaded": "`postbearer reload --json` shows it",
     "Rule.sample": "tests/verdict holds each rule to its own",
 }

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx2
 
-from postbearer.api import ApiTokens, Scope
+from postbearer.api import ApiTokens, TokenScope
 from postbearer.assembly import Assembly
 from postbearer.daemon import Relay
 from postbearer.state import StateFolder
@@ -85,7 +85,7 @@ class Api:
     def token(self, *scopes: str, client: str = "", expires: float | None = None) -> dict[str, str]:
         """A new token, as the field that carries it."""
         name = f"t{len(self.tokens.all())}"
-        wanted = [Scope(each) for each in scopes]
+        wanted = [TokenScope(each) for each in scopes]
         made = self.tokens.create(name, wanted, now=time.time(), client=client, expires=expires)
         return {"authorization": f"Bearer {made.reveal()}"}
 

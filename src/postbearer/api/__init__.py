@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from postbearer.api.endpoints import application as application
     from postbearer.api.feed import Feed as Feed
     from postbearer.api.server import HttpServer as HttpServer
-    from postbearer.api.services import Services as Services
+    from postbearer.api.services import ApiServices as ApiServices
     from postbearer.api.tokens import FIRST_FILE as FIRST_FILE
     from postbearer.api.tokens import ApiToken as ApiToken
     from postbearer.api.tokens import ApiTokens as ApiTokens
-    from postbearer.api.tokens import Scope as Scope
+    from postbearer.api.tokens import TokenScope as TokenScope
 
 _EXPORTS = {
     "cursors": ["Cursors"],
     "endpoints": ["ENDPOINTS", "PROBED", "application"],
     "feed": ["Feed"],
     "server": ["HttpServer"],
-    "services": ["Services"],
-    "tokens": ["FIRST_FILE", "ApiToken", "ApiTokens", "Scope"],
+    "services": ["ApiServices"],
+    "tokens": ["FIRST_FILE", "ApiToken", "ApiTokens", "TokenScope"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -6,9 +6,9 @@ from typing import Any
 
 from msgspec import Struct
 
-from postbearer.api.endpoint import Call, Endpoint
-from postbearer.api.problems import Problem
-from postbearer.api.tokens import Scope
+from postbearer.api.endpoint import ApiEndpoint, Call
+from postbearer.api.problems import HttpProblem
+from postbearer.api.tokens import TokenScope
 from postbearer.control import AccountStatus, perform
 
 
@@ -41,7 +41,7 @@ async def _of_one(call: Call, method: str) -> AccountStatus:
 
 async def _perform(call: Call, method: str, **given: str) -> Any:
     if call.by.confined:
-        raise Problem(
+        raise HttpProblem(
             "forbidden",
             f"The token {call.by.token.name} is for the client {call.by.client.name}, which sees its "
             "messages, and no accounts.",
@@ -51,38 +51,38 @@ async def _perform(call: Call, method: str, **given: str) -> Any:
 
 
 ENDPOINTS = (
-    Endpoint(
+    ApiEndpoint(
         name="accounts",
         method="GET",
         path="/v1/accounts",
-        needs=Scope.READ,
+        needs=TokenScope.READ,
         summary="All accounts: state, budget left, what will run out.",
         do=listed,
         answers=AccountList,
     ),
-    Endpoint(
+    ApiEndpoint(
         name="account",
         method="GET",
         path="/v1/accounts/{name}",
-        needs=Scope.READ,
+        needs=TokenScope.READ,
         summary="One account.",
         do=shown,
         answers=AccountStatus,
     ),
-    Endpoint(
+    ApiEndpoint(
         name="pause",
         method="POST",
         path="/v1/accounts/{name}/pause",
-        needs=Scope.OPERATE,
+        needs=TokenScope.OPERATE,
         summary="Stop it until it is resumed; its mail waits.",
         do=pause,
         answers=AccountStatus,
     ),
-    Endpoint(
+    ApiEndpoint(
         name="resume",
         method="POST",
         path="/v1/accounts/{name}/resume",
-        needs=Scope.OPERATE,
+        needs=TokenScope.OPERATE,
         summary="Let it send again.",
         do=resume,
         answers=AccountStatus,

@@ -17,10 +17,10 @@ from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from postbearer.api.authorization import authorize
-from postbearer.api.endpoint import JSON_BODY, WHOLE_MESSAGE, Call, Endpoint
-from postbearer.api.problems import Problem, of_error, refuse, respond
+from postbearer.api.endpoint import JSON_BODY, WHOLE_MESSAGE, ApiEndpoint, Call
+from postbearer.api.problems import HttpProblem, of_error, refuse, respond
 from postbearer.api.reading import parse_json, parse_query
-from postbearer.api.services import Services
+from postbearer.api.services import ApiServices
 from postbearer.control import encode
 from postbearer.errors import PostbearerError
 from postbearer.http_guard import Application, Guard, Message, Receive, Scope, Send, read_away
@@ -39,8 +39,8 @@ class Api:
 
     def __init__(
         self,
-        services: Services,
-        endpoints: Sequence[Endpoint],
+        services: ApiServices,
+        endpoints: Sequence[ApiEndpoint],
         *,
         hosts: Collection[str] | None,
         base_path: str = "",
@@ -50,7 +50,7 @@ class Api:
         self._services = services
         self._open_to_all = open_to_all
         self._base_path = base_path
-        paths: dict[str, dict[str, Endpoint]] = defaultdict(dict)
+        paths: dict[str, dict[str, ApiEndpoint]] = defaultdict(dict)
         for endpoint in endpoints:
             paths[endpoint.path][endpoint.method] = endpoint
         self._router = Router(
@@ -65,7 +65,7 @@ class Api:
         scope[_ID] = _request_id(scope)
         await self._router(scope, receive, _headed(send, scope[_ID]))
 
-    def _guarded(self, methods: Mapping[str, Endpoint], hosts: Collection[str] | None) -> Application:
+    def _guarded(self, methods: Mapping[str, ApiEndpoint], hosts: Collection[str] | None) -> Application:
         """What answers for one path; the rules of `Guard` come first."""
         handler = _Handler(self._services, methods, open_to_all=self._open_to_all)
         return Guard(handler, hosts, handler.limit, refuse)
@@ -74,7 +74,9 @@ class Api:
 class _Handler:
     """One path, with the endpoints of its methods."""
 
-    def __init__(self, services: Services, methods: Mapping[str, Endpoint], *, open_to_all: bool) -> None:
+    def __init__(
+        self, services: ApiServices, methods: Mapping[str, ApiEndpoint], *, open_to_all: bool
+    ) -> None:
         self._services = services
         self._open_to_all = open_to_all
         self._methods = methods
@@ -94,14 +96,14 @@ class _Handler:
             response = await self._answer(Request(scope, body.receive), identifier)
         except ClientDisconnect:
             return  # there is nobody to tell
-        except (Problem, PostbearerError) as error:
-            problem = error if isinstance(error, Problem) else of_error(error)
+        except (HttpProblem, PostbearerError) as error:
+            problem = error if isinstance(error, HttpProblem) else of_error(error)
         except TimeoutError:
-            problem = Problem("too-slow", "What was left of the request did not come in time.")
+            problem = HttpProblem("too-slow", "What was left of the request did not come in time.")
             body.whole = True  # nothing of it is waited for
         except Exception as error:  # any: the client is told, and the log what it was
             self._services.observer.notice(defect(error, f"HTTP {scope['method']}", id=identifier))
-            problem = Problem("defect", "The log knows more.", hint=f"Look for {identifier}.")
+            problem = HttpProblem("defect", "The log knows more.", hint=f"Look for {identifier}.")
         else:
             if not body.whole:
                 await read_away(scope, body.receive)
@@ -129,13 +131,13 @@ class _Handler:
             return done
         return Response(encode(done), endpoint.status, call.headers, endpoint.media_type)
 
-    def _chosen(self, request: Request) -> Endpoint:
+    def _chosen(self, request: Request) -> ApiEndpoint:
         if not self._methods:
-            raise Problem("not-found", "Nothing is served there.", hint="/openapi.json tells what is.")
+            raise HttpProblem("not-found", "Nothing is served there.", hint="/openapi.json tells what is.")
         endpoint = self._methods.get("GET" if request.method == "HEAD" else request.method)
         if endpoint is None:
             allowed = ", ".join(self._methods)
-            raise Problem(
+            raise HttpProblem(
                 "method-not-allowed",
                 f"{request.method:.20} is not possible there.",
                 hint=f"Use {allowed}.",
@@ -148,7 +150,7 @@ class _NoParameters(Struct, frozen=True):
     """A query that may hold nothing."""
 
 
-async def _read_body(call: Call, endpoint: Endpoint) -> None:
+async def _read_body(call: Call, endpoint: ApiEndpoint) -> None:
     """Have the body as what the endpoint takes, unless it is of a kind that the endpoint reads itself."""
     assert endpoint.takes is not None
     request, kind = call.request, media_type(call.request)
@@ -156,7 +158,7 @@ async def _read_body(call: Call, endpoint: Endpoint) -> None:
         return
     if kind not in ("application/json", "") or (not kind and endpoint.body_needed):
         also = " or ".join(("application/json", *endpoint.also_takes))
-        raise Problem(
+        raise HttpProblem(
             "unsupported-media-type",
             f"The body is {kind or 'of no type'}.",
             hint=f"Send Content-Type: {also}",

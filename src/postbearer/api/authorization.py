@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
-from postbearer.api.endpoint import Caller, Endpoint
-from postbearer.api.problems import Problem
-from postbearer.api.services import Services
-from postbearer.api.tokens import ApiToken, Scope
+from postbearer.api.endpoint import ApiCaller, ApiEndpoint
+from postbearer.api.problems import HttpProblem
+from postbearer.api.services import ApiServices
+from postbearer.api.tokens import ApiToken, TokenScope
 from postbearer.control import Principal, Right
 from postbearer.engine import Submitter
 from postbearer.submission import is_loopback
 
-_RIGHTS = {Scope.READ: Right.LOOK, Scope.OPERATE: Right.OPERATE, Scope.ADMIN: Right.ADMIN}
+_RIGHTS = {TokenScope.READ: Right.LOOK, TokenScope.OPERATE: Right.OPERATE, TokenScope.ADMIN: Right.ADMIN}
 _HOW = "Send it as: Authorization: Bearer TOKEN. One is made by: postbearer api-token create NAME"
 
 
-def authorize(services: Services, endpoint: Endpoint, fields: list[str], peer: str) -> Caller | None:
+def authorize(services: ApiServices, endpoint: ApiEndpoint, fields: list[str], peer: str) -> ApiCaller | None:
     """Who asks for `endpoint` from the address `peer`, by what its Authorization `fields` say.
 
-    None where nobody need say who it is. Raises `Problem`.
+    None where nobody need say who it is. Raises `HttpProblem`.
     """
     if endpoint.needs is None and is_loopback(peer) and not fields:
         return None
-    needed = endpoint.needs or Scope.READ
+    needed = endpoint.needs or TokenScope.READ
     token = _token(services, fields, peer)
     if needed not in token.allowed:
         names = ", ".join(token.scopes)
-        raise Problem(
+        raise HttpProblem(
             "forbidden",
             f'The token {token.name} may not do this: it needs the scope "{needed}", and has {names}.',
             hint=f"Make another: postbearer api-token create NAME --scope {needed}",
@@ -33,13 +33,13 @@ def authorize(services: Services, endpoint: Endpoint, fields: list[str], peer: s
         )
     rights = frozenset(_RIGHTS[each] for each in token.allowed if each in _RIGHTS)
     principal = Principal(f"token {token.name}", "API token", rights)
-    return Caller(token, _submitter(services, token, peer), principal)
+    return ApiCaller(token, _submitter(services, token, peer), principal)
 
 
-def _token(services: Services, fields: list[str], peer: str) -> ApiToken:
+def _token(services: ApiServices, fields: list[str], peer: str) -> ApiToken:
     if len(fields) != 1:
         what = "Several tokens were sent." if fields else "No token was sent."
-        raise Problem("unauthorized", what, hint=_HOW, headers={"www-authenticate": "Bearer"})
+        raise HttpProblem("unauthorized", what, hint=_HOW, headers={"www-authenticate": "Bearer"})
     scheme, _, text = fields[0].partition(" ")
     found = services.tokens.find(text.strip()) if scheme.lower() == "bearer" else None
     if found is None:
@@ -51,25 +51,25 @@ def _token(services: Services, fields: list[str], peer: str) -> ApiToken:
     return found
 
 
-def _invalid(text: str) -> Problem:
-    return Problem(
+def _invalid(text: str) -> HttpProblem:
+    return HttpProblem(
         "unauthorized", text, hint=_HOW, headers={"www-authenticate": 'Bearer error="invalid_token"'}
     )
 
 
-def _submitter(services: Services, token: ApiToken, peer: str) -> Submitter:
+def _submitter(services: ApiServices, token: ApiToken, peer: str) -> Submitter:
     """As whom the token submits: the client that it names, else one of its own name."""
     if not token.client:
         return Submitter(name=f"token:{token.name}")
     admission = services.access.named(token.client)
     if admission is None:
-        raise Problem(
+        raise HttpProblem(
             "forbidden",
             f"The token {token.name} is for the client {token.client}, which is not configured.",
             hint=f'Put [[relay.clients]] with name = "{token.client}" back, or revoke the token.',
         )
     if not admission.covers(peer):
-        raise Problem(
+        raise HttpProblem(
             "forbidden",
             f"The client {token.client} may not ask from your address.",
             hint="Its networks are those of [[relay.clients]].",

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 from starlette.responses import Response
 
 from postbearer.api.composing import NewMessage
-from postbearer.api.endpoint import Call, Endpoint
-from postbearer.api.handing_in import IDEMPOTENCY_KEY, Accepted, accepted, admit, key_of, take_parts
-from postbearer.api.problems import Problem, ProblemDocument, at, of_reply
+from postbearer.api.endpoint import ApiEndpoint, Call
+from postbearer.api.handing_in import IDEMPOTENCY_KEY, AcceptedMessage, accepted, admit, key_of, take_parts
+from postbearer.api.problems import HttpProblem, ProblemDocument, at, of_reply
 from postbearer.api.reading import parse_json
-from postbearer.api.tokens import Scope
+from postbearer.api.tokens import TokenScope
 from postbearer.engine import MessageIntake
 from postbearer.envelope import Envelope
 from postbearer.errors import AlreadyAccepted
@@ -29,7 +29,7 @@ TOLD = 100  # faults that are told at most
 VALIDATION = "x-batch-validation"
 
 
-class Batch(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class MessageBatch(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """Messages by their parts."""
 
     messages: Annotated[list[NewMessage], Meta(min_length=1, max_length=MOST)]
@@ -44,7 +44,7 @@ class _Items(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
 class BatchItem(Struct, frozen=True, kw_only=True):
     """What became of the message at this place: it was accepted, or why not."""
 
-    message: Accepted | UnsetType = UNSET
+    message: AcceptedMessage | UnsetType = UNSET
     problem: ProblemDocument | UnsetType = UNSET
 
 
@@ -59,7 +59,7 @@ class BatchResult(Struct, frozen=True, kw_only=True):
 class _Item:
     """One message on its way."""
 
-    problem: Problem | None = None
+    problem: HttpProblem | None = None
     envelope: Envelope | None = None
     taking: MessageIntake | None = None
 
@@ -93,7 +93,7 @@ async def _item(call: Call, octets: bytes) -> _Item:
             raise at("A batch is not tried: it is sent.", pointer="/dry-run")
         admit(call, dry_run=False)
         envelope, taking = await take_parts(call, given)
-    except Problem as problem:
+    except HttpProblem as problem:
         return _Item(problem)
     if refusal := await taking.prepare():
         await taking.abort()
@@ -128,12 +128,12 @@ async def _store(call: Call, items: Sequence[_Item], key: str, digest: str) -> R
 
 def _told(call: Call, item: _Item, identifier: str) -> BatchItem:
     if item.taking is None or item.envelope is None or not identifier:
-        problem = item.problem or Problem("invalid", "It was not taken the first time.")
+        problem = item.problem or HttpProblem("invalid", "It was not taken the first time.")
         return BatchItem(problem=problem.document())
     return BatchItem(message=accepted(call, identifier, item.envelope.addresses, item.taking.lanes))
 
 
-def _all(items: Sequence[_Item]) -> Problem:
+def _all(items: Sequence[_Item]) -> HttpProblem:
     """What is wrong with the batch: all of it that fits, each with its place."""
     found = [(number, item.problem) for number, item in enumerate(items) if item.problem is not None]
     faults = [
@@ -143,7 +143,7 @@ def _all(items: Sequence[_Item]) -> Problem:
     ]
     number, first = found[0]
     counts = f"{len(found)} of {len(items)} messages cannot be accepted, so none was."
-    return Problem(
+    return HttpProblem(
         first.kind,
         f"{counts} /messages/{number}: {first.detail}",
         hint=first.hint,
@@ -164,19 +164,19 @@ def _meaning(octets: bytes) -> bytes:
     try:
         said: Any = msgspec_json.decode(octets)
     except RecursionError:
-        raise Problem("malformed", "The JSON is nested too deeply.") from None
+        raise HttpProblem("malformed", "The JSON is nested too deeply.") from None
     return msgspec_json.encode(said, order="sorted")
 
 
 ENDPOINTS = (
-    Endpoint(
+    ApiEndpoint(
         name="submit_batch",
         method="POST",
         path="/v1/messages/batch",
-        needs=Scope.SUBMIT,
+        needs=TokenScope.SUBMIT,
         summary="Hand in up to 1000 messages in one commit: all or none, or those that can be taken.",
         do=submit_batch,
-        takes=Batch,
+        takes=MessageBatch,
         reads_itself=True,
         answers=BatchResult,
         status=202,

@@ -10,7 +10,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from postbearer.address import refuse_controls
-from postbearer.api.problems import Problem, at
+from postbearer.api.problems import HttpProblem, at
 from postbearer.envelope import Envelope
 from postbearer.errors import UsageError
 from postbearer.message import Draft, parse_mailboxes, to_bytes
@@ -63,7 +63,7 @@ class NewMessage(Struct, rename="kebab", forbid_unknown_fields=True, frozen=True
 def draft(given: NewMessage, address: str) -> Draft:
     """What `given` describes, written by `address` unless it says who. Its mailboxes were checked.
 
-    Raises `Problem`.
+    Raises `HttpProblem`.
     """
     inline: dict[str, tuple[str, bytes]] = {}
     for index, each in enumerate(given.attachments):
@@ -92,7 +92,7 @@ def draft(given: NewMessage, address: str) -> Draft:
 
 
 def octets(made: Draft, given: NewMessage) -> tuple[Envelope, bytes]:
-    """The envelope and the message, as they leave. Raises `Problem`."""
+    """The envelope and the message, as they leave. Raises `HttpProblem`."""
     try:
         return made.envelope(), to_bytes(made.build())
     except UsageError as error:
@@ -114,7 +114,7 @@ def _each(field: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def check_mailboxes(given: NewMessage) -> None:
-    """Raise `Problem` for what is no mailbox, and for too few or too many recipients."""
+    """Raise `HttpProblem` for what is no mailbox, and for too few or too many recipients."""
     for field, value in (
         *(("to", given.to), ("cc", given.cc), ("bcc", given.bcc)),
         *(("reply-to", given.reply_to), ("from", given.from_ or ())),
@@ -136,7 +136,7 @@ def check_mailboxes(given: NewMessage) -> None:
         )
 
 
-def _placed(error: UsageError, given: NewMessage) -> Problem:
+def _placed(error: UsageError, given: NewMessage) -> HttpProblem:
     """What the library says of its arguments, about the fields of the request."""
     text = error.message
     if found := _ARGUMENT.match(text):

@@ -27,7 +27,7 @@ class Cursors:
         return urlsafe_b64encode(self._sign(asked, place) + place.encode()).decode().rstrip("=")
 
     def read(self, asked: Struct, cursor: str) -> str:
-        """The place that `cursor` tells; raises `Problem` for what this list did not give out."""
+        """The place that `cursor` tells; raises `HttpProblem` for what this list did not give out."""
         try:
             octets = urlsafe_b64decode(cursor[:LONGEST] + "=" * (-len(cursor[:LONGEST]) % 4))
             place = octets[_SIGNATURE:].decode()

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from postbearer.api.tokens import ApiToken, Scope
+from postbearer.api.tokens import ApiToken, TokenScope
 from postbearer.control import Principal
 from postbearer.engine import Submitter
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from postbearer.api.services import Services
+    from postbearer.api.services import ApiServices
 
 JSON_BODY = 64 * 1024  # octets, of what only says what to do
 WHOLE_MESSAGE = -1  # as large as a message may be
 
 
 @dataclass(frozen=True, slots=True)
-class Caller:
+class ApiCaller:
     """Who asks: its token, what it may do, and as whom it submits.
 
     `confined`: it sees and touches nothing but what it submitted itself.
@@ -45,15 +45,15 @@ class Call:
     """One request, as an endpoint sees it. `body` and `query` are of the types that it `takes` and `asks`."""
 
     request: Request
-    services: Services
+    services: ApiServices
     id: str
-    caller: Caller | None = None  # None: an endpoint that is open, asked from this machine
+    caller: ApiCaller | None = None  # None: an endpoint that is open, asked from this machine
     body: Any = None
     query: Any = None
     headers: dict[str, str] = field(default_factory=dict)  # of the answer
 
     @property
-    def by(self) -> Caller:
+    def by(self) -> ApiCaller:
         assert self.caller is not None, "endpoints that need a scope have a caller"
         return self.caller
 
@@ -70,13 +70,13 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
+class ApiEndpoint:
     """One thing that can be asked."""
 
     name: str  # in the OpenAPI document
     method: str
     path: str
-    needs: Scope | None  # None: open on this machine, and for probes; from elsewhere READ
+    needs: TokenScope | None  # None: open on this machine, and for probes; from elsewhere READ
     summary: str
     do: Callable[[Call], Awaitable[Any]]
     answers: Any = None  # a type that msgspec knows; None: not JSON, or nothing

@@ -11,10 +11,10 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from postbearer.api import accounts, batch, events, health, messages, metrics, submit
 from postbearer.api.asgi import Api
-from postbearer.api.endpoint import Call, Endpoint
+from postbearer.api.endpoint import ApiEndpoint, Call
 from postbearer.api.openapi import document
 from postbearer.api.pace import Pace
-from postbearer.api.services import Services
+from postbearer.api.services import ApiServices
 from postbearer.http_guard import Application
 
 
@@ -28,7 +28,7 @@ def _document(base_path: str) -> bytes:
     return encode(document(ENDPOINTS, base_path))
 
 
-ENDPOINTS: Sequence[Endpoint] = (
+ENDPOINTS: Sequence[ApiEndpoint] = (
     *health.ENDPOINTS,
     *metrics.ENDPOINTS,
     *submit.ENDPOINTS,
@@ -36,7 +36,7 @@ ENDPOINTS: Sequence[Endpoint] = (
     *messages.ENDPOINTS,
     *accounts.ENDPOINTS,
     *events.ENDPOINTS,
-    Endpoint(
+    ApiEndpoint(
         name="describe",
         method="GET",
         path="/openapi.json",
@@ -45,12 +45,12 @@ ENDPOINTS: Sequence[Endpoint] = (
         do=describe,
     ),
 )
-PROBED: Sequence[Endpoint] = tuple(each for each in ENDPOINTS if each.health)
+PROBED: Sequence[ApiEndpoint] = tuple(each for each in ENDPOINTS if each.health)
 
 
 def application(
-    services: Services,
-    endpoints: Sequence[Endpoint],
+    services: ApiServices,
+    endpoints: Sequence[ApiEndpoint],
     *,
     hosts: Collection[str] | None,
     proxies: Sequence[str] = (),

@@ -10,9 +10,9 @@ from typing import Annotated, Final, Literal
 from msgspec import Meta, Struct
 from starlette.responses import Response, StreamingResponse
 
-from postbearer.api.endpoint import Call, Endpoint
+from postbearer.api.endpoint import ApiEndpoint, Call
 from postbearer.api.problems import at
-from postbearer.api.tokens import Scope
+from postbearer.api.tokens import TokenScope
 from postbearer.control import Time, encode
 from postbearer.errors import StoreError
 from postbearer.store import StateChange, Status
@@ -146,11 +146,11 @@ def _frame(change: StateChange) -> bytes:
 
 
 ENDPOINTS = (
-    Endpoint(
+    ApiEndpoint(
         name="events",
         method="GET",
         path="/v1/events",
-        needs=Scope.READ,
+        needs=TokenScope.READ,
         summary="What becomes of messages, as server-sent events.",
         do=follow,
         asks=Followed,

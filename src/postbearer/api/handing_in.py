@@ -13,7 +13,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from postbearer.api import composing
 from postbearer.api.composing import PRIORITIES, NewMessage
 from postbearer.api.endpoint import Call
-from postbearer.api.problems import Problem, at, of_reply, retry_after
+from postbearer.api.problems import HttpProblem, at, of_reply, retry_after
 from postbearer.control import Time, recipient_id
 from postbearer.engine import MessageIntake, Submission
 from postbearer.envelope import Envelope
@@ -40,7 +40,7 @@ class Addressee(Struct, frozen=True, kw_only=True):
     account: str
 
 
-class Accepted(Struct, frozen=True, kw_only=True):
+class AcceptedMessage(Struct, frozen=True, kw_only=True):
     """A message that is on the disk, or, without an id, one that would be taken (`dry-run`).
 
     `account` is empty if it leaves by several.
@@ -53,7 +53,7 @@ class Accepted(Struct, frozen=True, kw_only=True):
 
 
 async def take_parts(call: Call, given: NewMessage) -> tuple[Envelope, MessageIntake]:
-    """A message by its parts, on its way in. Raises `Problem`."""
+    """A message by its parts, on its way in. Raises `HttpProblem`."""
     composing.check_mailboxes(given)
     made = composing.draft(given, _usual_sender(call, given))
     if given.size > LARGE:
@@ -88,9 +88,9 @@ async def take_content(
 
 def accepted(
     call: Call, identifier: str | None, addresses: Sequence[str], lanes: Mapping[str, tuple[str, Lane]]
-) -> Accepted:
+) -> AcceptedMessage:
     accounts = {account for account, _ in lanes.values()}
-    return Accepted(
+    return AcceptedMessage(
         id=UNSET if identifier is None else identifier,
         account=accounts.pop() if len(accounts) == 1 else "",
         recipients=tuple(
@@ -131,12 +131,12 @@ def _usual_sender(call: Call, given: NewMessage) -> str:
     first = next((address for address, _ in composing.recipients(given)), "")
     account = intake.accounts.get(intake.router.choose(client, "", first).account)
     if account is None:
-        raise Problem("forbidden", "No account is set up that this could leave from.")
+        raise HttpProblem("forbidden", "No account is set up that this could leave from.")
     return account.address
 
 
 def check(call: Call, envelope: Envelope, sender: str, recipients: Iterable[tuple[str, str]]) -> None:
-    """Raise `Problem` for what the client may not; `sender`, and the second halves, say where it stands."""
+    """Raise `HttpProblem` for what the client may not; `sender` and the second halves say where it stands."""
     intake, client = call.services.intake, call.by.client
     if refusal := intake.refuse_sender(client, envelope.reverse_path):
         raise _at_reply(refusal, sender)
@@ -145,16 +145,16 @@ def check(call: Call, envelope: Envelope, sender: str, recipients: Iterable[tupl
             raise _at_reply(refusal, pointer)
 
 
-def _at_reply(refusal: Reply, pointer: str) -> Problem:
+def _at_reply(refusal: Reply, pointer: str) -> HttpProblem:
     problem = of_reply(refusal)
     return at(problem.detail, pointer=pointer, kind=problem.kind) if pointer else problem
 
 
 def admit(call: Call, *, dry_run: bool) -> None:
     if call.services.stopping.is_set():
-        raise Problem("unavailable", "The relay is about to end.", headers=retry_after("unavailable"))
+        raise HttpProblem("unavailable", "The relay is about to end.", headers=retry_after("unavailable"))
     if not dry_run and not call.services.rate_limit.admit(call.by.client):
-        raise Problem(
+        raise HttpProblem(
             "rate-limited",
             f"{call.by.client.name} has had its messages of this minute.",
             headers=retry_after("rate-limited"),

@@ -6,8 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
-from postbearer.api.endpoint import Call, Endpoint
-from postbearer.api.problems import Problem, retry_after
+from postbearer.api.endpoint import ApiEndpoint, Call
+from postbearer.api.problems import HttpProblem, retry_after
 
 
 class Health(Struct, frozen=True):
@@ -23,9 +23,9 @@ async def alive(call: Call) -> Health:
 async def ready(call: Call) -> Health:
     """Only this: whether a message can be made durable. Accounts in trouble are no reason to take none."""
     if call.services.stopping.is_set():
-        raise Problem("unavailable", "The relay is about to end.", headers=retry_after("unavailable"))
+        raise HttpProblem("unavailable", "The relay is about to end.", headers=retry_after("unavailable"))
     if not await call.services.intake.has_room(0):
-        raise Problem(
+        raise HttpProblem(
             "unavailable",
             "The queue takes nothing: its disk is full, or cannot be written.",
             hint="The log says which.",
@@ -35,7 +35,7 @@ async def ready(call: Call) -> Health:
 
 
 ENDPOINTS = (
-    Endpoint(
+    ApiEndpoint(
         name="alive",
         method="GET",
         path="/healthz",
@@ -45,7 +45,7 @@ ENDPOINTS = (
         answers=Health,
         health=True,
     ),
-    Endpoint(
+    ApiEndpoint(
         name="ready",
         method="GET",
         path="/readyz",

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from msgspec import Meta, Struct
 from msgspec.structs import replace
 
-from postbearer.api.endpoint import Call, Endpoint
-from postbearer.api.problems import Problem
-from postbearer.api.tokens import Scope
+from postbearer.api.endpoint import ApiEndpoint, Call
+from postbearer.api.problems import HttpProblem
+from postbearer.api.tokens import TokenScope
 from postbearer.control import Change, LetGo, MessageDetail, MessageSummary, Page, Time, perform
 from postbearer.errors import UsageError
 from postbearer.store import Status
@@ -41,7 +41,7 @@ class MessageList(Struct, frozen=True, kw_only=True):
     cursor: str | None
 
 
-class Which(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+class MessageQuery(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
     """One recipient of the message; without, all."""
 
     recipient: Annotated[str, Meta(max_length=1000, description="an address")] = ""
@@ -101,9 +101,9 @@ async def retry(call: Call) -> Any:
 
 
 async def _change(call: Call, method: str) -> Any:
-    message, which = await shown(call), call.body or Which()
+    message, which = await shown(call), call.body or MessageQuery()
     if which.recipient and all(each.address != which.recipient for each in message.recipients):
-        raise Problem("not-found", f"{message.id} has no recipient {which.recipient!r:.80}.")
+        raise HttpProblem("not-found", f"{message.id} has no recipient {which.recipient!r:.80}.")
     return await _perform(call, method, {"message": message.id, "address": which.recipient})
 
 
@@ -111,44 +111,44 @@ async def _perform(call: Call, method: str, given: Mapping[str, Any]) -> Any:
     return await perform(call.services.operations, call.by.principal, method, given)
 
 
-def _none(identifier: str) -> Problem:
-    return Problem(
+def _none(identifier: str) -> HttpProblem:
+    return HttpProblem(
         "not-found",
         f"There is no message {identifier!r:.80}.",
         hint="What is done with is forgotten after some days.",
     )
 
 
-def _act(name: str, summary: str, do: Any, answers: Any) -> Endpoint:
-    return Endpoint(
+def _act(name: str, summary: str, do: Any, answers: Any) -> ApiEndpoint:
+    return ApiEndpoint(
         name=name,
         method="POST",
         path=f"/v1/messages/{{id}}/{name}",
-        needs=Scope.OPERATE,
+        needs=TokenScope.OPERATE,
         summary=summary,
         do=do,
-        takes=Which,
+        takes=MessageQuery,
         body_needed=False,
         answers=answers,
     )
 
 
 ENDPOINTS = (
-    Endpoint(
+    ApiEndpoint(
         name="messages",
         method="GET",
         path="/v1/messages",
-        needs=Scope.READ,
+        needs=TokenScope.READ,
         summary="Messages of the queue, oldest first.",
         do=listed,
         asks=Asked,
         answers=MessageList,
     ),
-    Endpoint(
+    ApiEndpoint(
         name="message",
         method="GET",
         path="/v1/messages/{id}",
-        needs=Scope.READ,
+        needs=TokenScope.READ,
         summary="All that is known of a message: recipients, attempts, replies.",
         do=shown,
         answers=MessageDetail,

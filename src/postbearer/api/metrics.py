@@ -6,7 +6,7 @@ from typing import Final
 
 from starlette.responses import Response
 
-from postbearer.api.endpoint import Call, Endpoint
+from postbearer.api.endpoint import ApiEndpoint, Call
 
 TEXT: Final = "text/plain; version=0.0.4"  # the text format of Prometheus
 
@@ -17,7 +17,7 @@ async def metrics(call: Call) -> Response:
 
 
 ENDPOINTS = (
-    Endpoint(
+    ApiEndpoint(
         name="metrics",
         method="GET",
         path="/metrics",

@@ -9,9 +9,9 @@ from typing import Any
 from msgspec import json, structs
 
 from postbearer._version import __version__
-from postbearer.api.endpoint import Endpoint
+from postbearer.api.endpoint import ApiEndpoint
 from postbearer.api.problems import KINDS, TYPES, ProblemDocument
-from postbearer.api.tokens import Scope
+from postbearer.api.tokens import TokenScope
 
 _ABOUT = """\
 Mail in, and the queue and accounts of a postbearer relay. An answer of 202 means that a message is on the
@@ -25,7 +25,7 @@ _PARAMETER = re.compile(r"\{(\w+)\}")
 _EVERYWHERE = ("malformed", "misdirected", "too-slow", "defect")
 
 
-def document(endpoints: Sequence[Endpoint], base_path: str = "") -> dict[str, Any]:
+def document(endpoints: Sequence[ApiEndpoint], base_path: str = "") -> dict[str, Any]:
     """The document of the API that has these endpoints."""
     types = [
         each for endpoint in endpoints for each in (endpoint.takes, endpoint.answers) if each is not None
@@ -51,7 +51,7 @@ def document(endpoints: Sequence[Endpoint], base_path: str = "") -> dict[str, An
     }
 
 
-def _operation(endpoint: Endpoint, bodies: Mapping[int, Any], asked: Sequence[Any]) -> dict[str, Any]:
+def _operation(endpoint: ApiEndpoint, bodies: Mapping[int, Any], asked: Sequence[Any]) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if endpoint.answers is not None:
         content = {endpoint.media_type: {"schema": bodies[id(endpoint.answers)]}}
@@ -63,7 +63,10 @@ def _operation(endpoint: Endpoint, bodies: Mapping[int, Any], asked: Sequence[An
             str(endpoint.status): {"description": "done", "content": content},
             **_problems(endpoint),
         },
-        "security": [{"token": [endpoint.needs or Scope.READ]}, *([{}] if endpoint.needs is None else [])],
+        "security": [
+            {"token": [endpoint.needs or TokenScope.READ]},
+            *([{}] if endpoint.needs is None else []),
+        ],
     }
     if endpoint.takes is not None:
         taken: dict[str, Any] = {"application/json": {"schema": bodies[id(endpoint.takes)]}}
@@ -72,12 +75,12 @@ def _operation(endpoint: Endpoint, bodies: Mapping[int, Any], asked: Sequence[An
     return operation
 
 
-def _in_path(endpoint: Endpoint) -> list[dict[str, Any]]:
+def _in_path(endpoint: ApiEndpoint) -> list[dict[str, Any]]:
     names = _PARAMETER.findall(endpoint.path)
     return [{"name": name, "in": "path", "required": True, "schema": {"type": "string"}} for name in names]
 
 
-def _in_query(endpoint: Endpoint, asked: Sequence[Any]) -> list[dict[str, Any]]:
+def _in_query(endpoint: ApiEndpoint, asked: Sequence[Any]) -> list[dict[str, Any]]:
     fields = structs.fields(endpoint.asks) if endpoint.asks else ()
     return [
         {"name": each.encode_name, "in": "query", "required": each.required, "schema": schema}
@@ -85,7 +88,7 @@ def _in_query(endpoint: Endpoint, asked: Sequence[Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _problems(endpoint: Endpoint) -> dict[str, Any]:
+def _problems(endpoint: ApiEndpoint) -> dict[str, Any]:
     """The problems of an endpoint, by status."""
     names = {*_EVERYWHERE, *endpoint.problems, "unauthorized", "forbidden", "invalid", "unavailable"}
     if endpoint.limit:

@@ -63,7 +63,7 @@ class ProblemDocument(Struct, frozen=True, kw_only=True):
     request: Annotated[str, Meta(description="as in X-Request-Id, and in the log")] | UnsetType = UNSET
 
 
-class Problem(Exception):
+class HttpProblem(Exception):
     """Ends the handling of a request; `kind` is one of `KINDS`."""
 
     def __init__(
@@ -107,14 +107,14 @@ def at(
     header: str = "",
     hint: str = "",
     kind: str = "invalid",
-) -> Problem:
+) -> HttpProblem:
     """A problem of one place in the request."""
     fault = Fault(detail=plain(detail), pointer=pointer, parameter=parameter, header=header)
     where = pointer or parameter or header
-    return Problem(kind, f"{where}: {detail}" if where else detail, hint=hint, errors=[fault])
+    return HttpProblem(kind, f"{where}: {detail}" if where else detail, hint=hint, errors=[fault])
 
 
-def of_error(error: PostbearerError) -> Problem:
+def of_error(error: PostbearerError) -> HttpProblem:
     """What an error of ours is to a client."""
     match error:
         case NotPermitted():
@@ -129,7 +129,7 @@ def of_error(error: PostbearerError) -> Problem:
             kind = "invalid"
         case _:
             kind = "unavailable"
-    return Problem(kind, error.message, hint=error.hint)
+    return HttpProblem(kind, error.message, hint=error.hint)
 
 
 _OF_REPLY: Mapping[str, str] = {  # enhanced status (RFC 3463) → kind
@@ -146,13 +146,13 @@ _HINTS: Mapping[str, str] = {
 }
 
 
-def of_reply(reply: Reply) -> Problem:
+def of_reply(reply: Reply) -> HttpProblem:
     """What a refusal of the intake is to a client."""
     status = str(reply.enhanced or "")
     kind = _OF_REPLY.get(status, "invalid" if reply.code >= 500 else "unavailable")
     text = reply.text.removeprefix(status).strip().rstrip(".")
     hint = _HINTS.get(kind, "")
-    return Problem(kind, f"{text}.", hint=hint, headers=retry_after(kind))
+    return HttpProblem(kind, f"{text}.", hint=hint, headers=retry_after(kind))
 
 
 def retry_after(kind: str) -> dict[str, str]:
@@ -167,10 +167,10 @@ def plain(text: str) -> str:
 
 async def refuse(send: Send, status: int, text: str) -> None:
     """Answer for who looks at requests before the application does."""
-    await respond(send, Problem(_OF_STATUS[status], text))
+    await respond(send, HttpProblem(_OF_STATUS[status], text))
 
 
-async def respond(send: Send, problem: Problem, request: str = "", *, close: bool = True) -> None:
+async def respond(send: Send, problem: HttpProblem, request: str = "", *, close: bool = True) -> None:
     """Answer with a document; with `close`, what was not read of the request is no further one."""
     body = encode(problem.document(request))
     headers = [(b"content-type", MEDIA_TYPE), (b"content-length", b"%d" % len(body))]

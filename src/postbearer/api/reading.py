@@ -10,7 +10,7 @@ from urllib.parse import parse_qsl
 import msgspec
 from msgspec import DecodeError, Struct, ValidationError
 
-from postbearer.api.problems import Problem, at
+from postbearer.api.problems import HttpProblem, at
 from postbearer.suggestion import did_you_mean
 
 S = TypeVar("S", bound=Struct)
@@ -23,21 +23,21 @@ _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 
 
 def parse_json(octets: bytes, type: type[S]) -> S:
-    """`octets` as `type`. Raises `Problem` that names the field, by a JSON pointer."""
+    """`octets` as `type`. Raises `HttpProblem` that names the field, by a JSON pointer."""
     if not octets.strip():
-        raise Problem("malformed", "The request has no body.", hint="Send JSON (UTF-8).")
+        raise HttpProblem("malformed", "The request has no body.", hint="Send JSON (UTF-8).")
     try:
         return msgspec.json.decode(octets, type=type)
     except ValidationError as error:
         raise _misfit(str(error), type) from None
     except RecursionError:
-        raise Problem("malformed", "The JSON is nested too deeply.") from None
+        raise HttpProblem("malformed", "The JSON is nested too deeply.") from None
     except (DecodeError, UnicodeError) as error:
-        raise Problem("malformed", f"This is not JSON: {error}.", hint="Send JSON (UTF-8).") from None
+        raise HttpProblem("malformed", f"This is not JSON: {error}.", hint="Send JSON (UTF-8).") from None
 
 
 def parse_query(query: bytes, type: type[S]) -> S:
-    """A query string as `type`; a parameter that may have several values is repeated. Raises `Problem`."""
+    """A query string as `type`; one that may have several values is repeated. Raises `HttpProblem`."""
     try:
         given = parse_qsl(
             query.decode("ascii"),
@@ -47,7 +47,7 @@ def parse_query(query: bytes, type: type[S]) -> S:
             max_num_fields=MOST_FIELDS,
         )
     except ValueError as error:
-        raise Problem("malformed", f"The query cannot be read: {error}.") from None
+        raise HttpProblem("malformed", f"The query cannot be read: {error}.") from None
     known = {each.encode_name: each for each in msgspec.structs.fields(type)}
     values: dict[str, Any] = {}
     for name, value in given:
@@ -74,7 +74,7 @@ def _is_list(type: Any) -> bool:
     return isinstance(found, msgspec.inspect.VarTupleType | msgspec.inspect.ListType)
 
 
-def _misfit(text: str, type: type[Struct]) -> Problem:
+def _misfit(text: str, type: type[Struct]) -> HttpProblem:
     if found := _UNKNOWN.fullmatch(text):
         name, place = found[1], pointer(found[2] or "$")
         known = _fields_at(type, found[2] or "$")

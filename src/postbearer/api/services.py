@@ -17,7 +17,7 @@ from postbearer.submission import Access, RateLimit, RejectLog, SessionLimits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Services:
+class ApiServices:
     """The intake, its rate limit and the clients are those of all other ways in.
 
     `metrics` gives the page for Prometheus, `feed` what becomes of messages. `stopping` is set as soon as

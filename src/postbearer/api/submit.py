@@ -13,10 +13,10 @@ from starlette.responses import Response
 from postbearer.api import composing
 from postbearer.api.asgi import media_type
 from postbearer.api.composing import MOST_RECIPIENTS, NewMessage
-from postbearer.api.endpoint import WHOLE_MESSAGE, Call, Endpoint
+from postbearer.api.endpoint import WHOLE_MESSAGE, ApiEndpoint, Call
 from postbearer.api.handing_in import (
     IDEMPOTENCY_KEY,
-    Accepted,
+    AcceptedMessage,
     accepted,
     admit,
     check,
@@ -26,7 +26,7 @@ from postbearer.api.handing_in import (
     take_parts,
 )
 from postbearer.api.problems import at, of_reply
-from postbearer.api.tokens import Scope
+from postbearer.api.tokens import TokenScope
 from postbearer.engine import MessageIntake
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import UsageError
@@ -111,7 +111,7 @@ async def _first(
     return entry.message.envelope.addresses, {row.address: (row.account, row.priority) for row in entry.rows}
 
 
-def _response(status: int, body: Accepted, headers: Mapping[str, str] | None = None) -> Response:
+def _response(status: int, body: AcceptedMessage, headers: Mapping[str, str] | None = None) -> Response:
     return Response(encode(body), status, headers, "application/json")
 
 
@@ -148,17 +148,17 @@ def _raw_envelope(call: Call, given: RawEnvelope) -> Envelope:
 
 
 ENDPOINTS = (
-    Endpoint(
+    ApiEndpoint(
         name="submit",
         method="POST",
         path="/v1/messages",
-        needs=Scope.SUBMIT,
+        needs=TokenScope.SUBMIT,
         summary="Hand in a message. 202: it is on the disk (queued), not sent yet. 200: with dry-run.",
         do=submit,
         takes=NewMessage,
         also_takes=(RAW,),
         asks=RawEnvelope,
-        answers=Accepted,
+        answers=AcceptedMessage,
         status=202,
         most=WHOLE_MESSAGE,
         parameters=(IDEMPOTENCY_KEY,),

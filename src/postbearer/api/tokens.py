@@ -29,7 +29,7 @@ _PREFIX = "pbt_"  # so that a token that was pasted somewhere is known for what 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
 
-class Scope(StrEnum):
+class TokenScope(StrEnum):
     """What a token is good for."""
 
     SUBMIT = "submit"  # hand in messages
@@ -38,11 +38,11 @@ class Scope(StrEnum):
     ADMIN = "admin"  # everything
 
 
-IMPLIED: Mapping[Scope, frozenset[Scope]] = {
-    Scope.SUBMIT: frozenset({Scope.SUBMIT}),
-    Scope.READ: frozenset({Scope.READ}),
-    Scope.OPERATE: frozenset({Scope.OPERATE, Scope.READ}),
-    Scope.ADMIN: frozenset(Scope),
+IMPLIED: Mapping[TokenScope, frozenset[TokenScope]] = {
+    TokenScope.SUBMIT: frozenset({TokenScope.SUBMIT}),
+    TokenScope.READ: frozenset({TokenScope.READ}),
+    TokenScope.OPERATE: frozenset({TokenScope.OPERATE, TokenScope.READ}),
+    TokenScope.ADMIN: frozenset(TokenScope),
 }
 
 
@@ -50,14 +50,14 @@ class ApiToken(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One token, without the token. Times are Unix seconds; `client` is a name of ``[[relay.clients]]``."""
 
     name: str
-    scopes: tuple[Scope, ...]
+    scopes: tuple[TokenScope, ...]
     client: str = ""
     made: float
     expires: float | None = None
     sha256: str
 
     @property
-    def allowed(self) -> frozenset[Scope]:
+    def allowed(self) -> frozenset[TokenScope]:
         """Its scopes, with what they imply."""
         return frozenset().union(*(IMPLIED[each] for each in self.scopes))
 
@@ -92,7 +92,7 @@ class ApiTokens:
     def create(
         self,
         name: str,
-        scopes: Collection[Scope],
+        scopes: Collection[TokenScope],
         *,
         now: float,
         client: str = "",
@@ -109,7 +109,7 @@ class ApiTokens:
         token = Secret(_PREFIX + secrets.token_urlsafe(32))
         made = ApiToken(
             name=name,
-            scopes=tuple(each for each in Scope if each in scopes),
+            scopes=tuple(each for each in TokenScope if each in scopes),
             client=client,
             made=now,
             expires=expires,
@@ -143,7 +143,7 @@ class ApiTokens:
         if read_private(path) is None:
             if any(each.name == FIRST for each in self.all()):
                 self.revoke(FIRST)  # nobody knows it any more
-            token = self.create(FIRST, [Scope.ADMIN], now=now)
+            token = self.create(FIRST, [TokenScope.ADMIN], now=now)
             write_private(path, f"{token.reveal()}\n".encode())
         return path
 

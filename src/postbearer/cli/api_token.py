@@ -51,13 +51,13 @@ def create(common: Common, name: str, scopes: tuple[str, ...], client: str, expi
     submit: hand in messages. read: see messages and accounts. operate: work on them. admin: everything.
     With --client, it sees only what was submitted as that client.
     """
-    from postbearer.api import ApiTokens, Scope
+    from postbearer.api import ApiTokens, TokenScope
     from postbearer.state import StateFolder
 
     _check_client(common, client)
     now = time.time()
     until = None if expires is None else now + expires
-    wanted = [Scope(each) for each in scopes or ("submit",)]
+    wanted = [TokenScope(each) for each in scopes or ("submit",)]
     token = ApiTokens(StateFolder()).create(name, wanted, now=now, client=client, expires=until)
     if common.as_json:
         print_json({"name": name, "token": token.reveal(), "expires": until})

@@ -39,7 +39,7 @@ _COLUMNS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Snapshot:
     """What one look found, at `at` (monotonic)."""
 
     accounts: Sequence[AccountStatus]
@@ -74,7 +74,7 @@ def command(common: Common, every: float | None, once: bool) -> None:
         _watch(max(every or EVERY, 0.2))
 
 
-def _look() -> Look:
+def _look() -> Snapshot:
     """Ask once. No connection stays open, which a relay that is to end would wait for."""
     from postbearer.cli.queue_client import connect, no_relay
 
@@ -82,7 +82,7 @@ def _look() -> Look:
     if client is None:
         raise no_relay()
     with client as relay:
-        return Look(relay.call("accounts.list"), relay.call("queue.stats"), time.monotonic())
+        return Snapshot(relay.call("accounts.list"), relay.call("queue.stats"), time.monotonic())
 
 
 def _watch(every: float) -> None:
@@ -102,7 +102,7 @@ def _watch(every: float) -> None:
             return
 
 
-def _show(look: Look, before: Look | None, most: int | None = None) -> None:
+def _show(look: Snapshot, before: Snapshot | None, most: int | None = None) -> None:
     """All of it; of the accounts as many as there are lines for, those in trouble first."""
     counts, judged = look.stats.counts, look.judged
     click.echo(judged.line)
@@ -119,7 +119,7 @@ def _show(look: Look, before: Look | None, most: int | None = None) -> None:
         click.echo(f"… and {len(found) - len(shown)} more")
 
 
-def _speed(look: Look, before: Look | None) -> str:
+def _speed(look: Snapshot, before: Snapshot | None) -> str:
     """How many recipients a minute were delivered since the look before, as far as they are still counted."""
     if before is None:
         return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from postbearer.api import ENDPOINTS, PROBED, ApiTokens, Cursors, Feed, HttpServer, Services, application
+from postbearer.api import ENDPOINTS, PROBED, ApiServices, ApiTokens, Cursors, Feed, HttpServer, application
 from postbearer.daemon.http_plan import HttpPlan
 from postbearer.daemon.metering import Metering
 from postbearer.daemon.service import Service
@@ -85,8 +85,8 @@ class HttpService(Service):
         patience = min(patience, FAREWELL)
         await asyncio.gather(self._server.stop(patience), self._probes.stop(patience))
 
-    def _services(self, plan: ServicePlan) -> Services:
-        return Services(
+    def _services(self, plan: ServicePlan) -> ApiServices:
+        return ApiServices(
             intake=self._shared.intake,
             operations=self._control.operations,
             dispatcher=self._dispatcher,

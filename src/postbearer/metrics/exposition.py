@@ -16,7 +16,7 @@ from postbearer.errors import StoreError
 from postbearer.events import Observer, Warned
 from postbearer.metrics.counters import EventCounters
 from postbearer.metrics.gauges import Gauges
-from postbearer.metrics.readings import Reader, ReadingSources
+from postbearer.metrics.readings import GaugeReader, ReadingSources
 from postbearer.tasks import Tasks
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
@@ -33,7 +33,7 @@ class Exposition:
         ProcessCollector(registry=registry)
         self._clock = clock
         self._observer = observer
-        self._reader = Reader(sources, clock)
+        self._reader = GaugeReader(sources, clock)
         self._gauges = Gauges(clock)
         registry.register(self._gauges)
         self.counters = EventCounters(registry)

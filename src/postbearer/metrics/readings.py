@@ -58,7 +58,7 @@ class ReadingSources:
     folder: Path
 
 
-class Reader:
+class GaugeReader:
     """Looks at everything, at what costs more less often. Raises `StoreError`."""
 
     def __init__(self, sources: ReadingSources, clock: Clock) -> None:
