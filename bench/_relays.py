@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +19,7 @@ from relay.running import SENDER, Relay, relay_table
 from servers.processes import Log, Process, program
 from support.ports import free_ports
 
+TO = "anna@example.net"
 MAIN = """
 compatibility_level = 3.6
 queue_directory = {folder}/queue
@@ -65,6 +70,39 @@ postlog unix-dgram n - n - 1 postlogd
 """
 
 
+@contextmanager
+def folder() -> Iterator[Path]:
+    made = Path(tempfile.mkdtemp(prefix="postbearer-", dir=os.environ.get("BENCH_DIR")))
+    try:
+        yield made
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def load(port: int, sessions: int, messages: int) -> float:
+    """Seconds that smtp-source takes to have so many messages answered by 250."""
+    words = ["-d", "-s", str(sessions), "-m", str(messages), "-l", "4096", "-f", SENDER, "-t", TO]
+    began = time.perf_counter()
+    subprocess.run([program("smtp-source", "postfix"), *words, f"127.0.0.1:{port}"], check=True)
+    return time.perf_counter() - began
+
+
+def memory(relay: Relay, what: str = "VmRSS") -> float:
+    """MiB."""
+    lines = Path(f"/proc/{relay.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
+
+
+def wake_ups(relay: Relay) -> int:
+    """How often one of its threads had waited for something, and went on."""
+    return sum(
+        int(line.split()[1])
+        for status in Path(f"/proc/{relay.pid}/task").glob("*/status")
+        for line in status.read_text().splitlines()
+        if line.startswith("voluntary_ctxt_switches")
+    )
+
+
 class Server(Protocol):
     """Something that takes mail on a port."""
 
@@ -79,8 +117,6 @@ class Postfix:
     """Of the system, with Debian's settings but for where mail goes. `target` None: it keeps it all."""
 
     def __init__(self, folder: Path, target: int | None, *, tls: bool) -> None:
-        import shutil
-
         folder.chmod(0o755)
         [self.port] = free_ports(1)
         for place in ("etc", "data", "queue"):
@@ -128,20 +164,6 @@ class Ours:
 
     def hold(self) -> None:
         self.relay.ask("accounts.pause", name="out")
-
-    def memory(self, what: str = "VmRSS") -> float:
-        """MiB."""
-        lines = Path(f"/proc/{self.relay.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith(what)) / 1024
-
-    def wake_ups(self) -> int:
-        """How often one of its threads had waited for something, and went on."""
-        return sum(
-            int(line.split()[1])
-            for status in Path(f"/proc/{self.relay.pid}/task").glob("*/status")
-            for line in status.read_text().splitlines()
-            if line.startswith("voluntary_ctxt_switches")
-        )
 
     def stop(self) -> None:
         self.relay.stop()

@@ -16,31 +16,25 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from _bench import show
-from _relays import Relay
+from _relays import Relay, memory
 
 from relay.running import plain_account, relay_table
 from support.ports import free_ports
 
-MIB = 1 << 20
 REQUEST = "GET /v1/events HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n\r\n"
 
 
 class Followed(Relay):
     """A relay with an API, as the system sees it."""
 
-    def __init__(self, folder: Path) -> None:
-        self.http, dead = free_ports(2)
+    def __init__(self, folder: Path, accounts: str = plain_account(9), *lines: str) -> None:
+        [self.http] = free_ports(1)
         api = f'[http]\nlisten = ["127.0.0.1:{self.http}"]\n'
-        super().__init__(folder, plain_account(dead) + relay_table() + api)
+        super().__init__(folder, accounts + relay_table(*lines) + api)
 
     @property
     def token(self) -> str:
         return Path(self.state.path, "api-token").read_text().strip()
-
-    def memory(self) -> float:
-        """MiB."""
-        pages = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
-        return int(pages) * os.sysconf("SC_PAGE_SIZE") / MIB
 
     def processor(self) -> float:
         """Seconds."""
@@ -83,9 +77,9 @@ async def busy(relay: Followed, streams: list[asyncio.StreamReader], messages: i
 
 async def measure(relay: Followed, count: int, seconds: float) -> None:
     await busy(relay, [], 20)
-    alone = relay.memory(), await quiet(relay, seconds), await busy(relay, [], 50)
+    alone = memory(relay), await quiet(relay, seconds), await busy(relay, [], 50)
     open_ = [await follow(relay) for _ in range(count)]
-    many = relay.memory(), await quiet(relay, seconds), await busy(relay, [each for each, _ in open_], 50)
+    many = memory(relay), await quiet(relay, seconds), await busy(relay, [each for each, _ in open_], 50)
     show(
         f"{count} event streams",
         ("", "without", "with"),

@@ -17,18 +17,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import shutil
 import smtplib
 import subprocess
-import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from _bench import goal, helper, median, port_of, save, show, sink
-from _relays import Ours, Postfix, running, tls_account, wait_empty
+from _relays import TO, Ours, Postfix, folder, load, running, tls_account, wait_empty, wake_ups
+from _relays import memory as memory_of
 from picture import Chart
 from spool import accept, fill, spool_at
 
@@ -40,25 +38,7 @@ from servers.sink import Sink as PlainSink
 SESSIONS = {1: 1.0, 10: 1.0, 50: 1.5}  # goals against Postfix (docs/decisions/0010) …
 BARE = 0.5  # … and against a server that only syncs
 LIMITED = "postbearer, limits set"
-TO = "anna@example.net"
 MIB = 1 << 20
-
-
-@contextmanager
-def folder() -> Iterator[Path]:
-    made = Path(tempfile.mkdtemp(prefix="postbearer-", dir=os.environ.get("BENCH_DIR")))
-    try:
-        yield made
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
-def load(port: int, sessions: int, messages: int) -> float:
-    """Seconds that smtp-source takes to have so many messages answered by 250."""
-    words = ["-d", "-s", str(sessions), "-m", str(messages), "-l", "4096", "-f", SENDER, "-t", TO]
-    began = time.perf_counter()
-    subprocess.run([program("smtp-source", "postfix"), *words, f"127.0.0.1:{port}"], check=True)
-    return time.perf_counter() - began
 
 
 def accepts(rounds: int, messages: int) -> dict[str, dict[str, float]]:
@@ -217,11 +197,11 @@ def memory(size: int) -> dict[str, float]:
         assert isinstance(ours, Ours)
         load(ours.port, 1, 20)
         wait_empty(ours)
-        idle, peak = ours.memory(), ours.memory("VmHWM")
+        idle, peak = memory_of(ours.relay), memory_of(ours.relay, "VmHWM")
         words = ["-l", str(size * MIB), "-f", SENDER, "-t", TO, f"127.0.0.1:{ours.port}"]
         subprocess.run([program("smtp-source", "postfix"), *words], check=True)
         wait_empty(ours)
-        return {"idle": idle, "added": ours.memory("VmHWM") - peak}
+        return {"idle": idle, "added": memory_of(ours.relay, "VmHWM") - peak}
 
 
 def idle(seconds: float) -> dict[str, float]:
@@ -233,9 +213,9 @@ def idle(seconds: float) -> dict[str, float]:
             load(ours.port, 1, 20)
             wait_empty(ours)
             time.sleep(45)  # its connections are closed after 30 seconds
-            before = ours.wake_ups()
+            before = wake_ups(ours.relay)
             time.sleep(seconds)
-            return {"wake-ups a minute": (ours.wake_ups() - before) * 60 / seconds}
+            return {"wake-ups a minute": (wake_ups(ours.relay) - before) * 60 / seconds}
 
 
 def queued(rows: int) -> dict[str, float]:
@@ -249,11 +229,10 @@ def queued(rows: int) -> dict[str, float]:
             assert relay.start(), relay.log
             relay.ask("accounts.pause", name="spent")
             taken = [_one(relay.port, target) for _ in range(60)]
-            status = Path(f"/proc/{relay.pid}/status").read_text()
-            rss = next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+            rss = memory_of(relay)
             relay.stop()
     target.close()
-    return {"start": relay.starts[0], "latency": median(taken[20:]) * 1000, "memory": rss / 1024}
+    return {"start": relay.starts[0], "latency": median(taken[20:]) * 1000, "memory": rss}
 
 
 async def _prepare(relay: Relay, rows: int) -> None:
