@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from postbearer.alerts import Alert, AlertMonitor, AlertPreferences, AlertSources, AlertState
-from postbearer.engine import BY_HAND
 from postbearer.events import (
     AccountPaused,
     AccountResumed,
@@ -23,7 +22,7 @@ from postbearer.events import (
 from postbearer.forecast import DAY, Expiry
 from postbearer.outcome import RecipientFate
 from postbearer.state import FileDocument
-from postbearer.store import MemorySpool, Pause, Status
+from postbearer.store import BY_HAND, MemorySpool, Pause, Status
 from postbearer.testing import ManualClock
 from support.relay import Ears
 from support.spooling import accept

@@ -15,7 +15,6 @@ from typing import Any
 from postbearer.alerts.alert import KINDS, Alert, messages, moment
 from postbearer.alerts.state import AlertState, Failures, Level, SentAlert
 from postbearer.clock import Clock, event_or_time
-from postbearer.engine import BY_HAND
 from postbearer.errors import StoreError
 from postbearer.events import (
     AccountPaused,
@@ -28,7 +27,7 @@ from postbearer.events import (
     Warned,
 )
 from postbearer.forecast import DAY, Expiry
-from postbearer.store import Pause, Spool, Waiting
+from postbearer.store import BY_HAND, Pause, Spool, Waiting
 
 LOOK = 60.0  # seconds between looks when nothing happens
 AHEAD = 3600.0  # seconds between looks at what will run out

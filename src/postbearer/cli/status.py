@@ -112,7 +112,7 @@ def judge(
 
 
 def _of_account(account: AccountStatus) -> list[tuple[Severity, str]]:
-    from postbearer.engine import BY_HAND
+    from postbearer.store import BY_HAND
 
     name, problems = account.name, []
     if account.state == "paused":

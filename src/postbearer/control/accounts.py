@@ -3,21 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
+from postbearer import verdict
 from postbearer.clock import Clock
 from postbearer.control.answers import AccountStatus, Counts, EndingInfo, PauseInfo, Woken, counted
-from postbearer.control.principal import Principal
-from postbearer.engine import BY_HAND, AccountState, Dispatcher
+from postbearer.control.method import Method, Nothing, Text
+from postbearer.control.principal import Principal, Right
 from postbearer.errors import ConfigError, PostbearerError, UsageError
 from postbearer.events import Observer, OperatorAction
 from postbearer.forecast import Expiry, Facts, forecast
 from postbearer.oauth import TokenResponse
-from postbearer.store import Pause, Spool
+from postbearer.store import BY_HAND, Pause, Spool
 from postbearer.suggestion import did_you_mean
-from postbearer.verdict import advise
+
+if TYPE_CHECKING:
+    from postbearer.engine import AccountState, Dispatcher
 
 Foresight = Callable[[], Awaitable[Mapping[str, Facts]]]
+
+
+class Named(Struct, forbid_unknown_fields=True, frozen=True):
+    """An account."""
+
+    name: Text
 
 
 class Accounts:
@@ -97,7 +108,7 @@ class Accounts:
         try:
             token = await source.token()
         except PostbearerError as error:
-            advise(error, states[name].account.rules)
+            verdict.advise(error, states[name].account.rules)
             raise
         return TokenResponse.of(token, name, self._clock.monotonic())
 
@@ -185,3 +196,25 @@ async def _working(account_state: AccountState | None) -> dict[str, Any]:
         "token_expires": account_state.channel.token_expires(),
         "last_error": account_state.last_error,
     }
+
+
+METHODS: Mapping[str, Method] = {
+    "accounts.list": Method(
+        *(Nothing, tuple[AccountStatus, ...], Right.LOOK), lambda on, given, by: on.accounts.list()
+    ),
+    "accounts.show": Method(
+        Named, AccountStatus, Right.LOOK, lambda on, given, by: on.accounts.show(given.name)
+    ),
+    "accounts.pause": Method(
+        Named, AccountStatus, Right.OPERATE, lambda on, given, by: on.accounts.pause(given.name, by=by)
+    ),
+    "accounts.resume": Method(
+        Named, AccountStatus, Right.OPERATE, lambda on, given, by: on.accounts.resume(given.name, by=by)
+    ),
+    "accounts.changed": Method(
+        Named, Woken, Right.OPERATE, lambda on, given, by: on.accounts.changed(given.name, by=by)
+    ),
+    "accounts.token": Method(
+        Named, TokenResponse, Right.ADMIN, lambda on, given, by: on.accounts.token(given.name)
+    ),
+}

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
+from msgspec import Meta, Struct
 
 from postbearer.address import same_mailbox
 from postbearer.clock import Clock
@@ -24,13 +25,49 @@ from postbearer.control.answers import (
     RecipientRow,
     counted,
 )
-from postbearer.control.principal import Principal
-from postbearer.engine import AccountState, Dispatcher
+from postbearer.control.method import Method, Nothing, Text
+from postbearer.control.principal import Principal, Right
 from postbearer.errors import UsageError
 from postbearer.events import Observer, OperatorAction
 from postbearer.store import Entry, Pause, Query, Row, Spool, Status
 
+if TYPE_CHECKING:
+    from postbearer.engine import AccountState, Dispatcher
+
+MOST = 1000  # messages one answer may list
 _CAN_GO = (Status.READY, Status.DEFERRED, Status.HELD)
+
+
+class One(Struct, forbid_unknown_fields=True, frozen=True):
+    """A message."""
+
+    message: Text
+
+
+class Which(Struct, forbid_unknown_fields=True, frozen=True):
+    """A message, or one recipient of it."""
+
+    message: Text
+    address: Text = ""
+
+
+class Look(Struct, forbid_unknown_fields=True, frozen=True):
+    """The fields of `Query`."""
+
+    id: Text = ""
+    id_prefix: Text = ""
+    account: Text = ""
+    client: Text = ""
+    statuses: tuple[Status, ...] = ()
+    address: Text = ""
+    message_id: Text = ""
+    older_than: float | None = None
+    newer_than: float | None = None
+    limit: Annotated[int, Meta(ge=1, le=MOST)] = 100
+    after: Text = ""
+
+    def query(self) -> Query:
+        return Query(**{name: getattr(self, name) for name in self.__struct_fields__})
 
 
 class Messages:
@@ -225,3 +262,28 @@ def _row(identifier: str, row: Row, waits: str, way_out: str) -> RecipientRow:
         waits=waits,
         way_out=way_out,
     )
+
+
+METHODS: Mapping[str, Method] = {
+    "queue.list": Method(Look, Page, Right.LOOK, lambda on, given, by: on.messages.list(given.query())),
+    "queue.show": Method(
+        One, MessageDetail, Right.LOOK, lambda on, given, by: on.messages.show(given.message)
+    ),
+    "queue.hold": Method(
+        *(Which, Change, Right.OPERATE),
+        lambda on, given, by: on.messages.hold(given.message, given.address, by=by),
+    ),
+    "queue.release": Method(
+        *(Which, LetGo, Right.OPERATE),
+        lambda on, given, by: on.messages.release(given.message, given.address, by=by),
+    ),
+    "queue.retry": Method(
+        *(Which, LetGo, Right.OPERATE),
+        lambda on, given, by: on.messages.retry(given.message, given.address, by=by),
+    ),
+    "queue.cancel": Method(
+        *(Which, Change, Right.OPERATE),
+        lambda on, given, by: on.messages.cancel(given.message, given.address, by=by),
+    ),
+    "queue.stats": Method(Nothing, QueueStatistics, Right.LOOK, lambda on, given, by: on.messages.stats()),
+}

@@ -6,21 +6,32 @@ Who changes something says who it is: that is told as an event, once it is done.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Protocol
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from postbearer.clock import Clock
 from postbearer.control.accounts import Accounts, Foresight
 from postbearer.control.answers import DiagnosisResult, RelayReloaded, RelayStopping
 from postbearer.control.messages import Messages
-from postbearer.control.principal import Principal
+from postbearer.control.method import Method, Nothing, Text
+from postbearer.control.principal import Principal, Right
 from postbearer.control.transfer import Transfer
-from postbearer.engine import Dispatcher
 from postbearer.errors import UsageError
 from postbearer.events import Observer, OperatorAction, Silent
 from postbearer.store import Spool
+
+if TYPE_CHECKING:
+    from postbearer.engine import Dispatcher
+
+
+class Examined(Struct, forbid_unknown_fields=True, frozen=True):
+    """An account, or with an empty name the configuration alone; and where a message may be sent."""
+
+    name: Text = ""
+    send_to: Text = ""
 
 
 class Process(Protocol):
@@ -59,9 +70,9 @@ class Operations:
     ) -> None:
         self._process = process
         self._observer = observer or Silent()
-        self.messages = Messages(spool, clock, dispatcher, accounts, self._observer)
+        self.messages: Messages = Messages(spool, clock, dispatcher, accounts, self._observer)
         self.transfer = Transfer(spool, self._observer)
-        self.accounts = Accounts(
+        self.accounts: Accounts = Accounts(
             spool,
             clock,
             dispatcher,
@@ -98,3 +109,13 @@ class Operations:
     def _tell(self, action: str, by: Principal, account: str = "", recipient: str = "") -> None:
         told = OperatorAction(account, action=action, by=by.name, known_by=by.known_by, recipient=recipient)
         self._observer.notice(told)
+
+
+METHODS: Mapping[str, Method] = {
+    "accounts.check": Method(
+        *(Examined, DiagnosisResult, Right.OPERATE),
+        lambda on, given, by: on.check(given.name, given.send_to, by=by),
+    ),
+    "relay.reload": Method(Nothing, RelayReloaded, Right.ADMIN, lambda on, given, by: on.reload(by=by)),
+    "relay.stop": Method(Nothing, RelayStopping, Right.ADMIN, lambda on, given, by: on.stop(by=by)),
+}

@@ -10,7 +10,7 @@ from postbearer.clock import Clock, event_or_time
 from postbearer.daemon.fingerprint import LOOK, Fingerprints
 from postbearer.daemon.service import Service
 from postbearer.daemon.service_plan import ServicePlan
-from postbearer.engine import BY_HAND, Dispatcher
+from postbearer.engine import Dispatcher
 from postbearer.errors import (
     CredentialError,
     PostbearerError,
@@ -23,7 +23,7 @@ from postbearer.events import AccountPaused, Event, Observer, Warned
 from postbearer.forecast import Facts, renewal_due
 from postbearer.oauth import CachedSource
 from postbearer.state import Persistence
-from postbearer.store import Spool
+from postbearer.store import BY_HAND, Spool
 from postbearer.tasks import Tasks, defect
 
 IDLE_LOOK = 600.0  # seconds between looks for a sign-in that idles

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from postbearer.engine.intake import MessageIntake as MessageIntake
     from postbearer.engine.intake import Submission as Submission
     from postbearer.engine.monitored import MonitoredContent as MonitoredContent
-    from postbearer.engine.pauses import BY_HAND as BY_HAND
     from postbearer.engine.queue_id import new_id as new_id
     from postbearer.engine.route import Route as Route
     from postbearer.engine.route import Router as Router
@@ -38,7 +37,6 @@ _EXPORTS = {
     "fastpath": ["NoReservations"],
     "intake": ["Intake", "IntakeSettings", "MessageIntake", "Submission"],
     "monitored": ["MonitoredContent"],
-    "pauses": ["BY_HAND"],
     "queue_id": ["new_id"],
     "route": ["Route", "RouteRule", "Router"],
     "schedule": ["RetryPolicy"],

@@ -21,12 +21,12 @@ from postbearer.engine.channel import Channel
 from postbearer.engine.delay_warning import warn_late
 from postbearer.engine.disposition import AttemptResult, put_off
 from postbearer.engine.lanes import LaneScheduler
-from postbearer.engine.pauses import BY_HAND, Pauses
+from postbearer.engine.pauses import Pauses
 from postbearer.engine.waiting import WaitingLanes
 from postbearer.errors import PostbearerError, StoreError
 from postbearer.events import Observer, Warned
 from postbearer.state import Charge
-from postbearer.store import Claimed, Lane, LaneKey, Pause, Priority, Spool
+from postbearer.store import BY_HAND, Claimed, Lane, LaneKey, Pause, Priority, Spool
 from postbearer.tasks import Tasks, defect
 
 LOOK_AGAIN = 300.0  # seconds after which a clock that was set is noticed

@@ -14,9 +14,7 @@ from postbearer.engine.account_state import AccountState
 from postbearer.engine.disposition import FIRST_PROBE, NEXT_PROBE, AttemptResult, PauseOrder
 from postbearer.errors import StoreError, UsageError
 from postbearer.events import AccountPaused, AccountResumed, Observer
-from postbearer.store import Pause, Spool
-
-BY_HAND = "Paused by hand."
+from postbearer.store import BY_HAND, Pause, Spool
 
 
 class Pauses:

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from postbearer.clock import Clock
-from postbearer.engine import BY_HAND, AccountState
+from postbearer.engine import AccountState
 from postbearer.forecast import Expiry
-from postbearer.store import Priority, Spool, Status, Waiting
+from postbearer.store import BY_HAND, Priority, Spool, Status, Waiting
 
 SHOWN: Final = (Status.READY, Status.LEASED, Status.DEFERRED, Status.HELD)  # states of what is not done
 SHARE: Final = 100  # a look at each message that waits is taken again after so many times what it took

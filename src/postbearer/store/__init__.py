@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from postbearer.store.lease import HEARTBEAT as HEARTBEAT
     from postbearer.store.lease import LEASE as LEASE
     from postbearer.store.memory import MemorySpool as MemorySpool
+    from postbearer.store.records import BY_HAND as BY_HAND
     from postbearer.store.records import Attempt as Attempt
     from postbearer.store.records import Claimed as Claimed
     from postbearer.store.records import Entry as Entry
@@ -41,6 +42,7 @@ _EXPORTS = {
     "lease": ["HEARTBEAT", "LEASE"],
     "memory": ["MemorySpool"],
     "records": [
+        "BY_HAND",
         "Attempt",
         "Claimed",
         "Entry",

@@ -176,6 +176,9 @@ class Settlement:
                 object.__setattr__(self, name, cut(getattr(self, name), TEXT))
 
 
+BY_HAND = "Paused by hand."  # the reason of a pause that a person made
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
     """Why an account does not send, since when, and when it is probed again (None: by a person only)."""
