@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from postbearer.alerts import Alert, AlertChannel, AlertDispatcher, AlertState, Program, Webhook, signature
+from postbearer.alerts import Alert, AlertChannel, AlertDispatcher, AlertState, Program, Webhook
 from postbearer.alerts.channels import AlertFailed
 from postbearer.events import Warned
 from postbearer.secret import GivenSecret, Secret
+from postbearer.standard_webhooks import signature
 from postbearer.state import FileDocument
 from postbearer.testing import ManualClock
 from support.hooks import Hooks, receiving

@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, get_args
+from typing import Any
 
 import httpx2
 import pytest
 
-from house.tree import ROOT
-from postbearer.api import events, feed
-from postbearer.api.events import WORDS, word_of
+from postbearer.api import events
 from postbearer.store import Status
+from postbearer.tracking import feed
 from support.http_api import Api
 from support.spooling import accept
-
-PAGE = ROOT / "docs" / "reference" / "http-api.md"
 
 
 @pytest.fixture
@@ -251,38 +247,3 @@ async def test_who_asks_for_the_head_alone_is_answered_and_may_go_on(api: Api, r
             answer = await client.head("/v1/events")
             assert (answer.status_code, answer.content) == (200, b"")
             assert answer.headers["content-type"].startswith("text/event-stream")
-
-
-def test_every_state_has_one_word() -> None:
-    assert WORDS.keys() == set(Status) - {Status.LEASED}  # which is no change of a recipient's row
-    words = [word_of(status, unknown=unknown) for status in WORDS for unknown in (False, True)]
-    assert set(words) == set(WORDS.values()) | {"unknown"}
-    assert len(set(WORDS.values())) == len(WORDS)
-
-
-# RFC 8621 7, DeliveryStatus; anymail.signals.EventType of django-anymail
-JMAP = {"queued", "yes", "no", "unknown"}
-ANYMAIL = {
-    "queued",
-    "sent",
-    "rejected",
-    "failed",
-    "bounced",
-    "deferred",
-    "delivered",
-    "autoresponded",
-    "unknown",
-}
-
-
-def test_every_word_has_one_image_in_the_words_of_others() -> None:
-    rows = re.findall(
-        r"^\| `message\.(\w+)` \| (.+?) \| `(\w+)` \| `(\w+)` \|$", PAGE.read_text(), re.MULTILINE
-    )
-    states = [tuple(re.findall(r"\w+", state)) for _, state, _, _ in rows]
-    assert [word for word, *_ in rows] == list(get_args(events.Word))
-    for (word, _, jmap, anymail), (state, *unknown) in zip(rows, states, strict=True):
-        assert word_of(Status(state), unknown=bool(unknown)) == word
-        assert (jmap in JMAP, anymail in ANYMAIL) == (True, True)
-        assert (jmap == "no") is (Status(state).final and word != "accepted")
-        assert (anymail in ("rejected", "failed")) is (jmap == "no")

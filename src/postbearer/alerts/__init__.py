@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from postbearer.alerts.channels import AlertChannel as AlertChannel
     from postbearer.alerts.channels import Program as Program
     from postbearer.alerts.channels import Webhook as Webhook
-    from postbearer.alerts.channels import signature as signature
     from postbearer.alerts.dispatcher import AlertDispatcher as AlertDispatcher
     from postbearer.alerts.heartbeat import EVERY as EVERY
     from postbearer.alerts.heartbeat import Heartbeat as Heartbeat
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "alert": ["Alert"],
-    "channels": ["AlertChannel", "Program", "Webhook", "signature"],
+    "channels": ["AlertChannel", "Program", "Webhook"],
     "dispatcher": ["AlertDispatcher"],
     "heartbeat": ["EVERY", "Heartbeat"],
     "mail": ["AlertMail"],

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import textwrap
-import time
-from datetime import UTC, datetime
 
 import msgspec
+
+from postbearer.moments import iso
 
 Commands = tuple[str, ...]
 
@@ -73,15 +73,6 @@ _DATA = (
     "ends",
     "count",
 )
-
-
-def iso(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def moment(at: float) -> str:
-    """A point in time, for people who may be anywhere."""
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(at))
 
 
 def messages(count: int) -> str:

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import hashlib
-import hmac
 from collections.abc import Sequence
 from typing import Protocol
 from urllib.parse import urlsplit
@@ -14,12 +10,12 @@ from postbearer.alerts.alert import Alert
 from postbearer.clock import Clock
 from postbearer.errors import NetworkError, PostbearerError, RemoteProtocolError
 from postbearer.http import fetch
-from postbearer.secret import Secret, SecretSource
+from postbearer.secret import SecretSource
 from postbearer.secrets import quoted, run_program
+from postbearer.standard_webhooks import fields
 
 TIMEOUT = 15.0  # seconds a receiver may take
 PROGRAM_TIMEOUT = 30.0
-_PREFIX = "whsec_"  # what base64 of a key begins with (Standard Webhooks)
 
 
 class AlertFailed(PostbearerError):
@@ -63,7 +59,8 @@ class Webhook:
     async def send(self, notice: Alert) -> None:
         url = self._url if isinstance(self._url, str) else (await self._url.read()).reveal()
         body = notice.payload()
-        headers = await self._headers(notice, body)
+        secrets = [await self._secret.read()] if self._secret is not None else []
+        headers = fields(notice.id, self._clock.now(), body, secrets)
         try:
             answer = await fetch("POST", url, content=body, headers=headers, timeout=TIMEOUT)
         except (NetworkError, RemoteProtocolError) as error:
@@ -75,17 +72,6 @@ class Webhook:
             retry_after=answer.retry_after(self._clock.now()),
             gone=answer.status == 410,
         )
-
-    async def _headers(self, notice: Alert, body: bytes) -> dict[str, str | Secret]:
-        at = str(int(self._clock.now()))
-        headers: dict[str, str | Secret] = {
-            "content-type": "application/json",
-            "webhook-id": notice.id,
-            "webhook-timestamp": at,
-        }
-        if self._secret is not None:
-            headers["webhook-signature"] = signature(await self._secret.read(), notice.id, at, body)
-        return headers
 
 
 class Program:
@@ -110,16 +96,3 @@ class Program:
             raise AlertFailed(f"{self.name} cannot be run: {error.strerror}.") from None
         if status != 0:
             raise AlertFailed(f"{self.name} failed with status {status}{quoted(complaint)}.")
-
-
-def signature(secret: Secret, identifier: str, at: str, body: bytes) -> str:
-    """The value of ``webhook-signature``. A secret ``whsec_…`` holds its key in base64; any other is it."""
-    text = secret.reveal()
-    key = text.encode()
-    if text.startswith(_PREFIX):
-        try:
-            key = base64.b64decode(text[len(_PREFIX) :], validate=True)
-        except (binascii.Error, ValueError):
-            key = text.encode()
-    signed = f"{identifier}.{at}.".encode() + body
-    return "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()

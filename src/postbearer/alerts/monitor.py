@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, 
 from dataclasses import dataclass
 from typing import Any
 
-from postbearer.alerts.alert import KINDS, Alert, messages, moment
+from postbearer.alerts.alert import KINDS, Alert, messages
 from postbearer.alerts.state import AlertState, Failures, Level, SentAlert
 from postbearer.clock import Clock, event_or_time
 from postbearer.errors import StoreError
@@ -27,6 +27,7 @@ from postbearer.events import (
     Warned,
 )
 from postbearer.forecast import DAY, Expiry
+from postbearer.moments import moment
 from postbearer.store import BY_HAND, Pause, Spool, Waiting
 
 LOOK = 60.0  # seconds between looks when nothing happens

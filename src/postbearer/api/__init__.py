@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from postbearer.api.endpoints import ENDPOINTS as ENDPOINTS
     from postbearer.api.endpoints import PROBED as PROBED
     from postbearer.api.endpoints import application as application
-    from postbearer.api.feed import Feed as Feed
     from postbearer.api.server import HttpServer as HttpServer
     from postbearer.api.services import ApiServices as ApiServices
     from postbearer.api.tokens import FIRST_FILE as FIRST_FILE
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "cursors": ["Cursors"],
     "endpoints": ["ENDPOINTS", "PROBED", "application"],
-    "feed": ["Feed"],
     "server": ["HttpServer"],
     "services": ["ApiServices"],
     "tokens": ["FIRST_FILE", "ApiToken", "ApiTokens", "TokenScope"],

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from functools import lru_cache
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from msgspec import Meta, Struct
 from starlette.responses import Response, StreamingResponse
@@ -13,44 +13,16 @@ from starlette.responses import Response, StreamingResponse
 from postbearer.api.endpoint import ApiEndpoint, Call
 from postbearer.api.problems import at
 from postbearer.api.tokens import TokenScope
-from postbearer.control import Time, encode
+from postbearer.control import encode
 from postbearer.errors import StoreError
-from postbearer.store import StateChange, Status
+from postbearer.store import StateChange
+from postbearer.tracking import EventInfo, event_of
 
-Word = Literal["queued", "deferred", "unknown", "held", "accepted", "failed", "expired", "canceled"]
-
-WORDS: Final[Mapping[Status, Word]] = {
-    Status.READY: "queued",
-    Status.DEFERRED: "deferred",
-    Status.HELD: "held",
-    Status.DELIVERED: "accepted",  # by the provider: what becomes of it there, nobody has told us
-    Status.FAILED: "failed",
-    Status.EXPIRED: "expired",
-    Status.CANCELLED: "canceled",
-}
 MEDIA_TYPE: Final = "text/event-stream"
 PATIENCE: Final = 15.0  # seconds without an event after which a comment shows that the stream stands
 RETRY: Final = 2000  # milliseconds after which a client that lost it comes back
 _BEGIN: Final = f"retry: {RETRY}\n\n".encode()
 _ALIVE: Final = b":\n\n"
-
-
-class EventInfo(Struct, frozen=True, kw_only=True):
-    """A recipient came into a state, in words of events (`type`) and of the queue (`state`).
-
-    `said` is the server's reply, or why else. `unknown`: the message may have arrived all the same.
-    """
-
-    id: str
-    type: str
-    at: Time
-    message: str
-    recipient: str
-    account: str
-    client: str
-    state: Status
-    unknown: bool
-    said: str
 
 
 class Followed(Struct, rename="kebab", frozen=True, kw_only=True):
@@ -65,27 +37,6 @@ class Followed(Struct, rename="kebab", frozen=True, kw_only=True):
     def wants(self, change: StateChange) -> bool:
         """Whether it is among them."""
         return self.message in ("", change.message) and self.account in ("", change.account)
-
-
-def word_of(status: Status, *, unknown: bool) -> Word:
-    """The word of an event. Of what is tried again, it matters more that it may have arrived."""
-    return "unknown" if unknown and status is Status.DEFERRED else WORDS[status]
-
-
-def told(change: StateChange) -> EventInfo:
-    """A change as those who follow are told it."""
-    return EventInfo(
-        id=str(change.number),
-        type=f"message.{word_of(change.status, unknown=change.unknown)}",
-        at=change.at,
-        message=change.message,
-        recipient=change.recipient,
-        account=change.account,
-        client=change.client,
-        state=change.status,
-        unknown=change.unknown,
-        said=change.said,
-    )
 
 
 async def follow(call: Call) -> Response:
@@ -141,7 +92,7 @@ def _still_may(call: Call) -> bool:
 
 @lru_cache(maxsize=1000)  # it is the same for all who follow
 def _frame(change: StateChange) -> bytes:
-    event = told(change)
+    event = event_of(change)
     return b"id: %d\nevent: %s\ndata: %s\n\n" % (change.number, event.type.encode(), encode(event))
 
 

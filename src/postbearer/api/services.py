@@ -7,13 +7,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from postbearer.api.cursors import Cursors
-from postbearer.api.feed import Feed
 from postbearer.api.tokens import ApiTokens
 from postbearer.clock import Clock
 from postbearer.control import Operations
 from postbearer.engine import Dispatcher, Intake
 from postbearer.events import Observer
 from postbearer.submission import Access, RateLimit, RejectLog, SessionLimits
+from postbearer.tracking import Feed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

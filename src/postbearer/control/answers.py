@@ -5,17 +5,17 @@ Points in time are Unix seconds. What is absent where it does not apply is `UNSE
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType
 from msgspec.json import Encoder
 
 from postbearer.diagnosis import Finding
 from postbearer.engine import BudgetRemaining
+from postbearer.moments import Time as Time
 from postbearer.store import Status
 
 T = TypeVar("T")
-Time = Annotated[float, Meta(description="Unix seconds", extra_json_schema={"format": "unix-time"})]
 Counts = dict[str, int]  # of recipients, by state
 
 encode = Encoder(enc_hook=str).encode  # by `str`: what a finding holds beside its texts

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from postbearer.api import ENDPOINTS, PROBED, ApiServices, ApiTokens, Cursors, Feed, HttpServer, application
+from postbearer.api import ENDPOINTS, PROBED, ApiServices, ApiTokens, Cursors, HttpServer, application
 from postbearer.daemon.http_plan import HttpPlan
 from postbearer.daemon.metering import Metering
 from postbearer.daemon.service import Service
 from postbearer.daemon.service_plan import ServicePlan
 from postbearer.daemon.services import FAREWELL, ControlService, IntakeService
 from postbearer.engine import Dispatcher
+from postbearer.tracking import Feed
 
 
 class HttpService(Service):

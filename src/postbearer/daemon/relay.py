@@ -179,9 +179,9 @@ class Relay:
     ) -> tuple[Metering, HttpService]:
         """The API, and what it alone shows. Who has no API loads nothing for it."""
         try:
-            from postbearer.api import Feed
             from postbearer.daemon.http_service import HttpService
             from postbearer.daemon.metering import Metering
+            from postbearer.tracking import Feed
         except ModuleNotFoundError as error:
             raise ConfigError(
                 f"The HTTP API needs the package {error.name}.",
