@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Collection, Mapping
-from importlib.metadata import EntryPoint
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from postbearer.errors import ConfigError, PlugInFailed, PostbearerError
 from postbearer.oauth.grants import Exchange, Grant, GrantContext, TokenGrant
 from postbearer.oauth.token import TokenAnswer
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "postbearer.grants"
 _REPORT = "Report it to whoever wrote it; with -v its traceback is shown."
@@ -90,6 +92,6 @@ def _loaded(entry: EntryPoint) -> type[TokenGrant]:
 
 
 def _entries() -> Collection[EntryPoint]:
-    from importlib import metadata
+    from importlib.metadata import entry_points  # slow to import, and most accounts need no plug-in
 
-    return metadata.entry_points(group=GROUP)
+    return entry_points(group=GROUP)

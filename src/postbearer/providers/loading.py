@@ -6,8 +6,7 @@ import re
 import tomllib
 from collections.abc import Callable, Sequence
 from functools import cache
-from importlib.resources import files
-from importlib.resources.abc import Traversable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import msgspec
@@ -21,6 +20,7 @@ from postbearer.suggestion import did_you_mean
 
 T = TypeVar("T")
 LARGEST = 1 << 20
+_FOLDER = Path(__file__).parent
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _LINE = re.compile(r"at line (\d+)")
 _UNKNOWN = re.compile(r"contains unknown field `([^`]+)`")
@@ -36,7 +36,7 @@ class _Replies(Struct, frozen=True, forbid_unknown_fields=True):
 @cache
 def names() -> tuple[str, ...]:
     """The providers that come with postbearer."""
-    found = (entry.name for entry in files("postbearer.providers").iterdir())
+    found = (entry.name for entry in _FOLDER.iterdir())
     return tuple(
         sorted(name.removesuffix(".toml") for name in found if name.endswith(".toml") and not _special(name))
     )
@@ -50,8 +50,7 @@ def preset(name: str, cloud: str = "") -> Preset:
     """
     if name not in names():
         raise unknown_provider(name, names())
-    text = files("postbearer.providers").joinpath(f"{name}.toml").read_text("utf-8")
-    return parse(text, file=f"{name}.toml").in_cloud(cloud)
+    return parse((_FOLDER / f"{name}.toml").read_text("utf-8"), file=f"{name}.toml").in_cloud(cloud)
 
 
 def unknown_provider(name: str, known: Sequence[str]) -> ConfigError:
@@ -100,8 +99,8 @@ def _catalogue(name: str) -> tuple[Rule, ...]:
     return tuple(msgspec.structs.replace(rule, provider=owner) for rule in rules)
 
 
-def _place(name: str) -> Traversable:
-    return files("postbearer.providers").joinpath(f"{name}.toml" if name == GENERIC else f"{name}{_REPLIES}")
+def _place(name: str) -> Path:
+    return _FOLDER / (f"{name}.toml" if name == GENERIC else f"{name}{_REPLIES}")
 
 
 def _special(name: str) -> bool:

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 
+_FOLDER = Path(__file__).parent
 _NAME = re.compile(r"^-- name: (\S+)$", re.MULTILINE)
 
 
 @cache
 def queries(file: str) -> dict[str, str]:
     """The queries of ``sql/{file}.sql``."""
-    text = (files("postbearer.store") / "sql" / f"{file}.sql").read_text()
+    text = (_FOLDER / "sql" / f"{file}.sql").read_text("utf-8")
     _, *parts = _NAME.split(text)
     return {name: query.strip() for name, query in zip(parts[::2], parts[1::2], strict=True)}
 
@@ -20,5 +21,4 @@ def queries(file: str) -> dict[str, str]:
 @cache
 def migrations() -> list[str]:
     """The scripts of ``migrations/``, in order; the version of a schema is how many of them made it."""
-    folder = files("postbearer.store") / "migrations"
-    return [file.read_text() for file in sorted(folder.iterdir(), key=lambda each: each.name)]
+    return [file.read_text("utf-8") for file in sorted((_FOLDER / "migrations").iterdir())]

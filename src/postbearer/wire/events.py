@@ -1,6 +1,7 @@
 """What is said in an SMTP conversation: the same classes for the side that says and the side that hears.
 
 A client sends commands and receives `Answer`\\ s; a server receives commands and sends `Reply`\\ s.
+What holds a credential is a dataclass, which can leave it out of its repr; the others are made faster.
 """
 
 from __future__ import annotations
@@ -8,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from msgspec import Struct
+
 from postbearer.envelope import Body, Notify, Ret
 from postbearer.reply import Reply as Reply
 
 
-@dataclass(frozen=True, slots=True)
-class MailParameters:
+class MailParameters(Struct, frozen=True):
     """Parameters of MAIL FROM. None, False or ``""``: not given. Values are decoded (no xtext)."""
 
     size: int | None = None  # RFC 1870
@@ -26,31 +28,26 @@ class MailParameters:
     auth: str | None = None  # AUTH=, RFC 4954 5; parsed, never acted upon
 
 
-@dataclass(frozen=True, slots=True)
-class RcptParameters:
+class RcptParameters(Struct, frozen=True):
     """Parameters of RCPT TO (RFC 3461). `orcpt` is ``type;address``, decoded."""
 
     notify: tuple[Notify, ...] = ()
     orcpt: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Greeting:
+class Greeting(Struct, frozen=True):
     """The turn in which the server speaks first (RFC 5321 3.1); never sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ehlo:
+class Ehlo(Struct, frozen=True):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Helo:
+class Helo(Struct, frozen=True):
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class StartTls:
+class StartTls(Struct, frozen=True):
     """RFC 3207."""
 
 
@@ -69,40 +66,34 @@ class AuthResponse:
     data: bytes | None = field(repr=False)
 
 
-@dataclass(frozen=True, slots=True)
-class Mail:
+class Mail(Struct, frozen=True):
     reverse_path: str
     parameters: MailParameters = MailParameters()
 
 
-@dataclass(frozen=True, slots=True)
-class Rcpt:
+class Rcpt(Struct, frozen=True):
     forward_path: str
     parameters: RcptParameters = RcptParameters()
 
 
-@dataclass(frozen=True, slots=True)
-class Data:
+class Data(Struct, frozen=True):
     """The DATA command itself; its content follows after the 354."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bdat:
+class Bdat(Struct, frozen=True):
     """A chunk of `size` octets follows at once (RFC 3030 2)."""
 
     size: int
     last: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(Struct, frozen=True):
     """A piece of the content as it is stored: CRLF lines, no dot-stuffing, no chunk frames."""
 
     data: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class EndOfContent:
+class EndOfContent(Struct, frozen=True):
     """The final dot, or the end of a BDAT chunk; `last` is false for a chunk that more will follow.
 
     `defect` says why the content must be refused (``""`` when it is clean): a bare CR or LF, a NUL,
@@ -113,29 +104,23 @@ class EndOfContent:
     defect: Literal["", "line-ending", "nul", "size", "line-length"] = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Rset: ...
+class Rset(Struct, frozen=True): ...
 
 
-@dataclass(frozen=True, slots=True)
-class Noop: ...
+class Noop(Struct, frozen=True): ...
 
 
-@dataclass(frozen=True, slots=True)
-class Vrfy:
+class Vrfy(Struct, frozen=True):
     argument: str
 
 
-@dataclass(frozen=True, slots=True)
-class Help: ...
+class Help(Struct, frozen=True): ...
 
 
-@dataclass(frozen=True, slots=True)
-class Quit: ...
+class Quit(Struct, frozen=True): ...
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(Struct, frozen=True):
     """The peer closed, or is to be closed. `fault`: it broke the protocol, or did not stop making errors."""
 
     reason: str = ""

@@ -103,13 +103,19 @@ MAY_SEND: Mapping[ClientState, frozenset[Turn]] = {
     _S.ERROR: frozenset(),
 }
 
-_NOT_OPEN = {(Data, 3): _S.UNWANTED, (Bdat, 4): _S.SPOILT, (Bdat, 5): _S.SPOILT}
-_NOT_OPEN |= {(LastBdat, 4): _S.SPOILT, (LastBdat, 5): _S.SPOILT}
-_OPEN = {**_NOT_OPEN, (Bdat, 2): _S.CHUNKS, (LastBdat, 2): _S.READY, (Rset, 2): _S.READY}
+_Answered = Mapping[tuple[Turn, int], ClientState]
+_NOT_OPEN: _Answered = {
+    (Data, 3): _S.UNWANTED,
+    (Bdat, 4): _S.SPOILT,
+    (Bdat, 5): _S.SPOILT,
+    (LastBdat, 4): _S.SPOILT,
+    (LastBdat, 5): _S.SPOILT,
+}
+_OPEN: _Answered = {**_NOT_OPEN, (Bdat, 2): _S.CHUNKS, (LastBdat, 2): _S.READY, (Rset, 2): _S.READY}
 
 # (turn, first digit of its reply) → the next state. A 4 or 5 that is not listed changes nothing;
 # a 2 or 3 that is not listed makes no sense, and the peer broke SMTP.
-ANSWERED: Mapping[ClientState, Mapping[tuple[Turn, int], ClientState]] = {
+ANSWERED: Mapping[ClientState, _Answered] = {
     _S.GREETING: {
         (Greeting, 2): _S.GREETED,
         (Greeting, 4): _S.REFUSED,
