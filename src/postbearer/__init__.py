@@ -29,15 +29,18 @@ if TYPE_CHECKING:
     from postbearer.errors import LocalProtocolError as LocalProtocolError
     from postbearer.errors import MechanismMissing as MechanismMissing
     from postbearer.errors import NetworkError as NetworkError
+    from postbearer.errors import OutcomeUnknown as OutcomeUnknown
     from postbearer.errors import PostbearerError as PostbearerError
     from postbearer.errors import ProtocolError as ProtocolError
     from postbearer.errors import Rejected as Rejected
+    from postbearer.errors import RelayNotRunning as RelayNotRunning
     from postbearer.errors import RemoteProtocolError as RemoteProtocolError
     from postbearer.errors import SecretError as SecretError
     from postbearer.errors import SecretUnavailable as SecretUnavailable
     from postbearer.errors import SenderNotAllowed as SenderNotAllowed
     from postbearer.errors import ServerRefused as ServerRefused
     from postbearer.errors import StoreError as StoreError
+    from postbearer.errors import SubmissionRefused as SubmissionRefused
     from postbearer.errors import TimedOut as TimedOut
     from postbearer.errors import TlsFailed as TlsFailed
     from postbearer.errors import TokenUnavailable as TokenUnavailable
@@ -62,6 +65,7 @@ if TYPE_CHECKING:
     from postbearer.secret import Secret as Secret
     from postbearer.sending import Retry as Retry
     from postbearer.sending import SendResult as SendResult
+    from postbearer.sending import submit as submit
     from postbearer.settings import Limits as Limits
     from postbearer.state import StateFolder as StateFolder
     from postbearer.tokens import token_source as token_source
@@ -82,15 +86,18 @@ _EXPORTS = {
         "LocalProtocolError",
         "MechanismMissing",
         "NetworkError",
+        "OutcomeUnknown",
         "PostbearerError",
         "ProtocolError",
         "Rejected",
+        "RelayNotRunning",
         "RemoteProtocolError",
         "SecretError",
         "SecretUnavailable",
         "SenderNotAllowed",
         "ServerRefused",
         "StoreError",
+        "SubmissionRefused",
         "TimedOut",
         "TlsFailed",
         "TokenUnavailable",
@@ -114,7 +121,7 @@ _EXPORTS = {
     "outcome": ["Outcome", "Receipt", "State"],
     "reply": ["Reply"],
     "secret": ["Secret"],
-    "sending": ["Retry", "SendResult"],
+    "sending": ["Retry", "SendResult", "submit"],
     "settings": ["Limits"],
     "state": ["StateFolder"],
     "tokens": ["token_source"],

@@ -15,16 +15,18 @@ from weakref import WeakSet
 
 from postbearer.account import Account
 from postbearer.clock import Clock
-from postbearer.envelope import Envelope
+from postbearer.envelope import Envelope, PriorityName
 from postbearer.events import Observer
-from postbearer.mailer import AsyncMailer, Sendable
+from postbearer.mailer import AsyncMailer
 from postbearer.outcome import Receipt
 from postbearer.sending import (
+    TIMEOUT,
     LoopThread,
     Many,
     OnProgress,
     Parts,
     Retry,
+    Sendable,
     SendResult,
     ToSend,
     parallel,
@@ -136,6 +138,31 @@ class Mailer:
 
         return parallel(many, begin, self.account.connections)
 
+    @overload
+    def submit(
+        self,
+        message: Sendable,
+        envelope: Envelope | None = None,
+        *,
+        priority: PriorityName | None = None,
+        key: str = "",
+        timeout: float = TIMEOUT,
+    ) -> str: ...
+
+    @overload
+    def submit(
+        self,
+        *,
+        priority: PriorityName | None = None,
+        key: str = "",
+        timeout: float = TIMEOUT,
+        **parts: Unpack[Parts],
+    ) -> str: ...
+
+    def submit(self, message: Sendable | None = None, envelope: Envelope | None = None, **given: Any) -> str:
+        """See `AsyncMailer.submit`."""
+        return self._ready()._submit(message, envelope, given)
+
     def check(self, *, send_to: str = "") -> DiagnosisReport:
         """See `AsyncMailer.check`."""
         return result_of(self._begin(lambda mailer: mailer.check(send_to=send_to)))
@@ -148,10 +175,13 @@ class Mailer:
         **options: Any,
     ) -> Future[Receipt]:
         """Begin to send. What is made of parts is made here, where waiting for files stops nobody else."""
-        with self._lock:
-            mailer = self._mailer = self._mailer or self._make()
-        whole, envelope = mailer._given(message, envelope, parts)
+        whole, envelope = self._ready()._given(message, envelope, parts)
         return self._begin(lambda mailer: mailer.send(whole, envelope, **options))
+
+    def _ready(self) -> AsyncMailer:
+        with self._lock:
+            self._mailer = self._mailer or self._make()
+            return self._mailer
 
     def _begin(self, work: Callable[[AsyncMailer], Coroutine[Any, Any, T]]) -> Future[T]:
         with self._lock:  # `close` waits for whatever was begun before it

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,12 @@ from postbearer.errors import UsageError
 Body = Literal["7BIT", "8BITMIME", "BINARYMIME"]
 Ret = Literal["FULL", "HDRS"]
 Notify = Literal["NEVER", "SUCCESS", "FAILURE", "DELAY"]
+PriorityName = Literal["urgent", "normal", "bulk"]
+PRIORITIES: Mapping[PriorityName, int | None] = {  # MT-PRIORITY (RFC 6710) by what programs call it
+    "urgent": 4,
+    "normal": None,
+    "bulk": -1,
+}
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,8 @@
     │  ├─ TlsFailed               no TLS where it is owed, or a certificate that does not hold
     │  ├─ TimedOut                with the stage that took too long
     │  ├─ Disconnected            with the stage it happened in
-    │  └─ ServerRefused           turned away before any message; with the server's reply
+    │  ├─ ServerRefused           turned away before any message; with the server's reply
+    │  └─ RelayNotRunning         nobody here to hand a message to                → host operator
     ├─ CredentialError
     │  ├─ TokenUnavailable        transient: ask again later                       → nobody
     │  ├─ GrantRefused            a person must act: consent, secret, permission   → person
@@ -27,6 +28,7 @@
     ├─ SecretError                which reference could not be read, and why (never the value)
     │  └─ SecretUnavailable       its store did not answer: ask again later        → nobody
     ├─ Rejected                   no recipient was accepted; one outcome each
+    ├─ SubmissionRefused          the relay did not take a message; with its reply
     ├─ BudgetSpent                the account may send again at `retry_at`
     └─ StoreError
        ├─ StoreFull
@@ -227,6 +229,10 @@ class ServerRefused(NetworkError):
         self.reply = reply
 
 
+class RelayNotRunning(NetworkError):
+    """No relay of this machine could be reached, so nobody has the message."""
+
+
 class CredentialError(PostbearerError):
     """Something about proving who we are. `account` names whose; `code` is the server's own word for it."""
 
@@ -341,6 +347,14 @@ class Rejected(PostbearerError):
         self.receipt = receipt
 
 
+class SubmissionRefused(PostbearerError):
+    """The relay did not take the message, and said so in `reply`. Where that is 4xx, later it may."""
+
+    def __init__(self, message: str, *, reply: Reply | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.reply = reply
+
+
 class BudgetSpent(PostbearerError):
     """The account has sent all it may for now; the next slot is at `retry_at` (wall clock, Unix seconds)."""
 
@@ -386,7 +400,14 @@ class SchemaMismatch(StoreError):
 
 
 class OutcomeUnknown(StoreError):
-    """A commit failed in a way that leaves its fate open; never simply repeat it."""
+    """A commit failed, or went unanswered, in a way that leaves its fate open; never simply repeat it.
+
+    Under `key`, if there is one, a message may be submitted again.
+    """
+
+    def __init__(self, message: str, *, key: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.key = key
 
 
 def is_configuration(error: BaseException) -> bool:

@@ -19,13 +19,13 @@ from dataclasses import replace
 from email.message import Message
 from email.utils import formatdate, make_msgid
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, Unpack, cast, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from postbearer.account import Account
 from postbearer.address import Address, ascii_domain
 from postbearer.clock import Clock, SystemClock
 from postbearer.engine import Budget, MonitoredContent
-from postbearer.envelope import Envelope
+from postbearer.envelope import Envelope, PriorityName
 from postbearer.errors import BudgetSpent, PostbearerError, StoreError, UsageError
 from postbearer.events import Observer, Several, Silent, Throttled, Warned
 from postbearer.message import (
@@ -35,20 +35,24 @@ from postbearer.message import (
     author_of,
     edit,
     envelope_of,
-    has_bare_line_ends,
     read_header,
     to_bytes,
 )
 from postbearer.outcome import Outcome, Receipt
 from postbearer.sending import (
+    TIMEOUT,
     Many,
     OnProgress,
     Parts,
     Retry,
+    Sendable,
     SendResult,
     ToSend,
+    ToSubmit,
     Tries,
-    draft_of,
+    enveloped,
+    given,
+    refuse_bare_line_ends,
     seconds,
     side_by_side,
 )
@@ -58,8 +62,6 @@ from postbearer.verdict import judge, judged
 
 if TYPE_CHECKING:
     from postbearer.diagnosis import DiagnosisReport
-
-Sendable = Message | bytes | Content
 
 
 class AsyncMailer:
@@ -217,6 +219,44 @@ class AsyncMailer:
 
         return await side_by_side(many, send, self.account.connections)
 
+    @overload
+    async def submit(
+        self,
+        message: Sendable,
+        envelope: Envelope | None = None,
+        *,
+        priority: PriorityName | None = None,
+        key: str = "",
+        timeout: float = TIMEOUT,
+    ) -> str: ...
+
+    @overload
+    async def submit(
+        self,
+        *,
+        priority: PriorityName | None = None,
+        key: str = "",
+        timeout: float = TIMEOUT,
+        **parts: Unpack[Parts],
+    ) -> str: ...
+
+    async def submit(
+        self, message: Sendable | None = None, envelope: Envelope | None = None, **given: Any
+    ) -> str:
+        """Hand a message to the relay of this machine; the id it has there, once it is on the disk.
+
+        From there on it is the relay's, which needs an account of the same name, and sends by that unless
+        a route of its says otherwise. The message is given as to `send`; all else is as in
+        `postbearer.submit`.
+        """
+        return await asyncio.to_thread(self._submit, message, envelope, given)
+
+    def _submit(self, message: Sendable | None, envelope: Envelope | None, options: dict[str, Any]) -> str:
+        known = {name: options.pop(name) for name in ("priority", "key", "timeout") if name in options}
+        whole, envelope = self._given(message, envelope, options)
+        ready = ToSubmit.of(whole, envelope, self._reverse_path)
+        return ready.submit(account=self.account.name, **known)
+
     async def check(self, *, send_to: str = "") -> DiagnosisReport:
         """Walk the whole way of the account's mail, as ``postbearer check`` does, and say what was found.
 
@@ -280,16 +320,10 @@ class AsyncMailer:
         self, message: Sendable | None, envelope: Envelope | None, parts: Mapping[str, Any]
     ) -> tuple[Sendable, Envelope | None]:
         """The message that is given, or that is made of `parts`. Reads files."""
-        if not parts:
-            return _checked(message, envelope)
-        if message is not None or envelope is not None:
-            raise UsageError(
-                f"{next(iter(parts))}= is for a message that is made here, and one is given.",
-                hint="Put it into that message, or give none.",
-            )
-        draft = draft_of(parts, self.account.address)
-        made, envelope = draft.build(), draft.envelope()
-        return made, replace(envelope, reverse_path=self._reverse_path(envelope.reverse_path))
+        whole, envelope = given(message, envelope, parts, self.account.address)
+        if parts and envelope is not None:
+            envelope = replace(envelope, reverse_path=self._reverse_path(envelope.reverse_path))
+        return whole, envelope
 
     def _open_transport(self) -> Transport:
         return self.account.open_transport(
@@ -319,11 +353,7 @@ class AsyncMailer:
             content = edit(BytesContent(to_bytes(message)), self._complete)
             header = read_header(content)
         else:
-            if envelope is None:
-                raise UsageError(
-                    "Bytes need an envelope.", hint="Give Envelope.of(sender, recipients) beside them."
-                )
-            content = BytesContent(message) if isinstance(message, bytes) else message
+            content, envelope = enveloped(message, envelope)
             content, header = self._admitted(content, binary=binary)
             if binary and content.binary:
                 envelope = replace(envelope, body="BINARYMIME")
@@ -353,11 +383,9 @@ class AsyncMailer:
         return header if header.get("date") else header.set("Date", formatdate(localtime=True))
 
     def _admitted(self, content: Content, *, binary: bool) -> tuple[Content, Header]:
-        if not binary and has_bare_line_ends(content):
-            raise UsageError(
-                "The content holds a bare CR or LF, or a NUL.",
-                hint="End every line with CRLF, and encode what is binary. From Python, binary=True sends it "
-                "as it is to a server that takes BINARYMIME.",
+        if not binary:
+            refuse_bare_line_ends(
+                content, " From Python, binary=True sends it as it is to a server that takes BINARYMIME."
             )
         content = edit(content, lambda header: self.account.sender.checked(header.public()))
         header = read_header(content)
@@ -405,18 +433,3 @@ class AsyncMailer:
         if charge is not None:
             with suppress(StoreError):
                 await self._budget.give_back(charge)
-
-
-def _checked(message: object, envelope: object) -> tuple[Sendable, Envelope | None]:
-    """Most programs are not type-checked: say what is wanted before anything is done with the rest."""
-    if not isinstance(message, Message | bytes) and not callable(getattr(message, "blocks", None)):
-        raise UsageError(
-            f"A message is an email.message.Message, or bytes, and no {type(message).__name__}.",
-            hint="Make an EmailMessage, and set_content(text); or write send(to=…, subject=…, text=…).",
-        )
-    if envelope is not None and not isinstance(envelope, Envelope):
-        raise UsageError(
-            f"An envelope is an Envelope, and no {type(envelope).__name__}.",
-            hint="Give Envelope.of(sender, recipients).",
-        )
-    return cast(Sendable, message), envelope

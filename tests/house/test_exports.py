@@ -14,15 +14,15 @@ from house.tree import ROOT, sources, tracked
 PUBLIC = """
     Account AsyncMailer Mailer Retry SendResult Limits StateFolder __version__
     Envelope Recipient Outcome Receipt State Reply Secret
-    CachedSource Token TokenSource token_source
+    CachedSource Token TokenSource submit token_source
     ClientCredentials CommandToken Password RefreshToken StaticToken JwtBearer WorkloadIdentity
     ManagedIdentity ClientKey
     PostbearerError UsageError SenderNotAllowed ConfigError
-    ProtocolError LocalProtocolError RemoteProtocolError
-    NetworkError ConnectFailed TlsFailed TimedOut Disconnected ServerRefused
+    ProtocolError LocalProtocolError RelayNotRunning RemoteProtocolError
+    NetworkError OutcomeUnknown ConnectFailed TlsFailed TimedOut Disconnected ServerRefused
     CredentialError TokenUnavailable GrantRefused CredentialRefused MechanismMissing
     SecretError SecretUnavailable
-    Rejected BudgetSpent StoreError
+    Rejected BudgetSpent StoreError SubmissionRefused
 """
 
 

@@ -16,7 +16,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     6: ("submission", "control", "api", "alerts", "log", "metrics", "importing", "integrations"),
     5: ("config", "assembly", "mailer", "blocking", "sending", "tokens"),
     4: ("engine", "account", "arguments", "forecast", "diagnosis", "tracking"),
-    3: ("transport", "store", "serving"),
+    3: ("transport", "store", "serving", "handover"),
     2: ("sasl", "oauth", "state", "secrets", "verdict"),
     1: ("wire", "message", "providers", "settings", "http", "http_guard", "standard_webhooks"),
     0: (

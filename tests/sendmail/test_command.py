@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import Home, home
-from postbearer.cli.dropin import relay
-from postbearer.cli.dropin.arguments import EarlyExit, understand
+from postbearer.cli.dropin.arguments import understand
+from postbearer.cli.dropin.main import _envelope
 from postbearer.cli.dropin.message import HandedMessage
-from postbearer.cli.dropin.submit_protocol import SMTP, parcel
 from postbearer.engine import Submitter
+from postbearer.handover import SMTP, opening, places
 from postbearer.serving import socket_places
 from postbearer.state import StateFolder, default_state_folder
 from postbearer.submission import parse_line, parse_slip, submit_protocol
@@ -146,11 +146,13 @@ async def test_a_relay_that_hangs_up_before_it_answers_gets_it_later(folder: Pat
         assert await relay.drop.collect() == 1
 
 
-def test_without_a_relay_and_without_its_folder_the_caller_has_to_try_again(folder: Path) -> None:
-    with pytest.raises(EarlyExit) as caught:
-        relay.drop(relay.RelayLocation([str(folder)], str(folder / "gone")), b"x")
-    assert caught.value.code == 75
-    assert "try again" in caught.value.text
+async def test_without_a_relay_and_where_its_folder_takes_nothing_the_caller_has_to_try_again(
+    folder: Path,
+) -> None:
+    (folder / "drop").symlink_to("/proc")
+    ran = await sendmail("a@e.org", stdin=b"hi\n", environ={"POSTBEARER_STATE": str(folder)})
+    assert ran.code == 75
+    assert "try again" in ran.err
 
 
 async def test_bs_speaks_smtp_as_the_user(folder: Path) -> None:
@@ -287,11 +289,11 @@ def test_the_way_of_a_hand_over_imports_next_to_nothing() -> None:
 
 def test_both_ends_agree_on_the_frame() -> None:
     order = understand("sendmail", ["-N", "delay", "-R", "full", "-V", 'a"\\é\U0001f600', "x"])
-    octets = parcel(HandedMessage("ü@e.org", ["a@e.org", "b\x7f@e.org"], b"c\r\n"), order, 7)
-    line, _, rest = octets.partition(b"\n")
+    letter = HandedMessage("ü@e.org", ["a@e.org", "b\x7f@e.org"], b"c\r\n")
+    line, _, rest = (opening(_envelope(order, letter), len(letter.content)) + letter.content).partition(b"\n")
     lengths = parse_line(line)
     slip = parse_slip(rest[: lengths.envelope])
-    assert (slip.uid, slip.from_, slip.to) == (7, "ü@e.org", ("a@e.org", "b\x7f@e.org"))
+    assert (slip.uid, slip.from_, slip.to) == (os.getuid(), "ü@e.org", ("a@e.org", "b\x7f@e.org"))
     assert (slip.notify, slip.ret, slip.envid) == (("DELAY",), "FULL", 'a"\\é\U0001f600')
     assert rest[lengths.envelope :] == b"c\r\n"
     assert SMTP == submit_protocol.SMTP + b"\n"
@@ -311,7 +313,7 @@ def test_both_ends_agree_on_the_frame() -> None:
 def test_both_ends_agree_on_the_places(environ: dict[str, str]) -> None:
     octets = {name.encode(): value.encode() for name, value in environ.items()}
     state = default_state_folder(environ)
-    found = relay.places(octets)
+    found = places(octets)
     wanted = [str(path) for path in socket_places("submit.sock", StateFolder(state), environ)]
     assert any(set(wanted) <= set(each.sockets) and each.drop == f"{state}/drop" for each in found)
 

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from postbearer.address import refuse_controls
 from postbearer.api.problems import HttpProblem, at
-from postbearer.envelope import Envelope
+from postbearer.envelope import Envelope, PriorityName
 from postbearer.errors import UsageError
 from postbearer.message import Draft, parse_mailboxes, to_bytes
 from postbearer.sending import draft_of
 
 MOST_RECIPIENTS = 1000
-PRIORITIES = {"urgent": 4, "normal": None, "bulk": -1}  # MT-PRIORITY (RFC 6710)
 _ARGUMENT = re.compile(r"(sender|reply_to|to|cc|bcc|subject|text|html|attach|inline|headers): ")
 _FIELDS = {"sender": "from", "reply_to": "reply-to", "attach": "attachments", "inline": "attachments"}
 
-Priority = Literal["urgent", "normal", "bulk"]
 Mailboxes = Annotated[
     str | Annotated[list[str], Meta(max_length=MOST_RECIPIENTS)],
     Meta(description='a mailbox, "you@example.org" or "You <you@example.org>", or a list of them'),
@@ -49,7 +47,7 @@ class NewMessage(Struct, rename="kebab", forbid_unknown_fields=True, frozen=True
     html: str | None = None
     attachments: Annotated[list[Attachment], Meta(max_length=500)] = []
     headers: Annotated[dict[str, Annotated[str, Meta(max_length=10_000)]], Meta(max_length=100)] = {}
-    priority: Priority | UnsetType = UNSET
+    priority: PriorityName | UnsetType = UNSET
     dry_run: Annotated[bool, Meta(description="check everything, and queue nothing")] = False
 
     @property

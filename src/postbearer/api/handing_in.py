@@ -11,12 +11,12 @@ from typing import Annotated
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from postbearer.api import composing
-from postbearer.api.composing import PRIORITIES, NewMessage
+from postbearer.api.composing import NewMessage
 from postbearer.api.endpoint import Call
 from postbearer.api.problems import HttpProblem, at, of_reply, retry_after
 from postbearer.control import Time, recipient_id
 from postbearer.engine import MessageIntake, Submission
-from postbearer.envelope import Envelope
+from postbearer.envelope import PRIORITIES, Envelope, PriorityName
 from postbearer.reply import Reply
 from postbearer.store import Priority as Lane
 from postbearer.submission import take
@@ -161,7 +161,7 @@ def admit(call: Call, *, dry_run: bool) -> None:
         )
 
 
-def mt_priority(given: composing.Priority | UnsetType) -> int | None:
+def mt_priority(given: PriorityName | UnsetType) -> int | None:
     return None if given is UNSET else PRIORITIES[given]
 
 

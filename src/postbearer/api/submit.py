@@ -10,7 +10,6 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.json import encode
 from starlette.responses import Response
 
-from postbearer.api import composing
 from postbearer.api.asgi import media_type
 from postbearer.api.composing import MOST_RECIPIENTS, NewMessage
 from postbearer.api.endpoint import WHOLE_MESSAGE, ApiEndpoint, Call
@@ -28,7 +27,7 @@ from postbearer.api.handing_in import (
 from postbearer.api.problems import at, of_reply
 from postbearer.api.tokens import TokenScope
 from postbearer.engine import MessageIntake
-from postbearer.envelope import Envelope, Recipient
+from postbearer.envelope import Envelope, PriorityName, Recipient
 from postbearer.errors import UsageError
 from postbearer.reply import Reply
 from postbearer.store import IdempotencyKey
@@ -42,7 +41,7 @@ class RawEnvelope(Struct, rename="kebab", frozen=True, kw_only=True):
 
     from_: str | None = None
     to: tuple[str, ...] = ()
-    priority: composing.Priority | UnsetType = UNSET
+    priority: PriorityName | UnsetType = UNSET
     dry_run: bool = False
 
 

@@ -73,6 +73,7 @@ _CODES: dict[type[BaseException], ExitCode] = {
     errors.TimedOut: ExitCode.TRY_AGAIN,
     errors.Disconnected: ExitCode.TRY_AGAIN,
     errors.ServerRefused: ExitCode.TRY_AGAIN,
+    errors.RelayNotRunning: ExitCode.TRY_AGAIN,
     errors.CredentialError: ExitCode.NO_PERMISSION,
     errors.TokenUnavailable: ExitCode.TRY_AGAIN,
     errors.GrantRefused: ExitCode.NO_PERMISSION,
@@ -82,6 +83,7 @@ _CODES: dict[type[BaseException], ExitCode] = {
     errors.SecretError: ExitCode.CONFIG,
     errors.SecretUnavailable: ExitCode.TRY_AGAIN,
     errors.Rejected: ExitCode.UNAVAILABLE,  # but for what its outcomes say
+    errors.SubmissionRefused: ExitCode.TRY_AGAIN,  # but for a reply of 5xx
     errors.BudgetSpent: ExitCode.TRY_AGAIN,
     errors.StoreError: ExitCode.TRY_AGAIN,
     errors.StoreFull: ExitCode.TRY_AGAIN,
@@ -99,6 +101,8 @@ def exit_code(error: BaseException) -> ExitCode:
             return outcomes_code(error.receipt.outcomes)
         case errors.ServerRefused(reply=Reply(code=code)) if code >= 500:
             return ExitCode.NO_PERMISSION
+        case errors.SubmissionRefused(reply=Reply(permanent=True)):
+            return ExitCode.UNAVAILABLE
         case _ if errors.is_configuration(error):
             return ExitCode.CONFIG
         case OSError() if error.filename is not None or error.errno in (ENOSPC, EIO, EDQUOT):

@@ -1,7 +1,8 @@
 """A mail backend for Django: ``EMAIL_BACKEND = "postbearer.integrations.django.EmailBackend"``.
 
 What it sends goes by a `Mailer`: a token instead of a password, limits kept to together with all other
-processes of the site's user, other servers when one is down.
+processes of the site's user, other servers when one is down. With ``POSTBEARER_QUEUE = True`` it is handed to
+the relay of this machine instead, which keeps it before the request goes on, and delivers it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import smtplib
 import threading
 from collections.abc import Sequence
 from email import message_from_bytes
+from email.message import Message
 from typing import TYPE_CHECKING, Any
 
 from postbearer.integrations.requires import requires
@@ -27,6 +29,7 @@ from postbearer.envelope import Envelope
 from postbearer.errors import ConfigError, PostbearerError
 from postbearer.message import parse_mailboxes
 from postbearer.outcome import Receipt
+from postbearer.sending import submit
 
 if TYPE_CHECKING:
     from django.core.mail import EmailMessage
@@ -58,6 +61,10 @@ class EmailBackend(BaseEmailBackend):
     ``POSTBEARER_CONFIG`` and ``POSTBEARER_TIMEOUT`` unless given. As with Django's own SMTP backend, an open
     one is reused, and may be used by several threads, one after another.
 
+    With `queue`, the setting ``POSTBEARER_QUEUE``, messages go to the relay of this machine. Then the account
+    is the relay's, so that nothing of it need be readable here; it may be left out where the relay's routes
+    or its default say by which account mail goes. `timeout` is how long to try while the relay is away.
+
     Raises `ImproperlyConfigured` for settings that cannot work, also with `fail_silently`.
     """
 
@@ -67,6 +74,7 @@ class EmailBackend(BaseEmailBackend):
         account: Account | str | None = None,
         config: str | os.PathLike[str] | None = None,
         timeout: float | None = None,
+        queue: bool | None = None,
         fail_silently: bool = False,
         **options: Any,
     ) -> None:
@@ -79,9 +87,12 @@ class EmailBackend(BaseEmailBackend):
         self.account: Account | str = chosen
         self.config = config or getattr(settings, "POSTBEARER_CONFIG", None)
         self.timeout = timeout if timeout is not None else getattr(settings, "POSTBEARER_TIMEOUT", TIMEOUT)
+        self.queue: bool = queue if queue is not None else getattr(settings, "POSTBEARER_QUEUE", False)
         self.connection: Mailer | None = None
         self._lock = threading.RLock()
-        if not isinstance(self.account, Account | str) or not self.account:
+        if not isinstance(self.queue, bool):
+            raise ImproperlyConfigured("POSTBEARER_QUEUE is True or False, without quotes.")
+        if not isinstance(self.account, Account | str) or not (self.account or self.queue):
             raise ImproperlyConfigured(
                 "postbearer does not know which account to send by: set POSTBEARER_ACCOUNT to the name of "
                 "one in its configuration file, or give the backend account=."
@@ -95,7 +106,7 @@ class EmailBackend(BaseEmailBackend):
         Nothing is connected yet: trouble on the way shows when something is sent.
         """
         with self._lock:
-            if self.connection is not None:
+            if self.queue or self.connection is not None:
                 return False
             try:
                 self.connection = self._mailer()
@@ -118,10 +129,13 @@ class EmailBackend(BaseEmailBackend):
         """Send messages and return how many somebody was accepted for.
 
         Raises `NotSent` for the first that was not, unless that is to be silent, and `ValueError` for what
-        can be no address. Each message that was sent has a `Receipt` in its attribute ``receipt``.
+        can be no address. Each message that was sent has a `Receipt` in its attribute ``receipt``; one that
+        the relay has, the id it has there in ``queue_id``.
         """
         if not email_messages:
             return 0
+        if self.queue:
+            return sum(map(self._submit, email_messages))
         with self._lock:
             opened = self.open()
             if self.connection is None:
@@ -141,23 +155,45 @@ class EmailBackend(BaseEmailBackend):
         if not message.recipients():
             return False
         envelope = _envelope(mailer.account, message)
-        # As plain parts: those of Django before 6.0 insist on their own encoding, and would not go 7-bit.
-        content = message_from_bytes(message.message().as_bytes())
         try:
-            receipt = mailer.send(content, envelope, timeout=self.timeout)
+            receipt = mailer.send(_plain(message), envelope, timeout=self.timeout)
         except PostbearerError as error:
-            if self.fail_silently:
-                return False
-            raise NotSent(error) from error
+            return self._failed(error)
         message.receipt = receipt
         _tell(receipt)
         return True
 
+    def _submit(self, message: Any) -> bool:
+        if not message.recipients():
+            return False
+        account = self.account if isinstance(self.account, str) else self.account.name
+        timeout = TIMEOUT if self.timeout is None else self.timeout
+        envelope = _envelope(None, message)
+        try:
+            message.queue_id = submit(_plain(message), envelope, account=account, timeout=timeout)
+        except PostbearerError as error:
+            return self._failed(error)
+        return True
 
-def _envelope(account: Account, message: Any) -> Envelope:
-    """To, Cc and Bcc as Django keeps them: the header may say something else, and never names Bcc."""
+    def _failed(self, error: PostbearerError) -> bool:
+        """Tell it as Django wants it, or not at all."""
+        if self.fail_silently:
+            return False
+        raise NotSent(error) from error
+
+
+def _plain(message: Any) -> Message:
+    """As plain parts: those of Django before 6.0 insist on their own encoding, and would not go 7-bit."""
+    return message_from_bytes(message.message().as_bytes())
+
+
+def _envelope(account: Account | None, message: Any) -> Envelope:
+    """To, Cc and Bcc as Django keeps them: the header may say something else, and never names Bcc.
+
+    Without an account, which is the relay's then, so is its sender rule.
+    """
     addresses = [box.address for each in message.recipients() for box in parse_mailboxes(str(each))]
-    if account.sender.rule == "force":
+    if account is not None and account.sender.rule == "force":
         return Envelope.of(account.address, addresses)
     authors = parse_mailboxes(str(message.from_email))
     return Envelope.of(authors[0].address if authors else "", addresses)

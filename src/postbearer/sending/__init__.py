@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
+    from postbearer.sending.handing_over import TIMEOUT as TIMEOUT
+    from postbearer.sending.handing_over import ToSubmit as ToSubmit
+    from postbearer.sending.handing_over import submit as submit
     from postbearer.sending.loop import LoopThread as LoopThread
     from postbearer.sending.loop import result_of as result_of
     from postbearer.sending.many import Many as Many
@@ -18,12 +21,18 @@ if TYPE_CHECKING:
     from postbearer.sending.retry import Retry as Retry
     from postbearer.sending.retry import Tries as Tries
     from postbearer.sending.retry import seconds as seconds
+    from postbearer.sending.sendable import Sendable as Sendable
+    from postbearer.sending.sendable import enveloped as enveloped
+    from postbearer.sending.sendable import given as given
+    from postbearer.sending.sendable import refuse_bare_line_ends as refuse_bare_line_ends
 
 _EXPORTS = {
+    "sendable": ["Sendable", "enveloped", "given", "refuse_bare_line_ends"],
     "loop": ["LoopThread", "result_of"],
     "many": ["Many", "OnProgress", "SendResult", "ToSend", "parallel", "side_by_side"],
     "parts": ["Parts", "draft_of"],
     "retry": ["Retry", "Tries", "seconds"],
+    "handing_over": ["TIMEOUT", "ToSubmit", "submit"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

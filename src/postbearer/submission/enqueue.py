@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 from postbearer.engine import Intake, MessageIntake, Submission, Submitter
 from postbearer.errors import UsageError
@@ -22,6 +23,10 @@ async def enqueue(
     The rules are those of SMTP; one recipient that is refused refuses the message, since one answer is
     all that a program waits for.
     """
+    if slip.account and slip.account not in intake.accounts:
+        return compose(550, f"There is no account {plain(slip.account)} here", enhanced="5.7.1")
+    if slip.account and not client.account:  # what is set for it here goes before what it asks for
+        client = replace(client, account=slip.account)
     try:
         envelope = slip.envelope()
         refusal = intake.refuse_sender(client, envelope.reverse_path)
@@ -33,7 +38,9 @@ async def enqueue(
         return refusal
     submission = Submission(client=client, envelope=envelope, protocol="local", size=size)
     taking = await take(intake, submission, blocks)
-    return taking if isinstance(taking, Reply) else await taking.finish()
+    if isinstance(taking, Reply):
+        return taking
+    return await taking.finish(slip.idempotency_key(client.name))
 
 
 async def take(intake: Intake, submission: Submission, blocks: AsyncIterator[bytes]) -> MessageIntake | Reply:

@@ -4,7 +4,7 @@
     envelope, as a JSON object
     content, with CRLF
 
-The command ``sendmail`` writes it (`postbearer.cli`).
+The command ``sendmail`` and the library write it (`postbearer.handover`).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from msgspec.json import decode
 
 from postbearer.envelope import Envelope, Notify, Recipient, Ret
 from postbearer.errors import UsageError
+from postbearer.store import IdempotencyKey
 
 LONGEST_LINE = 64
 LONGEST_ENVELOPE = 512 * 1024  # 1,000 recipients of the longest kind
@@ -40,7 +41,11 @@ class Lengths:
 
 
 class SubmitRequest(Struct, forbid_unknown_fields=True, frozen=True, rename={"from_": "from"}):
-    """The envelope as it was handed over. `uid` is who claims to have written it."""
+    """The envelope as it was handed over. `uid` is who claims to have written it.
+
+    `account` is by which it is to leave, where no route says otherwise. What is handed over again under the
+    same `key` is the same message, if it has the same `digest`; both are for the sender to choose.
+    """
 
     uid: Annotated[int, Meta(ge=0)]
     to: Annotated[tuple[_Text, ...], Meta(min_length=1)]  # how many, `parse_slip` says in words
@@ -48,12 +53,20 @@ class SubmitRequest(Struct, forbid_unknown_fields=True, frozen=True, rename={"fr
     ret: Literal["", "FULL", "HDRS"] = ""
     envid: _Text = ""
     notify: Annotated[tuple[Notify, ...], Meta(max_length=4)] = ()
+    account: _Text = ""
+    priority: Annotated[int, Meta(ge=-9, le=9)] | None = None  # MT-PRIORITY (RFC 6710)
+    key: Annotated[str, Meta(max_length=255)] = ""
+    digest: Annotated[str, Meta(max_length=64)] = ""
 
     def envelope(self) -> Envelope:
         """Raises `UsageError` for what is no address."""
         ret: Ret | None = self.ret or None
         recipients = tuple(Recipient(address, self.notify) for address in dict.fromkeys(self.to))
-        return Envelope(self.from_, recipients, ret=ret, envid=self.envid)
+        return Envelope(self.from_, recipients, ret=ret, envid=self.envid, priority=self.priority)
+
+    def idempotency_key(self, client: str) -> IdempotencyKey | None:
+        """As the spool knows it: keys are those of each client."""
+        return IdempotencyKey(client=client, key=self.key, digest=self.digest) if self.key else None
 
 
 def parse_line(line: bytes) -> Lengths:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import posix
 import sys
 
-from postbearer.cli.dropin import relay
 from postbearer.cli.dropin.arguments import (
     DATA,
     NO_INPUT,
@@ -21,7 +20,17 @@ from postbearer.cli.dropin.arguments import (
 from postbearer.cli.dropin.caller import caller
 from postbearer.cli.dropin.descriptors import opened
 from postbearer.cli.dropin.message import HandedMessage, write
-from postbearer.cli.dropin.submit_protocol import MOST, parcel
+from postbearer.handover import (
+    MOST_RECIPIENTS,
+    RelayDown,
+    RelayLocation,
+    drop,
+    drops,
+    hand_over,
+    opening,
+    places,
+    reached,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,14 +59,14 @@ def _run(order: Invocation, words: list[str]) -> int:
         return OK  # there is no database of aliases to build
     if order.mode == "p":
         return _postbearer(["queue", "list"])
-    places = relay.places(posix.environ)
+    relays = places(posix.environ)
     if order.mode == "s":
         from postbearer.cli.dropin.stdio_smtp import bridge
 
-        return bridge(places)
-    for place in places:
-        connection = relay.reached(place)
-        if connection is not None or relay.drops(place):
+        return bridge(relays)
+    for place in relays:
+        connection = reached(place)
+        if connection is not None or drops(place):
             return _hand_over(order, place, connection)
     if sys.flags.no_site:
         return _postbearer(["sendmail", *words])
@@ -66,22 +75,39 @@ def _run(order: Invocation, words: list[str]) -> int:
     return send(order, _letter(order))
 
 
-def _hand_over(order: Invocation, place: relay.RelayLocation, connection: socket | None) -> int:
+def _hand_over(order: Invocation, place: RelayLocation, connection: socket | None) -> int:
     letter = _letter(order)
-    if len(letter.recipients) > MOST:
-        raise EarlyExit(
-            DATA, f"{len(letter.recipients)} recipients are more than the {MOST} that one message may have"
-        )
-    data = parcel(letter, order, posix.getuid())
+    if len(letter.recipients) > MOST_RECIPIENTS:
+        too_many = f"{len(letter.recipients)} recipients are more than the {MOST_RECIPIENTS}"
+        raise EarlyExit(DATA, f"{too_many} that one message may have")
+    blocks = opening(_envelope(order, letter), len(letter.content)), letter.content
     if connection is not None:
         try:
-            return _told(order, relay.hand_over(connection, data))
-        except relay.RelayDown:
+            return _told(order, hand_over(connection, blocks))
+        except RelayDown:
             pass
-    name = relay.drop(place, data)
+    try:
+        name = drop(place, blocks)
+    except OSError as error:
+        raise EarlyExit(
+            TRY_AGAIN,
+            f"the relay does not run, and {place.drop} cannot be written: {error.strerror}; try again",
+        ) from None
     if order.verbose:
         say(1, f"The relay does not run; it will find the message in its drop folder as {name}.")
     return OK
+
+
+def _envelope(order: Invocation, letter: HandedMessage) -> dict[str, str | int | list[str]]:
+    """With who says so; the relay believes the kernel."""
+    return {
+        "uid": posix.getuid(),
+        "from": letter.sender,
+        "to": letter.recipients,
+        "ret": order.ret,
+        "envid": order.envid,
+        "notify": order.notify,
+    }
 
 
 def _told(order: Invocation, reply: str) -> int:
@@ -91,7 +117,7 @@ def _told(order: Invocation, reply: str) -> int:
             say(1, reply)
         return OK
     if reply.startswith("421"):
-        raise relay.RelayDown
+        raise RelayDown
     if reply.startswith("5"):
         classes = {"5.7": NO_PERMISSION, "5.6": DATA, "5.5": DATA, "5.1": DATA}
         raise EarlyExit(classes.get(reply[4:7], UNAVAILABLE), reply)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import posix
 
-from postbearer.cli.dropin import relay
 from postbearer.cli.dropin.arguments import DATA, OK, TRY_AGAIN, UNAVAILABLE
-from postbearer.cli.dropin.submit_protocol import SMTP
+from postbearer.handover import SMTP, RelayLocation, reached
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,10 +18,10 @@ _BYE = b"221 "
 _NOBODY = b"421 4.3.2 The relay does not run; try again later\r\n"
 
 
-def bridge(places: list[relay.RelayLocation]) -> int:
+def bridge(places: list[RelayLocation]) -> int:
     """Carry octets between the caller and the relay until one of them leaves."""
     for place in places:
-        if (connection := relay.reached(place)) is not None:
+        if (connection := reached(place)) is not None:
             return _carry(connection)
     _write(_NOBODY)
     return TRY_AGAIN
