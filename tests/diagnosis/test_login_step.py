@@ -157,6 +157,19 @@ async def test_a_password(generic: Sandbox) -> None:
     assert report.failed().step is Step.AUTH
     assert "by none of PLAIN, LOGIN" in report.failed().text
     assert_absent("canary-password-0123456789", str(report))
+    assert report["configuration"].notes == ()  # nothing is known of the end of passwords there
+
+
+async def test_the_end_of_passwords_is_told_of_who_still_uses_one(microsoft: Sandbox) -> None:
+    account = an_account(
+        str(microsoft.account().smarthost.servers[0]),
+        provider="microsoft",
+        authentication="password",
+        password=Secret("canary-password-0123456789"),
+        ca_file=str(microsoft.folder / "ca.pem"),
+    )
+    (note,) = (await examine(replace(account, grant=None)))["configuration"].notes
+    assert note.startswith("Logins by password at Microsoft 365: Off from the end of December 2026")
 
 
 # The message ----------------------------------------------------------------------------------

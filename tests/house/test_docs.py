@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,14 @@ def reader() -> Iterator[Reader]:
 def test_the_page_does_what_it_shows(page: Path, reader: Reader) -> None:
     with reader:
         reader.follow(page.read_text())
+
+
+def test_what_providers_announced_was_looked_up_this_quarter() -> None:
+    """Dates move. Look the page's facts up again, mend what changed (presets, too), and set its date."""
+    page = (ROOT / "docs/explanation/end-of-2026.md").read_text()
+    checked = re.search(r"Last checked on ([0-9-]{10})\.", page)
+    assert checked is not None
+    assert datetime.now(UTC).date() - date.fromisoformat(checked[1]) <= timedelta(days=120)
 
 
 @pytest.mark.parametrize("page", PROSE, ids=named)

@@ -290,6 +290,7 @@ def told(known: Preset) -> str:
     return "\n".join(
         [
             known.no_oauth,
+            known.passwords,
             *(grant.note for grant in known.grants.values()),
             *(f"{step.do} {step.command} {step.where}" for step in known.setup),
             *(note.text for note in known.quirks),

@@ -60,6 +60,23 @@ def test_every_preset_is_complete(name: str) -> None:
         assert scopes or grant in ("static", "command")
 
 
+def test_what_becomes_of_passwords_is_told_with_its_date() -> None:
+    assert "December 2026" in preset("microsoft").passwords
+    assert "2027" in preset("microsoft").passwords
+    assert "September 2024" in preset("outlook").passwords
+    assert "app passwords go on" in preset("google").passwords
+    assert "September 2028" in preset("microsoft-hve").passwords
+
+
+def test_azure_takes_an_app_with_a_user_name_for_smtp() -> None:
+    known = preset("azure")
+    assert known.servers == ("smtp.azurecomm.net:587",)
+    assert known.scopes["client-credentials"] == ("https://communication.azure.com/.default",)
+    assert known.limits.messages_per_minute == 30
+    assert any("SMTP Usernames" in step.where for step in known.steps("client-credentials"))
+    assert any("100 an hour" in note.text for note in known.quirks)
+
+
 def test_microsoft() -> None:
     known = preset("microsoft")
     assert known.servers == ("smtp.office365.com:587",)

@@ -103,6 +103,7 @@ def _lines(chosen: Preset) -> Iterator[str]:
         "tls": chosen.tls,
         "mechanisms": ", ".join(chosen.mechanisms) or "whatever the server offers",
         "token-url": chosen.token_url or chosen.issuer,
+        "passwords": chosen.passwords,
         "cloud": chosen.cloud and f"{chosen.cloud} (of {', '.join(chosen.clouds)})",
         "limits": ", ".join(_limits(chosen)),
     }

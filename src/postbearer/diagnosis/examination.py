@@ -158,6 +158,8 @@ class Diagnosis:
             notes.append("grant = static is for tests and troubleshooting only: nothing renews the token.")
         if grant == "password":
             notes.append("grant = password hands the mailbox password to the application (RFC 9700 2.4).")
+        if account.outgoing.authentication == "password" and self._preset.passwords:
+            notes.append(f"Logins by password at {self._preset.title}: {self._preset.passwords}")
         cap = account.settings.maximum_token_lifetime
         if cap is not None and cap < SHORT_CAP:
             notes.append(

@@ -111,6 +111,7 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     authorize_parameters: dict[str, str] = {}
     client_authentication: ClientAuthentication = "post"
     assertion_audience: str = ""  # RFC 7523 3; empty: the token URL
+    passwords: str = ""  # what becomes of logins by password there, and when; empty: nothing is known
     no_oauth: str = ""  # why its SMTP servers take no tokens, and what they take; empty: they do
     grants: dict[str, GrantPreset] = {}
     limits: Limits = Limits()
