@@ -269,6 +269,8 @@ def test_the_demo_sends_one_message_with_nothing_configured(home: Home, provider
     assert (told["queued"], told["delivered"], told["token_requests"]) == (1, 1, 1)
     assert told["mechanism"] == ("XOAUTH2" if provider == "microsoft" else "OAUTHBEARER")
     assert told["elapsed_ms"] > 0
+    assert told["http"]["events"] == ["message.queued", "message.accepted"]
+    assert len(told["http"]["id"]) == 16
     assert not (home.folder / "state").exists()
 
 
@@ -283,7 +285,12 @@ def test_the_demo_shows_every_step(home: Home) -> None:
         "token fetched",
         "AUTH XOAUTH2 235",
         "accepted by the provider",
-        "As the provider received it",
+        "listens on http://127.0.0.1:",
+        "the program is told 202",
+        "POST /v1/messages: 202",
+        "message.queued ops@example.org",
+        "message.accepted ops@example.org 250",
+        "As the provider received the first one",
         "1 token request",
     ]
     places = [ran.out.index(step) for step in steps]

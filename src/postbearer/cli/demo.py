@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from postbearer.cli.demo_http import post_and_follow
 from postbearer.cli.extras import need_relay, need_sandbox
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json, printable, style
@@ -34,6 +35,13 @@ All 1,204 files are safe.
 --
 A program that knows nothing of OAuth
 """
+TABLES = """
+[relay]
+listen = ["127.0.0.1:0"]
+allow-ephemeral = true
+[http]
+listen = ["127.0.0.1:0"]
+"""
 PATIENCE = 30.0  # seconds until something must be wrong with this machine
 
 
@@ -42,6 +50,7 @@ class Steps:
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
+        self.answer = "the program is told 250"
         self.mechanism = ""
         self.accepted = 0
         self.done = asyncio.Event()
@@ -56,7 +65,7 @@ class Steps:
                 self.mechanism = event.mechanism
             case Accepted():
                 self.accepted += 1
-                self.show(f"accepted and synced as {event.id}: the program is told 250")
+                self.show(f"accepted and synced as {event.id}: {self.answer}")
                 return
             case DeliveryEnded():
                 self.done.set()
@@ -84,11 +93,12 @@ class Steps:
 @common_options
 @pass_common
 def command(common: Common, provider: str, keep: bool) -> None:
-    """Send a message through a mail provider that lives on this machine only.
+    """Send messages through a mail provider that lives on this machine only.
 
     A sandbox that takes nothing but bearer tokens starts on free loopback ports, and a relay in front of
     it. A program that knows only plain SMTP sends one message to the relay; the relay keeps it safe, gets
-    a token, and sends it on over TLS. Nothing is configured, and nothing is left behind.
+    a token, and sends it on over TLS. Another program posts a message by HTTP, and follows what becomes of
+    it. Nothing is configured, and nothing is left behind.
     """
     need_sandbox()
     need_relay()
@@ -105,14 +115,8 @@ async def _run(common: Common, provider: str, keep: bool) -> None:
             f"a mail provider listens on localhost:{sandbox.starttls_port}, its inbox on {sandbox.url}"
         )
         with tempfile.TemporaryDirectory(prefix="postbearer-") as folder:
-            await _through_the_relay(sandbox, Path(folder), steps)
-        told = {
-            "queued": steps.accepted,
-            "token_requests": sandbox.token_requests,
-            "mechanism": steps.mechanism,
-            "delivered": len(sandbox.inbox.messages),
-            "elapsed_ms": round((time.monotonic() - began) * 1000),
-        }
+            told = await _through_the_relay(sandbox, Path(folder), steps)
+        told["elapsed_ms"] = round((time.monotonic() - began) * 1000)
         if common.as_json:
             print_json(told)
         else:
@@ -122,16 +126,16 @@ async def _run(common: Common, provider: str, keep: bool) -> None:
             await stopped()
 
 
-async def _through_the_relay(sandbox: Sandbox, folder: Path, steps: Steps) -> None:
-    """One message from `smtplib` to a relay, and from the relay to the sandbox."""
+async def _through_the_relay(sandbox: Sandbox, folder: Path, steps: Steps) -> dict[str, Any]:
+    """One message from `smtplib` to a relay, and on to the sandbox; then one by HTTP. What became of them."""
+    from postbearer.api import FIRST_FILE
     from postbearer.assembly import Assembly
     from postbearer.daemon import Relay
     from postbearer.state import StateFolder
 
     configuration = folder / "postbearer.toml"
-    relay_table = '[relay]\nlisten = ["127.0.0.1:0"]\nallow-ephemeral = true\n'
     configuration.touch(mode=0o600)
-    configuration.write_text(sandbox.configuration() + relay_table)
+    configuration.write_text(sandbox.configuration() + TABLES)
     assembly = Assembly.load(configuration, {}, StateFolder(os.path.join(folder, "state")))
     relay = Relay(assembly, observer=steps)
     await relay.start()
@@ -141,6 +145,19 @@ async def _through_the_relay(sandbox: Sandbox, folder: Path, steps: Steps) -> No
         await asyncio.to_thread(_submit, host, int(port))
         async with asyncio.timeout(PATIENCE):
             await steps.done.wait()
+        told: dict[str, Any] = {
+            "queued": steps.accepted,
+            "token_requests": sandbox.token_requests,
+            "mechanism": steps.mechanism,
+            "delivered": len(sandbox.inbox.messages),
+        }
+        steps.show(f"the same relay listens on {relay.addresses[-1]} for HTTP, with a token")
+        steps.answer = "the program is told 202"
+        token_file = Path(assembly.state.path, FIRST_FILE)
+        told["http"] = await asyncio.to_thread(
+            post_and_follow, relay.addresses[-1], token_file, steps.show, PATIENCE
+        )
+        return told
     finally:
         await relay.stop(1.0)
 
@@ -152,8 +169,8 @@ def _submit(host: str, port: int) -> None:
 
 
 def _show(sandbox: Sandbox, told: dict[str, Any]) -> None:
-    content = sandbox.inbox.messages[-1].content.decode("utf-8", "replace").replace("\r\n", "\n")
-    click.echo("\nAs the provider received it:\n")
+    content = sandbox.inbox.messages[0].content.decode("utf-8", "replace").replace("\r\n", "\n")
+    click.echo("\nAs the provider received the first one:\n")
     click.echo("\n".join(f"  {printable(line)}".rstrip() for line in content.splitlines()))
     requests = f"{told['token_requests']} token request" + ("s" if told["token_requests"] != 1 else "")
     click.echo(f"\nIt took {told['elapsed_ms']} ms and {requests}.")
