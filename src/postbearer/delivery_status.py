@@ -18,6 +18,7 @@ Word = Literal["queued", "sending", "deferred", "unknown", "held", "accepted",
 EventType = Literal["message.queued", "message.deferred", "message.unknown", "message.held",
                     "message.accepted", "message.failed", "message.expired", "message.canceled"]
 # fmt: on
+ResendEvent = Literal["queued", "sent", "delivered", "delivery_delayed", "bounced", "failed", "canceled"]
 JmapDelivered = Literal["queued", "yes", "no", "unknown"]  # RFC 8621 7, DeliveryStatus
 
 
@@ -26,31 +27,53 @@ class DeliveryStatus:
     """A word, and its one image in the words of others.
 
     `status` is the state of the queue that it tells; None: there is none. `told`: an event tells it when it
-    comes about. `event` and `anymail` are django-anymail's event type and its status of a recipient.
+    comes about. `event` and `anymail` are django-anymail's event type and its status of a recipient,
+    `resend` is the `last_event` of Resend's API.
     """
 
     status: Status | None
     jmap: JmapDelivered
     event: str
     anymail: str
+    resend: ResendEvent
     told: bool = True
 
 
 STATUSES: Final[Mapping[Word, DeliveryStatus]] = {
-    "queued": DeliveryStatus(status=Status.READY, jmap="queued", event="queued", anymail="queued"),
-    "sending": DeliveryStatus(
-        status=Status.LEASED, jmap="queued", event="queued", anymail="queued", told=False
+    "queued": DeliveryStatus(
+        status=Status.READY, jmap="queued", event="queued", anymail="queued", resend="queued"
     ),
-    "deferred": DeliveryStatus(status=Status.DEFERRED, jmap="queued", event="deferred", anymail="queued"),
-    "unknown": DeliveryStatus(status=Status.DEFERRED, jmap="unknown", event="deferred", anymail="unknown"),
-    "held": DeliveryStatus(status=Status.HELD, jmap="queued", event="deferred", anymail="queued"),
+    "sending": DeliveryStatus(
+        status=Status.LEASED, jmap="queued", event="queued", anymail="queued", resend="queued", told=False
+    ),
+    "deferred": DeliveryStatus(
+        status=Status.DEFERRED, jmap="queued", event="deferred", anymail="queued", resend="delivery_delayed"
+    ),
+    "unknown": DeliveryStatus(
+        status=Status.DEFERRED, jmap="unknown", event="deferred", anymail="unknown", resend="delivery_delayed"
+    ),
+    "held": DeliveryStatus(
+        status=Status.HELD, jmap="queued", event="deferred", anymail="queued", resend="delivery_delayed"
+    ),
     # By the provider. What becomes of it there, nobody has told us.
-    "accepted": DeliveryStatus(status=Status.DELIVERED, jmap="unknown", event="sent", anymail="sent"),
-    "delivered": DeliveryStatus(status=None, jmap="yes", event="delivered", anymail="sent", told=False),
-    "bounced": DeliveryStatus(status=None, jmap="no", event="bounced", anymail="failed", told=False),
-    "failed": DeliveryStatus(status=Status.FAILED, jmap="no", event="rejected", anymail="rejected"),
-    "expired": DeliveryStatus(status=Status.EXPIRED, jmap="no", event="failed", anymail="failed"),
-    "canceled": DeliveryStatus(status=Status.CANCELLED, jmap="no", event="failed", anymail="failed"),
+    "accepted": DeliveryStatus(
+        status=Status.DELIVERED, jmap="unknown", event="sent", anymail="sent", resend="sent"
+    ),
+    "delivered": DeliveryStatus(
+        status=None, jmap="yes", event="delivered", anymail="sent", resend="delivered", told=False
+    ),
+    "bounced": DeliveryStatus(
+        status=None, jmap="no", event="bounced", anymail="failed", resend="bounced", told=False
+    ),
+    "failed": DeliveryStatus(
+        status=Status.FAILED, jmap="no", event="rejected", anymail="rejected", resend="failed"
+    ),
+    "expired": DeliveryStatus(
+        status=Status.EXPIRED, jmap="no", event="failed", anymail="failed", resend="failed"
+    ),
+    "canceled": DeliveryStatus(
+        status=Status.CANCELLED, jmap="no", event="failed", anymail="failed", resend="canceled"
+    ),
 }
 EVENT_TYPES: Final[tuple[EventType, ...]] = get_args(EventType)
 _WORDS: Final[Mapping[Status, Word]] = {

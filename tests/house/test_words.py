@@ -26,6 +26,7 @@ NOT_BY_NAME = {  # fields that the code does not name where it reads them: who r
     "Ehlo.before_tls": "`postbearer providers NAME --json` shows all of a preset",
     "Departure.*": "the client of the HTTP API reads when its message may leave",
     "AcceptedMessage.leaves": "the same",
+    "Resend[RS]*.*": "the same; and what is refused has a field only so that it may be null",
     "DeliveryStatus.jmap": "the reference has JMAP's words for ours; a test holds both to this",
     "DeliveryStatus.anymail": "the same of django-anymail's",
     "RelayReloaded.reloaded": "`postbearer reload --json` shows it",

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from email.utils import formatdate
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from msgspec import Struct
 from starlette.requests import ClientDisconnect, Request
@@ -18,7 +18,8 @@ from starlette.routing import Route, Router
 
 from postbearer.api.authorization import authorize
 from postbearer.api.endpoint import JSON_BODY, WHOLE_MESSAGE, ApiEndpoint, Call
-from postbearer.api.problems import HttpProblem, of_error, refuse, respond
+from postbearer.api.face import NATIVE, refuse, respond
+from postbearer.api.problems import HttpProblem, of_error
 from postbearer.api.reading import parse_json, parse_query
 from postbearer.api.services import ApiServices
 from postbearer.control import encode
@@ -68,7 +69,7 @@ class Api:
     def _guarded(self, methods: Mapping[str, ApiEndpoint], hosts: Collection[str] | None) -> Application:
         """What answers for one path; the rules of `Guard` come first."""
         handler = _Handler(self._services, methods, open_to_all=self._open_to_all)
-        return Guard(handler, hosts, handler.limit, refuse)
+        return Guard(handler, hosts, handler.limit, partial(refuse, handler.face))
 
 
 class _Handler:
@@ -80,6 +81,7 @@ class _Handler:
         self._services = services
         self._open_to_all = open_to_all
         self._methods = methods
+        self.face = next((each.face for each in methods.values()), NATIVE)  # one path is of one face
 
     def limit(self, scope: Scope) -> int:
         """Octets that the body may have."""
@@ -112,7 +114,7 @@ class _Handler:
         if left := not body.whole:
             with suppress(TimeoutError):
                 await read_away(scope, body.receive)
-        await respond(send, problem, identifier, close=left or problem.status == 408)
+        await respond(self.face, send, problem, identifier, close=left or problem.status == 408)
 
     async def _answer(self, request: Request, identifier: str) -> Response:
         endpoint = self._chosen(request)
@@ -120,7 +122,7 @@ class _Handler:
             caller = None
         else:
             peer = request.client.host if request.client else ""
-            caller = authorize(self._services, endpoint, request.headers.getlist("authorization"), peer)
+            caller = authorize(self._services, endpoint, request.headers.getlist(self.face.header), peer)
         call = Call(request, self._services, identifier, caller)
         if endpoint.asks is not None or request.url.query:
             call.query = parse_query(request.scope["query_string"], endpoint.asks or _NoParameters)

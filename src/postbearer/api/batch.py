@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType
@@ -27,6 +28,12 @@ MOST = 1000  # messages
 LARGEST = 64 * 1024 * 1024  # octets of the request
 TOLD = 100  # faults that are told at most
 VALIDATION = "x-batch-validation"
+VALIDATION_FIELD: Mapping[str, Any] = {
+    "name": VALIDATION,
+    "in": "header",
+    "schema": {"type": "string", "enum": ["strict", "permissive"], "default": "strict"},
+    "description": "permissive: what can be taken is, and the answer tells of each",
+}
 
 
 class MessageBatch(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -64,21 +71,64 @@ class _Item:
     taking: MessageIntake | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class HandedIn:
+    """Each message at its place: accepted, or why not. `repeated`: they are known by their key."""
+
+    items: Sequence[AcceptedMessage | HttpProblem]
+    repeated: bool
+
+    @property
+    def messages(self) -> Sequence[AcceptedMessage]:
+        return [each for each in self.items if isinstance(each, AcceptedMessage)]
+
+    @property
+    def problems(self) -> Mapping[int, HttpProblem]:
+        return {number: each for number, each in enumerate(self.items) if isinstance(each, HttpProblem)}
+
+
 async def submit_batch(call: Call) -> Response:
     """Take all, or with ``x-batch-validation: permissive`` those that can be taken, in one commit."""
-    key, permissive = key_of(call), _permissive(call)
+    key, permissive = key_of(call), permissive_of(call)
     octets = await call.request.body()
-    given = parse_json(octets, _Items).messages
+    given = [partial(parse_json, bytes(each), NewMessage) for each in parse_json(octets, _Items).messages]
+    done = await take_batch(call, given, key, meaning_of(octets), permissive=permissive, within="/messages")
+    if not done.messages:
+        raise all_in_one(done.problems, len(given), "/messages")
+    headers = {"idempotent-replayed": "true"} if done.repeated else {}
+    body = BatchResult(
+        accepted=len(done.messages),
+        messages=tuple(
+            BatchItem(problem=each.document()) if isinstance(each, HttpProblem) else BatchItem(message=each)
+            for each in done.items
+        ),
+    )
+    return Response(msgspec_json.encode(body), 202, headers, "application/json")
+
+
+async def take_batch(
+    call: Call,
+    readers: Iterable[Callable[[], NewMessage]],
+    key: str,
+    meaning: bytes,
+    *,
+    permissive: bool,
+    within: str,
+) -> HandedIn:
+    """Take the messages in one commit: all or none, or, if `permissive`, those that can be taken.
+
+    Each of the `readers` says what one is. `meaning` is what all of them say, for the `key`; `within`, where
+    in the body they stand. Raises `HttpProblem`.
+    """
     items: list[_Item] = []
     try:
-        for each in given:
-            item = await _item(call, bytes(each))
+        for read in readers:
+            item = await _item(call, read)
             items.append(item)  # so that it is forgotten if a later one fails
-        wrong = [item for item in items if item.problem is not None]
-        if wrong and (not permissive or len(wrong) == len(items)):
-            raise _all(items)
-        digest = hashlib.sha256(_meaning(octets)).hexdigest()
-        return await _store(call, items, key, digest)
+        wrong = {number: item.problem for number, item in enumerate(items) if item.problem is not None}
+        if wrong and not permissive:
+            raise all_in_one(wrong, len(items), within)
+        return await _store(call, items, key, hashlib.sha256(meaning).hexdigest())
     except BaseException:  # the peer or we go away, too
         for item in items:
             if item.taking is not None:
@@ -86,9 +136,9 @@ async def submit_batch(call: Call) -> Response:
         raise
 
 
-async def _item(call: Call, octets: bytes) -> _Item:
+async def _item(call: Call, read: Callable[[], NewMessage]) -> _Item:
     try:
-        given = parse_json(octets, NewMessage)
+        given = read()
         if given.dry_run:
             raise at("A batch is not tried: it is sent.", pointer="/dry-run")
         admit(call, dry_run=False)
@@ -101,7 +151,7 @@ async def _item(call: Call, octets: bytes) -> _Item:
     return _Item(None, envelope, taking)
 
 
-async def _store(call: Call, items: Sequence[_Item], key: str, digest: str) -> Response:
+async def _store(call: Call, items: Sequence[_Item], key: str, digest: str) -> HandedIn:
     """Make them durable. What is known by its key is told as the first time."""
     intake = call.services.intake
     good = {number: item.taking for number, item in enumerate(items) if item.taking is not None}
@@ -110,56 +160,52 @@ async def _store(call: Call, items: Sequence[_Item], key: str, digest: str) -> R
         for number in good
     }
     ids = {number: taking.id for number, taking in good.items()}
-    headers = {}
+    repeated = False
     try:
-        refusal = await intake.store([(good[n], keys[n] if key else None) for n in good])
-        if refusal is not None:
+        if good and (refusal := await intake.store([(good[n], keys[n] if key else None) for n in good])):
             raise of_reply(refusal)
     except AlreadyAccepted:
-        headers["idempotent-replayed"] = "true"
+        repeated = True
         known = await intake.spool.accepted(list(keys.values()))
         ids = {number: identifier for number, identifier in zip(keys, known, strict=True) if identifier}
         for taking in good.values():
             await taking.abort()
-    told = tuple(_told(call, item, ids.get(number, "")) for number, item in enumerate(items))
-    body = BatchResult(accepted=len(ids), messages=told)
-    return Response(msgspec_json.encode(body), 202, headers, "application/json")
+    return HandedIn([_told(call, item, ids.get(n, "")) for n, item in enumerate(items)], repeated)
 
 
-def _told(call: Call, item: _Item, identifier: str) -> BatchItem:
+def _told(call: Call, item: _Item, identifier: str) -> AcceptedMessage | HttpProblem:
     if item.taking is None or item.envelope is None or not identifier:
-        problem = item.problem or HttpProblem("invalid", "It was not taken the first time.")
-        return BatchItem(problem=problem.document())
-    return BatchItem(message=accepted(call, identifier, item.envelope.addresses, item.taking.lanes))
+        return item.problem or HttpProblem("invalid", "It was not taken the first time.")
+    return accepted(call, identifier, item.envelope.addresses, item.taking.lanes)
 
 
-def _all(items: Sequence[_Item]) -> HttpProblem:
-    """What is wrong with the batch: all of it that fits, each with its place."""
-    found = [(number, item.problem) for number, item in enumerate(items) if item.problem is not None]
+def all_in_one(found: Mapping[int, HttpProblem], count: int, within: str) -> HttpProblem:
+    """What is wrong with `count` messages: all of it that fits, each with its place."""
     faults = [
-        replace(fault, pointer=f"/messages/{number}{fault.pointer}")
-        for number, problem in found
+        replace(fault, pointer=f"{within}/{number}{fault.pointer}")
+        for number, problem in found.items()
         for fault in (problem.errors or at(problem.detail).errors)
     ]
-    number, first = found[0]
-    counts = f"{len(found)} of {len(items)} messages cannot be accepted, so none was."
+    number, first = next(iter(found.items()))
+    counts = f"{len(found)} of {count} messages cannot be accepted, so none was."
     return HttpProblem(
         first.kind,
-        f"{counts} /messages/{number}: {first.detail}",
+        f"{counts} {within}/{number}: {first.detail}",
         hint=first.hint,
         errors=faults[:TOLD],
         headers=first.headers,
     )
 
 
-def _permissive(call: Call) -> bool:
+def permissive_of(call: Call) -> bool:
+    """Whether those that can be taken are."""
     given: list[str] = call.request.headers.getlist(VALIDATION)
     if given not in ([], ["strict"], ["permissive"]):
         raise at("It is strict or permissive.", header=VALIDATION)
     return given == ["permissive"]
 
 
-def _meaning(octets: bytes) -> bytes:
+def meaning_of(octets: bytes) -> bytes:
     """What JSON says, whatever the order of its names."""
     try:
         said: Any = msgspec_json.decode(octets)
@@ -183,12 +229,7 @@ ENDPOINTS = (
         most=LARGEST,
         parameters=(
             IDEMPOTENCY_KEY,
-            {
-                "name": VALIDATION,
-                "in": "header",
-                "schema": {"type": "string", "enum": ["strict", "permissive"], "default": "strict"},
-                "description": "permissive: what can be taken is, and the answer tells of each",
-            },
+            VALIDATION_FIELD,
         ),
         problems=("rate-limited", "no-room", "idempotency-key-reused"),
     ),

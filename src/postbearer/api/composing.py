@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import mimetypes
 import re
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -24,29 +25,35 @@ Mailboxes = Annotated[
     str | Annotated[list[str], Meta(max_length=MOST_RECIPIENTS)],
     Meta(description='a mailbox, "you@example.org" or "You <you@example.org>", or a list of them'),
 ]
+Author = Annotated[str, Meta(max_length=1000)]
+Subject = Annotated[str, Meta(max_length=10_000)]
+FileName = Annotated[str, Meta(min_length=1, max_length=255)]
+ContentId = Annotated[str, Meta(min_length=1, max_length=255)]
+MOST_FILES = 500
+HeaderFields = Annotated[dict[str, Annotated[str, Meta(max_length=10_000)]], Meta(max_length=100)]
 
 
 class Attachment(Struct, rename="kebab", forbid_unknown_fields=True, frozen=True, kw_only=True):
     """A file; its type follows from its name. With a `content-id` the HTML shows it, by `cid:ID`."""
 
-    filename: Annotated[str, Meta(min_length=1, max_length=255)]
+    filename: FileName
     content: Annotated[bytes, Meta(description="base64")]
-    content_id: Annotated[str, Meta(min_length=1, max_length=255)] | None = None
+    content_id: ContentId | None = None
 
 
 class NewMessage(Struct, rename="kebab", forbid_unknown_fields=True, frozen=True, kw_only=True):
     """A message by its parts. `from` is the account's address unless given."""
 
     to: Mailboxes = []
-    from_: Annotated[str, Meta(max_length=1000)] | None = msgspec.field(default=None, name="from")
+    from_: Author | None = msgspec.field(default=None, name="from")
     cc: Mailboxes = []
     bcc: Mailboxes = []
     reply_to: Mailboxes = []
-    subject: Annotated[str, Meta(max_length=10_000)] = ""
+    subject: Subject = ""
     text: str | None = None
     html: str | None = None
-    attachments: Annotated[list[Attachment], Meta(max_length=500)] = []
-    headers: Annotated[dict[str, Annotated[str, Meta(max_length=10_000)]], Meta(max_length=100)] = {}
+    attachments: Annotated[list[Attachment], Meta(max_length=MOST_FILES)] = []
+    headers: HeaderFields = {}
     priority: PriorityName | UnsetType = UNSET
     dry_run: Annotated[bool, Meta(description="check everything, and queue nothing")] = False
 
@@ -56,6 +63,13 @@ class NewMessage(Struct, rename="kebab", forbid_unknown_fields=True, frozen=True
         return (
             sum(len(each.content) for each in self.attachments) + len(self.text or "") + len(self.html or "")
         )
+
+
+def named_so(filename: str, type: str) -> bool:
+    """Whether the type, with its parameters, is the one that the name tells."""
+    kind, encoding = mimetypes.guess_type(filename)
+    known = kind if kind and not encoding else "application/octet-stream"
+    return type.partition(";")[0].strip().lower() == known
 
 
 def draft(given: NewMessage, address: str) -> Draft:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from postbearer.api.face import NATIVE, Face
 from postbearer.api.tokens import ApiToken, TokenScope
 from postbearer.control import Principal
 from postbearer.engine import Submitter
@@ -79,9 +80,10 @@ class ApiEndpoint:
     needs: TokenScope | None  # None: open on this machine, and for probes; from elsewhere READ
     summary: str
     do: Callable[[Call], Awaitable[Any]]
+    face: Face = NATIVE
     answers: Any = None  # a type that msgspec knows; None: not JSON, or nothing
     status: int = 200
-    takes: type[Struct] | None = None  # of the JSON body
+    takes: Any = None  # the type of the JSON body
     body_needed: bool = True
     reads_itself: bool = False  # `do` reads the body, which is of the type that it `takes`
     asks: type[Struct] | None = None  # of the query

@@ -9,7 +9,7 @@ from msgspec.json import encode
 from starlette.responses import Response
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from postbearer.api import accounts, batch, events, health, messages, metrics, submit
+from postbearer.api import accounts, batch, events, health, messages, metrics, resend, resend_status, submit
 from postbearer.api.asgi import Api
 from postbearer.api.endpoint import ApiEndpoint, Call
 from postbearer.api.openapi import document
@@ -36,6 +36,8 @@ ENDPOINTS: Sequence[ApiEndpoint] = (
     *messages.ENDPOINTS,
     *accounts.ENDPOINTS,
     *events.ENDPOINTS,
+    *resend.ENDPOINTS,
+    *resend_status.ENDPOINTS,
     ApiEndpoint(
         name="describe",
         method="GET",

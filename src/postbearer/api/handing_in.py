@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import math
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, Any
 
 from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec.json import encode
 
 from postbearer.api import composing
 from postbearer.api.composing import NewMessage
@@ -18,6 +20,7 @@ from postbearer.control import Time, recipient_id
 from postbearer.engine import MessageIntake, Submission
 from postbearer.envelope import PRIORITIES, Envelope, PriorityName
 from postbearer.reply import Reply
+from postbearer.store import IdempotencyKey
 from postbearer.store import Priority as Lane
 from postbearer.submission import take
 
@@ -84,6 +87,30 @@ async def take_content(
     if isinstance(taking, Reply):
         raise of_reply(taking)
     return taking
+
+
+async def keep(call: Call, taking: MessageIntake, key: str, digest: str) -> str:
+    """Make it durable; the id that it has, or had already. `key`: the client's; `digest`: of what it sent.
+
+    Raises `HttpProblem`.
+    """
+    known = IdempotencyKey(client=call.by.client.name, key=key, digest=digest) if key else None
+    done = await taking.finish(known)
+    if isinstance(done, Reply):
+        raise of_reply(done)
+    return done
+
+
+async def hand_in(call: Call, given: NewMessage, key: str) -> tuple[str, bool]:
+    """The id of a message that is on the disk, and whether it was there before. Raises `HttpProblem`."""
+    admit(call, dry_run=False)
+    _, taking = await take_parts(call, given)
+    return await keep(call, taking, key, digest_of(given)), taking.repeated
+
+
+def digest_of(given: NewMessage) -> str:
+    """What tells it from another message under the same key: what it says, however it was written."""
+    return hashlib.sha256(encode(given, order="sorted")).hexdigest()
 
 
 def accepted(
@@ -165,25 +192,30 @@ def mt_priority(given: PriorityName | UnsetType) -> int | None:
     return None if given is UNSET else PRIORITIES[given]
 
 
-def key_of(call: Call) -> str:
-    """The idempotency key, if there is one."""
+def key_of(call: Call, longest: int = LONGEST_KEY) -> str:
+    """The idempotency key, of at most `longest` characters, if there is one."""
     fields = call.request.headers.getlist("idempotency-key")
     if not fields:
         return ""
     text: str = fields[0]
-    if len(fields) > 1 or not 1 <= len(text) <= LONGEST_KEY or not text.isascii() or not text.isprintable():
+    if len(fields) > 1 or not 1 <= len(text) <= longest or not text.isascii() or not text.isprintable():
         raise at(
-            f"A key has 1 to {LONGEST_KEY} visible ASCII characters, and stands there once.",
+            f"A key has 1 to {longest} visible ASCII characters, and stands there once.",
             header="Idempotency-Key",
             kind="malformed",
         )
     return text
 
 
-IDEMPOTENCY_KEY = {
-    "name": "Idempotency-Key",
-    "in": "header",
-    "schema": {"type": "string", "minLength": 1, "maxLength": LONGEST_KEY},
-    "description": "what is sent again under it is the same message: known for a day at least, and as long "
-    "as the message is",
-}
+def idempotency_key(longest: int = LONGEST_KEY) -> Mapping[str, Any]:
+    """The header field of the key, as OpenAPI describes it."""
+    return {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "schema": {"type": "string", "minLength": 1, "maxLength": longest},
+        "description": "what is sent again under it is the same message: known for a day at least, and as "
+        "long as the message is",
+    }
+
+
+IDEMPOTENCY_KEY = idempotency_key()

@@ -10,7 +10,8 @@ from msgspec import json, structs
 
 from postbearer._version import __version__
 from postbearer.api.endpoint import ApiEndpoint
-from postbearer.api.problems import KINDS, TYPES, ProblemDocument
+from postbearer.api.face import NATIVE
+from postbearer.api.problems import KINDS, TYPES
 from postbearer.api.tokens import TokenScope
 
 _ABOUT = """\
@@ -18,9 +19,6 @@ Mail in, and the queue and accounts of a postbearer relay. An answer of 202 mean
 disk (queued), not that it was sent. What cannot be done is answered by a problem document (RFC 9457); its
 type is one of those listed here. Points in time are Unix seconds.
 """
-_SCHEMES = {
-    "token": {"type": "http", "scheme": "bearer", "description": "made by `postbearer api-token create`"}
-}
 _PARAMETER = re.compile(r"\{(\w+)\}")
 _EVERYWHERE = ("malformed", "misdirected", "too-slow", "defect")
 
@@ -31,9 +29,9 @@ def document(endpoints: Sequence[ApiEndpoint], base_path: str = "") -> dict[str,
         each for endpoint in endpoints for each in (endpoint.takes, endpoint.answers) if each is not None
     ]
     queries = [each.type for one in endpoints if one.asks for each in structs.fields(one.asks)]
-    made, components = json.schema_components(
-        [*types, *queries, ProblemDocument], ref_template="#/components/schemas/{name}"
-    )
+    faces = {each.face.name: each.face for each in endpoints}
+    types += [face.document for face in faces.values()]
+    made, components = json.schema_components([*types, *queries], ref_template="#/components/schemas/{name}")
     known = iter(made)
     bodies = {id(each): next(known) for each in types}
     parameters = [next(known) for _ in queries]
@@ -47,7 +45,10 @@ def document(endpoints: Sequence[ApiEndpoint], base_path: str = "") -> dict[str,
         "info": {"title": "postbearer", "version": __version__, "description": _ABOUT},
         "servers": [{"url": base_path or "/"}],
         "paths": paths,
-        "components": {"schemas": components, "securitySchemes": _SCHEMES},
+        "components": {
+            "schemas": components,
+            "securitySchemes": {name: face.security for name, face in faces.items()},
+        },
     }
 
 
@@ -61,14 +62,14 @@ def _operation(endpoint: ApiEndpoint, bodies: Mapping[int, Any], asked: Sequence
         "parameters": [*_in_path(endpoint), *_in_query(endpoint, asked), *endpoint.parameters],
         "responses": {
             str(endpoint.status): {"description": "done", "content": content},
-            **_problems(endpoint),
+            **_problems(endpoint, bodies[id(endpoint.face.document)]),
         },
         "security": [
-            {"token": [endpoint.needs or TokenScope.READ]},
+            {endpoint.face.name: [endpoint.needs or TokenScope.READ]},
             *([{}] if endpoint.needs is None else []),
         ],
     }
-    if endpoint.takes is not None:
+    if endpoint.takes is not None and endpoint.method != "GET":  # there it means nothing (RFC 9110 9.3.1)
         taken: dict[str, Any] = {"application/json": {"schema": bodies[id(endpoint.takes)]}}
         taken |= {kind: {"schema": {"type": "string", "format": "binary"}} for kind in endpoint.also_takes}
         operation["requestBody"] = {"required": endpoint.body_needed, "content": taken}
@@ -88,17 +89,19 @@ def _in_query(endpoint: ApiEndpoint, asked: Sequence[Any]) -> list[dict[str, Any
     ]
 
 
-def _problems(endpoint: ApiEndpoint) -> dict[str, Any]:
-    """The problems of an endpoint, by status."""
+def _problems(endpoint: ApiEndpoint, document: Any) -> dict[str, Any]:
+    """The problems of an endpoint, by status; `document` is the schema of what tells them."""
     names = {*_EVERYWHERE, *endpoint.problems, "unauthorized", "forbidden", "invalid", "unavailable"}
     if endpoint.limit:
         names |= {"too-large", "unsupported-media-type"}
     if _PARAMETER.search(endpoint.path):
         names.add("not-found")
-    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDocument"}}}
+    content = {endpoint.face.media_type: {"schema": document}}
     found: dict[str, Any] = {}
     for name in sorted(names, key=lambda name: KINDS[name]):
-        status, title = KINDS[name]
-        told = found.setdefault(str(status), {"description": "", "content": content})
-        told["description"] = "; ".join(filter(None, (told["description"], f"`{TYPES}{name}`: {title}")))
+        title = KINDS[name][1]
+        words = f"`{TYPES}{name}`: {title}" if endpoint.face is NATIVE else title
+        for status in sorted(endpoint.face.statuses(name)):
+            told = found.setdefault(str(status), {"description": "", "content": content})
+            told["description"] = "; ".join(filter(None, (told["description"], words)))
     return found

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
-from msgspec.json import encode
 
 from postbearer.errors import (
     ConfigError,
@@ -16,10 +15,8 @@ from postbearer.errors import (
     StoreFull,
     UsageError,
 )
-from postbearer.http_guard import Send
 from postbearer.reply import Reply
 
-MEDIA_TYPE = b"application/problem+json"
 TYPES = "urn:postbearer:problem:"
 LONGEST = 1000  # characters of a text
 KINDS: Mapping[str, tuple[int, str]] = {  # name → status and title
@@ -40,6 +37,8 @@ KINDS: Mapping[str, tuple[int, str]] = {  # name → status and title
     "no-room": (507, "There is no room now"),
 }
 _OF_STATUS = {status: name for name, (status, _) in KINDS.items()}
+INVALID = "invalid_token"  # what is wrong with a token, in the words of RFC 6750 3.1 …
+INSUFFICIENT = "insufficient_scope"
 
 
 class Fault(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -99,6 +98,24 @@ class HttpProblem(Exception):
         )
 
 
+class TokenProblem(HttpProblem):
+    """No token, one that is not valid, or one that is not for this: it needs the `scope`."""
+
+    def __init__(self, detail: str, *, hint: str = "", error: str = "", scope: str = "") -> None:
+        """`error` is as RFC 6750 3.1 calls it; empty if there is no token."""
+        super().__init__("forbidden" if error == INSUFFICIENT else "unauthorized", detail, hint=hint)
+        self.error = error
+        self.scope = scope
+
+
+class MissingField(HttpProblem):
+    """A field that has to be there is not."""
+
+    def __init__(self, pointer: str) -> None:
+        fault = Fault(detail="It is missing.", pointer=pointer)
+        super().__init__("invalid", f"{pointer}: {fault.detail}", errors=[fault])
+
+
 def at(
     detail: str,
     *,
@@ -112,6 +129,11 @@ def at(
     fault = Fault(detail=plain(detail), pointer=pointer, parameter=parameter, header=header)
     where = pointer or parameter or header
     return HttpProblem(kind, f"{where}: {detail}" if where else detail, hint=hint, errors=[fault])
+
+
+def of_status(status: int) -> str:
+    """The kind of problem that has this status."""
+    return _OF_STATUS[status]
 
 
 def of_error(error: PostbearerError) -> HttpProblem:
@@ -163,21 +185,3 @@ def retry_after(kind: str) -> dict[str, str]:
 def plain(text: str) -> str:
     """What others said, on one line and without characters that change how the rest of it looks."""
     return "".join(char if char.isprintable() else "\ufffd" for char in text)[:LONGEST]
-
-
-async def refuse(send: Send, status: int, text: str) -> None:
-    """Answer for who looks at requests before the application does."""
-    await respond(send, HttpProblem(_OF_STATUS[status], text))
-
-
-async def respond(send: Send, problem: HttpProblem, request: str = "", *, close: bool = True) -> None:
-    """Answer with a document; with `close`, what was not read of the request is no further one."""
-    body = encode(problem.document(request))
-    headers = [(b"content-type", MEDIA_TYPE), (b"content-length", b"%d" % len(body))]
-    headers += [
-        (name.encode(), value.encode("latin-1", "replace")) for name, value in problem.headers.items()
-    ]
-    if close:
-        headers.append((b"connection", b"close"))
-    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

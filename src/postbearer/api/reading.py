@@ -9,11 +9,13 @@ from urllib.parse import parse_qsl
 
 import msgspec
 from msgspec import DecodeError, Struct, ValidationError
+from msgspec.inspect import NoneType
 
-from postbearer.api.problems import HttpProblem, at
+from postbearer.api.problems import HttpProblem, MissingField, at
 from postbearer.suggestion import did_you_mean
 
 S = TypeVar("S", bound=Struct)
+T = TypeVar("T")
 
 MOST_FIELDS = 200  # of a query
 _UNKNOWN = re.compile(r"Object contains unknown field `(.*?)`(?: - at `(.*)`)?", re.DOTALL)
@@ -22,7 +24,7 @@ _PLACED = re.compile(r"(.*) - at `(?:key in )?(.*)`", re.DOTALL)
 _STEP = re.compile(r"\.([^.\[]+)|\[(\d+)\]")
 
 
-def parse_json(octets: bytes, type: type[S]) -> S:
+def parse_json(octets: bytes, type: type[T]) -> T:
     """`octets` as `type`. Raises `HttpProblem` that names the field, by a JSON pointer."""
     if not octets.strip():
         raise HttpProblem("malformed", "The request has no body.", hint="Send JSON (UTF-8).")
@@ -74,7 +76,7 @@ def _is_list(type: Any) -> bool:
     return isinstance(found, msgspec.inspect.VarTupleType | msgspec.inspect.ListType)
 
 
-def _misfit(text: str, type: type[Struct]) -> HttpProblem:
+def _misfit(text: str, type: type[Any]) -> HttpProblem:
     if found := _UNKNOWN.fullmatch(text):
         name, place = found[1], pointer(found[2] or "$")
         known = _fields_at(type, found[2] or "$")
@@ -82,7 +84,7 @@ def _misfit(text: str, type: type[Struct]) -> HttpProblem:
         return at("There is no such field.", pointer=f"{place}/{_escaped(name[:80])}", hint=hint)
     if found := _MISSING.fullmatch(text):
         place = pointer(found[2] or "$")
-        return at("It is missing.", pointer=f"{place}/{_escaped(found[1])}")
+        return MissingField(f"{place}/{_escaped(found[1])}")
     what, place = _split(text)
     return at(f"{what}.", pointer=pointer(place))
 
@@ -108,8 +110,8 @@ def _name(place: str) -> str:
     return found[1] if found else ""
 
 
-def _fields_at(type: type[Struct], place: str) -> Mapping[str, Any]:
-    """The names that are known at `place`."""
+def _fields_at(type: type[Any], place: str) -> Mapping[str, Any]:
+    """The names that are known at `place`, and may say something."""
     known: Any = msgspec.inspect.type_info(type)
     for name, _ in _STEP.findall(place[1:]):
         known = _struct_in(known)
@@ -117,7 +119,7 @@ def _fields_at(type: type[Struct], place: str) -> Mapping[str, Any]:
             known = next((each.type for each in known.fields if each.encode_name == name), None)
     known = _struct_in(known)
     return (
-        {each.encode_name: each for each in known.fields}
+        {each.encode_name: each for each in known.fields if not isinstance(each.type, NoneType)}
         if isinstance(known, msgspec.inspect.StructType)
         else {}
     )

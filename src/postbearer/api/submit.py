@@ -19,6 +19,8 @@ from postbearer.api.handing_in import (
     accepted,
     admit,
     check,
+    digest_of,
+    keep,
     key_of,
     mt_priority,
     take_content,
@@ -29,8 +31,6 @@ from postbearer.api.tokens import TokenScope
 from postbearer.engine import MessageIntake
 from postbearer.envelope import Envelope, PriorityName, Recipient
 from postbearer.errors import UsageError
-from postbearer.reply import Reply
-from postbearer.store import IdempotencyKey
 from postbearer.store import Priority as Lane
 
 RAW = "message/rfc822"
@@ -58,8 +58,7 @@ async def submit(call: Call) -> Response:
 async def _submit_parts(call: Call, given: NewMessage, key: str) -> Response:
     admit(call, dry_run=given.dry_run)
     envelope, taking = await take_parts(call, given)
-    digest = hashlib.sha256(encode(given, order="sorted"))
-    return await _finish(call, taking, envelope, (key, digest.hexdigest()), dry_run=given.dry_run)
+    return await _finish(call, taking, envelope, (key, digest_of(given)), dry_run=given.dry_run)
 
 
 async def _submit_raw(call: Call, given: RawEnvelope, key: str) -> Response:
@@ -87,10 +86,7 @@ async def _finish(
         if refusal := await taking.examine():
             raise of_reply(refusal)
         return _response(200, accepted(call, None, envelope.addresses, taking.lanes))
-    known = IdempotencyKey(client=call.by.client.name, key=key[0], digest=key[1]) if key[0] else None
-    done = await taking.finish(known)
-    if isinstance(done, Reply):
-        raise of_reply(done)
+    done = await keep(call, taking, *key)
     headers = {"location": f"{call.request.scope.get('root_path', '')}/v1/messages/{done}"}
     addresses: Sequence[str] = envelope.addresses
     lanes: Mapping[str, tuple[str, Lane]] = taking.lanes

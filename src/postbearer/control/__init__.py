@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from postbearer.control.answers import PausedAccount as PausedAccount
     from postbearer.control.answers import PauseInfo as PauseInfo
     from postbearer.control.answers import QueueStatistics as QueueStatistics
+    from postbearer.control.answers import RecipientRow as RecipientRow
     from postbearer.control.answers import RelayReloaded as RelayReloaded
     from postbearer.control.answers import RelayStopping as RelayStopping
     from postbearer.control.answers import Time as Time
@@ -42,6 +43,7 @@ _EXPORTS = {
         "LetGo",
         "MessageDetail",
         "MessageSummary",
+        "RecipientRow",
         "Page",
         "PauseInfo",
         "PausedAccount",

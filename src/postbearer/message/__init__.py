@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from postbearer.message.edited import parse_header as parse_header
     from postbearer.message.edited import read_header as read_header
     from postbearer.message.edited import with_header as with_header
+    from postbearer.message.encoded_words import decoded as decoded
     from postbearer.message.fields import Header as Header
     from postbearer.message.header_section import HeaderReader as HeaderReader
     from postbearer.message.header_section import cut_header as cut_header
@@ -43,6 +44,7 @@ _EXPORTS = {
     "content": ["BLOCK", "BytesContent", "Content", "FileContent", "Scanner", "Traits", "has_bare_line_ends"],
     "conversion": ["Conversion", "convert"],
     "edited": ["edit", "parse_header", "read_header", "with_header"],
+    "encoded_words": ["decoded"],
     "fields": ["Header"],
     "header_section": ["HeaderReader", "cut_header"],
     "mailboxes": ["Mailbox", "parse_mailboxes"],

@@ -8,13 +8,11 @@ read alike. `understood` is for a field that is about to be written anew.
 from __future__ import annotations
 
 import re
-from email.errors import MessageError
-from email.header import decode_header, make_header
 from functools import lru_cache
 
 from postbearer.address import Address, refuse_controls
 from postbearer.errors import UsageError
-from postbearer.message.encoded_words import encoded
+from postbearer.message.encoded_words import decoded, encoded
 from postbearer.message.fields import Field, Header
 from postbearer.message.mailboxes import Mailbox
 
@@ -160,10 +158,7 @@ def phrase(name: str) -> str:
 def _decoded(name: str) -> str:
     """The text that a name stands for, without the quotes and encoded words in it."""
     text = re.sub(r'"((?:[^"\\]|\\.)*)"', lambda quoted: re.sub(r"\\(.)", r"\1", quoted[1]), name)
-    try:
-        return str(make_header(decode_header(text)))
-    except (MessageError, LookupError, ValueError):  # as `email` fails
-        return text
+    return decoded(text)
 
 
 def _doubtful(field: Field, value: str) -> UsageError:

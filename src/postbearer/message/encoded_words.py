@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Iterable
+from email.errors import MessageError
+from email.header import decode_header, make_header
 from urllib.parse import quote
 
 from postbearer.address import Address
@@ -28,6 +30,14 @@ _PAIR = re.compile(r"\\(.)")
 _ENCODED = re.compile(r"=\?[^?\s]+\?[bBqQ]\?[^?\s]*\?=")
 # Blanks that only Unicode knows are text like any other, and no fold.
 _TOKEN = re.compile(r"""[^\s"(),.:;<>@\[\\\]]+""", re.ASCII)
+
+
+def decoded(text: str) -> str:
+    """The text that the encoded words in `text` stand for; as it is, where they stand for none."""
+    try:
+        return str(make_header(decode_header(text)))
+    except (MessageError, LookupError, ValueError):  # as `email` fails
+        return text
 
 
 def ascii_field(field: Field) -> Field:

@@ -1,0 +1,95 @@
+"""Programs written for hosted mail APIs send by the relay: their SDKs as they are, at another address."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from email.message import EmailMessage
+
+import pytest
+
+from support.hosted import Hosted, hosted
+
+from . import nodejs
+from .processes import missing
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture(params=["http", "https"])
+async def relay(request: pytest.FixtureRequest) -> AsyncIterator[Hosted]:
+    async with hosted(request.param) as made:
+        yield made
+
+
+@pytest.fixture
+def node() -> str:
+    program = nodejs.node()
+    if program is None or not (nodejs.FOLDER / "node_modules" / "resend").exists():
+        missing(f"the SDKs for Node are not installed: {nodejs.INSTALL}")
+    return str(program)
+
+
+def check_full(recipients: tuple[str, ...], message: EmailMessage) -> None:
+    """That a message has all that the programs give to the first one."""
+    assert sorted(recipients) == [f"{name}@example.org" for name in ("copy", "hidden", "other", "you")]
+    assert (message["from"], message["to"]) == (
+        "Shop <alerts@example.org>",
+        "You <you@example.org>, other@example.org",
+    )
+    assert (message["cc"], message["bcc"], message["reply-to"]) == (
+        "copy@example.org",
+        None,
+        "help@example.org",
+    )
+    assert (message["subject"], message["x-order"]) == ("1 Grüße", "17")
+    text, html = message.get_body(("plain",)), message.get_body(("html",))
+    assert text is not None
+    assert html is not None
+    assert (text.get_content().strip(), "cid:logo" in html.get_content()) == ("Hallo", True)
+    files = {part.get_filename(): part for part in message.walk() if part.get_filename()}
+    assert files["r.csv"].get_payload(decode=True) == b"a;b\n"
+    assert files["logo.png"]["content-id"] == "<logo>"
+    assert files["logo.png"].get_content() == b"\x89PNG"
+
+
+async def test_resend_for_node(relay: Hosted, node: str) -> None:
+    told = await relay.run(node, nodejs.FOLDER / "resend.mjs", RESEND_BASE_URL=relay.url)
+    (full, *rest) = await relay.arrived(4)
+    check_full(*full)
+    assert [str(message["subject"]) for _, message in rest] == ["2", "3", "4"]
+    assert told["first"]["data"]["id"] == told["again"]["data"]["id"] == told["seen"]["data"]["id"]
+    seen = told["seen"]["data"]
+    assert (seen["subject"], seen["bcc"]) == ("1 Grüße", ["hidden@example.org"])
+    assert seen["last_event"] in ("queued", "sent")
+    assert told["again"]["headers"]["idempotent-replayed"] == "true"
+    assert len(told["batch"]["data"]["data"]) == 2
+    assert (len(told["some"]["data"]["data"]), told["some"]["data"]["errors"][0]["index"]) == (1, 1)
+    errors = {
+        name: (each["error"]["statusCode"], each["error"]["name"])
+        for name, each in told.items()
+        if each["error"]
+    }
+    assert errors.pop("cancelled", (422, "validation_error")) == (422, "validation_error")  # it may have left
+    assert errors == {
+        "other": (409, "invalid_idempotent_request"),
+        "template": (422, "validation_error"),
+        "to": (422, "validation_error"),
+        "key": (403, "invalid_api_key"),
+        "none": (404, "not_found"),
+    }
+    assert "`template`" in told["template"]["error"]["message"]
+    assert "`to[0]`" in told["to"]["error"]["message"]
+
+
+async def test_resend_for_python(relay: Hosted) -> None:
+    told = await relay.python("resend_sdk.py")
+    (full, *rest) = await relay.arrived(4)
+    check_full(*full)
+    assert [str(message["subject"]) for _, message in rest] == ["2", "3", "4"]
+    assert told["ids"][0] == told["ids"][1] == told["seen"]["id"]
+    assert len(set(told["batch"])) == 2
+    assert (told["some"][0], told["some"][1][0]["index"]) == (1, 1)
+    assert told["seen"]["bcc"] == ["hidden@example.org"]
+    assert told["template"][:3] == ["ValidationError", 422, "validation_error"]
+    assert told["to"][3].startswith("`to[0]`: 'you' is not a mail address")
+    assert told["key"][:3] == ["InvalidApiKeyError", 403, "invalid_api_key"]
