@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import shutil
 import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from servers.postgresql import Postgresql
 
 settings.register_profile("postbearer", deadline=None)  # how long an example takes is no test
 settings.load_profile("postbearer")
@@ -25,6 +33,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     late = [item for item in items if item.get_closest_marker("long")]
     config.hook.pytest_deselected(items=late)
     items[:] = [item for item in items if item not in late]
+
+
+@pytest.fixture(scope="session")
+def database() -> Iterator[Postgresql]:
+    """A PostgreSQL of this run's own; each test takes a schema of its own in it."""
+    from servers.postgresql import Postgresql
+
+    folder = Path(
+        tempfile.mkdtemp(prefix="postbearer-db-")
+    )  # short enough for a socket, and open to its user
+    folder.chmod(0o755)
+    server = Postgresql(folder / "pg")
+    yield server
+    server.remove()
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

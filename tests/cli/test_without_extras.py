@@ -14,7 +14,7 @@ from support.configuration import COMPLETE
 
 EXTRAS = (
     *("apsw", "uvloop", "botocore", "keyring", "django", "aiosmtplib", "starlette", "uvicorn", "jinja2"),
-    *("trustme", "joserfc", "yaml", "prometheus_client"),
+    *("asyncpg", "trustme", "joserfc", "yaml", "prometheus_client"),
 )
 RELAY, SANDBOX = "pip install 'postbearer[relay]'", "pip install 'postbearer[sandbox]'"
 IMPORT = "pip install 'postbearer[import]'"

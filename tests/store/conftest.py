@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from postbearer.store import MemorySpool, Spool
 from postbearer.testing import ManualClock
-from support.spooling import START, sqlite
+from servers.postgresql import Postgresql
+from support.spooling import START, postgresql, sqlite
 
 
 @pytest.fixture
@@ -17,9 +18,23 @@ def clock() -> ManualClock:
     return ManualClock(START)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture
+def schema(database: Postgresql) -> Iterator[str]:
+    """The URL of an empty place in a database."""
+    with database.schema() as url:
+        yield url
+
+
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
 async def spool(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Spool]:
-    made: Spool = MemorySpool(clock) if request.param == "memory" else sqlite(tmp_path, clock)
+    made: Spool
+    match request.param:
+        case "memory":
+            made = MemorySpool(clock)
+        case "sqlite":
+            made = sqlite(tmp_path, clock)
+        case _:
+            made = postgresql(request.getfixturevalue("schema"), clock)
     found = await made.open()
     assert found.clean
     yield made

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +10,14 @@ import pytest
 
 from postbearer.errors import LeaseLost
 from postbearer.store import SqliteSpool, Status
+from postbearer.store.spool import DurableSpool
 from postbearer.testing import ManualClock
-from support.spooling import START, accept, claim, ending
+from support.spooling import START, accept, claim, ending, postgresql
 
 DAY = 86_400.0
 
 
-def made(folder: Path, clock: ManualClock, events: bool | None = True) -> SqliteSpool:
-    return SqliteSpool(folder / "spool.db", clock=clock, reserve=0, allow_ephemeral=True, events=events)
+Make = Callable[[bool | None], DurableSpool]
 
 
 @pytest.fixture
@@ -25,15 +25,25 @@ def clock() -> ManualClock:
     return ManualClock(START)
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
+def make(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Make:
+    """Makes a spool in the same place each time; `events`: whether it keeps changes."""
+    if request.param == "postgresql":
+        url = request.getfixturevalue("schema")
+        return lambda events: postgresql(url, clock, events=events)
+    path = tmp_path / "spool.db"
+    return lambda events: SqliteSpool(path, clock=clock, reserve=0, allow_ephemeral=True, events=events)
+
+
 @pytest.fixture
-async def spool(tmp_path: Path, clock: ManualClock) -> AsyncIterator[SqliteSpool]:
-    spool = made(tmp_path, clock)
+async def spool(make: Make) -> AsyncIterator[DurableSpool]:
+    spool = make(True)
     await spool.open()
     yield spool
     await spool.close()
 
 
-async def told(spool: SqliteSpool, after: int = 0) -> list[tuple[str, str, str]]:
+async def told(spool: DurableSpool, after: int = 0) -> list[tuple[str, str, str]]:
     """Message, recipient and state of each."""
     return [
         (each.message, each.recipient.partition("@")[0], f"{each.status}{'?' if each.unknown else ''}")
@@ -42,41 +52,50 @@ async def told(spool: SqliteSpool, after: int = 0) -> list[tuple[str, str, str]]
 
 
 async def end(
-    spool: SqliteSpool, status: Status, said: str = "", *, due: float | None = None, unknown: bool = False
+    spool: DurableSpool,
+    clock: ManualClock,
+    status: Status,
+    said: str = "",
+    *,
+    due: float | None = None,
+    unknown: bool = False,
 ) -> None:
     """End the attempt that is due, with the same for each recipient."""
-    now = spool._clock.now()
+    now = clock.now()
     [claimed] = await claim(spool, now=now + DAY)
     settlement = ending(claimed, status, at=now, reply=said, due=due)
     await spool.settle(claimed, replace(settlement, unknown=unknown))
 
 
-async def test_the_way_of_a_message(spool: SqliteSpool, clock: ManualClock) -> None:
+async def test_the_way_of_a_message(spool: DurableSpool, clock: ManualClock) -> None:
     await accept(spool, "m1", recipients=("a@example.net", "b@example.net"), account="work", client="app")
     clock.advance(5.0)
-    await end(spool, Status.DEFERRED, "451 4.3.0 Later", due=START + 60)
+    await end(spool, clock, Status.DEFERRED, "451 4.3.0 Later", due=START + 60)
     clock.advance(60.0)
-    await end(spool, Status.DEFERRED, "451 4.3.0 Later", due=START + 120)  # it stays as it is
+    await end(spool, clock, Status.DEFERRED, "451 4.3.0 Later", due=START + 120)  # it stays as it is
     clock.advance(60.0)
-    await end(spool, Status.DELIVERED, "250 2.0.0 Ok")
+    await end(spool, clock, Status.DELIVERED, "250 2.0.0 Ok")
     assert await told(spool) == [
         *[("m1", "a", "ready"), ("m1", "b", "ready")],
         *[("m1", "a", "deferred"), ("m1", "b", "deferred")],
         *[("m1", "a", "delivered"), ("m1", "b", "delivered")],
     ]
-    first, *_, last = await spool.history(0, 100)
-    assert (first.number, first.at, first.client, first.account, first.said) == (1, START, "app", "work", "")
-    assert (last.number, last.at, last.said) == (6, START + 125, "250 2.0.0 Ok")
-    assert [each.number for each in await spool.history(3, 2)] == [4, 5]
-    assert await spool.history_kept() == (1, 6)
+    found = await spool.history(0, 100)
+    first, *_, last = found
+    assert (first.at, first.client, first.account, first.said) == (START, "app", "work", "")
+    assert (last.at, last.said) == (START + 125, "250 2.0.0 Ok")
+    numbers = [each.number for each in found]
+    assert numbers == sorted({*numbers})
+    assert list(await spool.history(numbers[2], 2)) == found[3:5]
+    assert await spool.history_kept() == (numbers[0], numbers[-1])
 
 
 async def test_what_people_do_and_an_outcome_that_is_not_known(
-    spool: SqliteSpool, clock: ManualClock
+    spool: DurableSpool, clock: ManualClock
 ) -> None:
     await accept(spool, "m1")
-    await end(spool, Status.DEFERRED, "451 4.3.0 Later", due=START)
-    await end(spool, Status.DEFERRED, unknown=True, due=START)
+    await end(spool, clock, Status.DEFERRED, "451 4.3.0 Later", due=START)
+    await end(spool, clock, Status.DEFERRED, unknown=True, due=START)
     await spool.change("m1", Status.HELD, clock.now())
     await spool.change("m1", Status.HELD, clock.now())
     await spool.change("m1", Status.READY, clock.now())
@@ -88,7 +107,7 @@ async def test_what_people_do_and_an_outcome_that_is_not_known(
     assert [each.said for each in found] == ["", "451 4.3.0 Later", "", "", "", ""]  # a reply is told once
 
 
-async def test_what_is_rolled_back_did_not_happen(spool: SqliteSpool) -> None:
+async def test_what_is_rolled_back_did_not_happen(spool: DurableSpool) -> None:
     await accept(spool, "m1")
     [claimed] = await claim(spool)
     settlement = ending(claimed, Status.DELIVERED)
@@ -98,27 +117,25 @@ async def test_what_is_rolled_back_did_not_happen(spool: SqliteSpool) -> None:
     assert [each for _, _, each in await told(spool)] == ["ready", "delivered"]
 
 
-async def test_they_outlive_the_process_and_go_on_where_they_were(tmp_path: Path, clock: ManualClock) -> None:
-    spool = made(tmp_path, clock)
+async def test_they_outlive_the_process_and_go_on_where_they_were(make: Make) -> None:
+    spool = make(True)
     await spool.open()
     await accept(spool, "m1")
     await claim(spool)
     await spool.close()
-    spool = made(tmp_path, clock, None)  # a command, for which it is as the relay wished
+    spool = make(None)  # a command, for which it is as the relay wished
     await spool.open()  # what was under way is of unknown fate
     await spool.change("m1", Status.CANCELLED, START)
     await spool.close()
-    spool = made(tmp_path, clock)
+    spool = make(True)
     await spool.open()
     assert [each for _, _, each in await told(spool)] == ["ready", "deferred?", "cancelled?"]
     await spool.close()
 
 
 @pytest.mark.parametrize("events", [False, None])
-async def test_without_a_wish_for_it_nothing_is_kept(
-    tmp_path: Path, clock: ManualClock, events: bool | None
-) -> None:
-    spool = made(tmp_path, clock, events)
+async def test_without_a_wish_for_it_nothing_is_kept(make: Make, events: bool | None) -> None:
+    spool = make(events)
     await spool.open()
     await accept(spool, "m1")
     assert await told(spool) == []
@@ -126,26 +143,29 @@ async def test_without_a_wish_for_it_nothing_is_kept(
     await spool.close()
 
 
-async def test_what_is_old_goes_and_no_number_comes_twice(
-    spool: SqliteSpool, clock: ManualClock, tmp_path: Path
-) -> None:
+async def test_what_is_old_goes_and_no_number_comes_twice(spool: DurableSpool, clock: ManualClock) -> None:
     for name in ("m1", "m2"):
         await accept(spool, name)
-        await end(spool, Status.DELIVERED, "250 Ok")
+        await end(spool, clock, Status.DELIVERED, "250 Ok")
+    *_, last = await spool.history(0, 100)
     await spool.retire(START + 1.0)
-    assert await spool.history_kept() == (4, 4)
+    assert await spool.history_kept() == (last.number, last.number)
     clock.advance(4 * DAY)
     await accept(spool, "m3")
-    assert [each.number for each in await spool.history(0, 100)] == [4, 5]
+    kept = await spool.history(0, 100)
+    assert kept[0] == last
+    assert kept[1].number > last.number
     await spool.retire(clock.now() - 3 * DAY)
-    assert [each.number for each in await spool.history(0, 100)] == [5]
+    assert list(await spool.history(0, 100)) == kept[1:]
     await spool.close()
     await spool.open()
     await accept(spool, "m4")
-    assert [(each.number, each.message) for each in await spool.history(0, 100)] == [(5, "m3"), (6, "m4")]
+    third, fourth = await spool.history(0, 100)
+    assert (third, fourth.message) == (kept[1], "m4")
+    assert fourth.number > third.number
 
 
-async def test_a_message_that_is_gone_is_told_all_the_same(spool: SqliteSpool, clock: ManualClock) -> None:
+async def test_a_message_that_is_gone_is_told_all_the_same(spool: DurableSpool, clock: ManualClock) -> None:
     await accept(spool, "m1", accepted=START - DAY, due=START - DAY)
     [claimed] = await claim(spool)
     await spool.settle(claimed, ending(claimed, Status.FAILED, at=START - DAY, reply="550 No"))

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,7 +23,8 @@ from hypothesis.stateful import (
 from postbearer.errors import LeaseLost
 from postbearer.store import HEARTBEAT, LEASE, Claimed, Entry, MemorySpool, Query, Settlement, Spool, Status
 from postbearer.testing import ManualClock
-from support.spooling import START, accept, beside, claim, ending, sqlite
+from servers.postgresql import Postgresql
+from support.spooling import START, accept, beside, claim, ending, postgresql, sqlite
 
 NAMES = ("a", "b")
 
@@ -188,9 +189,25 @@ class InAFile(TwoNodes):
         return sqlite(folder, self._clock, node="a")
 
 
-@pytest.mark.parametrize("machine", [InMemory, InAFile])
-def test_two_nodes_never_have_the_same(machine: type[TwoNodes], long: bool) -> None:
-    few = 6 if machine is InAFile else 30
+class InADatabase(TwoNodes):
+    database: ClassVar[Postgresql]
+
+    def _make(self, folder: Path) -> Spool:
+        self._schema = self.database.schema()
+        return postgresql(self._schema.__enter__(), self._clock, node="a")
+
+    def teardown(self) -> None:
+        super().teardown()
+        self._schema.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("machine", [InMemory, InAFile, pytest.param(InADatabase, marks=pytest.mark.servers)])
+def test_two_nodes_never_have_the_same(
+    machine: type[TwoNodes], long: bool, request: pytest.FixtureRequest
+) -> None:
+    if issubclass(machine, InADatabase):
+        machine.database = request.getfixturevalue("database")
+    few = 30 if machine is InMemory else 6
     much = settings(
         max_examples=300 if long else few,
         stateful_step_count=60 if long else 40,

@@ -1,4 +1,4 @@
-"""Whatever happens, in whatever order: the file tells what lists in memory tell, and nothing goes back."""
+"""Whatever happens, in whatever order: a spool tells what lists in memory tell, and nothing goes back."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as some
 from hypothesis.stateful import (
@@ -34,12 +35,15 @@ from postbearer.store import (
     Report,
     Settlement,
     Spool,
+    SqliteSpool,
     Status,
     Waiting,
 )
 from postbearer.store.lease import INTERRUPTED
+from postbearer.store.postgres.spool import PostgresSpool
 from postbearer.testing import ManualClock
-from support.spooling import START, TEXT, message, sqlite
+from servers.postgresql import Postgresql
+from support.spooling import START, TEXT, in_one_commit, message, postgresql, sqlite
 
 PEOPLE = ("a@example.org", "B@Example.org", "jürgen@example.org")
 LONG = b"x" * 300_000  # in two chunks, one of which is staged
@@ -84,14 +88,14 @@ plans = some.builds(
 
 
 class TwoSpools(RuleBasedStateMachine):
-    """The same is done to a spool in a file and to one in memory."""
+    """The same is done to a spool in a file, or in a database, and to one in memory."""
 
     def __init__(self) -> None:
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
         self._runner = asyncio.Runner()
         self._clock = ManualClock(START)
-        self._file = sqlite(Path(self._folder.name), self._clock)
+        self._file = self._make(Path(self._folder.name))
         self._lists = MemorySpool(self._clock)
         self._contents: dict[str, bytes] = {}  # of what was accepted and is not retired
         self._leased: list[Work] = []
@@ -100,6 +104,9 @@ class TwoSpools(RuleBasedStateMachine):
         self._ends: dict[tuple[str, int], Status] = {}  # of recipients
         self._count = 0
         self._run(self._file.open())
+
+    def _make(self, folder: Path) -> SqliteSpool | PostgresSpool:
+        return sqlite(folder, self._clock)
 
     def teardown(self) -> None:
         self._run(self._file.close())
@@ -420,7 +427,7 @@ class TwoSpools(RuleBasedStateMachine):
         """Begin, and stop waiting for it: at once, or in the moment in which it is done."""
         task = asyncio.ensure_future(work)
         if late:  # this is in the same commit, and heard of first
-            self._file._writer.submit(lambda _: None).add_done_callback(lambda _: task.cancel())
+            in_one_commit(self._file).add_done_callback(lambda _: task.cancel())
         else:
             await asyncio.sleep(0)
             task.cancel()
@@ -470,10 +477,27 @@ def _seen(claimed: Claimed) -> Claimed:
     return replace(claimed, delivery=0, lease=0, targets=targets)
 
 
-def test_whatever_happens_both_tell_the_same(long: bool) -> None:
+class WithADatabase(TwoSpools):
+    database: ClassVar[Postgresql]
+
+    def _make(self, folder: Path) -> SqliteSpool | PostgresSpool:
+        self._schema = self.database.schema()
+        return postgresql(self._schema.__enter__(), self._clock)
+
+    def teardown(self) -> None:
+        super().teardown()
+        self._schema.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("machine", [TwoSpools, pytest.param(WithADatabase, marks=pytest.mark.servers)])
+def test_whatever_happens_both_tell_the_same(
+    machine: type[TwoSpools], long: bool, request: pytest.FixtureRequest
+) -> None:
+    if issubclass(machine, WithADatabase):
+        machine.database = request.getfixturevalue("database")
     much = settings(
         max_examples=300 if long else 6,
         stateful_step_count=60 if long else 40,
         suppress_health_check=[HealthCheck.too_slow],
     )
-    run_state_machine_as_test(TwoSpools, settings=much)
+    run_state_machine_as_test(machine, settings=much)

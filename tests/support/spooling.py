@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from postbearer.store import (
 )
 from postbearer.store.generation import Generation
 from postbearer.store.location import SpoolLock
+from postbearer.store.postgres.spool import PostgresSpool
+from postbearer.store.postgres.url import PostgresUrl
 
 TEXT = b"From: app@example.org\r\nSubject: hello\r\n\r\nhello\r\n"
 START = 1_800_000_000.0  # where a ManualClock begins
@@ -30,6 +33,16 @@ START = 1_800_000_000.0  # where a ManualClock begins
 
 def sqlite(folder: Path, clock: Clock, *, node: str = "local") -> SqliteSpool:
     return SqliteSpool(folder / "spool.db", clock=clock, node=node, reserve=0, allow_ephemeral=True)
+
+
+def in_one_commit(spool: SqliteSpool | PostgresSpool) -> asyncio.Future[None]:
+    """Done, and told of first, with what is asked of `spool` in the same moment."""
+
+    async def nothing(_: object) -> None: ...
+
+    if isinstance(spool, PostgresSpool):
+        return spool._writer.submit(nothing)
+    return spool._writer.submit(lambda _: None)
 
 
 class _NoLock(SpoolLock):
@@ -44,8 +57,15 @@ class _SharedNote(Generation):
         super().note(0, home=home)
 
 
+def postgresql(url: str, clock: Clock, *, node: str = "local", events: bool | None = None) -> PostgresSpool:
+    """A spool in a database, whose clock goes by ours."""
+    return PostgresSpool(PostgresUrl.parse(url), clock=clock, node=node, events=events, time=clock.now)
+
+
 def beside(spool: Spool, node: str, clock: Clock) -> Spool:
     """Another node on the same queue. On a file, as if its lock did not hold: then the leases have to."""
+    if isinstance(spool, PostgresSpool):
+        return PostgresSpool(spool._session.url, clock=clock, node=node, time=clock.now)
     if isinstance(spool, MemorySpool):
         return MemorySpool(clock, node=node, beside=spool)
     assert isinstance(spool, SqliteSpool)

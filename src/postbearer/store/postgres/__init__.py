@@ -1,0 +1,1 @@
+"""The spool on PostgreSQL 13 and later, shared by several nodes."""

@@ -1,0 +1,90 @@
+"""Accepting: what is known already is refused, and all else added; several messages in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from postbearer.errors import StoreError
+from postbearer.store.keys import refuse_repeated
+from postbearer.store.postgres.contents import PostgresStaging
+from postbearer.store.postgres.rows import clean
+from postbearer.store.postgres.transaction import ACCEPT, Transaction
+from postbearer.store.records import Claimed, Incoming
+
+
+class Arrival(NamedTuple):
+    """A message that comes, and its content, which was staged here."""
+
+    new: Incoming
+    content: PostgresStaging
+
+
+@dataclass(slots=True)
+class KeyTaken(Exception):
+    """Another node uses a key at this very moment: to be tried again, as it is known then."""
+
+
+def arrival(new: Incoming) -> Arrival:
+    return Arrival(new, staged(new.content))
+
+
+def staged(content: object) -> PostgresStaging:
+    if not isinstance(content, PostgresStaging):
+        raise StoreError("This content was staged in another spool.")
+    return content
+
+
+class Door:
+    """What is known of ids and keys, within one transaction that accepts."""
+
+    def __init__(self, ids: set[str], keys: dict[tuple[str, str], tuple[str, str]]) -> None:
+        self._ids = ids
+        self._keys = keys
+        self._new: dict[tuple[str, str], tuple[str, str, str, str, float]] = {}
+
+    @classmethod
+    async def of(cls, transaction: Transaction, arrivals: Sequence[Arrival]) -> Door:
+        connection = transaction.connection
+        ids = [each.new.message.id for each in arrivals]
+        keys = [key for each in arrivals if (key := each.new.key) is not None]
+        known = await connection.fetch(ACCEPT["known-ids"], ids)
+        used = []
+        if keys:
+            pairs = [clean(key.client) for key in keys], [clean(key.key) for key in keys]
+            used = await connection.fetch(ACCEPT["known-keys"], *pairs)
+        return cls(
+            {row["id"] for row in known},
+            {(row["client"], row["key"]): (row["digest"], row["message"]) for row in used},
+        )
+
+    def accept(self, transaction: Transaction, batch: Sequence[Arrival]) -> list[Claimed]:
+        """All of `batch`, or none of it. Raises `AlreadyAccepted`, `KeyReused`, `StoreError`."""
+        ids, keys = set(self._ids), dict(self._keys)
+        new = {}
+        for each in batch:
+            message, key = each.new.message, each.new.key
+            if key is not None:
+                refuse_repeated(key, keys.get((clean(key.client), clean(key.key))))
+                pair = clean(key.client), clean(key.key)
+                keys[pair] = key.digest, message.id
+                new[pair] = (*pair, key.digest, message.id, message.accepted)
+            if message.id in ids:
+                raise StoreError(f"There is a message {message.id} already.")
+            ids.add(message.id)
+        self._ids, self._keys = ids, keys
+        self._new |= new
+        return [
+            claimed
+            for each in batch
+            for claimed in transaction.keep(each.new.message, each.content, each.new.deliveries)
+        ]
+
+    async def close(self, transaction: Transaction) -> None:
+        """Note the new keys. Raises `KeyTaken`."""
+        rows = list(self._new.values())
+        if rows:
+            columns = [[row[column] for row in rows] for column in range(5)]
+            if len(await transaction.connection.fetch(ACCEPT["add-keys"], *columns)) < len(rows):
+                raise KeyTaken

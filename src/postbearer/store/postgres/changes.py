@@ -1,0 +1,72 @@
+"""What people do to messages and accounts, and what time does: each within a transaction that writes."""
+
+from __future__ import annotations
+
+from postbearer.address import same_mailbox
+from postbearer.errors import UsageError
+from postbearer.store.postgres.nodes import NODES
+from postbearer.store.postgres.reads import LOOK, meta
+from postbearer.store.postgres.rows import clean, recipients_of, status_of
+from postbearer.store.postgres.transaction import TURN, Place, Transaction
+from postbearer.store.records import KEYS_KEPT, Pause, Status
+from postbearer.store.rows import DONE, LETTERS, WAITING, settled_state
+
+
+async def change(transaction: Transaction, message: str, status: Status, now: float, address: str) -> int:
+    """Hold, release or cancel the recipients of a message that are open and not leased; how many changed."""
+    if not status.by_hand:
+        raise UsageError(f"A recipient cannot be made {status} by hand.")
+    changed = 0
+    for row in await transaction.connection.fetch(TURN["changeable"], message):
+        recipients, states = recipients_of(row["recipients"]), list(row["states"])
+        chosen = [
+            place
+            for place, letter in enumerate(states)
+            if not status_of(letter).final
+            and not letter == LETTERS[status] == LETTERS[Status.HELD]
+            and (not address or same_mailbox(recipients[place].address, address))
+        ]
+        if not chosen:
+            continue
+        place = Place(row["id"], row["client"], row["account"])
+        for each in chosen:
+            doubtful = row["doubts"][each] == "1"
+            if states[each] != LETTERS[status]:
+                transaction.event(place, recipients[each].address, LETTERS[status], doubtful=doubtful)
+            states[each] = LETTERS[status]
+        changed += len(chosen)
+        state = settled_state({letter.encode() for letter in states})
+        due = now if status is Status.READY else row["due"]
+        turn = row["turn"] + 1 if status is Status.READY else row["turn"]
+        ended = now if state == DONE else 0.0
+        marks = (state, due, ended, "".join(states), turn)
+        await transaction.connection.execute(TURN["change"], row["slot"], row["number"], *marks)
+        if state == WAITING and status is Status.READY:
+            transaction.wait(row["account"], row["priority"], row["lane_client"], due, row["number"], turn)
+    transaction.stirs = changed > 0
+    return changed
+
+
+async def pause(transaction: Transaction, pause: Pause) -> None:
+    row = (pause.account, pause.since, clean(pause.reason), clean(pause.remedy), pause.probe, pause.probes)
+    await transaction.connection.execute(NODES["pause"], *row)
+    transaction.stirs = True
+
+
+async def resume(transaction: Transaction, account: str) -> bool:
+    found = bool(await transaction.connection.fetch(NODES["resume"], account))
+    transaction.stirs = transaction.stirs or found
+    return found
+
+
+async def retire(transaction: Transaction, before: float) -> int:
+    """From now on what came to its end before that is gone for everybody; how many messages."""
+    connection = transaction.connection
+    retired = (await meta(connection))["retired"]
+    before = max(before, retired)
+    count = int(await connection.fetchval(LOOK["retirable"], retired, before))
+    if count:
+        await connection.execute(NODES["set"], "retired", before)
+    await connection.execute(LOOK["drop-keys"], before - KEYS_KEPT, max(before, retired))
+    await connection.execute(LOOK["forget-events"], before)
+    return count

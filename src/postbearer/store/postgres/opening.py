@@ -1,0 +1,128 @@
+"""Opening: the database is one that can keep the promise, and its schema is ours and of this version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import asyncpg
+
+from postbearer.errors import SchemaMismatch, StoreError
+from postbearer.store.postgres.session import SQL, Session
+from postbearer.store.queries import migrations
+
+OLDEST = 130_000  # server_version_num
+APPLICATION = "postbearer spool"
+LOCK = 0x70625370  # of who makes or migrates a schema
+SKEW = 60.0  # seconds by which a clock may differ from the database's
+
+_VERSION = """
+CREATE TABLE version (version integer NOT NULL, application text NOT NULL);
+INSERT INTO version VALUES (0, '{application}');
+"""
+
+
+async def examine(session: Session, connection: Any, now: float) -> list[str]:
+    """Refuse a server that cannot keep what is promised; return what should be known about it.
+
+    Raises `StoreError`.
+    """
+    await session.begin(connection, hot=False)
+    found = await connection.fetchrow(SQL["server"])
+    waited_for = await connection.fetchval(SQL["standbys"]) if found["standbys"] else 0
+    await connection.execute("COMMIT")
+    place = session.place
+    if found["version"] < OLDEST:
+        major = found["version"] // 10_000
+        raise StoreError(
+            f"The database ({place}) is PostgreSQL {major}; 13 or later is needed.",
+            hint="Upgrade it.",
+            configuration=True,
+        )
+    if found["encoding"] != "UTF8":
+        raise StoreError(
+            f"The database ({place}) is in {found['encoding']}.",
+            hint="Make one in UTF8: createdb --encoding UTF8 --template template0 NAME",
+            configuration=True,
+        )
+    if found["standby"]:
+        raise StoreError(f"The database ({place}) is a standby, which only reads.", hint="Name its primary.")
+    for name in ("fsync", "full_page_writes"):
+        if found[name] != "on":
+            raise StoreError(
+                f"The database ({place}) runs with {name} = {found[name]}: a crash loses the queue.",
+                hint=f"Set {name} = on in postgresql.conf.",
+                configuration=True,
+            )
+    return _remarks(found, waited_for, now)
+
+
+def _remarks(found: Any, waited_for: int, now: float) -> list[str]:
+    remarks = []
+    if not found["standbys"]:
+        remarks.append("No synchronous standby: a failover of the database loses what was accepted last.")
+    elif not waited_for:
+        remarks.append("No synchronous standby is there: commits wait until one comes.")
+    if found["autovacuum"] != "on":
+        remarks.append("The database runs with autovacuum = off, so its tables only grow. Set it to on.")
+    if abs(found["time"] - now) > SKEW:
+        how = "behind" if found["time"] > now else "ahead of"
+        remarks.append(
+            f"The clock of this machine is {abs(found['time'] - now):.0f} s {how} that of the database."
+        )
+    return remarks
+
+
+async def migrate(session: Session, connection: Any, *, read_only: bool) -> None:
+    """Make the schema, or bring it up to this version. Raises `StoreError`, `SchemaMismatch`."""
+    wanted, schema = migrations("postgres"), session.url.schema
+    standing = await _version(session, connection)
+    if standing == len(wanted):
+        return
+    if standing > len(wanted):
+        raise SchemaMismatch(
+            f"The queue ({session.place}) is of version {standing}; this postbearer knows {len(wanted)}.",
+            hint="Install the newer postbearer on this node, too.",
+        )
+    if read_only:
+        what = "There is no queue" if standing < 0 else f"The queue is of the older version {standing}"
+        raise SchemaMismatch(f"{what} ({session.place}).", hint="Start the relay once.")
+    try:
+        await session.begin(connection, hot=False, writes=True)
+        await connection.execute("SELECT pg_catalog.set_config('lock_timeout', '5s', true)")
+        await connection.execute(f"SELECT pg_catalog.pg_advisory_xact_lock({LOCK})")
+        standing = await _standing(session, connection)
+        if standing < 0:
+            await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+            await connection.execute(_VERSION.format(application=APPLICATION))
+        for number, script in enumerate(wanted[max(standing, 0) :], max(standing, 0) + 1):
+            await connection.execute(script)
+            await connection.execute(SQL["set-version"], number)
+        await connection.execute("COMMIT")
+    except asyncpg.PostgresError:
+        await connection.execute("ROLLBACK")
+        raise
+
+
+async def _version(session: Session, connection: Any) -> int:
+    await session.begin(connection, hot=False)
+    try:
+        return await _standing(session, connection)
+    finally:
+        await connection.execute("ROLLBACK")
+
+
+async def _standing(session: Session, connection: Any) -> int:
+    """The version of the schema that is there; -1 if there is none. Raises `StoreError` for a stranger's."""
+    if not await connection.fetchval(SQL["has-version"], f"{session.url.schema}.version"):
+        return -1
+    try:
+        row = await connection.fetchrow(SQL["version"])
+    except asyncpg.UndefinedColumnError:
+        row = None
+    if row is None or row["application"] != APPLICATION:
+        raise StoreError(
+            f"The schema {session.url.schema} is another program's ({session.place}).",
+            hint="Name one of our own: postgresql://…?schema=postbearer",
+            configuration=True,
+        )
+    return int(row["version"])

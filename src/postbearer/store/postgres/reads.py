@@ -1,0 +1,261 @@
+"""What can be read from the spool, for the worker and for people, in transactions that only read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Any
+
+from postbearer.errors import StoreError
+from postbearer.store.postgres.contents import Spooled
+from postbearer.store.postgres.nodes import NODES
+from postbearer.store.postgres.rows import (
+    OPEN,
+    claimed_of,
+    message_of,
+    priority_of,
+    recipients_of,
+    said_of,
+    status_of,
+)
+from postbearer.store.postgres.transaction import ACCEPT, TURN
+from postbearer.store.queries import queries
+from postbearer.store.records import (
+    Attempt,
+    Claimed,
+    Entry,
+    IdempotencyKey,
+    Lane,
+    LaneKey,
+    Message,
+    Pause,
+    Query,
+    Row,
+    StateChange,
+    Statistics,
+    Status,
+    Waiting,
+)
+from postbearer.store.rows import LEASED, LETTERS
+
+LOOK = queries("look", "postgres")
+SESSION = queries("session", "postgres")
+CHUNKS = 16  # of content that are read at a time
+
+Words = dict[tuple[int, int], tuple[str, str, str]]  # by delivery and place: reply, cause, remedy
+
+
+async def meta(connection: Any) -> dict[str, float]:
+    return {row["name"]: row["value"] for row in await connection.fetch(SESSION["places"])}
+
+
+async def lanes(connection: Any, among: Collection[LaneKey] | None) -> Sequence[Lane]:
+    if among is None:
+        rows = await connection.fetch(TURN["lanes"])
+    else:
+        columns = [list(column) for column in zip(*among, strict=True)] if among else [[], [], []]
+        rows = await connection.fetch(
+            TURN["lanes-among"], columns[0], [int(each) for each in columns[1]], columns[2]
+        )
+    return [
+        Lane(
+            account=row["account"],
+            priority=priority_of(row["priority"]),
+            client=row["client"],
+            due=row["due"],
+        )
+        for row in rows
+    ]
+
+
+async def accepted(connection: Any, keys: Sequence[IdempotencyKey]) -> Sequence[str]:
+    pairs = [key.client for key in keys], [key.key for key in keys]
+    rows = await connection.fetch(ACCEPT["known-keys"], *pairs)
+    known = {(row["client"], row["key"]): row["message"] for row in rows}
+    return [known.get((key.client, key.key), "") for key in keys]
+
+
+async def late(connection: Any, account: str, before: float, after: int, most: int) -> Sequence[Claimed]:
+    return [claimed_of(row) for row in await connection.fetch(TURN["late"], account, before, after, most)]
+
+
+async def pauses(connection: Any) -> Sequence[Pause]:
+    return [Pause(**row) for row in await connection.fetch(NODES["pauses"])]
+
+
+async def waiting(connection: Any) -> Sequence[Waiting]:
+    return [Waiting(**row) for row in await connection.fetch(LOOK["waiting"])]
+
+
+async def statistics(connection: Any) -> Statistics:
+    retired = (await meta(connection))["retired"]
+    result = Statistics(oldest=await connection.fetchval(LOOK["oldest"]))
+    for row in await connection.fetch(LOOK["statistics"], retired):
+        of_account = result.by_account.setdefault(row["account"], {})
+        for letter in row["letters"]:
+            for counts in (result.counts, of_account):
+                status = status_of(letter)
+                counts[status] = counts.get(status, 0) + row["count"]
+    return result
+
+
+async def show(connection: Any, message: str) -> Entry | None:
+    found = await search(connection, Query(id=message), attempts=True)
+    return found[0] if found else None
+
+
+async def search(connection: Any, query: Query, *, attempts: bool = False, only: str = "") -> list[Entry]:
+    """Messages that fit, oldest first. `only` is one more condition, by name.
+
+    Raises `UsageError` when the one to go on behind is gone.
+    """
+    retired = (await meta(connection))["retired"]
+    after: Any = (float("-inf"), 0)
+    if query.after:
+        after = await connection.fetchrow(LOOK["place"], query.after, retired)
+        if after is None:
+            raise query.gone()
+    values: list[Any] = [after[0], after[1], retired]
+    text = [LOOK["search"], *([LOOK[only]] if only else [])]
+    for name, value in _asked(query).items():
+        values.append(value)
+        text.append(LOOK[f"where-{name}"].replace("?", f"${len(values)}"))
+    values.append(query.limit)
+    order = f"{LOOK['search-order']} ${len(values)}"
+    rows = await connection.fetch("\n   AND ".join(text) + f"\n {order}", *values)
+    return await _entries(connection, rows, attempts=attempts)
+
+
+def _asked(query: Query) -> dict[str, Any]:
+    asked: dict[str, Any] = {
+        "id": query.id,
+        "id_prefix": query.id_prefix,
+        "client": query.client,
+        "message_id": query.message_id.casefold(),
+        "account": query.account,
+        "address": query.address.casefold(),
+        "statuses": "".join(LETTERS[each] for each in query.statuses),
+        "older_than": query.older_than,
+        "newer_than": query.newer_than,
+    }
+    return {name: value for name, value in asked.items() if value not in ("", None)}
+
+
+async def _entries(connection: Any, rows: Sequence[Any], *, attempts: bool) -> list[Entry]:
+    """The messages in these rows, with what is known of their recipients."""
+    slots = sorted({row["slot"] for row in rows})
+    numbers = [row["number"] for row in rows]
+    of_message: dict[int, list[Any]] = {number: [] for number in numbers}
+    for row in await connection.fetch(LOOK["deliveries"], slots, numbers) if rows else ():
+        of_message[row["message"]].append(row)
+    tried = [each["number"] for some in of_message.values() for each in some]
+    outcomes = await connection.fetch(LOOK["outcomes"], slots, tried) if tried else []
+    words = _words(outcomes)
+    return [
+        Entry(
+            message=message_of(row),
+            rows=tuple(one for each in of_message[row["number"]] for one in _rows(each, words)),
+            attempts=_attempts(of_message[row["number"]], outcomes) if attempts else (),
+        )
+        for row in rows
+    ]
+
+
+def _words(outcomes: Iterable[Any]) -> Words:
+    """What was said of each recipient last."""
+    return {
+        (row["delivery"], place): (reply, cause, remedy)
+        for row in outcomes
+        for place, reply, cause, remedy in said_of(row["said"])
+    }
+
+
+def _rows(delivery: Any, words: Words) -> Iterable[Row]:
+    recipients = recipients_of(delivery["recipients"])
+    for place, letter in enumerate(delivery["states"]):
+        waits = letter in OPEN
+        reply, cause, remedy = words.get((delivery["number"], place), ("", "", ""))
+        leased = waits and delivery["state"] == LEASED
+        yield Row(
+            address=recipients[place].address,
+            status=Status.LEASED if leased else status_of(letter),
+            account=delivery["account"],
+            priority=priority_of(delivery["priority"]),
+            due=delivery["due"] if waits else None,
+            attempts=delivery["attempt"],
+            reply=reply,
+            cause=cause,
+            remedy=remedy,
+            unknown=delivery["doubts"][place] == "1",
+        )
+
+
+def _attempts(deliveries: Sequence[Any], outcomes: Iterable[Any]) -> tuple[Attempt, ...]:
+    """All of them, the oldest first; that which is under way stands with its delivery."""
+    mine = {row["number"] for row in deliveries}
+    found = [
+        (
+            (row["began"], row["delivery"], row["attempt"]),
+            Attempt(
+                number=row["attempt"],
+                began=row["began"],
+                ended=row["ended"],
+                server=row["server"],
+                queue_id=row["queue_id"],
+                error=row["error"],
+                unknown=row["doubtful"],
+            ),
+        )
+        for row in outcomes
+        if row["counted"] and row["delivery"] in mine
+    ]
+    found += [
+        (
+            (row["began"], row["number"], row["attempt"]),
+            Attempt(number=row["attempt"], began=row["began"]),
+        )
+        for row in deliveries
+        if row["state"] == LEASED
+    ]
+    return tuple(attempt for _, attempt in sorted(found, key=lambda each: each[0]))
+
+
+async def content(connection: Any, message: Message) -> Spooled:
+    """All of it, its hash proven. Raises `StoreError`."""
+    row = await connection.fetchrow(ACCEPT["number-of"], message.id)
+    if row is None:
+        raise StoreError(f"There is no message {message.id} any more.")
+    spooled, chunk = Spooled(), 0
+    while rows := await connection.fetch(ACCEPT["chunks"], row["slot"], row["number"], chunk, CHUNKS):
+        for number, data in rows:
+            spooled.append(data)
+            chunk = number + 1
+        if len(rows) < CHUNKS:
+            break
+    if spooled.sha256 != message.sha256:
+        raise StoreError(
+            f"The content of {message.id} is not what was accepted: its hash differs.",
+            hint="Look at the database's disks; cancel the message, or restore a backup.",
+        )
+    return spooled
+
+
+async def history(connection: Any, after: int, most: int) -> Sequence[StateChange]:
+    return [
+        StateChange(
+            number=row["number"],
+            at=row["at"],
+            message=row["message"],
+            client=row["client"],
+            account=row["account"],
+            recipient=row["recipient"],
+            status=status_of(row["state"]),
+            unknown=row["doubtful"],
+            said=row["said"],
+        )
+        for row in await connection.fetch(LOOK["events"], after, most)
+    ]
+
+
+async def history_kept(connection: Any) -> tuple[int, int]:
+    row = await connection.fetchrow(LOOK["events-kept"])
+    return row["first"], row["last"]

@@ -1,0 +1,152 @@
+"""Connections to the database: opened with care, used in transactions only, their troubles told as ours.
+
+Nothing is prepared on the server, and nothing is set for longer than a transaction: behind a pooler the next
+one may run on another connection.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import asyncpg
+
+from postbearer.errors import StoreError, StoreFull
+from postbearer.store.postgres.url import PostgresUrl
+from postbearer.store.queries import queries
+
+SQL = queries("session", "postgres")
+
+CONNECTING = 10.0  # seconds
+COMMAND = 40.0  # seconds for one statement, a little more than the server gives it
+READERS = 2  # connections that are kept for reading
+
+# The connection is gone, or the server is about to be: what was not committed does not stand.
+LOST = (
+    OSError,
+    asyncio.TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.InternalClientError,
+)
+AGAIN = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, asyncpg.LockNotAvailableError)
+
+
+def trouble(error: BaseException, place: str) -> StoreError:
+    """`error` as what it means to who asked."""
+    if isinstance(error, StoreError):
+        return error
+    text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, asyncpg.DiskFullError | asyncpg.OutOfMemoryError):
+        return StoreFull(f"No room in the database: {text}.", hint="Free some disk space there.")
+    if isinstance(error, asyncpg.InsufficientPrivilegeError):
+        return StoreError(
+            f"The role may not do this in the database ({place}): {text}.",
+            hint="Let it own the schema.",
+            configuration=True,
+        )
+    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError | asyncpg.InvalidCatalogNameError):
+        return StoreError(
+            f"The database does not let us in ({place}): {text}.",
+            hint="Look at the user, the database and the password file, and at pg_hba.conf.",
+            configuration=True,
+        )
+    if isinstance(error, asyncpg.ReadOnlySQLTransactionError):
+        return StoreError(f"The database only reads ({place}): {text}.", hint="Name its primary.")
+    if isinstance(error, asyncpg.UndefinedTableError | asyncpg.InvalidSchemaNameError):
+        return StoreError(f"The tables of the queue are gone ({place}): {text}.", hint="Restore a backup.")
+    if isinstance(error, LOST):
+        return StoreError(f"The database cannot be reached ({place}): {text}.")
+    return StoreError(f"The database failed ({place}): {text}.")
+
+
+class Session:
+    """Everything that talks to the database goes through one of these."""
+
+    def __init__(self, url: PostgresUrl) -> None:
+        self.url = url
+        self.place = url.place
+        self._idle: list[Any] = []
+        self._slots = asyncio.Semaphore(READERS)
+        self._closed = False
+
+    async def connect(self) -> Any:
+        """A connection of one's own. Raises what `LOST` names, or `asyncpg.PostgresError`."""
+        return await asyncpg.connect(
+            self.url.dsn,
+            timeout=CONNECTING,
+            command_timeout=COMMAND,
+            statement_cache_size=0,
+            server_settings={"application_name": "postbearer"},
+        )
+
+    async def begin(self, connection: Any, *, hot: bool, writes: bool = False) -> tuple[int, float]:
+        """Begin a transaction, and say how it goes; its number, if it `writes`, and the database's time.
+
+        `hot`: it goes by indexes alone, whatever the planner thinks of tables that were empty a moment ago.
+        """
+        await connection.execute("BEGIN" if writes else "BEGIN READ ONLY")
+        found = await connection.fetchrow(SQL["begin"], self.url.schema, "off" if hot else "on", writes)
+        if found["synchronous_commit"] not in ("on", "remote_apply"):
+            raise StoreError(f"The database does not sync commits: {found['synchronous_commit']}.")
+        return int(found["number"]), float(found["time"])
+
+    @asynccontextmanager
+    async def reading(self, *, hot: bool = False) -> AsyncIterator[Any]:
+        """A connection within a transaction that only reads. Raises `StoreError`."""
+        async with self._slots:
+            connection = None
+            try:
+                connection = await self._ready(hot)
+                yield connection
+                await connection.execute("COMMIT")
+            except (asyncpg.PostgresError, *LOST) as error:
+                discard(connection)
+                raise trouble(error, self.place) from error
+            except BaseException:
+                discard(connection)
+                raise
+            if self._closed:
+                discard(connection)
+            else:
+                self._idle.append(connection)
+
+    async def _ready(self, hot: bool) -> Any:
+        """One that was idle may have been cut meanwhile, which is no reason to fail."""
+        while self._idle:
+            connection = self._idle.pop()
+            try:
+                await self.begin(connection, hot=hot)
+            except (asyncpg.PostgresError, *LOST):
+                discard(connection)
+            else:
+                return connection
+        connection = await self.connect()
+        await self.begin(connection, hot=hot)
+        return connection
+
+    def reopen(self) -> None:
+        """It may be used again after `close`."""
+        self._closed = False
+
+    async def close(self) -> None:
+        self._closed = True
+        while self._idle:
+            await leave(self._idle.pop())
+
+
+def discard(connection: Any) -> None:
+    """Drop a connection whose state nobody knows."""
+    if connection is not None:
+        connection.terminate()
+
+
+async def leave(connection: Any) -> None:
+    """Say good-bye."""
+    with suppress(asyncpg.PostgresError, *LOST):
+        await connection.close(timeout=5.0)

@@ -1,0 +1,462 @@
+"""The spool in a schema of a PostgreSQL database, for as many nodes as share it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from functools import partial
+from operator import attrgetter
+from typing import Any
+
+import asyncpg
+
+from postbearer.clock import Clock
+from postbearer.errors import LeaseLost, StoreError
+from postbearer.events import Observer, Silent
+from postbearer.message import Content
+from postbearer.store.changes import Changes
+from postbearer.store.content_cache import ContentCache
+from postbearer.store.lease import LOCAL, Node
+from postbearer.store.postgres import changes, nodes, opening, reads
+from postbearer.store.postgres.accepting import arrival, staged
+from postbearer.store.postgres.contents import PostgresStaging, Spooled, SpooledContent
+from postbearer.store.postgres.numbers import LeaseClock, Numbers, Places
+from postbearer.store.postgres.rows import claimed_of
+from postbearer.store.postgres.session import LOST, Session, discard, leave, trouble
+from postbearer.store.postgres.settling import Ending, Held
+from postbearer.store.postgres.transaction import TURN, Transaction
+from postbearer.store.postgres.url import PostgresUrl
+from postbearer.store.postgres.writer import WriteJob, Writer
+from postbearer.store.records import (
+    Claimed,
+    Entry,
+    Found,
+    IdempotencyKey,
+    Incoming,
+    Lane,
+    LaneKey,
+    Message,
+    NewDelivery,
+    Pause,
+    Query,
+    Report,
+    Settlement,
+    StateChange,
+    Statistics,
+    Status,
+    Waiting,
+)
+from postbearer.store.rows import LETTERS
+from postbearer.store.staging import Staging
+
+PAGE_OF_EXPORT = 100
+GIVE_BACK_AGAIN = 1.0  # seconds
+SMALL = 64 * 1024  # octets of content that stay near until it was sent
+_at_once = attrgetter("at_once")
+_READY = LETTERS[Status.READY]
+
+
+class PostgresSpool:
+    """`Spool` at `url`, for the node `node`. `time` stands in for the clock of the database, in tests."""
+
+    def __init__(
+        self,
+        url: PostgresUrl,
+        *,
+        clock: Clock,
+        node: str = LOCAL,
+        observer: Observer | None = None,
+        events: bool | None = None,
+        time: Callable[[], float] | None = None,
+    ) -> None:
+        """`observer` is told of each commit. `events`: whether changes are kept; None: as it was before."""
+        self.remarks: Sequence[str] = ()
+        self._session = Session(url)
+        self._clock = clock
+        self._time = time
+        self._observer = observer or Silent()
+        self._events = events
+        self._node = Node(node)
+        self._leases = LeaseClock(self._node, clock)
+        self._places = Places()
+        self._alive: dict[int, Held] = {}  # leases that somebody here was told of
+        self._writing: Writer | None = None
+        self._recent = ContentCache()
+        self._changes = Changes()
+        self.subscribe = self._changes.subscribe
+
+    @property
+    def trouble(self) -> str:
+        """Why nothing is written at the moment; empty if all is well."""
+        return self._writing.failed if self._writing else ""
+
+    async def open(self, *, read_only: bool = False) -> Found:
+        """Raises `StoreError`, `SchemaMismatch`."""
+        self._session.reopen()
+        connection: Any = None
+        try:
+            connection = await self._session.connect()
+            self.remarks = await opening.examine(self._session, connection, self._clock.now())
+            await opening.migrate(self._session, connection, read_only=read_only)
+            if read_only:
+                await leave(connection)
+                return Found(clean=True)
+            series = await self._series(connection)
+            await leave(connection)
+        except (asyncpg.PostgresError, *LOST) as error:
+            discard(connection)
+            raise trouble(error, self._session.place) from error
+        except BaseException:
+            discard(connection)
+            raise
+        self._writing = Writer(
+            self._session,
+            Numbers(self._node, series),
+            self._places,
+            clock=self._clock,
+            observer=self._observer,
+            time=self._time,
+        )
+        self._alive = {}
+        try:
+            return await self._begin()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _series(self, connection: Any) -> int:
+        await self._session.begin(connection, hot=False, writes=True)
+        series = await connection.fetchval(nodes.NODES["next-run"])
+        await connection.execute("COMMIT")
+        return int(series)
+
+    async def _begin(self) -> Found:
+        moment = self._leases.moment()
+
+        async def begin(transaction: Transaction) -> list[str]:
+            connection = transaction.connection
+            if self._events is not None:
+                await connection.execute(nodes.NODES["set"], "events", float(self._events))
+            self._place(await reads.meta(connection))
+            transaction.places = self._places
+            await nodes.begin(transaction, self._node)
+            self._writer.saw(await connection.fetchval(nodes.NODES["stirred"]))
+            rows = await connection.fetch(nodes.NODES["untold"], self._node.name)
+            return [row["message"] for row in rows]
+
+        found = await self._writer.submit(begin)
+        self._leases.renewed(moment)
+        doubtful = tuple(each for each in found if each)
+        return Found(clean=len(doubtful) == len(found), unknown=len(doubtful), doubtful=doubtful)
+
+    def _place(self, meta: Mapping[str, float]) -> None:
+        self._places.slot, self._places.ring = int(meta["slot"]), int(meta["ring"])
+        self._places.events = bool(meta["events"])
+
+    async def close(self) -> None:
+        writer, self._writing = self._writing, None
+        if writer is not None:
+            holds = bool(self._alive)
+            stopped = writer.submit(partial(nodes.stop, node=self._node, holds=holds))
+            await writer.stop()
+            stopped.exception()
+        await self._session.close()
+
+    async def told(self) -> None:
+        async def told(transaction: Transaction) -> None:
+            await transaction.connection.execute(nodes.NODES["told"], self._node.name)
+
+        await self._writer.submit(told)
+
+    def stage(self, message: str) -> Staging:
+        return PostgresStaging()
+
+    async def accept(
+        self,
+        message: Message,
+        content: Staging,
+        deliveries: Sequence[NewDelivery],
+        *,
+        key: IdempotencyKey | None = None,
+    ) -> Sequence[Claimed]:
+        new = Incoming(message=message, content=content, deliveries=tuple(deliveries), key=key)
+        return await self.accept_all([new])
+
+    async def accept_all(self, batch: Sequence[Incoming]) -> Sequence[Claimed]:
+        arrivals = [arrival(each) for each in batch]
+        new = [one for each in batch for one in each.deliveries]
+        leases = any(map(_at_once, new))
+        if leases:
+            self._renew_if_due()
+
+        def stands(claimed: Sequence[Claimed]) -> None:
+            for each in claimed:
+                states = _READY * len(each.targets)
+                self._alive[each.lease] = Held(states, "0" * len(states), _began(new, each))
+            for one in arrivals:
+                one.content.accepted = True
+            if len(claimed) < len(new):
+                self._changes.waits([each.lane for each in new])
+
+        job = WriteJob(
+            asyncio.get_running_loop().create_future(),
+            accept=arrivals,
+            names=("accept", "attempt") if leases else ("accept",),
+            then=stands,
+            unclaimed=self._give_back,
+        )
+        claimed = await self._waited_for(job)
+        for each, content in arrivals:
+            if 0 < content.size <= SMALL:
+                self._recent.add(
+                    hash(each.message.id), each.message, b"".join(content.blocks()), self._clock.monotonic()
+                )
+        return claimed
+
+    async def accepted(self, keys: Sequence[IdempotencyKey]) -> Sequence[str]:
+        async with self._session.reading() as connection:
+            return await reads.accepted(connection, keys)
+
+    async def room(self, size: int) -> bool:
+        """The database says so itself when there is none."""
+        return not self._writer.failed
+
+    async def lanes(self, now: float, among: Collection[LaneKey] | None = None) -> Sequence[Lane]:
+        async with self._session.reading(hot=True) as connection:
+            return await reads.lanes(connection, among)
+
+    async def claim(self, shares: Mapping[Lane, int], now: float) -> Sequence[Claimed]:
+        most = sum(shares.values())
+        keys = [(lane.account, int(lane.priority), lane.client, count) for lane, count in shares.items()]
+        columns = [[key[column] for key in keys] for column in range(4)]
+        held: dict[int, Held] = {}
+        self._node.next_lease()  # refuses who takes none
+        self._renew_if_due()
+
+        async def claim(transaction: Transaction) -> list[Claimed]:
+            before = self._node.next_lease()
+            for _ in range(most):
+                self._node.next_lease()
+            rows = await transaction.connection.fetch(TURN["claim"], *columns, now, before)
+            held.clear()
+            for row in rows:
+                held[row["lease"]] = Held(row["states"], row["doubts"], row["began"])
+                slot = row["slot"]
+                transaction.evidence = transaction.evidence or (
+                    "has-lease",
+                    (slot, row["delivery"], row["lease"]),
+                )
+            return [claimed_of(row) for row in rows]
+
+        return await self._waited_for(
+            WriteJob(
+                asyncio.get_running_loop().create_future(),
+                work=claim,
+                names=("attempt",),
+                then=lambda _: self._alive.update(held),
+                unclaimed=self._give_back,
+            )
+        )
+
+    async def _waited_for(self, job: WriteJob) -> Sequence[Claimed]:
+        """What is leased in it is given back if nobody waits for it any more."""
+        future = self._writer.add(job)
+        try:
+            claimed: Sequence[Claimed] = await future
+        except asyncio.CancelledError:
+            if not future.cancelled() and future.exception() is None:  # it came in this very moment
+                self._give_back(future.result())
+            raise
+        return claimed
+
+    def _renew_if_due(self) -> None:
+        if self._leases.due:  # in the same commit
+            self._beat(nodes.renew).add_done_callback(_heard)
+
+    async def heartbeat(self) -> Sequence[str]:
+        async with self._session.reading() as connection:
+            alone = not await connection.fetchval(nodes.NODES["others"], self._node.run)
+            others_wrote = self._writer.saw(await connection.fetchval(nodes.NODES["stirred"]))
+            self._place(await reads.meta(connection))
+        if others_wrote:
+            self._changes.anything()
+        if self._writer.in_doubt:
+            await self._give_back_unheard()
+        if alone and not self._alive:
+            return ()  # nobody else, and nothing to lose
+        taken: Sequence[str] = await self._beat(nodes.heartbeat)
+        if taken:
+            self._changes.waits()
+        return taken
+
+    def _beat(self, beat: Callable[[Transaction, Node], Any]) -> asyncio.Future[Any]:
+        """Have the leases of this node hold from now on."""
+        moment = self._leases.moment()
+        node = self._node
+        return self._writer.submit(
+            lambda transaction: beat(transaction, node), then=lambda _: self._leases.renewed(moment)
+        )
+
+    def holds(self, claimed: Claimed) -> bool:
+        return self._leases.holds(claimed.lease)
+
+    async def _give_back_unheard(self) -> None:
+        """A commit of which nobody knew may have leased something: that is nobody's here."""
+        self._writer.in_doubt = False
+        back = await self._writer.submit(partial(nodes.give_back, node=self._node, alive=self._alive))
+        if back:
+            self._changes.waits()
+
+    def _give_back(self, unclaimed: Sequence[Claimed]) -> None:
+        """Nobody waits any more for what was claimed."""
+        if self._writing is None:
+            return
+        for claimed in unclaimed:
+            untouched = Settlement(results=(), ended=self._clock.now(), counted=False)
+            self._settling(claimed, untouched).add_done_callback(partial(self._given_back, claimed))
+
+    def _given_back(self, claimed: Claimed, done: asyncio.Future[None]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if error is None:
+            self._changes.waits([(claimed.account, claimed.priority, claimed.client)])
+        if isinstance(error, StoreError) and not isinstance(error, LeaseLost):
+            asyncio.get_running_loop().call_later(GIVE_BACK_AGAIN, self._give_back, [claimed])
+
+    async def settle(self, claimed: Claimed, settlement: Settlement) -> None:
+        try:
+            await self._settling(claimed, settlement)
+        except LeaseLost:
+            self._alive.pop(claimed.lease, None)
+            raise
+
+    def _settling(self, claimed: Claimed, settlement: Settlement) -> asyncio.Future[Any]:
+        held = self._alive.get(claimed.lease)
+        if held is None:
+            raise LeaseLost(f"The delivery of {claimed.message.id} is not ours any more.")
+        self._recent.drop(claimed.message.id)
+        reports = tuple((each, staged(each.content)) for each in settlement.reports)
+
+        def marked(_: None) -> None:
+            self._alive.pop(claimed.lease, None)
+            for each in reports:
+                each[1].accepted = True
+
+        return self._writer.add(
+            WriteJob(
+                asyncio.get_running_loop().create_future(),
+                ending=Ending(claimed, held, settlement, reports),
+                names=("done", "dsn") if reports else ("done",),
+                then=marked,
+            )
+        )
+
+    async def late(self, account: str, before: float, after: int, most: int) -> Sequence[Claimed]:
+        async with self._session.reading() as connection:
+            return await reads.late(connection, account, before, after, most)
+
+    async def warn(self, late: Claimed, report: Report | None) -> bool:
+        content = staged(report.content) if report is not None else None
+
+        async def warn(transaction: Transaction) -> bool:
+            slot = late.delivery & 63
+            if not await transaction.connection.fetch(TURN["warn"], slot, late.delivery):
+                return False
+            if report is not None and content is not None:
+                transaction.keep(report.message, content, [report.delivery])
+            return True
+
+        warned: bool = await self._writer.submit(warn, names=("dsn",))
+        if warned and content is not None:
+            content.accepted = True
+        return warned
+
+    async def content(self, message: Message) -> Content:
+        near = self._recent.content(message.id)
+        if near:
+            spooled = Spooled()
+            spooled.append(near)
+        else:
+            async with self._session.reading() as connection:
+                spooled = await reads.content(connection, message)
+        return SpooledContent(spooled, eight_bit=message.eight_bit, binary=message.binary)
+
+    async def pause(self, pause: Pause) -> None:
+        await self._writer.submit(partial(changes.pause, pause=pause))
+        self._changes.paused()
+
+    async def resume(self, account: str) -> bool:
+        resumed: bool = await self._writer.submit(partial(changes.resume, account=account))
+        if resumed:
+            self._changes.paused()
+        return resumed
+
+    async def pauses(self) -> Sequence[Pause]:
+        async with self._session.reading() as connection:
+            return await reads.pauses(connection)
+
+    async def search(self, query: Query) -> Sequence[Entry]:
+        async with self._session.reading() as connection:
+            return await reads.search(connection, query)
+
+    async def show(self, message: str) -> Entry | None:
+        async with self._session.reading() as connection:
+            return await reads.show(connection, message)
+
+    async def change(self, message: str, status: Status, now: float, address: str = "") -> int:
+        work = partial(changes.change, message=message, status=status, now=now, address=address)
+        changed: int = await self._writer.submit(work)
+        if changed and status is Status.READY:
+            self._changes.waits()
+        return changed
+
+    async def statistics(self) -> Statistics:
+        async with self._session.reading() as connection:
+            return await reads.statistics(connection)
+
+    async def waiting(self) -> Sequence[Waiting]:
+        async with self._session.reading() as connection:
+            return await reads.waiting(connection)
+
+    async def retire(self, before: float) -> int:
+        retired: int = await self._writer.submit(partial(changes.retire, before=before), names=("purge",))
+        return retired
+
+    async def history(self, after: int, most: int) -> Sequence[StateChange]:
+        """What became of recipients behind the number `after`, in the order in which it did."""
+        async with self._session.reading() as connection:
+            return await reads.history(connection, after, most)
+
+    async def history_kept(self) -> tuple[int, int]:
+        """The numbers of the oldest change that is kept, and of the last one; 0 and 0 before the first."""
+        async with self._session.reading() as connection:
+            return await reads.history_kept(connection)
+
+    async def export(self) -> AsyncIterator[tuple[Entry, Content]]:
+        last = ""
+        while True:
+            query = Query(after=last, limit=PAGE_OF_EXPORT)
+            async with self._session.reading() as connection:
+                entries = await reads.search(connection, query, attempts=True, only="where-open")
+            for entry in entries:
+                yield entry, await self.content(entry.message)
+                last = entry.message.id
+            if len(entries) < PAGE_OF_EXPORT:
+                return
+
+    @property
+    def _writer(self) -> Writer:
+        if self._writing is None:
+            raise StoreError("The spool is not open, or for looking only.")
+        return self._writing
+
+
+def _began(new: Sequence[NewDelivery], claimed: Claimed) -> float:
+    """When the attempt began that was opened with its acceptance."""
+    recipients = tuple(each.recipient for each in claimed.targets)
+    return next(each.due for each in new if each.at_once and each.recipients == recipients)
+
+
+def _heard(done: asyncio.Future[None]) -> None:
+    """That it could not be written is told by what it was to be written with."""
+    if not done.cancelled():
+        done.exception()

@@ -1,0 +1,103 @@
+-- name: search
+-- Goes on with the conditions that are asked for, then `search-order`. What is retired is not there.
+SELECT m.* FROM message AS m
+ WHERE (m.accepted, m.number) > ($1::float8, $2::bigint)
+   AND EXISTS (SELECT 1 FROM delivery AS d
+                WHERE d.slot = m.slot AND d.message = m.number AND (d.state <> 'x' OR d.ended >= $3::float8))
+
+-- name: search-order
+ ORDER BY m.accepted, m.number LIMIT
+
+-- name: place
+SELECT m.accepted, m.number FROM message AS m
+ WHERE m.id = $1
+   AND EXISTS (SELECT 1 FROM delivery AS d
+                WHERE d.slot = m.slot AND d.message = m.number AND (d.state <> 'x' OR d.ended >= $2::float8));
+
+-- name: where-id
+m.id = ?
+
+-- name: where-id_prefix
+starts_with(m.id, ?)
+
+-- name: where-client
+m.client = ?
+
+-- name: where-message_id
+strpos(lower(m.message_id), ?) > 0
+
+-- name: where-older_than
+m.accepted < ?
+
+-- name: where-newer_than
+m.accepted > ?
+
+-- name: where-account
+EXISTS (SELECT 1 FROM delivery AS d WHERE d.slot = m.slot AND d.message = m.number AND d.account = ?)
+
+-- name: where-statuses
+EXISTS (SELECT 1 FROM delivery AS d
+         WHERE d.slot = m.slot AND d.message = m.number
+           AND translate(CASE WHEN d.state = 'l' THEN translate(d.states, 'rd', 'll') ELSE d.states END, ?, '')
+            <> CASE WHEN d.state = 'l' THEN translate(d.states, 'rd', 'll') ELSE d.states END)
+
+-- name: where-address
+strpos(m.people, ?) > 0
+
+-- name: where-open
+EXISTS (SELECT 1 FROM delivery AS d WHERE d.slot = m.slot AND d.message = m.number AND d.state <> 'x')
+
+-- name: deliveries
+SELECT slot, message, number, account, priority, state, due, attempt, began, states, doubts, recipients
+  FROM delivery WHERE slot = ANY($1::smallint[]) AND message = ANY($2::bigint[]) ORDER BY number;
+
+-- name: outcomes
+SELECT delivery, attempt, counted, began, ended, doubtful, server, queue_id, error, said
+  FROM outcome WHERE slot = ANY($1::smallint[]) AND delivery = ANY($2::bigint[]) ORDER BY ended, lease;
+
+-- name: statistics
+SELECT d.account, CASE WHEN d.state = 'l' THEN translate(d.states, 'rd', 'll') ELSE d.states END AS letters,
+       count(*) AS count
+  FROM delivery AS d
+ WHERE d.state <> 'x' OR d.ended >= $1::float8
+    OR EXISTS (SELECT 1 FROM delivery AS other
+                WHERE other.slot = d.slot AND other.message = d.message
+                  AND (other.state <> 'x' OR other.ended >= $1::float8))
+ GROUP BY 1, 2;
+
+-- name: oldest
+SELECT min(m.accepted) FROM delivery AS d JOIN message AS m ON m.slot = d.slot AND m.number = d.message
+ WHERE d.state <> 'x';
+
+-- name: waiting
+SELECT d.account, count(DISTINCT d.message) AS messages, min(m.accepted) AS oldest
+  FROM delivery AS d JOIN message AS m ON m.slot = d.slot AND m.number = d.message
+ WHERE d.state IN ('w', 'l') GROUP BY d.account;
+
+-- name: retirable
+-- How many messages come to be gone when what ended before $2 is, instead of what did before $1.
+SELECT count(*) FROM (
+  SELECT message FROM delivery GROUP BY slot, message
+  HAVING bool_and(state = 'x' AND ended < $2::float8) AND NOT bool_and(ended < $1::float8)) AS gone;
+
+-- name: drop-keys
+DELETE FROM idempotency
+ WHERE created < $1::float8
+   AND NOT EXISTS (
+     SELECT 1 FROM message AS m JOIN delivery AS d ON d.slot = m.slot AND d.message = m.number
+      WHERE m.id = idempotency.message AND (d.state <> 'x' OR d.ended >= $2::float8));
+
+-- name: events
+SELECT number, at, message, client, account, recipient, state, doubtful, said
+  FROM event WHERE number > $1 AND number < pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 20
+ ORDER BY number LIMIT $2;
+
+-- name: events-kept
+SELECT coalesce(min(number), 0) AS first, coalesce(max(number), 0) AS last
+  FROM event WHERE number < pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 20;
+
+-- name: forget-events
+-- From the oldest on, and never the last.
+DELETE FROM event
+ WHERE number < coalesce((SELECT number FROM event WHERE at >= $1 ORDER BY number LIMIT 1),
+                         (SELECT max(number) FROM event));

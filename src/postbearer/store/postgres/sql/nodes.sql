@@ -1,0 +1,67 @@
+-- name: next-run
+SELECT nextval('run');
+
+-- name: add-node
+INSERT INTO node (run, name, expires) VALUES ($1, $2, $3);
+
+-- name: renew-node
+UPDATE node SET expires = $2 WHERE run = $1 RETURNING 1;
+
+-- name: stop-node
+-- A run that has nothing leased leaves no row behind.
+UPDATE node SET stopped = true WHERE run = $1;
+
+-- name: drop-node
+DELETE FROM node WHERE run = $1;
+
+-- name: others
+SELECT EXISTS (SELECT 1 FROM node WHERE run <> $1);
+
+-- name: drop-nodes
+DELETE FROM node WHERE expires <= $1 OR name = $2 RETURNING name, stopped;
+
+-- name: ownerless
+-- A walk over all deliveries; made when a run has just ended, and by each start.
+SELECT d.slot, d.number, d.lease, d.attempt, d.began, d.account, d.priority, d.client AS lane_client, d.states, d.doubts,
+       d.recipients, message.id, message.client
+  FROM delivery AS d JOIN message ON message.slot = d.slot AND message.number = d.message
+ WHERE d.state = 'l' AND NOT EXISTS (SELECT 1 FROM node WHERE run = d.lease >> 32)
+ ORDER BY d.number FOR UPDATE OF d;
+
+-- name: unheard
+-- Leases of a run that nobody was told of: the answer to the commit that made them was lost.
+SELECT d.slot, d.number, d.lease, d.attempt, d.began, d.account, d.priority, d.client AS lane_client, d.states, d.doubts,
+       d.recipients, message.id, message.client
+  FROM delivery AS d JOIN message ON message.slot = d.slot AND message.number = d.message
+ WHERE d.state = 'l' AND d.lease >> 32 = $1 AND NOT d.lease = ANY($2::bigint[])
+ ORDER BY d.number FOR UPDATE OF d;
+
+-- name: add-untold
+INSERT INTO untold (node, message) SELECT $1, * FROM unnest($2::text[]);
+
+-- name: untold
+SELECT message FROM untold WHERE node = $1 ORDER BY number;
+
+-- name: told
+DELETE FROM untold WHERE node = $1;
+
+-- name: pause
+INSERT INTO pause VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (account) DO UPDATE
+   SET since = excluded.since, reason = excluded.reason, remedy = excluded.remedy, probe = excluded.probe,
+       probes = excluded.probes;
+
+-- name: resume
+DELETE FROM pause WHERE account = $1 RETURNING 1;
+
+-- name: pauses
+SELECT account, since, reason, remedy, probe, probes FROM pause ORDER BY since;
+
+-- name: set
+UPDATE meta SET value = $2 WHERE name = $1;
+
+-- name: stir
+SELECT nextval('change');
+
+-- name: stirred
+SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM change;

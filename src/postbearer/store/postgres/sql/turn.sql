@@ -1,0 +1,90 @@
+-- name: lanes
+-- The first waiting delivery of each lane: from one lane to the next by a step in the index, however long they are.
+WITH RECURSIVE lane AS (
+  (SELECT account, priority, client FROM ready ORDER BY account, priority, client LIMIT 1)
+  UNION ALL
+  SELECT next.account, next.priority, next.client
+    FROM lane CROSS JOIN LATERAL (
+      SELECT account, priority, client FROM ready
+       WHERE (account, priority, client) > (lane.account, lane.priority, lane.client)
+       ORDER BY account, priority, client LIMIT 1) AS next
+)
+SELECT lane.account, lane.priority, lane.client, first.due
+  FROM lane CROSS JOIN LATERAL (
+    SELECT r.due FROM ready AS r
+      JOIN delivery AS d ON d.slot = (r.delivery & 63) AND d.number = r.delivery
+     WHERE r.account = lane.account AND r.priority = lane.priority AND r.client = lane.client
+       AND d.state = 'w' AND d.turn = r.turn
+     ORDER BY r.due, r.delivery LIMIT 1) AS first;
+
+-- name: lanes-among
+SELECT lane.account, lane.priority, lane.client, first.due
+  FROM unnest($1::text[], $2::smallint[], $3::text[]) AS lane (account, priority, client)
+ CROSS JOIN LATERAL (
+    SELECT r.due FROM ready AS r
+      JOIN delivery AS d ON d.slot = (r.delivery & 63) AND d.number = r.delivery
+     WHERE r.account = lane.account AND r.priority = lane.priority AND r.client = lane.client
+       AND d.state = 'w' AND d.turn = r.turn
+     ORDER BY r.due, r.delivery LIMIT 1) AS first;
+
+-- name: claim
+-- What other nodes are about to take is passed over. `base` is the lease before the first one.
+WITH mine AS MATERIALIZED (
+  SELECT first.slot, first.number, first.due, row_number() OVER () AS count
+    FROM unnest($1::text[], $2::smallint[], $3::text[], $4::integer[]) AS lane (account, priority, client, most)
+   CROSS JOIN LATERAL (
+      SELECT d.slot, d.number, r.due FROM ready AS r
+        JOIN delivery AS d ON d.slot = (r.delivery & 63) AND d.number = r.delivery
+       WHERE r.account = lane.account AND r.priority = lane.priority AND r.client = lane.client AND r.due <= $5
+         AND d.state = 'w' AND d.turn = r.turn
+       ORDER BY r.due, r.delivery LIMIT lane.most
+         FOR UPDATE OF d SKIP LOCKED) AS first
+), taken AS (
+  UPDATE delivery AS d
+     SET state = 'l', lease = $6::bigint + mine.count, attempt = d.attempt + 1, began = $5
+    FROM mine
+   WHERE d.slot = mine.slot AND d.number = mine.number
+  RETURNING mine.count, d.*
+)
+SELECT taken.count, taken.number AS delivery, taken.lease, taken.attempt, taken.account, taken.priority,
+       taken.client AS lane_client, taken.warned, taken.states, taken.doubts, taken.recipients, taken.began, message.*
+  FROM taken JOIN message ON message.slot = taken.slot AND message.number = taken.message
+ ORDER BY taken.count;
+
+-- name: settle
+-- Where the lease is another one by now, nothing changes.
+UPDATE delivery AS d
+   SET state = new.state, lease = 0, attempt = new.attempt, due = coalesce(new.due, d.due), ended = new.ended,
+       warned = d.warned OR new.warned, account = new.account, states = new.states, doubts = new.doubts,
+       turn = d.turn + CASE WHEN new.state = 'w' THEN 1 ELSE 0 END
+  FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::integer[], $6::float8[], $7::float8[], $8::boolean[],
+              $9::text[], $10::text[], $11::text[])
+    AS new (number, lease, state, attempt, due, ended, warned, account, states, doubts)
+ WHERE d.slot = $1::smallint AND d.number = new.number AND d.state = 'l' AND d.lease = new.lease
+RETURNING d.number, d.turn, d.due;
+
+-- name: add-outcomes
+INSERT INTO outcome (slot, delivery, lease, attempt, counted, began, ended, doubtful, server, queue_id, error, said)
+SELECT $1::smallint, * FROM unnest(
+  $2::bigint[], $3::bigint[], $4::integer[], $5::boolean[], $6::float8[], $7::float8[], $8::boolean[], $9::text[],
+  $10::text[], $11::text[], $12::text[]);
+
+-- name: warn
+UPDATE delivery SET warned = true WHERE slot = $1 AND number = $2 AND state = 'w' AND NOT warned RETURNING 1;
+
+-- name: late
+SELECT d.number AS delivery, 0::bigint AS lease, d.attempt, d.account, d.priority, d.client AS lane_client, d.warned,
+       d.states, d.doubts, d.recipients, d.began, message.*
+  FROM delivery AS d JOIN message ON message.slot = d.slot AND message.number = d.message
+ WHERE d.account = $1 AND d.state = 'w' AND NOT d.warned AND message.accepted < $2 AND d.number > $3
+ ORDER BY d.number LIMIT $4;
+
+-- name: changeable
+SELECT d.slot, d.number, d.state, d.turn, d.due, d.priority, d.client AS lane_client, d.account, d.states, d.doubts,
+       d.recipients, message.id, message.client
+  FROM message JOIN delivery AS d ON d.slot = message.slot AND d.message = message.number
+ WHERE message.id = $1 AND d.state <> 'l'
+ ORDER BY d.number FOR UPDATE OF d;
+
+-- name: change
+UPDATE delivery SET state = $3, due = $4, ended = $5, states = $6, turn = $7 WHERE slot = $1 AND number = $2;

@@ -1,0 +1,186 @@
+"""One transaction that writes: what is to be added is collected, and added in few statements."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from postbearer.store.postgres.contents import CHUNK, PostgresStaging
+from postbearer.store.postgres.numbers import Numbers, Places
+from postbearer.store.postgres.rows import (
+    clean,
+    message_row,
+    recipients_text,
+    slot_of,
+)
+from postbearer.store.queries import queries
+from postbearer.store.records import Claimed, Message, NewDelivery, Status, Target
+from postbearer.store.rows import HELD, LEASED, LETTERS, WAITING
+
+ACCEPT = queries("accept", "postgres")
+TURN = queries("turn", "postgres")
+
+AT_ONCE = 16  # chunks of content that one statement adds
+_EVENT_BITS = 20  # of an event's number, behind that of its transaction
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which recipients an event is about."""
+
+    message: str
+    client: str
+    account: str
+
+
+@dataclass(slots=True)
+class Transaction:
+    """`time` is the store's; `number` the database's own of this transaction."""
+
+    connection: Any
+    number: int
+    time: float
+    places: Places
+    numbers: Numbers
+    stirs: bool = False  # other nodes should look
+    evidence: tuple[str, tuple[int, ...]] | None = None  # a query, true if this was committed, and its values
+    _messages: list[tuple[Any, ...]] = field(default_factory=list)
+    _contents: list[tuple[int, PostgresStaging]] = field(default_factory=list)
+    _deliveries: list[tuple[Any, ...]] = field(default_factory=list)
+    _ready: list[tuple[Any, ...]] = field(default_factory=list)
+    _outcomes: list[tuple[Any, ...]] = field(default_factory=list)
+    _events: list[tuple[Any, ...]] = field(default_factory=list)
+    _event_count: int = 0
+
+    def keep(
+        self, message: Message, content: PostgresStaging, deliveries: Sequence[NewDelivery]
+    ) -> list[Claimed]:
+        """Add a message; what is to begin at once is leased."""
+        number = self.numbers.number(self.places.slot)
+        addresses = [each.address for one in deliveries for each in one.recipients]
+        self._messages.append(message_row(number, message, addresses))
+        self._contents.append((number, content))
+        self.evidence = self.evidence or ("has-message", (self.places.slot, number))
+        return [claimed for new in deliveries if (claimed := self._deliver(number, message, new)) is not None]
+
+    def _deliver(self, number: int, message: Message, new: NewDelivery) -> Claimed | None:
+        delivery, lease = self.numbers.number(self.places.slot), 0
+        letter = LETTERS[Status.HELD if new.held else Status.READY]
+        state = HELD if new.held else WAITING
+        if new.at_once:
+            state, lease = LEASED, self.numbers.lease()
+        self._deliveries.append(
+            (
+                delivery,
+                number,
+                int(new.priority),
+                new.client,
+                new.account,
+                state,
+                new.due,
+                lease,
+                1 if lease else 0,
+                new.due if lease else 0.0,
+                letter * len(new.recipients),
+                "0" * len(new.recipients),
+                recipients_text(new.recipients),
+            )
+        )
+        if state == WAITING:
+            self.stirs = True
+            self.wait(new.account, int(new.priority), new.client, new.due, delivery, 0)
+        place = Place(message.id, message.client, new.account)
+        for each in new.recipients:
+            self.event(place, each.address, letter, doubtful=False)
+        if not lease:
+            return None
+        return Claimed(
+            delivery=delivery,
+            lease=lease,
+            attempt=1,
+            account=new.account,
+            priority=new.priority,
+            client=new.client,
+            message=message,
+            targets=tuple(Target(row=row, recipient=each) for row, each in enumerate(new.recipients)),
+        )
+
+    def wait(self, account: str, priority: int, client: str, due: float, delivery: int, turn: int) -> None:
+        """The delivery waits from `due` on."""
+        self._ready.append((account, priority, client, due, delivery, turn))
+
+    def outcome(self, delivery: int, lease: int, *columns: Any) -> None:
+        """An attempt is over."""
+        self._outcomes.append((delivery, lease, *columns))
+        self.evidence = self.evidence or ("has-outcome", (slot_of(delivery), delivery, lease))
+
+    def event(self, place: Place, recipient: str, letter: str, *, doubtful: bool, said: str = "") -> None:
+        """A recipient came into a state, if that is kept."""
+        if not self.places.events:
+            return
+        number = self.number << _EVENT_BITS | self._event_count
+        self._event_count += 1
+        self._events.append(
+            (
+                number,
+                self.time,
+                place.message,
+                clean(place.client),
+                place.account,
+                clean(recipient),
+                letter,
+                doubtful,
+                clean(said),
+            )
+        )
+
+    async def flush(self) -> None:
+        """Add what was collected."""
+        slot, run = self.places.slot, self.connection.execute
+        if self._messages:
+            await run(ACCEPT["add-messages"], slot, *_columns(self._messages, 16))
+            await self._add_contents(slot)
+        if self._deliveries:
+            await run(ACCEPT["add-deliveries"], slot, *_columns(self._deliveries, 13))
+        if self._ready:
+            await run(ACCEPT["add-ready"], self.places.ring, *_columns(self._ready, 6))
+        for each, rows in by_slot(self._outcomes).items():
+            await run(TURN["add-outcomes"], each, *_columns(rows, 11))
+        if self._events:
+            await run(ACCEPT["add-events"], *_columns(self._events, 9))
+        self._clear()
+
+    def forget(self, evidence: tuple[str, tuple[int, ...]] | None) -> None:
+        """What was collected since the last `flush` is not added; the evidence is what it was."""
+        self.evidence = evidence
+        self._clear()
+
+    def _clear(self) -> None:
+        self._contents.clear()
+        for rows in (self._messages, self._deliveries, self._ready, self._outcomes, self._events):
+            rows.clear()
+
+    async def _add_contents(self, slot: int) -> None:
+        rows: list[tuple[int, int, bytes]] = []
+        for number, content in self._contents:
+            for chunk, data in enumerate(content.blocks(CHUNK)):
+                rows.append((number, chunk, data))
+                if len(rows) >= AT_ONCE:
+                    await self.connection.execute(ACCEPT["add-contents"], slot, *_columns(rows, 3))
+                    rows.clear()
+        if rows:
+            await self.connection.execute(ACCEPT["add-contents"], slot, *_columns(rows, 3))
+        self._contents.clear()
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return [[row[column] for row in rows] for column in range(width)]
+
+
+def by_slot(rows: Iterable[tuple[Any, ...]]) -> dict[int, list[tuple[Any, ...]]]:
+    """Rows that begin with the number of a delivery, by the slot it is in."""
+    found: dict[int, list[tuple[Any, ...]]] = {}
+    for row in rows:
+        found.setdefault(slot_of(row[0]), []).append(row)
+    return found

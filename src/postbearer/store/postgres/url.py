@@ -1,0 +1,66 @@
+"""Where a spool on PostgreSQL is: a URL as libpq takes it, without a password, and the schema."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+from postbearer.errors import ConfigError
+
+KEY = "relay.spool"
+SCHEMES = ("postgresql", "postgres")
+SCHEMA = "postbearer"  # unless another one is named
+_NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_KNOWN = {
+    *("host", "port", "user", "dbname", "database", "passfile", "service", "servicefile"),
+    *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslcrl", "target_session_attrs", "krbsrvname"),
+}
+_HINT = (
+    "Keep it in a password file (passfile=/path, or ~/.pgpass), in a service file (service=name), or set "
+    "PGPASSWORD; or let the server trust a certificate or the local user."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresUrl:
+    """`dsn` is for the driver; `schema` is ours alone."""
+
+    dsn: str
+    schema: str
+
+    @classmethod
+    def parse(cls, url: str) -> PostgresUrl:
+        """``postgresql://user@host/database?schema=name``. Raises `ConfigError`, which shows no secret."""
+        try:
+            parts = urlsplit(url)
+            inline = parts.password is not None
+            asked = parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
+        except ValueError:
+            raise ConfigError("is no URL of a database.", key=KEY, hint=_EXAMPLE) from None
+        if inline or any(name == "password" for name, _ in asked):
+            raise ConfigError("cannot hold a password.", key=KEY, hint=_HINT)
+        schema = [value for name, value in asked if name == "schema"] or [SCHEMA]
+        if not _NAME.fullmatch(schema[-1]):
+            raise ConfigError(
+                f"has {schema[-1]!r:.80} as schema.",
+                key=KEY,
+                hint="Use small letters, digits and underscore.",
+            )
+        for name, _ in asked:
+            if name not in _KNOWN and name != "schema":
+                known = ", ".join(sorted({*_KNOWN, "schema"}))
+                raise ConfigError(
+                    f"has the unknown parameter {name!r:.80}.", key=KEY, hint=f"Known: {known}."
+                )
+        rest = urlencode([(name, value) for name, value in asked if name != "schema"])
+        return cls(urlunsplit(("postgresql", parts.netloc, parts.path, rest, "")), schema[-1])
+
+    @property
+    def place(self) -> str:
+        """For people."""
+        parts = urlsplit(self.dsn)
+        return f"postgresql://{parts.netloc.rpartition('@')[2]}{parts.path}, schema {self.schema}"
+
+
+_EXAMPLE = 'Write spool = "postgresql://user@host/database".'

@@ -1,0 +1,367 @@
+"""The one task of a node that writes. What waits meanwhile goes into its next commit, all of it.
+
+So one wait for the disks, here and on the standbys, is shared by everybody who came meanwhile. A connection
+that is lost before COMMIT was sent is no trouble: nothing stands, and all of it is done again on the next
+one. One that is lost in COMMIT is: then the database is asked what became of the transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import asyncpg
+
+from postbearer.clock import Clock
+from postbearer.crash import ARMED, crash
+from postbearer.errors import OutcomeUnknown, StoreError
+from postbearer.events import Committed, Observer, hears
+from postbearer.store.postgres.accepting import Arrival, Door, KeyTaken
+from postbearer.store.postgres.numbers import Numbers, Places
+from postbearer.store.postgres.session import AGAIN, LOST, SQL, Session, discard, leave, trouble
+from postbearer.store.postgres.settling import Ending, settle_all
+from postbearer.store.postgres.transaction import Transaction
+from postbearer.tasks import Tasks
+
+T = TypeVar("T")
+Work = Callable[[Transaction], Awaitable[T]]
+
+MOST = 200  # jobs a commit takes
+PATIENCE = 10.0  # seconds for which a database that cannot be reached is waited for, before jobs fail
+DOUBT = 10.0  # seconds for which it is asked what became of a commit
+COMMIT = 20.0  # seconds for a commit, in which standbys may be waited for
+TRIES = 5  # of a transaction that others were in the way of
+STIR = "SELECT pg_catalog.nextval('{schema}.change')"
+
+
+@dataclass(slots=True, eq=False)
+class WriteJob:
+    """Something to write, and who waits for it: an acceptance, the end of an attempt, or any other work."""
+
+    future: asyncio.Future[Any]
+    work: Work[Any] | None = None
+    accept: Sequence[Arrival] | None = None
+    ending: Ending | None = None
+    names: tuple[str, ...] = ()  # of its crash points
+    then: Callable[[Any], None] | None = None  # called after the commit, before anybody is told
+    unclaimed: Callable[[Any], None] | None = None  # called if nobody waits for it any more
+    value: Any = None
+    error: BaseException | None = None
+
+
+@dataclass(slots=True, eq=False)
+class _Notices:
+    """What the server says beside its answers."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def __call__(self, connection: Any, message: Any) -> None:
+        self.texts.append(str(getattr(message, "message", message)))
+
+    @property
+    def unreplicated(self) -> bool:
+        """A commit stands here, and its standby was not waited for."""
+        return any("synchronous replication" in text for text in self.texts)
+
+
+class _Lost(Exception):
+    """The connection is gone, and nothing of the transaction stands."""
+
+    def __init__(self, cause: BaseException) -> None:
+        super().__init__(str(cause))
+        self.cause = cause
+
+
+class Writer:
+    """Commits jobs in groups. `time` stands in for the clock of the database, in tests."""
+
+    def __init__(
+        self,
+        session: Session,
+        numbers: Numbers,
+        places: Places,
+        *,
+        clock: Clock,
+        observer: Observer,
+        time: Callable[[], float] | None = None,
+    ) -> None:
+        self._session = session
+        self._numbers = numbers
+        self._places = places
+        self._clock = clock
+        self._observer = observer
+        self._time = time
+        self._connection: Any = None
+        self._notices = _Notices()
+        self._waiting: list[WriteJob] = []
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._seen = -1  # the last number of a change, ours or another node's
+        self.others_wrote = False
+        self.failed = ""  # why nothing is written at the moment
+        self.in_doubt = False  # some commit is of unknown fate
+        self._tasks = Tasks(clock, observer)
+        self._tasks.keep(self._run, "spool")
+
+    def submit(self, work: Work[T], **how: Any) -> asyncio.Future[T]:
+        """Have `work` be part of a commit. The future gives its value once that stands. See `WriteJob`.
+
+        What a job raises is rolled back, alone. `OutcomeUnknown`: nobody knows what became of the commit.
+        """
+        return self.add(WriteJob(asyncio.get_running_loop().create_future(), work=work, **how))
+
+    def add(self, job: WriteJob) -> asyncio.Future[Any]:
+        if self._stopping:
+            raise StoreError("The spool is closed.")
+        self._waiting.append(job)
+        self._wake.set()
+        return job.future
+
+    async def stop(self) -> None:
+        """Finish what waits, and close."""
+        self._stopping = True
+        self._wake.set()
+        await self._tasks.wait()
+        if self._connection is not None:
+            await leave(self._connection)
+            self._connection = None
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                jobs, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
+                await self._measured(jobs)
+            if self._stopping:
+                return
+
+    async def _measured(self, jobs: Sequence[WriteJob]) -> None:
+        begun = self._clock.monotonic()
+        try:
+            await self._serve(jobs)
+        except Exception as error:
+            _fail(jobs, trouble(error, self._session.place))
+            raise
+        finally:
+            for job in jobs:
+                _resolve(job)
+        if hears(self._observer, Committed):
+            seconds, failed = self._clock.monotonic() - begun, self.failed != ""
+            self._observer.notice(Committed("", jobs=len(jobs), pages=0, seconds=seconds, failed=failed))
+
+    async def _serve(self, jobs: Sequence[WriteJob]) -> None:
+        """Commit the jobs together; if something is wrong with one of them, each by itself."""
+        try:
+            await self._commit(jobs)
+        except _Lost as lost:
+            error = trouble(lost.cause, self._session.place)
+            self.failed = str(error)
+            _fail(jobs, error)
+        except OutcomeUnknown as error:
+            self.failed, self.in_doubt = str(error), True
+            _fail(jobs, error)
+        except Exception as error:
+            if len(jobs) > 1:
+                for job in jobs:
+                    await self._serve([job])
+            else:
+                jobs[0].error = (
+                    trouble(error, self._session.place)
+                    if isinstance(error, asyncpg.PostgresError | StoreError)
+                    else error
+                )
+
+    async def _commit(self, jobs: Sequence[WriteJob]) -> None:
+        """Try until they are committed. Raises `_Lost` where the database stays away, or `OutcomeUnknown`."""
+        until, pause, tries = asyncio.get_running_loop().time() + PATIENCE, 0.05, 0
+        while True:
+            try:
+                transaction = await self._fill(jobs)
+                await self._end(transaction, jobs)
+            except _Lost as lost:
+                self._drop()
+                if asyncio.get_running_loop().time() + pause > until or self._stopping:
+                    raise
+                self.failed = str(lost.cause)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, 1.0)
+            except (*AGAIN, KeyTaken):
+                tries += 1
+                if tries >= TRIES:
+                    raise
+            else:
+                self.failed = ""
+                return
+
+    async def _fill(self, jobs: Sequence[WriteJob]) -> Transaction:
+        """A transaction with all the jobs in it, to be committed."""
+        try:
+            if self._connection is None:
+                self._connection = await self._session.connect()
+                self._connection.add_log_listener(self._notices)
+            number, time = await self._session.begin(self._connection, hot=True, writes=True)
+            time = self._time() if self._time is not None else time
+            transaction = Transaction(self._connection, number, time, self._places, self._numbers)
+            await _fill(transaction, jobs)
+        except LOST as error:
+            raise _Lost(error) from error
+        except BaseException:
+            await self._roll_back()
+            raise
+        return transaction
+
+    async def _roll_back(self) -> None:
+        connection = self._connection
+        if connection is None:
+            return
+        try:
+            await connection.execute("ROLLBACK")
+        except (asyncpg.PostgresError, *LOST):
+            self._drop()
+
+    def _drop(self) -> None:
+        discard(self._connection)
+        self._connection = None
+
+    async def _end(self, transaction: Transaction, jobs: Sequence[WriteJob]) -> None:
+        """COMMIT. Raises `_Lost` when it does certainly not stand, `OutcomeUnknown` when nobody knows."""
+        if ARMED:
+            _crash(jobs, "before")
+        self._notices.texts.clear()
+        try:
+            status = await self._connection.execute("COMMIT", timeout=COMMIT)
+            await asyncio.sleep(0)  # what the server said beside it is told by the loop
+            stands = status == "COMMIT" and not self._notices.unreplicated
+        except LOST:
+            stands = False
+            self._drop()
+        if not stands:
+            await self._find_out(transaction)
+        if ARMED:
+            _crash(jobs, "after")
+        for job in jobs:
+            if job.then is not None and job.error is None:
+                job.then(job.value)
+        if transaction.stirs:
+            await self.stir()
+
+    async def _find_out(self, transaction: Transaction) -> None:
+        """Return once it is certain that the transaction stands, here and on the standbys."""
+        until, pause, why = asyncio.get_running_loop().time() + DOUBT, 0.05, "it was not answered"
+        while asyncio.get_running_loop().time() < until:
+            try:
+                found = await self._ask(transaction)
+            except (asyncpg.PostgresError, StoreError, *LOST) as error:
+                self._drop()
+                why = str(error)
+            else:
+                if found == "committed":
+                    return
+                if found == "aborted":
+                    raise _Lost(StoreError("The database ended the transaction."))
+                why = "it is not there, and may come to be"
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 1.0)
+        raise OutcomeUnknown(
+            f"The answer to a commit was lost ({self._session.place}): {why}.", hint="Look at the database."
+        )
+
+    async def _ask(self, transaction: Transaction) -> str:
+        """What became of it: by what it added, else by its number; "committed" once that is replicated."""
+        if self._connection is None:
+            self._connection = await self._session.connect()
+            self._connection.add_log_listener(self._notices)
+        connection = self._connection
+        await self._session.begin(connection, hot=True, writes=True)
+        fate = await connection.fetchval(SQL["fate"], str(transaction.number)) or "unknown"
+        if transaction.evidence is not None:
+            name, values = transaction.evidence
+            there = await connection.fetchval(SQL[name], *values)
+            fate = "committed" if there else "unknown" if fate == "committed" else fate
+        self._notices.texts.clear()
+        await connection.execute(SQL["touch"])
+        status = await connection.execute("COMMIT", timeout=COMMIT)
+        await asyncio.sleep(0)
+        if status != "COMMIT" or self._notices.unreplicated:
+            return "unknown"
+        return str(fate)
+
+    async def stir(self) -> None:
+        """Tell other nodes that something changed. That nobody hears of it, if it fails, is seen later."""
+        with suppress(asyncpg.PostgresError, *LOST):
+            number = await self._connection.fetchval(STIR.format(schema=self._session.url.schema))
+            self.saw(number, own=True)
+
+    def saw(self, number: int, *, own: bool = False) -> bool:
+        """Note the last number of a change; whether somebody else made one since."""
+        others = self._seen >= 0 and number != self._seen + (1 if own else 0)
+        self._seen = number
+        if own and others:
+            self.others_wrote = True
+            return True
+        others, self.others_wrote = others or self.others_wrote, False
+        return others
+
+
+async def _fill(transaction: Transaction, jobs: Sequence[WriteJob]) -> None:
+    """Run the jobs: first ends, then what comes, then all else. What one raises is found as its `error`."""
+    for job in jobs:
+        job.error = job.value = None
+    endings = [job for job in jobs if job.ending is not None]
+    errors = await settle_all(transaction, [job.ending for job in endings if job.ending is not None])
+    for job, error in zip(endings, errors, strict=True):
+        job.error = error
+    arriving = [job for job in jobs if job.accept is not None]
+    if arriving:
+        door = await Door.of(transaction, [each for job in arriving for each in job.accept or ()])
+        for job in arriving:
+            try:
+                job.value = door.accept(transaction, job.accept or ())
+            except StoreError as error:
+                job.error = error
+        await door.close(transaction)
+    await transaction.flush()
+    for job in jobs:
+        if job.work is not None:
+            await _part(transaction, job, job.work)
+
+
+async def _part(transaction: Transaction, job: WriteJob, work: Work[Any]) -> None:
+    """What it raises undoes it alone."""
+    evidence = transaction.evidence
+    await transaction.connection.execute("SAVEPOINT job")
+    try:
+        job.value = await work(transaction)
+        await transaction.flush()
+    except (asyncpg.PostgresError, *LOST):
+        raise
+    except Exception as error:
+        job.error = error
+        transaction.forget(evidence)
+        await transaction.connection.execute("ROLLBACK TO job")
+    await transaction.connection.execute("RELEASE job")
+
+
+def _crash(jobs: Iterable[WriteJob], when: str) -> None:
+    for job in jobs:
+        for name in job.names:
+            crash(f"{name}.{when}")
+
+
+def _fail(jobs: Iterable[WriteJob], error: StoreError) -> None:
+    for job in jobs:
+        job.error = error
+
+
+def _resolve(job: WriteJob) -> None:
+    if job.unclaimed is not None and job.error is None and job.future.cancelled():
+        job.unclaimed(job.value)
+    elif not job.future.done():
+        if job.error is None:
+            job.future.set_result(job.value)
+        else:
+            job.future.set_exception(job.error)
