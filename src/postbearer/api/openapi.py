@@ -32,6 +32,7 @@ def document(endpoints: Sequence[ApiEndpoint], base_path: str = "") -> dict[str,
     faces = {each.face.name: each.face for each in endpoints}
     types += [face.document for face in faces.values()]
     made, components = json.schema_components([*types, *queries], ref_template="#/components/schemas/{name}")
+    _fit_for_generators(components)
     known = iter(made)
     bodies = {id(each): next(known) for each in types}
     parameters = [next(known) for _ in queries]
@@ -55,9 +56,10 @@ def document(endpoints: Sequence[ApiEndpoint], base_path: str = "") -> dict[str,
 def _operation(endpoint: ApiEndpoint, bodies: Mapping[int, Any], asked: Sequence[Any]) -> dict[str, Any]:
     content: dict[str, Any] = {}
     if endpoint.answers is not None:
-        content = {endpoint.media_type: {"schema": bodies[id(endpoint.answers)]}}
+        content = {endpoint.media_type: {"schema": _answer(endpoint, bodies[id(endpoint.answers)])}}
     operation: dict[str, Any] = {
         "operationId": endpoint.name,
+        "tags": [_tag(endpoint)],
         "summary": endpoint.summary,
         "parameters": [*_in_path(endpoint), *_in_query(endpoint, asked), *endpoint.parameters],
         "responses": {
@@ -74,6 +76,38 @@ def _operation(endpoint: ApiEndpoint, bodies: Mapping[int, Any], asked: Sequence
         taken |= {kind: {"schema": {"type": "string", "format": "binary"}} for kind in endpoint.also_takes}
         operation["requestBody"] = {"required": endpoint.body_needed, "content": taken}
     return operation
+
+
+def _answer(endpoint: ApiEndpoint, schema: Any) -> Any:
+    """The schema of the answer. That of a stream is about each event in it, and not about the whole."""
+    if endpoint.media_type != "text/event-stream":
+        return schema
+    return {"type": "string", "description": f"each `data` is JSON: {schema['$ref']}"}
+
+
+def _tag(endpoint: ApiEndpoint) -> str:
+    """What generated clients file it under: messages, accounts, events; else the service itself."""
+    _, first, *rest = endpoint.path.split("/")
+    return rest[0] if rest and first == "v1" else "service"
+
+
+def _fit_for_generators(schema: Any) -> None:
+    """Write it so that those who make clients of it do not stumble.
+
+    That nothing is what is not given goes without saying: as a default, an empty list where several types may
+    stand became the text ``[]``, and a must of a field. An array that is always empty has no `items`.
+    """
+    if isinstance(schema, list):
+        for each in schema:
+            _fit_for_generators(each)
+    if not isinstance(schema, dict):
+        return
+    if not schema.get("default", True):
+        del schema["default"]
+    if schema.get("type") == "array":
+        schema.setdefault("items", {})
+    for each in schema.values():
+        _fit_for_generators(each)
 
 
 def _in_path(endpoint: ApiEndpoint) -> list[dict[str, Any]]:
