@@ -51,6 +51,13 @@ def database() -> Iterator[Postgresql]:
 
 
 @pytest.fixture
+def schema(database: Postgresql) -> Iterator[str]:
+    """The URL of an empty place in a database."""
+    with database.schema() as url:
+        yield url
+
+
+@pytest.fixture
 def long(request: pytest.FixtureRequest) -> bool:
     """Whether this run does the full loops: for tests that run shortened otherwise."""
     return bool(request.config.getoption("--long"))

@@ -16,7 +16,7 @@ from postbearer.mailer import AsyncMailer
 from postbearer.state import Persistence, StateFolder
 from postbearer.testing import Sandbox
 from support.local import short_folder
-from support.persisting import PERSISTENCES
+from support.persisting import EACH, PERSISTENCES
 from support.relay import Ears
 from support.sandboxed import RAW, TO_YOU
 from support.submitting import PATIENCE, Talk
@@ -60,11 +60,15 @@ async def relay_one(assembly: Assembly) -> None:
     await relay.stop(0.0)
 
 
-@pytest.mark.parametrize("kind", PERSISTENCES)
+@pytest.mark.parametrize("kind", EACH)
 async def test_a_relay_and_a_program_share_what_is_handed_to_them(
-    home: Path, tmp_path: Path, postbearer_sandbox: Sandbox, kind: str
+    home: Path,
+    tmp_path: Path,
+    postbearer_sandbox: Sandbox,
+    kind: str,
+    request: pytest.FixtureRequest,
 ) -> None:
-    opening, before = PERSISTENCES[kind](tmp_path), postbearer_sandbox.token_requests
+    opening, before = PERSISTENCES[kind](request, tmp_path), postbearer_sandbox.token_requests
     await relay_one(load(home, postbearer_sandbox, opening()))
     assert await opening().document("notices").read()
 

@@ -12,7 +12,7 @@ import pytest
 from postbearer.clock import SystemClock
 from postbearer.oauth import GrantStore, MemoryStore, StoredGrant, binding
 from postbearer.secret import Secret
-from support.persisting import PERSISTENCES
+from support.persisting import EACH, PERSISTENCES
 
 KEPT = StoredGrant(
     access=Secret("access"),
@@ -25,13 +25,13 @@ KEPT = StoredGrant(
 )
 
 
-@pytest.fixture(params=["alone", *PERSISTENCES])
+@pytest.fixture(params=["alone", *EACH])
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], GrantStore]:
     """Each call gives a view of the same state."""
     if request.param == "alone":  # what a source has that keeps nothing for others
         store = MemoryStore()
         return lambda: store
-    opening = PERSISTENCES[request.param](tmp_path)
+    opening = PERSISTENCES[request.param](request, tmp_path)
     return lambda: opening().token_store("alerts", "b", clock=SystemClock())
 
 

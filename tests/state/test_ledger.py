@@ -23,7 +23,7 @@ from postbearer.state import (
 )
 from postbearer.state.ledger import _Rows
 from postbearer.testing import ManualClock
-from support.persisting import PERSISTENCES
+from support.persisting import EACH, PERSISTENCES
 
 DAY = 86_400.0
 
@@ -33,9 +33,11 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=PERSISTENCES)
+@pytest.fixture(params=EACH)
 def ledger(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Ledger:
-    return PERSISTENCES[request.param](tmp_path)().ledger("alerts@example.org", "alerts", clock=clock)
+    return PERSISTENCES[request.param](request, tmp_path)().ledger(
+        "alerts@example.org", "alerts", clock=clock
+    )
 
 
 class TickingClock(ManualClock):
@@ -79,9 +81,13 @@ async def test_callers_side_by_side_never_take_the_same_slot(ledger: Ledger, clo
     assert {slot for slot in slots if isinstance(slot, float)} == {clock.now() + 10**6}
 
 
-@pytest.mark.parametrize("kind", PERSISTENCES)
-async def test_a_charge_is_recorded_though_time_goes_on(tmp_path: Path, kind: str) -> None:
-    ledger = PERSISTENCES[kind](tmp_path)().ledger("alerts@example.org", "alerts", clock=TickingClock())
+@pytest.mark.parametrize("kind", EACH)
+async def test_a_charge_is_recorded_though_time_goes_on(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    ledger = PERSISTENCES[kind](request, tmp_path)().ledger(
+        "alerts@example.org", "alerts", clock=TickingClock()
+    )
     await made(ledger)
     await made(ledger)
     assert len(await ledger.look(listed)) == 2

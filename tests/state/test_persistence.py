@@ -12,7 +12,7 @@ from postbearer.oauth import StoredGrant
 from postbearer.secret import Secret
 from postbearer.state import Charge, ChargeHistory, Persistence, StateFolder, chosen
 from postbearer.testing import ManualClock
-from support.persisting import PERSISTENCES, Opening
+from support.persisting import EACH, PERSISTENCES, Opening
 
 KEPT = StoredGrant(access=Secret("canary-access"), refresh=Secret("canary-refresh"), origin="digest")
 
@@ -22,9 +22,9 @@ def clock() -> ManualClock:
     return ManualClock()
 
 
-@pytest.fixture(params=PERSISTENCES)
+@pytest.fixture(params=EACH)
 def opening(request: pytest.FixtureRequest, tmp_path: Path) -> Opening:
-    return PERSISTENCES[request.param](tmp_path)
+    return PERSISTENCES[request.param](request, tmp_path)
 
 
 def at_once(past: ChargeHistory, now: float) -> float:
@@ -53,10 +53,7 @@ async def test_one_of_all_who_share_holds_the_lock(opening: Opening, clock: Manu
             await asyncio.sleep(0)
             ran.append(f"{name} out")
 
-    together = asyncio.gather(*(hold(str(number)) for number in range(4)))
-    while not together.done():
-        await asyncio.sleep(0)
-        clock.advance(0.25)
+    await asyncio.gather(*(hold(str(number)) for number in range(4)))  # their waiting moves the clock
     assert [each.split()[1] for each in ran] == ["in", "out"] * 4
 
 

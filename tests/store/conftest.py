@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from postbearer.store import MemorySpool, Spool
 from postbearer.testing import ManualClock
-from servers.postgresql import Postgresql
 from support.spooling import START, postgresql, sqlite
 
 
 @pytest.fixture
 def clock() -> ManualClock:
     return ManualClock(START)
-
-
-@pytest.fixture
-def schema(database: Postgresql) -> Iterator[str]:
-    """The URL of an empty place in a database."""
-    with database.schema() as url:
-        yield url
 
 
 @pytest.fixture(params=["memory", "sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])

@@ -7,6 +7,7 @@ from postbearer._lazy import lazy
 if TYPE_CHECKING:
     from postbearer.state.cached_token import peek as peek
     from postbearer.state.cached_token import shortcut as shortcut
+    from postbearer.state.charges import KEEP as KEEP
     from postbearer.state.charges import Charge as Charge
     from postbearer.state.charges import ChargeHistory as ChargeHistory
     from postbearer.state.charges import Charges as Charges
@@ -25,32 +26,39 @@ if TYPE_CHECKING:
     from postbearer.state.folder import default_state_folder as default_state_folder
     from postbearer.state.key import KeyFile as KeyFile
     from postbearer.state.key import rotate_key as rotate_key
+    from postbearer.state.ledger import Decide as Decide
     from postbearer.state.ledger import FileLedger as FileLedger
     from postbearer.state.ledger import Ledger as Ledger
     from postbearer.state.ledger import MemoryLedger as MemoryLedger
     from postbearer.state.ledger import claimant as claimant
+    from postbearer.state.ledger import next_turn as next_turn
+    from postbearer.state.lock import WAIT as WAIT
     from postbearer.state.lock import FileLock as FileLock
     from postbearer.state.persistence import MemoryState as MemoryState
     from postbearer.state.persistence import Persistence as Persistence
     from postbearer.state.persistence import StateOption as StateOption
     from postbearer.state.persistence import chosen as chosen
+    from postbearer.state.sealed_grant import SealedGrant as SealedGrant
     from postbearer.state.sealing import Key as Key
     from postbearer.state.sealing import SealedBox as SealedBox
     from postbearer.state.sealing import parse_keys as parse_keys
     from postbearer.state.token_file import TokenFile as TokenFile
+    from postbearer.state.turns import Turns as Turns
 
 _EXPORTS = {
     "cached_token": ["peek", "shortcut"],
-    "charges": ["Charge", "ChargeHistory", "Charges", "freed", "since"],
+    "charges": ["KEEP", "Charge", "ChargeHistory", "Charges", "freed", "since"],
     "document": ["Document", "FileDocument", "MemoryDocument"],
     "files": ["read_private", "sync_folder", "trouble", "whole_file", "write_private"],
     "folder": ["SYSTEM_FOLDER", "StateFolder", "default_state_folder"],
     "key": ["KeyFile", "rotate_key"],
-    "ledger": ["FileLedger", "Ledger", "MemoryLedger", "claimant"],
-    "lock": ["FileLock"],
+    "ledger": ["Decide", "FileLedger", "Ledger", "MemoryLedger", "claimant", "next_turn"],
+    "lock": ["WAIT", "FileLock"],
     "persistence": ["MemoryState", "Persistence", "StateOption", "chosen"],
+    "sealed_grant": ["SealedGrant"],
     "sealing": ["Key", "SealedBox", "parse_keys"],
     "token_file": ["TokenFile"],
+    "turns": ["Turns"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

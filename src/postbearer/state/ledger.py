@@ -75,7 +75,7 @@ class MemoryLedger:
     async def charge(self, recipients: int, decide: Decide, who: int = 0) -> Charge | float:
         now = self._clock.now()
         self._charges.settle(now)
-        slot = _turn(self._turns, who, decide(self._charges, now), now)
+        slot = next_turn(self._turns, who, decide(self._charges, now), now)
         if slot > now:
             return slot
         self._turns.take(who, now)
@@ -93,7 +93,7 @@ class MemoryLedger:
         return read(self._charges, now)
 
 
-def _turn(turns: Turns, who: int, slot: float, now: float) -> float:
+def next_turn(turns: Turns, who: int, slot: float, now: float) -> float:
     """When to ask again: at `slot`, or a moment later where that is somebody else's turn."""
     if slot <= now and turns.before(who, now):
         slot = now + AGAIN
@@ -123,7 +123,7 @@ class FileLedger:
     async def charge(self, recipients: int, decide: Decide, who: int = 0) -> Charge | float:
         def charge(rows: _Rows, now: float) -> Charge | float:
             turns = rows.turns()
-            slot = _turn(turns, who, decide(rows, now), now)
+            slot = next_turn(turns, who, decide(rows, now), now)
             if slot > now:
                 rows.keep_turns(turns)
                 return slot

@@ -85,14 +85,18 @@ class Session:
             server_settings={"application_name": "postbearer"},
         )
 
-    async def begin(self, connection: Any, *, hot: bool, writes: bool = False) -> tuple[int, float]:
+    async def begin(
+        self, connection: Any, *, hot: bool, writes: bool = False, synced: bool = True
+    ) -> tuple[int, float]:
         """Begin a transaction, and say how it goes; its number, if it `writes`, and the database's time.
 
         `hot`: it goes by indexes alone, whatever the planner thinks of tables that were empty a moment ago.
+        `synced`: once it is committed, it stands.
         """
         await connection.execute("BEGIN" if writes else "BEGIN READ ONLY")
-        found = await connection.fetchrow(SQL["begin"], self.url.schema, "off" if hot else "on", writes)
-        if found["synchronous_commit"] not in ("on", "remote_apply"):
+        planner = "off" if hot else "on"
+        found = await connection.fetchrow(SQL["begin"], self.url.schema, planner, writes, synced)
+        if synced and found["synchronous_commit"] not in ("on", "remote_apply"):
             raise StoreError(f"The database does not sync commits: {found['synchronous_commit']}.")
         return int(found["number"]), float(found["time"])
 

@@ -1,0 +1,164 @@
+"""What a mailbox was charged with, by all nodes: counted in the database, and mirrored here.
+
+A charge locks the mailbox's row, reads what others were charged with since the last look, and adds one row.
+So it costs the same however many charges there are, and no two nodes ever decide at once. Not synced on
+purpose: after a crash of the database the provider's own count decides.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from postbearer.clock import Clock
+from postbearer.state import KEEP, Charge, ChargeHistory, Charges, Decide, Turns, next_turn
+from postbearer.store.postgres.link import Link
+from postbearer.store.queries import queries
+
+T = TypeVar("T")
+
+SQL = queries("accounts", "postgres")
+SPARE = 4096  # charges after which old ones are removed
+MAY_COME_BACK = 10_000  # charges of ours that are known by their numbers
+
+
+class Mirror:
+    """The charges of one mailbox, as far as they were read. Times are on the database's clock."""
+
+    def __init__(self) -> None:
+        self.charges = Charges()
+        self.last = 0
+        self._known: dict[int, Charge] = {}
+
+    async def renew(self, connection: Any, mailbox: str, now: float) -> Any:
+        """Lock the mailbox, and read what is new; its turns."""
+        await connection.execute(SQL["make-budget"], mailbox)
+        row = await connection.fetchrow(SQL["lock-budget"], mailbox)
+        if row["last"] != self.last:
+            oldest = now - KEEP if self.last == 0 else float("-inf")
+            for new in await connection.fetch(SQL["charges"], mailbox, self.last, oldest):
+                self.take(*new)
+            self.last = max(self.last, row["last"])
+        self.charges.settle(now)
+        return row["turns"]
+
+    def take(self, number: int, at: float, recipients: int, undoes: int) -> None:
+        """Add what is committed, once."""
+        if number <= self.last:
+            return
+        if undoes:
+            charge = self._known.pop(undoes, None)
+            if charge is not None:
+                self.charges.remove(charge)
+        else:
+            charge = Charge(max(at, self.charges.at(-1)) if len(self.charges) else at, recipients)
+            self._known[number] = charge
+            self.charges.add(charge)
+        self.last = number
+
+    def forget(self, now: float) -> None:
+        """What does not matter any more, now and again."""
+        before = len(self.charges)
+        self.charges.forget(now, SPARE)
+        if len(self.charges) < before:
+            self._known = {number: charge for number, charge in self._known.items() if charge.at > now - KEEP}
+
+
+class _Shifted:
+    """The past as a clock shows it that is `ahead` of the database's by so much."""
+
+    def __init__(self, past: Charges, ahead: float) -> None:
+        self._past = past
+        self._ahead = ahead
+
+    def __len__(self) -> int:
+        return len(self._past)
+
+    def at(self, index: int) -> float:
+        return self._past.at(index) + self._ahead
+
+    def total(self, index: int) -> int:
+        return self._past.total(index)
+
+    def since(self, when: float) -> int:
+        return self._past.since(when - self._ahead)
+
+
+class PostgresLedger:
+    """A `Ledger`. With `own_clock` the database's is taken to show what `clock` does, in tests."""
+
+    def __init__(self, link: Link, mailbox: str, clock: Clock, *, own_clock: bool = False) -> None:
+        self._link = link
+        self._mailbox = mailbox
+        self._clock = clock
+        self._own_clock = own_clock
+        self._mirror = Mirror()
+        self._ours: OrderedDict[Charge, list[int]] = OrderedDict()
+
+    async def charge(self, recipients: int, decide: Decide, who: int = 0) -> Charge | float:
+        mirror, mailbox, row = self._mirror, self._mailbox, None
+
+        async def charge(connection: Any, time: float) -> Charge | float:
+            nonlocal row
+            row = None
+            now, time = self._times(time)
+            kept = await mirror.renew(connection, mailbox, time)
+            turns = Turns.parse(kept) if kept else Turns()
+            slot = next_turn(turns, who, decide(_Shifted(mirror.charges, now - time), now), now)
+            if slot > now:
+                await connection.execute(SQL["keep-turns"], mailbox, turns.render())
+                return slot
+            keeps = turns.take(who, now)
+            row = (mirror.last + 1, time, recipients, 0)
+            await connection.execute(SQL["add-charge"], mailbox, *row, turns.render() if keeps else kept)
+            if row[0] % SPARE == 0:
+                await connection.execute(SQL["forget-charges"], mailbox, time - KEEP)
+            return Charge(now, recipients)
+
+        def committed(made: Charge | float) -> None:
+            if row is not None and isinstance(made, Charge):
+                mirror.take(*row)
+                mirror.forget(row[1])
+                self._remember(made, row[0])
+
+        return await self._link.run(charge, synced=False, then=committed)
+
+    def _remember(self, made: Charge, number: int) -> None:
+        self._ours.setdefault(made, []).append(number)
+        if len(self._ours) > MAY_COME_BACK:
+            self._ours.popitem(last=False)
+
+    async def give_back(self, charge: Charge) -> None:
+        mirror, numbers, row = self._mirror, self._ours.get(charge), None
+        if not numbers:
+            return
+        undone = numbers.pop()
+        if not numbers:
+            del self._ours[charge]
+
+        async def give_back(connection: Any, time: float) -> None:
+            nonlocal row
+            _, time = self._times(time)
+            turns = await mirror.renew(connection, self._mailbox, time)
+            row = (mirror.last + 1, time, charge.recipients, undone)
+            await connection.execute(SQL["add-charge"], self._mailbox, *row, turns)
+
+        def committed(_: None) -> None:
+            if row is not None:
+                mirror.take(*row)
+
+        await self._link.run(give_back, synced=False, then=committed)
+
+    async def look(self, read: Callable[[ChargeHistory, float], T]) -> T:
+        async def look(connection: Any, time: float) -> T:
+            now, time = self._times(time)
+            await self._mirror.renew(connection, self._mailbox, time)
+            return read(_Shifted(self._mirror.charges, now - time), now)
+
+        return await self._link.run(look, synced=False)
+
+    def _times(self, time: float) -> tuple[float, float]:
+        """The time here, and there."""
+        now = self._clock.now()
+        return now, now if self._own_clock else time

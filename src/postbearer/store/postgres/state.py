@@ -1,0 +1,76 @@
+"""Tokens, ledgers and notes in the database of the spool, for all nodes of a cluster."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Any
+
+from postbearer.clock import Clock
+from postbearer.errors import StoreError
+from postbearer.oauth import GrantStore
+from postbearer.secret import SecretSource
+from postbearer.state import Document, Ledger
+from postbearer.store.postgres.ledger import SQL, PostgresLedger
+from postbearer.store.postgres.link import Link
+from postbearer.store.postgres.tokens import PostgresTokens
+from postbearer.store.postgres.url import PostgresUrl
+from postbearer.store.postgres.vault import Vault
+
+
+class PostgresState:
+    """A `Persistence`. `key` seals tokens. `own_clock`: ledgers go by our clock alone, in tests."""
+
+    def __init__(self, url: PostgresUrl, key: SecretSource, *, own_clock: bool = False) -> None:
+        self._link = Link(url)
+        self._vault = Vault(key)
+        self._own_clock = own_clock
+        self._ledgers: dict[tuple[str, int], Ledger] = {}
+
+    def writable(self) -> object:
+        """The database tells when it is asked."""
+        return self
+
+    def token_store(self, account: str, binding: str, *, clock: Clock, shortcut: str = "") -> GrantStore:
+        return PostgresTokens(self._link, account, binding, vault=self._vault, clock=clock)
+
+    def ledger(self, mailbox: str, account: str, *, clock: Clock) -> Ledger:
+        """One for all who ask with the same clock, so that it reads the past once."""
+        made = PostgresLedger(self._link, mailbox, clock, own_clock=self._own_clock)
+        return self._ledgers.setdefault((mailbox, id(clock)), made)
+
+    def document(self, name: str) -> Document:
+        return PostgresDocument(self._link, name)
+
+    def close(self) -> None:
+        """End its connections; who asks for something opens new ones."""
+        self._link.close()
+
+
+class PostgresDocument:
+    """A `Document` that is a row."""
+
+    def __init__(self, link: Link, name: str) -> None:
+        self.place = f"the row {name} of the table {link.session.url.schema}.document"
+        self._link = link
+        self._name = name
+
+    async def read(self) -> bytes | None:
+        async def read(connection: Any, time: float) -> bytes | None:
+            found = await connection.fetchval(SQL["document"], self._name)
+            return None if found is None else bytes(found)
+
+        return await self._link.run(read)
+
+    async def write(self, data: bytes) -> None:
+        async def write(connection: Any, time: float) -> None:
+            await connection.execute(SQL["write-document"], self._name, data)
+
+        await self._link.run(write)
+
+    async def put_aside(self) -> None:
+        async def put_aside(connection: Any, time: float) -> None:
+            await connection.execute(SQL["drop-document"], self._name)
+            await connection.execute(SQL["put-document-aside"], self._name)
+
+        with suppress(StoreError):
+            await self._link.run(put_aside)
