@@ -24,12 +24,12 @@ async def relay(request: pytest.FixtureRequest) -> AsyncIterator[Hosted]:
 @pytest.fixture
 def node() -> str:
     program = nodejs.node()
-    if program is None or not (nodejs.FOLDER / "node_modules" / "resend").exists():
+    if program is None or not (nodejs.FOLDER / "node_modules" / "postmark").exists():
         missing(f"the SDKs for Node are not installed: {nodejs.INSTALL}")
     return str(program)
 
 
-def check_full(recipients: tuple[str, ...], message: EmailMessage) -> None:
+def check_full(recipients: tuple[str, ...], message: EmailMessage, cid: str = "logo") -> None:
     """That a message has all that the programs give to the first one."""
     assert sorted(recipients) == [f"{name}@example.org" for name in ("copy", "hidden", "other", "you")]
     assert (message["from"], message["to"]) == (
@@ -45,10 +45,10 @@ def check_full(recipients: tuple[str, ...], message: EmailMessage) -> None:
     text, html = message.get_body(("plain",)), message.get_body(("html",))
     assert text is not None
     assert html is not None
-    assert (text.get_content().strip(), "cid:logo" in html.get_content()) == ("Hallo", True)
+    assert (text.get_content().strip(), f"cid:{cid}" in html.get_content()) == ("Hallo", True)
     files = {part.get_filename(): part for part in message.walk() if part.get_filename()}
     assert files["r.csv"].get_payload(decode=True) == b"a;b\n"
-    assert files["logo.png"]["content-id"] == "<logo>"
+    assert files["logo.png"]["content-id"] == f"<{cid}>"
     assert files["logo.png"].get_content() == b"\x89PNG"
 
 
@@ -93,3 +93,53 @@ async def test_resend_for_python(relay: Hosted) -> None:
     assert told["template"][:3] == ["ValidationError", 422, "validation_error"]
     assert told["to"][3].startswith("`to[0]`: 'you' is not a mail address")
     assert told["key"][:3] == ["InvalidApiKeyError", 403, "invalid_api_key"]
+
+
+async def test_postmark_for_node(relay: Hosted, node: str) -> None:
+    told = await relay.run(node, nodejs.FOLDER / "postmark.mjs")
+    (full, *rest) = await relay.arrived(3)
+    check_full(*full)
+    assert [str(message["subject"]) for _, message in rest] == ["2", "3"]
+    assert (told["first"]["ErrorCode"], told["first"]["To"]) == (
+        0,
+        "You <you@example.org>, other@example.org",
+    )
+    assert await relay.running.spool.show(told["first"]["MessageID"]) is not None
+    assert [each["ErrorCode"] for each in told["batch"]] == [0, 0, 300]
+    assert told["batch"][2]["Message"].startswith("`To`: 'you' is not a mail address")
+    wrong = {
+        name: (each["name"], each["code"]) for name, each in told.items() if name not in ("first", "batch")
+    }
+    assert wrong == {
+        "template": ("InvalidEmailRequestError", 300),
+        "sender": ("InvalidEmailRequestError", 300),
+        "token": ("InvalidAPIKeyError", 10),
+    }
+    assert told["template"]["message"].startswith("`TemplateId`: There are no templates")
+
+
+async def test_postmark_for_python(relay: Hosted) -> None:
+    told = await relay.python("postmark_client.py")
+    (full, *rest) = await relay.arrived(3)
+    check_full(*full)
+    assert [str(message["subject"]) for _, message in rest] == ["2", "3"]
+    assert told["first"]["ErrorCode"] == 0
+    assert [each["ErrorCode"] for each in told["batch"]] == [0, 0, 300]
+    assert told["tracked"] == [
+        300,
+        "[300] `TrackOpens`: Nothing is tracked here: leave it out, or say false.",
+    ]
+    assert told["links"][1].startswith("[300] `TrackLinks`")
+    assert told["token"][0] == 10
+
+
+@pytest.mark.parametrize("backend", ["resend", "postmark"])
+async def test_django_anymail(relay: Hosted, backend: str) -> None:
+    told = await relay.python("anymail_backends.py", BACKEND=backend)
+    (full, *rest) = await relay.arrived(3)
+    check_full(*full, cid=told["cid"])
+    assert sorted(recipients for recipients, _ in rest) == [("a@example.org",), ("b@example.org",)]
+    assert [message["x-for"] for recipients, message in rest if recipients == ("a@example.org",)] == ["a"]
+    assert set(told["first"].values()) == {"queued"}
+    assert len(set(told["ids"])) == 2
+    assert told["refused"].startswith("422")

@@ -86,6 +86,12 @@ class HandedIn:
     def problems(self) -> Mapping[int, HttpProblem]:
         return {number: each for number, each in enumerate(self.items) if isinstance(each, HttpProblem)}
 
+    def refuse_what_may_come_again(self) -> None:
+        """Raise `HttpProblem` if none was taken, and one only because it cannot be now."""
+        later = [each for each in self.problems.values() if each.headers]
+        if later and not self.messages:
+            raise later[0]
+
 
 async def submit_batch(call: Call) -> Response:
     """Take all, or with ``x-batch-validation: permissive`` those that can be taken, in one commit."""

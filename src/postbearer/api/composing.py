@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import re
+from binascii import a2b_base64
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -29,6 +30,7 @@ Author = Annotated[str, Meta(max_length=1000)]
 Subject = Annotated[str, Meta(max_length=10_000)]
 FileName = Annotated[str, Meta(min_length=1, max_length=255)]
 ContentId = Annotated[str, Meta(min_length=1, max_length=255)]
+Base64 = Annotated[str, Meta(description="base64", extra_json_schema={"contentEncoding": "base64"})]
 MOST_FILES = 500
 HeaderFields = Annotated[dict[str, Annotated[str, Meta(max_length=10_000)]], Meta(max_length=100)]
 
@@ -70,6 +72,14 @@ def named_so(filename: str, type: str) -> bool:
     kind, encoding = mimetypes.guess_type(filename)
     known = kind if kind and not encoding else "application/octet-stream"
     return type.partition(";")[0].strip().lower() == known
+
+
+def from_base64(text: str, pointer: str) -> bytes:
+    """What `text` stands for; it may be cut in lines (RFC 2045 6.8). Raises `HttpProblem` at `pointer`."""
+    try:
+        return a2b_base64("".join(text.split()), strict_mode=True)
+    except ValueError:
+        raise at("It is not base64.", pointer=pointer) from None
 
 
 def draft(given: NewMessage, address: str) -> Draft:

@@ -9,7 +9,18 @@ from msgspec.json import encode
 from starlette.responses import Response
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from postbearer.api import accounts, batch, events, health, messages, metrics, resend, resend_status, submit
+from postbearer.api import (
+    accounts,
+    batch,
+    events,
+    health,
+    messages,
+    metrics,
+    postmark,
+    resend,
+    resend_status,
+    submit,
+)
 from postbearer.api.asgi import Api
 from postbearer.api.endpoint import ApiEndpoint, Call
 from postbearer.api.openapi import document
@@ -37,6 +48,7 @@ ENDPOINTS: Sequence[ApiEndpoint] = (
     *accounts.ENDPOINTS,
     *events.ENDPOINTS,
     *resend.ENDPOINTS,
+    *postmark.ENDPOINTS,
     *resend_status.ENDPOINTS,
     ApiEndpoint(
         name="describe",

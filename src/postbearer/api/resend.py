@@ -18,12 +18,14 @@ from postbearer.api.composing import (
     MOST_FILES,
     Attachment,
     Author,
+    Base64,
     ContentId,
     FileName,
     HeaderFields,
     Mailboxes,
     NewMessage,
     Subject,
+    from_base64,
     named_so,
 )
 from postbearer.api.endpoint import WHOLE_MESSAGE, ApiEndpoint, Call
@@ -107,20 +109,10 @@ class ResendAttachment(ResendRemote, forbid_unknown_fields=True, frozen=True, kw
     """A file. With a content id the HTML shows it."""
 
     filename: FileName
-    content: (
-        Annotated[bytes, Meta(description="base64")] | list[Annotated[int, Meta(ge=0, le=255)]] | NodeBuffer
-    )
+    content: Base64 | list[Annotated[int, Meta(ge=0, le=255)]] | NodeBuffer
     content_type: Annotated[str, Meta(max_length=255)] | None = None
     content_id: ContentId | None = None
     inline_content_id: Annotated[ContentId, Meta(description="as content_id")] | None = None
-
-    @property
-    def octets(self) -> bytes:
-        match self.content:
-            case NodeBuffer(data=numbers):
-                return bytes(numbers)
-            case given:
-                return bytes(given)
 
 
 class ResendRefused(Struct, frozen=True, kw_only=True):
@@ -182,9 +174,6 @@ def _read(octets: bytes) -> NewMessage:
     given = parse_json(octets, ResendEmail)
     if given.html is None and given.text is None:
         raise at("There is neither html nor text.", pointer="/html")
-    for number, each in enumerate(given.attachments or ()):
-        if each.content_type and not named_so(each.filename, each.content_type):
-            raise at("The name tells another type.", pointer=f"/attachments/{number}/content_type")
     return NewMessage(
         from_=given.from_,
         to=given.to,
@@ -195,15 +184,24 @@ def _read(octets: bytes) -> NewMessage:
         text=given.text,
         html=given.html,
         attachments=[
-            Attachment(
-                filename=each.filename,
-                content=each.octets,
-                content_id=each.content_id or each.inline_content_id,
-            )
-            for each in given.attachments or ()
+            _file(each, f"/attachments/{number}") for number, each in enumerate(given.attachments or ())
         ],
         headers=given.headers or {},
     )
+
+
+def _file(given: ResendAttachment, pointer: str) -> Attachment:
+    if given.content_type and not named_so(given.filename, given.content_type):
+        raise at("The name tells another type.", pointer=f"{pointer}/content_type")
+    match given.content:
+        case str(text):
+            octets = from_base64(text, f"{pointer}/content")
+        case NodeBuffer(data=numbers):
+            octets = bytes(numbers)
+        case numbers:
+            octets = bytes(numbers)
+    content_id = given.content_id or given.inline_content_id
+    return Attachment(filename=given.filename, content=octets, content_id=content_id)
 
 
 async def send(call: Call) -> Response:
@@ -224,16 +222,14 @@ async def send_batch(call: Call) -> Response:
             raise HttpProblem("invalid", f"There are {len(given)} messages: a batch has 1 to {MOST}.")
         readers = [partial(_read, bytes(each)) for each in given]
         done = await take_batch(call, readers, key, meaning_of(octets), permissive=permissive, within="")
-    wrong = [(number, each) for number, each in done.problems.items()]
-    for _, problem in wrong:
-        if not done.messages and problem.headers:  # nothing is wrong with it: it may come again
-            raise problem
+        done.refuse_what_may_come_again()
+    errors: list[ResendBatchError] = []
+    for number, problem in done.problems.items():
         problem.errors = moved(problem, _place, NOT_HONOURED)
+        errors.append(ResendBatchError(index=number, message=tell(problem, "")[1].message))
     body = ResendBatch(
         data=tuple(ResendId(id=str(each.id)) for each in done.messages),
-        errors=tuple(ResendBatchError(index=n, message=tell(each, "")[1].message) for n, each in wrong)
-        if permissive
-        else UNSET,
+        errors=tuple(errors) if permissive else UNSET,
     )
     return _response(body, repeated=done.repeated)
 
