@@ -30,6 +30,7 @@ TYPED: dict[str, tuple[str, int, str]] = {
     "api-token create": ("app", 0, "pbt_"),
     "api-token list": ("", 0, "no tokens"),
     "api-token revoke": ("app", 64, "no token"),
+    "backup": ("backup.tar", 64, RELAY),
     "check": ("alerts", 78, "ALERTS_SECRET"),
     "config get": ("accounts.alerts.address", 0, "alerts@example.org"),
     "config schema": ("", 0, "properties"),
@@ -57,6 +58,7 @@ TYPED: dict[str, tuple[str, int, str]] = {
     "queue show": ("m1", 64, RELAY),
     "queue stats": ("", 64, RELAY),
     "reload": ("", 78, "postbearer serve"),
+    "restore": ("backup.tar", 64, RELAY),
     "sandbox": ("", 64, SANDBOX),
     "secret hash-password": ("", 0, "$argon2id$"),
     "secret rotate-key": ("", 0, ""),
@@ -110,7 +112,7 @@ def test_a_command_runs_without_extras_or_names_the_one_it_needs(plain: Home, na
         (plain.folder / "state").mkdir(mode=0o700)
         (plain.folder / "state" / "spool.db").touch(0o600)
         code, says = 64, RELAY
-    elif says is RELAY and name != "serve":
+    elif says is RELAY and name not in ("serve", "backup", "restore"):
         code, says = 78, "there is no queue"  # and the extra would not help
     if name == "queue import":  # which makes the queue
         code, says = 64, RELAY

@@ -13,7 +13,7 @@ from house.tree import PACKAGE, ROOT, sources
 
 LAYERS: dict[int, tuple[str, ...]] = {
     7: ("cli", "daemon", "testing"),
-    6: ("submission", "control", "api", "alerts", "log", "metrics", "importing", "integrations"),
+    6: ("submission", "control", "api", "alerts", "log", "metrics", "importing", "integrations", "backup"),
     5: ("config", "assembly", "mailer", "blocking", "sending", "tokens"),
     4: ("engine", "account", "arguments", "forecast", "diagnosis", "tracking"),
     3: ("transport", "store", "serving", "handover"),

@@ -21,6 +21,7 @@ from postbearer.cli.streams import let_errors_be_lost
 COMMANDS: dict[str, tuple[str, str]] = {
     "accounts": ("accounts", "Show whether each account sends, and pause or resume it."),
     "api-token": ("api_token", "Make and revoke the tokens of programs that use the HTTP API."),
+    "backup": ("backup", "Write queue, state and configuration to one file."),
     "check": ("check", "Find out why mail does not leave, and what to do about it."),
     "config": ("configuration", "Show, change and check the configuration."),
     "demo": ("demo", "Send a message through a mail provider that lives on this machine only."),
@@ -30,6 +31,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "providers": ("providers", "List the mail providers that are known, and what each needs."),
     "queue": ("queue", "Look at the queue of the relay, and work on it."),
     "reload": ("lifecycle", "Have the running relay read its configuration anew."),
+    "restore": ("backup", "Put a backup back in its places."),
     "sandbox": ("sandbox", "Run a mail provider with OAuth on loopback, for tests."),
     "secret": ("secret", "Seal, test and look after secrets."),
     "send": ("send", "Build a message, or take one, and send it."),

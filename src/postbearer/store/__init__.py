@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from postbearer.store.factory import open_spool as open_spool
     from postbearer.store.lease import HEARTBEAT as HEARTBEAT
     from postbearer.store.lease import LEASE as LEASE
+    from postbearer.store.location import SpoolLock as SpoolLock
     from postbearer.store.memory import MemorySpool as MemorySpool
     from postbearer.store.records import BY_HAND as BY_HAND
     from postbearer.store.records import Attempt as Attempt
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from postbearer.store.records import Target as Target
     from postbearer.store.records import Waiting as Waiting
     from postbearer.store.rows import readable as readable
+    from postbearer.store.snapshot import refuse_newer as refuse_newer
+    from postbearer.store.snapshot import snapshot as snapshot
     from postbearer.store.spool import Spool as Spool
     from postbearer.store.sqlite import SqliteSpool as SqliteSpool
     from postbearer.store.staging import Staging as Staging
@@ -66,6 +69,8 @@ _EXPORTS = {
         "Waiting",
     ],
     "rows": ["readable"],
+    "location": ["SpoolLock"],
+    "snapshot": ["refuse_newer", "snapshot"],
     "spool": ["Spool"],
     "sqlite": ["SqliteSpool"],
     "staging": ["Staging"],

@@ -154,13 +154,19 @@ class SpoolLock:
 
     def take(self) -> None:
         """Raises `StoreError` naming the process that has it."""
-        if not self._lock.acquire():
+        if not self.take_if_free():
             raise StoreError(
                 f"The spool is in use by another process{self._holder()}: {self._path} is locked.",
                 hint="Stop it first, or ask it: `postbearer queue` talks to a running relay by itself.",
             )
+
+    def take_if_free(self) -> bool:
+        """Whether it was."""
+        if not self._lock.acquire():
+            return False
         if sys.platform != "win32":  # there, a locked file cannot be written by its holder either
             self._path.write_text(f"{os.getpid()}\n")
+        return True
 
     def give_back(self) -> None:
         self._lock.release()
