@@ -4,6 +4,7 @@
 
     PostbearerError
     ├─ UsageError                 the caller asked for something impossible
+    │  ├─ Conflict                what is there is not what the request says, or is at work already
     │  ├─ KeyReused               an idempotency key stands for another message already
     │  └─ SenderNotAllowed        the account may not send as that address
     ├─ NotPermitted               the relay of this machine does not answer this user
@@ -103,6 +104,10 @@ class UsageError(PostbearerError, ValueError):
     def __init__(self, message: str, *, hint: str = "", status: str = "") -> None:
         super().__init__(message, hint=hint)
         self.status = status
+
+
+class Conflict(UsageError):
+    """What is there now is not what the request goes by, or somebody else is at work on it."""
 
 
 class KeyReused(UsageError):

@@ -49,6 +49,7 @@ TYPED = {
     "queue hold": "m1",
     "queue import": "given",
     "queue list": "--all",
+    "queue move": "m1 --account alerts",
     "queue release": "m1",
     "queue retry": "m1",
     "queue show": "m2",

@@ -53,6 +53,7 @@ TYPED: dict[str, tuple[str, int, str]] = {
     "queue hold": ("m1", 64, RELAY),
     "queue import": ("given", 64, RELAY),
     "queue list": ("", 64, RELAY),
+    "queue move": ("m1 --account alerts", 64, RELAY),
     "queue release": ("m1", 64, RELAY),
     "queue retry": ("m1", 64, RELAY),
     "queue show": ("m1", 64, RELAY),

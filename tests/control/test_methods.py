@@ -19,10 +19,11 @@ from postbearer.events import OperatorAction
 from postbearer.forecast import DAY, Facts
 from postbearer.log import sentence
 from postbearer.oauth import TokenResponse
+from postbearer.store import JobAction, Query
 from support.relay import Ears, Relay, account, relaying
 
+ME = of_this_process()
 ANNA = Principal("anna", "uid 1000", frozenset(Right))
-NAMES = ("message", "address", "name", "send_to")
 
 
 class Process:
@@ -61,10 +62,19 @@ def operations(relay: Relay) -> tuple[Operations, Ears]:
     ), ears
 
 
-def given(name: str, message: str) -> dict[str, Any]:
+def given(name: str, message: str, job: str = "j1") -> dict[str, Any]:
     fields = [each.name for each in msgspec.structs.fields(METHODS[name].takes)]
-    values = {"message": message, "name": "alerts"}
-    return {each: values[each] for each in fields if each in values and each in NAMES}
+    values = {"message": message, "name": "alerts", "job": job, "action": "hold", "count": 1}
+    if name == "queue.move":
+        values["account"] = "spare"
+    return {each: values[each] for each in fields if each in values}
+
+
+async def a_job(on: Operations) -> str:
+    """The id of one that has not ended."""
+    begun = await on.jobs.start(JobAction.HOLD, Query(), count=1, by=of_this_process())
+    assert isinstance(begun.id, str)
+    return begun.id
 
 
 def validator(name: str) -> Draft202012Validator:
@@ -76,14 +86,14 @@ def validator(name: str) -> Draft202012Validator:
 @pytest.mark.parametrize("paused", [True, False])
 @pytest.mark.parametrize("name", [each for each in METHODS if each != "accounts.token"])
 async def test_an_answer_is_what_its_schema_says(name: str, paused: bool) -> None:
-    async with relaying(account()) as relay:
+    async with relaying(account(), account("spare")) as relay:
         relay.providers["alerts"].answers = ["451 4.7.1 later"]
         message = await relay.submit("anna@example.net", "ben@example.net")
         await relay.settle()
         on, _ = operations(relay)
         if paused:
             await on.accounts.pause("alerts", by=ANNA)
-        answer = await perform(on, ANNA, name, given(name, message))
+        answer = await perform(on, ANNA, name, given(name, message, await a_job(on)))
     octets = encode(answer)
     validator(name).validate(json.loads(octets))
     assert encode(msgspec.json.decode(octets, type=METHODS[name].answers)) == octets
@@ -141,6 +151,8 @@ CHANGES = {
     "queue.release": "ID: release by anna (uid 1000), 1 recipient",
     "queue.retry": "ID: retry by anna (uid 1000), 1 recipient",
     "queue.cancel": "ID: cancel by anna (uid 1000), 1 recipient",
+    "queue.move": "ID: move by anna (uid 1000), from alerts, 1 recipient",
+    "jobs.cancel": f"hold by {ME.name} ({ME.known_by}), job JOB: 0 of 1 messages",
     "accounts.pause": "pause by anna (uid 1000)",
     "accounts.resume": "resume by anna (uid 1000)",
     "accounts.changed": "try again by anna (uid 1000)",
@@ -151,18 +163,26 @@ CHANGES = {
 
 @pytest.mark.parametrize("name", [each for each in METHODS if each != "accounts.token"])
 async def test_who_changed_what_is_told_and_who_looked_is_not(name: str) -> None:
-    async with relaying() as relay:
+    async with relaying(account(), account("spare")) as relay:
         relay.providers["alerts"].answers = ["451 4.7.1 later"]
         message = await relay.submit()
         await relay.settle()
         on, ears = operations(relay)
+        job = await a_job(on)
         if name == "queue.release":
             await on.messages.hold(message, by=of_this_process())
             ears.events.clear()
-        await perform(on, ANNA, name, given(name, message))
-    told = [sentence(each).replace(message, "ID") for each in ears.events]
+        if name == "accounts.resume":
+            await on.accounts.pause("alerts", by=ME)
+            ears.events.clear()
+        before = len(await relay.spool.audit.read(None, 100))
+        await perform(on, ANNA, name, given(name, message, job))
+        told = [sentence(each).replace(message, "ID").replace(job, "JOB") for each in ears.events]
+        recorded = (await relay.spool.audit.read(None, 100))[: -before or None]
     assert told == ([CHANGES[name]] if name in CHANGES else [])
-    assert {each.account for each in ears.events} <= {"alerts" if name.startswith("accounts.") else ""}
+    whose = {"queue.move": "spare", **dict.fromkeys((each for each in METHODS if "acc" in each), "alerts")}
+    assert {each.account for each in ears.events} <= {whose.get(name, "")}
+    assert len(recorded) == (name in CHANGES or name == "jobs.start")
 
 
 async def test_what_changed_nothing_is_told_to_nobody() -> None:

@@ -29,6 +29,7 @@ from postbearer.settings import Limits
 from postbearer.state import Charge, MemoryLedger
 from postbearer.store import (
     LEASE,
+    AuditRecord,
     Claimed,
     Incoming,
     Lane,
@@ -811,7 +812,7 @@ async def test_without_a_ledger_to_count_in_nothing_is_sent_and_nothing_lost() -
 async def test_a_pause_that_cannot_be_written_holds_and_no_mark_is_lost() -> None:
     async with relaying() as relay:
 
-        async def fails(pause: Pause) -> None:
+        async def fails(pause: Pause, *, audit: AuditRecord | None = None) -> None:
             raise StoreError("The disk is gone.")
 
         relay.spool.pause = fails  # type: ignore[method-assign]

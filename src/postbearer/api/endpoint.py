@@ -83,6 +83,7 @@ class ApiEndpoint:
     face: Face = NATIVE
     answers: Any = None  # a type that msgspec knows; None: not JSON, or nothing
     status: int = 200
+    dry_run: bool = False  # it can be asked to do nothing, and then answers the same by 200
     takes: Any = None  # the type of the JSON body
     body_needed: bool = True
     reads_itself: bool = False  # `do` reads the body, which is of the type that it `takes`

@@ -47,6 +47,12 @@ class MessageQuery(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     recipient: Annotated[str, Meta(max_length=1000, description="an address")] = ""
 
 
+class MessageMove(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """By which account what waits of the message is to leave."""
+
+    account: Annotated[str, Meta(min_length=1, max_length=1000)]
+
+
 async def listed(call: Call) -> MessageList:
     asked: Asked = call.query or Asked()
     if call.by.confined:
@@ -100,6 +106,13 @@ async def retry(call: Call) -> Any:
     return await _change(call, "queue.retry")
 
 
+async def move(call: Call) -> Any:
+    message, wanted = await shown(call), call.body
+    if call.by.confined:
+        raise may_not_move(call)
+    return await _perform(call, "queue.move", {"message": message.id, "account": wanted.account})
+
+
 async def _change(call: Call, method: str) -> Any:
     message, which = await shown(call), call.body or MessageQuery()
     if which.recipient and all(each.address != which.recipient for each in message.recipients):
@@ -109,6 +122,16 @@ async def _change(call: Call, method: str) -> Any:
 
 async def _perform(call: Call, method: str, given: Mapping[str, Any]) -> Any:
     return await perform(call.services.operations, call.by.principal, method, given)
+
+
+def may_not_move(call: Call) -> HttpProblem:
+    """By which account the messages of a client leave is said by the configuration."""
+    return HttpProblem(
+        "forbidden",
+        f"The token {call.by.token.name} is for the client {call.by.client.name}, whose account is that of "
+        "the configuration.",
+        hint="Make one without --client.",
+    )
 
 
 def _none(identifier: str) -> HttpProblem:
@@ -157,4 +180,14 @@ ENDPOINTS = (
     _act("release", "Let go what was held.", release, LetGo),
     _act("retry", "Try now what would be tried later.", retry, LetGo),
     _act("cancel", "Give up what has not left; nobody is told.", cancel, Change),
+    ApiEndpoint(
+        name="move",
+        method="POST",
+        path="/v1/messages/{id}/move",
+        needs=TokenScope.OPERATE,
+        summary="Have what waits of it leave by another account.",
+        do=move,
+        takes=MessageMove,
+        answers=LetGo,
+    ),
 )

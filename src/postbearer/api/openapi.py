@@ -64,6 +64,9 @@ def _operation(endpoint: ApiEndpoint, bodies: Mapping[int, Any], asked: Sequence
         "parameters": [*_in_path(endpoint), *_in_query(endpoint, asked), *endpoint.parameters],
         "responses": {
             str(endpoint.status): {"description": "done", "content": content},
+            **(
+                {"200": {"description": "what would be done", "content": content}} if endpoint.dry_run else {}
+            ),
             **_problems(endpoint, bodies[id(endpoint.face.document)]),
         },
         "security": [

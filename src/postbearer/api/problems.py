@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from postbearer.errors import (
     ConfigError,
+    Conflict,
     NotPermitted,
     PostbearerError,
     StoreError,
@@ -26,6 +27,7 @@ KINDS: Mapping[str, tuple[int, str]] = {  # name → status and title
     "not-found": (404, "There is no such thing"),
     "method-not-allowed": (405, "This is not done that way"),
     "too-slow": (408, "The request did not come in time"),
+    "conflict": (409, "What is there is not what the request goes by"),
     "idempotency-key-reused": (409, "The key stands for something else"),
     "too-large": (413, "The request is too large"),
     "unsupported-media-type": (415, "The body is of another kind"),
@@ -147,6 +149,8 @@ def of_error(error: PostbearerError) -> HttpProblem:
             kind = "unavailable"
         case ConfigError():  # of accounts that are none
             kind = "not-found"
+        case Conflict():
+            kind = "conflict"
         case UsageError():
             kind = "invalid"
         case _:

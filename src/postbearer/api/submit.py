@@ -155,6 +155,7 @@ ENDPOINTS = (
         asks=RawEnvelope,
         answers=AcceptedMessage,
         status=202,
+        dry_run=True,
         most=WHOLE_MESSAGE,
         parameters=(IDEMPOTENCY_KEY,),
         problems=("rate-limited", "no-room", "idempotency-key-reused"),

@@ -59,6 +59,7 @@ _CODES: dict[type[BaseException], ExitCode] = {
     CannotCreate: ExitCode.CANNOT_CREATE,
     errors.PostbearerError: ExitCode.BUG,
     errors.UsageError: ExitCode.USAGE,
+    errors.Conflict: ExitCode.USAGE,
     errors.KeyReused: ExitCode.USAGE,
     errors.SenderNotAllowed: ExitCode.NO_PERMISSION,
     errors.NotPermitted: ExitCode.NO_PERMISSION,

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from errno import EDQUOT, ENOSPC
+from functools import partial
 from itertools import islice
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Unpack
 
 import click
 
@@ -18,17 +19,15 @@ from postbearer.cli.extras import NotInstalled
 from postbearer.cli.groups import Listing
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import note, print_json, printable, warn
+from postbearer.cli.queue_filters import FINAL, OPEN, Choice, choosing, filters, only_named, work
 from postbearer.cli.tables import age, facts, moment, table
 from postbearer.encodings import plain_json
 from postbearer.errors import UsageError
 
 if TYPE_CHECKING:
-    from postbearer.cli.options import F
     from postbearer.cli.queue_client import QueueClient
     from postbearer.control import Change, MessageDetail, MessageSummary, Page, PausedAccount, QueueStatistics
 
-_OPEN = ("ready", "leased", "deferred", "held")
-_FINAL = ("delivered", "failed", "expired", "cancelled")
 _PAGE = 100
 _CHOOSING = "Name messages by id, of which the beginning will do, or choose them by the options."
 _CANDIDATES = 10  # ids, or recipients, that an error names
@@ -44,46 +43,8 @@ def command() -> None:
     """
 
 
-def _span(context: click.Context, parameter: click.Parameter, value: str | None) -> float | None:
-    from postbearer.config import parse_duration
-
-    try:
-        return None if value is None else time.time() - parse_duration(value)
-    except ValueError as error:
-        raise click.BadParameter(f"{value!r} {error}.") from None
-
-
-def _filters(function: F) -> F:
-    """Add the options that choose messages; they are the fields of a query."""
-    for option in (
-        click.option(
-            *("--account", "account"),
-            default="",
-            metavar="NAME",
-            shell_complete=completion.accounts,
-            help="Through this account.",
-        ),
-        click.option("--client", default="", metavar="NAME", help="From this client."),
-        click.option(
-            "--state",
-            "statuses",
-            multiple=True,
-            type=click.Choice([*_OPEN, *_FINAL]),
-            help="With a recipient in this state (may be repeated).",
-        ),
-        click.option(
-            "--address", default="", metavar="TEXT", help="With this in sender, author or recipient."
-        ),
-        click.option("--message-id", default="", metavar="TEXT", help="With this in the Message-ID."),
-        click.option("--older-than", metavar="DURATION", callback=_span, help='Older than that ("1h 30m").'),
-        click.option("--newer-than", metavar="DURATION", callback=_span, help="Younger than that."),
-    ):
-        function = option(function)
-    return function
-
-
 @command.command("list")
-@_filters
+@filters
 @click.option("--all", "everything", is_flag=True, help="Also what is finished.")
 @click.option(
     "--limit",
@@ -99,7 +60,7 @@ def list_(common: Common, /, everything: bool, limit: int, **query: Any) -> None
     from postbearer.cli.queue_client import queue_client
 
     if not query["statuses"] and not everything:
-        query["statuses"] = _OPEN
+        query["statuses"] = OPEN
     found = list(islice(_matching(queue_client(common), query, most=min(limit + 1, _PAGE)), limit + 1))
     more = len(found) > limit
     del found[limit:]
@@ -107,7 +68,7 @@ def list_(common: Common, /, everything: bool, limit: int, **query: Any) -> None
         print_json({"messages": found, "more": more, "limit": limit})
         return
     if not found:
-        click.echo("Nothing." if everything or query["statuses"] != _OPEN else "The queue is empty.")
+        click.echo("Nothing." if everything or query["statuses"] != OPEN else "The queue is empty.")
         return
     table(
         ("id", "age", "state", "from", "to", "what is known"), [row for each in found for row in _rows(each)]
@@ -172,39 +133,79 @@ def show(common: Common, message: str) -> None:
 
 
 def _changing(name: str, purpose: str, done: str) -> click.Command:
-    """One of the four commands that change messages named by id, or all that filters choose."""
+    """One of the commands that change messages named by id, or all that filters choose."""
 
     @click.argument("messages", nargs=-1, metavar="[ID]…", shell_complete=completion.messages)
-    @_filters
+    @choosing
     @click.option("--recipient", default="", metavar="ADDRESS", help="Only this recipient of it.")
-    @click.option("--yes", is_flag=True, help="Do not ask before working on all that was filtered.")
     @common_options
     @pass_common
-    def change(common: Common, /, messages: tuple[str, ...], recipient: str, yes: bool, **query: Any) -> None:
+    def change(
+        common: Common, /, messages: tuple[str, ...], recipient: str, **choice: Unpack[Choice]
+    ) -> None:
+        if not messages:
+            if recipient:
+                raise UsageError("--recipient is for messages that are named by id.")
+            work(common, name, done, choice)
+            return
+        only_named(choice)
         from postbearer.cli.queue_client import queue_client
 
         asked = queue_client(common, changes=True)
         # Before any is changed: one that is mistyped leaves all as they are.
-        ids = list(dict.fromkeys(_named(asked, each, recipient).id for each in messages)) or _chosen(
-            asked, query, name, yes=yes
-        )
-        changed: list[Change] = [
-            asked.call(f"queue.{name}", message=message, address=recipient) for message in ids
-        ]
-        if common.as_json:
-            print_json({"messages": changed})
-            return
-        for each in changed:
-            click.echo(f"{each.id}: {'; '.join(_became(each, done)) or 'nothing to change'}")
-        if not changed:
-            click.echo("Nothing.")
-        for pause in {one.account: one for each in changed for one in _waited_for(each)}.values():
-            again = f" It is tried again at {moment(pause.tried_again)}." if pause.tried_again else ""
-            hint = pause.remedy or f"Find out more: postbearer check {pause.account}"
-            warn(f"The account {pause.account} is paused: {pause.reason}{again}", hint)
+        ids = [_named(asked, each, recipient).id for each in messages]
+        _tell(common, done, [_call(asked, name, message, recipient) for message in dict.fromkeys(ids)])
 
     change.__doc__ = f"{purpose}\n\n{_CHOOSING}"
     return click.command(name)(change)
+
+
+def _call(asked: QueueClient, name: str, message: str, recipient: str) -> Change:
+    done: Change = asked.call(f"queue.{name}", message=message, address=recipient)
+    return done
+
+
+@command.command("move")
+@click.argument("messages", nargs=-1, metavar="[ID]…", shell_complete=completion.messages)
+@click.option(
+    *("--account", "target"),
+    required=True,
+    metavar="NAME",
+    shell_complete=completion.accounts,
+    help="The account that they are to leave by.",
+)
+@partial(choosing, account="--from-account")
+@common_options
+@pass_common
+def move(common: Common, /, messages: tuple[str, ...], target: str, **choice: Unpack[Choice]) -> None:
+    """Have messages that wait, or are held, leave by another account.
+
+    That is refused where its sender rule, or its size limit, does not take the message. What is being
+    attempted now stays where it is.
+    """
+    if not messages:
+        work(common, "move", f"moved to {target}", choice, target)
+        return
+    only_named(choice)
+    from postbearer.cli.queue_client import queue_client
+
+    asked = queue_client(common, changes=True)
+    ids = [_named(asked, each).id for each in messages]
+    moved = [asked.call("queue.move", message=message, account=target) for message in dict.fromkeys(ids)]
+    _tell(common, f"moved to {target}", moved)
+
+
+def _tell(common: Common, done: str, changed: Sequence[Change]) -> None:
+    """What became of messages that were named."""
+    if common.as_json:
+        print_json({"messages": changed})
+        return
+    for each in changed:
+        click.echo(f"{each.id}: {'; '.join(_became(each, done)) or 'nothing to change'}")
+    for pause in {one.account: one for each in changed for one in _waited_for(each)}.values():
+        again = f" It is tried again at {moment(pause.tried_again)}." if pause.tried_again else ""
+        hint = pause.remedy or f"Find out more: postbearer check {pause.account}"
+        warn(f"The account {pause.account} is paused: {pause.reason}{again}", hint)
 
 
 def _waited_for(answer: Change) -> tuple[PausedAccount, ...]:
@@ -247,7 +248,7 @@ def stats(common: Common) -> None:
     if common.as_json:
         print_json(found)
         return
-    states = [state for state in (*_OPEN, *_FINAL) if state in found.counts]
+    states = [state for state in (*OPEN, *FINAL) if state in found.counts]
     lines = [
         (name, *(str(counts.get(state, 0)) for state in states)) for name, counts in found.accounts.items()
     ]
@@ -352,21 +353,6 @@ def _matching(asked: QueueClient, query: dict[str, Any], most: int = _PAGE) -> I
         if not page.more:
             return
         after = page.cursor
-
-
-def _chosen(asked: QueueClient, query: dict[str, Any], name: str, *, yes: bool) -> list[str]:
-    if not any(query.values()):
-        raise UsageError(
-            f"Nothing says what to {name}.", hint="Name messages by id, or choose them by options."
-        )
-    query["statuses"] = query["statuses"] or _OPEN
-    ids = [message.id for message in _matching(asked, query)]
-    if ids and not yes:
-        if not sys.stdin.isatty():
-            raise UsageError(f"This would {name} {len(ids)} messages.", hint="Say --yes if that is meant.")
-        count = f"{len(ids)} message{'' if len(ids) == 1 else 's'}"
-        click.confirm(f"{name.capitalize()} {count}?", abort=True, err=True)
-    return ids
 
 
 def _rows(message: MessageSummary) -> Iterator[tuple[str, ...]]:

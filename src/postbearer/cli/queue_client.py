@@ -186,7 +186,8 @@ class Database:
         if assembly is None:
             return Operations(spool, clock), spool.close
         foresee = partial(_foresee, assembly, clock)
-        return Operations(spool, clock, None, assembly.names, foresee), spool.close
+        operations = Operations(spool, clock, None, assembly.names, foresee, find=assembly.account)
+        return operations, spool.close
 
     async def _queue(self, clock: Clock, *, new: bool, bare: bool) -> Spool:
         """The queue, made if it may be `new`, or an empty one in memory where none is needed: `bare`."""

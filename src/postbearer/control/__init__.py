@@ -5,11 +5,15 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
+    from postbearer.control.account_finder import AccountFinder as AccountFinder
     from postbearer.control.answers import AccountStatus as AccountStatus
     from postbearer.control.answers import Change as Change
     from postbearer.control.answers import DiagnosisResult as DiagnosisResult
     from postbearer.control.answers import EndingInfo as EndingInfo
+    from postbearer.control.answers import JobInfo as JobInfo
+    from postbearer.control.answers import JobList as JobList
     from postbearer.control.answers import LetGo as LetGo
+    from postbearer.control.answers import Matching as Matching
     from postbearer.control.answers import MessageDetail as MessageDetail
     from postbearer.control.answers import MessageSummary as MessageSummary
     from postbearer.control.answers import Page as Page
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from postbearer.control.answers import encode as encode
     from postbearer.control.answers import known as known
     from postbearer.control.client import ControlClient as ControlClient
+    from postbearer.control.job_runner import JobRunner as JobRunner
     from postbearer.control.messages import recipient_id as recipient_id
     from postbearer.control.methods import METHODS as METHODS
     from postbearer.control.methods import perform as perform
@@ -35,11 +40,15 @@ if TYPE_CHECKING:
     from postbearer.control.server import ControlServer as ControlServer
 
 _EXPORTS = {
+    "account_finder": ["AccountFinder"],
     "answers": [
         "AccountStatus",
         "Change",
         "DiagnosisResult",
         "EndingInfo",
+        "JobInfo",
+        "JobList",
+        "Matching",
         "LetGo",
         "MessageDetail",
         "MessageSummary",
@@ -56,6 +65,7 @@ _EXPORTS = {
         "known",
     ],
     "client": ["ControlClient"],
+    "job_runner": ["JobRunner"],
     "messages": ["recipient_id"],
     "methods": ["METHODS", "perform"],
     "operations": ["Operations", "Process"],

@@ -9,11 +9,12 @@ from msgspec import Struct
 
 from postbearer import verdict
 from postbearer.clock import Clock
+from postbearer.control.acts import Act
 from postbearer.control.answers import AccountStatus, Counts, EndingInfo, PauseInfo, Woken, counted
 from postbearer.control.method import Method, Nothing, Text
 from postbearer.control.principal import Principal, Right
 from postbearer.errors import ConfigError, PostbearerError, UsageError
-from postbearer.events import Observer, OperatorAction
+from postbearer.events import Observer
 from postbearer.forecast import Expiry, Facts, forecast
 from postbearer.oauth import TokenResponse
 from postbearer.store import BY_HAND, Pause, Spool
@@ -115,11 +116,12 @@ class Accounts:
     async def pause(self, name: str, *, by: Principal) -> AccountStatus:
         """Stop an account until it is resumed."""
         await self.show(name)
+        act, now = Act(by=by, action="pause", account=name), self._clock.now()
         if self._dispatcher is not None:
-            await self._dispatcher.pause(name)
+            await self._dispatcher.pause(name, act.record(now))
         else:
-            await self._spool.pause(Pause(account=name, since=self._clock.now(), reason=BY_HAND))
-        self._tell("pause", name, by)
+            await self._spool.pause(Pause(account=name, since=now, reason=BY_HAND), audit=act.record(now))
+        self._observer.notice(act.event())
         return await self.show(name)
 
     async def changed(self, name: str, *, by: Principal) -> Woken:
@@ -127,25 +129,27 @@ class Accounts:
         await self.show(name)
         tried = await self._changed(name) if self._changed is not None else False
         if tried:
-            self._tell("try again", name, by)
+            act = Act(by=by, action="try again", account=name)
+            await self._spool.audit.add(act.record(self._clock.now()))
+            self._observer.notice(act.event())
         return Woken(name=name, tried=tried)
 
     async def resume(self, name: str, *, by: Principal) -> AccountStatus:
         """Let an account send again."""
         await self.show(name)
+        act = Act(by=by, action="resume", account=name)
+        audit = act.record(self._clock.now())
         if self._dispatcher is not None:
-            await self._dispatcher.resume(name)
+            resumed = await self._dispatcher.resume(name, audit)
         else:
-            await self._spool.resume(name)
-        self._tell("resume", name, by)
+            resumed = await self._spool.resume(name, audit=audit)
+        if resumed:
+            self._observer.notice(act.event())
         return await self.show(name)
 
     @property
     def _states(self) -> Mapping[str, AccountState]:
         return self._dispatcher.account_states if self._dispatcher is not None else {}
-
-    def _tell(self, action: str, name: str, by: Principal) -> None:
-        self._observer.notice(OperatorAction(name, action=action, by=by.name, known_by=by.known_by))
 
 
 def paused_as(pause: Pause) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Points in time are Unix seconds. What is absent where it does not apply is `UNSE
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.json import Encoder
@@ -13,7 +13,7 @@ from msgspec.json import Encoder
 from postbearer.diagnosis import Finding
 from postbearer.engine import BudgetRemaining
 from postbearer.moments import Time as Time
-from postbearer.store import Status
+from postbearer.store import JobAction, Query, Status
 
 T = TypeVar("T")
 Counts = dict[str, int]  # of recipients, by state
@@ -180,6 +180,65 @@ class DiagnosisResult(Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...]
     conversations: tuple[tuple[str, ...], ...]
     pause: PauseInfo | None = None
+
+
+class Matching(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Which messages a job works on, and which of their recipients: in these states, by this account."""
+
+    states: tuple[Status, ...] = ()
+    account: str = ""
+    client: str = ""
+    address: str = ""
+    message_id: str = ""
+    accepted_before: Time | None = None
+    accepted_after: Time | None = None
+
+    @classmethod
+    def of(cls, query: Query) -> Self:
+        return cls(
+            states=query.statuses,
+            account=query.account,
+            client=query.client,
+            address=query.address,
+            message_id=query.message_id,
+            accepted_before=query.older_than,
+            accepted_after=query.newer_than,
+        )
+
+    @property
+    def text(self) -> str:
+        """In one line."""
+        given = {name.replace("_", "-"): getattr(self, name) for name in self.__struct_fields__}
+        given["states"] = " or ".join(self.states)
+        return ", ".join(f"{name} {value}" for name, value in given.items() if value not in ("", None))
+
+
+class JobInfo(Struct, frozen=True, kw_only=True):
+    """An action on all messages that match, and how far it is.
+
+    Of the `matched` messages so many are `done`, by which so many recipients `changed`; `refused` of them
+    may not leave by the `account` that they were to be moved to, the last one for what `error` says.
+    """
+
+    id: str | UnsetType = UNSET  # none: nothing was begun
+    state: Literal["dry-run", "running", "done", "cancelled", "failed"]
+    action: JobAction
+    matching: Matching
+    account: str
+    by: str
+    began: Time
+    ended: Time | None
+    matched: int
+    done: int
+    changed: int
+    refused: int
+    error: str
+
+
+class JobList(Struct, frozen=True, kw_only=True):
+    """The newest first."""
+
+    jobs: tuple[JobInfo, ...]
 
 
 class RelayReloaded(Struct, frozen=True, kw_only=True):

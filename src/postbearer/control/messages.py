@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from postbearer.address import same_mailbox
 from postbearer.clock import Clock
 from postbearer.control.accounts import paused_as
+from postbearer.control.acts import Act
 from postbearer.control.answers import (
     AttemptRow,
     Change,
@@ -25,13 +26,15 @@ from postbearer.control.answers import (
     RecipientRow,
     counted,
 )
+from postbearer.control.job_runner import refusal_to_carry
 from postbearer.control.method import Method, Nothing, Text
 from postbearer.control.principal import Principal, Right
 from postbearer.errors import UsageError
-from postbearer.events import Observer, OperatorAction
+from postbearer.events import Observer
 from postbearer.store import Entry, Pause, Query, Row, Spool, Status
 
 if TYPE_CHECKING:
+    from postbearer.account import Account
     from postbearer.engine import AccountState, Dispatcher
 
 MOST = 1000  # messages one answer may list
@@ -49,6 +52,13 @@ class Which(Struct, forbid_unknown_fields=True, frozen=True):
 
     message: Text
     address: Text = ""
+
+
+class Moved(Struct, forbid_unknown_fields=True, frozen=True):
+    """A message, and by which account it is to leave."""
+
+    message: Text
+    account: Text
 
 
 class Look(Struct, forbid_unknown_fields=True, frozen=True):
@@ -73,8 +83,8 @@ class Look(Struct, forbid_unknown_fields=True, frozen=True):
 class Messages:
     """The messages of a spool, beside the dispatcher that empties it, if one runs.
 
-    `configured` are the accounts there are where none runs; none given: they are not known. All methods
-    raise `UsageError` for what does not exist or cannot be done, and `StoreError`.
+    `configured` are the accounts there are where none runs; none given: they are not known. `find` makes one
+    of them. All methods raise `UsageError` for what does not exist or cannot be done, and `StoreError`.
     """
 
     def __init__(
@@ -84,12 +94,14 @@ class Messages:
         dispatcher: Dispatcher | None,
         configured: Sequence[str],
         observer: Observer,
+        find: Callable[[str], Account],
     ) -> None:
         self._spool = spool
         self._clock = clock
         self._dispatcher = dispatcher
         self._configured = configured
         self._observer = observer
+        self._find = find
 
     async def list(self, query: Query | None = None) -> Page:
         """Messages that fit `query`, oldest first."""
@@ -125,6 +137,22 @@ class Messages:
     async def cancel(self, message: str, address: str = "", *, by: Principal) -> Change:
         """Give up the open recipients of a message; nobody is told."""
         return await self._change("cancel", message, Status.CANCELLED, address, by)
+
+    async def move(self, message: str, account: str, *, by: Principal) -> LetGo:
+        """Have what waits of a message, or is held, leave by another account, if that may carry it.
+
+        `paused` tells whether it has to wait for it.
+        """
+        entry, target = await self._entry(message), self._find(account)
+        if refusal := await refusal_to_carry(self._spool, target, entry.message):
+            raise UsageError(f"{message} may not leave by {account}: {refusal}")
+        act = Act(by=by, action="move", account=account, message=message, detail=_comes_from(entry))
+        now = self._clock.now()
+        changed = await self._spool.move(message, account, now, audit=act.record(now))
+        if changed:
+            self._observer.notice(act.event(changed))
+        paused = await self._in_the_way(await self._entry(message), "")
+        return LetGo(id=message, changed=changed, paused=paused)
 
     async def stats(self) -> QueueStatistics:
         """Recipients by state and account, and the age of the oldest open message."""
@@ -170,19 +198,10 @@ class Messages:
 
     async def _change(self, action: str, message: str, status: Status, address: str, by: Principal) -> Change:
         await self._entry(message)
-        changed = await self._spool.change(message, status, self._clock.now(), address)
+        act, now = Act(by=by, action=action, message=message, recipient=address), self._clock.now()
+        changed = await self._spool.change(message, status, now, address, audit=act.record(now))
         if changed:
-            self._observer.notice(
-                OperatorAction(
-                    "",
-                    action=action,
-                    by=by.name,
-                    known_by=by.known_by,
-                    id=message,
-                    recipient=address,
-                    count=changed,
-                )
-            )
+            self._observer.notice(act.event(changed))
         return Change(id=message, changed=changed)
 
     async def _entry(self, message: str) -> Entry:
@@ -215,6 +234,12 @@ class _Obstacles:
             return "", ""
         way_out = paused_as(pause)["remedy"] or f"Find out more: postbearer check {name}"
         return f"The account {name} is paused: {pause.reason}", way_out
+
+
+def _comes_from(entry: Entry) -> str:
+    """By which accounts a message would have left."""
+    accounts = dict.fromkeys(row.account for row in entry.rows if row.status in _CAN_GO)
+    return f"from {', '.join(accounts)}" if accounts else ""
 
 
 def _summary(entry: Entry, now: float, obstacles: _Obstacles) -> dict[str, Any]:
@@ -284,6 +309,10 @@ METHODS: Mapping[str, Method] = {
     "queue.cancel": Method(
         *(Which, Change, Right.OPERATE),
         lambda on, given, by: on.messages.cancel(given.message, given.address, by=by),
+    ),
+    "queue.move": Method(
+        *(Moved, LetGo, Right.OPERATE),
+        lambda on, given, by: on.messages.move(given.message, given.account, by=by),
     ),
     "queue.stats": Method(Nothing, QueueStatistics, Right.LOOK, lambda on, given, by: on.messages.stats()),
 }

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import ValidationError, convert
 
-from postbearer.control import accounts, messages, operations
+from postbearer.control import accounts, jobs, messages, operations
 from postbearer.control.method import Method
 from postbearer.control.principal import Principal, Right
 from postbearer.errors import NotPermitted, UsageError
@@ -16,7 +16,12 @@ if TYPE_CHECKING:
     from postbearer.control.operations import Operations
 
 EXPORT, IMPORT = "queue.export", "queue.import"
-METHODS: Mapping[str, Method] = {**messages.METHODS, **accounts.METHODS, **operations.METHODS}
+METHODS: Mapping[str, Method] = {
+    **messages.METHODS,
+    **jobs.METHODS,
+    **accounts.METHODS,
+    **operations.METHODS,
+}
 STREAMS: Mapping[str, Right] = {EXPORT: Right.ADMIN, IMPORT: Right.ADMIN}  # served by whoever has the stream
 
 

@@ -13,17 +13,22 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from postbearer.clock import Clock
+from postbearer.control.account_finder import AccountFinder
 from postbearer.control.accounts import Accounts, Foresight
+from postbearer.control.acts import Act, Recorder
 from postbearer.control.answers import DiagnosisResult, RelayReloaded, RelayStopping
+from postbearer.control.job_runner import JobRunner
+from postbearer.control.jobs import Jobs
 from postbearer.control.messages import Messages
 from postbearer.control.method import Method, Nothing, Text
 from postbearer.control.principal import Principal, Right
 from postbearer.control.transfer import Transfer
-from postbearer.errors import UsageError
-from postbearer.events import Observer, OperatorAction, Silent
+from postbearer.errors import PostbearerError, UsageError
+from postbearer.events import Observer, Silent
 from postbearer.store import Spool
 
 if TYPE_CHECKING:
+    from postbearer.account import Account
     from postbearer.engine import Dispatcher
 
 
@@ -52,8 +57,9 @@ class Operations:
     """`messages`, `accounts` and `transfer` work on the spool; the methods here on the relay itself.
 
     `dispatcher` is there in the relay's own process only, and `process` where a relay runs by itself.
-    `accounts` names those that are configured; `foresee` tells what is known ahead of them, and `changed`
-    has a paused one tried again. `observer` hears who changed what.
+    `accounts` names those that are configured, and `find` makes one that no dispatcher has; `foresee` tells
+    what is known ahead of them, and `changed` has a paused one tried again. `runner` works on jobs in the
+    background. `observer` hears who changed what.
     """
 
     def __init__(
@@ -67,16 +73,21 @@ class Operations:
         *,
         process: Process | None = None,
         observer: Observer | None = None,
+        find: Callable[[str], Account] | None = None,
+        runner: JobRunner | None = None,
     ) -> None:
         self._process = process
-        self._observer = observer or Silent()
-        self.messages: Messages = Messages(spool, clock, dispatcher, accounts, self._observer)
-        self.transfer = Transfer(spool, self._observer)
+        observer = observer or Silent()
+        known = AccountFinder(dispatcher, accounts, find)
+        self._recorder = Recorder(spool, clock, observer)
+        self.messages: Messages = Messages(spool, clock, dispatcher, accounts, observer, known)
+        self.transfer = Transfer(spool, self._recorder)
+        self.jobs: Jobs = Jobs(spool, clock, runner or JobRunner(spool, clock, observer, known), known)
         self.accounts: Accounts = Accounts(
             spool,
             clock,
             dispatcher,
-            self._observer,
+            observer,
             configured=accounts,
             foresee=foresee,
             changed=changed,
@@ -84,31 +95,33 @@ class Operations:
 
     async def reload(self, *, by: Principal) -> RelayReloaded:
         """Have the relay read its configuration. Raises `ConfigError` or `SecretError` if it is wrong."""
-        await self._running().reload()
-        self._tell("reload", by)
+        process, act = self._running(), Act(by=by, action="reload")
+        try:
+            await process.reload()
+        except PostbearerError as error:
+            await self._recorder.failed(act, str(error))
+            raise
+        await self._recorder.done(act)
         return RelayReloaded()
 
     async def stop(self, *, by: Principal) -> RelayStopping:
         """Have the relay finish what is under way, and end."""
-        self._running().stop()
-        self._tell("stop", by)
+        process = self._running()
+        await self._recorder.done(Act(by=by, action="stop"))
+        process.stop()
         return RelayStopping()
 
     async def check(self, name: str = "", send_to: str = "", *, by: Principal) -> DiagnosisResult:
         """Examine an account with the secrets of the relay, by a real message if there is a `send_to`."""
         found = await self._running().examine(name, send_to)
         if send_to:
-            self._tell("check", by, name, send_to)
+            await self._recorder.done(Act(by=by, action="check", account=name, recipient=send_to))
         return replace(found, pause=await self.accounts.paused(name))
 
     def _running(self) -> Process:
         if self._process is None:
             raise UsageError("No relay runs by itself here.", hint="Start one by: postbearer serve")
         return self._process
-
-    def _tell(self, action: str, by: Principal, account: str = "", recipient: str = "") -> None:
-        told = OperatorAction(account, action=action, by=by.name, known_by=by.known_by, recipient=recipient)
-        self._observer.notice(told)
 
 
 METHODS: Mapping[str, Method] = {

@@ -14,10 +14,10 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, MsgspecError, Struct, convert
 from msgspec.json import decode
 
+from postbearer.control.acts import Act, Recorder
 from postbearer.control.principal import Principal
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import UsageError
-from postbearer.events import Observer, OperatorAction
 from postbearer.store import Entry, Message, NewDelivery, Priority, Row, Spool, Staging, Status
 
 Json = dict[str, Any]
@@ -84,9 +84,9 @@ def read(line: bytes) -> Record:
 class Transfer:
     """Between stores. All methods raise `StoreError`."""
 
-    def __init__(self, spool: Spool, observer: Observer) -> None:
+    def __init__(self, spool: Spool, recorder: Recorder) -> None:
         self._spool = spool
-        self._observer = observer
+        self._recorder = recorder
 
     async def export(self) -> AsyncIterator[Json]:
         """Every open message, as records for one line each: the message, its content in pieces, its end."""
@@ -129,8 +129,7 @@ class Transfer:
             if current is not None:
                 await current[1].discard()
             if taken:
-                told = OperatorAction("", action="import", by=by.name, known_by=by.known_by, count=taken)
-                self._observer.notice(told)
+                await self._recorder.done(Act(by=by, action="import"), count=taken)
         return taken
 
     async def _import_one(self, said: ExportedMessage, staging: Staging, digest: str) -> int:

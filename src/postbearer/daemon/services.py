@@ -8,7 +8,7 @@ from pathlib import Path
 
 from postbearer.account import Account
 from postbearer.clock import Clock
-from postbearer.control import ControlServer, Operations, Process
+from postbearer.control import AccountFinder, ControlServer, JobRunner, Operations, Process
 from postbearer.daemon.plan import ListenerPlan
 from postbearer.daemon.refresher import SignInRefresher
 from postbearer.daemon.service import Service
@@ -223,17 +223,21 @@ class ControlService(Service):
         self._clock = clock
         self._queue_clock = queue_clock
         self._observer = observer
+        self._runner = JobRunner(spool, queue_clock, observer, AccountFinder(dispatcher))
+        self._tasks = Tasks(clock, observer)
         self.operations = self._operations(plan)
         self._server = ControlServer(folder, self.operations, clock, observer, operators=plan.relay.operators)
 
     async def start(self) -> None:
         await self._server.start()
+        self._tasks.keep(self._runner.run, "jobs")
 
     async def reload(self, plan: ServicePlan) -> None:
         self.operations = self._operations(plan)
         self._server.use(self.operations)
 
     async def stop(self, patience: float) -> None:
+        await self._tasks.stop()
         await self._server.stop(min(patience, FAREWELL))
 
     def _operations(self, plan: ServicePlan) -> Operations:
@@ -247,6 +251,7 @@ class ControlService(Service):
             self._refresher.changed,
             process=self._process,
             observer=self._observer,
+            runner=self._runner,
         )
 
 

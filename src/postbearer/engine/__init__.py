@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from postbearer.engine.intake import IntakeSettings as IntakeSettings
     from postbearer.engine.intake import MessageIntake as MessageIntake
     from postbearer.engine.intake import Submission as Submission
+    from postbearer.engine.intake import refuse_for as refuse_for
     from postbearer.engine.monitored import MonitoredContent as MonitoredContent
     from postbearer.engine.queue_id import new_id as new_id
     from postbearer.engine.route import Route as Route
@@ -35,7 +36,7 @@ _EXPORTS = {
     "channel": ["Channel"],
     "dispatcher": ["Dispatcher"],
     "fastpath": ["NoReservations"],
-    "intake": ["Intake", "IntakeSettings", "MessageIntake", "Submission"],
+    "intake": ["Intake", "IntakeSettings", "MessageIntake", "Submission", "refuse_for"],
     "monitored": ["MonitoredContent"],
     "queue_id": ["new_id"],
     "route": ["Route", "RouteRule", "Router"],

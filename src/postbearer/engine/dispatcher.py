@@ -26,7 +26,7 @@ from postbearer.engine.waiting import WaitingLanes
 from postbearer.errors import PostbearerError, StoreError
 from postbearer.events import Observer, Warned
 from postbearer.state import Charge
-from postbearer.store import BY_HAND, Claimed, Lane, LaneKey, Pause, Priority, Spool
+from postbearer.store import BY_HAND, AuditRecord, Claimed, Lane, LaneKey, Pause, Priority, Spool
 from postbearer.tasks import Tasks, defect
 
 LOOK_AGAIN = 300.0  # seconds after which a clock that was set is noticed
@@ -197,13 +197,13 @@ class Dispatcher:
             self.wake()
         return told
 
-    async def pause(self, account: str) -> None:
+    async def pause(self, account: str, audit: AuditRecord | None = None) -> None:
         """Stop an account until `resume`. Raises `UsageError`, `StoreError`."""
-        await self._pauses.by_hand(account)
+        await self._pauses.by_hand(account, audit)
 
-    async def resume(self, account: str) -> bool:
+    async def resume(self, account: str, audit: AuditRecord | None = None) -> bool:
         """Let an account send again; False if it was not paused. Raises `UsageError`, `StoreError`."""
-        resumed = await self._pauses.resume(account)
+        resumed = await self._pauses.resume(account, audit)
         self.wake()
         return resumed
 

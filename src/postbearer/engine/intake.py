@@ -341,18 +341,7 @@ class MessageIntake:
         account = self._intake.accounts.get(name)
         if account is None:
             return refuse(550, "5.7.1", "No account is set up that this could leave from")
-        if account.limits.size is not None and size > account.limits.size:
-            return too_large(account.limits.size)
-        reverse_path = self._submission.envelope.reverse_path
-        try:
-            if reverse_path and account.sender.rule != "force":
-                account.sender.require([reverse_path])
-            parsed.leaving(account.sender)  # as each attempt asks, so that what cannot leave is refused now
-        except SenderNotAllowed as error:
-            return refuse(550, "5.7.1", error.message)
-        except UsageError as error:
-            return refuse(550, "5.6.0", str(error))
-        return None
+        return refuse_for(account, self._submission.envelope.reverse_path, parsed, size)
 
     def _deliveries(
         self, places: Reservations, lane: tuple[str, Priority], routed: Sequence[tuple[Recipient, Route]]
@@ -396,6 +385,21 @@ class MessageIntake:
             subject=_brief(header.get("subject")),
             header=parsed,
         )
+
+
+def refuse_for(account: Account, reverse_path: str, parsed: ParsedHeader, size: int) -> Reply | None:
+    """Why `account` cannot carry a message that has `size` octets as it leaves."""
+    if account.limits.size is not None and size > account.limits.size:
+        return too_large(account.limits.size)
+    try:
+        if reverse_path and account.sender.rule != "force":
+            account.sender.require([reverse_path])
+        parsed.leaving(account.sender)  # as each attempt asks, so that what cannot leave is refused now
+    except SenderNotAllowed as error:
+        return refuse(550, "5.7.1", error.message)
+    except UsageError as error:
+        return refuse(550, "5.6.0", str(error))
+    return None
 
 
 def received(submission: Submission, hostname: str, identifier: str, now: float) -> str:

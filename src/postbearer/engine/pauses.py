@@ -14,7 +14,7 @@ from postbearer.engine.account_state import AccountState
 from postbearer.engine.disposition import FIRST_PROBE, NEXT_PROBE, AttemptResult, PauseOrder
 from postbearer.errors import StoreError, UsageError
 from postbearer.events import AccountPaused, AccountResumed, Observer
-from postbearer.store import BY_HAND, Pause, Spool
+from postbearer.store import BY_HAND, AuditRecord, Pause, Spool
 
 
 class Pauses:
@@ -86,12 +86,12 @@ class Pauses:
         """The pause that the spool holds."""
         return self._known.get(account)
 
-    async def _write(self, pause: Pause) -> None:
-        await self._spool.pause(pause)
+    async def _write(self, pause: Pause, audit: AuditRecord | None = None) -> None:
+        await self._spool.pause(pause, audit=audit)
         self._known[pause.account] = pause
 
-    async def _remove(self, account: str) -> bool:
-        removed = await self._spool.resume(account)
+    async def _remove(self, account: str, audit: AuditRecord | None = None) -> bool:
+        removed = await self._spool.resume(account, audit=audit)
         self._known.pop(account, None)
         return removed
 
@@ -101,18 +101,18 @@ class Pauses:
             raise UsageError(f"There is no account {account!r}.", hint="`postbearer accounts` lists them.")
         return self.account_states[account]
 
-    async def by_hand(self, account: str) -> None:
-        """A person stops an account. Raises `UsageError`, `StoreError`."""
+    async def by_hand(self, account: str, audit: AuditRecord | None = None) -> None:
+        """A person stops an account, as the `audit` is to tell. Raises `UsageError`, `StoreError`."""
         account_state = self.account_state(account)
         account_state.pause = Pause(account=account, since=self._clock.now(), reason=BY_HAND)
-        await self._write(account_state.pause)
+        await self._write(account_state.pause, audit)
         self._observer.notice(AccountPaused(account, reason=BY_HAND))
 
-    async def resume(self, account: str) -> bool:
+    async def resume(self, account: str, audit: AuditRecord | None = None) -> bool:
         """Let an account send again; False if it was not paused. Raises `UsageError`, `StoreError`."""
         account_state = self.account_state(account)
         await self._let_go(account_state)
-        resumed = await self._remove(account)
+        resumed = await self._remove(account, audit)
         if resumed:
             self._observer.notice(AccountResumed(account))
         return resumed

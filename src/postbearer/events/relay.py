@@ -116,8 +116,8 @@ class LoginFailed(Event):
 class OperatorAction(Event):
     """Somebody changed something by hand: `by`, whom `known_by` proves, did `action`.
 
-    To the account, to the message `id` (to `recipient` of it only, if named), or to the relay. `count` of
-    recipients, or of messages of an import, were changed.
+    To the account, to the message `id` (to `recipient` of it only, if named), or to the relay; `detail` tells
+    more of it. `count` of recipients, or of messages of an import, were changed.
     """
 
     action: str
@@ -125,6 +125,7 @@ class OperatorAction(Event):
     known_by: str
     id: str = ""
     recipient: str = ""
+    detail: str = ""
     count: int = 0
 
 

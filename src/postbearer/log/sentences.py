@@ -89,9 +89,10 @@ def _of_the_queue(event: Event) -> str:
 def _by_hand(event: OperatorAction) -> str:
     about = f"{event.id}: " if event.id else ""
     to = f" to {event.recipient}" if event.recipient else ""
-    what = "recipient" if event.id else "message"
+    what = "message" if event.action == "import" else "recipient"
     many = f", {event.count} {what}{'s' if event.count != 1 else ''}" if event.count else ""
-    return f"{about}{event.action}{to} by {event.by} ({event.known_by}){many}"
+    more = f", {event.detail}" if event.detail else ""
+    return f"{about}{event.action}{to} by {event.by} ({event.known_by}){more}{many}"
 
 
 def _several(told: Iterable[str], count: int) -> str:

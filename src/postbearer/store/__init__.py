@@ -11,6 +11,11 @@ if TYPE_CHECKING:
     from postbearer.store.lease import LEASE as LEASE
     from postbearer.store.location import SpoolLock as SpoolLock
     from postbearer.store.memory import MemorySpool as MemorySpool
+    from postbearer.store.operating import AuditEntry as AuditEntry
+    from postbearer.store.operating import AuditRecord as AuditRecord
+    from postbearer.store.operating import Job as Job
+    from postbearer.store.operating import JobAction as JobAction
+    from postbearer.store.operating import JobState as JobState
     from postbearer.store.records import BY_HAND as BY_HAND
     from postbearer.store.records import Attempt as Attempt
     from postbearer.store.records import Claimed as Claimed
@@ -44,6 +49,7 @@ _EXPORTS = {
     "factory": ["SpoolUrl", "open_spool"],
     "lease": ["HEARTBEAT", "LEASE"],
     "memory": ["MemorySpool"],
+    "operating": ["AuditEntry", "AuditRecord", "Job", "JobAction", "JobState"],
     "records": [
         "BY_HAND",
         "Attempt",

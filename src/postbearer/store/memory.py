@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import count
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 
-from postbearer.address import same_mailbox
 from postbearer.clock import Clock
-from postbearer.envelope import Recipient
-from postbearer.errors import LeaseLost, StoreError, UsageError
+from postbearer.errors import LeaseLost, StoreError
 from postbearer.message import BytesContent, Content
-from postbearer.store.changes import Changes
 from postbearer.store.keys import refuse_repeated
 from postbearer.store.lease import INTERRUPTED, LEASE, LOCAL, Node, run_of
+from postbearer.store.memory_queue import MemoryDelivery, MemoryMessage, MemoryQueue, MemoryRecipient, fits
 from postbearer.store.memory_staging import MemoryStaging
+from postbearer.store.operating import AuditLog, AuditRecord, JobStore
 from postbearer.store.records import (
     KEYS_KEPT,
     Attempt,
@@ -31,7 +29,6 @@ from postbearer.store.records import (
     Priority,
     Query,
     Report,
-    Row,
     Settlement,
     Statistics,
     Status,
@@ -39,86 +36,6 @@ from postbearer.store.records import (
     Waiting,
 )
 from postbearer.store.staging import Staging
-
-_WAITING = (Status.READY, Status.DEFERRED)
-
-
-@dataclass(slots=True)
-class _Recipient:
-    row: int
-    recipient: Recipient
-    status: Status = Status.READY
-    reply: str = ""
-    cause: str = ""
-    remedy: str = ""
-    unknown: bool = False
-
-
-@dataclass(slots=True)
-class _Delivery:
-    id: int
-    account: str
-    priority: Priority
-    client: str
-    due: float
-    recipients: list[_Recipient]
-    lease: int = 0
-    attempts: list[Attempt] = field(default_factory=list)
-    warned: bool = False
-    ended: float | None = None
-
-    @property
-    def waiting(self) -> list[_Recipient]:
-        return [each for each in self.recipients if each.status in _WAITING]
-
-    @property
-    def open(self) -> bool:
-        return any(not each.status.final for each in self.recipients)
-
-    def rows(self) -> Iterator[Row]:
-        for each in self.recipients:
-            waits = each.status in _WAITING
-            yield Row(
-                address=each.recipient.address,
-                status=Status.LEASED if waits and self.lease else each.status,
-                account=self.account,
-                priority=self.priority,
-                due=self.due if waits else None,
-                attempts=len(self.attempts),
-                reply=each.reply,
-                cause=each.cause,
-                remedy=each.remedy,
-                unknown=each.unknown,
-            )
-
-
-@dataclass(slots=True)
-class _Kept:
-    message: Message
-    content: bytes
-    deliveries: list[_Delivery]
-
-    def entry(self, *, attempts: bool = False) -> Entry:
-        tries = [each for delivery in self.deliveries for each in delivery.attempts] if attempts else []
-        rows = tuple(row for delivery in self.deliveries for row in delivery.rows())
-        return Entry(
-            message=self.message, rows=rows, attempts=tuple(sorted(tries, key=lambda each: each.began))
-        )
-
-
-@dataclass(slots=True)
-class _Queue:
-    """What all nodes share."""
-
-    kept: dict[str, _Kept] = field(default_factory=dict)
-    deliveries: dict[int, tuple[_Kept, _Delivery]] = field(default_factory=dict)
-    pauses: dict[str, Pause] = field(default_factory=dict)
-    keys: dict[tuple[str, str], tuple[str, str]] = field(default_factory=dict)  # digest, id of the message
-    gone: dict[str, float] = field(default_factory=dict)  # messages that are no more, when accepted
-    nodes: dict[int, tuple[str, float]] = field(default_factory=dict)  # by run: name, when it is over
-    untold: list[str] = field(default_factory=list)
-    changes: Changes = field(default_factory=Changes)
-    numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
 
 class MemorySpool:
@@ -130,11 +47,13 @@ class MemorySpool:
         """`beside` is another node's, of the same queue."""
         self._clock = clock
         self._node = Node(node)
-        self._queue: _Queue = _Queue() if beside is None else beside._queue
+        self._queue: MemoryQueue = MemoryQueue() if beside is None else beside._queue
         self._kept = self._queue.kept
         self._deliveries = self._queue.deliveries
         self._pauses = self._queue.pauses
         self.subscribe = self._queue.changes.subscribe
+        self.audit: AuditLog = self._queue.audit
+        self.jobs: JobStore = self._queue.jobs
 
     async def open(self, *, read_only: bool = False) -> Found:
         if not read_only:
@@ -194,13 +113,13 @@ class MemorySpool:
             raise StoreError(f"There is a message {message.id} already.")
         return content
 
-    def _keep(self, message: Message, content: Staging, deliveries: Iterable[NewDelivery]) -> _Kept:
-        kept = _Kept(message, self._refuse_known(message, content).octets, [])
+    def _keep(self, message: Message, content: Staging, deliveries: Iterable[NewDelivery]) -> MemoryMessage:
+        kept = MemoryMessage(message, self._refuse_known(message, content).octets, [])
         for new in deliveries:
             status = Status.HELD if new.held else Status.READY
-            recipients = [_Recipient(next(self._queue.numbers), each, status) for each in new.recipients]
+            recipients = [MemoryRecipient(next(self._queue.numbers), each, status) for each in new.recipients]
             number = next(self._queue.numbers)
-            made = _Delivery(number, new.account, new.priority, new.client, new.due, recipients)
+            made = MemoryDelivery(number, new.account, new.priority, new.client, new.due, recipients)
             kept.deliveries.append(made)
             self._deliveries[made.id] = kept, made
         self._kept[message.id] = kept
@@ -238,7 +157,7 @@ class MemorySpool:
             self._lease(kept, each, now) for _, _, kept, each in sorted(due, key=lambda row: row[:2])[:most]
         ]
 
-    def _lease(self, kept: _Kept, delivery: _Delivery, now: float) -> Claimed:
+    def _lease(self, kept: MemoryMessage, delivery: MemoryDelivery, now: float) -> Claimed:
         delivery.lease = self._node.next_lease()
         delivery.attempts.append(Attempt(number=len(delivery.attempts) + 1, began=now))
         return Claimed(
@@ -306,7 +225,7 @@ class MemorySpool:
         self._mark(delivery, claimed, settlement)
         self._end(delivery, settlement)
 
-    def _end(self, delivery: _Delivery, settlement: Settlement) -> None:
+    def _end(self, delivery: MemoryDelivery, settlement: Settlement) -> None:
         delivery.lease = 0
         delivery.warned = delivery.warned or settlement.warned
         if not settlement.counted:
@@ -326,7 +245,7 @@ class MemorySpool:
             delivery.account = settlement.account or delivery.account
         delivery.ended = None if delivery.open else settlement.ended
 
-    def _mark(self, delivery: _Delivery, claimed: Claimed, settlement: Settlement) -> None:
+    def _mark(self, delivery: MemoryDelivery, claimed: Claimed, settlement: Settlement) -> None:
         rows = {each.row: each for each in delivery.recipients}
         known = zip(claimed.targets, settlement.results, strict=True) if settlement.results else ()
         for target, fate in known:
@@ -344,13 +263,15 @@ class MemorySpool:
             raise StoreError(f"There is no message {message.id}.")
         return BytesContent(self._kept[message.id].content)
 
-    async def pause(self, pause: Pause) -> None:
+    async def pause(self, pause: Pause, *, audit: AuditRecord | None = None) -> None:
         self._pauses[pause.account] = pause
+        self._queue.audit.append(audit)
         self._queue.changes.paused()
 
-    async def resume(self, account: str) -> bool:
+    async def resume(self, account: str, *, audit: AuditRecord | None = None) -> bool:
         resumed = self._pauses.pop(account, None) is not None
         if resumed:
+            self._queue.audit.append(audit)
             self._queue.changes.paused()
         return resumed
 
@@ -365,29 +286,31 @@ class MemorySpool:
             if query.after not in self._kept:
                 raise query.gone()
             entries = entries[[each.message.id for each in entries].index(query.after) + 1 :]
-        return [each for each in entries if _fits(each, query)][: query.limit]
+        return [each for each in entries if fits(each, query)][: query.limit]
 
     async def show(self, message: str) -> Entry | None:
         kept = self._kept.get(message)
         return kept.entry(attempts=True) if kept else None
 
-    async def change(self, message: str, status: Status, now: float, address: str = "") -> int:
-        if not status.by_hand:
-            raise UsageError(f"A recipient cannot be made {status} by hand.")
-        changed = 0
-        for delivery in self._kept[message].deliveries if message in self._kept else ():
-            if delivery.lease:
-                continue
-            for each in delivery.recipients:
-                if each.status.final or (each.status is Status.HELD and status is Status.HELD):
-                    continue
-                if address and not same_mailbox(each.recipient.address, address):
-                    continue
-                each.status = status
-                changed += 1
-                delivery.due = now if status is Status.READY else delivery.due
-                delivery.ended = None if delivery.open else now
+    async def change(
+        self,
+        message: str,
+        status: Status,
+        now: float,
+        address: str = "",
+        *,
+        audit: AuditRecord | None = None,
+    ) -> int:
+        changed = self._queue.change_some(message, status, now, Query(), address)
+        self._queue.audit.append(audit, count=changed)
         if changed and status is Status.READY:
+            self._queue.changes.waits()
+        return changed
+
+    async def move(self, message: str, account: str, now: float, *, audit: AuditRecord | None = None) -> int:
+        changed = self._queue.move_some(message, account, now, Query())
+        self._queue.audit.append(audit, count=changed)
+        if changed:
             self._queue.changes.waits()
         return changed
 
@@ -466,19 +389,3 @@ class MemorySpool:
         for kept in list(self._kept.values()):
             if any(delivery.open for delivery in kept.deliveries):
                 yield kept.entry(attempts=True), BytesContent(kept.content)
-
-
-def _fits(entry: Entry, query: Query) -> bool:
-    message, rows = entry.message, entry.rows
-    people = (message.envelope.reverse_path, message.author, *(row.address for row in rows))
-    return (
-        query.id in ("", message.id)
-        and message.id.startswith(query.id_prefix)
-        and query.client in ("", message.client)
-        and (not query.account or any(row.account == query.account for row in rows))
-        and (not query.statuses or any(row.status in query.statuses for row in rows))
-        and any(query.address.casefold() in each.casefold() for each in people)
-        and query.message_id.casefold() in message.message_id.casefold()
-        and (query.older_than is None or message.accepted < query.older_than)
-        and (query.newer_than is None or message.accepted > query.newer_than)
-    )

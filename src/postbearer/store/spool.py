@@ -7,6 +7,7 @@ from typing import Protocol
 
 from postbearer.message import Content
 from postbearer.store.changes import Waits
+from postbearer.store.operating import AuditLog, AuditRecord, JobStore
 from postbearer.store.records import (
     Claimed,
     Entry,
@@ -147,12 +148,22 @@ class Spool(Protocol):
         """
         ...
 
-    async def pause(self, pause: Pause) -> None:
+    @property
+    def jobs(self) -> JobStore:
+        """Actions on all messages that match something."""
+        ...
+
+    @property
+    def audit(self) -> AuditLog:
+        """What people did. What they do by a method here is recorded by its `audit`, in its transaction."""
+        ...
+
+    async def pause(self, pause: Pause, *, audit: AuditRecord | None = None) -> None:
         """Stop an account: one row, whatever the number of its messages."""
         ...
 
-    async def resume(self, account: str) -> bool:
-        """Let an account send again; False when it was not paused."""
+    async def resume(self, account: str, *, audit: AuditRecord | None = None) -> bool:
+        """Let an account send again; False when it was not paused, and then nothing is recorded."""
         ...
 
     async def pauses(self) -> Sequence[Pause]: ...
@@ -174,10 +185,26 @@ class Spool(Protocol):
 
     async def show(self, message: str) -> Entry | None: ...
 
-    async def change(self, message: str, status: Status, now: float, address: str = "") -> int:
+    async def change(
+        self,
+        message: str,
+        status: Status,
+        now: float,
+        address: str = "",
+        *,
+        audit: AuditRecord | None = None,
+    ) -> int:
         """Hold (HELD), release or retry now (READY) or cancel (CANCELLED) the open recipients of a message.
 
-        Only `address`, if given. Returns how many rows changed; leased ones are never touched.
+        Only `address`, if given. Returns how many rows changed; leased ones are never touched. The `audit`
+        is recorded with their number, unless there are none.
+        """
+        ...
+
+    async def move(self, message: str, account: str, now: float, *, audit: AuditRecord | None = None) -> int:
+        """Let what waits, or is held, of a message leave by another account; what waits, from now on.
+
+        Returns how many recipients that are; leased ones are never touched, nor is what leaves by it already.
         """
         ...
 

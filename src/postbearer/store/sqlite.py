@@ -17,12 +17,15 @@ from postbearer.clock import Clock
 from postbearer.errors import LeaseLost, StoreError, StoreFull
 from postbearer.events import Observer, Silent
 from postbearer.message import Content
-from postbearer.store import history, nodes, reads, writes
+from postbearer.store import auditing, history, nodes, reads, writes
+from postbearer.store.auditing import SqliteAudit
 from postbearer.store.changes import Changes
 from postbearer.store.content_cache import ContentCache
 from postbearer.store.contents import SqliteContent, SqliteStaging
+from postbearer.store.jobs import SqliteJobs
 from postbearer.store.lease import LOCAL, Node
 from postbearer.store.opening import Opening
+from postbearer.store.operating import AuditRecord
 from postbearer.store.records import (
     Claimed,
     Entry,
@@ -91,6 +94,8 @@ class SqliteSpool:
         self._recent = ContentCache()
         self._changes = Changes()
         self.subscribe = self._changes.subscribe
+        self.audit = SqliteAudit(self._write, self._read)
+        self.jobs = SqliteJobs(self._write, self._read, self._changes.waits)
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -323,12 +328,21 @@ class SqliteSpool:
     async def content(self, message: Message) -> Content:
         return SqliteContent(self._opening.readers, message, self._recent.content(message.id))
 
-    async def pause(self, pause: Pause) -> None:
-        await self._writer.submit(lambda connection: writes.pause(connection, pause))
+    async def pause(self, pause: Pause, *, audit: AuditRecord | None = None) -> None:
+        def stop(connection: apsw.Connection) -> None:
+            writes.pause(connection, pause)
+            auditing.append(connection, audit)
+
+        await self._write(stop)
         self._changes.paused()
 
-    async def resume(self, account: str) -> bool:
-        resumed = await self._writer.submit(lambda connection: writes.resume(connection, account))
+    async def resume(self, account: str, *, audit: AuditRecord | None = None) -> bool:
+        def go_on(connection: apsw.Connection) -> bool:
+            resumed = writes.resume(connection, account)
+            auditing.append(connection, audit if resumed else None)
+            return resumed
+
+        resumed = await self._write(go_on)
         if resumed:
             self._changes.paused()
         return resumed
@@ -346,11 +360,25 @@ class SqliteSpool:
 
         return await self._read(show)
 
-    async def change(self, message: str, status: Status, now: float, address: str = "") -> int:
-        changed = await self._writer.submit(
-            lambda connection: writes.change(connection, message, status, now, address)
-        )
+    async def change(
+        self,
+        message: str,
+        status: Status,
+        now: float,
+        address: str = "",
+        *,
+        audit: AuditRecord | None = None,
+    ) -> int:
+        change = partial(writes.change, message=message, status=status, now=now, address=address)
+        changed = await self._write(partial(_audited, audit, change))
         if changed and status is Status.READY:
+            self._changes.waits()
+        return changed
+
+    async def move(self, message: str, account: str, now: float, *, audit: AuditRecord | None = None) -> int:
+        move = partial(writes.move, message=message, target=account, now=now)
+        changed = await self._write(partial(_audited, audit, move))
+        if changed:
             self._changes.waits()
         return changed
 
@@ -392,12 +420,24 @@ class SqliteSpool:
             raise StoreError("The spool is not open, or for looking only.")
         return self._writing
 
+    async def _write(self, run: Work[T]) -> T:
+        return await self._writer.submit(run)
+
     async def _read(self, reads: Callable[[apsw.Connection], T]) -> T:
         def read() -> T:
             with self._opening.readers.reading() as connection:
                 return reads(connection)
 
         return await asyncio.to_thread(read)
+
+
+def _audited(
+    audit: AuditRecord | None, act: Callable[[apsw.Connection], int], connection: apsw.Connection
+) -> int:
+    """Do it, and record it with how many it changed, if any."""
+    changed = act(connection)
+    auditing.append(connection, audit, count=changed)
+    return changed
 
 
 def _staged(content: Staging) -> tuple[int, list[writes.Chunk]]:

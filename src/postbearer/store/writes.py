@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
 import apsw
 
@@ -35,10 +35,11 @@ from postbearer.store.rows import (
     recipient_of,
     recipient_row,
     settled_state,
+    status_of,
     text,
 )
 
-SQL = queries("queue")
+SQL, MOVES = queries("queue"), queries("operating")
 MESSAGE = queries("look")["message"]
 CHUNK_BITS = 20  # a content has at most 2^20 chunks
 AT_ONCE = 128  # chunks a transaction removes: each is overwritten with zeros, which the log must hold
@@ -47,6 +48,8 @@ RESTORED = "The queue was restored from an older copy, so it may have been deliv
 RESTORED_REMEDY = "Look whether it arrived; release or cancel it."
 DAMAGED = "Its place in the queue cannot be read: the disk, or another program, damaged it."
 DAMAGED_REMEDY = "Look at it by `postbearer queue show`, then release or cancel it, and look at the disk."
+
+MOVABLE = Status.READY, Status.DEFERRED, Status.HELD
 
 Chunk = tuple[int, bytes]  # its number, its octets
 
@@ -288,15 +291,29 @@ def orphans(connection: apsw.Connection) -> list[int]:
     return [number for (number,) in rows(connection, SQL["staged"])]
 
 
-def change(connection: apsw.Connection, message: str, status: Status, now: float, address: str = "") -> int:
-    """What a person decides about the recipients of a message that are open and not leased."""
+def change(
+    connection: apsw.Connection,
+    message: str,
+    status: Status,
+    now: float,
+    *,
+    address: str = "",
+    account: str = "",
+    among: Collection[Status] = (),
+) -> int:
+    """What a person decides about the recipients of a message that are open and not leased.
+
+    Only `address`, those that leave by `account`, or those in a state `among` some, where these are given.
+    """
     if not status.by_hand:
         raise UsageError(f"A recipient cannot be made {status} by hand.")
     changed, touched = 0, set()
-    for row, delivery, letter, mailbox in rows(connection, SQL["changeable"], (message,)):
+    for row, delivery, letter, mailbox, by in rows(connection, SQL["changeable"], (message,)):
         if text(letter) == LETTERS[status] == LETTERS[Status.HELD]:
             continue
-        if address and not same_mailbox(text(mailbox), address):
+        if (address and not same_mailbox(text(mailbox), address)) or (account and text(by) != account):
+            continue
+        if among and status_of(letter) not in among:
             continue
         connection.execute(SQL["set-state"], (LETTERS[status], row))
         touched.add(delivery)
@@ -307,6 +324,27 @@ def change(connection: apsw.Connection, message: str, status: Status, now: float
         connection.execute(
             SQL["release"], (state, due, now if state == DONE else 0, False, "", "", 0, delivery)
         )
+    return changed
+
+
+def move(
+    connection: apsw.Connection,
+    message: str,
+    target: str,
+    now: float,
+    account: str = "",
+    among: Collection[Status] = MOVABLE,
+) -> int:
+    """Let what waits or is held of a message leave by the account `target`, what waits from now on.
+
+    Only what leaves by `account`, or has a recipient in a state `among` some. Returns how many recipients.
+    """
+    letters = "".join(LETTERS[each] for each in among)
+    asked = {"message": message, "target": target, "account": account, "statuses": letters}
+    changed = 0
+    for (delivery,) in rows(connection, MOVES["movable"], asked):
+        connection.execute(MOVES["move"], (target, now, delivery))
+        changed += int(connection.execute(MOVES["open-recipients"], (delivery,)).get)
     return changed
 
 

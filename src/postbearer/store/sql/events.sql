@@ -17,6 +17,15 @@ WHEN old.state <> new.state OR old.unknown < new.unknown BEGIN
    WHERE delivery.id = new.delivery;
 END;
 
+CREATE TEMP TRIGGER event_of_move AFTER UPDATE OF account ON main.delivery
+WHEN old.account <> new.account AND old.state <> 'l' BEGIN
+  INSERT INTO event (at, message, client, account, recipient, state, unknown, said)
+  SELECT wall(), message.id, message.client, new.account, recipient.address, recipient.state, recipient.unknown,
+         'Moved from the account ' || old.account || '.'
+    FROM recipient JOIN message ON message.number = new.message
+   WHERE recipient.delivery = new.id AND recipient.state IN ('r', 'd', 'h');
+END;
+
 -- name: changes
 SELECT number, CAST(at AS REAL), CAST(message AS BLOB), CAST(client AS BLOB), CAST(account AS BLOB),
        CAST(recipient AS BLOB), CAST(state AS BLOB), CAST(unknown AS INTEGER), CAST(said AS BLOB)

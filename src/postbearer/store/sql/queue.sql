@@ -181,7 +181,8 @@ SELECT 1 FROM staged WHERE number = ?;
 
 -- name: changeable
 -- Also what a damaged state keeps from everybody else.
-SELECT recipient.id, recipient.delivery, CAST(recipient.state AS BLOB), CAST(recipient.address AS BLOB)
+SELECT recipient.id, recipient.delivery, CAST(recipient.state AS BLOB), CAST(recipient.address AS BLOB),
+       CAST(delivery.account AS BLOB)
   FROM message
   JOIN delivery ON delivery.message = message.number
   JOIN recipient ON recipient.delivery = delivery.id
