@@ -13,7 +13,7 @@ import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 
@@ -27,21 +27,25 @@ from postbearer.errors import (
     TlsFailed,
     UsageError,
 )
+from postbearer.http_addresses import is_public
+from postbearer.http_proxy import environments_proxy
 from postbearer.redaction import scrub
 from postbearer.secret import Secret
 
 if TYPE_CHECKING:
     import httpx2
 
+    from postbearer.http_session import HttpSession
+
 TIMEOUT = 30.0  # seconds, from the first packet to the last octet of the answer
 BODY_LIMIT = 64 * 1024  # octets
+IDLE = 2.0  # seconds that a connection is kept for the next request: some servers close it after five
 RETRY_AFTER_CAP = 3600.0  # seconds: whatever a server says, an hour later asking again harms nobody
 
 Text = str | Secret
 
 _NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.IGNORECASE)
 _ENCODINGS = {"gzip", "x-gzip", "deflate"}
-_PROXIES = ("http", "https")
 _FOLDS = 2  # times that a body may have been compressed
 _WRONG_PORT = "Nobody speaks TLS there: check host and port of the address."
 _AUTHORITY = (
@@ -75,13 +79,13 @@ class HttpResponse:
             return None
         return parsed
 
-    def retry_after(self, now: float) -> float | None:
-        """Seconds to wait (RFC 9110 10.2.3), at most `RETRY_AFTER_CAP`; `now` is Unix time."""
+    def retry_after(self, now: float, most: float = RETRY_AFTER_CAP) -> float | None:
+        """Seconds to wait (RFC 9110 10.2.3), at most `most`; `now` is Unix time."""
         value = self.headers.get("retry-after", "").strip()
         if value.isascii() and value.isdigit():
-            return min(float(value[:9]), RETRY_AFTER_CAP)
+            return min(float(value[:9]), most)
         at = _http_date(value)
-        return None if at is None else min(max(at - now, 0.0), RETRY_AFTER_CAP)
+        return None if at is None else min(max(at - now, 0.0), most)
 
     def clock_skew(self, now: float) -> float | None:
         """Seconds by which our wall clock `now` is ahead of the server's ``Date``; None without one."""
@@ -129,7 +133,7 @@ def check_named_url(url: str, *, by: str) -> str:
         check_url(url)
     elif parts.scheme != "https":
         raise UsageError(f"{parts.scheme or 'no'}:// is not safe for {host}.", hint="Use https.")
-    elif is_loopback(host) or (address is not None and not address.is_global):
+    elif is_loopback(host) or (address is not None and not is_public(address)):
         raise UsageError(
             f"{host} is no public address.", hint="Name it in the configuration, if it is right."
         )
@@ -178,18 +182,29 @@ async def fetch(
     ca_file: str = "",
     proxy: str | None = None,
     platform: bool = False,
+    session: HttpSession | None = None,
 ) -> HttpResponse:
     """Make one request and return the answer, whatever its status; redirects are returned, not followed.
 
     `timeout` is in seconds for the whole exchange. `ca_file` is trusted beside the system's authorities.
-    ``HTTPS_PROXY`` and ``NO_PROXY`` are honoured, except on loopback. Raises `UsageError` for a URL that
-    secrets must not go to and for a header that cannot be sent, a `NetworkError` when the way fails,
-    `RemoteProtocolError` when the answer is not HTTP or larger than 64 KiB.
+    ``HTTPS_PROXY`` and ``NO_PROXY`` are honoured, except on loopback. `session` says which addresses may be
+    called, and keeps the connection; of a longer answer it then is the first 64 KiB, as sent.
+    Raises `UsageError` for a URL that secrets must not go to and for a header that cannot be sent, a
+    `NetworkError` when the way fails, `RemoteProtocolError` when the answer is no HTTP or over 64 KiB.
     """
     parts = check_url(url, platform=platform)
     direct = is_loopback(parts.hostname or "") or platform
     call = _Call(
-        method, url, form, content, headers or {}, timeout, ca_file, None if direct else proxy, not direct
+        method,
+        url,
+        form,
+        content,
+        headers or {},
+        timeout,
+        ca_file,
+        None if direct else proxy,
+        not direct,
+        session,
     )
     # The error is made where the secrets are in the open, and raised here where they are not:
     # tracebacks with local variables show this frame only.
@@ -214,6 +229,7 @@ class _Call:
     ca_file: str
     proxy: str | None = field(repr=False)
     trust_env: bool
+    session: HttpSession | None = None
 
     @property
     def host(self) -> str:
@@ -251,32 +267,72 @@ class _Call:
             return self._explain(error)
         except (OSError, ValueError, ImportError, httpx2.InvalidURL) as error:
             return self._unusable(error)
+        except ConnectFailed as error:
+            return error
         except _TooMuch:
             return RemoteProtocolError(f"{self.host} answered with more than 64 KiB.")
 
     async def _exchange(self, proxy: str | None) -> HttpResponse:
+        if self.session is None:
+            # One client a request: a token is fetched about once an hour, and a pool would be bound
+            # to the event loop of whoever asked first.
+            async with self._client(proxy) as client:
+                return await self._ask(client, self.url)
+        client = self.session.client(partial(self._client, proxy))
+        return await self._ask(client, self.url) if proxy else await self._ask_checked(client, self.session)
+
+    def _client(self, proxy: str | None) -> httpx2.AsyncClient:
         import ssl
 
         import httpx2
 
-        body, headers = self._encoded()
         # Over http, on loopback, a context that trusts nobody will do; loading the authorities takes a while.
         tls = urlsplit(self.url).scheme == "https"
         context = httpx2.create_ssl_context() if tls else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         if tls and self.ca_file:
             context.load_verify_locations(self.ca_file)
-        async with (
-            # One client a request: a token is fetched about once an hour, and a pool would be bound
-            # to the event loop of whoever asked first.
-            httpx2.AsyncClient(
-                verify=context,
-                proxy=proxy,
-                trust_env=False,  # it would choke on any word about proxies, and read .netrc
-                timeout=self.timeout,
-                follow_redirects=False,
-            ) as client,
-            client.stream(self.method, self.url, content=body, headers=headers) as response,
-        ):
+        return httpx2.AsyncClient(
+            verify=context,
+            proxy=proxy,
+            trust_env=False,  # it would choke on any word about proxies, and read .netrc
+            timeout=self.timeout,
+            limits=httpx2.Limits(max_connections=100, keepalive_expiry=IDLE),
+            follow_redirects=False,
+        )
+
+    async def _ask_checked(self, client: httpx2.AsyncClient, session: HttpSession) -> HttpResponse:
+        """Ask at an address that may be called, under the name in the URL."""
+        import httpx2
+
+        parts = urlsplit(self.url)
+        *others, last = await session.places(parts)
+        timeout = httpx2.Timeout(self.timeout, connect=self.timeout / (len(others) + 1))
+        for place in others:
+            try:
+                return await self._ask(client, place, parts, timeout)
+            except (httpx2.ConnectError, httpx2.ConnectTimeout):
+                continue  # the name has more than one address
+        return await self._ask(client, last, parts, timeout)
+
+    async def _ask(
+        self,
+        client: httpx2.AsyncClient,
+        place: str,
+        named: SplitResult | None = None,
+        timeout: httpx2.Timeout | None = None,
+    ) -> HttpResponse:
+        body, headers = self._encoded()
+        extensions: dict[str, object] = {}
+        if named is not None:  # the certificate is for the name, and so is the request
+            headers["host"], extensions["sni_hostname"] = named.netloc, named.hostname
+        async with client.stream(
+            self.method,
+            place,
+            content=body,
+            headers=headers,
+            extensions=extensions,
+            timeout=timeout or self.timeout,
+        ) as response:
             received = await self._read(response)
             return HttpResponse(response.status_code, dict(response.headers.items()), received, self._secrets)
 
@@ -301,8 +357,12 @@ class _Call:
         async for chunk in response.aiter_raw():
             received += chunk
             if len(received) > BODY_LIMIT:
+                if self.session is not None:
+                    return bytes(received[:BODY_LIMIT])
                 raise _TooMuch
         body = bytes(received)
+        if self.session is not None:
+            return body
         for encoding in reversed(response.headers.get("content-encoding", "").lower().split(",")[:_FOLDS]):
             body = _unfolded(body) if encoding.strip() in _ENCODINGS else body
         return body
@@ -372,42 +432,6 @@ def _unfolded(body: bytes) -> bytes:
 def plain(value: Text) -> str:
     """`value` in the open, for the moment in which it leaves."""
     return value.reveal() if isinstance(value, Secret) else value
-
-
-def environments_proxy(url: str) -> str | None:
-    """The proxy that the environment names for `url`; None for none.
-
-    Raises `UsageError` for one that cannot be used; as it may hold a password, no part of it is shown.
-    """
-    from urllib.request import getproxies, proxy_bypass
-
-    parts, proxies = urlsplit(url), getproxies()
-    for name in (parts.scheme, "all"):
-        if named := proxies.get(name):
-            break
-    else:
-        return None
-    if proxy_bypass(parts.netloc):
-        return None
-    variable = f"{name.upper()}_PROXY"
-    named = named if "://" in named else f"http://{named}"
-    try:
-        proxy = urlsplit(named)
-        whole = bool(proxy.hostname) and (proxy.port or True) and proxy.path in ("", "/")
-    except ValueError:
-        proxy, whole = urlsplit(""), False
-    if not whole or proxy.query or proxy.fragment:
-        raise UsageError(
-            f"The proxy in {variable} cannot be read.",
-            hint="Write http://user:password@host:port, in the password %23 for #, %3F for ?, %2F for /.",
-        )
-    if proxy.scheme not in _PROXIES:
-        raise UsageError(
-            f"The proxy in {variable} is of a kind that requests over HTTP cannot go through.",
-            hint=f"Name one that begins with {' or '.join(f'{each}://' for each in _PROXIES)} by "
-            f"{parts.scheme.upper()}_PROXY, or except {parts.hostname} by NO_PROXY.",
-        )
-    return named
 
 
 def _fits_header(value: str) -> bool:

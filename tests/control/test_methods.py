@@ -11,7 +11,17 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from postbearer.cli.output import TIMES
-from postbearer.control import METHODS, Operations, Principal, Right, of_this_process, perform
+from postbearer.control import (
+    METHODS,
+    Operations,
+    Principal,
+    Right,
+    WebhookReplayed,
+    WebhookStatus,
+    WebhookTested,
+    of_this_process,
+    perform,
+)
 from postbearer.control.answers import DiagnosisResult, Time, encode
 from postbearer.diagnosis import Command, Finding, Step
 from postbearer.errors import NotPermitted, UsageError
@@ -45,6 +55,38 @@ class Process:
         """It did."""
 
 
+class Calls:
+    """Webhooks that only say how they are."""
+
+    async def list(self) -> tuple[WebhookStatus, ...]:
+        return (await self.enable("alerts"),)
+
+    async def test(self, name: str) -> WebhookTested:
+        return WebhookTested(
+            name=name, id="evt_1", arrived=False, status=None, error="no", hint="", seconds=0.1, said=""
+        )
+
+    async def replay(self, name: str, first: int, since: float | None, message: str) -> WebhookReplayed:
+        return WebhookReplayed(name=name, events=2, first=first)
+
+    async def enable(self, name: str) -> WebhookStatus:
+        return WebhookStatus(
+            name=name,
+            place="ops.example.org",
+            state="failing",
+            events=("message.failed",),
+            accounts=(),
+            clients=("app",),
+            waiting=2,
+            age=3.5,
+            arrived=None,
+            since=1_800_000_000.0,
+            error="It answered 500.",
+            tried_again=1_800_000_005.0,
+            dropped=0,
+        )
+
+
 async def tried(name: str) -> bool:
     return True
 
@@ -59,6 +101,7 @@ def operations(relay: Relay) -> tuple[Operations, Ears]:
         *(relay.spool, relay.clock, relay.dispatcher, ("alerts", "idle"), foresee, tried),
         process=Process(),
         observer=ears,
+        webhooks=Calls(),
     ), ears
 
 
@@ -156,6 +199,9 @@ CHANGES = {
     "accounts.pause": "pause by anna (uid 1000)",
     "accounts.resume": "resume by anna (uid 1000)",
     "accounts.changed": "try again by anna (uid 1000)",
+    "webhooks.test": "test webhook by anna (uid 1000), alerts",
+    "webhooks.replay": "ID: replay webhook by anna (uid 1000), alerts from 0",
+    "webhooks.enable": "enable webhook by anna (uid 1000), alerts",
     "relay.reload": "reload by anna (uid 1000)",
     "relay.stop": "stop by anna (uid 1000)",
 }

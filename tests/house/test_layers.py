@@ -13,12 +13,18 @@ from house.tree import PACKAGE, ROOT, sources
 
 LAYERS: dict[int, tuple[str, ...]] = {
     7: ("cli", "daemon", "testing"),
-    6: ("submission", "control", "api", "alerts", "log", "metrics", "importing", "integrations", "backup"),
+    6: (
+        *("submission", "control", "api", "alerts", "webhooks", "log", "metrics", "importing"),
+        *("integrations", "backup"),
+    ),
     5: ("config", "assembly", "mailer", "blocking", "sending", "tokens"),
     4: ("engine", "account", "arguments", "forecast", "diagnosis", "tracking"),
     3: ("transport", "store", "serving", "handover"),
     2: ("sasl", "oauth", "state", "secrets", "verdict"),
-    1: ("wire", "message", "providers", "settings", "http", "http_guard", "standard_webhooks"),
+    1: (
+        *("wire", "message", "providers", "settings"),
+        *("http", "http_addresses", "http_guard", "http_proxy", "http_session", "standard_webhooks"),
+    ),
     0: (
         "errors",
         "address",
@@ -43,6 +49,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
 LAYER = {unit: layer for layer, units in LAYERS.items() for unit in units}
 
 SIBLINGS = {  # who may import a unit of the same layer; layer 0 is one vocabulary
+    "http": {"http_addresses", "http_proxy", "http_session"},  # the parts of a request
+    "http_session": {"http_addresses"},  # connects to them
     "message": {"settings"},  # what an account says of senders
     "providers": {"settings"},  # how a client may prove itself
     "settings": {"wire"},  # the extensions that an account may leave out have names there
@@ -77,6 +85,8 @@ IO_ALLOWED = {  # a module, or a package with all that is in it: why
     "crash": "tests die in it",
     "tasks": "it runs what goes on in the background",
     "http": "the door to token endpoints and vaults",
+    "http_proxy": "the environment names it, in the way of the standard library",
+    "http_session": "it looks names up for that, and keeps connections",
     "secrets": "files, commands and stores are where they come from",
     "state": "it is made of files and locks",
     "oauth.arc": "Azure Arc proves by a file who asks",

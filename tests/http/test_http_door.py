@@ -25,7 +25,8 @@ from postbearer.errors import (
     TlsFailed,
     UsageError,
 )
-from postbearer.http import HttpResponse, check_url, environments_proxy, fetch
+from postbearer.http import HttpResponse, check_url, fetch
+from postbearer.http_proxy import environments_proxy
 from postbearer.secret import Secret
 from support.listening import listening
 from support.planted import told

@@ -21,6 +21,7 @@ from postbearer.api import (
     resend,
     resend_status,
     submit,
+    webhooks,
 )
 from postbearer.api.asgi import Api
 from postbearer.api.endpoint import ApiEndpoint, Call
@@ -52,6 +53,7 @@ ENDPOINTS: Sequence[ApiEndpoint] = (
     *resend.ENDPOINTS,
     *postmark.ENDPOINTS,
     *resend_status.ENDPOINTS,
+    *webhooks.ENDPOINTS,
     ApiEndpoint(
         name="describe",
         method="GET",

@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "check": ("check", "Find out why mail does not leave, and what to do about it."),
     "config": ("configuration", "Show, change and check the configuration."),
     "demo": ("demo", "Send a message through a mail provider that lives on this machine only."),
+    "hooks": ("hooks", "Look at the webhooks of the relay, try them, and have them told once more."),
     "import": ("import_", "Move in: make a configuration of another program's."),
     "init": ("init", "Describe a mailbox: a few questions, and a configuration with comments."),
     "login": ("login", "Sign in for an account, once; from then on it renews itself."),

@@ -14,9 +14,9 @@ _UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _GAP = "  "
 _ENOUGH = 24  # columns that are worth it for the beginning of a last cell
 _STATES = {  # state of a recipient or an account → its colour
-    **dict.fromkeys(("delivered", "ready"), "good"),
+    **dict.fromkeys(("delivered", "ready", "working"), "good"),
     **dict.fromkeys(("deferred", "held"), "warning"),
-    **dict.fromkeys(("failed", "expired", "paused", "not-signed-in"), "error"),
+    **dict.fromkeys(("failed", "expired", "paused", "not-signed-in", "failing", "disabled"), "error"),
     "cancelled": "dim",
 }
 

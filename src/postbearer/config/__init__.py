@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from postbearer.config.relay import ClientSettings as ClientSettings
     from postbearer.config.relay import HttpSettings as HttpSettings
     from postbearer.config.relay import ListenerSettings as ListenerSettings
+    from postbearer.config.relay import MessageWebhookSettings as MessageWebhookSettings
     from postbearer.config.relay import NotifySettings as NotifySettings
     from postbearer.config.relay import RelaySettings as RelaySettings
     from postbearer.config.relay import RouteSettings as RouteSettings
@@ -46,6 +47,7 @@ _EXPORTS = {
         "ClientSettings",
         "HttpSettings",
         "ListenerSettings",
+        "MessageWebhookSettings",
         "NotifySettings",
         "RelaySettings",
         "RouteSettings",

@@ -25,6 +25,7 @@ from postbearer.config.search import find, read
 from postbearer.config.stores import check_store, store_doubts
 from postbearer.config.validation import Problem, Validator, misplaced, plain
 from postbearer.config.values import checks
+from postbearer.config.webhook_checks import check_webhooks, webhook_doubts
 from postbearer.errors import ConfigError, ConfigErrors
 from postbearer.providers import Preset
 from postbearer.settings import AccountSettings
@@ -103,6 +104,8 @@ class Configuration:
         if self.settings.relay is not None:
             found += client_doubts(self.settings.relay.clients)
         found += notify_doubts(self.settings.notify, self.settings.accounts)
+        clients = self.settings.relay.clients if self.settings.relay is not None else ()
+        found += webhook_doubts(self.settings.webhooks, clients)
         told = [self.error(problem.path, problem.message, hint=problem.hint) for problem in found]
         return (*told, *self.providers.warnings())
 
@@ -209,6 +212,8 @@ def _whole(data: Mapping[str, Any], clean: Mapping[str, Any], providers: Provide
             yield from check_store(name, store)
     notify = data.get("notify")
     yield from check_notify(notify, accounts) if isinstance(notify, dict) else ()
+    webhooks = data.get("webhooks")
+    yield from check_webhooks(webhooks) if isinstance(webhooks, list) else ()
     for path, named in _account_references(clean):
         if isinstance(named, str) and named not in accounts and not _with_dot(named, accounts):
             yield unknown_account(path, named, accounts)
@@ -241,6 +246,11 @@ def _account_references(clean: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
         for index, entry in enumerate(entries if isinstance(entries, list) else ()):
             if isinstance(entry, dict) and "account" in entry:
                 yield ("relay", section, index, "account"), entry["account"]
+    webhooks = clean.get("webhooks")
+    for index, entry in enumerate(webhooks if isinstance(webhooks, list) else ()):
+        accounts = entry.get("accounts") if isinstance(entry, dict) else None
+        for place, named in enumerate(accounts if isinstance(accounts, list) else ()):
+            yield ("webhooks", index, "accounts", place), named
 
 
 def _once(problems: list[Problem]) -> list[Problem]:

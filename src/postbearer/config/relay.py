@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from postbearer.delivery_status import EventType
 from postbearer.settings import (
     AccountName,
     AddressText,
@@ -111,6 +112,25 @@ class WebhookSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_onl
 
     url: Annotated[WebhookUrl, Prose("Where to; a secret reference if the address is a secret.")]
     secret: Annotated[Reference | None, Prose("Key of the signature (HMAC-SHA256).")] = None
+
+
+class MessageWebhookSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """A program elsewhere that is told what becomes of each message."""
+
+    name: Annotated[AccountName, Prose("Its name in commands, logs and metrics.")]
+    url: Annotated[WebhookUrl, Prose("Where to; a secret reference if the address is a secret.")]
+    secrets: Annotated[
+        tuple[Reference, ...], Prose("Keys of the signature (whsec_…): one, or two while one is replaced.")
+    ]
+    events: Annotated[tuple[EventType, ...], Prose("What is told; all unless given.")] = ()
+    accounts: Annotated[tuple[AccountName, ...], Prose("Only of mail that leaves from these.")] = ()
+    clients: Annotated[tuple[str, ...], Prose("Only of mail that these submitted.")] = ()
+    timeout: Annotated[TimeSpan | None, Prose("Limit for one call; 20 s.")] = None
+    allow_private: Annotated[
+        bool | tuple[NetworkText, ...],
+        Prose("Whether it may be on this machine or in a private network, or in which networks."),
+    ] = False
+    ca_file: Annotated[str | None, Prose("Certificates to trust beside the system's (PEM).")] = None
 
 
 class NotifySettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):

@@ -10,7 +10,13 @@ from typing import Annotated, Any
 
 from msgspec import Struct
 
-from postbearer.config.relay import HttpSettings, NotifySettings, RelaySettings, VaultSettings
+from postbearer.config.relay import (
+    HttpSettings,
+    MessageWebhookSettings,
+    NotifySettings,
+    RelaySettings,
+    VaultSettings,
+)
 from postbearer.settings import AccountSettings, Prose
 
 
@@ -27,4 +33,7 @@ class Settings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True,
     ] = False
     relay: Annotated[RelaySettings | None, Prose("The relay.")] = None
     http: Annotated[HttpSettings | None, Prose("The HTTP API.")] = None
+    webhooks: Annotated[
+        tuple[MessageWebhookSettings, ...], Prose("Who is told what becomes of each message.")
+    ] = ()
     notify: Annotated[NotifySettings, Prose("Who is told when a person must act.")] = NotifySettings()

@@ -229,6 +229,8 @@ def _word(expected: types.Type) -> str:
     match plain(expected):
         case types.StrType():
             return "a text"
+        case types.BoolType():
+            return "true or false"
         case types.VarTupleType() | types.ListType():
             return "a list"
         case types.DictType() | types.StructType():

@@ -38,6 +38,10 @@ if TYPE_CHECKING:
     from postbearer.control.principal import Right as Right
     from postbearer.control.principal import of_this_process as of_this_process
     from postbearer.control.server import ControlServer as ControlServer
+    from postbearer.control.webhooks import WebhookCalls as WebhookCalls
+    from postbearer.control.webhooks import WebhookReplayed as WebhookReplayed
+    from postbearer.control.webhooks import WebhookStatus as WebhookStatus
+    from postbearer.control.webhooks import WebhookTested as WebhookTested
 
 _EXPORTS = {
     "account_finder": ["AccountFinder"],
@@ -71,6 +75,7 @@ _EXPORTS = {
     "operations": ["Operations", "Process"],
     "principal": ["Principal", "Right", "of_this_process"],
     "server": ["ControlServer"],
+    "webhooks": ["WebhookCalls", "WebhookReplayed", "WebhookStatus", "WebhookTested"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

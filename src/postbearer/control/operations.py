@@ -23,6 +23,7 @@ from postbearer.control.messages import Messages
 from postbearer.control.method import Method, Nothing, Text
 from postbearer.control.principal import Principal, Right
 from postbearer.control.transfer import Transfer
+from postbearer.control.webhooks import WebhookCalls, Webhooks
 from postbearer.errors import PostbearerError, UsageError
 from postbearer.events import Observer, Silent
 from postbearer.store import Spool
@@ -59,7 +60,7 @@ class Operations:
     `dispatcher` is there in the relay's own process only, and `process` where a relay runs by itself.
     `accounts` names those that are configured, and `find` makes one that no dispatcher has; `foresee` tells
     what is known ahead of them, and `changed` has a paused one tried again. `runner` works on jobs in the
-    background. `observer` hears who changed what.
+    background. `webhooks` are those of the relay's own process. `observer` hears who changed what.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class Operations:
         observer: Observer | None = None,
         find: Callable[[str], Account] | None = None,
         runner: JobRunner | None = None,
+        webhooks: WebhookCalls | None = None,
     ) -> None:
         self._process = process
         observer = observer or Silent()
@@ -83,6 +85,7 @@ class Operations:
         self.messages: Messages = Messages(spool, clock, dispatcher, accounts, observer, known)
         self.transfer = Transfer(spool, self._recorder)
         self.jobs: Jobs = Jobs(spool, clock, runner or JobRunner(spool, clock, observer, known), known)
+        self.webhooks: Webhooks = Webhooks(webhooks, self._recorder)
         self.accounts: Accounts = Accounts(
             spool,
             clock,

@@ -26,10 +26,12 @@ from postbearer.daemon.services import (
     RemarksService,
     SubmitSocketService,
 )
+from postbearer.daemon.webhook_service import WebhookService
 from postbearer.engine import Dispatcher, FlooredClock, Intake
 from postbearer.errors import ConfigError
 from postbearer.events import Observer, Several
 from postbearer.store import open_spool
+from postbearer.tracking import Feed
 
 if TYPE_CHECKING:
     from postbearer.daemon.http_service import HttpService
@@ -67,7 +69,7 @@ class Relay:
             allow_ephemeral=assembly.configuration.settings.allow_ephemeral
             or relay_settings(assembly).allow_ephemeral,
             observer=events,
-            events=plan.relay.http is not None,
+            events=plan.relay.http is not None or bool(plan.webhooks),
         )
         self.dispatcher = dispatcher = Dispatcher(
             spool, plan.channels, clock=queue_clock, observer=events, rules=plan.rules
@@ -132,6 +134,8 @@ class Relay:
         )
         events.add(alerting)
         events.add(refresher)
+        feed = Feed(spool, clock, events)
+        webhooks = WebhookService(plan, spool, feed, clock, events)
         control = ControlService(
             folder,
             plan,
@@ -142,10 +146,11 @@ class Relay:
             clock=clock,
             queue_clock=self._queue_clock,
             observer=events,
+            webhooks=webhooks,
         )
         by_http: tuple[Service, ...] = ()
         if plan.relay.http is not None:
-            metering, self._http = self._over_http(plan, shared, control)
+            metering, self._http = self._over_http(plan, shared, control, feed)
             by_http = (metering, self._http)
         around = [  # what takes mail in, and what looks after the queue: one line each
             SubmitSocketService(folder, plan, shared),
@@ -157,6 +162,7 @@ class Relay:
             refresher,
             DelayWarningService(dispatcher, clock, events),
             HeartbeatService(plan, self.intake, clock, events),
+            webhooks,
         ]
         services = [
             queue,
@@ -175,13 +181,12 @@ class Relay:
         )
 
     def _over_http(
-        self, plan: ServicePlan, shared: IntakeService, control: ControlService
+        self, plan: ServicePlan, shared: IntakeService, control: ControlService, feed: Feed
     ) -> tuple[Metering, HttpService]:
         """The API, and what it alone shows. Who has no API loads nothing for it."""
         try:
             from postbearer.daemon.http_service import HttpService
             from postbearer.daemon.metering import Metering
-            from postbearer.tracking import Feed
         except ModuleNotFoundError as error:
             raise ConfigError(
                 f"The HTTP API needs the package {error.name}.",
@@ -189,7 +194,5 @@ class Relay:
                 hint="Install it: pip install 'postbearer[relay]'",
             ) from None
         metering = Metering(plan, self.spool, self.dispatcher, self._queue_clock, self._observer)
-        feed = Feed(self.spool, self._clock, self._observer)
         self._observer.add(metering)
-        self._observer.add(feed)
         return metering, HttpService(shared, control, metering, self.dispatcher, feed, plan)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from postbearer.account import Account
@@ -11,12 +11,14 @@ from postbearer.assembly import Assembly
 from postbearer.clock import Clock
 from postbearer.daemon.alert_plan import AlertPlan
 from postbearer.daemon.plan import RelayPlan, spool_url
+from postbearer.daemon.webhook_plan import webhook_targets
 from postbearer.engine import AttemptSettings, Channel, IntakeSettings, Reporter, Submitter
 from postbearer.errors import ConfigError
 from postbearer.events import Observer
 from postbearer.oauth import CachedSource
 from postbearer.store import SpoolUrl
 from postbearer.submission import LOCAL
+from postbearer.webhooks import WebhookTarget
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +31,7 @@ class ServicePlan:
     accounts: Mapping[str, Account]
     channels: Mapping[str, Channel]
     alerts: AlertPlan
+    webhooks: Sequence[WebhookTarget]
 
     @classmethod
     def of(cls, assembly: Assembly, *, clock: Clock, queue_clock: Clock, observer: Observer) -> ServicePlan:
@@ -50,6 +53,7 @@ class ServicePlan:
             accounts=accounts,
             channels={name: channel(account) for name, account in accounts.items()},
             alerts=AlertPlan.of(assembly, clock),
+            webhooks=webhook_targets(assembly),
         )
 
     @property

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from postbearer.account import Account
 from postbearer.clock import Clock
-from postbearer.control import AccountFinder, ControlServer, JobRunner, Operations, Process
+from postbearer.control import AccountFinder, ControlServer, JobRunner, Operations, Process, WebhookCalls
 from postbearer.daemon.plan import ListenerPlan
 from postbearer.daemon.refresher import SignInRefresher
 from postbearer.daemon.service import Service
@@ -215,8 +215,10 @@ class ControlService(Service):
         clock: Clock,
         queue_clock: Clock,
         observer: Observer,
+        webhooks: WebhookCalls | None = None,
     ) -> None:
         self._spool = spool
+        self._webhooks = webhooks
         self._dispatcher = dispatcher
         self._refresher = refresher
         self._process = process
@@ -252,6 +254,7 @@ class ControlService(Service):
             process=self._process,
             observer=self._observer,
             runner=self._runner,
+            webhooks=self._webhooks,
         )
 
 

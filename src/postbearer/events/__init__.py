@@ -32,6 +32,10 @@ if TYPE_CHECKING:
     from postbearer.events.relay import Started as Started
     from postbearer.events.relay import Stopped as Stopped
     from postbearer.events.relay import TurnedAway as TurnedAway
+    from postbearer.events.relay import WebhookAttempted as WebhookAttempted
+    from postbearer.events.relay import WebhookDisabled as WebhookDisabled
+    from postbearer.events.relay import WebhookFailing as WebhookFailing
+    from postbearer.events.relay import WebhookWorks as WebhookWorks
     from postbearer.events.sending import Attempted as Attempted
     from postbearer.events.sending import Authenticated as Authenticated
     from postbearer.events.sending import Connected as Connected
@@ -65,6 +69,10 @@ _EXPORTS = {
         "Started",
         "Stopped",
         "TurnedAway",
+        "WebhookAttempted",
+        "WebhookDisabled",
+        "WebhookFailing",
+        "WebhookWorks",
     ],
     "sending": [
         "Attempted",

@@ -175,6 +175,42 @@ class Committed(Event):
     failed: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookAttempted(Event):
+    """A webhook was called, which took `seconds`. `status` is that of its answer; 0: there was none."""
+
+    for_counting: ClassVar[bool] = True
+
+    webhook: str
+    arrived: bool
+    status: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookFailing(Event):
+    """Nothing that is sent to a webhook arrives; it is tried again for days. `error` is why."""
+
+    webhook: str
+    error: str
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookWorks(Event):
+    """What is sent to a webhook arrives again."""
+
+    webhook: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookDisabled(Event):
+    """A webhook is not called any more, until somebody enables it."""
+
+    webhook: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True)
 class Started(Event):
     """The relay listens on `addresses`."""

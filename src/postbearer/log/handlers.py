@@ -36,6 +36,8 @@ from postbearer.events import (
     TokenRefused,
     TurnedAway,
     Warned,
+    WebhookDisabled,
+    WebhookFailing,
 )
 from postbearer.log.sentences import sentence
 
@@ -48,6 +50,8 @@ _LEVELS: Mapping[type[Event], int] = {
     TlsStarted: logging.DEBUG,
     Authenticated: logging.DEBUG,
     Warned: logging.WARNING,
+    WebhookDisabled: logging.WARNING,
+    WebhookFailing: logging.WARNING,
     Defect: logging.ERROR,
     TokenRefused: logging.WARNING,
     ServerFailed: logging.WARNING,

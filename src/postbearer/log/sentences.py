@@ -31,6 +31,9 @@ from postbearer.events import (
     TokenRefused,
     TurnedAway,
     Warned,
+    WebhookDisabled,
+    WebhookFailing,
+    WebhookWorks,
 )
 from postbearer.outcome import RecipientFate
 
@@ -76,6 +79,14 @@ def _of_the_queue(event: Event) -> str:
             return f"{event.peer or 'a local program'} could not log in {name}"
         case OperatorAction():
             return _by_hand(event)
+        case WebhookFailing():
+            why = f"{event.error} {event.hint}".rstrip()
+            return f"the webhook {event.webhook} cannot be told, and is tried again: {why}"
+        case WebhookWorks():
+            return f"the webhook {event.webhook} is told again"
+        case WebhookDisabled():
+            again = f"Once it works: postbearer hooks enable {event.webhook}"
+            return f"the webhook {event.webhook} is called no more: {event.reason} {again}"
         case Started():
             return f"the relay listens on {event.addresses}"
         case Reloaded():

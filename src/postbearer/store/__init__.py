@@ -38,9 +38,12 @@ if TYPE_CHECKING:
     from postbearer.store.records import Status as Status
     from postbearer.store.records import Target as Target
     from postbearer.store.records import Waiting as Waiting
+    from postbearer.store.records import WaitingEvent as WaitingEvent
+    from postbearer.store.records import WebhookRow as WebhookRow
     from postbearer.store.rows import readable as readable
     from postbearer.store.snapshot import refuse_newer as refuse_newer
     from postbearer.store.snapshot import snapshot as snapshot
+    from postbearer.store.spool import DurableSpool as DurableSpool
     from postbearer.store.spool import Spool as Spool
     from postbearer.store.sqlite import SqliteSpool as SqliteSpool
     from postbearer.store.staging import Staging as Staging
@@ -73,11 +76,13 @@ _EXPORTS = {
         "Status",
         "Target",
         "Waiting",
+        "WaitingEvent",
+        "WebhookRow",
     ],
     "rows": ["readable"],
     "location": ["SpoolLock"],
     "snapshot": ["refuse_newer", "snapshot"],
-    "spool": ["Spool"],
+    "spool": ["DurableSpool", "Spool"],
     "sqlite": ["SqliteSpool"],
     "staging": ["Staging"],
 }

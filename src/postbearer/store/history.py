@@ -8,6 +8,7 @@ from typing import Final
 import apsw
 
 from postbearer.clock import Clock
+from postbearer.store import webhooks
 from postbearer.store.database import get, rows
 from postbearer.store.queries import queries
 from postbearer.store.records import StateChange
@@ -15,6 +16,7 @@ from postbearer.store.rows import status_of, text
 
 SQL = queries("events")
 AT_ONCE: Final = 1000  # that a transaction removes
+FOR_WEBHOOKS: Final = 4 * 86_400.0  # seconds
 
 
 def record(connection: apsw.Connection, clock: Clock) -> None:
@@ -24,8 +26,11 @@ def record(connection: apsw.Connection, clock: Clock) -> None:
         connection.execute(SQL["record"])
 
 
-def changes(connection: apsw.Connection, after: int, most: int) -> Sequence[StateChange]:
-    """Those behind the number `after`, in their order."""
+def changes(connection: apsw.Connection, after: int, most: int, message: str = "") -> Sequence[StateChange]:
+    """Those behind the number `after`, in their order; only of one `message`, if it is named."""
+    query, values = (
+        (SQL["changes-of"], (after, message, most)) if message else (SQL["changes"], (after, most))
+    )
     return [
         StateChange(
             number=number,
@@ -39,9 +44,14 @@ def changes(connection: apsw.Connection, after: int, most: int) -> Sequence[Stat
             said=text(said),
         )
         for number, at, message, client, account, recipient, state, unknown, said in rows(
-            connection, SQL["changes"], (after, most)
+            connection, query, values
         )
     ]
+
+
+def first_since(connection: apsw.Connection, at: float) -> int:
+    """The number of the first one at that time or later; 0 if there is none."""
+    return int(connection.execute(SQL["first-since"], (at,)).get or 0)
 
 
 def bounds(connection: apsw.Connection) -> tuple[int, int]:
@@ -51,6 +61,10 @@ def bounds(connection: apsw.Connection) -> tuple[int, int]:
 
 
 def forget(connection: apsw.Connection, before: float) -> bool:
-    """Remove some that are older than `before`; whether there are more."""
-    connection.execute(SQL["forget"], (before, AT_ONCE))
+    """Remove some that are older than `before`, and that no webhook needs; whether there are more.
+
+    What webhooks need is kept for `FOR_WEBHOOKS` seconds longer, and goes then.
+    """
+    needed = webhooks.needed(connection)
+    connection.execute(SQL["forget"], (before, needed, before - FOR_WEBHOOKS, AT_ONCE))
     return connection.changes() == AT_ONCE

@@ -299,6 +299,35 @@ class Statistics:
     by_account: dict[str, dict[Status, int]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class WebhookRow:
+    """How far a webhook is: all events up to `position` arrived, are not wanted, or wait to be sent again.
+
+    Times are Unix seconds: when an event `arrived` last, since when nothing does (`failing`). `disabled`
+    says why nothing is sent any more. So many events were `dropped` without having arrived.
+    """
+
+    name: str
+    position: int
+    arrived: float | None = None
+    failing: float | None = None
+    error: str = ""
+    disabled: str = ""
+    disabled_at: float | None = None
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingEvent:
+    """An event that is sent again at `due`, tried `tries` times since `since`; 0: it waits behind another."""
+
+    number: int
+    message: str
+    since: float
+    due: float
+    tries: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StateChange:
     """A recipient came into a state. `number` grows with each; `at` is Unix seconds.

@@ -26,6 +26,8 @@ from postbearer.store.records import (
     Statistics,
     Status,
     Waiting,
+    WaitingEvent,
+    WebhookRow,
 )
 from postbearer.store.staging import Staging
 
@@ -226,10 +228,38 @@ class Spool(Protocol):
 class DurableSpool(Spool, Protocol):
     """One that outlives its process. It can also keep what became of recipients, for who follows that."""
 
-    async def history(self, after: int, most: int) -> Sequence[StateChange]:
-        """What became of recipients behind the number `after`, in the order in which it did."""
+    async def keep_history(self) -> None:
+        """From now on, keep what becomes of recipients, as `open_spool` would have it with `events`."""
+        ...
+
+    async def history(self, after: int, most: int, message: str = "") -> Sequence[StateChange]:
+        """What became of recipients behind the number `after`, in the order in which it did.
+
+        Only of one `message`, if it is named: that takes a walk through all of them.
+        """
         ...
 
     async def history_kept(self) -> tuple[int, int]:
         """The numbers of the oldest change that is kept, and of the last one; 0 and 0 before the first."""
+        ...
+
+    async def history_since(self, at: float) -> int:
+        """The number of the first change at that time (Unix seconds) or later; 0 if there is none."""
+        ...
+
+    async def webhooks(self) -> Mapping[str, tuple[WebhookRow, Sequence[WaitingEvent]]]:
+        """How far each webhook is, by name."""
+        ...
+
+    async def keep_webhook(
+        self, row: WebhookRow, again: Collection[WaitingEvent] = (), done: Collection[int] = ()
+    ) -> None:
+        """Note how far a webhook is: the events `again` are to be sent again, `done` are not any more.
+
+        Changes that a webhook needs are kept longer than others, within a bound.
+        """
+        ...
+
+    async def drop_webhook(self, name: str) -> None:
+        """Forget a webhook."""
         ...

@@ -17,7 +17,7 @@ from postbearer.clock import Clock
 from postbearer.errors import LeaseLost, StoreError, StoreFull
 from postbearer.events import Observer, Silent
 from postbearer.message import Content
-from postbearer.store import auditing, history, nodes, reads, writes
+from postbearer.store import auditing, history, nodes, reads, webhooks, writes
 from postbearer.store.auditing import SqliteAudit
 from postbearer.store.changes import Changes
 from postbearer.store.content_cache import ContentCache
@@ -44,6 +44,8 @@ from postbearer.store.records import (
     Statistics,
     Status,
     Waiting,
+    WaitingEvent,
+    WebhookRow,
 )
 from postbearer.store.staging import Staging
 from postbearer.store.writer import Work, Writer
@@ -399,13 +401,39 @@ class SqliteSpool:
             await self._writer.submit(lambda connection: writes.shrink(connection, SPARE_PAGES, SHRINK))
         return total
 
-    async def history(self, after: int, most: int) -> Sequence[StateChange]:
-        """What became of recipients behind the number `after`, in the order in which it did."""
-        return await self._read(partial(history.changes, after=after, most=most))
+    async def keep_history(self) -> None:
+        def begin(connection: apsw.Connection) -> None:
+            writes.put(connection, "events", 1)
+            history.record(connection, self._clock)
+
+        await self._writer.submit(begin)
+
+    async def history(self, after: int, most: int, message: str = "") -> Sequence[StateChange]:
+        return await self._read(partial(history.changes, after=after, most=most, message=message))
 
     async def history_kept(self) -> tuple[int, int]:
-        """The numbers of the oldest change that is kept, and of the last one; 0 and 0 before the first."""
         return await self._read(history.bounds)
+
+    async def history_since(self, at: float) -> int:
+        return await self._read(partial(history.first_since, at=at))
+
+    async def webhooks(self) -> Mapping[str, tuple[WebhookRow, Sequence[WaitingEvent]]]:
+        return await self._read(
+            lambda connection: {
+                row.name: (row, webhooks.waiting(connection, row.name)) for row in webhooks.all_(connection)
+            }
+        )
+
+    async def keep_webhook(
+        self, row: WebhookRow, again: Collection[WaitingEvent] = (), done: Collection[int] = ()
+    ) -> None:
+        def keep(connection: apsw.Connection) -> None:
+            webhooks.keep(connection, row, again, done)
+
+        await self._writer.submit(keep, names=("webhook",), patient=True)
+
+    async def drop_webhook(self, name: str) -> None:
+        await self._writer.submit(partial(webhooks.drop, name=name))
 
     async def export(self) -> AsyncIterator[tuple[Entry, Content]]:
         last = 0

@@ -6,12 +6,12 @@ Who comes late is given what the spool still has, and then goes on with the othe
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from typing import Final, Protocol
 
 from postbearer.clock import Clock
 from postbearer.errors import StoreError
-from postbearer.events import Committed, Event, Observer, Warned
+from postbearer.events import Committed, Event, Several, Warned
 from postbearer.store import StateChange
 from postbearer.tasks import Tasks
 
@@ -30,13 +30,13 @@ class ChangeSource(Protocol):
 
 
 class Feed:
-    """An observer of commits, which reads only while somebody follows."""
+    """Reads only while somebody follows, and then hears of commits among the others of `observers`."""
 
-    def __init__(self, source: ChangeSource, clock: Clock, observer: Observer) -> None:
+    def __init__(self, source: ChangeSource, clock: Clock, observers: Several) -> None:
         self._source = source
         self._clock = clock
-        self._observer = observer
-        self._tasks = Tasks(clock, observer)
+        self._observers = observers
+        self._tasks = Tasks(clock, observers)
         self._recent: list[StateChange] = []
         self._last = 0
         self._followers = 0
@@ -48,8 +48,7 @@ class Feed:
         return kind is Committed
 
     def notice(self, event: Event) -> None:
-        if self._followers:
-            self._committed.set()
+        self._committed.set()
 
     async def stop(self) -> None:
         """All who follow come to their end."""
@@ -61,7 +60,7 @@ class Feed:
         """The numbers of the oldest change that is still there, and of the last one. Raises `StoreError`."""
         return await self._source.history_kept()
 
-    async def follow(self, after: int, patience: float) -> AsyncIterator[Sequence[StateChange]]:
+    async def follow(self, after: int, patience: float) -> AsyncGenerator[Sequence[StateChange], None]:
         """All changes behind the number `after`, in pieces; an empty one after `patience` seconds of nothing.
 
         Ends with the relay. Raises `StoreError`.
@@ -81,10 +80,12 @@ class Feed:
         finally:
             self._followers -= 1
             if not self._followers:
+                self._observers.remove(self)
                 self._recent = []
 
     async def _begin(self) -> None:
         """Take up reading again, after a time in which nobody cared."""
+        self._observers.add(self)
         _, self._last = await self._source.history_kept()
         self._recent = []
         self._committed.set()
@@ -115,7 +116,7 @@ class Feed:
             try:
                 await self._look()
             except StoreError as error:
-                self._observer.notice(Warned("", f"Events cannot be read: {error}"))
+                self._observers.notice(Warned("", f"Events cannot be read: {error}"))
                 self._committed.set()
                 await self._clock.sleep(AGAIN)
             await self._clock.sleep(CALM)

@@ -1,13 +1,13 @@
 -- name: record
 -- Triggers, so that no statement can forget them, and of this connection only: `wall` is a function of ours.
-CREATE TEMP TRIGGER event_of_new AFTER INSERT ON main.recipient BEGIN
+CREATE TEMP TRIGGER IF NOT EXISTS event_of_new AFTER INSERT ON main.recipient BEGIN
   INSERT INTO event (at, message, client, account, recipient, state, unknown, said)
   SELECT wall(), message.id, message.client, delivery.account, new.address, new.state, new.unknown, ''
     FROM delivery JOIN message ON message.number = delivery.message
    WHERE delivery.id = new.delivery;
 END;
 
-CREATE TEMP TRIGGER event_of_change AFTER UPDATE OF state ON main.recipient
+CREATE TEMP TRIGGER IF NOT EXISTS event_of_change AFTER UPDATE OF state ON main.recipient
 WHEN old.state <> new.state OR old.unknown < new.unknown BEGIN
   INSERT INTO event (at, message, client, account, recipient, state, unknown, said)
   SELECT wall(), message.id, message.client, delivery.account, new.address, new.state, new.unknown,
@@ -31,13 +31,25 @@ SELECT number, CAST(at AS REAL), CAST(message AS BLOB), CAST(client AS BLOB), CA
        CAST(recipient AS BLOB), CAST(state AS BLOB), CAST(unknown AS INTEGER), CAST(said AS BLOB)
   FROM event WHERE number > ? ORDER BY number LIMIT ?;
 
+-- name: changes-of
+-- A walk through all behind a number: for people, who ask for it by hand.
+SELECT number, CAST(at AS REAL), CAST(message AS BLOB), CAST(client AS BLOB), CAST(account AS BLOB),
+       CAST(recipient AS BLOB), CAST(state AS BLOB), CAST(unknown AS INTEGER), CAST(said AS BLOB)
+  FROM event WHERE number > ? AND message = ? ORDER BY number LIMIT ?;
+
+-- name: first-since
+-- The same.
+SELECT min(number) FROM event WHERE at >= ?;
+
 -- name: bounds
 SELECT coalesce(min(number), 0), coalesce(max(number), 0) FROM event;
 
 -- name: forget
--- From the oldest on, and never the last.
+-- From the oldest on, and never the last. Up to the first that is not older than ?1, or that a webhook needs (from
+-- number ?2 on) and that is not older than ?3.
 DELETE FROM event WHERE number IN (
   SELECT number FROM event
-   WHERE number < coalesce((SELECT number FROM event WHERE at >= ?1 ORDER BY number LIMIT 1),
+   WHERE number < coalesce((SELECT number FROM event WHERE at >= ?1 OR (number >= ?2 AND at >= ?3)
+                             ORDER BY number LIMIT 1),
                            (SELECT max(number) FROM event))
-   ORDER BY number LIMIT ?2);
+   ORDER BY number LIMIT ?4);
