@@ -84,7 +84,9 @@ class AttemptRunner:
             return put_off(claimed, self._clock.now() + READ_AGAIN, error.message)
         content = MonitoredContent(stored, partial(self._spool.holds, claimed))
         ending = await self._run(claimed, account_state, content)
-        return replace(ending, unsent=not (content.left or ending.server or ending.unknown))
+        if content.left or ending.server or ending.unknown:
+            return ending
+        return replace(ending, unsent=True)
 
     async def _run(
         self, claimed: Claimed, account_state: AccountState, content: MonitoredContent

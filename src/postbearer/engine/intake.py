@@ -14,6 +14,8 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import NamedTuple
 
+from msgspec import Struct
+
 from postbearer.account import Account
 from postbearer.clock import Clock
 from postbearer.engine.conversion import mended_size
@@ -44,8 +46,7 @@ class IntakeSettings:
     expire_after: float = 5 * 86_400.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Submission:
+class Submission(Struct, frozen=True, kw_only=True):
     """What is known before the content comes. `peer` is an address, `protocol` as in RFC 3848.
 
     `checked`: content with a NUL, or with a CR or LF that is not a CRLF, will not come to its end.

@@ -16,6 +16,30 @@ from postbearer.store.staging import BLOCK
 from postbearer.store.writer import Writer
 
 CHUNK = 256 * 1024  # octets of a row; what is shorter waits in memory for the message's own transaction
+PIECE, SMALL = 2047, 32 * 1024  # octets: see `Sha256`
+
+
+class Sha256:
+    """The hash of octets that come piece by piece.
+
+    `hashlib` lets other threads run while it hashes 2,048 octets or more. To have its turn again takes
+    several times as long as to hash a small message, so that is hashed in pieces below this.
+    """
+
+    __slots__ = ("_hash",)
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+
+    def update(self, data: bytes) -> None:
+        if not PIECE < len(data) <= SMALL:
+            self._hash.update(data)
+            return
+        for start in range(0, len(data), PIECE):
+            self._hash.update(data[start : start + PIECE])
+
+    def hexdigest(self) -> str:
+        return self._hash.hexdigest()
 
 
 class SqliteStaging:
@@ -25,7 +49,7 @@ class SqliteStaging:
         self.number = number
         self._writer = writer
         self._readers = readers
-        self._hash = hashlib.sha256()
+        self._hash = Sha256()
         self.size = 0
         self._written = 0  # chunks
         self._tail = bytearray()
@@ -87,7 +111,7 @@ class SqliteContent:
         if self._whole:
             yield self._whole
             return
-        digest = hashlib.sha256()
+        digest = Sha256()
         held = b""
         for chunk in self._chunks():
             digest.update(chunk)
@@ -113,7 +137,7 @@ class SqliteContent:
             yield data
 
     def _number(self) -> int:
-        with self._readers.reading() as connection:
+        with self._readers.reading(once=True) as connection:
             number = number_of(connection, self._message.id)
         if number is None:
             raise StoreError(f"There is no message {self._message.id} any more.")
@@ -121,7 +145,7 @@ class SqliteContent:
 
 
 def _chunk(readers: Readers, place: int, name: str) -> bytes:
-    with readers.reading() as connection:
+    with readers.reading(once=True) as connection:
         row = connection.execute(_CHUNK, (place,)).fetchone()
     if not row or not row[0]:
         raise StoreError(f"A part of the content of {name} is missing.")

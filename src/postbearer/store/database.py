@@ -221,16 +221,20 @@ class Readers:
         self._closed = False
 
     @contextmanager
-    def reading(self) -> Iterator[apsw.Connection]:
+    def reading(self, *, once: bool = False) -> Iterator[apsw.Connection]:
         """A connection for this block, which should be short: it keeps the log from being reused.
 
-        Raises `StoreError`, also for what goes wrong inside.
+        All that it reads is of one moment, as a single query is, `once`, by itself. Raises `StoreError`, also
+        for what goes wrong inside.
         """
         try:
             connection = self._take()
             try:
-                with connection:  # one moment for all that is read
+                if once:
                     yield connection
+                else:
+                    with connection:
+                        yield connection
             finally:
                 if self._closed:
                     connection.close(force=True)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
+from msgspec import Struct
 
 from postbearer.store import database, writes
 
@@ -20,8 +20,7 @@ _OLD, _WORDS = 2, 5  # words of a note; the first versions knew nothing of the l
 _SALT = 16  # where it stands in the log's header; sqlite.org/fileformat2.html, "The WAL-Header"
 
 
-@dataclass(frozen=True, slots=True)
-class GenerationNote:
+class GenerationNote(Struct, frozen=True):
     """What is known beside the database.
 
     `generation` is how far the queue had come, `home` how far without its log. The log had the `salt`, a new

@@ -121,6 +121,8 @@ class DiskSpace:
 
     def tight(self) -> bool:
         """Less than half of the reserve is left: what is delivered could not be marked."""
+        if self._clock.monotonic() < self._plenty_until:
+            return False
         found = self._look()
         return found.free < self._kept(found.total) // 2
 

@@ -56,7 +56,7 @@ def take_over(connection: apsw.Connection, now: float, name: str = "") -> list[s
         connection.execute(SQL["add-doubtful"], (text(message),))
         connection.execute(SQL["doubt"], (delivery,))
         connection.execute(SQL["close-attempt"], (now, True, "", "", INTERRUPTED, delivery, attempt))
-        connection.execute(SQL["release"], (WAITING, now, 0, False, "", "", 0, delivery))
+        connection.execute(SQL["release"], (WAITING, now, 0, delivery))
     return [text(message) for *_, message in taken]
 
 
@@ -65,7 +65,7 @@ def give_back(connection: apsw.Connection, node: Node, alive: Collection[int], n
     for delivery, lease, attempt, _ in rows(connection, SQL["leased"]):
         if run_of(lease) == node.run and lease not in alive:
             connection.execute(SQL["close-attempt"], (now, False, "", "", UNTOLD, delivery, attempt))
-            connection.execute(SQL["release"], (WAITING, now, 0, False, "", "", 0, delivery))
+            connection.execute(SQL["release"], (WAITING, now, 0, delivery))
 
 
 def others(connection: apsw.Connection, node: Node) -> bool:

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
+from msgspec import Struct
+
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import UsageError
 from postbearer.outcome import RecipientFate
@@ -91,8 +93,7 @@ class NewDelivery:
         return self.account, self.priority, self.client
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Incoming:
+class Incoming(Struct, frozen=True, kw_only=True):
     """A message that is to be accepted: its content, its deliveries, and the key it comes again under."""
 
     message: Message

@@ -194,7 +194,7 @@ class SqliteSpool:
     async def lanes(self, now: float, among: Collection[LaneKey] | None = None) -> Sequence[Lane]:
         # Not in another thread: it takes less time than to ask one, as these rows are always in memory.
         while True:
-            with self._opening.readers.reading() as connection:
+            with self._opening.readers.reading(once=among is not None and len(among) == 1) as connection:
                 found, damaged = reads.lanes(connection, among)
             if not damaged:
                 return found

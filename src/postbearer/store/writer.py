@@ -13,11 +13,11 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any, TypeVar
 
 import apsw
+from msgspec import Struct
 
 from postbearer.clock import Clock
 from postbearer.crash import ARMED, crash
@@ -49,8 +49,7 @@ OF_THE_FILE = (
 _LOOK = "Look at the disk and the system's log."
 
 
-@dataclass(slots=True, eq=False)
-class WriteJob:
+class WriteJob(Struct, eq=False):
     """Something to write, and who waits for it."""
 
     run: Work[Any]
@@ -64,8 +63,7 @@ class WriteJob:
     error: BaseException | None = None
 
 
-@dataclass(slots=True)
-class Batch:
+class Batch(Struct):
     """The jobs of one commit, and whether the loop has run them, or how it failed to."""
 
     jobs: list[WriteJob]

@@ -211,8 +211,6 @@ def settle(
     connection: apsw.Connection, claimed: Claimed, settlement: Settlement, *, texts: bool = True
 ) -> None:
     """End an attempt. Without `texts` only marks are made, which need no room. Raises `LeaseLost`."""
-    if connection.execute(SQL["owned"], (claimed.delivery, claimed.lease)).get is None:
-        raise LeaseLost(f"The delivery of {claimed.message.id} is not ours any more.")
     known = zip(claimed.targets, settlement.results, strict=True) if settlement.results else ()
     for target, fate in known:
         if texts and (fate.reply or fate.cause or fate.remedy):  # else what was said last stays
@@ -223,7 +221,7 @@ def settle(
     state = _state(connection, claimed.delivery)
     due = settlement.ended if settlement.due is None else settlement.due
     connection.execute(
-        SQL["release"],
+        SQL["settle"],
         (
             state,
             due if state == WAITING else None,
@@ -232,8 +230,11 @@ def settle(
             *(settlement.account if state != DONE else "",) * 2,
             0 if settlement.counted else 1,
             claimed.delivery,
+            claimed.lease,
         ),
     )
+    if not connection.changes():  # what was done so far is undone with the job
+        raise LeaseLost(f"The delivery of {claimed.message.id} is not ours any more.")
 
 
 def warn(connection: apsw.Connection, late: Claimed) -> bool:
@@ -321,9 +322,7 @@ def change(
     for delivery in touched:
         state = _state(connection, delivery)
         due = now if status is Status.READY else None
-        connection.execute(
-            SQL["release"], (state, due, now if state == DONE else 0, False, "", "", 0, delivery)
-        )
+        connection.execute(SQL["release"], (state, due, now if state == DONE else 0, delivery))
     return changed
 
 

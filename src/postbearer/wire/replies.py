@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass
+from functools import lru_cache
 
 from postbearer.errors import RemoteProtocolError
 from postbearer.reply import Reply, printable
@@ -65,7 +66,7 @@ class ReplyReader:
         """
         if self._whole:
             code, text = self._whole.popleft()
-            return reply_of(int(code), (text,))
+            return _one_line(code, text)
         while (line := self._next_line()) is not None:
             match = REPLY_LINE.fullmatch(line)
             if match is None:
@@ -97,6 +98,11 @@ class ReplyReader:
         lines = tuple(self._lines)
         self._lines, self._total = [], 0
         return reply_of(int(self._code), lines)
+
+
+@lru_cache(maxsize=128)  # a server has its usual words
+def _one_line(code: bytes, text: bytes) -> Reply:
+    return reply_of(int(code), (text,))
 
 
 def reply_of(code: int, lines: tuple[bytes, ...]) -> Reply:

@@ -106,9 +106,6 @@ UPDATE delivery SET warned = 1 WHERE id = ? AND state = 'w' AND warned = 0;
 SELECT id, CAST(address AS BLOB), CAST(notify AS BLOB), CAST(orcpt AS BLOB)
   FROM recipient WHERE delivery = ? AND state IN ('r', 'd') ORDER BY id;
 
--- name: owned
-SELECT 1 FROM delivery WHERE id = ? AND state = 'l' AND lease = ?;
-
 -- name: mark
 UPDATE recipient SET state = ?, unknown = unknown OR ? WHERE id = ? AND delivery = ?;
 
@@ -125,11 +122,14 @@ DELETE FROM attempt WHERE delivery = ? AND number = ?;
 -- name: states
 SELECT CAST(state AS BLOB) FROM recipient WHERE delivery = ?;
 
--- name: release
+-- name: settle
 UPDATE delivery
    SET state = ?, lease = 0, due = coalesce(?, due), ended = ?, warned = warned OR ?,
        account = iif(? = '', account, ?), attempt = attempt - ?
- WHERE id = ?;
+ WHERE id = ? AND state = 'l' AND lease = ?;
+
+-- name: release
+UPDATE delivery SET state = ?, lease = 0, due = coalesce(?, due), ended = ? WHERE id = ?;
 
 -- name: leased
 SELECT delivery.id, CAST(delivery.lease AS INTEGER), CAST(delivery.attempt AS INTEGER), CAST(message.id AS BLOB)
