@@ -47,6 +47,7 @@ TYPED = {
     "import smtp2graph": "given",
     "init": f"--non-interactive --name new {NEW}",
     "login": "alerts",
+    "logout": "alerts",
     "providers": "",
     "queue cancel": "m1",
     "queue export": "out",

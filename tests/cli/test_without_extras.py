@@ -51,6 +51,7 @@ TYPED: dict[str, tuple[str, int, str]] = {
     "import smtp2graph": ("given", 64, IMPORT),
     "init": (f"--non-interactive --name new {NEW}", 0, "new is there"),
     "login": ("alerts", 78, "Nobody signs in"),
+    "logout": ("alerts", 78, "Nobody signs in"),
     "providers": ("microsoft", 0, "Microsoft"),
     "queue cancel": ("m1", 64, RELAY),
     "queue export": ("", 64, RELAY),

@@ -78,6 +78,22 @@ def test_a_person_signs_in_and_the_account_sends_and_renews(
     assert authorization_server.token_requests() == before + 1
 
 
+def test_a_sign_in_that_was_ended_is_worth_nothing_to_who_has_a_copy(
+    postbearer: Command, authorization_server: AuthorizationServer, tmp_path: Path
+) -> None:
+    process = postbearer.start("login", "alerts")
+    sign_in(Browser(), shown(process, authorization_server.issuer))
+    assert ended(process).returncode == 0
+    [kept] = tmp_path.rglob("tokens/alerts")
+    copy = kept.read_bytes()
+    result = postbearer.run("logout", "alerts")
+    assert (result.returncode, result.stdout) == (0, b"Signed out at the provider, and forgotten here.\n")
+    kept.write_bytes(copy)
+    result = postbearer.run("check", "alerts")
+    assert result.returncode == 77
+    assert b"invalid_grant" in result.stdout
+
+
 def test_the_address_is_pasted(postbearer: Command, authorization_server: AuthorizationServer) -> None:
     process, browser = postbearer.start("login", "alerts", "--paste", "--port", "9"), Browser()
     url = shown(process, authorization_server.issuer)

@@ -60,7 +60,7 @@ def command(common: Common, /, account: str | None, **given: Any) -> None:
     account = chosen_account(assembly.configuration, account)
     chosen = assembly.account(account)
     with assembly.placing(account):
-        person = _person(chosen)
+        person = person_grant(chosen)
         store = chosen.token_store(assembly.persistence, clock=clock)
         store.prepare()  # what could not be kept is told before somebody signs in for nothing
         with store.signing_in():
@@ -75,7 +75,7 @@ def command(common: Common, /, account: str | None, **given: Any) -> None:
         click.echo(f"Signed in.{again} Try: postbearer check {account}")
 
 
-def _person(account: Account) -> PersonGrant:
+def person_grant(account: Account) -> PersonGrant:
     """The grant of `account`, if a person can sign in for it."""
     from postbearer.oauth import PersonGrant
 
@@ -104,7 +104,7 @@ def _grant(account: Account, *, paste: bool, device: bool, port: int | None) -> 
     """The grant of `account`, if a person can sign in in this way."""
     from postbearer.oauth import AuthorizationCode
 
-    grant = _person(account)
+    grant = person_grant(account)
     device = device or not isinstance(grant, AuthorizationCode)
     if device and paste:
         raise UsageError("With a code to type there is nothing to paste.", hint="Leave --paste out.")

@@ -29,6 +29,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "import": ("import_", "Move in: make a configuration of another program's."),
     "init": ("init", "Describe a mailbox: a few questions, and a configuration with comments."),
     "login": ("login", "Sign in for an account, once; from then on it renews itself."),
+    "logout": ("logout", "End a sign-in, at the provider and here."),
     "providers": ("providers", "List the mail providers that are known, and what each needs."),
     "queue": ("queue", "Look at the queue of the relay, and work on it."),
     "reload": ("lifecycle", "Have the running relay read its configuration anew."),

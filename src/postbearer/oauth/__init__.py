@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from postbearer.oauth.redirect import loopback_port as loopback_port
     from postbearer.oauth.redirect import with_port as with_port
     from postbearer.oauth.refusal import SparingPassword as SparingPassword
+    from postbearer.oauth.revocation import end_sign_in as end_sign_in
+    from postbearer.oauth.revocation import revoke as revoke
     from postbearer.oauth.scopes import missing_scopes as missing_scopes
     from postbearer.oauth.signing import ClientKey as ClientKey
     from postbearer.oauth.signing import certificate_ends as certificate_ends
@@ -96,6 +98,7 @@ _EXPORTS = {
     "plugins": ["plugged_grant", "plugged_grants"],
     "redirect": ["WRONG_STATE", "RedirectReader", "loopback_port", "with_port"],
     "refusal": ["SparingPassword"],
+    "revocation": ["end_sign_in", "revoke"],
     "scopes": ["missing_scopes"],
     "signing": ["ClientKey", "certificate_ends"],
     "source": ["CachedSource"],

@@ -66,8 +66,7 @@ class AuthorizationCode(PersonGrant):
 
     def at(self, metadata: Metadata) -> Self:
         return replace(
-            self,
-            device_url=self.device_url or metadata.device_url,
+            PersonGrant.at(self, metadata),
             authorize_url=self.authorize_url or metadata.authorize_url,
             names_issuer=metadata.names_issuer,
         )

@@ -13,6 +13,10 @@ from postbearer.redaction import scrub
 BAD_METADATA = "bad_metadata"  # code of the error for metadata that must not be followed
 
 _OAUTH, _OPENID = "/.well-known/oauth-authorization-server", "/.well-known/openid-configuration"
+_ENDPOINTS = (
+    *("token_endpoint", "authorization_endpoint", "revocation_endpoint"),  # RFC 8414 2
+    "device_authorization_endpoint",  # RFC 8628 4
+)
 _TEMPLATE = "{tenantid}"  # Entra's metadata for many tenants says this in place of one
 
 
@@ -24,6 +28,7 @@ class Metadata:
     token_url: str
     authorize_url: str = ""
     device_url: str = ""
+    revocation_url: str = ""
     names_issuer: bool = False  # its redirects carry ``iss`` (RFC 9207 3)
 
 
@@ -83,7 +88,7 @@ def _read(response: HttpResponse, issuer: str, account: str) -> Metadata | Grant
         other = scrub(str(said), ())[:200]
         return _unfit(f"The metadata of {issuer} is that of another issuer: {other!r}.", account)
     urls: dict[str, str] = {}
-    for key in ("token_endpoint", "authorization_endpoint", "device_authorization_endpoint"):
+    for key in _ENDPOINTS:
         url = fields.get(key, "")
         if not isinstance(url, str):
             return _unfit(f"{key} in the metadata of {issuer} is no address.", account)
@@ -98,6 +103,7 @@ def _read(response: HttpResponse, issuer: str, account: str) -> Metadata | Grant
         token_url=urls["token_endpoint"],
         authorize_url=urls["authorization_endpoint"],
         device_url=urls["device_authorization_endpoint"],
+        revocation_url=urls["revocation_endpoint"],
         names_issuer=fields.get("authorization_response_iss_parameter_supported") is True,
     )
 

@@ -46,8 +46,12 @@ def wishes(settings: AccountSettings) -> dict[str, Any]:
 
 def person(settings: AccountSettings, preset: Preset) -> dict[str, Any]:
     """The fields that all grants share for which a person signs in."""
-    url = settings.device_url or endpoint(settings, preset, preset.device_url)
-    return {"user": user(settings), "device_url": url, **client(settings, preset)}
+    return {
+        "user": user(settings),
+        "device_url": settings.device_url or endpoint(settings, preset, preset.device_url),
+        "revocation_url": settings.revocation_url or endpoint(settings, preset, preset.revocation_url),
+        **client(settings, preset),
+    }
 
 
 def user(settings: AccountSettings) -> str:

@@ -23,7 +23,7 @@ class PersonGrant(RefreshToken):
     """A refresh token (RFC 6749 6) that comes of a person's sign-in, by `postbearer login`.
 
     `user` is who is to sign in, as the server calls them; `device_url` the device authorization
-    endpoint (RFC 8628 3.1), where there is one.
+    endpoint (RFC 8628 3.1) and `revocation_url` that of RFC 7009, where there are any.
     """
 
     needs: ClassVar[tuple[tuple[str, ...], ...]] = (("client-id",),)
@@ -32,6 +32,7 @@ class PersonGrant(RefreshToken):
 
     user: str = ""
     device_url: str = ""
+    revocation_url: str = ""
 
     @classmethod
     def configured(cls, settings: AccountSettings, preset: Preset, environ: Mapping[str, str]) -> Grant:
@@ -39,7 +40,11 @@ class PersonGrant(RefreshToken):
 
     def at(self, metadata: Metadata) -> Self:
         """The same, with the endpoints of `metadata` where it has none of its own."""
-        return replace(self, device_url=self.device_url or metadata.device_url)
+        return replace(
+            self,
+            device_url=self.device_url or metadata.device_url,
+            revocation_url=self.revocation_url or metadata.revocation_url,
+        )
 
     def request(self, context: GrantContext) -> Exchange:
         login = f"Run: postbearer login {context.account}".rstrip()

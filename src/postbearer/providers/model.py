@@ -103,6 +103,7 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     token_url: str = ""
     authorize_url: str = ""
     device_url: str = ""
+    revocation_url: str = ""  # RFC 7009
     redirect_uri: str = "http://127.0.0.1"  # RFC 8252 7.3; without a port, any
     default_tenant: str = ""
     tenant_required_by: tuple[str, ...] = ()
@@ -133,7 +134,7 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
 
     def __post_init__(self) -> None:
         check_servers(self.servers)
-        for key in ("issuer", "token_url", "authorize_url", "device_url"):
+        for key in ("issuer", "token_url", "authorize_url", "device_url", "revocation_url"):
             url = getattr(self, key)
             if url and not _URL.fullmatch(url):
                 raise ValueError(f"{key.replace('_', '-')} must be an https address, not {url!r}")

@@ -85,6 +85,7 @@ class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_onl
         str | None, Prose("Where the browser comes back to after a sign-in, as registered.")
     ] = None
     device_url: Annotated[Url | None, Prose("Device authorization endpoint.")] = None
+    revocation_url: Annotated[Url | None, Prose("Where a sign-in is ended (RFC 7009).")] = None
     scopes: Annotated[tuple[str, ...] | None, Prose("Scopes to ask for.")] = None
     audience: Annotated[str | None, Prose("Audience or resource to ask for.")] = None
     extra_token_parameters: Annotated[dict[str, str], Prose("Further fields of the token request.")] = {}

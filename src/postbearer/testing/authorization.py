@@ -111,6 +111,14 @@ class AuthorizationServer:
             )
         return EndpointAnswer(0, b"") if fault is not None and fault.kind == "lost-rotation" else answer
 
+    async def revoke(self, form: Mapping[str, str], authorization: str = "") -> EndpointAnswer:
+        """End a sign-in (RFC 7009). What strikes token requests strikes here, too."""
+        fault = self.faults.next_token()
+        if fault is not None and (answer := await self._strike(fault)) is not None:
+            return answer
+        self._register.revoke(form.get("token", ""), self._authenticate(form, authorization, public=True))
+        return EndpointAnswer(200, b"")
+
     async def _strike(self, fault: TokenFault) -> EndpointAnswer | None:
         if fault.delay:
             await self._clock.sleep(fault.delay)
@@ -127,7 +135,7 @@ class AuthorizationServer:
             "huge": EndpointAnswer(200, b'{"access_token":"' + b"A" * 4_000_000 + b'"}'),
         }.get(fault.kind)
 
-    def _authenticate(self, form: Mapping[str, str], authorization: str) -> str:
+    def _authenticate(self, form: Mapping[str, str], authorization: str, *, public: bool = False) -> str:
         """Client authentication by the form or by HTTP Basic, never both (RFC 6749 2.3.1)."""
         client_id, secret = form.get("client_id", ""), form.get("client_secret")
         if authorization.lower().startswith("basic "):
@@ -141,7 +149,7 @@ class AuthorizationServer:
         expected = self._clients.get(client_id)
         if expected is None:
             raise Refusal("unauthorized_client", f"AADSTS700016: Application {client_id!r} was not found.")
-        public = form.get("grant_type") in ("authorization_code", "refresh_token", DEVICE_CODE)
+        public = public or form.get("grant_type") in ("authorization_code", "refresh_token", DEVICE_CODE)
         if secret is None and not public:
             raise Refusal("invalid_client", "AADSTS7000218: The request has no client secret.", 401)
         if secret is not None and not secrets.compare_digest(secret.encode(), expected.encode()):

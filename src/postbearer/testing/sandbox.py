@@ -175,6 +175,7 @@ class Sandbox:
             "token_url": self.token_url,
             "authorize_url": f"{self.url}/authorize",
             "device_url": f"{self.url}/device_authorization",
+            "revocation_url": f"{self.url}/revoke",
             "identity_endpoint": f"{self.url}/identity/token",
             "identity_header": self.authorization.identity_header,
             "smtp": {"host": NAME, "starttls_port": self.starttls_port, "implicit_port": self.implicit_port},

@@ -85,6 +85,12 @@ class TokenRegister:
                 family.revoked = True
         return None
 
+    def revoke(self, refresh_token: str, client_id: str) -> None:
+        """End the sign-in that the token is of, if it is one of this client (RFC 7009 2.1)."""
+        for family in self._families:
+            if family.client_id == client_id and refresh_token in {family.current, *family.used}:
+                family.revoked = True
+
     def _rotate(self, family: Family) -> str:
         if family.current:
             family.used.add(family.current)

@@ -56,6 +56,7 @@ class Web:
                 Route("/authorize", self.authorize),
                 Route("/{tenant}" + token + "/authorize", self.authorize),
                 Route("/approve", self.approve, methods=["POST"]),
+                Route("/revoke", self.revoke, methods=["POST"]),
                 Route("/device", self.device_page),
                 Route("/device_authorization", self.device, methods=["POST"]),
                 Route("/{tenant}" + token + "/devicecode", self.device, methods=["POST"]),
@@ -85,6 +86,7 @@ class Web:
                 "token_endpoint": f"{base}/token",
                 "authorization_endpoint": f"{base}/authorize",
                 "device_authorization_endpoint": f"{base}/device_authorization",
+                "revocation_endpoint": f"{base}/revoke",
                 "authorization_response_iss_parameter_supported": True,
                 "code_challenge_methods_supported": ["S256"],
                 "response_types_supported": ["code"],
@@ -99,6 +101,10 @@ class Web:
     async def device(self, request: Request) -> Response:
         form = await _form(request)
         return JSONResponse(self._sandbox.authorization.begin_device(form, self._sandbox.url))
+
+    async def revoke(self, request: Request) -> Response:
+        authorization = request.headers.get("authorization", "")
+        return _response(await self._sandbox.authorization.revoke(await _form(request), authorization))
 
     async def device_page(self, request: Request) -> Response:
         code = request.query_params.get("user_code", "")
