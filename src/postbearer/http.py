@@ -17,6 +17,7 @@ from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 
+from postbearer.address import ascii_domain
 from postbearer.errors import (
     ConnectFailed,
     Disconnected,
@@ -147,6 +148,8 @@ def _parsed(url: str) -> tuple[SplitResult, ipaddress.IPv4Address | ipaddress.IP
         host, _ = parts.hostname or "", parts.port
     except ValueError:
         raise UsageError("The URL cannot be read.", hint="Write https://host/path.") from None
+    if host and not host.isascii():
+        raise UsageError("The host is not written in ASCII.", hint=f"Write {_in_ascii(host)}.")
     if not host or not url.isascii() or any(char <= " " or char in '\\"<>\x7f' for char in url):
         raise UsageError("The URL has no host or holds odd characters.", hint="Write https://host/path.")
     if parts.username is not None or parts.password is not None:
@@ -161,6 +164,14 @@ def _parsed(url: str) -> tuple[SplitResult, ipaddress.IPv4Address | ipaddress.IP
             f"{host} is no name and no address as people write it.", hint="Write the address out."
         )
     return parts, address
+
+
+def _in_ascii(host: str) -> str:
+    """How a name in another script is written in a URL (RFC 5891)."""
+    try:
+        return ascii_domain(host)
+    except UsageError:
+        return "its form that begins with xn--"
 
 
 def is_loopback(host: str) -> bool:

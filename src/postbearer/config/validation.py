@@ -107,7 +107,10 @@ class Validator:
 
     def _union(self, value: Any, expected: types.UnionType, path: Path) -> Any:
         for alternative in expected.types:
-            if isinstance(value, str if kind_of(alternative) else dict) and _is_precise(alternative):
+            listed = isinstance(value, list) and isinstance(plain(alternative), types.VarTupleType)
+            if listed or (
+                isinstance(value, str if kind_of(alternative) else dict) and _is_precise(alternative)
+            ):
                 return self.value(value, alternative, path)  # its own complaint says more than ours
             attempt = Validator(self.kinds)
             result = attempt.value(value, alternative, path)

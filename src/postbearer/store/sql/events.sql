@@ -17,7 +17,7 @@ WHEN old.state <> new.state OR old.unknown < new.unknown BEGIN
    WHERE delivery.id = new.delivery;
 END;
 
-CREATE TEMP TRIGGER event_of_move AFTER UPDATE OF account ON main.delivery
+CREATE TEMP TRIGGER IF NOT EXISTS event_of_move AFTER UPDATE OF account ON main.delivery
 WHEN old.account <> new.account AND old.state <> 'l' BEGIN
   INSERT INTO event (at, message, client, account, recipient, state, unknown, said)
   SELECT wall(), message.id, message.client, new.account, recipient.address, recipient.state, recipient.unknown,
