@@ -63,6 +63,11 @@ class Assembly:
         return cls(load(path, environ), state or StateFolder(), environ, persistence)
 
     @property
+    def environ(self) -> Mapping[str, str]:
+        """The environment that it goes by."""
+        return self._environ
+
+    @property
     def names(self) -> tuple[str, ...]:
         return tuple(self.configuration.settings.accounts)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from postbearer.address import Address, refuse_controls
 from postbearer.errors import UsageError
+from postbearer.trace_context import TraceContext, parse
 
 Body = Literal["7BIT", "8BITMIME", "BINARYMIME"]
 Ret = Literal["FULL", "HDRS"]
@@ -52,6 +53,8 @@ class Envelope:
     envid: str = ""
     require_tls: bool = False
     priority: int | None = None  # MT-PRIORITY, -9 … 9 (RFC 6710)
+    traceparent: str = ""  # the trace it belongs to (W3C Trace Context); no server is told
+    tracestate: str = ""
 
     def __post_init__(self) -> None:
         if self.reverse_path != "":
@@ -62,6 +65,8 @@ class Envelope:
             _check_envid(self.envid)
         if self.priority is not None and not -9 <= self.priority <= 9:
             raise UsageError(f"A priority lies between -9 and 9, not {self.priority}.")
+        if self.traceparent and parse([self.traceparent]) is None:
+            raise UsageError("This traceparent is none (W3C Trace Context).")
 
     @classmethod
     def of(cls, reverse_path: str, recipients: Iterable[str]) -> Envelope:
@@ -69,6 +74,12 @@ class Envelope:
         if isinstance(recipients, str):
             raise UsageError("recipients is a list of addresses, not one string.")
         return cls(reverse_path, tuple(Recipient(address) for address in dict.fromkeys(recipients)))
+
+    def within(self, context: TraceContext | None) -> Envelope:
+        """The same, of the trace that `context` tells, unless it knows of one."""
+        if context is None or self.traceparent:
+            return self
+        return replace(self, traceparent=context.traceparent, tracestate=context.tracestate)
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -14,8 +14,8 @@ from house.tree import PACKAGE, ROOT, sources
 LAYERS: dict[int, tuple[str, ...]] = {
     7: ("cli", "daemon", "testing"),
     6: (
-        *("submission", "control", "api", "alerts", "webhooks", "log", "metrics", "importing"),
-        *("integrations", "backup"),
+        *("submission", "control", "api", "alerts", "webhooks", "log", "metrics", "tracing"),
+        *("importing", "integrations", "backup"),
     ),
     5: ("config", "assembly", "mailer", "blocking", "sending", "tokens"),
     4: ("engine", "account", "arguments", "forecast", "diagnosis", "tracking"),
@@ -44,6 +44,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "tasks",
         "crash",
         "suggestion",
+        "trace_context",
     ),
 }
 LAYER = {unit: layer for layer, units in LAYERS.items() for unit in units}

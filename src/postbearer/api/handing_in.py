@@ -23,6 +23,7 @@ from postbearer.reply import Reply
 from postbearer.store import IdempotencyKey
 from postbearer.store import Priority as Lane
 from postbearer.submission import take
+from postbearer.trace_context import parse
 
 LARGE = 256 * 1024  # octets, above which the loop does not compose the message itself
 LONGEST_KEY = 255
@@ -75,6 +76,9 @@ async def take_parts(call: Call, given: NewMessage) -> tuple[Envelope, MessageIn
 async def take_content(
     call: Call, envelope: Envelope, size: int | None, blocks: AsyncIterator[bytes]
 ) -> MessageIntake:
+    if call.services.intake.settings.traced:
+        fields = call.request.headers
+        envelope = envelope.within(parse(fields.getlist("traceparent"), fields.getlist("tracestate")))
     submission = Submission(
         client=call.by.client,
         envelope=envelope,

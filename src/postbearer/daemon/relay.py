@@ -26,6 +26,7 @@ from postbearer.daemon.services import (
     RemarksService,
     SubmitSocketService,
 )
+from postbearer.daemon.tracing_service import TracingService
 from postbearer.daemon.webhook_service import WebhookService
 from postbearer.engine import Dispatcher, FlooredClock, Intake
 from postbearer.errors import ConfigError
@@ -165,6 +166,7 @@ class Relay:
             webhooks,
         ]
         services = [
+            *([TracingService(plan.assembly.environ, events)] if plan.traced else []),
             queue,
             notebook,
             LeaseService(spool, clock, events),

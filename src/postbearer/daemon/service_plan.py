@@ -18,6 +18,7 @@ from postbearer.events import Observer
 from postbearer.oauth import CachedSource
 from postbearer.store import SpoolUrl
 from postbearer.submission import LOCAL
+from postbearer.tracing import wanted
 from postbearer.webhooks import WebhookTarget
 
 
@@ -64,7 +65,13 @@ class ServicePlan:
             postmaster=relay.bounces_to,
             size=relay.size,
             expire_after=relay.retry.expire_after,
+            traced=self.traced,
         )
+
+    @property
+    def traced(self) -> bool:
+        """Whether the environment wants spans."""
+        return wanted(self.assembly.environ)
 
     @property
     def rules(self) -> AttemptSettings:

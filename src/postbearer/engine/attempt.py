@@ -218,6 +218,8 @@ class AttemptRunner:
                 counted=ending.counted,
                 error=ending.error,
                 age=max(0.0, self._clock.now() - claimed.message.accepted),
+                traceparent=claimed.message.envelope.traceparent,
+                tracestate=claimed.message.envelope.tracestate,
             )
         )
         if report is not None:

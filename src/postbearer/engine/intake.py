@@ -29,6 +29,7 @@ from postbearer.events import Accepted, Observer
 from postbearer.message import Header, HeaderReader, ParsedHeader, Scanner, authors, claimed
 from postbearer.reply import EnhancedStatus, Reply
 from postbearer.store import IdempotencyKey, Incoming, Message, NewDelivery, Priority, Spool, Staging
+from postbearer.trace_context import parse
 
 LONGEST_PATH = 50  # Received fields, RFC 5321 6.3
 OWN_PATH = 3  # of them ours
@@ -44,6 +45,7 @@ class IntakeSettings:
     postmaster: str = ""
     size: int = 36 * 1024 * 1024
     expire_after: float = 5 * 86_400.0
+    traced: bool = False  # whether somebody wants to know to which trace a message belongs
 
 
 class Submission(Struct, frozen=True, kw_only=True):
@@ -257,6 +259,8 @@ class MessageIntake:
                 recipients=len(message.envelope.recipients),
                 message_id=message.message_id,
                 seconds=self._intake.clock.monotonic() - self._began,
+                traceparent=message.envelope.traceparent,
+                tracestate=message.envelope.tracestate,
             )
         )
 
@@ -344,6 +348,14 @@ class MessageIntake:
             return refuse(550, "5.7.1", "No account is set up that this could leave from")
         return refuse_for(account, self._submission.envelope.reverse_path, parsed, size)
 
+    def _traced(self, header: Header) -> Envelope:
+        """The envelope, with the trace that fields of the header name."""
+        envelope = self._submission.envelope
+        if not self._intake.settings.traced:
+            return envelope
+        found = ([field.value for field in header.all(name)] for name in ("traceparent", "tracestate"))
+        return envelope.within(parse(*found))
+
     def _deliveries(
         self, places: Reservations, lane: tuple[str, Priority], routed: Sequence[tuple[Recipient, Route]]
     ) -> list[NewDelivery]:
@@ -374,7 +386,7 @@ class MessageIntake:
             id=self.id,
             accepted=now,
             client=self._submission.client.name,
-            envelope=self._submission.envelope,
+            envelope=self._traced(header),
             received=received(self._submission, self._intake.settings.hostname, self.id, now),
             size=self._staging.size,
             sha256=self._staging.sha256,

@@ -13,7 +13,7 @@ from postbearer.outcome import RecipientFate
 class Accepted(Event):
     """The relay took a message: it is on the disk. `account` carries it first (empty: several do).
 
-    From its end until then it took `seconds`.
+    From its end until then it took `seconds`. `traceparent` and `tracestate` are of who submitted it.
     """
 
     id: str
@@ -22,6 +22,8 @@ class Accepted(Event):
     recipients: int
     message_id: str = ""
     seconds: float = 0.0
+    traceparent: str = ""
+    tracestate: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,8 @@ class DeliveryEnded(Event):
     counted: bool = True
     error: str = ""
     age: float = 0.0
+    traceparent: str = ""
+    tracestate: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

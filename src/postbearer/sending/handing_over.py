@@ -26,6 +26,7 @@ from postbearer.reply import EnhancedStatus, Reply
 from postbearer.sending.parts import Parts
 from postbearer.sending.retry import seconds
 from postbearer.sending.sendable import Sendable, enveloped, given, refuse_bare_line_ends
+from postbearer.trace_context import TraceContext, current, parse
 
 TIMEOUT = 30.0  # seconds: a relay that starts again is back by then
 _LONGEST_KEY = 255
@@ -242,6 +243,7 @@ def _handed_over(envelope: Envelope, priority: PriorityName | None) -> dict[str,
             "A relay cannot be told of ORCPT, of REQUIRETLS, or of reports for some recipients alone.",
             hint="Leave them out, or submit by SMTP.",
         )
+    trace = _trace_of(envelope)
     number = envelope.priority if priority is None else PRIORITIES[priority]
     return {
         "from": envelope.reverse_path,
@@ -250,7 +252,13 @@ def _handed_over(envelope: Envelope, priority: PriorityName | None) -> dict[str,
         "envid": envelope.envid,
         "notify": first.notify,
         **({} if number is None else {"priority": number}),
+        **({} if trace is None else {"traceparent": trace.traceparent, "tracestate": trace.tracestate}),
     }
+
+
+def _trace_of(envelope: Envelope) -> TraceContext | None:
+    """The trace that the message belongs to: as its envelope says, or that of the span that is open here."""
+    return parse([envelope.traceparent], [envelope.tracestate]) if envelope.traceparent else current()
 
 
 def _checked_key(key: object) -> str:

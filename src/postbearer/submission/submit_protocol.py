@@ -19,6 +19,7 @@ from msgspec.json import decode
 from postbearer.envelope import Envelope, Notify, Recipient, Ret
 from postbearer.errors import UsageError
 from postbearer.store import IdempotencyKey
+from postbearer.trace_context import parse
 
 LONGEST_LINE = 64
 LONGEST_ENVELOPE = 512 * 1024  # 1,000 recipients of the longest kind
@@ -57,12 +58,17 @@ class SubmitRequest(Struct, forbid_unknown_fields=True, frozen=True, rename={"fr
     priority: Annotated[int, Meta(ge=-9, le=9)] | None = None  # MT-PRIORITY (RFC 6710)
     key: Annotated[str, Meta(max_length=255)] = ""
     digest: Annotated[str, Meta(max_length=64)] = ""
+    traceparent: _Text = ""
+    tracestate: _Text = ""
 
     def envelope(self) -> Envelope:
         """Raises `UsageError` for what is no address."""
         ret: Ret | None = self.ret or None
         recipients = tuple(Recipient(address, self.notify) for address in dict.fromkeys(self.to))
-        return Envelope(self.from_, recipients, ret=ret, envid=self.envid, priority=self.priority)
+        envelope = Envelope(self.from_, recipients, ret=ret, envid=self.envid, priority=self.priority)
+        if not self.traceparent:
+            return envelope
+        return envelope.within(parse([self.traceparent], [self.tracestate]))
 
     def idempotency_key(self, client: str) -> IdempotencyKey | None:
         """As the spool knows it: keys are those of each client."""
