@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
+
+from msgspec.structs import replace
 
 from postbearer.clock import Clock
 from postbearer.engine import Intake, MessageIntake, Submission, Submitter
