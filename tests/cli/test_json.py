@@ -27,6 +27,7 @@ TYPED = {
     "api-token create": "app",
     "api-token list": "",
     "api-token revoke": "admin",
+    "audit": "",
     "backup": "backup.tar",
     "check": "--explain 535",
     "config get": "accounts.alerts.address",

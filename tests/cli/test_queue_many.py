@@ -138,3 +138,25 @@ def test_the_text_of_others_does_nothing_to_a_terminal(home: Home, state: Path) 
         ran = home.run("queue", *words)
         assert "\x1b" not in ran.out + ran.err
         assert "\u202e" not in ran.out + ran.err
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_who_did_what_is_shown_and_verified(home: Home, state: Path, runs: bool) -> None:
+    _, _, shown, told, verified, as_json = asked(
+        home,
+        state,
+        runs,
+        ("queue", "hold", "m1"),
+        ("accounts", "pause", "alerts"),
+        ("audit",),
+        ("audit", "--json", "--limit", "1"),
+        ("audit", "--verify"),
+        ("audit", "--verify", "--json"),
+    )
+    lines = shown.out.splitlines()
+    assert "pause" in lines[1]
+    assert "m1" in lines[2]
+    newest = json.loads(told.out)
+    assert (newest["more"], newest["entries"][0]["action"]) == (True, "pause")
+    assert verified.out.startswith("2 entries are as they were written. The last hash is ")
+    assert json.loads(as_json.out) == {"entries": 2, "wrong": None, "last": newest["entries"][0]["hash"]}

@@ -53,6 +53,7 @@ TYPED: dict[str, tuple[str, int, str]] = {
     "login": ("alerts", 78, "Nobody signs in"),
     "logout": ("alerts", 78, "Nobody signs in"),
     "providers": ("microsoft", 0, "Microsoft"),
+    "audit": ("", 64, RELAY),
     "queue cancel": ("m1", 64, RELAY),
     "queue export": ("", 64, RELAY),
     "queue hold": ("m1", 64, RELAY),

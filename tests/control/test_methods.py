@@ -11,6 +11,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from postbearer.cli.output import TIMES
+from postbearer.config import Configuration, Settings
 from postbearer.control import (
     METHODS,
     Operations,
@@ -102,6 +103,7 @@ def operations(relay: Relay) -> tuple[Operations, Ears]:
         process=Process(),
         observer=ears,
         webhooks=Calls(),
+        configuration=Configuration(Settings(), "x.toml", "", {"accounts": {}}),
     ), ears
 
 

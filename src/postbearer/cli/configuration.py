@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -17,8 +16,6 @@ from postbearer.errors import ConfigError
 
 if TYPE_CHECKING:
     from postbearer.config import Configuration
-
-_PASSWORD = re.compile(r"(://[^/\s:@]*):[^/\s@]*@")
 
 
 @click.group("config", cls=Group)
@@ -40,8 +37,10 @@ def show(common: Common, name: str | None, everything: bool) -> None:
 
     Secrets are shown as the references that the file holds. NAME restricts it to one table.
     """
+    from postbearer.config import masked, with_defaults
+
     configuration = common.configuration()
-    values = _defaults(configuration.settings) if everything else configuration.data
+    values = with_defaults(configuration.settings) if everything else configuration.data
     shown = masked(_at(values, name, configuration.path) if name else values)
     if common.as_json:
         print_json(shown)
@@ -58,11 +57,13 @@ def show(common: Common, name: str | None, everything: bool) -> None:
 @pass_common
 def get(common: Common, name: str) -> None:
     """Print the value of one key, also if it is a default."""
+    from postbearer.config import masked, with_defaults
+
     configuration = common.configuration()
     try:
         value = masked(_at(configuration.data, name, configuration.path))
     except ConfigError:
-        value = masked(_at(_defaults(configuration.settings), name, configuration.path))
+        value = masked(_at(with_defaults(configuration.settings), name, configuration.path))
     if common.as_json:
         print_json({"key": name, "value": value})
     else:
@@ -178,15 +179,6 @@ def schema() -> None:
     print_json(json_schema())
 
 
-def masked(value: Any) -> Any:
-    """`value` without the passwords that URLs in it hold."""
-    if isinstance(value, dict):
-        return {key: masked(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [masked(each) for each in value]
-    return _PASSWORD.sub(r"\1:***@", value) if isinstance(value, str) else value
-
-
 def _at(values: Any, name: str, file: str) -> Any:
     from postbearer.config import key_path
 
@@ -206,17 +198,6 @@ def near_key(name: str) -> str:
     account = name.split(".")[1:2] if name.startswith("accounts.") else []
     near = [each for each in meant(name, setting_names(account)) if each != name]
     return f"Did you mean {' or '.join(near)}?" if near else "`postbearer config show --all` lists all keys."
-
-
-def _defaults(settings: Any) -> Any:
-    import msgspec
-
-    def without_none(value: Any) -> Any:
-        if isinstance(value, dict):
-            return {key: without_none(each) for key, each in value.items() if each is not None}
-        return [without_none(each) for each in value] if isinstance(value, list) else value
-
-    return without_none(msgspec.to_builtins(settings))
 
 
 def _toml(value: Any) -> str:

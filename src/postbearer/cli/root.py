@@ -21,6 +21,7 @@ from postbearer.cli.streams import let_errors_be_lost
 COMMANDS: dict[str, tuple[str, str]] = {
     "accounts": ("accounts", "Show whether each account sends, and pause or resume it."),
     "api-token": ("api_token", "Make and revoke the tokens of programs that use the HTTP API."),
+    "audit": ("audit", "Show who did what to messages, accounts and the relay."),
     "backup": ("backup", "Write queue, state and configuration to one file."),
     "check": ("check", "Find out why mail does not leave, and what to do about it."),
     "config": ("configuration", "Show, change and check the configuration."),

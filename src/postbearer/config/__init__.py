@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from postbearer.config.search import find as find
     from postbearer.config.search import is_system_wide as is_system_wide
     from postbearer.config.search import read as read
+    from postbearer.config.showing import blanked as blanked
+    from postbearer.config.showing import masked as masked
+    from postbearer.config.showing import with_defaults as with_defaults
     from postbearer.config.units import parse_duration as parse_duration
     from postbearer.config.units import parse_size as parse_size
     from postbearer.config.values import SCHEMES as SCHEMES
@@ -55,6 +58,7 @@ _EXPORTS = {
     ],
     "schema": ["Settings"],
     "search": ["candidates", "find", "is_system_wide", "read"],
+    "showing": ["blanked", "masked", "with_defaults"],
     "units": ["parse_duration", "parse_size"],
     "values": ["SCHEMES", "network"],
 }

@@ -7,15 +7,21 @@ from postbearer._lazy import lazy
 if TYPE_CHECKING:
     from postbearer.control.account_finder import AccountFinder as AccountFinder
     from postbearer.control.answers import AccountStatus as AccountStatus
+    from postbearer.control.answers import AuditPage as AuditPage
+    from postbearer.control.answers import AuditRow as AuditRow
+    from postbearer.control.answers import AuditVerified as AuditVerified
     from postbearer.control.answers import Change as Change
     from postbearer.control.answers import DiagnosisResult as DiagnosisResult
     from postbearer.control.answers import EndingInfo as EndingInfo
     from postbearer.control.answers import JobInfo as JobInfo
     from postbearer.control.answers import JobList as JobList
     from postbearer.control.answers import LetGo as LetGo
+    from postbearer.control.answers import LoadedConfiguration as LoadedConfiguration
     from postbearer.control.answers import Matching as Matching
     from postbearer.control.answers import MessageDetail as MessageDetail
     from postbearer.control.answers import MessageSummary as MessageSummary
+    from postbearer.control.answers import NodeInfo as NodeInfo
+    from postbearer.control.answers import NodeList as NodeList
     from postbearer.control.answers import Page as Page
     from postbearer.control.answers import PausedAccount as PausedAccount
     from postbearer.control.answers import PauseInfo as PauseInfo
@@ -53,6 +59,12 @@ _EXPORTS = {
         "JobInfo",
         "JobList",
         "Matching",
+        "AuditPage",
+        "AuditRow",
+        "AuditVerified",
+        "LoadedConfiguration",
+        "NodeInfo",
+        "NodeList",
         "LetGo",
         "MessageDetail",
         "MessageSummary",

@@ -213,6 +213,76 @@ class Matching(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return ", ".join(f"{name} {value}" for name, value in given.items() if value not in ("", None))
 
 
+class NodeInfo(Struct, frozen=True, kw_only=True):
+    """A relay that works on the queue. `alive`: it is this one, or its leases still hold, until `expires`.
+
+    One that is alone and has nothing under way writes no heartbeat.
+    """
+
+    name: str
+    version: str
+    own: bool
+    alive: bool
+    since: Time
+    heartbeat: Time
+    expires: Time
+
+
+class NodeList(Struct, frozen=True, kw_only=True):
+    """By name."""
+
+    nodes: tuple[NodeInfo, ...]
+
+
+class LoadedConfiguration(Struct, frozen=True, kw_only=True):
+    """What the relay goes by. Secrets stand there as references, and what may be one is ``***``.
+
+    `origins`: what comes from a variable of the environment, by the name of its key.
+    """
+
+    file: str
+    origins: dict[str, str]
+    settings: dict[str, Any]
+
+
+class AuditRow(Struct, frozen=True, kw_only=True):
+    """Who did what; `result` is empty if it was done, else why not.
+
+    `hash` is of it and of the row before.
+    """
+
+    number: int
+    at: Time
+    by: str
+    known_by: str
+    action: str
+    account: str
+    message: str
+    recipient: str
+    detail: str
+    count: int
+    result: str
+    hash: str
+
+
+class AuditPage(Struct, frozen=True, kw_only=True):
+    """The newest first; if there are `more`, they are before the last `number`."""
+
+    entries: tuple[AuditRow, ...]
+    more: bool
+
+
+class AuditVerified(Struct, frozen=True, kw_only=True):
+    """So many `entries` are as they were written, and which is the first that is `wrong`, if any.
+
+    `last` is the newest hash: who keeps it elsewhere can tell later that nothing was taken off the end.
+    """
+
+    entries: int
+    wrong: int | None
+    last: str
+
+
 class JobInfo(Struct, frozen=True, kw_only=True):
     """An action on all messages that match, and how far it is.
 

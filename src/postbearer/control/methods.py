@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import ValidationError, convert
 
-from postbearer.control import accounts, jobs, messages, operations, webhooks
+from postbearer.control import accounts, jobs, messages, operations, overview, webhooks
 from postbearer.control.method import Method
 from postbearer.control.principal import Principal, Right
 from postbearer.errors import NotPermitted, UsageError
@@ -21,6 +21,7 @@ METHODS: Mapping[str, Method] = {
     **jobs.METHODS,
     **accounts.METHODS,
     **webhooks.METHODS,
+    **overview.METHODS,
     **operations.METHODS,
 }
 STREAMS: Mapping[str, Right] = {EXPORT: Right.ADMIN, IMPORT: Right.ADMIN}  # served by whoever has the stream

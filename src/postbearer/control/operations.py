@@ -21,6 +21,7 @@ from postbearer.control.job_runner import JobRunner
 from postbearer.control.jobs import Jobs
 from postbearer.control.messages import Messages
 from postbearer.control.method import Method, Nothing, Text
+from postbearer.control.overview import Overview
 from postbearer.control.principal import Principal, Right
 from postbearer.control.transfer import Transfer
 from postbearer.control.webhooks import WebhookCalls, Webhooks
@@ -30,6 +31,7 @@ from postbearer.store import Spool
 
 if TYPE_CHECKING:
     from postbearer.account import Account
+    from postbearer.config import Configuration
     from postbearer.engine import Dispatcher
 
 
@@ -60,7 +62,8 @@ class Operations:
     `dispatcher` is there in the relay's own process only, and `process` where a relay runs by itself.
     `accounts` names those that are configured, and `find` makes one that no dispatcher has; `foresee` tells
     what is known ahead of them, and `changed` has a paused one tried again. `runner` works on jobs in the
-    background. `webhooks` are those of the relay's own process. `observer` hears who changed what.
+    background. `webhooks` are those of the relay's own process, `configuration` what it goes by. `observer`
+    hears who changed what.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class Operations:
         find: Callable[[str], Account] | None = None,
         runner: JobRunner | None = None,
         webhooks: WebhookCalls | None = None,
+        configuration: Configuration | None = None,
     ) -> None:
         self._process = process
         observer = observer or Silent()
@@ -84,6 +88,7 @@ class Operations:
         self._recorder = Recorder(spool, clock, observer)
         self.messages: Messages = Messages(spool, clock, dispatcher, accounts, observer, known)
         self.transfer = Transfer(spool, self._recorder)
+        self.overview: Overview = Overview(spool, clock, configuration)
         self.jobs: Jobs = Jobs(spool, clock, runner or JobRunner(spool, clock, observer, known), known)
         self.webhooks: Webhooks = Webhooks(webhooks, self._recorder)
         self.accounts: Accounts = Accounts(

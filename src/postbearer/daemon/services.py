@@ -255,6 +255,7 @@ class ControlService(Service):
             observer=self._observer,
             runner=self._runner,
             webhooks=self._webhooks,
+            configuration=plan.assembly.configuration,
         )
 
 

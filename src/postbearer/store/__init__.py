@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from postbearer.store.operating import Job as Job
     from postbearer.store.operating import JobAction as JobAction
     from postbearer.store.operating import JobState as JobState
+    from postbearer.store.operating import NodeRecord as NodeRecord
     from postbearer.store.records import BY_HAND as BY_HAND
     from postbearer.store.records import Attempt as Attempt
     from postbearer.store.records import Claimed as Claimed
@@ -52,7 +53,7 @@ _EXPORTS = {
     "factory": ["SpoolUrl", "open_spool"],
     "lease": ["HEARTBEAT", "LEASE"],
     "memory": ["MemorySpool"],
-    "operating": ["AuditEntry", "AuditRecord", "Job", "JobAction", "JobState"],
+    "operating": ["AuditEntry", "AuditRecord", "Job", "JobAction", "JobState", "NodeRecord"],
     "records": [
         "BY_HAND",
         "Attempt",

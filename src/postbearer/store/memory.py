@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from postbearer._version import __version__
 from postbearer.clock import Clock
 from postbearer.errors import LeaseLost, StoreError
 from postbearer.message import BytesContent, Content
@@ -12,7 +13,7 @@ from postbearer.store.keys import refuse_repeated
 from postbearer.store.lease import INTERRUPTED, LEASE, LOCAL, Node, run_of
 from postbearer.store.memory_queue import MemoryDelivery, MemoryMessage, MemoryQueue, MemoryRecipient, fits
 from postbearer.store.memory_staging import MemoryStaging
-from postbearer.store.operating import AuditLog, AuditRecord, JobStore
+from postbearer.store.operating import AuditLog, AuditRecord, JobStore, NodeRecord
 from postbearer.store.records import (
     KEYS_KEPT,
     Attempt,
@@ -313,6 +314,19 @@ class MemorySpool:
         if changed:
             self._queue.changes.waits()
         return changed
+
+    async def nodes(self) -> Sequence[NodeRecord]:
+        return [
+            NodeRecord(
+                name=name,
+                own=run == self._node.run,
+                since=0.0,
+                heartbeat=expires - LEASE,
+                expires=expires,
+                version=__version__,
+            )
+            for run, (name, expires) in sorted(self._queue.nodes.items(), key=lambda each: each[1])
+        ]
 
     async def statistics(self) -> Statistics:
         result = Statistics()

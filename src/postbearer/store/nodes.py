@@ -6,8 +6,10 @@ from collections.abc import Collection
 
 import apsw
 
+from postbearer._version import __version__
 from postbearer.store.database import get, rows
 from postbearer.store.lease import INTERRUPTED, LEASE, Node, run_of
+from postbearer.store.operating import NodeRecord
 from postbearer.store.queries import queries
 from postbearer.store.rows import WAITING, text
 from postbearer.store.writes import put
@@ -41,7 +43,7 @@ def heartbeat(connection: apsw.Connection, node: Node, now: float) -> list[str]:
 def _enter(connection: apsw.Connection, node: Node, now: float) -> None:
     node.run = get(connection, "run") + 1
     put(connection, "run", node.run)
-    connection.execute(SQL["add-node"], (node.run, node.name, now + LEASE))
+    connection.execute(SQL["add-node"], (node.run, node.name, now + LEASE, __version__, now))
 
 
 def take_over(connection: apsw.Connection, now: float, name: str = "") -> list[str]:
@@ -66,6 +68,21 @@ def give_back(connection: apsw.Connection, node: Node, alive: Collection[int], n
         if run_of(lease) == node.run and lease not in alive:
             connection.execute(SQL["close-attempt"], (now, False, "", "", UNTOLD, delivery, attempt))
             connection.execute(SQL["release"], (WAITING, now, 0, delivery))
+
+
+def all_(connection: apsw.Connection, node: Node) -> list[NodeRecord]:
+    """Every node that there is; `node` is the one who asks."""
+    return [
+        NodeRecord(
+            name=text(name),
+            own=run == node.run,
+            since=since,
+            heartbeat=expires - LEASE,
+            expires=expires,
+            version=text(version),
+        )
+        for run, name, expires, version, since in rows(connection, queries("operating")["nodes"])
+    ]
 
 
 def others(connection: apsw.Connection, node: Node) -> bool:

@@ -76,6 +76,21 @@ class AuditLog(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeRecord:
+    """A node that works on the queue. Its leases hold until it `expires`, unless its heartbeat renews them.
+
+    `own`: of the relay that was asked. One that is alone, and has nothing leased, writes no heartbeat.
+    """
+
+    name: str
+    own: bool
+    since: float
+    heartbeat: float
+    expires: float
+    version: str
+
+
 class JobAction(StrEnum):
     """What a job does to each message."""
 

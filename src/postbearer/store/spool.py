@@ -7,7 +7,7 @@ from typing import Protocol
 
 from postbearer.message import Content
 from postbearer.store.changes import Waits
-from postbearer.store.operating import AuditLog, AuditRecord, JobStore
+from postbearer.store.operating import AuditLog, AuditRecord, JobStore, NodeRecord
 from postbearer.store.records import (
     Claimed,
     Entry,
@@ -148,6 +148,10 @@ class Spool(Protocol):
 
         Raises `StoreError`. Reading raises it too, before the last octet, when their hash does not fit.
         """
+        ...
+
+    async def nodes(self) -> Sequence[NodeRecord]:
+        """The nodes that work on the queue, by name."""
         ...
 
     @property

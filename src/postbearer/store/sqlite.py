@@ -25,7 +25,7 @@ from postbearer.store.contents import SqliteContent, SqliteStaging
 from postbearer.store.jobs import SqliteJobs
 from postbearer.store.lease import LOCAL, Node
 from postbearer.store.opening import Opening
-from postbearer.store.operating import AuditRecord
+from postbearer.store.operating import AuditRecord, NodeRecord
 from postbearer.store.records import (
     Claimed,
     Entry,
@@ -383,6 +383,9 @@ class SqliteSpool:
         if changed:
             self._changes.waits()
         return changed
+
+    async def nodes(self) -> Sequence[NodeRecord]:
+        return await self._read(lambda connection: nodes.all_(connection, self._node))
 
     async def statistics(self) -> Statistics:
         return await self._read(reads.statistics)

@@ -19,6 +19,10 @@ SELECT number, CAST(at AS REAL), CAST(by AS BLOB), CAST(known_by AS BLOB), CAST(
        CAST(count AS INTEGER), CAST(result AS BLOB), CAST(hash AS BLOB)
   FROM audit WHERE number > ? ORDER BY number LIMIT ?;
 
+-- name: nodes
+SELECT run, CAST(name AS BLOB), CAST(expires AS REAL), CAST(version AS BLOB), CAST(since AS REAL)
+  FROM node ORDER BY name, run;
+
 -- name: add-job
 INSERT INTO job (id, action, matching, account, by, known_by, created, matched, place, last)
 SELECT ?, ?, ?, ?, ?, ?, ?, ?, coalesce((SELECT min(number) - 1 FROM message), 0),

@@ -144,7 +144,7 @@ SELECT delivery.id, CAST(delivery.lease AS INTEGER), CAST(delivery.attempt AS IN
    AND NOT EXISTS (SELECT 1 FROM node WHERE run = CAST(delivery.lease AS INTEGER) >> 32);
 
 -- name: add-node
-INSERT INTO node VALUES (?, ?, ?);
+INSERT INTO node (run, name, expires, version, since) VALUES (?, ?, ?, ?, ?);
 
 -- name: renew-node
 UPDATE node SET expires = ? WHERE run = ?;

@@ -1,0 +1,112 @@
+"""What people see of the relay itself: its nodes, what it goes by, and who did what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Any
+
+from msgspec import Meta, Struct, structs
+
+from postbearer.clock import Clock
+from postbearer.control.answers import (
+    AuditPage,
+    AuditRow,
+    AuditVerified,
+    LoadedConfiguration,
+    NodeInfo,
+    NodeList,
+)
+from postbearer.control.method import Method, Nothing
+from postbearer.control.principal import Right
+from postbearer.errors import UsageError
+from postbearer.store import AuditEntry, Spool
+
+if TYPE_CHECKING:
+    from postbearer.config import Configuration
+
+MOST = 1000  # entries that one answer has
+
+
+class Before(Struct, forbid_unknown_fields=True, frozen=True):
+    """The newest entries, or those before a number; at most `limit`."""
+
+    before: Annotated[int, Meta(ge=1, le=2**62)] | None = None
+    limit: Annotated[int, Meta(ge=1, le=MOST)] = 100
+
+
+class Shown(Struct, forbid_unknown_fields=True, frozen=True):
+    """What is set, or with `defaults` all that holds."""
+
+    defaults: bool = False
+
+
+class Overview:
+    """Raises `StoreError`, and `UsageError` where no relay runs that has a configuration."""
+
+    def __init__(self, spool: Spool, clock: Clock, configuration: Configuration | None) -> None:
+        self._spool = spool
+        self._clock = clock
+        self._configuration = configuration
+
+    async def nodes(self) -> NodeList:
+        """The relays that work on the queue."""
+        now = self._clock.now()
+        return NodeList(
+            nodes=tuple(
+                NodeInfo(
+                    name=each.name,
+                    version=each.version,
+                    own=each.own,
+                    alive=each.own or each.expires > now,
+                    since=each.since,
+                    heartbeat=each.heartbeat,
+                    expires=each.expires,
+                )
+                for each in await self._spool.nodes()
+            )
+        )
+
+    async def configuration(self, *, defaults: bool = False) -> LoadedConfiguration:
+        """What the relay goes by since its last start or reload."""
+        from postbearer.config import blanked, with_defaults
+
+        loaded = self._configuration
+        if loaded is None:
+            raise UsageError("No relay runs that goes by a configuration.")
+        values: dict[str, Any] = blanked(with_defaults(loaded.settings) if defaults else loaded.data)
+        origins = {".".join(map(str, path)): variable for path, variable in loaded.origins.items()}
+        return LoadedConfiguration(file=str(loaded.path), origins=origins, settings=values)
+
+    async def audit(self, before: int | None = None, limit: int = 100) -> AuditPage:
+        """Who did what, the newest first."""
+        found = await self._spool.audit.read(before, limit + 1)
+        return AuditPage(entries=tuple(map(_row, found[:limit])), more=len(found) > limit)
+
+    async def verified(self) -> AuditVerified:
+        """Whether anything in it was changed, or taken out."""
+        last = await self._spool.audit.read(None, 1)
+        good, wrong = await self._spool.audit.verify()
+        return AuditVerified(entries=good, wrong=wrong, last=last[0].hash if last else "")
+
+
+def _row(entry: AuditEntry) -> AuditRow:
+    known = {name: getattr(entry.record, name) for name in _OF_RECORD}
+    return AuditRow(number=entry.number, hash=entry.hash, **known)
+
+
+_OF_RECORD = [each.name for each in structs.fields(AuditRow) if each.name not in ("number", "hash")]
+
+METHODS: Mapping[str, Method] = {
+    "nodes.list": Method(Nothing, NodeList, Right.LOOK, lambda on, given, by: on.overview.nodes()),
+    "audit.list": Method(
+        *(Before, AuditPage, Right.LOOK),
+        lambda on, given, by: on.overview.audit(given.before, given.limit),
+    ),
+    "audit.verify": Method(
+        Nothing, AuditVerified, Right.OPERATE, lambda on, given, by: on.overview.verified()
+    ),
+    "relay.configuration": Method(
+        *(Shown, LoadedConfiguration, Right.ADMIN),
+        lambda on, given, by: on.overview.configuration(defaults=given.defaults),
+    ),
+}
