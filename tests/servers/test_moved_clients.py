@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
+from typing import Any
 
 import pytest
 
@@ -143,3 +144,30 @@ async def test_django_anymail(relay: Hosted, backend: str) -> None:
     assert set(told["first"].values()) == {"queued"}
     assert len(set(told["ids"])) == 2
     assert told["refused"].startswith("422")
+
+
+def check_sendgrid(told: dict[str, Any], recipients: list[tuple[str, ...]]) -> None:
+    assert (told["first"][0], told["second"][0]) == (202, 202)
+    assert len(told["first"][1].split(",")) == 1
+    assert len(told["second"][1].split(",")) == 2
+    assert sorted(recipients) == [("a@example.org",), ("b@example.org",)]
+    wrong = {name: told[name] for name in ("template", "to", "key")}
+    assert {name: (status, said["errors"][0]["field"]) for name, (status, said) in wrong.items()} == {
+        "template": (400, "template_id"),
+        "to": (400, "personalizations.0.to.0.email"),
+        "key": (401, None),
+    }
+
+
+async def test_sendgrid_for_node(relay: Hosted, node: str) -> None:
+    told = await relay.run(node, nodejs.FOLDER / "sendgrid.mjs")
+    (full, *rest) = await relay.arrived(3)
+    check_full(*full)
+    check_sendgrid(told, [recipients for recipients, _ in rest])
+
+
+async def test_sendgrid_for_python(relay: Hosted) -> None:
+    told = await relay.python("sendgrid_sdk.py")
+    (full, *rest) = await relay.arrived(3)
+    check_full(*full)
+    check_sendgrid(told, [recipients for recipients, _ in rest])

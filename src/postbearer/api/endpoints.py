@@ -21,6 +21,7 @@ from postbearer.api import (
     postmark,
     resend,
     resend_status,
+    sendgrid,
     submit,
     webhooks,
 )
@@ -54,6 +55,7 @@ ENDPOINTS: Sequence[ApiEndpoint] = (
     *events.ENDPOINTS,
     *resend.ENDPOINTS,
     *postmark.ENDPOINTS,
+    *sendgrid.ENDPOINTS,
     *resend_status.ENDPOINTS,
     *webhooks.ENDPOINTS,
     ApiEndpoint(
