@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import asyncio
 
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
+
 
 class Clock(Protocol):
     """What time it is, and how to wait."""
@@ -47,3 +49,14 @@ async def event_or_time(event: asyncio.Event, seconds: float, clock: Clock) -> N
     finally:
         for each in ends:
             each.cancel()
+
+
+def age(seconds: float, parts: int = 2) -> str:
+    """A time span in its largest units, so many as `parts` says."""
+    left = int(seconds)
+    found: list[str] = []
+    for size, unit in _UNITS:
+        if left >= size or (unit == "s" and not found):
+            count, left = divmod(left, size)
+            found.append(f"{count} {unit}")
+    return " ".join(found[:parts])

@@ -126,6 +126,20 @@ def _from_here(scope: Scope, host: str) -> bool:
     return all(origin.lower() == f"{scope['scheme']}://{host}".lower() for origin in _all(scope, b"origin"))
 
 
+class Body:
+    """`receive`, and whether the body has come to its end."""
+
+    def __init__(self, scope: Scope, receive: Receive) -> None:
+        self._receive = receive
+        fields = dict(scope["headers"])
+        self.whole = fields.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in fields
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        self.whole = self.whole or not message.get("more_body", False)
+        return message
+
+
 async def read_away(scope: Scope, receive: Receive) -> None:
     """Let the client end its body, within bounds: one that is cut off while it sends reads no answer.
 

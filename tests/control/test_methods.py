@@ -104,6 +104,7 @@ def operations(relay: Relay) -> tuple[Operations, Ears]:
         observer=ears,
         webhooks=Calls(),
         configuration=Configuration(Settings(), "x.toml", "", {"accounts": {}}),
+        console=lambda: "http://127.0.0.1:2580/console/login?code=once",
     ), ears
 
 

@@ -92,3 +92,50 @@ def certify(folder: Path) -> None:
     certificate = trustme.CA().issue_cert("mail.example.org")
     (folder / "chain.pem").write_bytes(b"".join(each.bytes() for each in certificate.cert_chain_pems))
     (folder / "key.pem").write_bytes(certificate.private_key_pem.bytes())
+
+
+HASH = "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHRzYWx0c2FsdA$aGFzaGhhc2hoYXNoaGFzaGhhc2hoYXNoaGFzaGhhc2g"
+
+
+def login(name: str = "alice", role: str = "see", *more: str) -> list[str]:
+    return ["[[http.logins]]", f'name = "{name}"', f'role = "{role}"', f'password-hash = "{HASH}"', *more]
+
+
+def test_who_may_log_in_to_the_console(tmp_path: Path) -> None:
+    found = plan(tmp_path, "[http]", *login(), *login("bob", "admin", 'totp = "env:BOB"')).http
+    assert found is not None
+    alice, bob = found.logins
+    assert (alice.name, str(alice.role), alice.totp) == ("alice", "see", None)
+    assert bob.totp is not None
+    assert HASH not in repr(found)
+
+
+@pytest.mark.parametrize(
+    ("lines", "key", "says"),
+    [
+        (login(" "), "name", "no name"),
+        (login("a\\nb"), "name", "no name"),
+        ([*login(), *login()], "name", "twice"),
+        ([each.replace(HASH, "secret") for each in login()], "password-hash", "no argon2id hash"),
+        (login("alice", "root"), "role", "operate"),
+        (login("alice", "operate", 'totp = "JBSWY3DPEHPK3PXP"'), "totp", "reference"),
+    ],
+)
+def test_logins_that_are_none_are_refused(tmp_path: Path, lines: list[str], key: str, says: str) -> None:
+    with pytest.raises(ConfigError) as told:
+        plan(tmp_path, "[http]", *lines)
+    assert key in told.value.key
+    assert says in f"{told.value} {told.value.hint}"
+    assert told.value.hint
+
+
+def test_who_may_act_from_elsewhere_needs_a_second_factor(tmp_path: Path) -> None:
+    certify(tmp_path)
+    far = ["[http]", 'listen = ["192.0.2.1:2580"]', 'certificate = "chain.pem"', 'key = "key.pem"']
+    proxied = ["[http]", 'trusted-proxies = ["127.0.0.1"]']
+    for table in (far, proxied):
+        assert plan(tmp_path, *table, *login()).http is not None
+        assert plan(tmp_path, *table, *login("alice", "operate", 'totp = "env:ALICE"')).http is not None
+        with pytest.raises(ConfigError, match="password alone") as told:
+            plan(tmp_path, *table, *login("alice", "operate"))
+        assert "secret totp alice" in told.value.hint

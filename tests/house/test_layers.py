@@ -14,7 +14,7 @@ from house.tree import PACKAGE, ROOT, sources
 LAYERS: dict[int, tuple[str, ...]] = {
     7: ("cli", "daemon", "testing"),
     6: (
-        *("submission", "control", "api", "alerts", "webhooks", "log", "metrics", "tracing"),
+        *("submission", "control", "api", "console", "alerts", "webhooks", "log", "metrics", "tracing"),
         *("importing", "integrations", "backup"),
     ),
     5: ("config", "assembly", "mailer", "blocking", "sending", "tokens"),
@@ -67,6 +67,7 @@ SIBLINGS = {  # who may import a unit of the same layer; layer 0 is one vocabula
     "blocking": {"mailer", "assembly", "sending"},  # the same in a thread of its own
     "tokens": {"assembly"},  # so can these
     "api": {"control", "submission"},  # what people do, and who submits how much, by another protocol
+    "console": {"api", "control", "submission"},  # the same for a browser, at the same addresses
     "cli": {"testing", "daemon"},  # demo and sandbox, and serve
 }
 ANYWHERE = {"_lazy", "_version"}

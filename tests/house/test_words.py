@@ -88,8 +88,13 @@ def members(node: ast.ClassDef) -> dict[str, object]:
 
 @cache
 def words_read() -> frozenset[str]:
-    """Names that are read as an attribute, matched, or looked up by their text, anywhere in the package."""
+    """Names that are read as an attribute, matched, or looked up by their text, anywhere in the package.
+
+    Templates are part of it.
+    """
     found: set[str] = set()
+    for template in PACKAGE.glob("*/templates/*.html"):
+        found.update(re.findall(r"\.(\w+)", template.read_text()))
     for tree in sources().values():
         for node in ast.walk(tree):
             match node:

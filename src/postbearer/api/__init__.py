@@ -6,9 +6,12 @@ from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
     from postbearer.api.cursors import Cursors as Cursors
+    from postbearer.api.endpoints import CONSOLE as CONSOLE
     from postbearer.api.endpoints import ENDPOINTS as ENDPOINTS
     from postbearer.api.endpoints import PROBED as PROBED
     from postbearer.api.endpoints import application as application
+    from postbearer.api.problems import HttpProblem as HttpProblem
+    from postbearer.api.problems import of_error as of_error
     from postbearer.api.server import HttpServer as HttpServer
     from postbearer.api.services import ApiServices as ApiServices
     from postbearer.api.tokens import FIRST_FILE as FIRST_FILE
@@ -18,7 +21,8 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "cursors": ["Cursors"],
-    "endpoints": ["ENDPOINTS", "PROBED", "application"],
+    "endpoints": ["CONSOLE", "ENDPOINTS", "PROBED", "application"],
+    "problems": ["HttpProblem", "of_error"],
     "server": ["HttpServer"],
     "services": ["ApiServices"],
     "tokens": ["FIRST_FILE", "ApiToken", "ApiTokens", "TokenScope"],

@@ -24,7 +24,7 @@ from postbearer.api.reading import parse_json, parse_query
 from postbearer.api.services import ApiServices
 from postbearer.control import encode
 from postbearer.errors import PostbearerError
-from postbearer.http_guard import Application, Guard, Message, Receive, Scope, Send, read_away
+from postbearer.http_guard import Application, Body, Guard, Message, Receive, Scope, Send, read_away
 from postbearer.tasks import defect
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -93,7 +93,7 @@ class _Handler:
         return 2 * self._services.intake.settings.size  # base64, and what stands around it
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        identifier, body = scope[_ID], _Body(scope, receive)
+        identifier, body = scope[_ID], Body(scope, receive)
         try:
             response = await self._answer(Request(scope, body.receive), identifier)
         except ClientDisconnect:
@@ -178,20 +178,6 @@ def media_type(request: Request) -> str:
     """The media type of the body, without its parameters (RFC 9110 8.3.1)."""
     given: str = request.headers.get("content-type", "")
     return given.partition(";")[0].strip().lower()
-
-
-class _Body:
-    """`receive`, and whether the body has come to its end."""
-
-    def __init__(self, scope: Scope, receive: Receive) -> None:
-        self._receive = receive
-        fields = dict(scope["headers"])
-        self.whole = fields.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in fields
-
-    async def receive(self) -> Message:
-        message = await self._receive()
-        self.whole = self.whole or not message.get("more_body", False)
-        return message
 
 
 def _request_id(scope: Scope) -> str:

@@ -26,11 +26,14 @@ from postbearer.api import (
     webhooks,
 )
 from postbearer.api.asgi import Api
+from postbearer.api.beside import Beside
 from postbearer.api.endpoint import ApiEndpoint, Call
 from postbearer.api.openapi import document
 from postbearer.api.pace import Pace
 from postbearer.api.services import ApiServices
 from postbearer.http_guard import Application
+
+CONSOLE = "/console"
 
 
 async def describe(call: Call) -> Response:
@@ -78,12 +81,15 @@ def application(
     proxies: Sequence[str] = (),
     base_path: str = "",
     open_to_all: bool = False,
+    console: Application | None = None,
 ) -> Application:
     """The API for requests to `hosts` (None: any).
 
     Of `proxies`, addresses or networks, the word counts for who a client is. With `open_to_all`, what is open
-    on this machine is open to everybody.
+    on this machine is open to everybody. `console` serves what lies below its path.
     """
     api: Application = Api(services, endpoints, hosts=hosts, base_path=base_path, open_to_all=open_to_all)
+    if console is not None:
+        api = Beside(api, console, CONSOLE, base_path)
     paced: Application = Pace(api, services.clock, services.bounds)
     return ProxyHeadersMiddleware(paced, list(proxies)) if proxies else paced  # type: ignore[arg-type, return-value]

@@ -8,6 +8,7 @@ import smtplib
 import sys
 import tempfile
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from postbearer.events import Accepted, Attempted, Authenticated, DeliveryEnded,
 from postbearer.log import sentence
 
 if TYPE_CHECKING:
+    from postbearer.daemon import Relay
     from postbearer.testing import Sandbox
 
 RECIPIENT = "ops@example.org"
@@ -89,7 +91,7 @@ class Steps:
     show_default=True,
     help="Whose manners the provider has.",
 )
-@click.option("--keep", is_flag=True, help="Leave it running, with its inbox, until interrupted.")
+@click.option("--keep", is_flag=True, help="Leave it running, with inbox and console, until interrupted.")
 @common_options
 @pass_common
 def command(common: Common, provider: str, keep: bool) -> None:
@@ -114,20 +116,33 @@ async def _run(common: Common, provider: str, keep: bool) -> None:
         steps.show(
             f"a mail provider listens on localhost:{sandbox.starttls_port}, its inbox on {sandbox.url}"
         )
+
+        async def finish(relay: Relay, told: dict[str, Any]) -> None:
+            told["elapsed_ms"] = round((time.monotonic() - began) * 1000)
+            if common.as_json:
+                print_json(told)
+            else:
+                _show(sandbox, told)
+            if keep:
+                click.echo("All of it stays until you press Ctrl-C:", err=True)
+                click.echo(f"  the provider's inbox:  {sandbox.url}", err=True)
+                click.echo(f"  the relay's console:   {relay.open_console()}", err=True)
+                await stopped()
+
         with tempfile.TemporaryDirectory(prefix="postbearer-") as folder:
-            told = await _through_the_relay(sandbox, Path(folder), steps)
-        told["elapsed_ms"] = round((time.monotonic() - began) * 1000)
-        if common.as_json:
-            print_json(told)
-        else:
-            _show(sandbox, told)
-        if keep:
-            click.echo(f"The inbox stays at {sandbox.url} until you press Ctrl-C.", err=True)
-            await stopped()
+            await _through_the_relay(sandbox, Path(folder), steps, finish)
 
 
-async def _through_the_relay(sandbox: Sandbox, folder: Path, steps: Steps) -> dict[str, Any]:
-    """One message from `smtplib` to a relay, and on to the sandbox; then one by HTTP. What became of them."""
+async def _through_the_relay(
+    sandbox: Sandbox,
+    folder: Path,
+    steps: Steps,
+    finish: Callable[[Relay, dict[str, Any]], Awaitable[None]],
+) -> None:
+    """One message from `smtplib` to a relay, and on to the sandbox; then one by HTTP.
+
+    `finish` is given the relay while it runs, and what became of both.
+    """
     from postbearer.api import FIRST_FILE
     from postbearer.assembly import Assembly
     from postbearer.daemon import Relay
@@ -157,7 +172,7 @@ async def _through_the_relay(sandbox: Sandbox, folder: Path, steps: Steps) -> di
         told["http"] = await asyncio.to_thread(
             post_and_follow, relay.addresses[-1], token_file, steps.show, PATIENCE
         )
-        return told
+        await finish(relay, told)
     finally:
         await relay.stop(1.0)
 

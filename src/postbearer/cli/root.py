@@ -25,6 +25,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "backup": ("backup", "Write queue, state and configuration to one file."),
     "check": ("check", "Find out why mail does not leave, and what to do about it."),
     "config": ("configuration", "Show, change and check the configuration."),
+    "console": ("console", "Print an address that opens the console of the running relay, once."),
     "demo": ("demo", "Send a message through a mail provider that lives on this machine only."),
     "hooks": ("hooks", "Look at the webhooks of the relay, try them, and have them told once more."),
     "import": ("import_", "Move in: make a configuration of another program's."),

@@ -93,7 +93,7 @@ def rotate_key(common: Common) -> None:
 @common_options
 @pass_common
 def hash_password(common: Common) -> None:
-    """Hash the password of a client, for password-hash in [[relay.clients]].
+    """Hash a password, for password-hash in [[relay.clients]] or [[http.logins]].
 
     The password is asked for twice, or read from standard input when that is no terminal; it is
     never taken from the command line. The hash is argon2id.
@@ -105,6 +105,29 @@ def hash_password(common: Common) -> None:
         print_json({"password_hash": phc})
     else:
         click.echo(phc)
+
+
+@command.command("totp")
+@click.argument("name")
+@common_options
+@pass_common
+def totp(common: Common, name: str) -> None:
+    """Make the second factor of a login to the console: a key for NAME's authenticator app.
+
+    NAME is that of [[http.logins]]. The address goes into the app (as a QR code, or its secret typed in);
+    the sealed key goes into the configuration. Neither can be shown again.
+    """
+    from postbearer.console import make_key, provisioning_uri
+    from postbearer.secrets import seal_reference
+    from postbearer.state import KeyFile, StateFolder
+
+    key = make_key()
+    address, reference = provisioning_uri(key, name), seal_reference(KeyFile(StateFolder()).box(), key)
+    if common.as_json:
+        print_json({"uri": address, "reference": reference})
+    else:
+        click.echo(f"For the app:            {address}")
+        click.echo(f'For [[http.logins]]:    totp = "{reference}"')
 
 
 def _given(prompt: str = "Secret", *, confirmed: bool = False) -> Secret:

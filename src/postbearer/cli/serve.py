@@ -24,6 +24,11 @@ def log_end(error: Exception) -> int:
     return code
 
 
+def show_console(address: str) -> None:
+    """Where to see the relay in a browser."""
+    click.echo(f"Open the console, once and within ten minutes: {address}", err=True)
+
+
 @click.command("serve")
 @click.option(
     "--log", "style", type=click.Choice(["text", "json"]), default="text", help="How the log looks."
@@ -37,6 +42,10 @@ def command(common: Common, style: str) -> int:
     otherwise). A message is answered with 250 only once it is on the disk; from then on it is
     delivered, or its sender is told why not.
 
+    With [http] in the configuration there is a console for the browser, too: its address is printed with
+    a code that opens it once, unless the log goes to the journal or is JSON. Another is made by
+    `postbearer console`.
+
     SIGHUP reads the configuration anew; SIGTERM finishes what is under way and ends. The log goes to
     standard error; --json is --log json.
     """
@@ -49,8 +58,9 @@ def command(common: Common, style: str) -> int:
     journal = bool(os.environ.get("JOURNAL_STREAM")) and style == "text"
     set_up(sys.stderr, as_json=style == "json", verbose=common.verbose, journal=journal)
     capture_everything()
+    shown = None if journal or style == "json" else show_console  # a log is read by more than one person
     try:
-        run(lambda: Assembly.load(common.config))
+        run(lambda: Assembly.load(common.config), shown)
     except Exception as error:  # any: who reads the log as JSON reads why it ended so, too
         if style == "text":
             raise

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import click
 
 from postbearer.cli.output import folded, printable, room, style
+from postbearer.clock import age as age
 
-_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 _GAP = "  "
 _ENOUGH = 24  # columns that are worth it for the beginning of a last cell
 _STATES = {  # state of a recipient or an account → its colour
@@ -19,17 +19,6 @@ _STATES = {  # state of a recipient or an account → its colour
     **dict.fromkeys(("failed", "expired", "paused", "not-signed-in", "failing", "disabled"), "error"),
     "cancelled": "dim",
 }
-
-
-def age(seconds: float, parts: int = 2) -> str:
-    """A time span in its largest units, so many as `parts` says."""
-    left = int(seconds)
-    found: list[str] = []
-    for size, unit in _UNITS:
-        if left >= size or (unit == "s" and not found):
-            count, left = divmod(left, size)
-            found.append(f"{count} {unit}")
-    return " ".join(found[:parts])
 
 
 def moment(when: float | None) -> str:

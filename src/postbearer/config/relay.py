@@ -91,8 +91,20 @@ class RelaySettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=
     ] = False
 
 
+class LoginSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
+    """Who may log in to the console."""
+
+    name: Annotated[str, Prose("Name to log in by.")]
+    password_hash: Annotated[str, Prose("argon2id hash of its password.")]
+    role: Annotated[
+        Literal["see", "operate", "admin"],
+        Prose("see: look; operate: work on queue and accounts, too; admin: read messages, too."),
+    ] = "see"
+    totp: Annotated[Reference | None, Prose("Key of the second factor, by `secret totp`.")] = None
+
+
 class HttpSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
-    """The HTTP API of the relay."""
+    """The HTTP API of the relay, and its console."""
 
     listen: Annotated[tuple[str, ...], Prose("host:port, unix:/path or systemd:NAME.")] = ()
     certificate: Annotated[str | None, Prose("Certificate chain (PEM file).")] = None
@@ -105,6 +117,7 @@ class HttpSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=T
     ] = ()
     base_path: Annotated[str | None, Prose("Path that a proxy puts it under.")] = None
     health_listen: Annotated[tuple[str, ...], Prose("host:port for health probes only.")] = ()
+    logins: Annotated[tuple[LoginSettings, ...], Prose("Who may log in to the console by name.")] = ()
 
 
 class WebhookSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from postbearer.control.answers import AuditRow as AuditRow
     from postbearer.control.answers import AuditVerified as AuditVerified
     from postbearer.control.answers import Change as Change
+    from postbearer.control.answers import ConsoleAddress as ConsoleAddress
     from postbearer.control.answers import DiagnosisResult as DiagnosisResult
     from postbearer.control.answers import EndingInfo as EndingInfo
     from postbearer.control.answers import JobInfo as JobInfo
@@ -54,6 +55,7 @@ _EXPORTS = {
     "answers": [
         "AccountStatus",
         "Change",
+        "ConsoleAddress",
         "DiagnosisResult",
         "EndingInfo",
         "JobInfo",

@@ -311,6 +311,12 @@ class JobList(Struct, frozen=True, kw_only=True):
     jobs: tuple[JobInfo, ...]
 
 
+class ConsoleAddress(Struct, frozen=True, kw_only=True):
+    """Where a browser on the relay's machine opens the console, once and within ten minutes."""
+
+    url: str
+
+
 class RelayReloaded(Struct, frozen=True, kw_only=True):
     """The relay goes by its configuration as it is now."""
 

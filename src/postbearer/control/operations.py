@@ -16,7 +16,7 @@ from postbearer.clock import Clock
 from postbearer.control.account_finder import AccountFinder
 from postbearer.control.accounts import Accounts, Foresight
 from postbearer.control.acts import Act, Recorder
-from postbearer.control.answers import DiagnosisResult, RelayReloaded, RelayStopping
+from postbearer.control.answers import ConsoleAddress, DiagnosisResult, RelayReloaded, RelayStopping
 from postbearer.control.job_runner import JobRunner
 from postbearer.control.jobs import Jobs
 from postbearer.control.messages import Messages
@@ -25,8 +25,9 @@ from postbearer.control.overview import Overview
 from postbearer.control.principal import Principal, Right
 from postbearer.control.transfer import Transfer
 from postbearer.control.webhooks import WebhookCalls, Webhooks
-from postbearer.errors import PostbearerError, UsageError
+from postbearer.errors import NotPermitted, PostbearerError, UsageError
 from postbearer.events import Observer, Silent
+from postbearer.message import Content
 from postbearer.store import Spool
 
 if TYPE_CHECKING:
@@ -63,7 +64,7 @@ class Operations:
     `accounts` names those that are configured, and `find` makes one that no dispatcher has; `foresee` tells
     what is known ahead of them, and `changed` has a paused one tried again. `runner` works on jobs in the
     background. `webhooks` are those of the relay's own process, `configuration` what it goes by. `observer`
-    hears who changed what.
+    hears who changed what. `console` gives an address that opens the console once; empty where there is none.
     """
 
     def __init__(
@@ -81,8 +82,11 @@ class Operations:
         runner: JobRunner | None = None,
         webhooks: WebhookCalls | None = None,
         configuration: Configuration | None = None,
+        console: Callable[[], str] | None = None,
     ) -> None:
         self._process = process
+        self._console = console
+        self._spool = spool
         observer = observer or Silent()
         known = AccountFinder(dispatcher, accounts, find)
         self._recorder = Recorder(spool, clock, observer)
@@ -126,6 +130,35 @@ class Operations:
             await self._recorder.done(Act(by=by, action="check", account=name, recipient=send_to))
         return replace(found, pause=await self.accounts.paused(name))
 
+    async def open_console(self, *, by: Principal) -> ConsoleAddress:
+        """An address at which a browser on this machine opens the console, once."""
+        url = self._console() if self._console is not None else ""
+        if not url:
+            raise UsageError(
+                "The relay has no console.",
+                hint="Add a table [http] to its configuration, and start it anew. Behind a proxy that has "
+                "a Unix socket, log in by name.",
+            )
+        return ConsoleAddress(url=url)
+
+    async def console_opened(self, peer: str, *, by: Principal) -> None:
+        """Note that somebody came in by the console, from `peer`."""
+        await self._recorder.done(Act(by=by, action="console opened", detail=peer))
+
+    async def content(self, message: str, *, by: Principal) -> Content:
+        """The octets of a message as they were accepted, for a person to read; that somebody did is noted."""
+        if not by.may(Right.ADMIN):
+            raise NotPermitted(
+                f'{by.name} may not do this: to read messages needs the right "{Right.ADMIN}".',
+                hint="What is known about a message can be seen without it.",
+            )
+        entry = await self._spool.show(message)
+        if entry is None:
+            raise UsageError(f"There is no message {message!r:.80} in the queue.")
+        content = await self._spool.content(entry.message)
+        await self._recorder.done(Act(by=by, action="read", message=message))
+        return content
+
     def _running(self) -> Process:
         if self._process is None:
             raise UsageError("No relay runs by itself here.", hint="Start one by: postbearer serve")
@@ -136,6 +169,9 @@ METHODS: Mapping[str, Method] = {
     "accounts.check": Method(
         *(Examined, DiagnosisResult, Right.OPERATE),
         lambda on, given, by: on.check(given.name, given.send_to, by=by),
+    ),
+    "console.open": Method(
+        Nothing, ConsoleAddress, Right.ADMIN, lambda on, given, by: on.open_console(by=by)
     ),
     "relay.reload": Method(Nothing, RelayReloaded, Right.ADMIN, lambda on, given, by: on.reload(by=by)),
     "relay.stop": Method(Nothing, RelayStopping, Right.ADMIN, lambda on, given, by: on.stop(by=by)),

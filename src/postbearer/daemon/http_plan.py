@@ -1,16 +1,18 @@
-"""What the configuration says about the HTTP API, checked as a whole. Nothing that serves it is loaded."""
+"""What the configuration says of HTTP API and console, checked. Nothing that serves them is loaded."""
 
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from postbearer.assembly import Assembly
 from postbearer.config import HttpSettings
+from postbearer.console import ConsoleLogin, Role
 from postbearer.errors import ConfigError
 from postbearer.http_guard import LOOPBACK_NAMES
-from postbearer.submission import host_port, is_local
+from postbearer.submission import host_port, is_local, is_password_hash
 
 DEFAULT_LISTEN = "127.0.0.1:2580"
 _ANY = ("0.0.0.0", "::")  # noqa: S104 - what an address is compared with
@@ -26,6 +28,7 @@ class HttpPlan:
     hosts: frozenset[str]
     proxies: tuple[str, ...]
     base_path: str
+    logins: tuple[ConsoleLogin, ...] = ()
 
     @classmethod
     def of(cls, assembly: Assembly) -> HttpPlan | None:
@@ -42,6 +45,7 @@ class HttpPlan:
             hosts=frozenset({*LOOPBACK_NAMES, *_own_names(addresses), *_allowed(settings)}),
             proxies=settings.trusted_proxies,
             base_path=_base_path(settings.base_path),
+            logins=tuple(_logins(assembly, settings, addresses)),
         )
 
     @property
@@ -77,6 +81,35 @@ def _check_places(addresses: tuple[str, ...], settings: HttpSettings) -> None:
                 key="http.allowed-hosts",
                 hint='Name them: allowed-hosts = ["mail.example.org"].',
             )
+
+
+def _logins(assembly: Assembly, settings: HttpSettings, addresses: tuple[str, ...]) -> Iterator[ConsoleLogin]:
+    names = [each.name for each in settings.logins]
+    near = not settings.trusted_proxies and all(is_local(each, key="http.listen") for each in addresses)
+    for number, each in enumerate(settings.logins):
+        place = f"http.logins[{number}]"
+        if not each.name.strip() or len(each.name) > 100 or not each.name.isprintable():
+            raise ConfigError(f"{each.name!r:.80} is no name.", key=f"{place}.name", hint="Use letters.")
+        if names.count(each.name) > 1:
+            raise ConfigError(f"{each.name} stands there twice.", key=f"{place}.name", hint="Name each once.")
+        if not is_password_hash(each.password_hash):
+            raise ConfigError(
+                "is no argon2id hash.",
+                key=f"{place}.password-hash",
+                hint="Make one by `postbearer secret hash-password`.",
+            )
+        if each.role != "see" and each.totp is None and not near:
+            raise ConfigError(
+                f"{each.name} may do more than look, from other machines, by a password alone.",
+                key=f"{place}.totp",
+                hint=f"Add a second factor: postbearer secret totp {each.name}",
+            )
+        yield ConsoleLogin(
+            name=each.name,
+            password_hash=each.password_hash,
+            role=Role(each.role),
+            totp=assembly.secret_source(each.totp) if each.totp else None,
+        )
 
 
 def _own_names(addresses: tuple[str, ...]) -> set[str]:

@@ -1,16 +1,29 @@
-"""The HTTP API as a service of the relay."""
+"""The HTTP API and the console as a service of the relay."""
 
 from __future__ import annotations
 
 import asyncio
 
-from postbearer.api import ENDPOINTS, PROBED, ApiServices, ApiTokens, Cursors, HttpServer, application
+from postbearer.api import (
+    CONSOLE,
+    ENDPOINTS,
+    PROBED,
+    ApiServices,
+    ApiTokens,
+    Cursors,
+    HttpServer,
+    application,
+)
+from postbearer.console import ConsoleServices, ConsoleSettings, ConsoleState, OneTimeCodes, console
 from postbearer.daemon.http_plan import HttpPlan
 from postbearer.daemon.metering import Metering
+from postbearer.daemon.plan import relay_settings
 from postbearer.daemon.service import Service
 from postbearer.daemon.service_plan import ServicePlan
 from postbearer.daemon.services import FAREWELL, ControlService, IntakeService
 from postbearer.engine import Dispatcher
+from postbearer.http_guard import Application
+from postbearer.store import DurableSpool
 from postbearer.tracking import Feed
 
 
@@ -25,7 +38,10 @@ class HttpService(Service):
         dispatcher: Dispatcher,
         feed: Feed,
         plan: ServicePlan,
+        *,
+        spool: DurableSpool,
     ) -> None:
+        self._spool = spool
         self._shared = shared
         self._control = control
         self._metering = metering
@@ -37,12 +53,13 @@ class HttpService(Service):
         http = _plan(plan)
         clock, observer = shared.clock, shared.observer
         services = self._services(plan)
+        self._codes = OneTimeCodes(clock)
+        self._state = ConsoleState(services, self._codes)
+        self._base_path = http.base_path
         self._secure = http.context is not None
         self._server = HttpServer(
             http.addresses,
-            application(
-                services, ENDPOINTS, hosts=http.hosts, proxies=http.proxies, base_path=http.base_path
-            ),
+            self._application(services, plan),
             http.context,
             key="http.listen",
             clock=clock,
@@ -72,12 +89,8 @@ class HttpService(Service):
 
     async def reload(self, plan: ServicePlan) -> None:
         http, services = _plan(plan), self._services(plan)
-        self._server.use(
-            application(
-                services, ENDPOINTS, hosts=http.hosts, proxies=http.proxies, base_path=http.base_path
-            ),
-            http.context,
-        )
+        self._base_path = http.base_path
+        self._server.use(self._application(services, plan), http.context)
         self._probes.use(application(services, PROBED, hosts=None, open_to_all=True), None)
 
     async def stop(self, patience: float) -> None:
@@ -85,6 +98,28 @@ class HttpService(Service):
         await self._feed.stop()
         patience = min(patience, FAREWELL)
         await asyncio.gather(self._server.stop(patience), self._probes.stop(patience))
+
+    def open_console(self) -> str:
+        """An address at which a browser on this machine opens the console, once; empty if there is none."""
+        found = next((each for each in self._server.addresses if not each.startswith("unix:")), "")
+        if not found:
+            return ""
+        host, _, port = found.rpartition(":")
+        host = "localhost" if host in ("0.0.0.0", "[::]") else host  # noqa: S104 - a comparison
+        scheme = "https" if self._secure else "http"
+        return f"{scheme}://{host}:{port}{self._base_path}{CONSOLE}/login?code={self._codes.make()}"
+
+    def _application(self, services: ApiServices, plan: ServicePlan) -> Application:
+        http = _plan(plan)
+        shown = ConsoleServices(api=services, spool=self._spool, settings=_shown(plan), state=self._state)
+        return application(
+            services,
+            ENDPOINTS,
+            hosts=http.hosts,
+            proxies=http.proxies,
+            base_path=http.base_path,
+            console=console(shown, hosts=http.hosts, base_path=http.base_path),
+        )
 
     def _services(self, plan: ServicePlan) -> ApiServices:
         return ApiServices(
@@ -102,6 +137,18 @@ class HttpService(Service):
             feed=self._feed,
             stopping=self._stopping,
         )
+
+
+def _shown(plan: ServicePlan) -> ConsoleSettings:
+    alerts, relay = plan.alerts, relay_settings(plan.assembly)
+    ephemeral = relay.allow_ephemeral or plan.assembly.configuration.settings.allow_ephemeral
+    return ConsoleSettings(
+        relay=plan.relay.hostname,
+        on_disk=not ephemeral,
+        alerts=(*alerts.mail_to, *alerts.channels),
+        bounces_to=plan.relay.bounces_to,
+        logins=_plan(plan).logins,
+    )
 
 
 def _plan(plan: ServicePlan) -> HttpPlan:

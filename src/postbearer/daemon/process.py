@@ -28,8 +28,10 @@ from postbearer.tasks import Tasks, defect
 HURRIED = 5.0  # seconds, once somebody asks for the end a second time
 
 
-def run(load: Callable[[], Assembly]) -> None:
+def run(load: Callable[[], Assembly], show_console: Callable[[str], None] | None = None) -> None:
     """Run the relay until SIGTERM or SIGINT. `load` reads the configuration, now and at each SIGHUP.
+
+    `show_console` is given an address that opens the console once, if there is a console.
 
     Raises `ConfigError` or `StoreError` when it cannot start.
     """
@@ -43,10 +45,10 @@ def run(load: Callable[[], Assembly]) -> None:
         except ImportError:
             factory = None
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(_main(load))
+        runner.run(_main(load, show_console))
 
 
-async def _main(load: Callable[[], Assembly]) -> None:
+async def _main(load: Callable[[], Assembly], show_console: Callable[[str], None] | None) -> None:
     log, supervisor = EventLog(), ServiceManager()
     runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
     loop = asyncio.get_running_loop()
@@ -58,6 +60,8 @@ async def _main(load: Callable[[], Assembly]) -> None:
         )
         relay.add(_Supervised(process))
         await relay.start()
+    if show_console is not None and (address := relay.open_console()):
+        show_console(address)
     while await process.wishes.get() is signal.SIGHUP:
         with suppress(ConfigError, SecretError, StoreError):  # they are in the log
             await process.reload()

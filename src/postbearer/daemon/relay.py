@@ -95,6 +95,10 @@ class Relay:
         http = self._http.addresses if self._http is not None else ()
         return (*(listener.address for listener in self._listeners), *http)
 
+    def open_console(self) -> str:
+        """An address at which a browser on this machine opens the console, once; empty if there is none."""
+        return self._http.open_console() if self._http is not None else ""
+
     def add(self, service: Service) -> None:
         """`service` starts after all others, and stops before them. Before `start` only."""
         self._services.add(service)
@@ -144,6 +148,7 @@ class Relay:
             dispatcher=dispatcher,
             refresher=refresher,
             process=process,
+            console=self.open_console,
             clock=clock,
             queue_clock=self._queue_clock,
             observer=events,
@@ -197,4 +202,4 @@ class Relay:
             ) from None
         metering = Metering(plan, self.spool, self.dispatcher, self._queue_clock, self._observer)
         self._observer.add(metering)
-        return metering, HttpService(shared, control, metering, self.dispatcher, feed, plan)
+        return metering, HttpService(shared, control, metering, self.dispatcher, feed, plan, spool=self.spool)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -212,11 +212,13 @@ class ControlService(Service):
         dispatcher: Dispatcher,
         refresher: SignInRefresher,
         process: Process | None,
+        console: Callable[[], str],
         clock: Clock,
         queue_clock: Clock,
         observer: Observer,
         webhooks: WebhookCalls | None = None,
     ) -> None:
+        self._console = console
         self._spool = spool
         self._webhooks = webhooks
         self._dispatcher = dispatcher
@@ -256,6 +258,7 @@ class ControlService(Service):
             runner=self._runner,
             webhooks=self._webhooks,
             configuration=plan.assembly.configuration,
+            console=self._console,
         )
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from postbearer.store.records import Statistics as Statistics
     from postbearer.store.records import Status as Status
     from postbearer.store.records import Target as Target
+    from postbearer.store.records import TrafficCount as TrafficCount
     from postbearer.store.records import Waiting as Waiting
     from postbearer.store.records import WaitingEvent as WaitingEvent
     from postbearer.store.records import WebhookRow as WebhookRow
@@ -76,6 +77,7 @@ _EXPORTS = {
         "Statistics",
         "Status",
         "Target",
+        "TrafficCount",
         "Waiting",
         "WaitingEvent",
         "WebhookRow",

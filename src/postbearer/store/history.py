@@ -1,4 +1,4 @@
-"""What became of recipients, as rows that were written in the commit that made it so."""
+"""What became of recipients, as rows and counts that were written in the commit that made it so."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from postbearer.clock import Clock
 from postbearer.store import webhooks
 from postbearer.store.database import get, rows
 from postbearer.store.queries import queries
-from postbearer.store.records import StateChange
+from postbearer.store.records import StateChange, Status, TrafficCount
 from postbearer.store.rows import status_of, text
 
 SQL = queries("events")
 AT_ONCE: Final = 1000  # that a transaction removes
 FOR_WEBHOOKS: Final = 4 * 86_400.0  # seconds
+COUNTED: Final = 8 * 86_400.0  # seconds that counts are kept: a week, and the day it begins in
 
 
 def record(connection: apsw.Connection, clock: Clock) -> None:
@@ -68,3 +69,17 @@ def forget(connection: apsw.Connection, before: float) -> bool:
     needed = webhooks.needed(connection)
     connection.execute(SQL["forget"], (before, needed, before - FOR_WEBHOOKS, AT_ONCE))
     return connection.changes() == AT_ONCE
+
+
+def traffic(connection: apsw.Connection, since: float, width: int) -> Sequence[TrafficCount]:
+    """Counts by state in spans of `width` seconds, the oldest first; none for those without any."""
+    found: dict[int, dict[Status, int]] = {}
+    for begins, state, count in rows(connection, SQL["traffic"], {"since": since, "width": width}):
+        of_span = found.setdefault(begins, {})
+        of_span[status_of(state)] = of_span.get(status_of(state), 0) + count
+    return [TrafficCount(begins=begins, counts=counts) for begins, counts in found.items()]
+
+
+def forget_traffic(connection: apsw.Connection, now: float) -> None:
+    """Remove what was counted too long ago."""
+    connection.execute(SQL["forget-traffic"], (now - COUNTED,))

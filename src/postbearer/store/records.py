@@ -6,6 +6,7 @@ recipients as one transaction carries. Outcomes are kept per *recipient*.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING
@@ -345,3 +346,14 @@ class StateChange:
     status: Status
     unknown: bool = False
     said: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrafficCount:
+    """How many recipients came into each state in the span of time that `begins` then (Unix seconds).
+
+    READY are those that were accepted.
+    """
+
+    begins: float
+    counts: Mapping[Status, int]

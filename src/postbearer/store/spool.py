@@ -25,6 +25,7 @@ from postbearer.store.records import (
     StateChange,
     Statistics,
     Status,
+    TrafficCount,
     Waiting,
     WaitingEvent,
     WebhookRow,
@@ -266,4 +267,11 @@ class DurableSpool(Spool, Protocol):
 
     async def drop_webhook(self, name: str) -> None:
         """Forget a webhook."""
+        ...
+
+    async def traffic(self, since: float, width: int) -> Sequence[TrafficCount]:
+        """How many recipients came into each state since then (Unix seconds), in spans of `width` seconds.
+
+        The oldest first; a span in which nothing happened is left out. Minutes are kept for eight days.
+        """
         ...

@@ -43,6 +43,7 @@ from postbearer.store.records import (
     StateChange,
     Statistics,
     Status,
+    TrafficCount,
     Waiting,
     WaitingEvent,
     WebhookRow,
@@ -400,6 +401,7 @@ class SqliteSpool:
             total += some
         while await self._writer.submit(partial(history.forget, before=before)):
             pass
+        await self._writer.submit(partial(history.forget_traffic, now=self._clock.now()))
         if total:
             await self._writer.submit(lambda connection: writes.shrink(connection, SPARE_PAGES, SHRINK))
         return total
@@ -437,6 +439,10 @@ class SqliteSpool:
 
     async def drop_webhook(self, name: str) -> None:
         await self._writer.submit(partial(webhooks.drop, name=name))
+
+    async def traffic(self, since: float, width: int) -> Sequence[TrafficCount]:
+        """Counts of recipients by the state they came into, in spans of `width` seconds."""
+        return await self._read(partial(history.traffic, since=since, width=width))
 
     async def export(self) -> AsyncIterator[tuple[Entry, Content]]:
         last = 0

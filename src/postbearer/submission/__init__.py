@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from postbearer.submission.access import Admission as Admission
     from postbearer.submission.access import Network as Network
     from postbearer.submission.access import is_loopback as is_loopback
+    from postbearer.submission.access import neighbourhood as neighbourhood
     from postbearer.submission.access import networks as networks
     from postbearer.submission.drop import DropFolder as DropFolder
     from postbearer.submission.enqueue import take as take
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from postbearer.submission.rate_limit import RateLimit as RateLimit
     from postbearer.submission.rate_limit import RejectLog as RejectLog
     from postbearer.submission.rate_limit import SessionLimits as SessionLimits
+    from postbearer.submission.rate_limit import Window as Window
     from postbearer.submission.session import ListenerContext as ListenerContext
     from postbearer.submission.session import SmtpSession as SmtpSession
     from postbearer.submission.submit_protocol import SubmitRequest as SubmitRequest
@@ -33,13 +35,13 @@ if TYPE_CHECKING:
     from postbearer.submission.submit_protocol import parse_slip as parse_slip
 
 _EXPORTS = {
-    "access": ["LOCAL", "Access", "Admission", "Network", "is_loopback", "networks"],
+    "access": ["LOCAL", "Access", "Admission", "Network", "is_loopback", "neighbourhood", "networks"],
     "drop": ["DropFolder"],
     "enqueue": ["take"],
     "listener": ["Listener", "address_of", "host_port", "is_local", "listening_socket"],
     "local_submission": ["LocalSubmission"],
     "login": ["Logins", "hash_password", "is_password_hash"],
-    "rate_limit": ["ConnectionLimit", "RateLimit", "RejectLog", "SessionLimits"],
+    "rate_limit": ["ConnectionLimit", "RateLimit", "RejectLog", "SessionLimits", "Window"],
     "session": ["ListenerContext", "SmtpSession"],
     "submit_protocol": ["SubmitRequest", "parse_line", "parse_slip"],
 }

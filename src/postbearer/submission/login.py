@@ -1,4 +1,4 @@
-"""Passwords of clients: argon2id, checked in equal time, once per client and process."""
+"""Passwords of who logs in: argon2id, checked in equal time, once per login and process."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ import hmac
 import re
 import secrets
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
 from postbearer.clock import Clock
 from postbearer.reply import Reply
 from postbearer.secret import Secret
-from postbearer.submission.access import Access, Admission, neighbourhood
+from postbearer.submission.access import neighbourhood
 from postbearer.submission.rate_limit import Window
 from postbearer.wire import compose
 
@@ -58,14 +59,38 @@ def password_fits(password: Secret, phc: str) -> bool:
     return True
 
 
-class Logins:
+class HasPassword(Protocol):
+    """Whoever may log in."""
+
+    @property
+    def password_hash(self) -> str: ...
+
+
+L = TypeVar("L", bound=HasPassword)
+L_co = TypeVar("L_co", bound=HasPassword, covariant=True)
+
+
+class LoginBook(Protocol[L_co]):
+    """Who may log in by which name."""
+
+    @property
+    def hashes(self) -> Sequence[str]:
+        """The password hashes of all of them."""
+        ...
+
+    def by_login(self, username: str, address: str) -> L_co | None:
+        """Who logs in as `username`, if that may be from `address`."""
+        ...
+
+
+class Logins(Generic[L]):
     """Verifies logins. Every failure costs the same work, whoever has that name, if anybody has.
 
     Hashes may be made with different parameters, and then cost differently. So behind the hash of the name
     one of each other kind in use is computed too, of a password that nobody knows.
     """
 
-    def __init__(self, access: Access, clock: Clock) -> None:
+    def __init__(self, access: LoginBook[L], clock: Clock) -> None:
         self._clock = clock
         self._key = secrets.token_bytes(32)
         self._known: dict[bytes, float] = {}
@@ -74,12 +99,12 @@ class Logins:
         self._failures = Window(clock)
         self.use(access)
 
-    def use(self, access: Access) -> None:
-        """Go by other clients; what failed within the last minute stays counted."""
+    def use(self, access: LoginBook[L]) -> None:
+        """Go by others who may log in; what failed within the last minute stays counted."""
         self._access = access
         self._decoys = {kind: _of_kind(kind) for kind in map(_kind, access.hashes) if kind}
 
-    async def verify(self, username: str, password: Secret, address: str) -> Admission | Reply:
+    async def verify(self, username: str, password: Secret, address: str) -> L | Reply:
         """Who this is, or what to tell them."""
         admission = self._access.by_login(username, address)
         address = neighbourhood(address)
@@ -123,7 +148,7 @@ class Logins:
                 password_fits(password, decoy)
         return False
 
-    def _mark(self, username: str, password: Secret, admission: Admission | None) -> bytes:
+    def _mark(self, username: str, password: Secret, admission: HasPassword | None) -> bytes:
         """What a verified login is remembered by; a changed hash makes it another login."""
         stored = admission.password_hash if admission is not None else ""
         parts = "\0".join((username, stored, password.reveal())).encode()

@@ -17,7 +17,7 @@ from postbearer.events import CommandRejected, Observer, hears
 from postbearer.reply import Reply
 from postbearer.sasl import ClaimedIdentity, ServerExchange, server_exchange
 from postbearer.serving import Link
-from postbearer.submission.access import Access
+from postbearer.submission.access import Access, Admission
 from postbearer.submission.login import WRONG, Logins
 from postbearer.submission.rate_limit import RateLimit, RejectLog, SessionLimits
 from postbearer.wire import (
@@ -70,7 +70,7 @@ class ListenerContext:
     offer: Offer
     intake: Intake
     access: Access
-    logins: Logins
+    logins: Logins[Admission]
     rate_limit: RateLimit
     clock: Clock
     observer: Observer

@@ -26,6 +26,25 @@ WHEN old.account <> new.account AND old.state <> 'l' BEGIN
    WHERE recipient.delivery = new.id AND recipient.state IN ('r', 'd', 'h');
 END;
 
+-- What is new counts as ready, even if it is held, and what is released or retried is not new.
+CREATE TEMP TRIGGER traffic_of_new AFTER INSERT ON main.recipient BEGIN
+  INSERT INTO traffic VALUES (CAST(wall() / 60 AS INTEGER) * 60, 'r', 1)
+      ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+
+CREATE TEMP TRIGGER traffic_of_change AFTER UPDATE OF state ON main.recipient
+WHEN old.state <> new.state AND new.state <> 'r' BEGIN
+  INSERT INTO traffic VALUES (CAST(wall() / 60 AS INTEGER) * 60, new.state, 1)
+      ON CONFLICT DO UPDATE SET count = count + 1;
+END;
+
+-- name: traffic
+SELECT CAST(minute AS INTEGER) / :width * :width, CAST(state AS BLOB), sum(CAST(count AS INTEGER))
+  FROM traffic WHERE minute >= :since GROUP BY 1, 2 ORDER BY 1;
+
+-- name: forget-traffic
+DELETE FROM traffic WHERE minute < ?;
+
 -- name: changes
 SELECT number, CAST(at AS REAL), CAST(message AS BLOB), CAST(client AS BLOB), CAST(account AS BLOB),
        CAST(recipient AS BLOB), CAST(state AS BLOB), CAST(unknown AS INTEGER), CAST(said AS BLOB)

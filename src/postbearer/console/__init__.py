@@ -1,0 +1,26 @@
+"""The relay in a browser: who may look, what is shown, and what can be done there."""
+
+from typing import TYPE_CHECKING
+
+from postbearer._lazy import lazy
+
+if TYPE_CHECKING:
+    from postbearer.console.codes import OneTimeCodes as OneTimeCodes
+    from postbearer.console.logins import ConsoleLogin as ConsoleLogin
+    from postbearer.console.logins import Role as Role
+    from postbearer.console.second_factor import make_key as make_key
+    from postbearer.console.second_factor import provisioning_uri as provisioning_uri
+    from postbearer.console.services import ConsoleServices as ConsoleServices
+    from postbearer.console.services import ConsoleSettings as ConsoleSettings
+    from postbearer.console.services import ConsoleState as ConsoleState
+    from postbearer.console.site import console as console
+
+_EXPORTS = {
+    "codes": ["OneTimeCodes"],
+    "logins": ["ConsoleLogin", "Role"],
+    "second_factor": ["make_key", "provisioning_uri"],
+    "services": ["ConsoleServices", "ConsoleSettings", "ConsoleState"],
+    "site": ["console"],
+}
+
+__getattr__, __all__ = lazy(__name__, _EXPORTS)

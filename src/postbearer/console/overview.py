@@ -1,0 +1,94 @@
+"""The first page: whether mail flows, what is in the way, and what to do next."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from starlette.responses import Response
+
+from postbearer.console.health import Health, backlog, judge
+from postbearer.console.look import Look
+from postbearer.console.services import ConsoleSettings
+from postbearer.console.traffic import SPANS, chart
+from postbearer.console.visit import ConsolePage, Visit
+from postbearer.control import Right
+from postbearer.settings import Limits
+
+_MOST = 20  # troubles that are told one by one
+
+
+class Step(NamedTuple):
+    """Something to set up, and how."""
+
+    done: bool
+    what: str
+    how: str = ""
+    example: str = ""  # lines of the configuration
+
+
+async def show(visit: Visit) -> Response:
+    look = await visit.look()
+    health = judge(look)
+    gone = backlog(look, limits(visit))
+    steps = list(_steps(look, health, visit.services.settings))
+    return visit.page(
+        "overview.html",
+        look=look,
+        health=health,
+        troubles=health.troubles[:_MOST],
+        more=max(0, len(health.troubles) - _MOST),
+        gone=None if gone is None or math.isinf(gone) else visit.now + gone,
+        stopped=gone is not None and math.isinf(gone),
+        steps=[] if all(step.done for step in steps) else steps,
+        chart=await chart(visit),
+        spans=SPANS,
+    )
+
+
+def limits(visit: Visit) -> Mapping[str, Limits]:
+    """What each account may send."""
+    states = visit.services.api.dispatcher.account_states
+    return {name: state.account.limits for name, state in states.items()}
+
+
+def _steps(look: Look, health: Health, settings: ConsoleSettings) -> Iterator[Step]:
+    """What a relay needs that people rely on."""
+    yield Step(
+        settings.on_disk,
+        "The queue is on a real disk",
+        "It may be lost at the next start: put it on a disk or a volume, and take allow-ephemeral out.",
+        '[relay]\nspool = "sqlite:/var/lib/postbearer/spool.db"',
+    )
+    stopped = sorted({each.account for each in health.troubles if each.stops})
+    yield Step(not stopped, "Every account can send", f"See above: {', '.join(stopped[:5])}.")
+    yield Step(
+        health.delivered > 0 or look.stats.counts.get("delivered", 0) > 0,
+        "A provider has taken a message",
+        "Send one to yourself:",
+        "postbearer send --queue --to you@example.org --subject Test --text Hello",
+    )
+    yield Step(
+        bool(settings.alerts),
+        "Somebody is told when a person must act",
+        "Name who gets a message, or an address that is called:",
+        '[notify]\nmail-to = ["you@example.org"]',
+    )
+    yield Step(
+        bool(settings.bounces_to),
+        "Delivery reports reach a person",
+        "Many programs send as an address that nobody reads. Name who gets the reports of those:",
+        '[relay]\nbounces-to = "postmaster@example.org"',
+    )
+
+
+async def lead(visit: Visit) -> Response:
+    """Somebody left the slash away."""
+    return visit.go("/")
+
+
+PAGES = (
+    ConsolePage(path="/", needs=Right.LOOK, do=show),
+    ConsolePage(path="", needs=None, do=lead),
+)

@@ -1,0 +1,86 @@
+"""A message itself: its header, its text in a frame that can load nothing, its source, and a file."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+from starlette.responses import HTMLResponse, Response, StreamingResponse
+
+from postbearer.console.message import message
+from postbearer.console.pages import PRIVATE
+from postbearer.console.preview import LARGEST, Preview, preview
+from postbearer.console.visit import ConsolePage, Visit
+from postbearer.control import Right
+from postbearer.message import Content, cut_header
+
+SOURCE = 256 * 1024  # octets that are shown
+_FRAME = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+_HEADERS = {"cache-control": PRIVATE, "x-frame-options": "SAMEORIGIN"}
+
+
+async def read(visit: Visit) -> Response:
+    """The page about what the message says."""
+    found = await message(visit)
+    head = await _front(visit, found.id, LARGEST)
+    shown = await asyncio.to_thread(preview, head, whole=len(head) >= found.size)
+    source = head[:SOURCE].decode("utf-8", "replace").replace("\r\n", "\n")
+    return visit.page(
+        "read.html",
+        message=found,
+        preview=shown,
+        fields=list(_fields(head)),
+        source=source,
+        cut=found.size > len(head[:SOURCE]),
+    )
+
+
+async def frame(visit: Visit) -> Response:
+    """What stands in the frame: a document of its own, which runs nothing and asks for nothing."""
+    found = await message(visit)
+    head = await _front(visit, found.id, LARGEST)
+    shown: Preview = await asyncio.to_thread(preview, head, whole=len(head) >= found.size)
+    return HTMLResponse(shown.document, headers={**_HEADERS, "content-security-policy": _FRAME})
+
+
+async def download(visit: Visit) -> Response:
+    """The accepted octets, as a file."""
+    found = await message(visit)
+    content = await _content(visit, found.id)
+    headers = {
+        "content-disposition": f'attachment; filename="{found.id}.eml"',
+        "content-length": str(content.size),
+        "cache-control": PRIVATE,
+        "content-security-policy": "sandbox; default-src 'none'",
+    }
+    return StreamingResponse(content.blocks(), headers=headers, media_type="application/octet-stream")
+
+
+async def _front(visit: Visit, identifier: str, most: int) -> bytes:
+    """The first `most` octets."""
+    content, found = await _content(visit, identifier), bytearray()
+    for block in content.blocks():
+        found += block
+        if len(found) >= most:
+            break
+    return bytes(found[:most])
+
+
+async def _content(visit: Visit, identifier: str) -> Content:
+    return await visit.services.api.operations.content(identifier, by=visit.by)
+
+
+def _fields(head: bytes) -> Iterator[tuple[str, str]]:
+    """Names and values of the header, as they were written."""
+    for name, lines in cut_header(head).fields:
+        written = lines.partition(b":")[0].decode("ascii", "replace").strip() or name.decode(
+            "ascii", "replace"
+        )
+        yield written, lines.partition(b":")[2].decode("utf-8", "replace").replace("\r\n", "\n").strip()
+
+
+PAGES = (
+    ConsolePage(path="/messages/{id}/read", needs=Right.ADMIN, do=read),
+    ConsolePage(path="/messages/{id}/frame", needs=Right.ADMIN, do=frame),
+    ConsolePage(path="/messages/{id}/download", needs=Right.ADMIN, do=download),
+)

@@ -1,0 +1,51 @@
+"""What the pages work on: the parts of one relay that runs, and what its configuration says."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from postbearer.api import ApiServices
+from postbearer.console.codes import OneTimeCodes
+from postbearer.console.gate import Gate
+from postbearer.console.logins import ConsoleLogin
+from postbearer.console.look import Looks
+from postbearer.console.sessions import Sessions
+from postbearer.store import TrafficCount
+
+
+class CountingSpool(Protocol):
+    """A spool that counts what becomes of recipients, as `SqliteSpool` does."""
+
+    def traffic(self, since: float, width: int) -> Awaitable[Sequence[TrafficCount]]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleSettings:
+    """What the configuration says, for people to see."""
+
+    relay: str  # the name of this machine
+    on_disk: bool  # the queue is on what outlives the machine's next start
+    alerts: tuple[str, ...]  # who is told when a person must act
+    bounces_to: str
+    logins: tuple[ConsoleLogin, ...] = ()
+
+
+class ConsoleState:
+    """What outlives a change of the configuration: who is logged in, what was looked at."""
+
+    def __init__(self, services: ApiServices, codes: OneTimeCodes) -> None:
+        self.sessions = Sessions(services.clock)
+        self.looks = Looks(services.clock)
+        self.gate = Gate(codes, services.clock, services.reject_log)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleServices:
+    """All of it."""
+
+    api: ApiServices
+    spool: CountingSpool
+    settings: ConsoleSettings
+    state: ConsoleState = field(repr=False)

@@ -1,0 +1,83 @@
+"""Sessions of browsers: kept here and nowhere else, so that each can be ended, and all end with the relay."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from dataclasses import dataclass, field
+
+from postbearer.clock import Clock
+from postbearer.control import Principal
+
+IDLE = 3600.0  # seconds without a request, after which a session is over
+LONGEST = 12 * 3600.0  # seconds that it lasts at most
+MOST = 500
+_NOTICES = 20
+
+
+@dataclass(slots=True, kw_only=True)
+class Session:
+    """One browser that is logged in.
+
+    `identity` is that of the login it came by; empty: by a one-time code. `csrf` has to come back with
+    everything that changes something. `notices` are told by the next page.
+    """
+
+    principal: Principal
+    identity: tuple[str, ...] = ()
+    csrf: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+    notices: list[tuple[str, str]] = field(default_factory=list)  # kind and text
+    began: float = 0.0  # monotonic
+    seen: float = 0.0
+
+    def say(self, text: str, kind: str = "done") -> None:
+        """Have the next page tell `text`: what was done, or what was not (`kind` "problem")."""
+        self.notices = [*self.notices, (kind, text)][-_NOTICES:]
+
+    def take_notices(self) -> list[tuple[str, str]]:
+        """What is to be told, once."""
+        told, self.notices = self.notices, []
+        return told
+
+
+class Sessions:
+    """All that are not over. A browser holds 256 bits of chance; what is kept of them here is a hash."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._sessions: dict[bytes, Session] = {}
+
+    def begin(self, principal: Principal, identity: tuple[str, ...] = ()) -> tuple[str, Session]:
+        """A new session, and what its browser is to show for it."""
+        now = self._clock.monotonic()
+        self._sessions = {key: each for key, each in self._sessions.items() if not self._over(each)}
+        if len(self._sessions) >= MOST:
+            del self._sessions[min(self._sessions, key=lambda key: self._sessions[key].seen)]
+        token = secrets.token_urlsafe(32)
+        made = Session(principal=principal, identity=identity, began=now, seen=now)
+        self._sessions[_hash(token)] = made
+        return token, made
+
+    def find(self, token: str) -> Session | None:
+        """The session of who shows `token`, which is alive for another while."""
+        key = _hash(token)
+        found = self._sessions.get(key)
+        if found is None:
+            return None
+        if self._over(found):
+            del self._sessions[key]
+            return None
+        found.seen = self._clock.monotonic()
+        return found
+
+    def end(self, token: str) -> None:
+        """It is over."""
+        self._sessions.pop(_hash(token), None)
+
+    def _over(self, session: Session) -> bool:
+        now = self._clock.monotonic()
+        return now - session.seen > IDLE or now - session.began > LONGEST
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()

@@ -1,0 +1,26 @@
+"""All pages of the console, and the application that serves them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from postbearer.console import accounts, message, overview, queue, reading, signing_in
+from postbearer.console.application import ConsoleApplication
+from postbearer.console.services import ConsoleServices
+from postbearer.console.visit import ConsolePage
+from postbearer.http_guard import Application
+
+PAGES: Sequence[ConsolePage] = (
+    *signing_in.PAGES,
+    *overview.PAGES,
+    *queue.PAGES,
+    *message.PAGES,
+    *reading.PAGES,
+    *accounts.PAGES,
+)
+
+
+def console(services: ConsoleServices, *, hosts: Collection[str] | None, base_path: str = "") -> Application:
+    """The console for requests to `hosts` (None: any)."""
+    services.state.gate.use(services.settings.logins)
+    return ConsoleApplication(services, PAGES, hosts=hosts, base_path=base_path)

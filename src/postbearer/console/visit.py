@@ -1,0 +1,101 @@
+"""One request as a page sees it, and the table of pages."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+
+from postbearer.console.look import Look, look_around
+from postbearer.console.pages import PRIVATE, render
+from postbearer.console.services import ConsoleServices
+from postbearer.console.sessions import Session
+from postbearer.control import Principal, Right, perform
+
+
+@dataclass(slots=True, kw_only=True)
+class Visit:
+    """`form` holds what was sent with a POST, `session` who asks; None where nobody need log in.
+
+    `root` is the path of the console, without a slash at its end, and `place` what lies below it.
+    """
+
+    request: Request
+    services: ConsoleServices
+    root: str
+    place: str
+    session: Session | None = None
+    form: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    @property
+    def of(self) -> Session:
+        assert self.session is not None, "pages that need a right have a session"
+        return self.session
+
+    @property
+    def by(self) -> Principal:
+        return self.of.principal
+
+    @property
+    def now(self) -> float:
+        return self.services.api.clock.now()
+
+    @property
+    def peer(self) -> str:
+        """The address of the browser; empty for a Unix socket."""
+        return self.request.client.host if self.request.client else ""
+
+    def field(self, name: str) -> str:
+        """One value of the form; empty if it is not there."""
+        return next(iter(self.form.get(name, ())), "")
+
+    async def perform(self, method: str, **given: Any) -> Any:
+        """Do what a command would do, for who is logged in. Raises what that raises."""
+        try:
+            return await perform(self.services.api.operations, self.by, method, given)
+        finally:
+            if self.request.method == "POST":
+                self.services.state.looks.forget()
+
+    async def look(self) -> Look:
+        """Accounts and counts, as of a moment ago. Raises `StoreError`."""
+        services = self.services
+        return await services.state.looks.take(lambda: look_around(services.api, services.spool, self.now))
+
+    def page(self, template: str, status: int = 200, /, **values: object) -> Response:
+        """A page with its frame: where one is, who one is, and what there is to tell."""
+        session = self.session
+        rights = session.principal.rights if session else frozenset()
+        return render(
+            template,
+            status,
+            root=self.root,
+            here=self.place,
+            relay=self.services.settings.relay,
+            who=session.principal if session else None,
+            may_operate=Right.OPERATE in rights,
+            may_read=Right.ADMIN in rights,
+            csrf=session.csrf if session else "",
+            notices=session.take_notices() if session else [],
+            now=self.now,
+            **values,
+        )
+
+    def go(self, path: str, **query: str) -> Response:
+        """Have the browser look at `path` of the console (RFC 9110 15.4.4)."""
+        asked = f"?{urlencode(query)}" if query else ""
+        return RedirectResponse(f"{self.root}{path}{asked}", 303, {"cache-control": PRIVATE})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsolePage:
+    """One thing that can be asked of the console, by the right that it needs; None: by everybody."""
+
+    path: str  # below the console
+    needs: Right | None
+    do: Callable[[Visit], Awaitable[Response]]
+    method: str = "GET"

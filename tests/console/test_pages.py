@@ -1,0 +1,340 @@
+"""What the pages tell and do, without scripts: every act, what the queue then says, and hostile mail."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from html import unescape
+from pathlib import Path
+
+import pytest
+
+from console.conftest import Person
+from postbearer.errors import StoreError
+from postbearer.events import Defect
+from postbearer.store import Query, Status
+from support.shown_relay import EVIL, SCRIPT, ShownRelay, fill
+
+PAGES = Path(__file__).parents[2] / "src" / "postbearer" / "console"
+
+
+@pytest.fixture
+async def inside(person: Person) -> AsyncIterator[Person]:
+    """Somebody who may do everything, in front of mail of every kind."""
+    await fill(person.shown)
+    await person.open()
+    yield person
+    assert [event for event in person.shown.ears.events if isinstance(event, Defect)] == []
+
+
+async def ids(shown: ShownRelay, **query: object) -> list[str]:
+    return [each.message.id for each in await shown.running.spool.search(Query(**query))]  # type: ignore[arg-type]
+
+
+async def states(shown: ShownRelay, message: str) -> list[str]:
+    entry = await shown.running.spool.show(message)
+    assert entry is not None
+    return [str(row.status) for row in entry.rows]
+
+
+def text(page: str) -> str:
+    """What a page says, without its tags."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", page)).split())
+
+
+async def test_the_first_page_tells_what_is_wrong_and_what_to_do(inside: Person) -> None:
+    told = text(await inside.page("/"))
+    assert "Some mail is not leaving" in told
+    assert "news sends nothing. 1 other account sends; 1 is tried again by itself." in told
+    assert "Somebody paused it. Next: Let it send again: postbearer accounts resume news" in told
+    assert "Connection refused" in told
+    assert "Next: It is tried again by itself. Find out more: postbearer check billing" in told
+    assert "Failed in 24 hours 1" in told
+    assert "Somebody is told when a person must act" in told
+
+
+async def test_all_is_well_once_it_is(inside: Person) -> None:
+    shown = inside.shown
+    await inside.send("/accounts/news/act", {"act": "resume"})
+    [waiting] = await ids(shown, account="billing")
+    page = await inside.told(
+        await inside.send(f"/messages/{waiting}/act", {"act": "cancel", "confirmed": "1"})
+    )
+    assert "cancelled" in page
+    await shown.settled(8)
+    told = text(await inside.page("/"))
+    assert "Mail is flowing Nothing waits." in told
+    assert "What needs you" not in told
+
+
+async def test_numbers_go_on_over_a_restart(inside: Person) -> None:
+    await inside.shown.restart()
+    assert (await inside.get("/")).status_code == 303  # all sessions have ended
+    await inside.open()
+    table = text(await inside.page("/?chart=hour"))
+    assert re.search(r"In all 8 3 1 1(?!\d)", table), table[-400:]
+
+
+async def test_the_queue_is_searched_by_what_stands_in_the_address(inside: Person) -> None:
+    everything = text(await inside.page("/queue"))
+    for subject in ("Backup finished", "What is new in December", "Invoice 2026-1107"):
+        assert subject in everything
+    [backup] = [
+        each
+        for each in await ids(inside.shown, address="ops@")
+        if await states(inside.shown, each) == ["delivered"]
+    ]
+    for query, shown, hidden in (
+        ("?q=linus%40", "What is new", "Backup"),
+        (f"?q={backup}", "Backup", "Invoice"),
+        ("?account=billing", "Invoice", "Backup"),
+        ("?state=failed", "web-3", "Invoice"),
+        ("?accepted=hour&account=news", "What is new", "Invoice"),
+        ("?client=nobody", "Nothing fits", "Invoice"),
+        ("?q=%3Cno-such-id%40example.org%3E", "Nothing fits", "Invoice"),
+    ):
+        told = text(await inside.page(f"/queue{query}"))
+        assert shown in told, query
+        assert hidden not in told, query
+
+
+async def test_pages_of_messages_follow_each_other(inside: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("postbearer.console.queue.PAGE", 2)
+    seen: list[str] = []
+    path = "/queue?account=&q=example"
+    while True:
+        page = await inside.page(path)
+        seen += re.findall(r'id="m-(\w+)"', page)
+        following = re.search(r'rel="next" href="/console([^"]+)"', page)
+        if not following:
+            break
+        path = unescape(following[1])
+        assert "q=example" in path
+    assert seen == await ids(inside.shown)
+    lost = text(await inside.page("/queue?after=0000000000000000"))
+    assert "this is the first page again" in lost
+
+
+async def test_chosen_messages_are_asked_about_and_then_done_to(inside: Person) -> None:
+    shown = inside.shown
+    chosen = await ids(shown, account="news")
+    form = {"act": "hold", "message": chosen, "account": "news"}
+    asked = await inside.send("/queue/act", form, of="/queue")
+    assert asked.status_code == 200
+    assert "Hold: 2 messages?" in text(asked.text)
+    assert "account “news”" in text(asked.text)
+    assert await states(shown, chosen[0]) == ["ready", "ready"]
+    done = await inside.send("/queue/act", {**form, "confirmed": "1"}, of="/queue")
+    assert done.headers["location"] == "/console/queue?account=news"
+    assert "Done" not in done.text
+    assert "2 messages are held (3 recipients)." in text(await inside.told(done))
+    assert await states(shown, chosen[0]) == ["held", "held"]
+    for act, before, after in (
+        ("release", "released", "ready"),
+        ("retry", "tried now", "ready"),
+        ("cancel", "cancelled", "cancelled"),
+    ):
+        done = await inside.send("/queue/act", {**form, "act": act, "confirmed": "1"}, of="/queue")
+        assert before in text(await inside.told(done))
+        assert await states(shown, chosen[1]) == [after]
+    again = await inside.send("/queue/act", {**form, "act": "retry", "confirmed": "1"}, of="/queue")
+    assert "Nothing was changed." in text(await inside.told(again))
+
+
+async def test_no_act_is_without_an_answer(inside: Person) -> None:
+    nothing = await inside.send("/queue/act", {"act": "hold"}, of="/queue")
+    assert "choose messages first" in await inside.told(nothing)
+    odd = await inside.send("/queue/act", {"act": "explode", "message": "x"}, of="/queue")
+    assert odd.status_code == 422
+    gone = await inside.send("/queue/act", {"act": "hold", "message": "x", "confirmed": "1"}, of="/queue")
+    assert "There is no message" in text(await inside.told(gone))
+    assert (await inside.send("/messages/0000000000000000/act", {"act": "hold"})).status_code == 404
+    assert (await inside.send("/accounts/nobody/act", {"act": "pause"})).status_code == 404
+    assert (await inside.send("/accounts/alerts/act", {"act": "explode"})).status_code == 422
+
+
+async def test_a_message_tells_its_whole_way(inside: Person) -> None:
+    shown = inside.shown
+    [refused] = [each for each in await ids(shown) if "failed" in await states(shown, each)]
+    told = text(await inside.page(f"/messages/{refused}"))
+    for words in (
+        "Disk of web-3 is nearly full",
+        "Attempt 1",
+        "the provider calls it",
+        "There is no such recipient, or it has moved. Next: Correct the address.",
+        "The server said: 550 5.1.1 <nobody@example.org>: Recipient address rejected: User unknown",
+    ):
+        assert words in told, words
+    [waits, _] = await ids(shown, account="news")
+    told = text(await inside.page(f"/messages/{waits}"))
+    assert "The account news is paused: Paused by hand. Next: Let it send again" in told
+    one = await inside.send(f"/messages/{waits}/act", {"act": "hold", "address": "ada@example.org"})
+    assert "1 message is held (1 recipient)." in text(await inside.told(one))
+    assert await states(shown, waits) == ["held", "ready"]
+    asked = await inside.send(f"/messages/{waits}/act", {"act": "cancel"})
+    assert "This cannot be undone." in text(asked.text)
+    assert await states(shown, waits) == ["held", "ready"]
+    released = await inside.send(f"/messages/{waits}/act", {"act": "release"})
+    assert "It waits all the same: the account news is paused." in text(await inside.told(released))
+
+
+async def test_an_account_is_paused_and_resumed(inside: Person) -> None:
+    shown = inside.shown
+    page = text(await inside.page("/accounts/alerts"))
+    assert "sends" in page
+    assert "3 of 30 used" in page
+    done = await inside.send("/accounts/alerts/act", {"act": "pause"})
+    assert "The account alerts is paused" in text(await inside.told(done))
+    assert shown.running.dispatcher.account_states["alerts"].paused
+    assert "No mail is leaving" not in text(await inside.page("/"))
+    done = await inside.send("/accounts/alerts/act", {"act": "resume"})
+    assert "sends again" in text(await inside.told(done))
+    assert not shown.running.dispatcher.account_states["alerts"].paused
+    listed = await inside.page("/accounts")
+    assert listed.index("/accounts/billing") < listed.index("/accounts/alerts")  # those in trouble first
+
+
+async def test_a_message_is_read_downloaded_and_never_run(inside: Person) -> None:
+    shown = inside.shown
+    await shown.send("billing@example.org", "eve@example.org", "Look", html=f"<p>Hello{SCRIPT}</p>")
+    [message] = await ids(shown, address="eve@")
+    page = await inside.page(f"/messages/{message}/read")
+    assert 'sandbox=""' in page
+    assert SCRIPT not in page
+    frame = await inside.get(f"/messages/{message}/frame")
+    assert frame.headers["content-security-policy"].startswith("sandbox; default-src 'none';")
+    assert "Hello" in frame.text
+    file = await inside.get(f"/messages/{message}/download")
+    assert file.headers["content-disposition"] == f'attachment; filename="{message}.eml"'
+    assert file.headers["content-type"] == "application/octet-stream"
+    entry = await shown.running.spool.show(message)
+    assert entry is not None
+    assert b"".join((await shown.running.spool.content(entry.message)).blocks()) == file.content
+
+
+async def test_hostile_mail_shows_as_text_everywhere(inside: Person) -> None:
+    shown = inside.shown
+    octets = (
+        f'From: "{SCRIPT}" <x@example.org>\r\nTo: mallory@example.org\r\n'
+        f"Subject: {SCRIPT} \u202egpj.exe\r\nMessage-ID: <{SCRIPT}@example.org>\r\n"
+        'X-Evil: <img src="https://example.org/x" onerror="x()">\r\n'
+        f'Content-Type: text/plain; name="../../{SCRIPT}"\r\n'
+        "\r\nHello\r\n"
+    ).encode()
+    await shown.raw("alerts@example.org", ["mallory@example.org", "ops@example.org"], octets)
+    await shown.settled(7)
+    [message] = await ids(shown, address="mallory")
+    for path in ("/", "/queue", "/queue?q=mallory", f"/messages/{message}", f"/messages/{message}/read"):
+        page = await inside.page(path)
+        assert "<script>document" not in page, path
+        assert "<img" not in page, path
+        assert EVIL not in page, path
+    assert "onerror" in text(
+        await inside.page(f"/messages/{message}")
+    )  # it is shown, as what the server said
+    for hostile in (
+        "/queue?q=%3Cscript%3Ealert(1)%3C/script%3E",
+        "/messages/%3Cscript%3E",
+        "/login?code=%22%3E%3Cscript%3E",
+    ):
+        assert "<script>" not in (await inside.get(hostile)).text
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"",
+        b"no header at all\r\n",
+        b"Content-Type: text/html; charset=no-such\r\n\r\n<b>x</b>\r\n",
+        b"Content-Type: multipart/mixed; boundary=x\r\n\r\n--x\r\n",
+        b"Content-Type: multipart/mixed; boundary=x\r\n\r\n"
+        + b"--x\r\nContent-Type: multipart/mixed; boundary=x\r\n\r\n" * 3000,
+        b"Content-Transfer-Encoding: base64\r\n\r\n!!!!\r\n",
+        b"Subject: =?utf-8?q?=ff=fe?=\r\nContent-Type: text/plain; charset=utf-16\r\n\r\nabc\r\n",
+        b"Content-Type: message/rfc822\r\n\r\nSubject: within\r\n\r\nx\r\n",
+        b"Content-Disposition: attachment; filename*=utf-8''..%2f..%2fetc%2fpasswd\r\n\r\nx\r\n",
+    ],
+)
+def test_any_octets_can_be_looked_at(octets: bytes) -> None:
+    from postbearer.console.preview import preview
+
+    assert preview(octets, whole=True).document.startswith("<!doctype html>")
+
+
+async def test_a_store_that_fails_is_told_and_nothing_hangs(
+    inside: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = inside.shown
+    [waits, _] = await ids(shown, account="news")
+    page = await inside.page(f"/messages/{waits}")
+    found = re.search(r'name="csrf" value="([^"]+)"', page)
+    assert found
+
+    async def broken(*given: object, **more: object) -> int:
+        raise StoreError("The disk is full.", hint="Free some.")
+
+    monkeypatch.setattr(shown.running.spool, "change", broken)
+    for form in ({"act": "hold"}, {"act": "retry"}, {"act": "cancel", "confirmed": "1"}):
+        answer = await inside.post(f"/messages/{waits}/act", {"csrf": found[1], **form})
+        assert answer.status_code == 503
+        assert "The disk is full. Free some." in text(answer.text)
+    many = await inside.post(
+        "/queue/act", {"csrf": found[1], "act": "hold", "confirmed": "1", "message": [waits]}
+    )
+    assert "The disk is full." in text(await inside.told(many))
+    for name in ("statistics", "search", "traffic"):
+        monkeypatch.setattr(shown.running.spool, name, broken)
+    inside.shown.running._http._state.looks.forget()  # type: ignore[union-attr]
+    for path in ("/", "/queue", "/accounts"):
+        answer = await inside.get(path)
+        assert answer.status_code == 503
+        assert "The disk is full." in text(answer.text)
+
+
+async def test_a_message_for_many_shows_a_part_of_them_at_a_time(inside: Person) -> None:
+    shown = inside.shown
+    many = [f"r{number}@example.org" for number in range(250)]
+    await shown.raw("billing@example.org", many, b"Subject: To all\r\n\r\nHello\r\n")
+    [message] = await ids(shown, address="r249@")
+    first = text(await inside.page(f"/messages/{message}"))
+    assert "r99@" in first
+    assert "r100@" not in first
+    assert "1 to 100 of 250" in first
+    last = text(await inside.page(f"/messages/{message}?from=200"))
+    assert "r249@" in last
+    for odd in ("-1", "99999999999999999999", "x", "²"):
+        assert "of 250" in text(await inside.page(f"/messages/{message}?from={odd}"))
+
+
+async def test_open_pages_cost_as_much_as_one(inside: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    spool, asked = inside.shown.running.spool, 0
+    statistics = spool.statistics
+
+    async def counted() -> object:
+        nonlocal asked
+        asked += 1
+        return await statistics()
+
+    monkeypatch.setattr(spool, "statistics", counted)
+    monkeypatch.setattr("postbearer.console.look.SOONEST", 3600.0)
+    inside.shown.running._http._state.looks.forget()  # type: ignore[union-attr]
+    await inside.page("/")
+    once = asked
+    for _ in range(19):
+        await inside.page("/")
+    assert asked == once
+
+
+@pytest.mark.parametrize("file", sorted((PAGES / "templates").glob("*.html")), ids=lambda path: path.name)
+def test_no_page_has_scripts_or_styles_within(file: Path) -> None:
+    source = file.read_text()
+    assert not re.search(
+        r"\son\w+\s*=|\sstyle\s*=|javascript:|<style|<script(?![^>]*\ssrc=)|\|\s*safe", source
+    )
+
+
+async def test_states_are_all_known(shown: ShownRelay) -> None:
+    from postbearer.console.wording import ACCOUNTS, STATES
+
+    assert set(STATES) == {str(each) for each in Status}
+    assert set(ACCOUNTS) >= {"ready", "paused", "not-signed-in"}
