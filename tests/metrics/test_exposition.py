@@ -27,9 +27,10 @@ from postbearer.events import (
     TokenRequested,
     TurnedAway,
     Warned,
+    WebhookAttempted,
 )
 from postbearer.forecast import DAY, Expiry
-from postbearer.metrics import Exposition, ReadingSources
+from postbearer.metrics import Exposition, ReadingSources, WebhookReading
 from postbearer.metrics.codes import BASIC, ENHANCED, NONE, OTHER, code_of
 from postbearer.outcome import RecipientFate
 from postbearer.settings import Limits
@@ -342,3 +343,33 @@ def test_a_reply_is_counted_by_a_code_of_a_closed_list(reply: str, code: str) ->
 
 def test_the_closed_list_is_short() -> None:
     assert len(BASIC | ENHANCED | {NONE, OTHER}) <= 120
+
+
+async def test_webhooks_are_counted_and_shown(tmp_path: Path) -> None:
+    async with relaying() as relay:
+        now = relay.clock.now()
+
+        async def webhooks() -> Sequence[WebhookReading]:
+            return [
+                WebhookReading(name="shop", waiting=3, oldest=now - 60, failing=now - 40, dropped=1),
+                WebhookReading(name="crm", disabled=True),
+            ]
+
+        async with watching(relay, tmp_path, webhooks=webhooks) as watched:
+            for arrived, status in ((True, 204), (False, 500), (False, 500), (False, 0)):
+                told = WebhookAttempted("", webhook="shop", arrived=arrived, status=status, seconds=0.1)
+                watched.exposition.counters.notice(told)
+            page = (await watched.exposition.page()).decode()
+    for line in (
+        'postbearer_webhook_attempts_total{result="taken",webhook="shop"} 1.0',
+        'postbearer_webhook_attempts_total{result="refused",webhook="shop"} 2.0',
+        'postbearer_webhook_attempts_total{result="failed",webhook="shop"} 1.0',
+        'postbearer_webhook_waiting_events{webhook="shop"} 3.0',
+        'postbearer_webhook_oldest_seconds{webhook="shop"} 60.0',
+        'postbearer_webhook_failing_seconds{webhook="shop"} 40.0',
+        'postbearer_webhook_failing_seconds{webhook="crm"} 0.0',
+        'postbearer_webhook_disabled{webhook="crm"} 1.0',
+        'postbearer_webhook_dropped_events{webhook="shop"} 1.0',
+    ):
+        assert line in page
+    assert promtool(page) == (0, "")

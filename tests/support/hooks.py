@@ -68,7 +68,10 @@ def receiving(
         timeout = 30
 
         def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("content-length", "0")))
+            length = int(self.headers.get("content-length", "0"))
+            body = self.rfile.read(length)
+            if len(body) < length:
+                return  # who called was killed
             fields = {name.lower(): value for name, value in self.headers.items()}
             with lock:
                 hooks.calls.append(Call(fields, body, self.path, self.command))

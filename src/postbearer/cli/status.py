@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -15,8 +16,9 @@ from postbearer.cli.tables import age
 from postbearer.errors import PostbearerError
 
 if TYPE_CHECKING:
-    from postbearer.control import AccountStatus, QueueStatistics
+    from postbearer.control import AccountStatus, QueueStatistics, WebhookStatus
 
+FAILS = 300.0  # seconds that a webhook may fail before it is worth a warning
 _WAITING = ("ready", "leased", "deferred")
 
 
@@ -67,14 +69,15 @@ def command(common: Common, warning: float | None, critical: float | None) -> in
     """Tell in one line whether all is well, for monitoring.
 
     The running relay is asked. The exit code is 0 if all is well; 1 (warning) if an account is paused by
-    hand, something runs out within 30 days, or mail waits for too long; 2 (critical) if an account cannot
-    send, something has ended, or no relay answers.
+    hand, something runs out within 30 days, a webhook fails, or mail waits for too long; 2 (critical) if an
+    account cannot send, something has ended, a webhook is disabled, or no relay answers.
     """
     from postbearer.cli.queue_client import running_relay
 
     try:
         relay = running_relay(needed=True)
         found = judge(relay.call("accounts.list"), relay.call("queue.stats"), warning, critical)
+        found.problems += webhook_problems(relay.call("webhooks.list"), time.time())
     except PostbearerError as error:
         found = CheckResult([(Severity.CRITICAL, f"{error.message} {error.hint}".strip())])
     if common.as_json:
@@ -109,6 +112,16 @@ def judge(
         level = Severity.CRITICAL if found.oldest > critical else Severity.WARNING
         found.problems.append((level, f"the oldest message has waited for {age(found.oldest)}"))
     return found
+
+
+def webhook_problems(webhooks: Iterable[WebhookStatus], now: float) -> Iterator[tuple[Severity, str]]:
+    """Webhooks that are not told: disabled, or failing for longer than a moment."""
+    for each in webhooks:
+        if each.state == "disabled":
+            again = f"Once it works: postbearer hooks enable {each.name}"
+            yield Severity.CRITICAL, f"the webhook {each.name} is disabled: {each.error} {again}"
+        elif each.state == "failing" and each.since is not None and now - each.since >= FAILS:
+            yield Severity.WARNING, f"the webhook {each.name} fails: {each.error}"
 
 
 def _of_account(account: AccountStatus) -> list[tuple[Severity, str]]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from postbearer.clock import Clock
+from postbearer.control import WebhookCalls, WebhookStatus
 from postbearer.daemon.plan import relay_settings
 from postbearer.daemon.service import Service
 from postbearer.daemon.service_plan import ServicePlan
 from postbearer.engine import Dispatcher
 from postbearer.events import Event, Observer
 from postbearer.forecast import Expiry, end_of_certificate, forecast, gather_all
-from postbearer.metrics import Exposition, ReadingSources
+from postbearer.metrics import Exposition, ReadingSources, WebhookReading
 from postbearer.store import Spool
 
 
@@ -19,10 +20,17 @@ class Metering(Service):
     """Counts from its making on, and makes the page for whoever asks."""
 
     def __init__(
-        self, plan: ServicePlan, spool: Spool, dispatcher: Dispatcher, clock: Clock, observer: Observer
+        self,
+        plan: ServicePlan,
+        spool: Spool,
+        dispatcher: Dispatcher,
+        webhooks: WebhookCalls,
+        clock: Clock,
+        observer: Observer,
     ) -> None:
         self._spool = spool
         self._dispatcher = dispatcher
+        self._webhooks = webhooks
         self._clock = clock
         self._accounts: frozenset[str] = frozenset()
         self.exposition = Exposition(self._sources(plan), clock, observer)
@@ -58,13 +66,28 @@ class Metering(Service):
             found = await gather_all(accounts, state, self._clock)
             return {name: forecast(facts) for name, facts in found.items()}
 
+        async def webhooks() -> Sequence[WebhookReading]:
+            return [_reading(each, self._clock.now()) for each in await self._webhooks.list()]
+
         return ReadingSources(
             spool=self._spool,
             states=lambda: self._dispatcher.account_states,
             foresee=foresee,
             certificates=_certificates(plan),
             folder=plan.spool.path.parent,
+            webhooks=webhooks,
         )
+
+
+def _reading(status: WebhookStatus, now: float) -> WebhookReading:
+    return WebhookReading(
+        name=status.name,
+        waiting=status.waiting,
+        oldest=None if status.age is None else now - status.age,
+        failing=status.since if status.state == "failing" else None,
+        disabled=status.state == "disabled",
+        dropped=status.dropped,
+    )
 
 
 def _certificates(plan: ServicePlan) -> Mapping[str, float]:

@@ -156,7 +156,7 @@ class Relay:
         )
         by_http: tuple[Service, ...] = ()
         if plan.relay.http is not None:
-            metering, self._http = self._over_http(plan, shared, control, feed)
+            metering, self._http = self._over_http(plan, shared, control, feed, webhooks)
             by_http = (metering, self._http)
         around = [  # what takes mail in, and what looks after the queue: one line each
             SubmitSocketService(folder, plan, shared),
@@ -188,7 +188,12 @@ class Relay:
         )
 
     def _over_http(
-        self, plan: ServicePlan, shared: IntakeService, control: ControlService, feed: Feed
+        self,
+        plan: ServicePlan,
+        shared: IntakeService,
+        control: ControlService,
+        feed: Feed,
+        webhooks: WebhookService,
     ) -> tuple[Metering, HttpService]:
         """The API, and what it alone shows. Who has no API loads nothing for it."""
         try:
@@ -200,6 +205,8 @@ class Relay:
                 key="http",
                 hint="Install it: pip install 'postbearer[relay]'",
             ) from None
-        metering = Metering(plan, self.spool, self.dispatcher, self._queue_clock, self._observer)
+        metering = Metering(
+            *(plan, self.spool, self.dispatcher, webhooks, self._queue_clock, self._observer),
+        )
         self._observer.add(metering)
         return metering, HttpService(shared, control, metering, self.dispatcher, feed, plan, spool=self.spool)

@@ -10,11 +10,12 @@ if TYPE_CHECKING:
     from postbearer.metrics.exposition import Exposition as Exposition
     from postbearer.metrics.readings import AccountReading as AccountReading
     from postbearer.metrics.readings import ReadingSources as ReadingSources
+    from postbearer.metrics.readings import WebhookReading as WebhookReading
 
 _EXPORTS = {
     "counters": ["EventCounters"],
     "exposition": ["CONTENT_TYPE", "Exposition"],
-    "readings": ["AccountReading", "ReadingSources"],
+    "readings": ["AccountReading", "ReadingSources", "WebhookReading"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

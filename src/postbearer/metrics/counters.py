@@ -21,6 +21,7 @@ from postbearer.events import (
     PossibleDuplicate,
     TokenRequested,
     TurnedAway,
+    WebhookAttempted,
 )
 from postbearer.metrics.codes import OTHER, code_of
 
@@ -74,6 +75,11 @@ class EventCounters:
         self._rejected = counter(
             "commands_rejected_total", "Commands of clients that were refused.", "command", "code"
         )
+        self._webhooks = counter(
+            "webhook_attempts_total",
+            "Calls of webhooks: taken, refused by the answer, or failed without one.",
+            *("webhook", "result"),
+        )
         self._defects = counter("defects_total", "Faults in postbearer itself; the log has them.")
         for window in WINDOWS:
             self._duplicates.labels(window)
@@ -100,6 +106,9 @@ class EventCounters:
                 self._duplicates.labels(event.window).inc()
             case TokenRequested():
                 self._tokens.labels(event.account, _result(event.error)).inc()
+            case WebhookAttempted():
+                result = "taken" if event.arrived else "refused" if event.status else "failed"
+                self._webhooks.labels(event.webhook, result).inc()
             case CommandRejected():
                 self._rejected.labels(event.command, str(event.code)).inc()
             case _:
@@ -157,7 +166,7 @@ class EventCounters:
 _HEARD: Final = frozenset(
     {
         *(Accepted, ClientConnected, ClientDisconnected, CommandRejected, Committed, Defect, DeliveryEnded),
-        *(LoginFailed, PossibleDuplicate, TokenRequested, TurnedAway),
+        *(LoginFailed, PossibleDuplicate, TokenRequested, TurnedAway, WebhookAttempted),
     }
 )
 

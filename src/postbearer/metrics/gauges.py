@@ -10,7 +10,7 @@ from prometheus_client.registry import Collector
 
 from postbearer._version import __version__
 from postbearer.clock import Clock
-from postbearer.metrics.readings import SHOWN, AccountReading, Readings
+from postbearer.metrics.readings import SHOWN, AccountReading, Readings, WebhookReading
 
 
 class Gauges(Collector):
@@ -29,6 +29,7 @@ class Gauges(Collector):
         yield from _of_relay(readings, now)
         yield from _of_accounts(readings.accounts, now)
         yield from _of_ends(readings, now)
+        yield from _of_webhooks(readings.webhooks, now)
 
 
 def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
@@ -87,6 +88,14 @@ def _of_ends(readings: Readings, now: float) -> Iterator[GaugeMetricFamily]:
     yield from (secrets, certificates)
 
 
+def _of_webhooks(webhooks: Iterable[WebhookReading], now: float) -> Iterator[GaugeMetricFamily]:
+    for name, text, value in _OF_WEBHOOK:
+        family = _gauge(f"webhook_{name}", text, "webhook")
+        for each in webhooks:
+            family.add_metric([each.name], value(each, now))
+        yield family
+
+
 def _since(at: float | None, now: float) -> float:
     return 0.0 if at is None else max(0.0, now - at)
 
@@ -117,4 +126,11 @@ _SINGLE: tuple[tuple[str, str, Callable[[AccountReading, float], float]], ...] =
         "Until the account goes on after a provider that wants, or needs, to be left alone.",
         lambda each, now: max(0.0, each.provider_opens - now),
     ),
+)
+_OF_WEBHOOK: tuple[tuple[str, str, Callable[[WebhookReading, float], float]], ...] = (
+    ("waiting_events", "Events that are not sent yet.", lambda each, now: each.waiting),
+    ("oldest_seconds", "Age of the oldest of them.", lambda each, now: _since(each.oldest, now)),
+    ("failing_seconds", "For how long nothing has arrived.", lambda each, now: _since(each.failing, now)),
+    ("disabled", "1: it is not called any more, until somebody enables it.", lambda each, now: each.disabled),
+    ("dropped_events", "Events that will not be sent.", lambda each, now: each.dropped),
 )

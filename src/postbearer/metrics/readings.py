@@ -35,6 +35,18 @@ class AccountReading:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookReading:
+    """One webhook. Points in time are Unix seconds."""
+
+    name: str
+    waiting: int = 0  # events
+    oldest: float | None = None  # when the first of them happened
+    failing: float | None = None  # since when nothing arrives
+    disabled: bool = False
+    dropped: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
     """Everything, as of one look."""
 
@@ -45,6 +57,11 @@ class Readings:
     disk_size: float = 0.0
     inodes_free: float | None = None  # None: the file system does not count them
     certificates: Mapping[str, float] = field(default_factory=dict)
+    webhooks: Sequence[WebhookReading] = ()
+
+
+async def _no_webhooks() -> Sequence[WebhookReading]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +73,7 @@ class ReadingSources:
     foresee: Callable[[], Awaitable[Mapping[str, Sequence[Expiry]]]]
     certificates: Mapping[str, float]  # listener → when its certificate ends
     folder: Path
+    webhooks: Callable[[], Awaitable[Sequence[WebhookReading]]] = _no_webhooks
 
 
 class GaugeReader:
@@ -97,6 +115,7 @@ class GaugeReader:
             disk_size=disk.f_blocks * disk.f_frsize,
             inodes_free=disk.f_favail if disk.f_files else None,
             certificates=self._sources.certificates,
+            webhooks=await self._sources.webhooks(),
         )
 
     async def _look_closely(self) -> None:

@@ -164,13 +164,15 @@ class WebhookWorker:
         body = msgspec.json.encode({"type": "webhook.test", "timestamp": iso(now), "data": data})
         result = await self._sender.send(identifier, body)
         if result.arrived and not self._row.disabled:
+            self._hurry()
             self._recovered()
         return identifier, result
 
     async def enable(self) -> None:
         """Send again to one that was disabled, all that waits at once. Raises `StoreError`."""
         self._change(disabled="", disabled_at=None, failing=None, error="")
-        self._recovered(anew=True)
+        self._hurry(anew=True)
+        self._recovered()
         await self._note()
 
     async def replay(self, first: int, message: str = "") -> int:
@@ -374,21 +376,23 @@ class WebhookWorker:
         elif row.failing is not None and now - row.failing >= schedule.DEAD:
             self._disable(f"Nothing has arrived since {iso(row.failing)}. {result.error}")
 
-    def _recovered(self, *, anew: bool = False) -> None:
+    def _recovered(self) -> None:
         """Something arrived: what waits for an endpoint that had failed goes at once."""
-        was_broken = self._broken
+        if self._broken and self._clock.monotonic() >= self._hurry_from:
+            self._hurry()
         self._failed.clear()
         if self._row.failing is not None:
             self._change(failing=None, error="")
         if self._told:
             self._told = False
             self._observer.notice(WebhookWorks("", webhook=self._target.name))
-        now = self._clock.monotonic()
-        if anew or (was_broken and now >= self._hurry_from):
-            self._rests_until, self._hurry_from = 0.0, now + HURRY
-            self._backlog.hurry(now, anew=anew)
         self._roomy.set()
         self._wake.set()
+
+    def _hurry(self, *, anew: bool = False) -> None:
+        now = self._clock.monotonic()
+        self._rests_until, self._hurry_from = 0.0, now + HURRY
+        self._backlog.hurry(now, anew=anew)
 
     def _disable(self, reason: str) -> None:
         if not self._row.disabled:
