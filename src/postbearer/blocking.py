@@ -27,7 +27,9 @@ from postbearer.sending import (
     Parts,
     Retry,
     Sendable,
+    SendAt,
     SendResult,
+    TagValues,
     ToSend,
     parallel,
     result_of,
@@ -147,6 +149,8 @@ class Mailer:
         priority: PriorityName | None = None,
         key: str = "",
         timeout: float = TIMEOUT,
+        send_at: SendAt = None,
+        tags: TagValues = None,
     ) -> str: ...
 
     @overload
@@ -156,6 +160,8 @@ class Mailer:
         priority: PriorityName | None = None,
         key: str = "",
         timeout: float = TIMEOUT,
+        send_at: SendAt = None,
+        tags: TagValues = None,
         **parts: Unpack[Parts],
     ) -> str: ...
 

@@ -13,12 +13,15 @@ from typing import Final, Literal, get_args
 from postbearer.outcome import Status
 
 # fmt: off
-Word = Literal["queued", "sending", "deferred", "unknown", "held", "accepted",
+Word = Literal["scheduled", "queued", "sending", "deferred", "unknown", "held", "accepted",
                "delivered", "bounced", "failed", "expired", "canceled"]
-EventType = Literal["message.queued", "message.deferred", "message.unknown", "message.held",
-                    "message.accepted", "message.failed", "message.expired", "message.canceled"]
+EventType = Literal["message.scheduled", "message.queued", "message.deferred", "message.unknown",
+                    "message.held", "message.accepted", "message.failed", "message.expired",
+                    "message.canceled"]
 # fmt: on
-ResendEvent = Literal["queued", "sent", "delivered", "delivery_delayed", "bounced", "failed", "canceled"]
+ResendEvent = Literal[
+    "scheduled", "queued", "sent", "delivered", "delivery_delayed", "bounced", "failed", "canceled"
+]
 JmapDelivered = Literal["queued", "yes", "no", "unknown"]  # RFC 8621 7, DeliveryStatus
 
 
@@ -40,6 +43,9 @@ class DeliveryStatus:
 
 
 STATUSES: Final[Mapping[Word, DeliveryStatus]] = {
+    "scheduled": DeliveryStatus(
+        status=Status.SCHEDULED, jmap="queued", event="queued", anymail="queued", resend="scheduled"
+    ),
     "queued": DeliveryStatus(
         status=Status.READY, jmap="queued", event="queued", anymail="queued", resend="queued"
     ),

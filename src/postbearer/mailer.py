@@ -46,17 +46,22 @@ from postbearer.sending import (
     Parts,
     Retry,
     Sendable,
+    SendAt,
     SendResult,
+    TagValues,
     ToSend,
     ToSubmit,
     Tries,
+    dated,
     enveloped,
     given,
+    moment_of,
     refuse_bare_line_ends,
     seconds,
     side_by_side,
 )
 from postbearer.state import Charge, Ledger, StateOption, chosen
+from postbearer.tags import tags_named
 from postbearer.transport import Capture, Conversation, ServerAddress, SmtpTransport, Transport
 from postbearer.verdict import judge, judged
 
@@ -228,6 +233,8 @@ class AsyncMailer:
         priority: PriorityName | None = None,
         key: str = "",
         timeout: float = TIMEOUT,
+        send_at: SendAt = None,
+        tags: TagValues = None,
     ) -> str: ...
 
     @overload
@@ -237,6 +244,8 @@ class AsyncMailer:
         priority: PriorityName | None = None,
         key: str = "",
         timeout: float = TIMEOUT,
+        send_at: SendAt = None,
+        tags: TagValues = None,
         **parts: Unpack[Parts],
     ) -> str: ...
 
@@ -253,9 +262,10 @@ class AsyncMailer:
 
     def _submit(self, message: Sendable | None, envelope: Envelope | None, options: dict[str, Any]) -> str:
         known = {name: options.pop(name) for name in ("priority", "key", "timeout") if name in options}
-        whole, envelope = self._given(message, envelope, options)
+        at, tags = moment_of(options.pop("send_at", None)), tags_named(options.pop("tags", None) or {})
+        whole, envelope = self._given(message, envelope, dated(options, at))
         ready = ToSubmit.of(whole, envelope, self._reverse_path)
-        return ready.submit(account=self.account.name, **known)
+        return ready.submit(account=self.account.name, send_at=at, tags=tags, **known)
 
     async def check(self, *, send_to: str = "") -> DiagnosisReport:
         """Walk the whole way of the account's mail, as ``postbearer check`` does, and say what was found.

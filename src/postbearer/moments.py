@@ -10,11 +10,6 @@ from msgspec import Meta
 Time = Annotated[float, Meta(description="Unix seconds", extra_json_schema={"format": "unix-time"})]
 
 
-def iso(at: float) -> str:
-    """`at`, Unix seconds, in ISO 8601 (RFC 3339)."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 def moment(at: float) -> str:
     """A point in time, for people who may be anywhere."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M UTC")

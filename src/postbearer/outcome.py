@@ -98,6 +98,7 @@ class Receipt:
 class Status(StrEnum):
     """Where a recipient stands in the queue."""
 
+    SCHEDULED = "scheduled"  # waits for the time that its client named
     READY = "ready"  # waits for its turn
     LEASED = "leased"  # an attempt is under way
     DEFERRED = "deferred"  # refused for now, or of unknown fate; due again later

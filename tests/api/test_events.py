@@ -87,6 +87,7 @@ async def test_what_becomes_of_a_message_is_told(api: Api, read: dict[str, str])
             "state": "ready",
             "unknown": False,
             "said": "",
+            "tags": {},
         }
         assert stream.retry == "2000"
         assert (await stream.next())["recipient"] == "b@example.net"

@@ -66,7 +66,7 @@ async def test_what_matches_is_counted_and_then_cancelled(api: Api) -> None:
         assert begun.status_code == 202
         told = await ended(client, begun.headers["location"])
         assert (told["state"], told["done"], told["changed"], told["refused"]) == ("done", 3, 3, 0)
-        assert told["matching"]["states"] == ["ready", "deferred", "held"]
+        assert told["matching"]["states"] == ["scheduled", "ready", "deferred", "held"]
         page = (await client.get("/v1/messages", params={"state": "cancelled"})).json()
         assert len(page["messages"]) == 3
         assert [each["id"] for each in (await client.get("/v1/jobs")).json()["jobs"]] == [told["id"]]

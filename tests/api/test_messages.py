@@ -28,7 +28,7 @@ async def test_a_message_is_seen_and_worked_on(api: Api) -> None:
         assert [each["id"] for each in shown["recipients"]] == [f"{identifier}.1", f"{identifier}.2"]
         assert (shown["subject"], shown["attempts"]) == ("hello", [])
         held = await client.post(f"{place}/hold", json={"recipient": "you@example.org"})
-        assert held.json() == {"id": identifier, "changed": 1}
+        assert held.json() == {"id": identifier, "changed": 1, "states": {"ready": 1, "held": 1}}
         states = {each["address"]: each["state"] for each in (await client.get(place)).json()["recipients"]}
         assert (states["you@example.org"], states["other@example.org"] != "held") == ("held", True)
         released = (await client.post(f"{place}/release")).json()

@@ -141,7 +141,7 @@ def test_messages_are_held_released_retried_and_cancelled(home: Home, state: Pat
     assert released.out == "m1: 1 recipient released\n"
     assert retried.err == ""
     assert retried.out == "1 recipient of 1 message due now.\n"
-    assert json.loads(cancelled.out) == {"messages": [{"id": "m1", "changed": 1}]}
+    assert json.loads(cancelled.out) == {"messages": [{"id": "m1", "changed": 1, "states": {"cancelled": 1}}]}
     assert (unsure.code, nothing.code) == (64, 64)
     assert "--yes" in unsure.err
     assert json.loads(stats.out)["counts"]["cancelled"] == 1
@@ -180,7 +180,9 @@ def test_what_waits_for_a_paused_account_is_not_called_due(home: Home, state: Pa
     assert message["changed"] == 1
     (pause,) = message["paused"]
     assert (pause["account"], pause["recipients"], pause["tried_again"]) == ("alerts", 1, None)
-    assert json.loads(again.out) == {"messages": [{"id": "m1", "changed": 1, "paused": []}]}
+    assert json.loads(again.out) == {
+        "messages": [{"id": "m1", "changed": 1, "states": {"ready": 1}, "paused": []}]
+    }
 
 
 @pytest.mark.parametrize("runs", [True, False])

@@ -46,7 +46,9 @@ async def test_held_mail_waits_until_it_is_released() -> None:
         queue = operations(relay)
         await queue.accounts.pause("alerts", by=ME)
         message = await relay.submit("anna@example.net", "ben@example.net")
-        assert await queue.messages.hold(message, "ben@example.net", by=ME) == Change(id=message, changed=1)
+        assert await queue.messages.hold(message, "ben@example.net", by=ME) == Change(
+            id=message, changed=1, states={"ready": 1, "held": 1}
+        )
         await queue.accounts.resume("alerts", by=ME)
         await relay.pass_time(7200)
         assert [each.state for each in (await queue.messages.show(message)).recipients] == [

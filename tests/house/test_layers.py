@@ -44,6 +44,8 @@ LAYERS: dict[int, tuple[str, ...]] = {
         "tasks",
         "crash",
         "suggestion",
+        "tags",
+        "timestamps",
         "trace_context",
     ),
 }

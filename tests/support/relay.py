@@ -197,12 +197,13 @@ class Relay:
         sender: str = "app@example.org",
         client: Submitter = APP,
         content: bytes | None = None,
+        send_at: float | None = None,
         **envelope: Any,
     ) -> str:
         recipients = tuple(Recipient(each) if isinstance(each, str) else each for each in to)
         made = Envelope(sender, recipients or (Recipient("anna@example.net"),), **envelope)
         intaking = await self.intake.begin(
-            Submission(client=client, envelope=made, peer="127.0.0.1", helo="app")
+            Submission(client=client, envelope=made, peer="127.0.0.1", helo="app", send_at=send_at)
         )
         assert not isinstance(intaking, Reply), str(intaking)
         text = f"From: {sender or 'x@example.org'}\r\nSubject: hi\r\n\r\nHello.\r\n"

@@ -164,13 +164,14 @@ def test_every_parameter_reaches_the_face() -> None:
             ("8BITMIME", "SMTPUTF8", "DSN", "REQUIRETLS", "MT-PRIORITY", "CHUNKING", "BINARYMIME"), ()
         )
     )
-    session = ready(Offer("mx", extensions=extensions, mechanisms=("PLAIN",)), tls=True)
+    offer = Offer("mx", extensions=extensions, mechanisms=("PLAIN",), longest_hold=86_400)
+    session = ready(offer, tls=True)
     session.say(
         "MAIL FROM:<ä@example.org> SIZE=12 BODY=BINARYMIME SMTPUTF8 RET=HDRS ENVID=a+2Bb REQUIRETLS"
-        " MT-PRIORITY=-3 AUTH=<>\n"
+        " MT-PRIORITY=-3 AUTH=<> HOLDFOR=86400\n"
         "RCPT TO:<ü@example.org> NOTIFY=SUCCESS,DELAY ORCPT=rfc822;b+2B@example.org"
     )
-    parameters = MailParameters(12, "BINARYMIME", True, "HDRS", "a+b", True, -3, "<>")
+    parameters = MailParameters(12, "BINARYMIME", True, "HDRS", "a+b", True, -3, "<>", 86_400)
     assert session.events[1:] == [
         Mail("ä@example.org", parameters),
         Rcpt("ü@example.org", RcptParameters(("SUCCESS", "DELAY"), "rfc822;b+@example.org")),
@@ -178,7 +179,8 @@ def test_every_parameter_reaches_the_face() -> None:
 
 
 @pytest.mark.parametrize(
-    "parameter", ["BODY=8BITMIME", "SMTPUTF8", "RET=FULL", "REQUIRETLS", "MT-PRIORITY=1", "AUTH=<>", "X=1"]
+    "parameter",
+    ["BODY=8BITMIME", "SMTPUTF8", "RET=FULL", "REQUIRETLS", "MT-PRIORITY=1", "AUTH=<>", "HOLDFOR=1", "X=1"],
 )
 def test_a_parameter_of_what_is_not_offered_is_unknown(parameter: str) -> None:
     session = ready(Offer("mx", extensions=Extensions({"PIPELINING": ()})))

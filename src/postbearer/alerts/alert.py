@@ -6,7 +6,7 @@ import textwrap
 
 import msgspec
 
-from postbearer.moments import iso
+from postbearer.timestamps import format_timestamp
 
 Commands = tuple[str, ...]
 
@@ -42,7 +42,12 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True):
         if not self.count:
             data.pop("count")
         return msgspec.json.encode(
-            {"type": self.kind, "timestamp": iso(self.at), "text": f"{self.title}. {self.text}", "data": data}
+            {
+                "type": self.kind,
+                "timestamp": format_timestamp(self.at),
+                "text": f"{self.title}. {self.text}",
+                "data": data,
+            }
         )
 
     def letter(self) -> str:

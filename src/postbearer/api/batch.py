@@ -176,13 +176,18 @@ async def _store(call: Call, items: Sequence[_Item], key: str, digest: str) -> H
         ids = {number: identifier for number, identifier in zip(keys, known, strict=True) if identifier}
         for taking in good.values():
             await taking.abort()
-    return HandedIn([_told(call, item, ids.get(n, "")) for n, item in enumerate(items)], repeated)
+    times = {number: taking.send_at for number, taking in good.items()}
+    for number in [each for each, send_at in times.items() if repeated and send_at is not None]:
+        entry = await intake.spool.show(ids.get(number, ""))
+        times[number] = entry.message.send_at if entry is not None else None  # as the first time
+    told = [_told(call, item, ids.get(n, ""), times.get(n)) for n, item in enumerate(items)]
+    return HandedIn(told, repeated)
 
 
-def _told(call: Call, item: _Item, identifier: str) -> AcceptedMessage | HttpProblem:
+def _told(call: Call, item: _Item, identifier: str, send_at: float | None) -> AcceptedMessage | HttpProblem:
     if item.taking is None or item.envelope is None or not identifier:
         return item.problem or HttpProblem("invalid", "It was not taken the first time.")
-    return accepted(call, identifier, item.envelope.addresses, item.taking.lanes)
+    return accepted(call, identifier, item.envelope.addresses, item.taking.lanes, send_at)
 
 
 def all_in_one(found: Mapping[int, HttpProblem], count: int, within: str) -> HttpProblem:

@@ -6,6 +6,7 @@ import mimetypes
 import re
 from binascii import a2b_base64
 from collections.abc import Iterator
+from email.utils import formatdate
 from typing import Annotated, Any
 
 import msgspec
@@ -17,6 +18,7 @@ from postbearer.envelope import Envelope, PriorityName
 from postbearer.errors import UsageError
 from postbearer.message import Draft, parse_mailboxes, to_bytes
 from postbearer.sending import draft_of
+from postbearer.tags import Tags, tags_named
 
 MOST_RECIPIENTS = 1000
 _ARGUMENT = re.compile(r"(sender|reply_to|to|cc|bcc|subject|text|html|attach|inline|headers): ")
@@ -33,6 +35,17 @@ ContentId = Annotated[str, Meta(min_length=1, max_length=255)]
 Base64 = Annotated[str, Meta(description="base64", extra_json_schema={"contentEncoding": "base64"})]
 MOST_FILES = 500
 HeaderFields = Annotated[dict[str, Annotated[str, Meta(max_length=10_000)]], Meta(max_length=100)]
+
+
+SendAt = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=100,
+        description="when it is to leave: a time with its zone (RFC 3339), 2026-12-01T08:00:00+01:00, or a "
+        "while from now, 1h 30m; 30 days ahead at most; what is past is now",
+    ),
+]
 
 
 class Attachment(Struct, rename="kebab", forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -57,6 +70,11 @@ class NewMessage(Struct, rename="kebab", forbid_unknown_fields=True, frozen=True
     attachments: Annotated[list[Attachment], Meta(max_length=MOST_FILES)] = []
     headers: HeaderFields = {}
     priority: PriorityName | UnsetType = UNSET
+    send_at: SendAt | UnsetType = UNSET
+    tags: Annotated[
+        dict[str, str | list[str]],
+        Meta(description="names and values to find it by; they never leave with it"),
+    ] = {}
     dry_run: Annotated[bool, Meta(description="check everything, and queue nothing")] = False
 
     @property
@@ -82,8 +100,10 @@ def from_base64(text: str, pointer: str) -> bytes:
         raise at("It is not base64.", pointer=pointer) from None
 
 
-def draft(given: NewMessage, address: str) -> Draft:
+def draft(given: NewMessage, address: str, send_at: float | None = None) -> Draft:
     """What `given` describes, written by `address` unless it says who. Its mailboxes were checked.
+
+    One that leaves at a later time has that as its Date, unless it says another.
 
     Raises `HttpProblem`.
     """
@@ -105,12 +125,22 @@ def draft(given: NewMessage, address: str) -> Draft:
         "inline": inline,
         "headers": given.headers,
     }
+    if send_at is not None and all(name.lower() != "date" for name in given.headers):
+        parts["headers"] = {**given.headers, "Date": formatdate(send_at, localtime=True)}
     if given.from_ is not None:
         parts["sender"] = given.from_
     try:
         return draft_of(parts, address)
     except UsageError as error:
         raise _placed(error, given) from None
+
+
+def tags(given: NewMessage) -> Tags:
+    """Its tags. Raises `HttpProblem`."""
+    try:
+        return tags_named(given.tags)
+    except UsageError as error:
+        raise at(error.message, pointer="/tags", hint=error.hint) from None
 
 
 def octets(made: Draft, given: NewMessage) -> tuple[Envelope, bytes]:

@@ -16,13 +16,16 @@ from postbearer.api import composing
 from postbearer.api.composing import NewMessage
 from postbearer.api.endpoint import Call
 from postbearer.api.problems import HttpProblem, at, of_reply, retry_after
+from postbearer.config import MOMENT_HINT, parse_moment
 from postbearer.control import Time, recipient_id
 from postbearer.engine import MessageIntake, Submission
 from postbearer.envelope import PRIORITIES, Envelope, PriorityName
+from postbearer.errors import UsageError
 from postbearer.reply import Reply
 from postbearer.store import IdempotencyKey
 from postbearer.store import Priority as Lane
 from postbearer.submission import take
+from postbearer.tags import Tags, make_tags, parse_tag
 from postbearer.trace_context import parse
 
 LARGE = 256 * 1024  # octets, above which the loop does not compose the message itself
@@ -52,6 +55,7 @@ class AcceptedMessage(Struct, frozen=True, kw_only=True):
 
     id: str | UnsetType = UNSET
     account: str
+    send_at: Annotated[Time, Meta(description="the time it waits for, if it does")] | UnsetType = UNSET
     recipients: tuple[Addressee, ...]
     leaves: Departure
 
@@ -59,7 +63,8 @@ class AcceptedMessage(Struct, frozen=True, kw_only=True):
 async def take_parts(call: Call, given: NewMessage) -> tuple[Envelope, MessageIntake]:
     """A message by its parts, on its way in. Raises `HttpProblem`."""
     composing.check_mailboxes(given)
-    made = composing.draft(given, _usual_sender(call, given))
+    send_at, tags = time_of(call, given.send_at, pointer="/send-at"), composing.tags(given)
+    made = composing.draft(given, _usual_sender(call, given), send_at)
     if given.size > LARGE:
         envelope, content = await asyncio.to_thread(composing.octets, made, given)
     else:
@@ -70,11 +75,17 @@ async def take_parts(call: Call, given: NewMessage) -> tuple[Envelope, MessageIn
     async def blocks() -> AsyncIterator[bytes]:
         yield content
 
-    return envelope, await take_content(call, envelope, len(content), blocks())
+    return envelope, await take_content(call, envelope, len(content), blocks(), send_at=send_at, tags=tags)
 
 
 async def take_content(
-    call: Call, envelope: Envelope, size: int | None, blocks: AsyncIterator[bytes]
+    call: Call,
+    envelope: Envelope,
+    size: int | None,
+    blocks: AsyncIterator[bytes],
+    *,
+    send_at: float | None = None,
+    tags: Tags = (),
 ) -> MessageIntake:
     if call.services.intake.settings.traced:
         fields = call.request.headers
@@ -86,6 +97,8 @@ async def take_content(
         protocol=call.request.url.scheme.upper(),
         size=size,
         checked=True,
+        send_at=send_at,
+        tags=tags,
     )
     taking = await take(call.services.intake, submission, blocks)
     if isinstance(taking, Reply):
@@ -118,11 +131,16 @@ def digest_of(given: NewMessage) -> str:
 
 
 def accepted(
-    call: Call, identifier: str | None, addresses: Sequence[str], lanes: Mapping[str, tuple[str, Lane]]
+    call: Call,
+    identifier: str | None,
+    addresses: Sequence[str],
+    lanes: Mapping[str, tuple[str, Lane]],
+    send_at: float | None,
 ) -> AcceptedMessage:
     accounts = {account for account, _ in lanes.values()}
     return AcceptedMessage(
         id=UNSET if identifier is None else identifier,
+        send_at=UNSET if send_at is None else send_at,
         account=accounts.pop() if len(accounts) == 1 else "",
         recipients=tuple(
             Addressee(
@@ -132,12 +150,12 @@ def accepted(
             )
             for number, address in enumerate(addresses, 1)
         ),
-        leaves=_departure(call, set(lanes.values())),
+        leaves=_departure(call, set(lanes.values()), send_at),
     )
 
 
-def _departure(call: Call, lanes: Iterable[tuple[str, Lane]]) -> Departure:
-    """When the first of the lanes may go."""
+def _departure(call: Call, lanes: Iterable[tuple[str, Lane]], send_at: float | None) -> Departure:
+    """When the first of the lanes may go, which is not before `send_at`."""
     clock, states = call.services.intake.clock, call.services.dispatcher.account_states
     now, first, waits = clock.now(), math.inf, ""
     for account, priority in sorted(lanes):
@@ -149,7 +167,32 @@ def _departure(call: Call, lanes: Iterable[tuple[str, Lane]]) -> Departure:
         else:
             at_ = state.free_at(priority, now)
             first = min(first, now if at_ == math.inf else at_)  # as soon as a connection is free
-    return Departure(earliest=None if first == math.inf else first, waits=waits if first == math.inf else "")
+    if first == math.inf:
+        return Departure(earliest=None, waits=waits)
+    return Departure(earliest=first if send_at is None else max(first, send_at))
+
+
+def tags_of(given: Iterable[str], **place: str) -> Tags:
+    """Tags from ``NAME:VALUE``. Raises `HttpProblem` that tells `place`."""
+    try:
+        return make_tags(map(parse_tag, given))
+    except UsageError as error:
+        raise at(error.message, hint=error.hint, **place) from None
+
+
+def time_of(call: Call, given: str | UnsetType, **place: str) -> float | None:
+    """When a message is to leave, if that is later. Raises `HttpProblem` that tells `place`."""
+    if not given:
+        return None
+    intake = call.services.intake
+    now = intake.clock.now()
+    try:
+        moment = parse_moment(given, now)
+    except ValueError as error:
+        raise at(f"{given!r:.60} {error}.", hint=MOMENT_HINT, **place) from None
+    if refusal := intake.refuse_time(moment):
+        raise at(of_reply(refusal).detail, hint=MOMENT_HINT, **place)
+    return moment if moment > now else None
 
 
 def _usual_sender(call: Call, given: NewMessage) -> str:

@@ -9,6 +9,7 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from postbearer.api.endpoint import ApiEndpoint, Call
+from postbearer.api.handing_in import tags_of
 from postbearer.api.problems import HttpProblem
 from postbearer.api.tokens import TokenScope
 from postbearer.control import Change, LetGo, MessageDetail, MessageSummary, Page, Time, perform
@@ -28,6 +29,7 @@ class Asked(Struct, rename="kebab", frozen=True, kw_only=True):
     client: _Text = ""
     address: Annotated[str, Meta(max_length=1000, description="in sender, author or a recipient")] = ""
     message_id: Annotated[str, Meta(max_length=1000, description="in its Message-ID")] = ""
+    tag: Annotated[tuple[str, ...], Meta(description="NAME:VALUE; all of them, if repeated")] = ()
     accepted_before: Time | None = None
     accepted_after: Time | None = None
     limit: Annotated[int, Meta(ge=1, le=MOST)] = 100
@@ -68,6 +70,7 @@ async def listed(call: Call) -> MessageList:
             "statuses": asked.state,
             "address": asked.address,
             "message_id": asked.message_id,
+            "tags": tags_of(asked.tag, parameter="tag"),
             "older_than": asked.accepted_before,
             "newer_than": asked.accepted_after,
             "limit": asked.limit,

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Annotated
 
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 from msgspec.json import encode
 from starlette.responses import Response
 
 from postbearer.api.asgi import media_type
-from postbearer.api.composing import MOST_RECIPIENTS, NewMessage
+from postbearer.api.composing import MOST_RECIPIENTS, NewMessage, SendAt
 from postbearer.api.endpoint import WHOLE_MESSAGE, ApiEndpoint, Call
 from postbearer.api.handing_in import (
     IDEMPOTENCY_KEY,
@@ -23,8 +24,10 @@ from postbearer.api.handing_in import (
     keep,
     key_of,
     mt_priority,
+    tags_of,
     take_content,
     take_parts,
+    time_of,
 )
 from postbearer.api.problems import at, of_reply
 from postbearer.api.tokens import TokenScope
@@ -42,6 +45,11 @@ class RawEnvelope(Struct, rename="kebab", frozen=True, kw_only=True):
     from_: str | None = None
     to: tuple[str, ...] = ()
     priority: PriorityName | UnsetType = UNSET
+    send_at: SendAt | UnsetType = UNSET
+    tag: Annotated[
+        tuple[str, ...],
+        Meta(description="NAME:VALUE to find it by; may be repeated"),
+    ] = ()
     dry_run: bool = False
 
 
@@ -65,8 +73,10 @@ async def _submit_raw(call: Call, given: RawEnvelope, key: str) -> Response:
     """A message as it is, streamed into the queue."""
     admit(call, dry_run=given.dry_run)
     envelope = _raw_envelope(call, given)
+    send_at, tags = time_of(call, given.send_at, parameter="send-at"), tags_of(given.tag, parameter="tag")
     declared = call.request.headers.get("content-length", "")
-    digest = hashlib.sha256(encode([envelope.reverse_path, envelope.addresses, envelope.priority]))
+    said = [envelope.reverse_path, envelope.addresses, envelope.priority, given.send_at, tags]
+    digest = hashlib.sha256(encode(said))
 
     async def blocks() -> AsyncIterator[bytes]:
         async for block in call.request.stream():
@@ -74,7 +84,7 @@ async def _submit_raw(call: Call, given: RawEnvelope, key: str) -> Response:
             yield block
 
     size = int(declared) if declared.isdecimal() else None
-    taking = await take_content(call, envelope, size, blocks())
+    taking = await take_content(call, envelope, size, blocks(), send_at=send_at, tags=tags)
     return await _finish(call, taking, envelope, (key, digest.hexdigest()), dry_run=given.dry_run)
 
 
@@ -85,25 +95,19 @@ async def _finish(
     if dry_run:
         if refusal := await taking.examine():
             raise of_reply(refusal)
-        return _response(200, accepted(call, None, envelope.addresses, taking.lanes))
+        return _response(200, accepted(call, None, envelope.addresses, taking.lanes, taking.send_at))
     done = await keep(call, taking, *key)
     headers = {"location": f"{call.request.scope.get('root_path', '')}/v1/messages/{done}"}
     addresses: Sequence[str] = envelope.addresses
     lanes: Mapping[str, tuple[str, Lane]] = taking.lanes
+    send_at = taking.send_at
     if taking.repeated:
         headers["idempotent-replayed"] = "true"
-        addresses, lanes = await _first(call, done, addresses, lanes)
-    return _response(202, accepted(call, done, addresses, lanes), headers)
-
-
-async def _first(
-    call: Call, identifier: str, addresses: Sequence[str], lanes: Mapping[str, tuple[str, Lane]]
-) -> tuple[Sequence[str], Mapping[str, tuple[str, Lane]]]:
-    """Where the recipients of a message went that is known already; it may have left the queue for good."""
-    entry = await call.services.intake.spool.show(identifier)
-    if entry is None:
-        return addresses, lanes
-    return entry.message.envelope.addresses, {row.address: (row.account, row.priority) for row in entry.rows}
+        entry = await call.services.intake.spool.show(done)
+        if entry is not None:  # else it left the queue for good, and this is what is still known
+            addresses, send_at = entry.message.envelope.addresses, entry.message.send_at
+            lanes = {row.address: (row.account, row.priority) for row in entry.rows}
+    return _response(202, accepted(call, done, addresses, lanes, send_at), headers)
 
 
 def _response(status: int, body: AcceptedMessage, headers: Mapping[str, str] | None = None) -> Response:

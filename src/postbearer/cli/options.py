@@ -11,6 +11,7 @@ import click
 
 if TYPE_CHECKING:
     from postbearer.config import Configuration, Providers
+    from postbearer.tags import Tags
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,6 +55,17 @@ def duration(context: click.Context, parameter: click.Parameter, value: str | No
         return None if value is None else parse_duration(value)
     except ValueError as error:
         raise click.BadParameter(f"{value!r} {error}.") from None
+
+
+def tags(context: click.Context, parameter: click.Parameter, given: tuple[str, ...]) -> Tags:
+    """Callback of an option that takes tags."""
+    from postbearer.errors import UsageError
+    from postbearer.tags import make_tags, parse_tag
+
+    try:
+        return make_tags(map(parse_tag, given))
+    except UsageError as error:
+        raise click.BadParameter(f"{error.message} {error.hint}".strip()) from None
 
 
 def chosen_account(configuration: Configuration, named: str | None, sender: str | None = None) -> str:

@@ -101,7 +101,9 @@ def show(common: Common, message: str) -> None:
             ("author", found.author),
             ("subject", found.subject),
             ("message-id", found.message_id),
+            ("tags", ", ".join(f"{name}: {value}" for name, each in found.tags.items() for value in each)),
             ("size", f"{found.size} octets"),
+            ("leaves at", moment(found.send_at)),
             ("tried until", moment(found.expires)),
             ("report about", found.report_of),
         )
@@ -112,7 +114,7 @@ def show(common: Common, message: str) -> None:
             (
                 ("  account", f"{row.account}, {row.priority}"),
                 ("  attempts", str(row.attempts)),
-                ("  next", moment(row.due) if row.state in ("ready", "deferred") else ""),
+                ("  next", moment(row.due) if row.state in ("scheduled", "ready", "deferred") else ""),
                 ("  reply", row.reply),
                 ("  cause", row.cause),
                 ("  remedy", row.remedy),
@@ -201,7 +203,7 @@ def _tell(common: Common, done: str, changed: Sequence[Change]) -> None:
         print_json({"messages": changed})
         return
     for each in changed:
-        click.echo(f"{each.id}: {'; '.join(_became(each, done)) or 'nothing to change'}")
+        click.echo(f"{each.id}: {'; '.join(_became(each, done)) or _unchanged(each)}")
     for pause in {one.account: one for each in changed for one in _waited_for(each)}.values():
         again = f" It is tried again at {moment(pause.tried_again)}." if pause.tried_again else ""
         hint = pause.remedy or f"Find out more: postbearer check {pause.account}"
@@ -215,13 +217,30 @@ def _waited_for(answer: Change) -> tuple[PausedAccount, ...]:
     return answer.paused if isinstance(answer, LetGo) else ()
 
 
+def _unchanged(answer: Change) -> str:
+    """Why nothing was: where all of it stands."""
+    stand = ", ".join(f"{count} {state}" for state, count in answer.states.items())
+    return f"nothing to change ({stand})"
+
+
 def _became(answer: Change, done: str) -> Iterator[str]:
     """What became of the recipients of a message: `done`, but for those whose account is paused."""
     waits = {pause.account: pause.recipients for pause in _waited_for(answer)}
     if (count := answer.changed - sum(waits.values())) > 0:
-        yield f"{_recipients(count)} {done}"
+        yield f"{_recipients(count)} {done}{_until(answer)}"
     for account, count in waits.items():
         yield f"{_recipients(count)} {'waits' if count == 1 else 'wait'} for the paused account {account}"
+
+
+def _until(answer: Change) -> str:
+    """What was let go may have a time that is still to come."""
+    from msgspec import UnsetType
+
+    from postbearer.control import LetGo
+
+    if not isinstance(answer, LetGo) or isinstance(answer.send_at, UnsetType):
+        return ""
+    return f" to leave at {moment(answer.send_at)}, or at once by: postbearer queue retry {answer.id}"
 
 
 def _recipients(count: int) -> str:
@@ -231,7 +250,7 @@ def _recipients(count: int) -> str:
 for _name, _purpose, _done in (
     ("hold", "Keep messages until they are released.", "held"),
     ("release", "Let go what was held.", "released"),
-    ("retry", "Try now what would be tried later.", "due now"),
+    ("retry", "Try now what would be tried later, or waits for its time.", "due now"),
     ("cancel", "Give up the open recipients of messages. Nobody is told.", "cancelled"),
 ):
     command.add_command(_changing(_name, _purpose, _done))
@@ -360,6 +379,8 @@ def _rows(message: MessageSummary) -> Iterator[tuple[str, ...]]:
     first = message.id, age(message.age, 1)
     for row in message.recipients:
         known = row.waits or row.reply or row.cause
+        if row.state == "scheduled":
+            known = f"leaves at {moment(row.due)}"
         if row.waits and len(row.way_out) <= _SHORT:  # a longer one is for `show`
             known = f"{known} {row.way_out}"
         left = (row.due or 0.0) - time.time()

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 import click
 
 from postbearer.cli import completion
-from postbearer.cli.options import Common
+from postbearer.cli.options import Common, tags
 from postbearer.cli.output import print_json, warn
 from postbearer.cli.progress import Progress
 from postbearer.errors import UsageError
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from postbearer.cli.options import F
     from postbearer.cli.queue_client import QueueClient
     from postbearer.control import JobInfo
+    from postbearer.tags import Tags
 
-OPEN = ("ready", "leased", "deferred", "held")
+OPEN = ("scheduled", "ready", "leased", "deferred", "held")
 FINAL = ("delivered", "failed", "expired", "cancelled")
 _LOOK = 1.0  # seconds that one question waits for a job
 
@@ -32,6 +33,7 @@ class Choice(TypedDict):
     statuses: tuple[str, ...]
     address: str
     message_id: str
+    tags: Tags
     older_than: float | None
     newer_than: float | None
     everything: bool
@@ -67,12 +69,20 @@ def filters(function: F, account: str = "--account") -> F:
             "statuses",
             multiple=True,
             type=click.Choice([*OPEN, *FINAL]),
-            help="With a recipient in this state (may be repeated).",
+            metavar="STATE",
+            help="With a recipient in this state, such as held (may be repeated).",
         ),
         click.option(
             "--address", default="", metavar="TEXT", help="With this in sender, author or recipient."
         ),
         click.option("--message-id", default="", metavar="TEXT", help="With this in the Message-ID."),
+        click.option(
+            *("--tag", "tags"),
+            multiple=True,
+            callback=tags,
+            metavar="NAME:VALUE",
+            help="With this tag (all of them).",
+        ),
         click.option("--older-than", metavar="DURATION", callback=_span, help='Older than that ("1h 30m").'),
         click.option("--newer-than", metavar="DURATION", callback=_span, help="Younger than that."),
     ):

@@ -8,7 +8,7 @@ import click
 
 from postbearer.cli import completion
 from postbearer.cli.exit_codes import UnusableMessage, receipt_code
-from postbearer.cli.options import Common, chosen_account, common_options, duration, pass_common
+from postbearer.cli.options import Common, chosen_account, common_options, duration, pass_common, tags
 from postbearer.cli.output import after_the_deed, describe, print_json, printable, report, style
 from postbearer.cli.progress import Progress
 from postbearer.cli.progress_listener import ProgressListener
@@ -87,6 +87,13 @@ def _addresses(name: str, help: str) -> Callable[[F], F]:
 @click.option("--dsn-notify", metavar="LIST", help="Reports wanted: success,failure,delay or never.")
 @click.option("--dsn-return", type=click.Choice(["full", "headers"]), help="What a report brings back.")
 @click.option("--dsn-id", default="", metavar="ID", help="What reports call the message.")
+@click.option("--queue", is_flag=True, help="Hand it to the relay of this machine, and do not wait.")
+@click.option(
+    "--at", metavar="WHEN", help='With --queue: not before 2026-12-01T08:00:00Z, or "1h 30m" from now.'
+)
+@click.option(
+    "--tag", "tags", multiple=True, callback=tags, metavar="NAME:VALUE", help="With --queue: a tag."
+)
 @click.option("--wait/--no-wait", default=True, help="Wait while the account may not send.")
 @click.option("--timeout", metavar="DURATION", callback=duration, help="How long to wait for that.")
 @common_options
@@ -103,12 +110,19 @@ def command(common: Common, /, account: str | None, **given: Any) -> int:
     provider's answer and prints the id the provider gave. Exit code 0 means that every recipient was
     accepted, 75 that trying again is right, 69 that somebody was refused for good, 77 that the
     account or the sender was.
+
+    With --queue, which --at and --tag imply, the relay of this machine takes the message, and its id in the
+    queue is printed. It leaves by the account of that name there, unless a route says otherwise.
     """
     from postbearer.assembly import Assembly
     from postbearer.blocking import Mailer
     from postbearer.cli.send_request import SendRequest
 
     order = SendRequest.read(given)
+    if given["queue"] or given["at"] is not None or given["tags"]:
+        from postbearer.cli.send_queue import queue
+
+        return queue(common, order, account)
     assembly = Assembly.load(common.config)
     account = chosen_account(assembly.configuration, account, given["sender"] or "")
     chosen = assembly.account(account)

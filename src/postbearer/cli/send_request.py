@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from postbearer.address import refuse_controls
@@ -73,9 +74,27 @@ class SendRequest:
     def build(self, account: Account) -> tuple[Content | EmailMessage, Envelope]:
         """The message and its envelope, for `account`. Raises `UnusableMessage`."""
         author = self.given["sender"] or account.address
-        to, cc, bcc = (self.given[name] for name in ("to", "cc", "bcc"))
         (box,) = parse_mailboxes(author)
         leaves_as = box.address if account.sender.permits(box.address) else account.address
+        return self._built(author, leaves_as)
+
+    def build_for_queue(
+        self, author: str, send_at: float | None = None
+    ) -> tuple[Content | EmailMessage, Envelope]:
+        """The same by `author`, for a relay, whose accounts say what it leaves as. Raises `UnusableMessage`.
+
+        One that leaves at a later time has that as its Date, unless it says another.
+        """
+        (box,) = parse_mailboxes(author)
+        headers = list(self.given["headers"])
+        if send_at is not None and all(name.lower() != "date" for name, _ in headers):
+            headers.append(("Date", formatdate(send_at, localtime=True)))
+        return self._built(author, box.address, headers)
+
+    def _built(
+        self, author: str, leaves_as: str, headers: Sequence[tuple[str, str]] | None = None
+    ) -> tuple[Content | EmailMessage, Envelope]:
+        to, cc, bcc = (self.given[name] for name in ("to", "cc", "bcc"))
         everyone = [each.address for value in (*to, *cc, *bcc) for each in parse_mailboxes(value)]
         envelope = self._reports(Envelope.of(leaves_as, everyone))
         if self.raw is not None:
@@ -88,7 +107,7 @@ class SendRequest:
             text=self.text,
             html=self.html,
             attachments=self.attachments,
-            headers=self.given["headers"],
+            headers=self.given["headers"] if headers is None else headers,
         )
         try:
             return draft.build(), envelope

@@ -17,7 +17,7 @@ _STATES = {  # state of a recipient or an account → its colour
     **dict.fromkeys(("delivered", "ready", "working"), "good"),
     **dict.fromkeys(("deferred", "held"), "warning"),
     **dict.fromkeys(("failed", "expired", "paused", "not-signed-in", "failing", "disabled"), "error"),
-    "cancelled": "dim",
+    **dict.fromkeys(("cancelled", "scheduled"), "dim"),
 }
 
 

@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from postbearer.config.showing import blanked as blanked
     from postbearer.config.showing import masked as masked
     from postbearer.config.showing import with_defaults as with_defaults
+    from postbearer.config.units import MOMENT_HINT as MOMENT_HINT
     from postbearer.config.units import parse_duration as parse_duration
+    from postbearer.config.units import parse_moment as parse_moment
     from postbearer.config.units import parse_size as parse_size
     from postbearer.config.values import SCHEMES as SCHEMES
     from postbearer.config.values import network as network
@@ -59,7 +61,7 @@ _EXPORTS = {
     "schema": ["Settings"],
     "search": ["candidates", "find", "is_system_wide", "read"],
     "showing": ["blanked", "masked", "with_defaults"],
-    "units": ["parse_duration", "parse_size"],
+    "units": ["MOMENT_HINT", "parse_duration", "parse_moment", "parse_size"],
     "values": ["SCHEMES", "network"],
 }
 

@@ -1,9 +1,11 @@
-"""Durations and sizes as people write them: ``90``, ``"90 s"``, ``"1h 30m"``; ``"25 MB"``, ``"10 MiB"``."""
+"""Durations, sizes and times as people write them: ``90 s``, ``1h 30m``; ``25 MB``, ``10 MiB``."""
 
 from __future__ import annotations
 
 import math
 import re
+
+from postbearer.timestamps import parse_timestamp
 
 _SECONDS = {
     "ms": 0.001,
@@ -38,6 +40,7 @@ _PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)", re.ASCII | re.IGNORECASE)
 _MOST = 1e300  # what goes beyond is no number of anything, and some of it no float
 
 DURATION_HINT = 'Write seconds (90) or a text such as "90 s", "55m" or "1h 30m".'
+MOMENT_HINT = 'Write "2026-12-01T08:00:00+01:00", or a while from now such as "90 s" or "1h 30m".'
 SIZE_HINT = 'Write bytes (26214400) or a text such as "25 MB" or "10 MiB".'
 
 
@@ -62,6 +65,13 @@ def parse_duration(value: object) -> float:
         total += float(part[1]) * _SECONDS[unit]
         position = part.end()
     return _seconds(total)
+
+
+def parse_moment(text: str, now: float) -> float:
+    """Unix seconds of a time by RFC 3339, or of a duration behind `now`. Raises `ValueError`."""
+    if "-" in text or ":" in text:  # no duration has these
+        return parse_timestamp(text.strip())
+    return now + parse_duration(text)
 
 
 def parse_time_span(value: object) -> float:

@@ -11,7 +11,7 @@ from postbearer.control import MessageDetail, Right
 from postbearer.errors import UsageError
 
 PAGE = 100  # recipients
-_OPEN = ("ready", "leased", "deferred", "held")
+_OPEN = ("scheduled", "ready", "leased", "deferred", "held")
 _LONGEST = 100  # characters of an id
 
 

@@ -19,7 +19,7 @@ PAGE = 50  # messages
 MOST_CHOSEN = 1000
 _LONGEST = 300  # characters of what is searched for
 _ID = re.compile(r"[0-9a-z]{16}")
-_WAITS = ("ready", "leased", "deferred", "held")
+_WAITS = ("scheduled", "ready", "leased", "deferred", "held")
 AGES: Mapping[str, tuple[str, float]] = {  # name → what it is called, seconds
     "hour": ("in the last hour", 3600.0),
     "day": ("in the last 24 hours", 86_400.0),

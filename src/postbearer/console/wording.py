@@ -23,6 +23,7 @@ class StateWord(NamedTuple):
 
 
 STATES: Mapping[str, StateWord] = {
+    "scheduled": StateWord("scheduled", "wait", "It leaves at the time that was named for it."),
     "ready": StateWord("waiting", "wait", "It leaves as soon as its account may send."),
     "leased": StateWord("under way", "busy", "It is being handed to the provider now."),
     "deferred": StateWord("will retry", "wait", "The last try did not work; it is tried again by itself."),

@@ -14,6 +14,7 @@ from postbearer.diagnosis import Finding
 from postbearer.engine import BudgetRemaining
 from postbearer.moments import Time as Time
 from postbearer.store import JobAction, Query, Status
+from postbearer.tags import NamedTags, by_name
 
 T = TypeVar("T")
 Counts = dict[str, int]  # of recipients, by state
@@ -66,6 +67,8 @@ class MessageSummary(Struct, frozen=True, kw_only=True):
     author: str
     subject: str
     report_of: str
+    send_at: Time | None  # before which it does not leave
+    tags: NamedTags
     recipients: tuple[RecipientRow, ...]
 
 
@@ -87,10 +90,11 @@ class Page(Struct, frozen=True, kw_only=True):
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """How many recipients of a message were changed."""
+    """How many recipients of a message were changed, and in which `states` they all are now."""
 
     id: str
     changed: int
+    states: Counts
 
 
 class PauseInfo(Struct, frozen=True, kw_only=True):
@@ -114,9 +118,10 @@ class PausedAccount(Struct, frozen=True, kw_only=True):
 
 
 class LetGo(Change, frozen=True, kw_only=True):
-    """The same of what may leave now, but for those who wait for a paused account."""
+    """The same of what may leave now, but for those who wait for a paused account, or all for its time."""
 
     paused: tuple[PausedAccount, ...]
+    send_at: Time | UnsetType = UNSET
 
 
 class QueueStatistics(Struct, frozen=True, kw_only=True):
@@ -190,6 +195,7 @@ class Matching(Struct, frozen=True, kw_only=True, omit_defaults=True):
     client: str = ""
     address: str = ""
     message_id: str = ""
+    tags: NamedTags = {}
     accepted_before: Time | None = None
     accepted_after: Time | None = None
 
@@ -201,6 +207,7 @@ class Matching(Struct, frozen=True, kw_only=True, omit_defaults=True):
             client=query.client,
             address=query.address,
             message_id=query.message_id,
+            tags=by_name(query.tags),
             accepted_before=query.older_than,
             accepted_after=query.newer_than,
         )
@@ -210,6 +217,7 @@ class Matching(Struct, frozen=True, kw_only=True, omit_defaults=True):
         """In one line."""
         given = {name.replace("_", "-"): getattr(self, name) for name in self.__struct_fields__}
         given["states"] = " or ".join(self.states)
+        given["tags"] = " and ".join(f"{name}:{value}" for name, each in self.tags.items() for value in each)
         return ", ".join(f"{name} {value}" for name, value in given.items() if value not in ("", None))
 
 

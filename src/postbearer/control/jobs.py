@@ -148,7 +148,7 @@ class Jobs:
 
 def _workable(action: JobAction, matching: Query) -> Query:
     """With the states that the action works on, of those that are asked for."""
-    asked = matching.statuses or action.works_on
+    asked = matching.statuses or action.works_unasked_on
     statuses = tuple(each for each in action.works_on if each in asked)
     if not statuses:
         states = " or ".join(action.works_on)

@@ -17,6 +17,7 @@ from postbearer.control.acts import Act
 from postbearer.control.answers import (
     AttemptRow,
     Change,
+    Counts,
     LetGo,
     MessageDetail,
     MessageSummary,
@@ -32,13 +33,14 @@ from postbearer.control.principal import Principal, Right
 from postbearer.errors import UsageError
 from postbearer.events import Observer
 from postbearer.store import Entry, Pause, Query, Row, Spool, Status
+from postbearer.tags import by_name
 
 if TYPE_CHECKING:
     from postbearer.account import Account
     from postbearer.engine import AccountState, Dispatcher
 
 MOST = 1000  # messages one answer may list
-_CAN_GO = (Status.READY, Status.DEFERRED, Status.HELD)
+_CAN_GO = (Status.SCHEDULED, Status.READY, Status.DEFERRED, Status.HELD)
 
 
 class One(Struct, forbid_unknown_fields=True, frozen=True):
@@ -71,6 +73,7 @@ class Look(Struct, forbid_unknown_fields=True, frozen=True):
     statuses: tuple[Status, ...] = ()
     address: Text = ""
     message_id: Text = ""
+    tags: tuple[tuple[Text, Text], ...] = ()
     older_than: float | None = None
     newer_than: float | None = None
     limit: Annotated[int, Meta(ge=1, le=MOST)] = 100
@@ -124,19 +127,30 @@ class Messages:
 
     async def hold(self, message: str, address: str = "", *, by: Principal) -> Change:
         """Keep the open recipients of a message until they are released."""
-        return await self._change("hold", message, Status.HELD, address, by)
+        return await self._change("hold", message, Status.HELD, address, by=by)
 
     async def release(self, message: str, address: str = "", *, by: Principal) -> LetGo:
-        """Let what was held go. `paused` tells of the accounts that it has to wait for."""
-        return await self._let_go("release", message, address, by)
+        """Let what was held go, or wait for its time. `paused` tells of the accounts that it waits for."""
+        entry = await self._entry(message)
+        if not entry.message.waits_for_time(self._clock.now()):
+            return await self._let_go("release", entry, address, by)
+        when = entry.message.tried_from
+        done = await self._change("release", message, Status.READY, address, by=by, due=when)
+        return LetGo(id=done.id, changed=done.changed, states=done.states, paused=(), send_at=when)
 
     async def retry(self, message: str, address: str = "", *, by: Principal) -> LetGo:
         """Try now what would be tried later. `paused` tells of the accounts that it has to wait for."""
-        return await self._let_go("retry", message, address, by)
+        entry = await self._entry(message)
+        if address and len(entry.rows) > 1 and entry.message.waits_for_time(self._clock.now()):
+            raise UsageError(
+                f"{message} waits for its time, and leaves for all its recipients together.",
+                hint="Retry all of it, or cancel the recipients that are not to get it.",
+            )
+        return await self._let_go("retry", entry, address, by)
 
     async def cancel(self, message: str, address: str = "", *, by: Principal) -> Change:
         """Give up the open recipients of a message; nobody is told."""
-        return await self._change("cancel", message, Status.CANCELLED, address, by)
+        return await self._change("cancel", message, Status.CANCELLED, address, by=by)
 
     async def move(self, message: str, account: str, *, by: Principal) -> LetGo:
         """Have what waits of a message, or is held, leave by another account, if that may carry it.
@@ -152,7 +166,7 @@ class Messages:
         if changed:
             self._observer.notice(act.event(changed))
         paused = await self._in_the_way(await self._entry(message), "")
-        return LetGo(id=message, changed=changed, paused=paused)
+        return LetGo(id=message, changed=changed, states=await self._states(message), paused=paused)
 
     async def stats(self) -> QueueStatistics:
         """Recipients by state and account, and the age of the oldest open message."""
@@ -168,10 +182,10 @@ class Messages:
         names = self._dispatcher.account_states if self._dispatcher is not None else self._configured
         return _Obstacles(frozenset(names), {pause.account: pause for pause in await self._spool.pauses()})
 
-    async def _let_go(self, action: str, message: str, address: str, by: Principal) -> LetGo:
-        entry = await self._entry(message)
-        done = await self._change(action, message, Status.READY, address, by)
-        return LetGo(id=done.id, changed=done.changed, paused=await self._in_the_way(entry, address))
+    async def _let_go(self, action: str, entry: Entry, address: str, by: Principal) -> LetGo:
+        done = await self._change(action, entry.message.id, Status.READY, address, by=by)
+        paused = await self._in_the_way(entry, address)
+        return LetGo(id=done.id, changed=done.changed, states=done.states, paused=paused)
 
     async def _in_the_way(self, entry: Entry, address: str) -> tuple[PausedAccount, ...]:
         """The pauses that the open recipients of a message wait for, and how many wait for each."""
@@ -196,13 +210,28 @@ class Messages:
         other = states.get(states[account].account.settings.fallback or "")
         return other is not None and not other.paused
 
-    async def _change(self, action: str, message: str, status: Status, address: str, by: Principal) -> Change:
+    async def _change(
+        self,
+        action: str,
+        message: str,
+        status: Status,
+        address: str,
+        *,
+        by: Principal,
+        due: float | None = None,
+    ) -> Change:
+        """`due`: when what is let go is, if not now."""
         await self._entry(message)
         act, now = Act(by=by, action=action, message=message, recipient=address), self._clock.now()
-        changed = await self._spool.change(message, status, now, address, audit=act.record(now))
+        when = now if due is None else due
+        changed = await self._spool.change(message, status, when, address, audit=act.record(now))
         if changed:
             self._observer.notice(act.event(changed))
-        return Change(id=message, changed=changed)
+        return Change(id=message, changed=changed, states=await self._states(message))
+
+    async def _states(self, message: str) -> Counts:
+        """Where its recipients stand."""
+        return counted(Counter(row.status for row in (await self._entry(message)).rows))
 
     async def _entry(self, message: str) -> Entry:
         entry = await self._spool.show(message)
@@ -258,6 +287,8 @@ def _summary(entry: Entry, now: float, obstacles: _Obstacles) -> dict[str, Any]:
         "author": message.author,
         "subject": message.subject,
         "report_of": message.report_of,
+        "send_at": message.send_at,
+        "tags": by_name(message.tags),
         "recipients": tuple(
             _row(recipient_id(message.id, numbers.get(row.address, 0)), row, *obstacles.of(row))
             for row in entry.rows

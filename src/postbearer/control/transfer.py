@@ -19,6 +19,7 @@ from postbearer.control.principal import Principal
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import UsageError
 from postbearer.store import Entry, Message, NewDelivery, Priority, Row, Spool, Staging, Status
+from postbearer.tags import Tags, make_tags
 
 Json = dict[str, Any]
 CHUNK = 48 * 1024
@@ -46,10 +47,13 @@ class ExportedMessage(Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
     author: _Line = ""
     subject: _Line = ""
     report_of: Annotated[str, Meta(pattern=r"^[0-9A-Za-z_-]{0,64}$")] = ""
+    send_at: _Time | None = None
+    tags: Tags = ()
     rows: tuple[Row, ...]
 
     def message(self) -> Message:
         fields = {name: getattr(self, name) for name in self.__struct_fields__ if name != "rows"}
+        fields["tags"] = make_tags(self.tags)
         return Message(**fields)
 
 

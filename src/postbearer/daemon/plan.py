@@ -15,7 +15,7 @@ from postbearer.address import canonical
 from postbearer.assembly import Assembly
 from postbearer.config import ClientSettings, ListenerSettings, RelaySettings, RouteSettings
 from postbearer.daemon.http_plan import HttpPlan, load_certificate
-from postbearer.engine import RetryPolicy, Route, Router, RouteRule, Submitter
+from postbearer.engine import LONGEST_HOLD, RetryPolicy, Route, Router, RouteRule, Submitter
 from postbearer.errors import ConfigError, UsageError
 from postbearer.store import Priority, SpoolUrl
 from postbearer.submission import Access, Admission, Network, is_local, is_password_hash, networks
@@ -178,6 +178,7 @@ def _door(
         auth_in_clear=listener.login_without_tls or listener.legacy,  # a device's password opens nothing
         require_tls=listener.tls == "starttls" and not local and not listener.legacy,
         lenient=listener.legacy,
+        longest_hold=LONGEST_HOLD,
     )
     return ListenerPlan(
         address=listener.address,

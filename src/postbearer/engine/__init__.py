@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from postbearer.engine.channel import Channel as Channel
     from postbearer.engine.dispatcher import Dispatcher as Dispatcher
     from postbearer.engine.fastpath import NoReservations as NoReservations
+    from postbearer.engine.intake import LONGEST_HOLD as LONGEST_HOLD
     from postbearer.engine.intake import Intake as Intake
     from postbearer.engine.intake import IntakeSettings as IntakeSettings
     from postbearer.engine.intake import MessageIntake as MessageIntake
@@ -36,7 +37,9 @@ _EXPORTS = {
     "channel": ["Channel"],
     "dispatcher": ["Dispatcher"],
     "fastpath": ["NoReservations"],
-    "intake": ["Intake", "IntakeSettings", "MessageIntake", "Submission", "refuse_for"],
+    "intake": [
+        *("LONGEST_HOLD", "Intake", "IntakeSettings", "MessageIntake", "Submission", "refuse_for"),
+    ],
     "monitored": ["MonitoredContent"],
     "queue_id": ["new_id"],
     "route": ["Route", "RouteRule", "Router"],

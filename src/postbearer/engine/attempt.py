@@ -217,7 +217,7 @@ class AttemptRunner:
                 due=due,
                 counted=ending.counted,
                 error=ending.error,
-                age=max(0.0, self._clock.now() - claimed.message.accepted),
+                age=max(0.0, self._clock.now() - claimed.message.tried_from),
                 traceparent=claimed.message.envelope.traceparent,
                 tracestate=claimed.message.envelope.tracestate,
             )

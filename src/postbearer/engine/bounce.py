@@ -44,7 +44,7 @@ class Reporter:
         """Whether it is time to say, once, that the message is late."""
         return (
             not claimed.warned
-            and now - claimed.message.accepted >= self.retry.warn_after
+            and now - claimed.message.tried_from >= self.retry.warn_after
             and any(fate.status is Status.DEFERRED for fate in ending.fates)
         )
 
@@ -81,6 +81,7 @@ class Reporter:
             reporting=self.hostname,
             queue_id=claimed.message.id,
             arrived=claimed.message.accepted,
+            send_at=claimed.message.send_at,
             now=now,
             recipients=about,
             header=_header(content),

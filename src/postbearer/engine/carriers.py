@@ -11,7 +11,7 @@ from postbearer.engine.account_state import AccountState
 from postbearer.events import Observer, Warned
 from postbearer.store import Lane
 
-LONGEST_WAIT = 2 * 86_400.0  # a due time further away than any wait is the trace of a clock set back
+LONGEST_WAIT = 2 * 86_400.0  # a due time further away, that nobody named, is the trace of a clock set back
 
 
 class Carriers:
@@ -103,4 +103,4 @@ def _overflows(lane: Lane, home: AccountState, now: float) -> bool:
 
 
 def is_due(lane: Lane, now: float) -> bool:
-    return lane.due <= now or lane.due > now + LONGEST_WAIT
+    return lane.due <= now or (lane.due > now + LONGEST_WAIT and not lane.timed)

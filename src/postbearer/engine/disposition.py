@@ -167,7 +167,7 @@ class Policy:
         message = claimed.message
         if now < message.expires:
             return None
-        ordinary = message.expires - message.accepted >= self.retry.expire_after
+        ordinary = message.expires - message.tried_from >= self.retry.expire_after
         if ordinary and (paused or claimed.attempt == 1):
             cause = "Its time ran out while its account could not send."
             return self.all(claimed, Status.HELD, cause=cause, remedy="Release it, or cancel it.")

@@ -29,10 +29,12 @@ from postbearer.events import Accepted, Observer
 from postbearer.message import Header, HeaderReader, ParsedHeader, Scanner, authors, claimed
 from postbearer.reply import EnhancedStatus, Reply
 from postbearer.store import IdempotencyKey, Incoming, Message, NewDelivery, Priority, Spool, Staging
+from postbearer.tags import Tags
 from postbearer.trace_context import parse
 
 LONGEST_PATH = 50  # Received fields, RFC 5321 6.3
 OWN_PATH = 3  # of them ours
+LONGEST_HOLD = 30 * 86_400  # seconds until the time at which a message is to leave
 
 _NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9.\[\]:-]")
 
@@ -52,6 +54,7 @@ class Submission(Struct, frozen=True, kw_only=True):
     """What is known before the content comes. `peer` is an address, `protocol` as in RFC 3848.
 
     `checked`: content with a NUL, or with a CR or LF that is not a CRLF, will not come to its end.
+    `send_at` is when it is to leave (Unix seconds); what is past is now.
     """
 
     client: Submitter
@@ -61,6 +64,8 @@ class Submission(Struct, frozen=True, kw_only=True):
     protocol: str = "ESMTP"
     size: int | None = None  # declared
     checked: bool = False
+    send_at: float | None = None
+    tags: Tags = ()
 
 
 class Intake:
@@ -116,6 +121,12 @@ class Intake:
             return refuse(550, "5.7.1", f"Mail may not leave {account.name} as {reverse_path}")
         return None
 
+    def refuse_time(self, send_at: float | None) -> Reply | None:
+        """Why nothing is kept until then; None: it is."""
+        if send_at is None or send_at <= self.clock.now() + LONGEST_HOLD:
+            return None
+        return refuse(501, "5.5.4", f"A message is held for {LONGEST_HOLD // 86_400} days at most")
+
     async def has_room(self, size: int) -> bool:
         """Whether a message of `size` octets could be taken now."""
         try:
@@ -128,6 +139,8 @@ class Intake:
         limit = self.size_for(submission.client)
         if submission.size is not None and submission.size > limit:
             return too_large(limit)
+        if refusal := self.refuse_time(submission.send_at):
+            return refusal
         try:
             if not await self.spool.room(submission.size or 0):
                 return NO_ROOM
@@ -175,13 +188,14 @@ class _Plan(NamedTuple):
 class MessageIntake:
     """One message on its way in. `write` until all is there, then `finish`, or `examine`; or `abort`.
 
-    Then `lanes` tells by which account, and how urgently, each recipient goes, and `repeated` whether it was
-    known by its idempotency key.
+    Then `lanes` tells by which account, and how urgently, each recipient goes, `send_at` when it leaves at
+    the earliest, if that is later, and `repeated` whether it was known by its idempotency key.
     """
 
     def __init__(self, intake: Intake, submission: Submission, identifier: str, staging: Staging) -> None:
         self.id = identifier
         self.lanes: dict[str, tuple[str, Priority]] = {}
+        self.send_at: float | None = None
         self.repeated = False
         self._intake = intake
         self._submission = submission
@@ -368,14 +382,16 @@ class MessageIntake:
                 recipients=recipients[start : start + most],
                 priority=priority,
                 client=client,
-                due=self._intake.clock.now(),
-                at_once=places.take(account, priority),
+                due=self._intake.clock.now() if self.send_at is None else self.send_at,
+                at_once=self.send_at is None and places.take(account, priority),
             )
             for start in range(0, len(recipients), most)
         ]
 
     def _message(self, parsed: ParsedHeader, groups: _Groups) -> Message:
         now, traits, header = self._intake.clock.now(), self._scanner.finish(), parsed.header
+        asked = self._submission.send_at
+        self.send_at = asked if asked is not None and asked > now else None
         lives = [
             route.expire_after
             for routed in groups.values()
@@ -392,10 +408,12 @@ class MessageIntake:
             sha256=self._staging.sha256,
             eight_bit=traits.eight_bit,
             binary=traits.binary,
-            expires=now + min(lives, default=self._intake.settings.expire_after),
+            expires=(self.send_at or now) + min(lives, default=self._intake.settings.expire_after),
             message_id=_brief(header.get("message-id")),
             author=_brief(header.get("from")),
             subject=_brief(header.get("subject")),
+            send_at=self.send_at,
+            tags=self._submission.tags,
             header=parsed,
         )
 

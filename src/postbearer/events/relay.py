@@ -31,8 +31,8 @@ class DeliveryEnded(Event):
     """An attempt for a queued message ended, and that is on the disk; `account` made it.
 
     `due` is when those that were deferred are tried again. `queue_id` is the provider's own. `counted` is
-    false when nothing could be attempted. The attempt took `seconds`; the message was accepted `age` seconds
-    ago.
+    false when nothing could be attempted. The attempt took `seconds`; the message might have left `age`
+    seconds before its end.
     """
 
     id: str

@@ -9,7 +9,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    Value = str | int | Sequence[str]
+    Value = str | int | float | Sequence["Value"]
 
 MOST_RECIPIENTS = 1000
 MAGIC = b"postbearer 1 "
@@ -24,9 +24,9 @@ def opening(envelope: Mapping[str, Value], size: int) -> bytes:
 
 def _json(value: Value) -> str:
     """As `json` has it, which takes longer to load than all this."""
-    if isinstance(value, int):
+    if isinstance(value, int | float):
         return str(value)
-    return _text(value) if isinstance(value, str) else f"[{','.join(map(_text, value))}]"
+    return _text(value) if isinstance(value, str) else f"[{','.join(map(_json, value))}]"
 
 
 def _text(value: str) -> str:

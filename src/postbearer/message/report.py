@@ -15,6 +15,7 @@ from postbearer.message.content import Content
 from postbearer.message.fields import Header
 from postbearer.message.folding import WISHED, fold
 from postbearer.message.returned import Part, header_only, whole
+from postbearer.timestamps import format_timestamp
 
 Action = Literal["failed", "delayed", "delivered", "relayed"]
 """RFC 3464 2.3.3. ``relayed`` stands for "accepted by the provider": further reports may follow."""
@@ -53,6 +54,7 @@ class DeliveryReport:
     recipients: Sequence[ReportedRecipient]
     header: bytes  # header section of the message reported on
     envid: str = ""
+    send_at: float | None = None  # before that it was not to leave
     message: Content | None = None  # if it is to be returned whole …
     omitted: str = ""  # … and if it was to be, but is not: why
     seven_bit: bool = False  # the provider takes no 8-bit content
@@ -133,6 +135,8 @@ class DeliveryReport:
         first = [f"Reporting-MTA: dns; {self.reporting}", f"Arrival-Date: {_date(self.arrived)}"]
         if self.envid:
             first.insert(0, f"Original-Envelope-Id: {_plain(self.envid)}")
+        if self.send_at is not None:  # RFC 4865 6
+            first.append(f"Future-Release-Request: until; {format_timestamp(self.send_at)}")
         groups = [first, *map(self._group, self.recipients)]
         return "\r\n".join("".join(map(_folded, group)) for group in groups)
 

@@ -42,7 +42,11 @@ def _of_relay(readings: Readings, now: float) -> Iterator[GaugeMetricFamily]:
     yield build
     for name, text, value in (
         ("under_way", "Attempts that are under way.", readings.under_way),
-        ("oldest_seconds", "Age of the oldest message that is not done.", _since(readings.oldest, now)),
+        (
+            "oldest_seconds",
+            "For how long the oldest message that is not done might have left.",
+            _since(readings.oldest, now),
+        ),
         ("disk_free_bytes", "Room for the queue on its file system.", readings.disk_free),
         ("disk_size_bytes", "Size of the file system that the queue is on.", readings.disk_size),
         ("disk_free_inodes", "Files that may still be made there.", readings.inodes_free),
@@ -103,12 +107,12 @@ def _since(at: float | None, now: float) -> float:
 _SINGLE: tuple[tuple[str, str, Callable[[AccountReading, float], float]], ...] = (
     (
         "queue_messages",
-        "Messages that wait for the account or are under way; none that is held.",
+        "Messages that wait for the account or are under way; none that is held or scheduled.",
         lambda each, now: each.messages,
     ),
     (
         "queue_oldest_seconds",
-        "Age of the oldest of them.",
+        "For how long the oldest of them might have left.",
         lambda each, now: _since(each.oldest, now),
     ),
     (

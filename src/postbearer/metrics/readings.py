@@ -13,7 +13,7 @@ from postbearer.engine import AccountState
 from postbearer.forecast import Expiry
 from postbearer.store import BY_HAND, Priority, Spool, Status, Waiting
 
-SHOWN: Final = (Status.READY, Status.LEASED, Status.DEFERRED, Status.HELD)  # states of what is not done
+SHOWN: Final = tuple(each for each in Status if not each.final)  # states of what is not done
 SHARE: Final = 100  # a look at each message that waits is taken again after so many times what it took
 AHEAD: Final = 600.0  # seconds between looks at what will run out
 
@@ -25,7 +25,7 @@ class AccountReading:
     name: str
     recipients: Mapping[Status, int] = field(default_factory=dict)
     messages: int = 0  # that wait, or are under way
-    oldest: float | None = None  # when the oldest of them was accepted
+    oldest: float | None = None  # since when the oldest of them might have left
     due: float | None = None  # since when something might be sent and has not been begun
     paused_by: str = "nobody"  # operator, relay
     budget_opens: float = 0.0  # when its budget lets the next ordinary message go
@@ -51,7 +51,7 @@ class Readings:
     """Everything, as of one look."""
 
     accounts: Sequence[AccountReading] = ()
-    oldest: float | None = None  # when the oldest message that is not done was accepted
+    oldest: float | None = None  # since when the oldest message that is not done might have left
     under_way: int = 0
     disk_free: float = 0.0  # octets, for who runs the relay
     disk_size: float = 0.0

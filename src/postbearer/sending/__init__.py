@@ -6,7 +6,11 @@ from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
     from postbearer.sending.handing_over import TIMEOUT as TIMEOUT
+    from postbearer.sending.handing_over import SendAt as SendAt
+    from postbearer.sending.handing_over import TagValues as TagValues
     from postbearer.sending.handing_over import ToSubmit as ToSubmit
+    from postbearer.sending.handing_over import dated as dated
+    from postbearer.sending.handing_over import moment_of as moment_of
     from postbearer.sending.handing_over import submit as submit
     from postbearer.sending.loop import LoopThread as LoopThread
     from postbearer.sending.loop import result_of as result_of
@@ -32,7 +36,7 @@ _EXPORTS = {
     "many": ["Many", "OnProgress", "SendResult", "ToSend", "parallel", "side_by_side"],
     "parts": ["Parts", "draft_of"],
     "retry": ["Retry", "Tries", "seconds"],
-    "handing_over": ["TIMEOUT", "ToSubmit", "submit"],
+    "handing_over": ["TIMEOUT", "SendAt", "TagValues", "ToSubmit", "dated", "moment_of", "submit"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -7,9 +7,11 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from email.message import Message
+from email.utils import formatdate
 from typing import Any, Unpack, overload
 
 from postbearer.envelope import PRIORITIES, Envelope, PriorityName
@@ -26,8 +28,11 @@ from postbearer.reply import EnhancedStatus, Reply
 from postbearer.sending.parts import Parts
 from postbearer.sending.retry import seconds
 from postbearer.sending.sendable import Sendable, enveloped, given, refuse_bare_line_ends
+from postbearer.tags import Tags, tags_named
 from postbearer.trace_context import TraceContext, current, parse
 
+SendAt = datetime | timedelta | None
+TagValues = Mapping[str, str | Sequence[str]] | None
 TIMEOUT = 30.0  # seconds: a relay that starts again is back by then
 _LONGEST_KEY = 255
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0  # seconds between two tries
@@ -68,13 +73,17 @@ class ToSubmit:
         priority: PriorityName | None = None,
         key: str = "",
         timeout: float = TIMEOUT,
+        send_at: float | None = None,
+        tags: Tags = (),
     ) -> str:
-        """Have the relay keep it; the id it has there. See `submit`."""
+        """Have the relay keep it; the id it has there. See `submit`; `send_at` is in Unix seconds."""
         fields = {
             **_handed_over(self.envelope, priority),
             "account": account,
             "key": _checked_key(key) if key else secrets.token_hex(16),
             "digest": self.digest,
+            **({} if send_at is None else {"send_at": float(send_at)}),
+            "tags": tags,
         }
         return _Tries(fields, self.content).run(seconds(timeout))
 
@@ -88,6 +97,8 @@ def submit(
     priority: PriorityName | None = None,
     key: str = "",
     timeout: float = TIMEOUT,
+    send_at: SendAt = None,
+    tags: TagValues = None,
 ) -> str: ...
 
 
@@ -98,6 +109,8 @@ def submit(
     priority: PriorityName | None = None,
     key: str = "",
     timeout: float = TIMEOUT,
+    send_at: SendAt = None,
+    tags: TagValues = None,
     **parts: Unpack[Parts],
 ) -> str: ...
 
@@ -110,6 +123,8 @@ def submit(
     priority: PriorityName | None = None,
     key: str = "",
     timeout: float = TIMEOUT,
+    send_at: SendAt = None,
+    tags: TagValues = None,
     **parts: Any,
 ) -> str:
     """Hand a message to the relay of this machine; the id it has there, once it is on the disk.
@@ -117,6 +132,10 @@ def submit(
     No account need be set up for this program: the relay has them, and sends by the one that its routes say,
     else by `account`, else by its default. The message is given or made of its parts, as in
     `AsyncMailer.send`; what is made here needs a `sender`. `priority` is ``urgent``, ``normal`` or ``bulk``.
+
+    `send_at` is when it is to leave, a `datetime` with its time zone or a `timedelta` from now, by 30 days at
+    most; what is past is now. What is made here is dated so. `tags` are texts, or lists of texts, by name, to
+    find it by; they never leave with it.
 
     `timeout` is for how many seconds to try while the relay does not run or goes away. `key` is a name for
     the message: what is submitted again under it, within a day at least, is not sent again, and returns the
@@ -131,9 +150,43 @@ def submit(
             "A message that is made here needs its sender.",
             hint='Give sender="you@example.org"; or submit it by the mailer of an account.',
         )
-    whole, envelope = given(message, envelope, parts, "")
+    at = moment_of(send_at)
+    whole, envelope = given(message, envelope, dated(parts, at), "")
     ready = ToSubmit.of(whole, envelope, lambda author: author)
-    return ready.submit(account=account, priority=priority, key=key, timeout=timeout)
+    named = tags_named(tags or {})
+    return ready.submit(account=account, priority=priority, key=key, timeout=timeout, send_at=at, tags=named)
+
+
+def moment_of(send_at: SendAt) -> float | None:
+    """When that is, in Unix seconds; None: now. Raises `UsageError`."""
+    now = time.time()
+    match send_at:
+        case None:
+            return None
+        case timedelta():
+            at = now + send_at.total_seconds()
+        case datetime() if send_at.utcoffset() is not None:
+            at = send_at.timestamp()
+        case datetime():
+            raise UsageError(
+                f"send_at: {send_at.isoformat()} has no time zone.", hint="Write datetime(…, tzinfo=UTC)."
+            )
+        case _:
+            raise UsageError(
+                f"send_at: a datetime or a timedelta is wanted, and no {type(send_at).__name__}.",
+                hint="Give timedelta(hours=2), say.",
+            )
+    return at if at > now else None
+
+
+def dated(parts: Mapping[str, Any], at: float | None) -> Mapping[str, Any]:
+    """The parts of a message that leaves at a later time: with that as its Date, unless they say another."""
+    headers = parts.get("headers") or {}
+    if not parts or at is None or not isinstance(headers, Mapping):
+        return parts
+    if any(isinstance(name, str) and name.lower() == "date" for name in headers):
+        return parts
+    return {**parts, "headers": {**headers, "Date": formatdate(at, localtime=True)}}
 
 
 class _Tries:

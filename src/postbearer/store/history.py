@@ -12,7 +12,7 @@ from postbearer.store import webhooks
 from postbearer.store.database import get, rows
 from postbearer.store.queries import queries
 from postbearer.store.records import StateChange, Status, TrafficCount
-from postbearer.store.rows import status_of, text
+from postbearer.store.rows import status_of, tags_of, text
 
 SQL = queries("events")
 AT_ONCE: Final = 1000  # that a transaction removes
@@ -43,8 +43,9 @@ def changes(connection: apsw.Connection, after: int, most: int, message: str = "
             status=status_of(state),
             unknown=bool(unknown),
             said=text(said),
+            tags=tags_of(tags),
         )
-        for number, at, message, client, account, recipient, state, unknown, said in rows(
+        for number, at, message, client, account, recipient, state, unknown, said, tags in rows(
             connection, query, values
         )
     ]

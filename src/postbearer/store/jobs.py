@@ -29,7 +29,7 @@ from postbearer.store.rows import LETTERS
 SQL, LOOK = queries("operating"), queries("look")
 STRETCH = 20_000  # numbers of messages that one read goes through
 _query = Decoder(Query)
-_ASKED = ("id", "id_prefix", "client", "message_id", "address", "older_than", "newer_than")
+_ASKED = ("id", "id_prefix", "client", "message_id", "address", "tags", "older_than", "newer_than")
 
 
 def _job(row: Sequence[Any]) -> Job:
@@ -60,26 +60,33 @@ def _find(connection: apsw.Connection, job: str) -> Job | None:
     return None if row is None else _job(row)
 
 
-def _conditions(matching: Query) -> tuple[list[str], dict[str, Any]]:
+def _conditions(matching: Query, now: float) -> tuple[list[str], dict[str, Any]]:
     """SQL for what `matching` asks for, and its values."""
     given = {name: getattr(matching, name) for name in _ASKED}
-    asked = {name: value for name, value in given.items() if value not in ("", None)}
+    asked = {name: value for name, value in given.items() if value not in ("", None, ())}
     for name in ("message_id", "address"):
         if name in asked:
             asked[name] = asked[name].casefold()
+    if "tags" in asked:
+        asked["tags"] = encode(asked["tags"]).decode()
     names = [LOOK[f"where-{name}"] for name in asked]
     statuses = "".join(LETTERS[each] for each in matching.statuses)
-    return [SQL["where-workable"], *names], {**asked, "account": matching.account, "statuses": statuses}
+    return [SQL["where-workable"], *names], {
+        **asked,
+        "account": matching.account,
+        "statuses": statuses,
+        "now": now,
+    }
 
 
-def _count(connection: apsw.Connection, matching: Query) -> int:
-    conditions, values = _conditions(matching)
+def _count(connection: apsw.Connection, matching: Query, now: float) -> int:
+    conditions, values = _conditions(matching, now)
     [(count,)] = rows(connection, "\n AND ".join([SQL["count-matching"], *conditions]), values)
     return int(count)
 
 
-def _step(connection: apsw.Connection, job: Job, most: int) -> JobStep:
-    conditions, values = _conditions(job.matching)
+def _step(connection: apsw.Connection, job: Job, most: int, now: float) -> JobStep:
+    conditions, values = _conditions(job.matching, now)
     until = min(job.last, job.place + STRETCH)
     query = "\n AND ".join([SQL["step"], *conditions]) + "\n" + SQL["step-order"]
     values |= {"place": job.place, "until": until, "limit": most}
@@ -92,7 +99,10 @@ def _do(connection: apsw.Connection, job: Job, message: str, now: float) -> int:
     matching, status = job.matching, job.action.leads_to
     if status is None:
         return writes.move(connection, message, job.account, now, matching.account, matching.statuses)
-    return writes.change(connection, message, status, now, account=matching.account, among=matching.statuses)
+    due = max(now, writes.time_of(connection, message)) if job.action.waits_for_time else now
+    return writes.change(
+        connection, message, status, due, account=matching.account, among=matching.statuses, early_at=now
+    )
 
 
 def _advance(
@@ -126,13 +136,16 @@ def _end(connection: apsw.Connection, job: str, state: JobState, now: float, err
 class SqliteJobs:
     """`JobStore` by the spool's writer and its readers; `waits` hears that something may go on."""
 
-    def __init__(self, write: Doing[Any], read: Doing[Any], waits: Callable[[], None]) -> None:
+    def __init__(
+        self, write: Doing[Any], read: Doing[Any], waits: Callable[[], None], now: Callable[[], float]
+    ) -> None:
+        self._now = now
         self._write = write
         self._read = read
         self._waits = waits
 
     async def count(self, matching: Query) -> int:
-        counted: int = await self._read(lambda connection: _count(connection, matching))
+        counted: int = await self._read(lambda connection: _count(connection, matching, self._now()))
         return counted
 
     async def begin(self, job: Job, audit: AuditRecord) -> Job:
@@ -171,7 +184,7 @@ class SqliteJobs:
         return jobs
 
     async def step(self, job: Job, most: int) -> JobStep:
-        step: JobStep = await self._read(lambda connection: _step(connection, job, most))
+        step: JobStep = await self._read(lambda connection: _step(connection, job, most, self._now()))
         return step
 
     async def advance(

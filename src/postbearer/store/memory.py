@@ -48,7 +48,7 @@ class MemorySpool:
         """`beside` is another node's, of the same queue."""
         self._clock = clock
         self._node = Node(node)
-        self._queue: MemoryQueue = MemoryQueue() if beside is None else beside._queue
+        self._queue: MemoryQueue = MemoryQueue(clock.now) if beside is None else beside._queue
         self._kept = self._queue.kept
         self._deliveries = self._queue.deliveries
         self._pauses = self._queue.pauses
@@ -130,12 +130,21 @@ class MemorySpool:
         return True
 
     async def lanes(self, now: float, among: Collection[LaneKey] | None = None) -> Sequence[Lane]:
-        lanes: dict[tuple[str, Priority, str], list[float]] = {}
-        for _, each in self._deliveries.values():
+        lanes: dict[tuple[str, Priority, str], list[tuple[float, bool]]] = {}
+        for kept, each in self._deliveries.values():
             if each.waiting and not each.lease:
-                lanes.setdefault((each.account, each.priority, each.client), []).append(each.due)
+                lanes.setdefault((each.account, each.priority, each.client), []).append(
+                    (each.due, each.due == kept.message.send_at)
+                )
         return [
-            Lane(account=account, priority=priority, client=client, due=min(due), waiting=len(due))
+            Lane(
+                account=account,
+                priority=priority,
+                client=client,
+                due=min(due)[0],
+                timed=min(due)[1],
+                waiting=len(due),
+            )
             for (account, priority, client), due in sorted(lanes.items())
             if among is None or (account, priority, client) in among
         ]
@@ -280,8 +289,9 @@ class MemorySpool:
         return list(self._pauses.values())
 
     async def search(self, query: Query) -> Sequence[Entry]:
+        now = self._clock.now()
         entries = sorted(
-            (kept.entry() for kept in self._kept.values()), key=lambda each: each.message.accepted
+            (kept.entry(now) for kept in self._kept.values()), key=lambda each: each.message.accepted
         )
         if query.after:
             if query.after not in self._kept:
@@ -291,7 +301,7 @@ class MemorySpool:
 
     async def show(self, message: str) -> Entry | None:
         kept = self._kept.get(message)
-        return kept.entry(attempts=True) if kept else None
+        return kept.entry(self._clock.now(), attempts=True) if kept else None
 
     async def change(
         self,
@@ -330,14 +340,14 @@ class MemorySpool:
 
     async def statistics(self) -> Statistics:
         result = Statistics()
-        open_since = []
+        open_since, now = [], self._clock.now()
         for kept in self._kept.values():
-            for row in kept.entry().rows:
+            for row in kept.entry(now).rows:
                 account = result.by_account.setdefault(row.account, {})
                 for counts in (result.counts, account):
                     counts[row.status] = counts.get(row.status, 0) + 1
-            if any(delivery.open for delivery in kept.deliveries):
-                open_since.append(kept.message.accepted)
+            if any(delivery.open for delivery in kept.deliveries) and not kept.message.waits_for_time(now):
+                open_since.append(kept.message.tried_from)
         return replace(result, oldest=min(open_since, default=None))
 
     async def late(self, account: str, before: float, after: int, most: int) -> Sequence[Claimed]:
@@ -357,7 +367,7 @@ class MemorySpool:
             and each.waiting
             and not each.lease
             and not each.warned
-            and kept.message.accepted < before
+            and kept.message.tried_from < before
             and each.id > after
         ]
         return sorted(found, key=lambda late: late.delivery)[:most]
@@ -375,11 +385,11 @@ class MemorySpool:
         found: dict[str, dict[str, float]] = {}
         for name, kept in self._kept.items():
             for delivery in kept.deliveries:
-                if delivery.waiting:
-                    found.setdefault(delivery.account, {})[name] = kept.message.accepted
+                if delivery.waiting and not kept.message.waits_for_time(self._clock.now()):
+                    found.setdefault(delivery.account, {})[name] = kept.message.tried_from
         return [
-            Waiting(account=account, messages=len(accepted), oldest=min(accepted.values()))
-            for account, accepted in found.items()
+            Waiting(account=account, messages=len(since), oldest=min(since.values()))
+            for account, since in found.items()
         ]
 
     async def retire(self, before: float) -> int:
@@ -402,4 +412,4 @@ class MemorySpool:
     async def export(self) -> AsyncIterator[tuple[Entry, Content]]:
         for kept in list(self._kept.values()):
             if any(delivery.open for delivery in kept.deliveries):
-                yield kept.entry(attempts=True), BytesContent(kept.content)
+                yield kept.entry(self._clock.now(), attempts=True), BytesContent(kept.content)

@@ -28,6 +28,8 @@ class JobTarget(Protocol):
 
     def change_some(self, message: str, status: Status, now: float, matching: Query) -> int: ...
 
+    def time_of(self, message: str) -> float: ...
+
     def move_some(self, message: str, account: str, now: float, matching: Query) -> int: ...
 
 
@@ -120,7 +122,9 @@ class MemoryJobs:
             if status is None:
                 changed += self._queue.move_some(message, job.account, now, job.matching)
             else:
-                changed += self._queue.change_some(message, status, now, job.matching)
+                waits = job.action.waits_for_time
+                due = max(now, self._queue.time_of(message)) if waits else now
+                changed += self._queue.change_some(message, status, due, job.matching)
         self._jobs[job.id] = replace(
             found,
             place=place,

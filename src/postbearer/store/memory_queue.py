@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 from postbearer.address import same_mailbox
@@ -48,12 +48,18 @@ class MemoryDelivery:
     def open(self) -> bool:
         return any(not each.status.final for each in self.recipients)
 
-    def rows(self) -> Iterator[Row]:
+    def status(self, of: MemoryRecipient, *, early: bool) -> Status:
+        """As it is shown; `early`: the time of the message is still to come."""
+        if of.status in _WAITING and self.lease:
+            return Status.LEASED
+        return Status.SCHEDULED if early and of.status is Status.READY else of.status
+
+    def rows(self, *, early: bool) -> Iterator[Row]:
         for each in self.recipients:
             waits = each.status in _WAITING
             yield Row(
                 address=each.recipient.address,
-                status=Status.LEASED if waits and self.lease else each.status,
+                status=self.status(each, early=early),
                 account=self.account,
                 priority=self.priority,
                 due=self.due if waits else None,
@@ -71,9 +77,10 @@ class MemoryMessage:
     content: bytes
     deliveries: list[MemoryDelivery]
 
-    def entry(self, *, attempts: bool = False) -> Entry:
+    def entry(self, now: float, *, attempts: bool = False) -> Entry:
         tries = [each for delivery in self.deliveries for each in delivery.attempts] if attempts else []
-        rows = tuple(row for delivery in self.deliveries for row in delivery.rows())
+        early = self.message.waits_for_time(now)
+        rows = tuple(row for delivery in self.deliveries for row in delivery.rows(early=early))
         return Entry(
             message=self.message, rows=rows, attempts=tuple(sorted(tries, key=lambda each: each.began))
         )
@@ -83,6 +90,7 @@ class MemoryMessage:
 class MemoryQueue:
     """What all nodes share."""
 
+    now: Callable[[], float]
     kept: dict[str, MemoryMessage] = field(default_factory=dict)
     deliveries: dict[int, tuple[MemoryMessage, MemoryDelivery]] = field(default_factory=dict)
     pauses: dict[str, Pause] = field(default_factory=dict)
@@ -104,12 +112,12 @@ class MemoryQueue:
         """The recipients of a message that match, and that nothing is under way for."""
         if not status.by_hand:
             raise UsageError(f"A recipient cannot be made {status} by hand.")
-        changed = 0
+        changed, early = 0, self._early(message)
         for delivery in self._workable(message, matching):
             for each in delivery.recipients:
                 if each.status.final or (each.status is Status.HELD and status is Status.HELD):
                     continue
-                if matching.statuses and each.status not in matching.statuses:
+                if matching.statuses and delivery.status(each, early=early) not in matching.statuses:
                     continue
                 if address and not same_mailbox(each.recipient.address, address):
                     continue
@@ -117,16 +125,34 @@ class MemoryQueue:
                 changed += 1
                 delivery.due = now if status is Status.READY else delivery.due
                 delivery.ended = None if delivery.open else now
+        if changed and status is Status.READY:
+            self._begin_life(self.kept[message], now)
         return changed
+
+    def time_of(self, message: str) -> float:
+        """When it is to leave at the earliest; 0 without such a time."""
+        kept = self.kept.get(message)
+        return kept.message.send_at or 0.0 if kept is not None else 0.0
+
+    def _early(self, message: str) -> bool:
+        kept = self.kept.get(message)
+        return kept is not None and kept.message.waits_for_time(self.now())
+
+    def _begin_life(self, kept: MemoryMessage, now: float) -> None:
+        """Of a message that a person does not let wait for its time: it lives as long as it would have."""
+        if kept.message.waits_for_time(now):
+            expires = kept.message.expires - (kept.message.tried_from - now)
+            kept.message = replace(kept.message, send_at=None, expires=expires)
 
     def move_some(self, message: str, account: str, now: float, matching: Query) -> int:
         """The same of deliveries that match, and that are not by `account` already."""
-        changed = 0
+        changed, early = 0, self._early(message)
         for delivery in self._workable(message, matching):
             open_ = [each for each in delivery.recipients if not each.status.final]
-            wanted = not matching.statuses or any(each.status in matching.statuses for each in open_)
+            shown = {delivery.status(each, early=early) for each in open_}
+            wanted = not matching.statuses or not shown.isdisjoint(matching.statuses)
             if delivery.account != account and open_ and wanted:
-                delivery.account, delivery.due = account, now
+                delivery.account, delivery.due = account, max(now, self.time_of(message))
                 changed += len(open_)
         return changed
 
@@ -138,7 +164,10 @@ class MemoryQueue:
     def numbered(self) -> Sequence[tuple[int, Entry]]:
         """All messages, with growing numbers."""
         return sorted(
-            ((min(each.id for each in kept.deliveries), kept.entry()) for kept in self.kept.values()),
+            (
+                (min(each.id for each in kept.deliveries), kept.entry(self.now()))
+                for kept in self.kept.values()
+            ),
             key=lambda each: each[0],
         )
 
@@ -154,6 +183,7 @@ def fits(entry: Entry, query: Query) -> bool:
         and (not query.account or any(row.account == query.account for row in rows))
         and (not query.statuses or any(row.status in query.statuses for row in rows))
         and any(query.address.casefold() in each.casefold() for each in people)
+        and set(query.tags) <= set(message.tags)
         and query.message_id.casefold() in message.message_id.casefold()
         and (query.older_than is None or message.accepted < query.older_than)
         and (query.newer_than is None or message.accepted > query.newer_than)

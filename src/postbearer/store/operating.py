@@ -102,14 +102,25 @@ class JobAction(StrEnum):
 
     @property
     def works_on(self) -> tuple[Status, ...]:
-        """The states in which a recipient is changed by it."""
+        """The states in which a recipient can be changed by it."""
         match self:
             case JobAction.HOLD | JobAction.RETRY:
-                return (Status.READY, Status.DEFERRED)
+                return (Status.SCHEDULED, Status.READY, Status.DEFERRED)
             case JobAction.RELEASE:
                 return (Status.HELD,)
             case JobAction.CANCEL | JobAction.MOVE:
-                return (Status.READY, Status.DEFERRED, Status.HELD)
+                return (Status.SCHEDULED, Status.READY, Status.DEFERRED, Status.HELD)
+
+    @property
+    def works_unasked_on(self) -> tuple[Status, ...]:
+        """Those of them that need not be named: what has a time leaves before it only where that is said."""
+        without = Status.SCHEDULED if self is JobAction.RETRY else None
+        return tuple(each for each in self.works_on if each is not without)
+
+    @property
+    def waits_for_time(self) -> bool:
+        """Whether what it lets go goes on to wait for the time that it has."""
+        return self is JobAction.RELEASE
 
     @property
     def leads_to(self) -> Status | None:

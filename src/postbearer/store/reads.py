@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -25,7 +26,16 @@ from postbearer.store.records import (
     Target,
     Waiting,
 )
-from postbearer.store.rows import LETTERS, lane_of, message_of, priority_of, recipient_of, status_of, text
+from postbearer.store.rows import (
+    LETTERS,
+    lane_of,
+    message_of,
+    priority_of,
+    recipient_of,
+    shown_status,
+    status_of,
+    text,
+)
 
 SQL = queries("look")
 FEW = 10_000  # recipients that are looked at one by one in a moment
@@ -77,11 +87,13 @@ def message(connection: apsw.Connection, number: int) -> Message:
     return message_of(connection.execute(SQL["message"], (number,)).fetchone())
 
 
-def entry(connection: apsw.Connection, number: int, *, attempts: bool = False) -> Entry:
+def entry(connection: apsw.Connection, number: int, now: float, *, attempts: bool = False) -> Entry:
+    kept = message(connection, number)
+    early = kept.waits_for_time(now)
     rows = tuple(
         Row(
             address=text(row[0]),
-            status=status_of(row[1]),
+            status=shown_status(row[1], early=early),
             account=text(row[2]),
             priority=priority_of(row[3]),
             due=row[4],
@@ -94,7 +106,7 @@ def entry(connection: apsw.Connection, number: int, *, attempts: bool = False) -
         for row in connection.execute(SQL["rows"], (number,))
     )
     tries = _attempts(connection, number) if attempts else ()
-    return Entry(message=message(connection, number), rows=rows, attempts=tries)
+    return Entry(message=kept, rows=rows, attempts=tries)
 
 
 def _attempts(connection: apsw.Connection, number: int) -> tuple[Attempt, ...]:
@@ -112,7 +124,7 @@ def _attempts(connection: apsw.Connection, number: int) -> tuple[Attempt, ...]:
     )
 
 
-def search(connection: apsw.Connection, query: Query) -> list[Entry]:
+def search(connection: apsw.Connection, query: Query, now: float) -> list[Entry]:
     """Messages that fit, oldest first. Raises `UsageError` when the one to go on behind is gone."""
     after: list[Any] = [(float("-inf"), 0)]
     if query.after:
@@ -129,15 +141,17 @@ def search(connection: apsw.Connection, query: Query) -> list[Entry]:
         "account": query.account,
         "address": query.address.casefold(),
         "statuses": "".join(LETTERS[each] for each in query.statuses),
+        "tags": json.dumps(query.tags) if query.tags else "",
         "older_than": query.older_than,
         "newer_than": query.newer_than,
     }
     asked = {name: value for name, value in asked.items() if value not in ("", None)}
     names = [f"where-{name}" for name in asked]
-    if query.statuses and _count(connection, query.statuses) < FEW:
+    if query.statuses and _count(connection, query.statuses, now) < FEW:
         names[names.index("where-statuses")] = "where-statuses-of-few"
-    values = {**asked, "after_accepted": after[0][0], "after_number": after[0][1], "limit": query.limit}
-    return [entry(connection, number) for number in _numbers(connection, names, values)]
+    places = {"after_accepted": after[0][0], "after_number": after[0][1], "limit": query.limit}
+    values = {**asked, **places, "now": now}
+    return [entry(connection, number, now) for number in _numbers(connection, names, values)]
 
 
 def _numbers(connection: apsw.Connection, names: list[str], values: dict[str, Any]) -> list[int]:
@@ -157,9 +171,10 @@ def _where(connection: apsw.Connection, names: Sequence[str], values: Mapping[st
     return [number for (number,) in rows(connection, f"{conditions}\n{SQL['search-order']}", values)]
 
 
-def _count(connection: apsw.Connection, statuses: Sequence[Status]) -> int:
+def _count(connection: apsw.Connection, statuses: Sequence[Status], now: float) -> int:
     """How many recipients are in one of these states."""
-    return sum(count for _, letter, count in rows(connection, SQL["count"]) if status_of(letter) in statuses)
+    counted = rows(connection, SQL["count"], (now,))
+    return sum(count for _, letter, count in counted if status_of(letter) in statuses)
 
 
 def open_messages(connection: apsw.Connection, after: int, most: int) -> list[int]:
@@ -167,15 +182,15 @@ def open_messages(connection: apsw.Connection, after: int, most: int) -> list[in
     return [number for (number,) in connection.execute(SQL["open"], (after, most))]
 
 
-def statistics(connection: apsw.Connection) -> Statistics:
+def statistics(connection: apsw.Connection, now: float) -> Statistics:
     counts: dict[Status, int] = {}
     accounts: dict[str, dict[Status, int]] = {}
-    for account, letter, count in connection.execute(SQL["count"]):
+    for account, letter, count in connection.execute(SQL["count"], (now,)):
         of_account = accounts.setdefault(text(account), {})
         for counted in (counts, of_account):
             counted[status_of(letter)] = counted.get(status_of(letter), 0) + count
     pending = sum(count for status, count in counts.items() if not status.final)
-    oldest = connection.execute(SQL["oldest-of-few" if pending < FEW else "oldest-of-many"]).get
+    oldest = connection.execute(SQL["oldest-of-few" if pending < FEW else "oldest-of-many"], (now,)).get
     return Statistics(counts=counts, by_account=accounts, oldest=oldest)
 
 
@@ -203,10 +218,10 @@ def late(connection: apsw.Connection, account: str, before: float, after: int, m
     return found
 
 
-def waiting(connection: apsw.Connection) -> Sequence[Waiting]:
+def waiting(connection: apsw.Connection, now: float) -> Sequence[Waiting]:
     return [
         Waiting(account=text(account), messages=messages, oldest=oldest)
-        for account, messages, oldest in connection.execute(SQL["waiting"])
+        for account, messages, oldest in connection.execute(SQL["waiting"], (now,))
     ]
 
 

@@ -19,6 +19,7 @@ from postbearer.outcome import RecipientFate
 from postbearer.outcome import Status as Status
 from postbearer.reply import TEXT, cut
 from postbearer.store.staging import Staging
+from postbearer.tags import Tags
 
 if TYPE_CHECKING:
     from postbearer.message import ParsedHeader
@@ -53,8 +54,19 @@ class Message:
     author: str = ""
     subject: str = ""
     report_of: str = ""  # id of the message this one is a delivery report about: no report about a report
+    send_at: float | None = None  # before that it does not leave
+    tags: Tags = ()  # of its client's; in order
     # As it was read at the door, while the message is in memory since then; no store keeps it.
     header: ParsedHeader | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def tried_from(self) -> float:
+        """Since when it may leave: how late it is, and how long it is tried, counts from there."""
+        return self.accepted if self.send_at is None else max(self.accepted, self.send_at)
+
+    def waits_for_time(self, now: float) -> bool:
+        """Whether the time at which it is to leave is still to come."""
+        return self.send_at is not None and self.send_at > now
 
 
 KEYS_KEPT = 86_400.0  # seconds that an idempotency key is known at least, and as long as its message is
@@ -111,6 +123,7 @@ class Lane:
     priority: Priority
     client: str
     due: float
+    timed: bool = False  # what is first waits for a time that its client named
     waiting: int = 0  # open deliveries in it, if counted
 
     @property
@@ -249,6 +262,7 @@ class Query:
     statuses: tuple[Status, ...] = ()
     address: str = ""  # sender, author or recipient
     message_id: str = ""
+    tags: Tags = ()  # all of them
     older_than: float | None = None  # accepted before
     newer_than: float | None = None
     limit: int = 100
@@ -285,7 +299,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """How many messages wait for an account, and when the oldest of them was accepted."""
+    """How many messages wait for an account, and since when the oldest of them might have left."""
 
     account: str
     messages: int
@@ -294,7 +308,7 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Statistics:
-    """Counts of recipients by status, and the age of the oldest open message."""
+    """Counts of recipients by status, and since when the oldest open message might have left."""
 
     counts: dict[Status, int] = field(default_factory=dict)
     oldest: float | None = None
@@ -346,6 +360,7 @@ class StateChange:
     status: Status
     unknown: bool = False
     said: str = ""
+    tags: Tags = ()  # of the message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,9 +14,11 @@ import msgspec
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import UsageError
 from postbearer.store.records import Claimed, Lane, Message, Priority, Status
+from postbearer.tags import Tags
 
 # One letter each: a mark never changes the size of its row.
 LETTERS = {
+    Status.SCHEDULED: "s",  # never in a row: it is ready, before its time
     Status.READY: "r",
     Status.LEASED: "l",
     Status.DEFERRED: "d",
@@ -44,6 +46,12 @@ def status_of(octets: bytes) -> Status:
     return STATUSES.get(text(octets), Status.HELD)
 
 
+def shown_status(octets: bytes, *, early: bool) -> Status:
+    """The same of a recipient whose message waits for a time that is still to come, if it is `early`."""
+    status = status_of(octets)
+    return Status.SCHEDULED if early and status is Status.READY else status
+
+
 def priority_of(number: int) -> Priority:
     try:
         return Priority(number)
@@ -51,11 +59,17 @@ def priority_of(number: int) -> Priority:
         return Priority.NORMAL
 
 
-def lane_of(account: bytes, priority: int, client: bytes, due: float, types: str) -> Lane:
+def lane_of(account: bytes, priority: int, client: bytes, due: float, types: str, timed: int) -> Lane:
     """Raises `ValueError` for one that is damaged, so that nothing could be claimed from it."""
     if types != "text integer text real":
         raise ValueError(types)
-    return Lane(account=account.decode(), priority=Priority(priority), client=client.decode(), due=due)
+    return Lane(
+        account=account.decode(),
+        priority=Priority(priority),
+        client=client.decode(),
+        due=due,
+        timed=bool(timed),
+    )
 
 
 # In place of what an older version, or a damaged disk, left in a row and no rule of today takes.
@@ -106,6 +120,8 @@ def message_of(row: Sequence[Any] | None) -> Message:
         author=text(row[11]),
         subject=text(row[12]),
         report_of=text(row[13]),
+        send_at=row[14],
+        tags=tags_of(row[15]),
     )
 
 
@@ -117,6 +133,11 @@ def _envelope(octets: bytes, *others: bytes) -> Envelope:
         return _decode(octets)
     except (msgspec.DecodeError, UsageError, UnicodeDecodeError):
         return UNREADABLE
+
+
+def tags_of(octets: bytes) -> Tags:
+    """Those that SQLite wrote as pairs."""
+    return tuple([(name, value) for name, value in msgspec.json.decode(text(octets))])
 
 
 def recipient_row(recipient: Recipient) -> tuple[str, str, str]:

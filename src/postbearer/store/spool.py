@@ -131,7 +131,7 @@ class Spool(Protocol):
         ...
 
     async def late(self, account: str, before: float, after: int, most: int) -> Sequence[Claimed]:
-        """Up to `most` deliveries of `account` that wait, accepted before `before`, their senders not told.
+        """Up to `most` deliveries of `account` that might have left before `before`, their senders not told.
 
         They come in the order of their numbers, from behind `after`. None is leased.
         """
@@ -204,21 +204,26 @@ class Spool(Protocol):
         """Hold (HELD), release or retry now (READY) or cancel (CANCELLED) the open recipients of a message.
 
         Only `address`, if given. Returns how many rows changed; leased ones are never touched. The `audit`
-        is recorded with their number, unless there are none.
+        is recorded with their number, unless there are none. What is let go is due at `now`, and waits for no
+        later time any more; its life is as long as it would have been.
         """
         ...
 
     async def move(self, message: str, account: str, now: float, *, audit: AuditRecord | None = None) -> int:
         """Let what waits, or is held, of a message leave by another account; what waits, from now on.
 
-        Returns how many recipients that are; leased ones are never touched, nor is what leaves by it already.
+        Not before its time, if it has one. Returns how many recipients that are; leased ones are never
+        touched, nor is what leaves by it already.
         """
         ...
 
     async def statistics(self) -> Statistics: ...
 
     async def waiting(self) -> Sequence[Waiting]:
-        """What has not left yet, by account: it waits, or an attempt is under way. Not what is held."""
+        """What has not left yet, by account: it waits, or an attempt is under way.
+
+        Not what is held, nor what waits for its time.
+        """
         ...
 
     async def retire(self, before: float) -> int:

@@ -98,7 +98,7 @@ class SqliteSpool:
         self._changes = Changes()
         self.subscribe = self._changes.subscribe
         self.audit = SqliteAudit(self._write, self._read)
-        self.jobs = SqliteJobs(self._write, self._read, self._changes.waits)
+        self.jobs = SqliteJobs(self._write, self._read, self._changes.waits, clock.now)
 
     @property
     def remarks(self) -> Sequence[str]:
@@ -173,7 +173,7 @@ class SqliteSpool:
             done=waits,
         )
         for each, number, rest in staged:
-            if len(rest) == 1 and rest[0][0] == 0:  # all of it
+            if len(rest) == 1 and rest[0][0] == 0 and each.message.send_at is None:  # all of it, and soon
                 self._recent.add(number, each.message, rest[0][1], self._clock.monotonic())
         return claimed
 
@@ -354,12 +354,15 @@ class SqliteSpool:
         return await self._read(reads.pauses)
 
     async def search(self, query: Query) -> Sequence[Entry]:
-        return await self._read(lambda connection: reads.search(connection, query))
+        now = self._clock.now()
+        return await self._read(lambda connection: reads.search(connection, query, now))
 
     async def show(self, message: str) -> Entry | None:
+        now = self._clock.now()
+
         def show(connection: apsw.Connection) -> Entry | None:
             number = reads.number_of(connection, message)
-            return None if number is None else reads.entry(connection, number, attempts=True)
+            return None if number is None else reads.entry(connection, number, now, attempts=True)
 
         return await self._read(show)
 
@@ -389,10 +392,10 @@ class SqliteSpool:
         return await self._read(lambda connection: nodes.all_(connection, self._node))
 
     async def statistics(self) -> Statistics:
-        return await self._read(reads.statistics)
+        return await self._read(partial(reads.statistics, now=self._clock.now()))
 
     async def waiting(self) -> Sequence[Waiting]:
-        return await self._read(reads.waiting)
+        return await self._read(partial(reads.waiting, now=self._clock.now()))
 
     async def retire(self, before: float) -> int:
         total, more = 0, True
@@ -448,7 +451,9 @@ class SqliteSpool:
         last = 0
         while numbers := await self._read(partial(reads.open_messages, after=last, most=PAGE_OF_EXPORT)):
             for last in numbers:
-                entry = await self._read(partial(reads.entry, number=last, attempts=True))
+                entry = await self._read(
+                    partial(reads.entry, number=last, now=self._clock.now(), attempts=True)
+                )
                 yield entry, await self.content(entry.message)
 
     @property

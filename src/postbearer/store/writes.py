@@ -35,7 +35,7 @@ from postbearer.store.rows import (
     recipient_of,
     recipient_row,
     settled_state,
-    status_of,
+    shown_status,
     text,
 )
 
@@ -107,6 +107,10 @@ def keep(
         connection.execute(SQL["add-message"], (number, *message_row(message)))
     except apsw.ConstraintError:
         raise StoreError(f"There is a message {message.id} already.") from None
+    if message.send_at is not None:
+        connection.execute(SQL["add-scheduled"], (number, message.send_at))
+    for tag in message.tags:
+        connection.execute(SQL["add-tag"], (number, *tag))
     add_chunks(connection, number, chunks)
     return [
         claimed
@@ -301,29 +305,39 @@ def change(
     address: str = "",
     account: str = "",
     among: Collection[Status] = (),
+    early_at: float = 0.0,
 ) -> int:
     """What a person decides about the recipients of a message that are open and not leased.
 
-    Only `address`, those that leave by `account`, or those in a state `among` some, where these are given.
+    Only `address`, those that leave by `account`, or those in a state `among` some, as it is at `early_at`,
+    where these are given.
     """
     if not status.by_hand:
         raise UsageError(f"A recipient cannot be made {status} by hand.")
-    changed, touched = 0, set()
+    wanted, early = [], time_of(connection, message) > early_at
     for row, delivery, letter, mailbox, by in rows(connection, SQL["changeable"], (message,)):
         if text(letter) == LETTERS[status] == LETTERS[Status.HELD]:
             continue
         if (address and not same_mailbox(text(mailbox), address)) or (account and text(by) != account):
             continue
-        if among and status_of(letter) not in among:
+        if among and shown_status(letter, early=early) not in among:
             continue
+        wanted.append((row, delivery))
+    if wanted and status is Status.READY:  # first, as events tell of what waits for its time
+        for query in ("begin-life", "drop-time"):
+            connection.execute(SQL[query], (message, now))
+    for row, _ in wanted:
         connection.execute(SQL["set-state"], (LETTERS[status], row))
-        touched.add(delivery)
-        changed += 1
-    for delivery in touched:
+    for delivery in {delivery for _, delivery in wanted}:
         state = _state(connection, delivery)
         due = now if status is Status.READY else None
         connection.execute(SQL["release"], (state, due, now if state == DONE else 0, delivery))
-    return changed
+    return len(wanted)
+
+
+def time_of(connection: apsw.Connection, message: str) -> float:
+    """When a message is to leave at the earliest; 0 without such a time."""
+    return float(connection.execute(SQL["time-of"], (message,)).get or 0.0)
 
 
 def move(
@@ -339,7 +353,7 @@ def move(
     Only what leaves by `account`, or has a recipient in a state `among` some. Returns how many recipients.
     """
     letters = "".join(LETTERS[each] for each in among)
-    asked = {"message": message, "target": target, "account": account, "statuses": letters}
+    asked = {"message": message, "target": target, "account": account, "statuses": letters, "now": now}
     changed = 0
     for (delivery,) in rows(connection, MOVES["movable"], asked):
         connection.execute(MOVES["move"], (target, now, delivery))
@@ -367,7 +381,7 @@ def _drop_message(connection: apsw.Connection, number: int) -> None:
     for (delivery,) in rows(connection, SQL["deliveries-of"], (number,)):
         for query in ("drop-answers", "drop-recipients", "drop-attempts"):
             connection.execute(SQL[query], (delivery,))
-    for query in ("drop-deliveries", "drop-message"):
+    for query in ("drop-deliveries", "drop-scheduled", "drop-tags", "drop-message"):
         connection.execute(SQL[query], (number,))
 
 

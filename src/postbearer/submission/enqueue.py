@@ -36,7 +36,14 @@ async def enqueue(
         return compose(553, plain(error.message), enhanced="5.1.3")
     if refusal is not None:
         return refusal
-    submission = Submission(client=client, envelope=envelope, protocol="local", size=size)
+    submission = Submission(
+        client=client,
+        envelope=envelope,
+        protocol="local",
+        size=size,
+        send_at=slip.send_at,
+        tags=slip.tags,
+    )
     taking = await take(intake, submission, blocks)
     if isinstance(taking, Reply):
         return taking

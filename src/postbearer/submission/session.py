@@ -89,6 +89,7 @@ class IncomingMessage:
     recipients: list[Recipient] = field(default_factory=list)
     intaking: MessageIntake | None = None
     refusal: Reply | None = None  # of the chunk that comes; told at its end
+    send_at: float | None = None  # Unix seconds
     begun: float = 0.0  # when the content began, monotonic …
     start: int = 0  # … and how many octets had come by then
 
@@ -196,7 +197,7 @@ class SmtpSession:
             case Ehlo(name) | Helo(name):
                 self._helo, self._extended = name, isinstance(event, Ehlo)
                 await self._forget()
-                self._core.reply(self._core.hello_reply())
+                self._core.reply(self._core.hello_reply(self._context.clock.now()))
             case Rset():
                 await self._forget()
             case StartTls():
@@ -271,10 +272,19 @@ class SmtpSession:
             return TOO_LARGE
         if not await intake.has_room(size):
             return NO_ROOM
+        send_at = self._time_of(event)
+        if refusal := intake.refuse_time(send_at):
+            return refusal
         if not self._context.rate_limit.admit(client):
             return TOO_MANY
-        self._transaction = IncomingMessage(event)
+        self._transaction = IncomingMessage(event, send_at=send_at)
         return SENDER_OK
+
+    def _time_of(self, event: Mail) -> float | None:
+        """When a message is to leave that is not to leave at once (RFC 4865)."""
+        if event.parameters.hold_for is not None:
+            return self._context.clock.now() + event.parameters.hold_for
+        return event.parameters.hold_until
 
     def _stranger(self) -> Reply:
         legacy = self._context.legacy
@@ -319,6 +329,7 @@ class SmtpSession:
             helo=self._helo,
             protocol=self._protocol(parameters.smtputf8),
             size=parameters.size,
+            send_at=transaction.send_at,
             checked=parameters.body != "BINARYMIME",  # then the core looks at each line
         )
         begun = await self._context.intake.begin(submission)

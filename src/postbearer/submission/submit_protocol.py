@@ -15,10 +15,12 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, ValidationError
 from msgspec.json import decode
+from msgspec.structs import replace
 
 from postbearer.envelope import Envelope, Notify, Recipient, Ret
 from postbearer.errors import UsageError
 from postbearer.store import IdempotencyKey
+from postbearer.tags import Tags, make_tags
 from postbearer.trace_context import parse
 
 LONGEST_LINE = 64
@@ -60,6 +62,8 @@ class SubmitRequest(Struct, forbid_unknown_fields=True, frozen=True, rename={"fr
     digest: Annotated[str, Meta(max_length=64)] = ""
     traceparent: _Text = ""
     tracestate: _Text = ""
+    send_at: Annotated[float, Meta(ge=0, le=1e11)] | None = None  # Unix seconds
+    tags: Tags = ()
 
     def envelope(self) -> Envelope:
         """Raises `UsageError` for what is no address."""
@@ -93,4 +97,4 @@ def parse_slip(octets: bytes) -> SubmitRequest:
         raise UsageError(f"The envelope cannot be read: {error}.") from None
     if len(slip.to) > MOST_RECIPIENTS:
         raise TooManyRecipients(f"A message may have {MOST_RECIPIENTS} recipients, this has {len(slip.to)}")
-    return slip
+    return replace(slip, tags=make_tags(slip.tags))

@@ -7,6 +7,7 @@ from msgspec import Struct
 from postbearer.delivery_status import event_type
 from postbearer.moments import Time
 from postbearer.store import StateChange, Status
+from postbearer.tags import NamedTags, by_name
 
 
 class EventInfo(Struct, frozen=True, kw_only=True):
@@ -25,6 +26,7 @@ class EventInfo(Struct, frozen=True, kw_only=True):
     state: Status
     unknown: bool
     said: str
+    tags: NamedTags  # of the message
 
 
 def event_of(change: StateChange) -> EventInfo:
@@ -40,4 +42,5 @@ def event_of(change: StateChange) -> EventInfo:
         state=change.status,
         unknown=change.unknown,
         said=change.said,
+        tags=by_name(change.tags),
     )

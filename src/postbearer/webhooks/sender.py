@@ -13,10 +13,10 @@ from postbearer.clock import Clock
 from postbearer.errors import PostbearerError, SecretError
 from postbearer.http import HttpResponse, fetch
 from postbearer.http_session import HttpSession
-from postbearer.moments import iso
 from postbearer.secret import Secret
 from postbearer.standard_webhooks import LONGEST, SHORTEST, fields, key_of
 from postbearer.store import StateChange
+from postbearer.timestamps import format_timestamp
 from postbearer.tracking import event_of
 from postbearer.webhooks import schedule
 from postbearer.webhooks.target import WebhookTarget
@@ -121,7 +121,7 @@ def identifier_of(change: StateChange) -> str:
 def body_of(change: StateChange) -> bytes:
     """An event as JSON, in the form that Standard Webhooks recommends."""
     event = event_of(change)
-    return msgspec.json.encode({"type": event.type, "timestamp": iso(change.at), "data": event})
+    return msgspec.json.encode({"type": event.type, "timestamp": format_timestamp(change.at), "data": event})
 
 
 def _why(answer: HttpResponse) -> str:

@@ -27,9 +27,9 @@ from postbearer.events import (
     WebhookFailing,
     WebhookWorks,
 )
-from postbearer.moments import iso
 from postbearer.store import StateChange, WaitingEvent, WebhookRow
 from postbearer.tasks import Tasks, defect
+from postbearer.timestamps import format_timestamp
 from postbearer.tracking import Feed
 from postbearer.webhooks import schedule
 from postbearer.webhooks.backlog import Backlog, PendingEvent
@@ -161,7 +161,7 @@ class WebhookWorker:
         """Send an event that tells of nothing; its id, and what came back. If it arrives, so will others."""
         identifier, now = f"evt_test_{uuid4().hex}", self._clock.now()
         data = {"webhook": self._target.name}
-        body = msgspec.json.encode({"type": "webhook.test", "timestamp": iso(now), "data": data})
+        body = msgspec.json.encode({"type": "webhook.test", "timestamp": format_timestamp(now), "data": data})
         result = await self._sender.send(identifier, body)
         if result.arrived and not self._row.disabled:
             self._hurry()
@@ -374,7 +374,7 @@ class WebhookWorker:
                 f"--from {event.number} --message {event.message}"
             )
         elif row.failing is not None and now - row.failing >= schedule.DEAD:
-            self._disable(f"Nothing has arrived since {iso(row.failing)}. {result.error}")
+            self._disable(f"Nothing has arrived since {format_timestamp(row.failing)}. {result.error}")
 
     def _recovered(self) -> None:
         """Something arrived: what waits for an endpoint that had failed goes at once."""

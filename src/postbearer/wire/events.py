@@ -26,6 +26,8 @@ class MailParameters(Struct, frozen=True):
     require_tls: bool = False  # RFC 8689
     priority: int | None = None  # MT-PRIORITY, RFC 6710
     auth: str | None = None  # AUTH=, RFC 4954 5; parsed, never acted upon
+    hold_for: int | None = None  # seconds; HOLDFOR, RFC 4865
+    hold_until: float | None = None  # Unix seconds; HOLDUNTIL, RFC 4865
 
 
 class RcptParameters(Struct, frozen=True):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from postbearer.timestamps import format_timestamp
 from postbearer.wire.extensions import Extensions
 
 
@@ -39,8 +40,8 @@ class Offer:
     """What a server is willing to do.
 
     `extensions` are the keywords that do not depend on the state of the connection; STARTTLS, AUTH,
-    SIZE, LIMITS and REQUIRETLS are added when they apply, so that nothing is offered that would be
-    refused. `mechanisms` are offered under TLS; without TLS only if `auth_in_clear` says so.
+    SIZE, LIMITS, REQUIRETLS and FUTURERELEASE are added when they apply, so that nothing is offered that
+    would be refused. `mechanisms` are offered under TLS; without TLS only if `auth_in_clear` says so.
 
     `lenient` takes what old devices say: EHLO and HELO without a name, AUTH behind HELO, paths without angle
     brackets, commands that end in LF alone. Bare CR and LF inside DATA become CRLF. The end of data stays
@@ -55,14 +56,18 @@ class Offer:
     auth_in_clear: bool = False
     require_tls: bool = False  # no AUTH and no MAIL without TLS (RFC 3207 4)
     require_auth: bool = False  # no MAIL without AUTH (RFC 4954 6)
+    longest_hold: int = 0  # seconds that a message may wait for its time (RFC 4865); 0: none does
     allow_helo: bool = True
     lenient: bool = False  # for old devices, see below
     refuse_early: bool = True  # who speaks before the greeting or the 354 is turned away
 
-    def offered(self, *, tls: bool) -> Extensions:
-        """What EHLO lists in this state of the connection."""
+    def offered(self, *, tls: bool, now: float = 0.0) -> Extensions:
+        """What EHLO lists in this state of the connection. `now` (Unix seconds) dates what has a date."""
         keywords = {"SIZE": (str(self.limits.max_size),), **self.extensions.keywords}
         keywords["LIMITS"] = self.limits.advertised()
+        if self.longest_hold:
+            latest = format_timestamp(now + self.longest_hold)
+            keywords["FUTURERELEASE"] = (str(self.longest_hold), latest)
         if not tls:
             keywords.pop("REQUIRETLS", None)  # RFC 8689 2: offered only once TLS is on
             if self.starttls:

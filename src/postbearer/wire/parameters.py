@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from typing import Any, cast, get_args
 
 from postbearer.envelope import Body, Notify, Ret
+from postbearer.timestamps import format_timestamp, parse_timestamp
 from postbearer.wire import grammar
 from postbearer.wire.events import MailParameters, RcptParameters
 from postbearer.wire.extensions import Extensions
 from postbearer.wire.grammar import BadSyntax
 
 _SIZE = re.compile(r"[0-9]{1,20}")  # RFC 1870 3
+_INTERVAL = re.compile(r"[1-9][0-9]{0,8}")  # RFC 4865 4
 _PRIORITY = re.compile(r"-?[1-9]|0")  # RFC 6710 4
 
 _NO_MAIL_PARAMETERS, _NO_RCPT_PARAMETERS = MailParameters(), RcptParameters()  # as most commands have
@@ -30,7 +32,12 @@ def parse_mail(text: str, offered: Extensions) -> MailParameters:
 
     Raises `UnknownParameter` when the extension is not `offered`, `BadSyntax` for anything else.
     """
-    return MailParameters(**_parse(text, offered, _MAIL)) if text else _NO_MAIL_PARAMETERS
+    if not text:
+        return _NO_MAIL_PARAMETERS
+    parameters = MailParameters(**_parse(text, offered, _MAIL))
+    if parameters.hold_for is not None and parameters.hold_until is not None:  # RFC 4865 5
+        raise BadSyntax("HOLDFOR and HOLDUNTIL exclude each other")
+    return parameters
 
 
 def parse_rcpt(text: str, offered: Extensions) -> RcptParameters:
@@ -63,6 +70,10 @@ def _mail_pairs(parameters: MailParameters) -> Iterator[tuple[str, str | None]]:
         yield "REQUIRETLS", None
     if parameters.priority is not None:
         yield "MT-PRIORITY", str(parameters.priority)
+    if parameters.hold_for is not None:
+        yield "HOLDFOR", str(parameters.hold_for)
+    if parameters.hold_until is not None:
+        yield "HOLDUNTIL", format_timestamp(parameters.hold_until)
     if parameters.auth is not None:
         yield "AUTH", parameters.auth if parameters.auth == "<>" else grammar.xtext_encode(parameters.auth)
 
@@ -105,6 +116,19 @@ def _priority(value: str) -> int:
     return int(value)
 
 
+def _hold_for(value: str) -> int:
+    if not _INTERVAL.fullmatch(value):
+        raise BadSyntax("HOLDFOR is a number of seconds, without a leading zero and of nine digits at most")
+    return int(value)
+
+
+def _hold_until(value: str) -> float:
+    try:
+        return parse_timestamp(value)
+    except ValueError as error:
+        raise BadSyntax(f"HOLDUNTIL {error}") from None
+
+
 def _auth(value: str) -> str:
     return value if value == "<>" else grammar.xtext_decode(value)
 
@@ -136,6 +160,8 @@ _MAIL: _Table = {
     "ENVID": ("DSN", "envid", _envid),
     "REQUIRETLS": ("REQUIRETLS", "require_tls", None),
     "MT-PRIORITY": ("MT-PRIORITY", "priority", _priority),
+    "HOLDFOR": ("FUTURERELEASE", "hold_for", _hold_for),
+    "HOLDUNTIL": ("FUTURERELEASE", "hold_until", _hold_until),
     "AUTH": ("AUTH", "auth", _auth),
 }
 _RCPT: _Table = {

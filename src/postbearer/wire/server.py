@@ -148,9 +148,9 @@ class SmtpServer(ServerConnection):
         self.session.tls_started()
         self.mode = Mode.COMMAND
 
-    def hello_reply(self) -> Reply:
-        """The 250 for the EHLO or HELO that is owed: host name, and for EHLO what is offered."""
-        offered = self.offer.offered(tls=self.tls).render() if isinstance(self.owed, Ehlo) else []
+    def hello_reply(self, now: float = 0.0) -> Reply:
+        """The 250 for the EHLO or HELO that is owed: host name, and for EHLO what is offered at `now`."""
+        offered = self.offer.offered(tls=self.tls, now=now).render() if isinstance(self.owed, Ehlo) else []
         return compose(Code.OK, self.offer.hostname, *offered)
 
     def reply(self, reply: Reply) -> None:

@@ -2,27 +2,36 @@
 -- Triggers, so that no statement can forget them, and of this connection only: `wall` is a function of ours.
 CREATE TEMP TRIGGER IF NOT EXISTS event_of_new AFTER INSERT ON main.recipient BEGIN
   INSERT INTO event (at, message, client, account, recipient, state, unknown, said)
-  SELECT wall(), message.id, message.client, delivery.account, new.address, new.state, new.unknown, ''
-    FROM delivery JOIN message ON message.number = delivery.message
+  SELECT wall(), message.id, message.client, delivery.account, new.address,
+         iif(new.state = 'r' AND send_at > wall(), 's', new.state), new.unknown, ''
+    FROM delivery
+    JOIN message ON message.number = delivery.message
+    LEFT JOIN scheduled ON scheduled.message = delivery.message
    WHERE delivery.id = new.delivery;
 END;
 
 CREATE TEMP TRIGGER IF NOT EXISTS event_of_change AFTER UPDATE OF state ON main.recipient
 WHEN old.state <> new.state OR old.unknown < new.unknown BEGIN
   INSERT INTO event (at, message, client, account, recipient, state, unknown, said)
-  SELECT wall(), message.id, message.client, delivery.account, new.address, new.state, new.unknown,
+  SELECT wall(), message.id, message.client, delivery.account, new.address,
+         iif(new.state = 'r' AND send_at > wall(), 's', new.state), new.unknown,
          iif(new.state IN ('o', 'd', 'f', 'e') AND old.unknown = new.unknown,
              coalesce((SELECT iif(reply = '', cause, reply) FROM answer WHERE recipient = new.id), ''), '')
-    FROM delivery JOIN message ON message.number = delivery.message
+    FROM delivery
+    JOIN message ON message.number = delivery.message
+    LEFT JOIN scheduled ON scheduled.message = delivery.message
    WHERE delivery.id = new.delivery;
 END;
 
 CREATE TEMP TRIGGER IF NOT EXISTS event_of_move AFTER UPDATE OF account ON main.delivery
 WHEN old.account <> new.account AND old.state <> 'l' BEGIN
   INSERT INTO event (at, message, client, account, recipient, state, unknown, said)
-  SELECT wall(), message.id, message.client, new.account, recipient.address, recipient.state, recipient.unknown,
+  SELECT wall(), message.id, message.client, new.account, recipient.address,
+         iif(recipient.state = 'r' AND send_at > wall(), 's', recipient.state), recipient.unknown,
          'Moved from the account ' || old.account || '.'
-    FROM recipient JOIN message ON message.number = new.message
+    FROM recipient
+    JOIN message ON message.number = new.message
+    LEFT JOIN scheduled ON scheduled.message = new.message
    WHERE recipient.delivery = new.id AND recipient.state IN ('r', 'd', 'h');
 END;
 
@@ -47,13 +56,17 @@ DELETE FROM traffic WHERE minute < ?;
 
 -- name: changes
 SELECT number, CAST(at AS REAL), CAST(message AS BLOB), CAST(client AS BLOB), CAST(account AS BLOB),
-       CAST(recipient AS BLOB), CAST(state AS BLOB), CAST(unknown AS INTEGER), CAST(said AS BLOB)
+       CAST(recipient AS BLOB), CAST(state AS BLOB), CAST(unknown AS INTEGER), CAST(said AS BLOB),
+       (SELECT CAST(json_group_array(json_array(CAST(name AS TEXT), CAST(value AS TEXT))) AS BLOB)
+          FROM message AS whose JOIN tag ON tag.message = whose.number WHERE whose.id = event.message)
   FROM event WHERE number > ? ORDER BY number LIMIT ?;
 
 -- name: changes-of
 -- A walk through all behind a number: for people, who ask for it by hand.
 SELECT number, CAST(at AS REAL), CAST(message AS BLOB), CAST(client AS BLOB), CAST(account AS BLOB),
-       CAST(recipient AS BLOB), CAST(state AS BLOB), CAST(unknown AS INTEGER), CAST(said AS BLOB)
+       CAST(recipient AS BLOB), CAST(state AS BLOB), CAST(unknown AS INTEGER), CAST(said AS BLOB),
+       (SELECT CAST(json_group_array(json_array(CAST(name AS TEXT), CAST(value AS TEXT))) AS BLOB)
+          FROM message AS whose JOIN tag ON tag.message = whose.number WHERE whose.id = event.message)
   FROM event WHERE number > ? AND message = ? ORDER BY number LIMIT ?;
 
 -- name: first-since

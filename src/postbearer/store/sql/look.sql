@@ -4,7 +4,10 @@
 SELECT CAST(id AS BLOB), CAST(accepted AS REAL), CAST(client AS BLOB), CAST(envelope AS BLOB),
        CAST(received AS BLOB), CAST(size AS INTEGER), CAST(sha256 AS BLOB), CAST(eight_bit AS INTEGER),
        CAST(binary AS INTEGER), CAST(expires AS REAL), CAST(message_id AS BLOB), CAST(author AS BLOB),
-       CAST(subject AS BLOB), CAST(report_of AS BLOB)
+       CAST(subject AS BLOB), CAST(report_of AS BLOB),
+       (SELECT CAST(send_at AS REAL) FROM scheduled WHERE scheduled.message = message.number),
+       (SELECT CAST(json_group_array(json_array(CAST(name AS TEXT), CAST(value AS TEXT))) AS BLOB)
+          FROM tag WHERE tag.message = message.number)
   FROM message WHERE number = ?;
 
 -- name: number
@@ -69,14 +72,31 @@ EXISTS (SELECT 1 FROM delivery WHERE delivery.message = message.number AND accou
 -- name: where-statuses
 EXISTS (SELECT 1 FROM delivery JOIN recipient ON recipient.delivery = delivery.id
          WHERE delivery.message = message.number
-           AND instr(:statuses, iif(delivery.state = 'l' AND recipient.state IN ('r', 'd'),
-                                    'l', recipient.state)))
+           AND instr(:statuses, CASE
+                 WHEN delivery.state = 'l' AND recipient.state IN ('r', 'd') THEN 'l'
+                 WHEN recipient.state = 'r' AND EXISTS (
+                      SELECT 1 FROM scheduled WHERE scheduled.message = delivery.message AND send_at > :now
+                    ) THEN 's'
+                 ELSE recipient.state END))
 
 -- name: where-statuses-of-few
 -- From all recipients on, which is one walk through a narrow table.
 number IN (SELECT delivery.message FROM recipient CROSS JOIN delivery ON delivery.id = recipient.delivery
-            WHERE instr(:statuses, iif(delivery.state = 'l' AND recipient.state IN ('r', 'd'),
-                                       'l', recipient.state)))
+            WHERE instr(:statuses, CASE
+                    WHEN delivery.state = 'l' AND recipient.state IN ('r', 'd') THEN 'l'
+                    WHEN recipient.state = 'r' AND EXISTS (
+                         SELECT 1 FROM scheduled WHERE scheduled.message = delivery.message AND send_at > :now
+                       ) THEN 's'
+                    ELSE recipient.state END))
+
+-- name: where-tags
+-- Each of them by one step in the index, and then on from those that have all.
+number IN (
+  SELECT tag.message
+    FROM json_each(:tags) AS wanted
+    CROSS JOIN tag INDEXED BY tag_value
+      ON tag.name = wanted.value ->> 0 AND tag.value = wanted.value ->> 1
+   GROUP BY tag.message HAVING count(*) = json_array_length(:tags))
 
 -- name: where-address
 -- The text is folded already; `fold` is ours and slow, and what is all ASCII needs no more than `lower`.
@@ -121,40 +141,62 @@ SELECT 1 FROM tally WHERE account = ? LIMIT 1;
 SELECT DISTINCT message FROM delivery WHERE message > ? AND state <> 'x' ORDER BY message LIMIT ?;
 
 -- name: count
--- What is under way is few, and found by the index of leases.
+-- What is under way is few, and found by the index of leases; what waits for its time, by that of times.
 WITH away AS (
-  SELECT delivery.account, recipient.state, count(*) AS count
+  SELECT delivery.account, recipient.state, 'l' AS shown, count(*) AS count
     FROM delivery JOIN recipient ON recipient.delivery = delivery.id
    WHERE delivery.state = 'l' AND recipient.state IN ('r', 'd')
    GROUP BY 1, 2
+  UNION ALL
+  SELECT delivery.account, 'r', 's', count(*)
+    FROM scheduled
+    JOIN delivery ON delivery.message = scheduled.message
+    JOIN recipient ON recipient.delivery = delivery.id
+   WHERE send_at > ? AND send_at < '' AND delivery.state = 'w' AND recipient.state = 'r'
+   GROUP BY 1
 )
 SELECT CAST(account AS BLOB), CAST(state AS BLOB), sum(count)
   FROM (SELECT account, state, count FROM tally
         UNION ALL SELECT account, state, -count FROM away
-        UNION ALL SELECT account, 'l', count FROM away)
+        UNION ALL SELECT account, shown, count FROM away)
  GROUP BY account, state HAVING sum(count) > 0;
 
 -- name: waiting
 -- One part for each of the indexes that hold nothing else.
-SELECT CAST(pending.account AS BLOB), count(DISTINCT pending.message), CAST(min(message.accepted) AS REAL)
+SELECT CAST(pending.account AS BLOB), count(DISTINCT pending.message),
+       CAST(min(coalesce(send_at, message.accepted)) AS REAL)
   FROM (SELECT account, message FROM delivery WHERE state = 'w'
         UNION ALL SELECT account, message FROM delivery WHERE state = 'l') AS pending
   JOIN message ON message.number = pending.message
+  LEFT JOIN scheduled ON scheduled.message = pending.message
+ WHERE send_at IS NULL OR send_at <= ?
  GROUP BY pending.account;
 
 -- name: oldest-of-many
--- From the oldest message on: with many open ones, the first is soon found.
-SELECT CAST(accepted AS REAL) FROM message
- WHERE EXISTS (SELECT 1 FROM delivery WHERE delivery.message = message.number AND state <> 'x')
- ORDER BY accepted LIMIT 1;
+-- From the oldest message on: with many open ones, the first is soon found. And from the time on that is longest
+-- past, of those that had one.
+SELECT CAST(min(since) AS REAL) FROM (
+  SELECT since FROM (
+    SELECT accepted AS since FROM message
+     WHERE EXISTS (SELECT 1 FROM delivery WHERE delivery.message = message.number AND state <> 'x')
+       AND NOT EXISTS (SELECT 1 FROM scheduled WHERE scheduled.message = message.number)
+     ORDER BY accepted LIMIT 1)
+  UNION ALL
+  SELECT since FROM (
+    SELECT send_at AS since FROM scheduled
+     WHERE send_at <= ?
+       AND EXISTS (SELECT 1 FROM delivery WHERE delivery.message = scheduled.message AND state <> 'x')
+     ORDER BY send_at LIMIT 1));
 
 -- name: oldest-of-few
 -- From the open deliveries on, by the indexes that hold nothing else.
-SELECT CAST(min(message.accepted) AS REAL)
+SELECT CAST(min(coalesce(send_at, message.accepted)) AS REAL)
   FROM (SELECT message FROM delivery WHERE state = 'w'
         UNION ALL SELECT message FROM delivery WHERE state = 'l'
         UNION ALL SELECT message FROM delivery WHERE state = 'h') AS pending
-  JOIN message ON message.number = pending.message;
+  JOIN message ON message.number = pending.message
+  LEFT JOIN scheduled ON scheduled.message = pending.message
+ WHERE send_at IS NULL OR send_at <= ?;
 
 -- name: pauses
 SELECT CAST(account AS BLOB), CAST(since AS REAL), CAST(reason AS BLOB), CAST(remedy AS BLOB),

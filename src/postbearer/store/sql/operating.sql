@@ -71,7 +71,9 @@ SELECT number FROM message WHERE number > :place AND number <= :until
 EXISTS (SELECT 1 FROM delivery JOIN recipient ON recipient.delivery = delivery.id
          WHERE delivery.message = message.number AND delivery.state IN ('w', 'h')
            AND iif(:account = '', 1, delivery.account = :account)
-           AND instr(:statuses, recipient.state))
+           AND instr(:statuses, CASE WHEN recipient.state = 'r' AND EXISTS (
+                     SELECT 1 FROM scheduled WHERE scheduled.message = delivery.message AND send_at > :now
+                   ) THEN 's' ELSE recipient.state END))
 
 -- name: movable
 SELECT DISTINCT delivery.id
@@ -80,10 +82,16 @@ SELECT DISTINCT delivery.id
   JOIN recipient ON recipient.delivery = delivery.id
  WHERE message.id = :message AND delivery.state IN ('w', 'h') AND delivery.account <> :target
    AND iif(:account = '', 1, delivery.account = :account)
-   AND instr(:statuses, recipient.state);
+   AND instr(:statuses, CASE WHEN recipient.state = 'r' AND EXISTS (
+                     SELECT 1 FROM scheduled WHERE scheduled.message = delivery.message AND send_at > :now
+                   ) THEN 's' ELSE recipient.state END);
 
 -- name: move
-UPDATE delivery SET account = ?, due = ? WHERE id = ?;
+-- Not before its time, if it has one.
+UPDATE delivery
+   SET account = ?1,
+       due = max(?2, coalesce((SELECT send_at FROM scheduled WHERE scheduled.message = delivery.message), ?2))
+ WHERE id = ?3;
 
 -- name: open-recipients
 SELECT count(*) FROM recipient WHERE delivery = ? AND state IN ('r', 'd', 'h');

@@ -31,6 +31,12 @@ DELETE FROM content WHERE place = -1;
 -- name: add-message
 INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
+-- name: add-scheduled
+INSERT OR REPLACE INTO scheduled VALUES (?, ?);
+
+-- name: add-tag
+INSERT OR REPLACE INTO tag VALUES (?, ?, ?);
+
 -- name: key
 SELECT CAST(digest AS BLOB), CAST(message AS BLOB) FROM idempotency WHERE client = ? AND key = ?;
 
@@ -54,14 +60,16 @@ INSERT INTO recipient (delivery, state, address, notify, orcpt) VALUES (?, ?, ?,
 -- The lane behind the one given and its first delivery: one step in the index, however long the lanes,
 -- because the comparison names all its columns, and no due time is behind 9e999.
 SELECT id, CAST(account AS BLOB), CAST(priority AS INTEGER), CAST(client AS BLOB), CAST(due AS REAL),
-       concat_ws(' ', typeof(account), typeof(priority), typeof(client), typeof(due))
+       concat_ws(' ', typeof(account), typeof(priority), typeof(client), typeof(due)),
+       EXISTS (SELECT 1 FROM scheduled WHERE scheduled.message = delivery.message AND send_at = due)
   FROM delivery
  WHERE state = 'w' AND (account, priority, client, due) > (?, ?, ?, 9e999)
  ORDER BY account, priority, client, due LIMIT 1;
 
 -- name: first-of-lane
 SELECT id, CAST(account AS BLOB), CAST(priority AS INTEGER), CAST(client AS BLOB), CAST(due AS REAL),
-       concat_ws(' ', typeof(account), typeof(priority), typeof(client), typeof(due))
+       concat_ws(' ', typeof(account), typeof(priority), typeof(client), typeof(due)),
+       EXISTS (SELECT 1 FROM scheduled WHERE scheduled.message = delivery.message AND send_at = due)
   FROM delivery
  WHERE state = 'w' AND account = ? AND priority = ? AND client = ? ORDER BY due LIMIT 1;
 
@@ -94,9 +102,11 @@ INSERT OR REPLACE INTO attempt (delivery, number, began) VALUES (?, ?, ?);
 -- name: late
 SELECT delivery.id, delivery.message, CAST(delivery.priority AS INTEGER), CAST(delivery.client AS BLOB),
        CAST(delivery.attempt AS INTEGER)
-  FROM delivery JOIN message ON message.number = delivery.message
+  FROM delivery
+  JOIN message ON message.number = delivery.message
+  LEFT JOIN scheduled ON scheduled.message = delivery.message
  WHERE delivery.state = 'w' AND delivery.account = ? AND delivery.warned = 0
-   AND message.accepted < ? AND delivery.id > ?
+   AND coalesce(send_at, message.accepted) < ? AND delivery.id > ?
  ORDER BY delivery.id LIMIT ?;
 
 -- name: warn
@@ -188,6 +198,19 @@ SELECT recipient.id, recipient.delivery, CAST(recipient.state AS BLOB), CAST(rec
   JOIN recipient ON recipient.delivery = delivery.id
  WHERE message.id = ? AND delivery.state <> 'l' AND recipient.state NOT IN ('o', 'f', 'e', 'c');
 
+-- name: time-of
+SELECT CAST(send_at AS REAL) FROM scheduled WHERE message = (SELECT number FROM message WHERE id = ?);
+
+-- name: begin-life
+-- Of a message whose time a person does not wait for: it is tried for as long as it would have been.
+UPDATE message SET expires = expires - (send_at - ?2)
+  FROM scheduled
+ WHERE message.id = ?1 AND scheduled.message = message.number AND send_at > ?2;
+
+-- name: drop-time
+DELETE FROM scheduled
+ WHERE message = (SELECT number FROM message WHERE id = ?1) AND send_at > ?2;
+
 -- name: set-state
 UPDATE recipient SET state = ? WHERE id = ?;
 
@@ -212,6 +235,12 @@ DELETE FROM attempt WHERE delivery = ?;
 
 -- name: drop-deliveries
 DELETE FROM delivery WHERE message = ?;
+
+-- name: drop-scheduled
+DELETE FROM scheduled WHERE message = ?;
+
+-- name: drop-tags
+DELETE FROM tag WHERE message = ?;
 
 -- name: drop-message
 DELETE FROM message WHERE number = ?;
