@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import email
+import email.utils
 import socket
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
@@ -288,3 +291,60 @@ def test_what_cannot_be_is_refused_before_anybody_is_asked(
 ) -> None:
     with pytest.raises(UsageError, match=said):
         submit(*given, **options)
+
+
+# Later, and under tags -----------------------------------------------------------------------------
+
+
+async def test_it_waits_for_its_time_under_its_tags_and_is_dated_so(relay: LocalRelay) -> None:
+    at = datetime.now(UTC).replace(microsecond=0) + timedelta(days=2)
+    for mailer in (None, Mailer(ACCOUNT)):
+        options = {"send_at": at, "tags": {"order": "17", "kind": ["b", "a"]}}
+        if mailer is None:
+            await submitted(sender="me@example.org", **WORDS, **options)
+        else:
+            await asyncio.to_thread(mailer.submit, **WORDS, **options)
+            mailer.close()
+    for entry, content in await relay.accepted():
+        assert entry.message.send_at == at.timestamp()
+        assert entry.message.tags == (("kind", "a"), ("kind", "b"), ("order", "17"))
+        assert email.utils.parsedate_to_datetime(email.message_from_bytes(content)["date"]) == at
+
+
+async def test_a_while_from_now_and_what_is_past(relay: LocalRelay) -> None:
+    async with AsyncMailer(ACCOUNT) as mailer:
+        await mailer.submit(**WORDS, send_at=timedelta(hours=2), key="a")
+        await mailer.submit(**WORDS, send_at=timedelta(seconds=-2), key="b")
+    first, second = [entry.message.send_at for entry, _ in await relay.accepted()]
+    assert first == pytest.approx(time.time() + 7200, abs=60)
+    assert second is None
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"send_at": datetime(2026, 12, 1)}, "no time zone"),  # noqa: DTZ001
+        ({"send_at": 1_800_000_000}, "no int"),
+        ({"send_at": "2026-12-01T08:00:00Z"}, "no str"),
+        ({"tags": {"a:b": "c"}}, "name of a tag"),
+        ({"tags": ["a:b"]}, "texts by name"),
+        ({"tags": {"a": 1}}, "texts by name"),
+        ({"tags": {"a": [None]}}, "texts by name"),
+    ],
+)
+async def test_what_is_no_time_and_no_tag(relay: LocalRelay, options: dict[str, Any], why: str) -> None:
+    with pytest.raises(UsageError, match=why):
+        await submitted(sender="me@example.org", **WORDS, **options)
+    assert await relay.accepted() == []
+
+
+async def test_what_is_too_far_ahead_the_relay_refuses(relay: LocalRelay) -> None:
+    with pytest.raises(SubmissionRefused, match="30 days at most"):
+        await submitted(sender="me@example.org", **WORDS, send_at=timedelta(days=31))
+
+
+async def test_a_date_of_ones_own_stays(relay: LocalRelay) -> None:
+    date = "Tue, 01 Dec 2026 08:00:00 +0000"
+    await submitted(sender="me@example.org", **WORDS, headers={"Date": date}, send_at=timedelta(hours=2))
+    _, content = await relay.one()
+    assert email.message_from_bytes(content).get_all("date") == [date]
