@@ -49,7 +49,7 @@ RESTORED_REMEDY = "Look whether it arrived; release or cancel it."
 DAMAGED = "Its place in the queue cannot be read: the disk, or another program, damaged it."
 DAMAGED_REMEDY = "Look at it by `postbearer queue show`, then release or cancel it, and look at the disk."
 
-MOVABLE = Status.READY, Status.DEFERRED, Status.HELD
+MOVABLE = Status.SCHEDULED, Status.READY, Status.DEFERRED, Status.HELD
 
 Chunk = tuple[int, bytes]  # its number, its octets
 
