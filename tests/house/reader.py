@@ -30,7 +30,7 @@ LOOK = re.compile(
     r"|curl .*/v1/messages\?"
 )
 PATIENCE = 20  # seconds until what a relay does in its own time can be seen
-RELAY = "2525"  # the port of the relay on all pages; what runs listens on a free one
+RELAY, HTTP = "2525", "2580"  # the ports of the relay on all pages; what runs listens on free ones
 USUAL = ".config/postbearer/postbearer.toml"
 
 
@@ -110,7 +110,7 @@ class Reader:
             "COLUMNS": "110",
         }
         self.started: list[subprocess.Popen[str]] = []
-        (self.relay_port,) = map(str, free_ports(1))
+        self.relay_port, self.http_port = map(str, free_ports(2))
 
     def __enter__(self) -> Self:
         return self
@@ -134,7 +134,7 @@ class Reader:
         """
         self.clone_from_here(page)
         if "<!-- setup: relay -->" in page:
-            page = page.replace(RELAY, self.relay_port)
+            page = page.replace(RELAY, self.relay_port).replace(HTTP, self.http_port)
         for block in blocks(page):
             for fixture in filter(None, block.marks.get("setup", "").split(", ")):
                 self.set_up(fixture)

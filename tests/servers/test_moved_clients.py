@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from house.reader import blocks
+from house.tree import ROOT
 from support.hosted import Hosted, hosted
 
 from . import nodejs
 from .processes import missing
 
+PAGE = ROOT / "docs" / "how-to" / "move-from-a-hosted-mail-api.md"
 pytestmark = pytest.mark.servers
 
 
@@ -171,3 +174,19 @@ async def test_sendgrid_for_python(relay: Hosted) -> None:
     (full, *rest) = await relay.arrived(3)
     check_full(*full)
     check_sendgrid(told, [recipients for recipients, _ in rest])
+
+
+async def test_the_programs_for_node_on_the_page(node: str) -> None:
+    """`tests/house/test_docs.py` runs the others."""
+    programs = [block for block in blocks(PAGE.read_text()) if block.language == "js"]
+    async with hosted("http") as relay:
+        place = relay.url.removeprefix("http://")
+        for program in programs:
+            text = program.text.replace("127.0.0.1:2580", place)
+            await relay.run(
+                node, "--input-type=module", "-e", text + "\nconsole.log(true)", folder=nodejs.FOLDER
+            )
+        found = await relay.arrived(len(programs))
+    assert [str(message["subject"]) for _, message in found] == [
+        *("From Postmark for Node", "From Resend for Node", "From SendGrid for Node")
+    ]

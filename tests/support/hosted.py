@@ -32,20 +32,21 @@ class Hosted(Api):
     def headers(self) -> dict[str, str]:
         return self.token("submit", "read", "operate")
 
-    async def run(self, *command: str | Path, **given: str) -> Any:
-        """What a program prints as JSON. In its environment are `given`, ``BASE_URL`` and ``API_TOKEN``."""
+    async def run(self, *command: str | Path, folder: Path | None = None, **given: str) -> Any:
+        """What a program prints as JSON. In its environment are `given`, ``BASE_URL`` and a token."""
         authority = str(self.home / "ca.pem")
+        token = self.headers["authorization"].removeprefix("Bearer ")
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),
             "BASE_URL": self.url,
-            "API_TOKEN": self.headers["authorization"].removeprefix("Bearer "),
+            **dict.fromkeys(("API_TOKEN", "RELAY_TOKEN"), token),
             **dict.fromkeys(("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE", "NODE_EXTRA_CA_CERTS"), authority),
             **given,
         }
         pipe = asyncio.subprocess.PIPE
         running = await asyncio.create_subprocess_exec(
-            *map(str, command), env=environment, stdout=pipe, stderr=pipe, cwd=self.home
+            *map(str, command), env=environment, stdout=pipe, stderr=pipe, cwd=folder or self.home
         )
         said, complained = await asyncio.wait_for(running.communicate(), 60)
         assert running.returncode == 0, complained.decode()
