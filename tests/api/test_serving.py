@@ -55,6 +55,7 @@ async def test_under_another_name_nothing_is_told(api: Api) -> None:
             assert answer.status_code == 421
             assert answer.headers["content-type"] == "application/problem+json"
             assert answer.json()["type"] == "urn:postbearer:problem:misdirected"
+            assert "http.allowed-hosts" in answer.json()["hint"]
 
 
 async def test_a_page_of_another_site_changes_nothing(api: Api) -> None:

@@ -242,6 +242,35 @@ async def test_a_field_that_is_wrong_is_named(
     assert await queued(api) == 0
 
 
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        ({"priority": "high"}, "There are: bulk, normal, urgent."),
+        ({"to": {"email": "you@example.org"}}, "or a list of them."),
+        ({"headers": {"X-A": "1"}, "text": " "}, "without a text the subject alone is sent."),
+        ({"body": "x"}, "Did you mean text?"),
+    ],
+)
+async def test_what_may_stand_there_is_said(api: Api, given: dict[str, Any], hint: str) -> None:
+    async with api.http(api.token("submit", "read")) as client:
+        answer = await client.post("/v1/messages", json={"to": "you@example.org", "subject": "x"} | given)
+        asked = await client.get("/v1/messages?state=sent")
+        batch = await client.post("/v1/messages/batch", json=[])
+    assert answer.status_code == 422
+    assert answer.json()["hint"].endswith(hint)
+    assert asked.json()["hint"].startswith("There are: ready, leased, ")
+    assert batch.json()["hint"] == "There are: messages."
+
+
+async def test_a_token_without_its_scheme_is_told_how_it_is_sent(api: Api) -> None:
+    token = api.token("submit")["authorization"].removeprefix("Bearer ")
+    async with api.http({"authorization": token}) as client:
+        answer = await client.post("/v1/messages", json=HELLO)
+    assert answer.status_code == 401
+    assert answer.json()["detail"] == "The token was not sent as it should be."
+    assert "Authorization: Bearer TOKEN" in answer.json()["hint"]
+
+
 BODIES: list[tuple[bytes, int]] = [
     (b"", 400),
     (b" ", 400),

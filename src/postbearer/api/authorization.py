@@ -42,6 +42,9 @@ def _token(services: ApiServices, face: Face, fields: list[str], peer: str) -> A
         raise TokenProblem("Several tokens were sent." if fields else "No token was sent.", hint=how)
     text = face.token(fields[0])
     found = services.tokens.find(text) if text is not None else None
+    if text is None:
+        services.reject_log.login_failed(peer, "")
+        raise TokenProblem("The token was not sent as it should be.", hint=how, error=INVALID)
     if found is None:
         services.reject_log.login_failed(peer, "")
         raise TokenProblem("There is no such token, or it was revoked.", hint=how, error=INVALID)

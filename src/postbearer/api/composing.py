@@ -204,7 +204,7 @@ def _placed(error: UsageError, given: NewMessage) -> HttpProblem:
             return at(wrong.message, pointer=f"/attachments/{index}/filename")
         if each.content_id is not None and repr(each.content_id)[:80] in text:
             return at(text, pointer=f"/attachments/{index}/content-id", hint=error.hint)
-    return at(text, pointer="/subject" if "Subject" in text else "", hint=error.hint)
+    return at(text, pointer="/subject" if "Subject" in text else "", hint=_in_words_of_json(error.hint))
 
 
 def _in_words_of_json(hint: str) -> str:

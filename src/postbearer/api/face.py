@@ -138,7 +138,8 @@ NATIVE = Face(
 
 async def refuse(face: Face, send: Send, status: int, text: str) -> None:
     """Answer for who looks at requests before the application does."""
-    await respond(face, send, HttpProblem(of_status(status), text))
+    hint = "The names that it is asked by stand in http.allowed-hosts." if status == 421 else ""
+    await respond(face, send, HttpProblem(of_status(status), text, hint=hint))
 
 
 async def respond(

@@ -66,7 +66,7 @@ def parse_query(query: bytes, type: type[S]) -> S:
         return msgspec.convert(values, type, strict=False)
     except ValidationError as error:
         text, place = _split(str(error))
-        raise at(f"{text}.", parameter=_name(place)) from None
+        raise at(f"{text}.", parameter=_name(place), hint=_help_for(_type_at(type, place))) from None
 
 
 def _is_list(type: Any) -> bool:
@@ -86,7 +86,8 @@ def _misfit(text: str, type: type[Any]) -> HttpProblem:
         place = pointer(found[2] or "$")
         return MissingField(f"{place}/{_escaped(found[1])}")
     what, place = _split(text)
-    return at(f"{what}.", pointer=pointer(place))
+    hint = _help_for(_type_at(type, place)) or ("" if pointer(place) else _there_are(_fields_at(type, place)))
+    return at(f"{what}.", pointer=pointer(place), hint=hint)
 
 
 def _split(text: str) -> tuple[str, str]:
@@ -112,17 +113,40 @@ def _name(place: str) -> str:
 
 def _fields_at(type: type[Any], place: str) -> Mapping[str, Any]:
     """The names that are known at `place`, and may say something."""
-    known: Any = msgspec.inspect.type_info(type)
-    for name, _ in _STEP.findall(place[1:]):
-        known = _struct_in(known)
-        if name and isinstance(known, msgspec.inspect.StructType):
-            known = next((each.type for each in known.fields if each.encode_name == name), None)
-    known = _struct_in(known)
+    known = _struct_in(_type_at(type, place))
     return (
         {each.encode_name: each for each in known.fields if not isinstance(each.type, NoneType)}
         if isinstance(known, msgspec.inspect.StructType)
         else {}
     )
+
+
+def _type_at(type: type[Any], place: str) -> Any:
+    """What msgspec knows of the type at `place`."""
+    known: Any = msgspec.inspect.type_info(type)
+    for name, _ in _STEP.findall(place[1:]):
+        known = _struct_in(known)
+        if name and isinstance(known, msgspec.inspect.StructType):
+            known = next((each.type for each in known.fields if each.encode_name == name), None)
+    return known
+
+
+def _help_for(known: Any) -> str:
+    """What may stand there, where that is one of some words, or can be written in several ways."""
+    match known:
+        case msgspec.inspect.LiteralType(values=values):
+            return f"There are: {', '.join(map(str, values))}."
+        case msgspec.inspect.EnumType(cls=cls):
+            return f"There are: {', '.join(str(each.value) for each in cls)}."
+        case msgspec.inspect.Metadata(type=msgspec.inspect.UnionType()):
+            told = (known.extra_json_schema or {}).get("description")
+            return f"Give {told}." if told else _help_for(known.type)
+        case msgspec.inspect.Metadata(type=inner):
+            return _help_for(inner)
+        case msgspec.inspect.UnionType(types=types):
+            return next(filter(None, map(_help_for, types)), "")
+        case _:
+            return ""
 
 
 def _struct_in(known: Any) -> Any:

@@ -80,7 +80,7 @@ def _refuse_empty(draft: Draft) -> None:
     if draft.text is not None or draft.html is not None or not draft.subject.strip():
         raise UsageError(
             "The message is empty: its text is blank, and nothing is attached.",
-            hint="See whether what was to make the text failed; without text= the subject alone is sent.",
+            hint="See whether what was to make the text failed; without a text the subject alone is sent.",
         )
 
 
