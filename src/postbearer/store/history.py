@@ -27,6 +27,13 @@ def record(connection: apsw.Connection, clock: Clock) -> None:
         connection.execute(SQL["record"])
 
 
+def begin(connection: apsw.Connection, clock: Clock) -> None:
+    """Have the spool keep that from now on, if it does not already."""
+    if not get(connection, "events"):
+        connection.execute(queries("queue")["set"], (1, "events"))
+        record(connection, clock)
+
+
 def changes(connection: apsw.Connection, after: int, most: int, message: str = "") -> Sequence[StateChange]:
     """Those behind the number `after`, in their order; only of one `message`, if it is named."""
     query, values = (

@@ -410,11 +410,7 @@ class SqliteSpool:
         return total
 
     async def keep_history(self) -> None:
-        def begin(connection: apsw.Connection) -> None:
-            writes.put(connection, "events", 1)
-            history.record(connection, self._clock)
-
-        await self._writer.submit(begin)
+        await self._writer.submit(partial(history.begin, clock=self._clock))
 
     async def history(self, after: int, most: int, message: str = "") -> Sequence[StateChange]:
         return await self._read(partial(history.changes, after=after, most=most, message=message))
