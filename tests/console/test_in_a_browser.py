@@ -65,6 +65,8 @@ async def every_page(shown: ShownRelay) -> dict[str, str]:
         "read": f"/messages/{invoice}/read",
         "accounts": "/accounts",
         "account": "/accounts/alerts",
+        "audit": "/audit",
+        "jobs": "/jobs",
         "problem": "/messages/none",
     }
 

@@ -141,6 +141,50 @@ async def test_chosen_messages_are_asked_about_and_then_done_to(inside: Person) 
     assert "Nothing was changed." in text(await inside.told(again))
 
 
+async def test_all_that_fits_is_counted_confirmed_and_done_by_a_job(inside: Person) -> None:
+    shown = inside.shown
+    fits = await ids(shown, account="news")
+    asked = await inside.send(
+        "/queue/all", {"act": "hold", "account": "news", "accepted": "hour"}, of="/queue"
+    )
+    assert "Hold: all 2 messages that fit?" in text(asked.text)
+    assert "Exactly 2 messages have a recipient to which it can be done, among those with" in text(asked.text)
+    assert "account “news”" in text(asked.text)
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', asked.text))
+    assert await states(shown, fits[1]) == ["ready"]
+    wrong = await inside.post("/queue/all", {**fields, "act": "hold", "count": "1"})
+    assert "Nothing was done: 2 messages match now, not 1." in text(wrong.text)
+    begun = await inside.post("/queue/all", {**fields, "act": "hold"})
+    assert begun.status_code == 303
+    job = begun.headers["location"].removeprefix("/console")
+    for _ in range(1000):
+        page = text(await inside.page(job))
+        if "done It has come to its end." in page:
+            break
+    assert "2 of 2" in page
+    assert "3 recipients changed" in page
+    assert await states(shown, fits[0]) == ["held", "held"]
+    assert "account news" in text(await inside.page("/jobs"))
+    nothing = await inside.send("/queue/all", {"act": "hold", "account": "news"}, of="/queue")
+    assert "nothing can be changed by “Hold”" in text(await inside.told(nothing))
+    ended = await inside.send(f"{job}/cancel", {})
+    assert "has ended" in text(await inside.told(ended))
+    assert (await inside.get("/jobs/none")).status_code == 404
+    odd = await inside.send("/queue/all", {"act": "retry", "state": "delivered"}, of="/queue")
+    assert odd.status_code == 422
+
+
+async def test_the_audit_says_who_did_what(inside: Person) -> None:
+    await inside.send("/accounts/alerts/act", {"act": "pause"})
+    told = text(await inside.page("/audit"))
+    assert "pause console one-time code alerts" in told
+    assert "console opened" in told
+    verified = await inside.send("/audit/verify", {})
+    assert "entries are as they were written" in text(await inside.told(verified))
+    for odd in ("0", "-1", "x", "9" * 40, "1"):
+        assert (await inside.get(f"/audit?before={odd}")).status_code == 200
+
+
 async def test_no_act_is_without_an_answer(inside: Person) -> None:
     nothing = await inside.send("/queue/act", {"act": "hold"}, of="/queue")
     assert "choose messages first" in await inside.told(nothing)
@@ -204,6 +248,11 @@ async def test_a_message_is_read_downloaded_and_never_run(inside: Person) -> Non
     frame = await inside.get(f"/messages/{message}/frame")
     assert frame.headers["content-security-policy"].startswith("sandbox; default-src 'none';")
     assert "Hello" in frame.text
+    noted = [each for each in await shown.running.spool.audit.read(None, 100) if each.record.action == "read"]
+    assert len(noted) == 1  # the page, with the frame in it
+    await inside.get(f"/messages/{message}/frame")
+    noted = [each for each in await shown.running.spool.audit.read(None, 100) if each.record.action == "read"]
+    assert len(noted) == 2  # the frame alone
     file = await inside.get(f"/messages/{message}/download")
     assert file.headers["content-disposition"] == f'attachment; filename="{message}.eml"'
     assert file.headers["content-type"] == "application/octet-stream"

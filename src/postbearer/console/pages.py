@@ -48,6 +48,7 @@ def _environment() -> Environment:
     made.globals |= {
         "states": wording.STATES,
         "account_states": wording.ACCOUNTS,
+        "job_states": wording.JOBS,
         "asset": {name: each.name for name, each in assets().items()},
     }
     return made

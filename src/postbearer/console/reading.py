@@ -23,6 +23,7 @@ async def read(visit: Visit) -> Response:
     """The page about what the message says."""
     found = await message(visit)
     head = await _front(visit, found.id, LARGEST)
+    visit.of.reading = found.id
     shown = await asyncio.to_thread(preview, head, whole=len(head) >= found.size)
     source = head[:SOURCE].decode("utf-8", "replace").replace("\r\n", "\n")
     return visit.page(
@@ -38,7 +39,8 @@ async def read(visit: Visit) -> Response:
 async def frame(visit: Visit) -> Response:
     """What stands in the frame: a document of its own, which runs nothing and asks for nothing."""
     found = await message(visit)
-    head = await _front(visit, found.id, LARGEST)
+    head = await _front(visit, found.id, LARGEST, again=visit.of.reading == found.id)
+    visit.of.reading = ""
     shown: Preview = await asyncio.to_thread(preview, head, whole=len(head) >= found.size)
     return HTMLResponse(shown.document, headers={**_HEADERS, "content-security-policy": _FRAME})
 
@@ -56,9 +58,9 @@ async def download(visit: Visit) -> Response:
     return StreamingResponse(content.blocks(), headers=headers, media_type="application/octet-stream")
 
 
-async def _front(visit: Visit, identifier: str, most: int) -> bytes:
+async def _front(visit: Visit, identifier: str, most: int, *, again: bool = False) -> bytes:
     """The first `most` octets."""
-    content, found = await _content(visit, identifier), bytearray()
+    content, found = await _content(visit, identifier, again=again), bytearray()
     for block in content.blocks():
         found += block
         if len(found) >= most:
@@ -66,8 +68,8 @@ async def _front(visit: Visit, identifier: str, most: int) -> bytes:
     return bytes(found[:most])
 
 
-async def _content(visit: Visit, identifier: str) -> Content:
-    return await visit.services.api.operations.content(identifier, by=visit.by)
+async def _content(visit: Visit, identifier: str, *, again: bool = False) -> Content:
+    return await visit.services.api.operations.content(identifier, by=visit.by, again=again)
 
 
 def _fields(head: bytes) -> Iterator[tuple[str, str]]:

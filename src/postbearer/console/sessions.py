@@ -27,6 +27,7 @@ class Session:
     identity: tuple[str, ...] = ()
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     notices: list[tuple[str, str]] = field(default_factory=list)  # kind and text
+    reading: str = ""  # the message whose page was shown last
     began: float = 0.0  # monotonic
     seen: float = 0.0
 

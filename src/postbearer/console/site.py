@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from postbearer.console import accounts, message, overview, queue, reading, signing_in
+from postbearer.console import accounts, audit, jobs, message, overview, queue, reading, signing_in
 from postbearer.console.application import ConsoleApplication
 from postbearer.console.services import ConsoleServices
 from postbearer.console.visit import ConsolePage
@@ -14,9 +14,11 @@ PAGES: Sequence[ConsolePage] = (
     *signing_in.PAGES,
     *overview.PAGES,
     *queue.PAGES,
+    *jobs.PAGES,
     *message.PAGES,
     *reading.PAGES,
     *accounts.PAGES,
+    *audit.PAGES,
 )
 
 

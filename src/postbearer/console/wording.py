@@ -42,6 +42,14 @@ ACCOUNTS: Mapping[str, StateWord] = {
 }
 
 
+JOBS: Mapping[str, StateWord] = {
+    "running": StateWord("running", "busy", "It goes on by itself, also over a restart."),
+    "done": StateWord("done", "good", "It has come to its end."),
+    "cancelled": StateWord("stopped", "off", "Somebody stopped it; what it had done stays."),
+    "failed": StateWord("failed", "bad", "It could not go on; what it had done stays."),
+}
+
+
 def number(count: int) -> str:
     """Exact as long as that says anything."""
     if count <= EXACT:

@@ -145,8 +145,11 @@ class Operations:
         """Note that somebody came in by the console, from `peer`."""
         await self._recorder.done(Act(by=by, action="console opened", detail=peer))
 
-    async def content(self, message: str, *, by: Principal) -> Content:
-        """The octets of a message as they were accepted, for a person to read; that somebody did is noted."""
+    async def content(self, message: str, *, by: Principal, again: bool = False) -> Content:
+        """The octets of a message as they were accepted, for a person to read.
+
+        That somebody did is noted, unless it is only `again` what was shown a moment ago.
+        """
         if not by.may(Right.ADMIN):
             raise NotPermitted(
                 f'{by.name} may not do this: to read messages needs the right "{Right.ADMIN}".',
@@ -156,7 +159,8 @@ class Operations:
         if entry is None:
             raise UsageError(f"There is no message {message!r:.80} in the queue.")
         content = await self._spool.content(entry.message)
-        await self._recorder.done(Act(by=by, action="read", message=message))
+        if not again:
+            await self._recorder.done(Act(by=by, action="read", message=message))
         return content
 
     def _running(self) -> Process:
