@@ -67,11 +67,11 @@ async def test_text_without_a_header_leaves_as_text() -> None:
 
 @pytest.mark.parametrize("sender_rule", ["force", "allow"])
 async def test_nobody_sees_the_hidden_recipients(sender_rule: str) -> None:
-    fields = (
-        b"From: App <app@example.org>\r\nBcc: c@example.net,\r\n d@example.net\r\nResent-Bcc: e@x.example\r\n"
-    )
+    fields = b"Return-Path: <x@example.net>\r\nFrom: App <app@example.org>\r\nBcc: c@example.net,\r\n"
+    fields += b" d@example.net\r\nResent-Bcc: e@x.example\r\n"
     _, out, _ = await left(fields + BODY, sender_rule=sender_rule)
     assert b"bcc" not in out.lower()
+    assert b"return-path" not in out.lower()
     assert b"example.net" not in out.replace(b"anna@example.net", b"")
 
 

@@ -68,6 +68,12 @@ def test_bcc_is_in_the_envelope_and_not_in_the_message() -> None:
     assert b"boss@" not in to_bytes(hidden.build())
 
 
+def test_return_path_of_a_given_message_does_not_leave_but_stays_with_the_caller() -> None:
+    given = email.message_from_bytes(b"Return-Path: <x@example.org>\r\nFrom: a@example.org\r\n\r\nhi\r\n")
+    assert b"Return-Path" not in to_bytes(given)
+    assert given["Return-Path"] == "<x@example.org>"
+
+
 def test_bcc_of_a_given_message_is_read_and_left_out_but_stays_with_the_caller() -> None:
     given = EmailMessage()
     given["From"], given["To"], given["Bcc"] = "a@example.org", "b@example.org", "c@example.org"

@@ -132,6 +132,26 @@ def test_an_unreadable_list_is_refused_and_nothing_is_guessed(to: str) -> None:
     assert caught.value.code == 65
 
 
+@pytest.mark.parametrize("option", ["-f", ""])
+@pytest.mark.parametrize(
+    "word",
+    [
+        "a@example.org\nBcc: b@example.org",
+        "a@example.org\r",
+        "a\0@example.org",
+        "a@example.org\u2028",
+        "x\x85",
+    ],
+)
+def test_a_word_with_a_line_end_is_refused_by_name(word: str, option: str) -> None:
+    words = [option, word, "c@example.org"] if option else [word]
+    with pytest.raises(EarlyExit) as caught:
+        letter(b"\nhi\n", *words)
+    assert caught.value.code == 65
+    assert caught.value.text.startswith(f"the address {word[:1]!r}"[:-1])
+    assert caught.value.text.endswith("holds a line end or a control character")
+
+
 def test_names_for_from() -> None:
     assert header(b"x\n", "-FCron Daemon", "r")["From"] == "Cron Daemon <joe@host.example.org>"
     assert header(b"x\n", '-F"Evil"\r\nBcc: x@e.org', "r")["From"].startswith('"\\"Evil\\"Bcc: x')

@@ -11,9 +11,9 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from postbearer.events import WebhookDisabled, WebhookFailing, WebhookWorks
 from postbearer.http_addresses import AddressRules
-from postbearer.moments import iso
 from postbearer.secret import GivenSecret, Secret
 from postbearer.store import Status, WebhookRow
+from postbearer.timestamps import format_timestamp
 from postbearer.webhooks.schedule import WAITS
 from support.hooks import Hooks, hang_up, huge, no_http, receiving
 from support.spooling import accept
@@ -28,7 +28,7 @@ async def test_what_becomes_of_a_message_is_told_signed_and_in_order(hooked: Hoo
     await hooked.until(lambda: len(hooked.hooks.calls) == 2)
     assert hooked.told() == [("m1", QUEUED), ("m1", CANCELED)]
     first, second = hooked.hooks.calls
-    assert first.json["timestamp"] == iso(first.json["data"]["at"])
+    assert first.json["timestamp"] == format_timestamp(first.json["data"]["at"])
     assert first.json["data"]["recipient"] == "a@example.net"
     assert first.headers["content-type"] == "application/json"
     assert first.headers["webhook-id"].startswith("evt_")

@@ -30,7 +30,7 @@ from postbearer.message.encoded_words import ADDRESSES, mailbox_list
 from postbearer.message.fields import Field, Header, check_field
 from postbearer.message.folding import WISHED, fold
 from postbearer.message.mailboxes import Mailbox, parse_mailboxes
-from postbearer.message.recipients import HIDDEN, naming_recipients
+from postbearer.message.recipients import NOT_SENT, naming_recipients
 
 _FOLD = re.compile(r"\r?\n(?=[ \t]+[^ \t\r\n])")
 _CID = re.compile(r"[A-Za-z0-9._+-]+(@[A-Za-z0-9.-]+)?")  # RFC 2392 2
@@ -149,7 +149,7 @@ def complete(message: Message) -> None:
 
 
 def to_bytes(message: Message) -> bytes:
-    """The message as CRLF lines, 7-bit, without Bcc; the given object is not changed.
+    """The message as CRLF lines, 7-bit, without Bcc and Return-Path; the given object is not changed.
 
     Raises `UsageError` when a header field of it, or of any part, could smuggle in another one (rows L1, L2),
     and when it cannot be written at all.
@@ -176,7 +176,7 @@ def _flat(message: Message) -> bytes:
     given = [_Given(name, value, _readable(value)) for name, value in fields if name in ADDRESSES]
     utf8 = not all(box.address.rpartition("@")[0].isascii() for each in given for box in each.boxes)
     eight_bit = utf8 or signed
-    sent = with_messages_unencoded(_without_bcc(message))
+    sent = with_messages_unencoded(_without_unsent(message))
     try:
         octets = _generated(sent, utf8=utf8, encode=not eight_bit)
     except UnicodeEncodeError:  # text of a charset that nobody named
@@ -265,11 +265,11 @@ def _as_utf8(text: str) -> str:
         return text
 
 
-def _without_bcc(message: Message) -> Message:
-    if not any(name in message for name in HIDDEN):
+def _without_unsent(message: Message) -> Message:
+    if not any(name in message for name in NOT_SENT):
         return message
     duplicate = copy.copy(message)
-    for name in HIDDEN:
+    for name in NOT_SENT:
         del duplicate[name]  # replaces its list of fields, so that the caller's message keeps it
     return duplicate
 

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from postbearer.address import refuse_controls
 from postbearer.errors import UsageError
 from postbearer.message.header_section import HeaderReader, cut_header
-from postbearer.message.recipients import HIDDEN
+from postbearer.message.recipients import HIDDEN, NOT_SENT
 
 _NAME = re.compile(r"[!-9;-~]{1,77}\Z")  # ftext, RFC 5322 3.6.8
 
@@ -107,6 +107,10 @@ class Header:
     def public(self) -> Header:
         """Without the fields that name hidden recipients: these stand in the envelope (RFC 5322 3.6.3)."""
         return self.without(*HIDDEN)
+
+    def outgoing(self) -> Header:
+        """The same, and without what only the place of delivery adds (RFC 5321 4.4)."""
+        return self.without(*NOT_SENT)
 
 
 def make_field(name: str, value: str) -> Field:

@@ -25,10 +25,10 @@ class ParsedHeader:
         return cls(Header.of(reader), reader.body, parted=reader.parted)
 
     def leaving(self, rule: SenderRule) -> Header:
-        """The header as it leaves by `rule`, without hidden recipients. Raises as `SenderRule.apply` does.
+        """The header as it leaves by `rule`, without what is not sent. Raises as `SenderRule.apply` does.
 
         It is asked at the door and for each attempt, mostly for the one account, so the last answer is kept.
         """
         if rule is not self._rule:
-            self._left, self._rule = rule.apply(self.header.public()), rule
+            self._left, self._rule = rule.apply(self.header.outgoing()), rule
         return self._left

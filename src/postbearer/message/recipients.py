@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 HIDDEN = ("bcc", "resent-bcc")
+NOT_SENT = (*HIDDEN, "return-path")  # the last is added where a message is delivered (RFC 5321 4.4)
 _FIELDS = ("to", "cc", "bcc")
 _RESENT = ("resent-to", "resent-cc", "resent-bcc")
 _OF_A_BLOCK = (*_RESENT, "resent-from", "resent-sender", "resent-date", "resent-message-id")

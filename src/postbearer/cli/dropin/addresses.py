@@ -38,6 +38,13 @@ def addresses(value: str) -> list[str]:
     return found
 
 
+def word_addresses(word: str) -> list[str]:
+    """The same from a word of the command line, which is one line."""
+    if any(char < " " != char != "\t" or "\x7f" <= char <= "\x9f" or char in "\u2028\u2029" for char in word):
+        raise EarlyExit(DATA, f"the address {_shown(word)} holds a line end or a control character")
+    return addresses(word)
+
+
 def qualified(address: str, host: str) -> str:
     """An address with a domain: names without one are of this machine."""
     return address if "@" in address else f"{address}@{host}"
@@ -94,5 +101,8 @@ def _address(text: str, value: str) -> str:
 
 
 def _unreadable(value: str) -> EarlyExit:
-    shown = "".join([char if char.isprintable() else "?" for char in value[:80]])
-    return EarlyExit(DATA, f"{shown!r} is not a list of mail addresses")
+    return EarlyExit(DATA, f"{_shown(value)} is not a list of mail addresses")
+
+
+def _shown(value: str) -> str:
+    return repr("".join([char if char.isprintable() else "?" for char in value[:80]]))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 
-from postbearer.cli.dropin.addresses import addresses, qualified
+from postbearer.cli.dropin.addresses import addresses, qualified, word_addresses
 from postbearer.cli.dropin.arguments import DATA, USAGE, EarlyExit
 from postbearer.message import HIDDEN, cut_header, naming_recipients
 
@@ -42,7 +42,7 @@ def write(order: Invocation, data: bytes, caller: Caller, chance: Callable[[int]
     Raises `EarlyExit` when there is nothing of it, when it has nobody to go to, or a header nobody can read.
     """
     sender = _sender(order.sender, caller)
-    recipients = [qualified(each, caller.host) for word in order.recipients for each in addresses(word)]
+    recipients = [qualified(each, caller.host) for word in order.recipients for each in word_addresses(word)]
     fields, body = cut(data)
     if not fields and not body.strip(b"\n"):
         # Postfix would make an empty mail of it; but it is what a program that failed pipes in.
@@ -93,7 +93,7 @@ def _sender(given: str | None, caller: Caller) -> str:
     """The sender: whoever calls, nobody (``""``), or the one address in what was given."""
     if given is None:
         return caller.address
-    found = addresses(given) if given.strip() not in ("", "<>") else []
+    found = word_addresses(given) if given.strip() not in ("", "<>") else []
     if len(found) > 1:
         raise EarlyExit(USAGE, "-f takes one address")
     return qualified(found[0], caller.host) if found else ""
