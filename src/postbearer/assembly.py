@@ -25,14 +25,15 @@ from postbearer.secret import SecretSource
 from postbearer.secrets import SecretStore, configured, source
 from postbearer.settings import AccountSettings
 from postbearer.state import Persistence, StateFolder, shortcut
+from postbearer.store import NO_KEY, PostgresUrl, SpoolPlace, SpoolUrl, open_state, spool_place
 from postbearer.transport import ClientCertificate
 
 
 class Assembly:
     """A configuration, and the accounts it describes.
 
-    `state` is the state folder; tokens, budgets and notes of alerts are kept there too, unless `persistence`
-    is given, which keeps them elsewhere.
+    `state` is the state folder; tokens, budgets and notes of alerts are kept there too, unless the spool is
+    in a database, which then keeps them as well, or `persistence` is given, which keeps them elsewhere.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Assembly:
     ) -> None:
         self.configuration = configuration
         self.state = state
-        self.persistence: Persistence = persistence or state
+        self._persistence = persistence
         self._environ = environ
 
     @classmethod
@@ -61,6 +62,45 @@ class Assembly:
         """
         environ = os.environ if environ is None else environ
         return cls(load(path, environ), state or StateFolder(), environ, persistence)
+
+    @cached_property
+    def spool(self) -> SpoolPlace:
+        """Where the queue is. Raises `ConfigError` for a kind of spool that is not supported."""
+        relay = self.configuration.settings.relay
+        if relay is None or relay.spool is None:
+            return SpoolUrl.in_folder(self.state.path)
+        with self._placing():
+            return spool_place(relay.spool, self.folder)
+
+    @cached_property
+    def spool_password(self) -> SecretSource | None:
+        """Where the password of the database is, if it has one that is no matter of its URL."""
+        relay = self.configuration.settings.relay
+        return self.secret_source(relay.spool_password) if relay and relay.spool_password else None
+
+    @cached_property
+    def persistence(self) -> Persistence:
+        """What keeps tokens, budgets and notes: what was given, the spool's database, or the state folder.
+
+        Raises `ConfigError`.
+        """
+        if self._persistence is not None:
+            return self._persistence
+        if not isinstance(self.spool, PostgresUrl):
+            return self.state
+        with self._placing():
+            key = self.configuration.settings.vault.key
+            if key is None:
+                raise NO_KEY
+            return open_state(self.spool, self.secret_source(key), self.spool_password)
+
+    @contextmanager
+    def _placing(self) -> Iterator[None]:
+        """Say of each `ConfigError` within where its key stands."""
+        try:
+            yield
+        except ConfigError as error:
+            raise self.configuration.error(error.key, error.message, hint=error.hint) from None
 
     @property
     def environ(self) -> Mapping[str, str]:

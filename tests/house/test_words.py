@@ -36,8 +36,6 @@ NOT_BY_NAME = {  # fields that the code does not name where it reads them: who r
 }
 CALLED_BY = {  # functions that the package does not call itself: who does
     "run_in_executor": "asyncio, of a loop",
-    "PostgresSpool": "tests, as long as `open_spool` does not offer it",
-    "PostgresState": "the same",
     "send_messages": "Django",
     "format_commands": "click",
     "get_buffer": "asyncio (BufferedProtocol)",

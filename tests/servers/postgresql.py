@@ -48,10 +48,10 @@ class Postgresql:
         self._programs = programs()
         self._free: list[str] = []
         self._names = (f"test{number}" for number in itertools.count(1))
-        self._account = pwd.getpwnam(USER) if os.geteuid() == 0 else None
+        self.runs_as = pwd.getpwnam(USER) if os.geteuid() == 0 else None
         folder.mkdir(parents=True, exist_ok=True)
-        if self._account is not None:
-            os.chown(folder, self._account.pw_uid, self._account.pw_gid)
+        if self.runs_as is not None:
+            os.chown(folder, self.runs_as.pw_uid, self.runs_as.pw_gid)
         self.run("initdb", "--username", USER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8",
                  "--no-sync", "--pgdata", str(self._data))  # fmt: skip
         with (self._data / "postgresql.conf").open("a") as file:
@@ -102,9 +102,9 @@ class Postgresql:
         command: Sequence[str] = (str(self._programs / name), *arguments)
         found = subprocess.run(
             command,
-            user=None if self._account is None else self._account.pw_uid,
-            group=None if self._account is None else self._account.pw_gid,
-            extra_groups=None if self._account is None else [],
+            user=None if self.runs_as is None else self.runs_as.pw_uid,
+            group=None if self.runs_as is None else self.runs_as.pw_gid,
+            extra_groups=None if self.runs_as is None else [],
             cwd=self._folder,
             stdout=subprocess.PIPE if name != "pg_ctl" else subprocess.DEVNULL,
             stderr=subprocess.STDOUT,

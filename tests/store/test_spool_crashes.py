@@ -21,7 +21,7 @@ POINTS = [
 
 
 def run(
-    path: Path, *, point: str = "", wrapped_in: Sequence[str] = (), messages: int = 4, how: str = ""
+    path: Path | str, *, point: str = "", wrapped_in: Sequence[str] = (), messages: int = 4, how: str = ""
 ) -> list[list[str]]:
     """What the process said before its end."""
     here = os.pathsep.join(filter(None, [str(TESTS), os.environ.get("PYTHONPATH", "")]))

@@ -1,6 +1,6 @@
 """A process that uses a spool and may die at any moment: it says what it was promised.
 
-    python -m support.spoolrun FILE MESSAGES [full | reserve]
+    python -m support.spoolrun FILE|URL MESSAGES [full | reserve]
 
 For each message it prints ``accepted ID``, ``claimed ID``, ``done ID``, or what went wrong instead, and
 at the end ``retired N`` and ``closed``. With ``full``, all are accepted, then all are claimed, then the
@@ -18,6 +18,8 @@ from pathlib import Path
 from postbearer.clock import SystemClock
 from postbearer.errors import StoreError, StoreFull
 from postbearer.store import NewDelivery, Report, Spool, SqliteSpool, Status
+from postbearer.store.postgres.spool import PostgresSpool
+from postbearer.store.postgres.url import PostgresUrl
 from support.spooling import START, TEXT, accept, claim, ending, message
 
 
@@ -66,9 +68,14 @@ def fill(path: Path) -> None:
                     file.write(bytes(size))
 
 
-async def main(path: Path, messages: int, how: str = "") -> None:
+async def main(url: str, messages: int, how: str = "") -> None:
+    path = Path(url)
     reserve = 8 * 1024 * 1024 if how == "reserve" else 0
-    spool = SqliteSpool(path, clock=SystemClock(), reserve=reserve, allow_ephemeral=True, events=True)
+    spool: Spool
+    if url.startswith("postgresql:"):
+        spool = PostgresSpool(PostgresUrl.parse(url), clock=SystemClock(), events=True)
+    else:
+        spool = SqliteSpool(path, clock=SystemClock(), reserve=reserve, allow_ephemeral=True, events=True)
     try:
         await spool.open()
     except StoreError as error:
@@ -91,4 +98,4 @@ async def main(path: Path, messages: int, how: str = "") -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]))
+    asyncio.run(main(sys.argv[1], int(sys.argv[2]), *sys.argv[3:]))

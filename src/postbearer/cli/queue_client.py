@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from postbearer.control import ControlClient, Operations
     from postbearer.forecast import Facts
     from postbearer.state import StateFolder
-    from postbearer.store import Found, Spool, SpoolUrl
+    from postbearer.store import Found, Spool, SpoolPlace
 
 T = TypeVar("T")
 _ELSEWHERE = "If the relay's state folder is another, set POSTBEARER_STATE."
@@ -131,7 +131,7 @@ def _has_own(common: Common, state: StateFolder, *, of_accounts: bool) -> bool:
 class Database:
     """The spool of a relay that does not run. The lock is held while one command works."""
 
-    def __init__(self, url: SpoolUrl, assembly: Assembly | None, *, changes: bool) -> None:
+    def __init__(self, url: SpoolPlace, assembly: Assembly | None, *, changes: bool) -> None:
         self._url = url
         self._changes = changes
         self._assembly = assembly
@@ -202,11 +202,13 @@ class Database:
                 f"No relay runs, and there is no queue at {self._url.place}.",
                 hint=f"Start one by: postbearer serve. {_ELSEWHERE}",
             )
-        need_relay()
-        from postbearer.store import open_spool
+        from postbearer.store import SpoolUrl, open_spool
 
+        if isinstance(self._url, SpoolUrl):
+            need_relay()
+        password = self._assembly.spool_password if self._assembly is not None else None
         # Whoever only looks need not care whether the disk survives: `serve` does.
-        spool = open_spool(self._url, clock=clock, allow_ephemeral=True)
+        spool = open_spool(self._url, clock=clock, password=password, allow_ephemeral=True)
         found = await self._open(spool)
         if found.restored:
             warn(found.what_is_held)
@@ -219,7 +221,7 @@ class Database:
         return await spool.open()
 
 
-def _spool(common: Common, state: StateFolder) -> tuple[SpoolUrl, Assembly | None]:
+def _spool(common: Common, state: StateFolder) -> tuple[SpoolPlace, Assembly | None]:
     """Where the spool is, and the accounts, if any are configured."""
     from postbearer.config import find
     from postbearer.store import SpoolUrl

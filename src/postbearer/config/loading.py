@@ -38,7 +38,6 @@ _ACCOUNT = next(
     for each in cast(types.StructType, SCHEMA).fields
     if each.name == "accounts"
 )
-_RESERVED = ("vault",)
 _TUPLE = re.compile(r"\('[^()]*\)")  # how tomllib names a table
 _CURLY = re.compile("[\u201c\u201d\u2018\u2019]")
 _PLACE = re.compile(r" \(at line (\d+), column \d+\)| \(at end of document\)")
@@ -97,9 +96,9 @@ class Configuration:
         for name, table in self.settings.secret_stores.items():
             found += store_doubts(name, table)
         found += [
-            Problem((table,), "is reserved: it is checked, and nothing reads it yet", "Take it out for now.")
-            for table in _RESERVED
-            if table in self.data
+            Problem(("vault",), "is read with a spool on PostgreSQL only", "Take it out, or name one.")
+            for _ in self.data.get("vault", ())
+            if not ((relay := self.settings.relay) and relay.spool and relay.spool.startswith("postgres"))
         ]
         if self.settings.relay is not None:
             found += client_doubts(self.settings.relay.clients)

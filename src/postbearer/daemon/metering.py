@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from postbearer.clock import Clock
 from postbearer.control import WebhookCalls, WebhookStatus
@@ -74,7 +75,7 @@ class Metering(Service):
             states=lambda: self._dispatcher.account_states,
             foresee=foresee,
             certificates=_certificates(plan),
-            folder=plan.spool.path.parent,
+            folder=plan.spool.folder or Path(plan.assembly.state.path),
             webhooks=webhooks,
         )
 

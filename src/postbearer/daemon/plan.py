@@ -17,7 +17,7 @@ from postbearer.config import ClientSettings, ListenerSettings, RelaySettings, R
 from postbearer.daemon.http_plan import HttpPlan, load_certificate
 from postbearer.engine import LONGEST_HOLD, RetryPolicy, Route, Router, RouteRule, Submitter
 from postbearer.errors import ConfigError, UsageError
-from postbearer.store import Priority, SpoolUrl
+from postbearer.store import LOCAL, PostgresUrl, Priority, SpoolPlace
 from postbearer.submission import Access, Admission, Network, is_local, is_password_hash, networks
 from postbearer.wire import Extensions, LineLimits, Offer
 
@@ -67,7 +67,7 @@ class RelayPlan:
     @classmethod
     def _of(cls, assembly: Assembly) -> RelayPlan:
         settings = relay_settings(assembly)
-        spool_url(assembly)
+        assembly.persistence  # noqa: B018 - says what the spool lacks
         names = assembly.names
         if not names:
             raise ConfigError(
@@ -109,15 +109,16 @@ def relay_settings(assembly: Assembly) -> RelaySettings:
     return assembly.configuration.settings.relay or RelaySettings()
 
 
-def spool_url(assembly: Assembly) -> SpoolUrl:
+def spool_url(assembly: Assembly) -> SpoolPlace:
     """Where the spool is. Raises `ConfigError` for a kind of spool that is not supported."""
-    given = relay_settings(assembly).spool
-    if given is None:
-        return SpoolUrl.in_folder(assembly.state.path)
-    try:
-        return SpoolUrl.parse(given, assembly.folder)
-    except ConfigError as error:
-        raise assembly.configuration.error(error.key, error.message, hint=error.hint) from None
+    return assembly.spool
+
+
+def node_name(assembly: Assembly) -> str:
+    """The name of this node: it is a node's own, as its leases go by it."""
+    if not isinstance(assembly.spool, PostgresUrl):
+        return LOCAL
+    return relay_settings(assembly).node or f"{socket.gethostname()}:{assembly.state.path}"
 
 
 def _group(name: str | None) -> int | None:

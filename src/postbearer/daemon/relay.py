@@ -67,6 +67,8 @@ class Relay:
         self.spool = spool = open_spool(
             plan.spool,
             clock=queue_clock,
+            node=plan.node,
+            password=assembly.spool_password,
             allow_ephemeral=assembly.configuration.settings.allow_ephemeral
             or relay_settings(assembly).allow_ephemeral,
             observer=events,

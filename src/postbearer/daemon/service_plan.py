@@ -10,13 +10,13 @@ from postbearer.account import Account
 from postbearer.assembly import Assembly
 from postbearer.clock import Clock
 from postbearer.daemon.alert_plan import AlertPlan
-from postbearer.daemon.plan import RelayPlan, spool_url
+from postbearer.daemon.plan import RelayPlan, node_name, spool_url
 from postbearer.daemon.webhook_plan import webhook_targets
 from postbearer.engine import AttemptSettings, Channel, IntakeSettings, Reporter, Submitter
 from postbearer.errors import ConfigError
 from postbearer.events import Observer
 from postbearer.oauth import CachedSource
-from postbearer.store import SpoolUrl
+from postbearer.store import SpoolPlace
 from postbearer.submission import LOCAL
 from postbearer.tracing import wanted
 from postbearer.webhooks import WebhookTarget
@@ -28,7 +28,8 @@ class ServicePlan:
 
     assembly: Assembly
     relay: RelayPlan
-    spool: SpoolUrl
+    spool: SpoolPlace
+    node: str
     accounts: Mapping[str, Account]
     channels: Mapping[str, Channel]
     alerts: AlertPlan
@@ -51,6 +52,7 @@ class ServicePlan:
             assembly=assembly,
             relay=relay,
             spool=spool_url(assembly),
+            node=node_name(assembly),
             accounts=accounts,
             channels={name: channel(account) for name, account in accounts.items()},
             alerts=AlertPlan.of(assembly, clock),
@@ -102,4 +104,4 @@ class ServicePlan:
     def _places(self) -> object:
         doors = [(door.address, door.implicit_tls) for door in self.relay.doors]
         http = self.relay.http
-        return self.spool, doors, self.relay.operators, http and http.places
+        return self.spool, self.node, doors, self.relay.operators, http and http.places

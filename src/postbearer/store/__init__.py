@@ -5,10 +5,14 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
+    from postbearer.store.factory import SpoolPlace as SpoolPlace
     from postbearer.store.factory import SpoolUrl as SpoolUrl
     from postbearer.store.factory import open_spool as open_spool
+    from postbearer.store.factory import open_state as open_state
+    from postbearer.store.factory import spool_place as spool_place
     from postbearer.store.lease import HEARTBEAT as HEARTBEAT
     from postbearer.store.lease import LEASE as LEASE
+    from postbearer.store.lease import LOCAL as LOCAL
     from postbearer.store.location import SpoolLock as SpoolLock
     from postbearer.store.memory import MemorySpool as MemorySpool
     from postbearer.store.operating import AuditEntry as AuditEntry
@@ -17,6 +21,8 @@ if TYPE_CHECKING:
     from postbearer.store.operating import JobAction as JobAction
     from postbearer.store.operating import JobState as JobState
     from postbearer.store.operating import NodeRecord as NodeRecord
+    from postbearer.store.postgres.url import NO_KEY as NO_KEY
+    from postbearer.store.postgres.url import PostgresUrl as PostgresUrl
     from postbearer.store.records import BY_HAND as BY_HAND
     from postbearer.store.records import Attempt as Attempt
     from postbearer.store.records import Claimed as Claimed
@@ -51,10 +57,11 @@ if TYPE_CHECKING:
     from postbearer.store.staging import Staging as Staging
 
 _EXPORTS = {
-    "factory": ["SpoolUrl", "open_spool"],
-    "lease": ["HEARTBEAT", "LEASE"],
+    "factory": ["SpoolPlace", "SpoolUrl", "open_spool", "open_state", "spool_place"],
+    "lease": ["HEARTBEAT", "LEASE", "LOCAL"],
     "memory": ["MemorySpool"],
     "operating": ["AuditEntry", "AuditRecord", "Job", "JobAction", "JobState", "NodeRecord"],
+    "postgres.url": ["NO_KEY", "PostgresUrl"],
     "records": [
         "BY_HAND",
         "Attempt",

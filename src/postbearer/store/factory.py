@@ -6,19 +6,23 @@ Another kind is a folder of its own beside this, a scheme, and a case of `open_s
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from postbearer.errors import ConfigError
 from postbearer.store.lease import LOCAL
+from postbearer.store.postgres.url import SCHEMES, PostgresUrl
 
 if TYPE_CHECKING:
     from postbearer.clock import Clock
     from postbearer.events import Observer
+    from postbearer.secret import SecretSource
+    from postbearer.state import Persistence
     from postbearer.store.spool import DurableSpool
 
 SCHEME = "sqlite"
-_HINT = 'Write spool = "sqlite:/path/to/spool.db".'
+_HINT = 'Write spool = "sqlite:/path/to/spool.db", or "postgresql://user@host/database".'
 _BESIDE = ("{0}", "{0}-wal", "{0}-shm")
 
 
@@ -47,6 +51,11 @@ class SpoolUrl:
         return f"{SCHEME}:{self.path}"
 
     @property
+    def folder(self) -> Path:
+        """Whose disk fills when mail comes."""
+        return self.path.parent
+
+    @property
     def place(self) -> str:
         """For people."""
         return str(self.path)
@@ -62,23 +71,40 @@ class SpoolUrl:
             self.path.with_name(name).unlink(missing_ok=True)
 
 
+SpoolPlace = SpoolUrl | PostgresUrl
+
+
+def spool_place(url: str, folder: Path) -> SpoolPlace:
+    """Where the spool is; a relative path is one in `folder`. Raises `ConfigError`, which shows no secret."""
+    scheme = url.partition(":")[0]
+    return PostgresUrl.parse(url) if scheme in SCHEMES else SpoolUrl.parse(url, folder)
+
+
 def open_spool(
-    url: SpoolUrl | str,
+    url: SpoolPlace | str,
     *,
     clock: Clock,
     node: str = LOCAL,
+    password: SecretSource | None = None,
     allow_ephemeral: bool = False,
     observer: Observer | None = None,
     events: bool | None = None,
 ) -> DurableSpool:
     """The spool at `url`, for `node`; its `open` is called by whoever uses it. See `Spool`.
 
+    In a database that nodes share, one called `LOCAL` only looks after the queue. `password` is for it.
     `allow_ephemeral` takes a disk that is gone with the next start; `observer` is told of each commit;
     `events`: whether what becomes of recipients is kept, None: as it was before. Raises `ConfigError` for a
     URL of no known kind.
     """
     if isinstance(url, str):
-        url = SpoolUrl.parse(url, Path())
+        url = spool_place(url, Path())
+    if isinstance(url, PostgresUrl):
+        _need_asyncpg()
+        from postbearer.store.postgres.spool import PostgresSpool
+
+        name = "" if node == LOCAL else node
+        return PostgresSpool(url, clock=clock, node=name, password=password, observer=observer, events=events)
     from postbearer.store.sqlite import SqliteSpool
 
     return SqliteSpool(
@@ -89,3 +115,24 @@ def open_spool(
         observer=observer,
         events=events,
     )
+
+
+def open_state(url: PostgresUrl, key: SecretSource, password: SecretSource | None = None) -> Persistence:
+    """Tokens, budgets and notes in the database of the spool; `key` seals what is secret of them.
+
+    Raises `ConfigError`.
+    """
+    _need_asyncpg()
+    from postbearer.store.postgres.state import PostgresState
+
+    return PostgresState(url, key, password=password)
+
+
+def _need_asyncpg() -> None:
+    """Raises `ConfigError` where PostgreSQL cannot be spoken to."""
+    if find_spec("asyncpg") is None:
+        raise ConfigError(
+            "on PostgreSQL needs the package asyncpg.",
+            key="relay.spool",
+            hint="Install it: pip install 'postbearer[postgres]'",
+        )

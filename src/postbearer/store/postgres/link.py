@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Hashable
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from functools import cache
+from typing import Any, TypeVar, cast
 
 import asyncpg
 
 from postbearer.clock import SystemClock
 from postbearer.errors import StoreError
+from postbearer.secret import SecretSource
 from postbearer.store.postgres import opening
 from postbearer.store.postgres.session import LOST, Session, discard, leave, trouble
 from postbearer.store.postgres.url import PostgresUrl
@@ -26,8 +28,8 @@ TRIES = 2  # of what a lost connection undid
 class Link:
     """Transactions for whoever asks. It is opened by the first one."""
 
-    def __init__(self, url: PostgresUrl) -> None:
-        self.session = Session(url)
+    def __init__(self, url: PostgresUrl, password: SecretSource | None = None) -> None:
+        self.session = Session(url, password)
         self.place = url.place
         self._guard = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -120,3 +122,9 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
         loop.run_forever()
     finally:
         loop.close()
+
+
+@cache
+def link_to(url: PostgresUrl, password: Hashable | None) -> Link:
+    """The one of this process, however often a configuration is read."""
+    return Link(url, cast("SecretSource | None", password))

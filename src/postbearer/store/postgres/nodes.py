@@ -70,8 +70,11 @@ async def take_over(
     return found
 
 
-async def give_back(transaction: Transaction, node: Node, alive: Collection[int]) -> int:
-    """End the leases of this run that nobody was ever told of; how many. Their attempts never began."""
-    rows = await transaction.connection.fetch(NODES["unheard"], node.run, list(alive))
+async def give_back(transaction: Transaction, before: int, alive: Collection[int]) -> int:
+    """End the leases of this run, `before` one of them, that nobody was ever told of; how many.
+
+    Their attempts never began.
+    """
+    rows = await transaction.connection.fetch(NODES["unheard"], before, list(alive))
     await end_leased(transaction, rows, doubtful=False, error=UNTOLD)
     return len(rows)

@@ -14,6 +14,7 @@ from typing import Any
 import asyncpg
 
 from postbearer.errors import StoreError, StoreFull
+from postbearer.secret import SecretSource
 from postbearer.store.postgres.url import PostgresUrl
 from postbearer.store.queries import queries
 
@@ -68,17 +69,20 @@ def trouble(error: BaseException, place: str) -> StoreError:
 class Session:
     """Everything that talks to the database goes through one of these."""
 
-    def __init__(self, url: PostgresUrl) -> None:
+    def __init__(self, url: PostgresUrl, password: SecretSource | None = None) -> None:
         self.url = url
+        self._password = password
         self.place = url.place
         self._idle: list[Any] = []
         self._slots = asyncio.Semaphore(READERS)
         self._closed = False
 
     async def connect(self) -> Any:
-        """A connection of one's own. Raises what `LOST` names, or `asyncpg.PostgresError`."""
+        """A connection of one's own. Raises what `LOST` names, `asyncpg.PostgresError`, or `SecretError`."""
+        password = None if self._password is None else (await self._password.read()).reveal()
         return await asyncpg.connect(
             self.url.dsn,
+            password=password,
             timeout=CONNECTING,
             command_timeout=COMMAND,
             statement_cache_size=0,
@@ -93,7 +97,7 @@ class Session:
         `hot`: it goes by indexes alone, whatever the planner thinks of tables that were empty a moment ago.
         `synced`: once it is committed, it stands.
         """
-        await connection.execute("BEGIN" if writes else "BEGIN READ ONLY")
+        await connection.execute(f"BEGIN ISOLATION LEVEL READ COMMITTED{'' if writes else ' READ ONLY'}")
         planner = "off" if hot else "on"
         found = await connection.fetchrow(SQL["begin"], self.url.schema, planner, writes, synced)
         if synced and found["synchronous_commit"] not in ("on", "remote_apply"):
@@ -124,14 +128,16 @@ class Session:
         """One that was idle may have been cut meanwhile, which is no reason to fail."""
         while self._idle:
             connection = self._idle.pop()
-            try:
-                await self.begin(connection, hot=hot)
-            except (asyncpg.PostgresError, *LOST):
-                discard(connection)
-            else:
-                return connection
-        connection = await self.connect()
-        await self.begin(connection, hot=hot)
+            with suppress(asyncpg.PostgresError, *LOST):
+                return await self._begun(connection, hot)
+        return await self._begun(await self.connect(), hot)
+
+    async def _begun(self, connection: Any, hot: bool) -> Any:
+        try:
+            await self.begin(connection, hot=hot)
+        except BaseException:
+            discard(connection)
+            raise
         return connection
 
     def reopen(self) -> None:

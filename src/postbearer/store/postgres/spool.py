@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from operator import attrgetter
 from typing import Any
@@ -14,6 +15,7 @@ from postbearer.clock import Clock
 from postbearer.errors import LeaseLost, StoreError
 from postbearer.events import Observer, Silent
 from postbearer.message import Content
+from postbearer.secret import SecretSource
 from postbearer.store.changes import Changes
 from postbearer.store.content_cache import ContentCache
 from postbearer.store.lease import LOCAL, Node
@@ -25,6 +27,7 @@ from postbearer.store.postgres.rows import claimed_of
 from postbearer.store.postgres.session import LOST, Session, discard, leave, trouble
 from postbearer.store.postgres.settling import Ending, Held
 from postbearer.store.postgres.transaction import TURN, Transaction
+from postbearer.store.postgres.upkeep import upkeep
 from postbearer.store.postgres.url import PostgresUrl
 from postbearer.store.postgres.writer import WriteJob, Writer
 from postbearer.store.records import (
@@ -48,9 +51,13 @@ from postbearer.store.records import (
 )
 from postbearer.store.rows import LETTERS
 from postbearer.store.staging import Staging
+from postbearer.tasks import Tasks
 
 PAGE_OF_EXPORT = 100
 GIVE_BACK_AGAIN = 1.0  # seconds
+UPKEEP = 5.0  # seconds between looks whether a part of the order is full
+DOUBTED = 300.0  # seconds in which a commit of unknown fate may still come to stand
+LISTEN = 1.0  # seconds between looks whether other nodes changed something
 SMALL = 64 * 1024  # octets of content that stay near until it was sent
 _at_once = attrgetter("at_once")
 _READY = LETTERS[Status.READY]
@@ -65,13 +72,14 @@ class PostgresSpool:
         *,
         clock: Clock,
         node: str = LOCAL,
+        password: SecretSource | None = None,
         observer: Observer | None = None,
         events: bool | None = None,
         time: Callable[[], float] | None = None,
     ) -> None:
         """`observer` is told of each commit. `events`: whether changes are kept; None: as it was before."""
         self.remarks: Sequence[str] = ()
-        self._session = Session(url)
+        self._session = Session(url, password)
         self._clock = clock
         self._time = time
         self._observer = observer or Silent()
@@ -83,6 +91,7 @@ class PostgresSpool:
         self._writing: Writer | None = None
         self._recent = ContentCache()
         self._changes = Changes()
+        self._tasks = Tasks(clock, self._observer)
         self.subscribe = self._changes.subscribe
 
     @property
@@ -119,10 +128,14 @@ class PostgresSpool:
         )
         self._alive = {}
         try:
-            return await self._begin()
+            found = await self._begin()
         except BaseException:
             await self.close()
             raise
+        if self._node.name:
+            self._tasks.keep(self._listen, "changes by other nodes")
+            self._tasks.keep(self._keep_up, "upkeep of the queue")
+        return found
 
     async def _series(self, connection: Any) -> int:
         await self._session.begin(connection, hot=False, writes=True)
@@ -154,6 +167,7 @@ class PostgresSpool:
         self._places.events = bool(meta["events"])
 
     async def close(self) -> None:
+        await self._tasks.stop()
         writer, self._writing = self._writing, None
         if writer is not None:
             holds = bool(self._alive)
@@ -273,14 +287,34 @@ class PostgresSpool:
         if self._leases.due:  # in the same commit
             self._beat(nodes.renew).add_done_callback(_heard)
 
-    async def heartbeat(self) -> Sequence[str]:
+    async def _listen(self) -> None:
+        """Hear of what others did soon, if the database can be asked."""
+        while True:
+            await asyncio.sleep(LISTEN)
+            with suppress(StoreError):
+                await self._look_around()
+
+    async def _keep_up(self) -> None:
+        """Have the order in which deliveries wait go on in a new part, when this one is full."""
+        while True:
+            await asyncio.sleep(UPKEEP)
+            with suppress(StoreError):
+                await upkeep(self._session, retire=False)
+                async with self._session.reading() as connection:
+                    self._place(await reads.meta(connection))
+
+    async def _look_around(self) -> None:
         async with self._session.reading() as connection:
-            alone = not await connection.fetchval(nodes.NODES["others"], self._node.run)
             others_wrote = self._writer.saw(await connection.fetchval(nodes.NODES["stirred"]))
-            self._place(await reads.meta(connection))
         if others_wrote:
             self._changes.anything()
-        if self._writer.in_doubt:
+
+    async def heartbeat(self) -> Sequence[str]:
+        await self._look_around()
+        async with self._session.reading() as connection:
+            alone = not await connection.fetchval(nodes.NODES["others"], self._node.run)
+            self._place(await reads.meta(connection))
+        if self._clock.monotonic() - self._writer.doubted < DOUBTED:
             await self._give_back_unheard()
         if alone and not self._alive:
             return ()  # nobody else, and nothing to lose
@@ -302,8 +336,8 @@ class PostgresSpool:
 
     async def _give_back_unheard(self) -> None:
         """A commit of which nobody knew may have leased something: that is nobody's here."""
-        self._writer.in_doubt = False
-        back = await self._writer.submit(partial(nodes.give_back, node=self._node, alive=self._alive))
+        before = self._writer.doubtful
+        back = await self._writer.submit(partial(nodes.give_back, before=before, alive=self._alive))
         if back:
             self._changes.waits()
 
@@ -419,6 +453,9 @@ class PostgresSpool:
 
     async def retire(self, before: float) -> int:
         retired: int = await self._writer.submit(partial(changes.retire, before=before), names=("purge",))
+        await upkeep(self._session, retire=True)
+        async with self._session.reading() as connection:
+            self._place(await reads.meta(connection))
         return retired
 
     async def history(self, after: int, most: int) -> Sequence[StateChange]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 from postbearer.clock import Clock
 from postbearer.errors import StoreError
@@ -11,7 +12,7 @@ from postbearer.oauth import GrantStore
 from postbearer.secret import SecretSource
 from postbearer.state import Document, Ledger
 from postbearer.store.postgres.ledger import SQL, PostgresLedger
-from postbearer.store.postgres.link import Link
+from postbearer.store.postgres.link import Link, link_to
 from postbearer.store.postgres.tokens import PostgresTokens
 from postbearer.store.postgres.url import PostgresUrl
 from postbearer.store.postgres.vault import Vault
@@ -20,8 +21,15 @@ from postbearer.store.postgres.vault import Vault
 class PostgresState:
     """A `Persistence`. `key` seals tokens. `own_clock`: ledgers go by our clock alone, in tests."""
 
-    def __init__(self, url: PostgresUrl, key: SecretSource, *, own_clock: bool = False) -> None:
-        self._link = Link(url)
+    def __init__(
+        self,
+        url: PostgresUrl,
+        key: SecretSource,
+        *,
+        password: SecretSource | None = None,
+        own_clock: bool = False,
+    ) -> None:
+        self._link = link_to(url, cast("Hashable | None", password))
         self._vault = Vault(key)
         self._own_clock = own_clock
         self._ledgers: dict[tuple[str, int], Ledger] = {}

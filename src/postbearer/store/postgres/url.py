@@ -57,6 +57,17 @@ class PostgresUrl:
         return cls(urlunsplit(("postgresql", parts.netloc, parts.path, rest, "")), schema[-1])
 
     @property
+    def folder(self) -> None:
+        """It is no file of this machine."""
+
+    def exists(self) -> bool:
+        """Opening it tells."""
+        return True
+
+    def remove(self) -> None:
+        """What is in a database stays there."""
+
+    @property
     def place(self) -> str:
         """For people."""
         parts = urlsplit(self.dsn)
@@ -64,3 +75,8 @@ class PostgresUrl:
 
 
 _EXAMPLE = 'Write spool = "postgresql://user@host/database".'
+NO_KEY = ConfigError(
+    "is needed with a spool on PostgreSQL: what nodes share is sealed under one key.",
+    key="vault.key",
+    hint='Make one by `openssl rand -base64 32`, and refer to it: key = "file:/etc/postbearer/key".',
+)

@@ -2,15 +2,9 @@
 
 from __future__ import annotations
 
-from postbearer.errors import ConfigError, StoreError
+from postbearer.errors import StoreError
 from postbearer.secret import SecretSource
 from postbearer.state import SealedBox, parse_keys
-
-MISSING = ConfigError(
-    "is needed with a spool on PostgreSQL: what nodes share is sealed under one key.",
-    key="vault.key",
-    hint='Make one by `openssl rand -base64 32`, and refer to it: key = "file:/etc/postbearer/key".',
-)
 
 
 class Vault:

@@ -8,6 +8,7 @@ one. One that is lost in COMMIT is: then the database is asked what became of th
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -102,7 +103,8 @@ class Writer:
         self._seen = -1  # the last number of a change, ours or another node's
         self.others_wrote = False
         self.failed = ""  # why nothing is written at the moment
-        self.in_doubt = False  # some commit is of unknown fate
+        self.doubtful = 0  # a lease before which some may be held that nobody was told of …
+        self.doubted = -math.inf  # … since then, monotonic
         self._tasks = Tasks(clock, observer)
         self._tasks.keep(self._run, "spool")
 
@@ -162,8 +164,10 @@ class Writer:
             self.failed = str(error)
             _fail(jobs, error)
         except OutcomeUnknown as error:
-            self.failed, self.in_doubt = str(error), True
+            self.failed = str(error)
             _fail(jobs, error)
+            with suppress(StoreError):  # who takes no leases has none
+                self.doubtful, self.doubted = self._numbers.lease(), self._clock.monotonic()
         except Exception as error:
             if len(jobs) > 1:
                 for job in jobs:

@@ -33,7 +33,7 @@ SELECT d.slot, d.number, d.lease, d.attempt, d.began, d.account, d.priority, d.c
 SELECT d.slot, d.number, d.lease, d.attempt, d.began, d.account, d.priority, d.client AS lane_client, d.states, d.doubts,
        d.recipients, message.id, message.client
   FROM delivery AS d JOIN message ON message.slot = d.slot AND message.number = d.message
- WHERE d.state = 'l' AND d.lease >> 32 = $1 AND NOT d.lease = ANY($2::bigint[])
+ WHERE d.state = 'l' AND d.lease >> 32 = $1::bigint >> 32 AND d.lease < $1 AND NOT d.lease = ANY($2::bigint[])
  ORDER BY d.number FOR UPDATE OF d;
 
 -- name: add-untold

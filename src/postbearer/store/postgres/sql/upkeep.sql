@@ -1,0 +1,61 @@
+-- name: alone
+-- One node at a time; nobody waits for it.
+SELECT pg_try_advisory_xact_lock(1885491056, hashtext(current_schema()));
+
+-- name: sizes
+SELECT (SELECT value FROM meta WHERE name = 'slot')::int AS slot,
+       (SELECT value FROM meta WHERE name = 'slot_since') AS slot_since,
+       (SELECT value FROM meta WHERE name = 'ring')::int AS ring,
+       (SELECT value FROM meta WHERE name = 'retired') AS retired;
+
+-- name: patience
+-- Whoever reads a table for long keeps it from being emptied: then it is left for the next time.
+SELECT set_config('lock_timeout', '50ms', true);
+
+-- name: size
+SELECT pg_relation_size(to_regclass($1));
+
+-- name: waits-in
+-- How many rows of a part count, and how many there are.
+SELECT count(*) FILTER (WHERE d.state = 'w' AND d.turn = r.turn) AS live, count(*) AS rows
+  FROM ready AS r LEFT JOIN delivery AS d ON d.slot = (r.delivery & 63) AND d.number = r.delivery
+ WHERE r.ring = $1;
+
+-- name: lock-ready
+LOCK TABLE ready_PART IN ACCESS EXCLUSIVE MODE;
+
+-- name: move-ready
+INSERT INTO ready (ring, account, priority, client, due, delivery, turn)
+SELECT $2::smallint, r.account, r.priority, r.client, r.due, r.delivery, r.turn
+  FROM ready AS r JOIN delivery AS d ON d.slot = (r.delivery & 63) AND d.number = r.delivery
+ WHERE r.ring = $1::smallint AND d.state = 'w' AND d.turn = r.turn;
+
+-- name: empty-ready
+TRUNCATE ready_PART;
+
+-- name: is-empty
+SELECT NOT EXISTS (SELECT 1 FROM message WHERE slot = $1);
+
+-- name: is-retired
+SELECT NOT EXISTS (SELECT 1 FROM delivery WHERE slot = $1 AND (state <> 'x' OR ended >= $2));
+
+-- name: lock-slot
+LOCK TABLE message_PART, delivery_PART, content_PART, outcome_PART IN ACCESS EXCLUSIVE MODE;
+
+-- name: empty-slot
+TRUNCATE message_PART, delivery_PART, content_PART, outcome_PART;
+
+-- name: drop-retired
+-- What is retired in a slot that something else keeps from being emptied.
+WITH gone AS (
+  SELECT message FROM delivery WHERE slot = $1 GROUP BY message
+  HAVING bool_and(state = 'x' AND ended < $2) LIMIT $3
+), outcomes AS (
+  DELETE FROM outcome USING delivery AS d
+   WHERE outcome.slot = $1 AND d.slot = $1 AND d.number = outcome.delivery AND d.message IN (SELECT message FROM gone)
+), contents AS (
+  DELETE FROM content WHERE slot = $1 AND message IN (SELECT message FROM gone)
+), deliveries AS (
+  DELETE FROM delivery WHERE slot = $1 AND message IN (SELECT message FROM gone)
+)
+DELETE FROM message WHERE slot = $1 AND number IN (SELECT message FROM gone);

@@ -1,0 +1,118 @@
+"""Room that comes back: parts of the tables whose rows do not count any more are emptied as a whole.
+
+Each step is a transaction of its own, on a connection of its own. It takes the lock it needs if it can be had
+at once, looks again what is there once it has it, and else leaves the part as it is until the next time. So a
+node that still writes where another one does not any more loses nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import asyncpg
+
+from postbearer.store.postgres.nodes import NODES
+from postbearer.store.postgres.session import LOST, Session, discard, leave, trouble
+from postbearer.store.queries import queries
+
+SQL = queries("upkeep", "postgres")
+
+SLOTS: Final = 8
+RINGS: Final = 4
+RING_FULL: Final = 1024 * 1024  # octets of a part of `ready` after which the next one is begun
+SLOT_AGE: Final = 3 * 3600.0  # seconds
+SLOT_FULL: Final = 256 * 1024 * 1024  # octets of deliveries
+MOSTLY: Final = 4  # a part is worth emptying when at most one row in so many counts
+AT_ONCE: Final = 1000  # messages that are removed one by one
+
+
+async def upkeep(session: Session, *, retire: bool) -> None:
+    """Begin new parts where it is time, and empty what is over. `retire`: also slots. Raises `StoreError`."""
+    connection: Any = None
+    try:
+        connection = await session.connect()
+        await _turn_ring(session, connection)
+        if retire:
+            await _empty_slots(session, connection)
+            await _turn_slot(session, connection)
+        await leave(connection)
+    except (asyncpg.PostgresError, *LOST) as error:
+        discard(connection)
+        raise trouble(error, session.place) from error
+    except BaseException:
+        discard(connection)
+        raise
+
+
+@asynccontextmanager
+async def _alone(session: Session, connection: Any) -> AsyncIterator[tuple[Any, float]]:
+    """A transaction, what `sizes` tells, and the time; None where another node is at it."""
+    _, time = await session.begin(connection, hot=False, writes=True)
+    try:
+        alone = await connection.fetchval(SQL["alone"])
+        await connection.execute(SQL["patience"])
+        yield (await connection.fetchrow(SQL["sizes"]) if alone else None), time
+    except BaseException:
+        await connection.execute("ROLLBACK")
+        raise
+    await connection.execute("COMMIT")
+
+
+def _table(session: Session, name: str, part: int) -> str:
+    return f"{session.url.schema}.{name}_{part}"
+
+
+async def _turn_ring(session: Session, connection: Any) -> None:
+    """Have new rows of `ready` go to the next part, once that is empty."""
+    try:
+        async with _alone(session, connection) as (now, _):
+            if now is None:
+                return
+            if await connection.fetchval(SQL["size"], _table(session, "ready", now["ring"])) < RING_FULL:
+                return
+            following = (now["ring"] + 1) % RINGS
+            found = await connection.fetchrow(SQL["waits-in"], following)
+            if found["live"] * MOSTLY > found["rows"]:
+                return
+            await connection.execute(SQL["lock-ready"].replace("PART", str(following)))
+            await connection.execute(SQL["move-ready"], following, now["ring"])
+            await connection.execute(SQL["empty-ready"].replace("PART", str(following)))
+            await connection.execute(NODES["set"], "ring", float(following))
+    except asyncpg.LockNotAvailableError:
+        return
+
+
+async def _empty_slots(session: Session, connection: Any) -> None:
+    for slot in range(SLOTS):
+        try:
+            async with _alone(session, connection) as (now, _):
+                if now is None or slot == now["slot"]:
+                    continue
+                if await connection.fetchval(SQL["is-empty"], slot):
+                    continue
+                if await connection.fetchval(SQL["is-retired"], slot, now["retired"]):
+                    await connection.execute(SQL["lock-slot"].replace("PART", str(slot)))
+                    if await connection.fetchval(SQL["is-retired"], slot, now["retired"]):
+                        await connection.execute(SQL["empty-slot"].replace("PART", str(slot)))
+                else:
+                    await connection.execute(SQL["drop-retired"], slot, now["retired"], AT_ONCE)
+        except asyncpg.LockNotAvailableError:
+            continue
+
+
+async def _turn_slot(session: Session, connection: Any) -> None:
+    """Have new messages go to an empty slot, if there is one, when the one in use is old or large."""
+    async with _alone(session, connection) as (now, time):
+        if now is None or await connection.fetchval(SQL["is-empty"], now["slot"]):
+            return
+        size = await connection.fetchval(SQL["size"], _table(session, "delivery", now["slot"]))
+        if time - now["slot_since"] < SLOT_AGE and size < SLOT_FULL:
+            return
+        for step in range(1, SLOTS):
+            slot = (now["slot"] + step) % SLOTS
+            if await connection.fetchval(SQL["is-empty"], slot):
+                await connection.execute(NODES["set"], "slot", float(slot))
+                await connection.execute(NODES["set"], "slot_since", time)
+                return

@@ -1,0 +1,192 @@
+"""What only a queue in a database does: room comes back, and a database that cannot keep it is refused."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from postbearer.errors import SchemaMismatch, StoreError
+from postbearer.store import Query, Status
+from postbearer.store.postgres import upkeep
+from postbearer.store.postgres.spool import PostgresSpool
+from postbearer.testing import ManualClock
+from servers.postgresql import Postgresql
+from support.spooling import START, accept, claim, ending, postgresql, statuses
+
+pytestmark = pytest.mark.servers
+
+
+@pytest.fixture
+async def queue(schema: str, clock: ManualClock) -> AsyncIterator[PostgresSpool]:
+    spool = postgresql(schema, clock)
+    await spool.open()
+    yield spool
+    await spool.close()
+
+
+def counted(database: Postgresql, schema: str, table: str) -> dict[int, int]:
+    """How many rows each part of a table has, of those that have any."""
+    name = schema.rpartition("=")[2]
+    column = "ring" if table == "ready" else "slot"
+    rows = database.sql(f"SELECT {column}, count(*) FROM {name}.{table} GROUP BY 1").splitlines()
+    return {int(row.partition("|")[0]): int(row.partition("|")[2]) for row in rows}
+
+
+async def deliver(spool: PostgresSpool, now: float) -> None:
+    for each in await claim(spool, now=now, most=100):
+        await spool.settle(each, ending(each, Status.DELIVERED, at=now))
+
+
+async def test_the_order_goes_on_in_another_part_and_what_waits_goes_along(
+    queue: PostgresSpool, database: Postgresql, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "RING_FULL", 0)
+    await accept(queue, "late", due=START + 60)
+    for turn in range(45):
+        await accept(queue, f"m{turn}")
+        await deliver(queue, START)
+        if turn % 5 == 4:
+            await upkeep.upkeep(queue._session, retire=False)
+            await queue.heartbeat()
+    assert sum(counted(database, schema, "ready").values()) < 25  # of 46 that waited
+    assert [each.message.id for each in await claim(queue, now=START + 60, most=9)] == ["late"]
+
+
+async def test_a_slot_is_emptied_once_all_in_it_is_retired(
+    queue: PostgresSpool, database: Postgresql, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "SLOT_AGE", 0.0)
+    await accept(queue, "old", text=b"x" * 300_000)
+    await deliver(queue, START)
+    await queue.retire(START - 1)  # and the next slot is begun
+    await accept(queue, "new")
+    assert len(counted(database, schema, "message")) == 2
+    assert await queue.retire(START + 1) == 1
+    for table in ("message", "content", "delivery", "outcome"):
+        assert sum(counted(database, schema, table).values()) <= 1
+    assert await statuses(queue, "new") == [Status.READY]
+    assert [entry.message.id for entry in await queue.search(Query())] == ["new"]
+
+
+async def test_what_is_held_for_long_keeps_no_room_for_others(
+    queue: PostgresSpool, database: Postgresql, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(upkeep, "SLOT_AGE", 0.0)
+    for name in ("held", "old"):
+        await accept(queue, name)
+    await queue.change("held", Status.HELD, START)
+    await deliver(queue, START)
+    await queue.retire(START - 1)
+    assert await queue.retire(START + 1) == 1
+    assert counted(database, schema, "message") == {0: 1}
+    assert await statuses(queue, "held") == [Status.HELD]
+
+
+async def test_who_reads_for_long_keeps_room_from_coming_back_and_nobody_waits(
+    queue: PostgresSpool, database: Postgresql, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dump, for example: its lock is not waited for."""
+    monkeypatch.setattr(upkeep, "SLOT_AGE", 0.0)
+    await accept(queue, "old")
+    await deliver(queue, START)
+    await queue.retire(START - 1)
+    connection = await queue._session.connect()
+    await queue._session.begin(connection, hot=False)
+    await connection.fetch("SELECT * FROM message")
+    assert await queue.retire(START + 1) == 1
+    assert await queue.show("old") is None
+    assert counted(database, schema, "message") == {0: 1}
+    await connection.close()
+    await queue.retire(START + 1)
+    assert counted(database, schema, "message") == {}
+
+
+async def test_a_newer_schema_is_refused_and_so_is_a_strangers(
+    database: Postgresql, schema: str, clock: ManualClock
+) -> None:
+    name = schema.rpartition("=")[2]
+    spool = postgresql(schema, clock)
+    await spool.open()
+    await spool.close()
+    number = database.sql(f"SELECT version FROM {name}.version")
+    database.sql(f"UPDATE {name}.version SET version = 99")
+    with pytest.raises(SchemaMismatch, match="of version 99; this postbearer knows"):
+        await spool.open()
+    database.sql(f"UPDATE {name}.version SET version = {number}, application = 'calendar'")
+    with pytest.raises(StoreError, match="is another program's"):
+        await spool.open()
+    database.sql(f"UPDATE {name}.version SET application = 'postbearer spool'")
+
+
+async def test_who_only_looks_makes_no_queue(database: Postgresql, clock: ManualClock) -> None:
+    spool = postgresql(f"{database.url}?schema=nothing_here", clock)
+    with pytest.raises(SchemaMismatch, match="There is no queue"):
+        await spool.open(read_only=True)
+    await spool.close()
+    assert database.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'nothing_here'") == "0"
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        ("postgresql://nobody_here@127.0.0.1:{port}/postgres", 'role "nobody_here" does not exist'),
+        ("postgresql://postgres@127.0.0.1:{port}/nowhere", 'database "nowhere" does not exist'),
+        ("postgresql://postgres@127.0.0.1:9/postgres", "cannot be reached"),
+        ("postgresql://postgres@127.0.0.1:{port}/postgres?sslmode=require", "SSL"),
+    ],
+)
+async def test_what_cannot_be_reached_is_named(
+    database: Postgresql, clock: ManualClock, url: str, told: str
+) -> None:
+    spool = postgresql(url.format(port=database.port), clock)
+    with pytest.raises(StoreError, match=told) as refused:
+        await spool.open()
+    assert str(database.port) in str(refused.value) or ":9/" in str(refused.value)
+    await spool.close()
+
+
+async def test_a_role_without_rights_is_told_what_it_needs(database: Postgresql, clock: ManualClock) -> None:
+    database.sql("DROP ROLE IF EXISTS visitor", "CREATE ROLE visitor LOGIN")
+    spool = postgresql(f"postgresql://visitor@127.0.0.1:{database.port}/postgres?schema=forbidden", clock)
+    with pytest.raises(StoreError, match="permission denied") as refused:
+        await spool.open()
+    assert "own the schema" in refused.value.hint
+    await spool.close()
+
+
+async def test_a_database_that_only_reads_is_refused(database: Postgresql, clock: ManualClock) -> None:
+    database.sql("DROP ROLE IF EXISTS reader", "CREATE ROLE reader LOGIN SUPERUSER")
+    database.sql("ALTER ROLE reader SET default_transaction_read_only = on")
+    spool = postgresql(f"postgresql://reader@127.0.0.1:{database.port}/postgres?schema=readonly", clock)
+    with pytest.raises(StoreError, match="only reads"):
+        await spool.open()
+    await spool.close()
+
+
+async def test_what_an_administrator_set_for_the_role_does_not_weaken_a_commit(
+    database: Postgresql, schema: str, clock: ManualClock
+) -> None:
+    name = schema.rpartition("=")[2]
+    database.sql("DROP ROLE IF EXISTS weak", "CREATE ROLE weak LOGIN SUPERUSER")
+    for setting in (
+        "synchronous_commit = off",
+        "statement_timeout = '5s'",
+        "idle_in_transaction_session_timeout = '1s'",
+        "timezone = 'Asia/Kathmandu'",
+        "search_path = pg_temp",
+        "default_transaction_isolation = 'serializable'",
+    ):
+        database.sql(f"ALTER ROLE weak SET {setting}")
+    spool = postgresql(f"postgresql://weak@127.0.0.1:{database.port}/postgres?schema={name}", clock)
+    await spool.open()
+    await accept(spool, "m1")
+    [claimed] = await claim(spool)
+    await spool.settle(claimed, ending(claimed, Status.DELIVERED))
+    assert await statuses(spool, "m1") == [Status.DELIVERED]
+    connection = await spool._session.connect()
+    await spool._session.begin(connection, hot=True, writes=True)
+    assert await connection.fetchval("SHOW synchronous_commit") == "on"
+    assert await connection.fetchval("SHOW statement_timeout") == "30s"
+    await connection.close()
+    await spool.close()
