@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
-from postbearer.store import MemorySpool, Spool
+from postbearer.store import MemorySpool, Spool, SqliteSpool
+from postbearer.store.spool import DurableSpool
 from postbearer.testing import ManualClock
 from support.spooling import START, postgresql, sqlite
 
@@ -31,3 +32,16 @@ async def spool(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClo
     assert found.clean
     yield made
     await made.close()
+
+
+Make = Callable[[bool | None], DurableSpool]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
+def make(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Make:
+    """Makes a spool in the same place each time; `events`: whether it keeps changes."""
+    if request.param == "postgresql":
+        url = request.getfixturevalue("schema")
+        return lambda events: postgresql(url, clock, events=events)
+    path = tmp_path / "spool.db"
+    return lambda events: SqliteSpool(path, clock=clock, reserve=0, allow_ephemeral=True, events=events)

@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
 from postbearer.errors import LeaseLost
-from postbearer.store import SqliteSpool, Status
+from postbearer.store import Status
 from postbearer.store.spool import DurableSpool
 from postbearer.testing import ManualClock
-from support.spooling import START, accept, claim, ending, postgresql
+from store.conftest import Make
+from support.spooling import START, accept, claim, ending
 
 DAY = 86_400.0
-
-
-Make = Callable[[bool | None], DurableSpool]
-
-
-@pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(START)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.servers)])
-def make(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> Make:
-    """Makes a spool in the same place each time; `events`: whether it keeps changes."""
-    if request.param == "postgresql":
-        url = request.getfixturevalue("schema")
-        return lambda events: postgresql(url, clock, events=events)
-    path = tmp_path / "spool.db"
-    return lambda events: SqliteSpool(path, clock=clock, reserve=0, allow_ephemeral=True, events=events)
 
 
 @pytest.fixture

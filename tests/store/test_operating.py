@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +13,6 @@ from postbearer.store import (
     Job,
     JobAction,
     JobState,
-    MemorySpool,
     Pause,
     Query,
     Settlement,
@@ -25,15 +23,6 @@ from postbearer.store import (
 from postbearer.store import jobs as stored_jobs
 from postbearer.testing import ManualClock
 from support.spooling import START, accept, claim, sqlite, statuses
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-async def spool(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Spool]:
-    made: Spool = MemorySpool(clock) if request.param == "memory" else sqlite(tmp_path, clock)
-    await made.open()
-    yield made
-    await made.close()
-
 
 NOBODY_ASKED = AuditRecord(at=START, by="anna", known_by="uid 1000", action="hold")
 

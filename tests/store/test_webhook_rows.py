@@ -4,40 +4,32 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from postbearer.store import SqliteSpool, WaitingEvent, WebhookRow
+from postbearer.store import WaitingEvent, WebhookRow
+from postbearer.store.spool import DurableSpool
 from postbearer.testing import ManualClock
+from store.conftest import Make
 from support.spooling import START, accept
 
 DAY = 86_400.0
 
 
-def made(folder: Path, clock: ManualClock, events: bool | None = True) -> SqliteSpool:
-    return SqliteSpool(folder / "spool.db", clock=clock, reserve=0, allow_ephemeral=True, events=events)
-
-
 @pytest.fixture
-def clock() -> ManualClock:
-    return ManualClock(START)
-
-
-@pytest.fixture
-async def spool(tmp_path: Path, clock: ManualClock) -> AsyncIterator[SqliteSpool]:
-    spool = made(tmp_path, clock)
+async def spool(make: Make) -> AsyncIterator[DurableSpool]:
+    spool = make(True)
     await spool.open()
     yield spool
     await spool.close()
 
 
-async def told(spool: SqliteSpool) -> list[str]:
+async def told(spool: DurableSpool) -> list[str]:
     return [each.message for each in await spool.history(0, 100)]
 
 
-async def test_it_can_begin_while_the_queue_is_open(tmp_path: Path, clock: ManualClock) -> None:
-    spool = made(tmp_path, clock, events=False)
+async def test_it_can_begin_while_the_queue_is_open(make: Make) -> None:
+    spool = make(False)
     await spool.open()
     await accept(spool, "m1")
     for _ in range(2):
@@ -45,13 +37,13 @@ async def test_it_can_begin_while_the_queue_is_open(tmp_path: Path, clock: Manua
     await accept(spool, "m2")
     assert await told(spool) == ["m2"]
     await spool.close()
-    await (spool := made(tmp_path, clock, events=None)).open()
+    await (spool := make(None)).open()
     await accept(spool, "m3")
     assert await told(spool) == ["m2", "m3"]
     await spool.close()
 
 
-async def test_how_far_a_webhook_is_outlives_the_process(spool: SqliteSpool, clock: ManualClock) -> None:
+async def test_how_far_a_webhook_is_outlives_the_process(spool: DurableSpool, clock: ManualClock) -> None:
     assert await spool.webhooks() == {}
     row = WebhookRow("shop", 7, arrived=1.0, failing=2.0, error="500", dropped=3)
     waiting = [WaitingEvent(number, "m1", 1.0, 2.0, tries) for number, tries in ((5, 1), (9, 0))]
@@ -67,20 +59,21 @@ async def test_how_far_a_webhook_is_outlives_the_process(spool: SqliteSpool, clo
 
 
 async def test_what_a_webhook_needs_is_kept_for_longer_and_not_for_ever(
-    spool: SqliteSpool, clock: ManualClock
+    spool: DurableSpool, clock: ManualClock
 ) -> None:
     for name in ("m1", "m2", "m3"):
         await accept(spool, name)
         clock.advance(DAY)
-    await spool.keep_webhook(WebhookRow("shop", 3), [WaitingEvent(2, "m2", START, START, 1)])
+    first, second, third = [each.number for each in await spool.history(0, 10)]
+    await spool.keep_webhook(WebhookRow("shop", third), [WaitingEvent(second, "m2", START, START, 1)])
     await spool.retire(clock.now() - 0.1)
-    assert await spool.history_kept() == (2, 3)
-    await spool.keep_webhook(WebhookRow("shop", 1), done=[2])
+    assert await spool.history_kept() == (second, third)
+    await spool.keep_webhook(WebhookRow("shop", first), done=[second])
     await spool.retire(clock.now() - 0.1)
-    assert await spool.history_kept() == (2, 3)
+    assert await spool.history_kept() == (second, third)
     await spool.retire(clock.now() + 10 * DAY)
-    assert await spool.history_kept() == (3, 3)
-    assert await spool.history_since(START + DAY) == 3
+    assert await spool.history_kept() == (third, third)
+    assert await spool.history_since(START + DAY) == third
     assert await spool.history_since(START + 9 * DAY) == 0
-    assert [each.number for each in await spool.history(0, 10, "m3")] == [3]
+    assert [each.number for each in await spool.history(0, 10, "m3")] == [third]
     assert await spool.history(0, 10, "m1") == []

@@ -137,15 +137,20 @@ def _places(common: Common, state: StateFolder) -> Places:
     from postbearer.backup import Places
     from postbearer.config import candidates, find
     from postbearer.daemon import spool_url
-    from postbearer.store import SpoolUrl
+    from postbearer.store import SpoolPlace, SpoolUrl
 
     try:
         configuration = find(common.config, os.environ)
     except ConfigError:
         configuration = os.path.abspath(common.config or candidates(os.environ)[0])
-        url = SpoolUrl.in_folder(state.path)
+        url: SpoolPlace = SpoolUrl.in_folder(state.path)
     else:
         url = spool_url(Assembly.load(configuration))
+    if not isinstance(url, SpoolUrl):
+        raise UsageError(
+            f"The queue is in a database ({url.place}), as are tokens and budgets.",
+            hint="Back that up as a database is: pg_dump, or what yours has.",
+        )
     return Places(Path(state.path), url.path, Path(configuration))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from postbearer.address import same_mailbox
 from postbearer.errors import UsageError
 from postbearer.store.postgres.nodes import NODES
@@ -11,19 +13,36 @@ from postbearer.store.postgres.transaction import TURN, Place, Transaction
 from postbearer.store.records import KEYS_KEPT, Pause, Status
 from postbearer.store.rows import DONE, LETTERS, WAITING, settled_state
 
+FOR_WEBHOOKS = 4 * 86_400.0  # seconds that events a webhook needs are kept longer than others
 
-async def change(transaction: Transaction, message: str, status: Status, now: float, address: str) -> int:
-    """Hold, release or cancel the recipients of a message that are open and not leased; how many changed."""
+
+async def change(
+    transaction: Transaction,
+    message: str,
+    status: Status,
+    now: float,
+    *,
+    address: str = "",
+    account: str = "",
+    among: Collection[Status] = (),
+) -> int:
+    """Hold, release or cancel the recipients of a message that are open and not leased; how many changed.
+
+    Only `address`, those that leave by `account`, or those in a state `among` some, where these are given.
+    """
     if not status.by_hand:
         raise UsageError(f"A recipient cannot be made {status} by hand.")
     changed = 0
     for row in await transaction.connection.fetch(TURN["changeable"], message):
+        if account and row["account"] != account:
+            continue
         recipients, states = recipients_of(row["recipients"]), list(row["states"])
         chosen = [
             place
             for place, letter in enumerate(states)
             if not status_of(letter).final
             and not letter == LETTERS[status] == LETTERS[Status.HELD]
+            and (not among or status_of(letter) in among)
             and (not address or same_mailbox(recipients[place].address, address))
         ]
         if not chosen:
@@ -43,7 +62,40 @@ async def change(transaction: Transaction, message: str, status: Status, now: fl
         await transaction.connection.execute(TURN["change"], row["slot"], row["number"], *marks)
         if state == WAITING and status is Status.READY:
             transaction.wait(row["account"], row["priority"], row["lane_client"], due, row["number"], turn)
-    transaction.stirs = changed > 0
+    transaction.stirs = transaction.stirs or changed > 0
+    return changed
+
+
+async def move(
+    transaction: Transaction,
+    message: str,
+    target: str,
+    now: float,
+    *,
+    account: str = "",
+    among: Collection[Status] = (),
+) -> int:
+    """Let what waits or is held of a message leave by the account `target`, what waits from now on.
+
+    Only what leaves by `account`, or has a recipient in a state `among` some. Returns how many recipients.
+    """
+    changed = 0
+    for row in await transaction.connection.fetch(TURN["changeable"], message):
+        open_ = [place for place, letter in enumerate(row["states"]) if not status_of(letter).final]
+        wanted = not among or any(status_of(row["states"][place]) in among for place in open_)
+        if row["account"] == target or account not in ("", row["account"]) or not open_ or not wanted:
+            continue
+        turn = row["turn"] + 1
+        await transaction.connection.execute(TURN["move"], row["slot"], row["number"], target, now, turn)
+        if row["state"] == WAITING:
+            transaction.wait(target, row["priority"], row["lane_client"], now, row["number"], turn)
+        recipients, place = recipients_of(row["recipients"]), Place(row["id"], row["client"], target)
+        for each in open_:
+            said = f"Moved from the account {row['account']}."
+            letter, doubtful = row["states"][each], row["doubts"][each] == "1"
+            transaction.event(place, recipients[each].address, letter, doubtful=doubtful, said=said)
+        changed += len(open_)
+    transaction.stirs = transaction.stirs or changed > 0
     return changed
 
 
@@ -68,5 +120,5 @@ async def retire(transaction: Transaction, before: float) -> int:
     if count:
         await connection.execute(NODES["set"], "retired", before)
     await connection.execute(LOOK["drop-keys"], before - KEYS_KEPT, max(before, retired))
-    await connection.execute(LOOK["forget-events"], before)
+    await connection.execute(LOOK["forget-events"], before, before - FOR_WEBHOOKS)
     return count

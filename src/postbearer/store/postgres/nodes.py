@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
+from postbearer._version import __version__
 from postbearer.store.lease import INTERRUPTED, LEASE, Node
+from postbearer.store.operating import NodeRecord
 from postbearer.store.postgres.settling import end_leased
 from postbearer.store.postgres.transaction import Transaction
 from postbearer.store.queries import queries
@@ -44,7 +47,8 @@ async def stop(transaction: Transaction, node: Node, *, holds: bool) -> None:
 async def _enter(transaction: Transaction, node: Node) -> None:
     node.run = await transaction.connection.fetchval(NODES["next-run"])
     ends = transaction.time + LEASE
-    await transaction.connection.execute(NODES["add-node"], node.run, node.name, ends)
+    row = (node.run, node.name, ends, __version__, transaction.time)
+    await transaction.connection.execute(NODES["add-node"], *row)
 
 
 async def take_over(
@@ -68,6 +72,21 @@ async def take_over(
     if found:
         transaction.stirs = True
     return found
+
+
+async def all_(connection: Any, node: Node) -> list[NodeRecord]:
+    """Every node that there is; `node` is the one who asks."""
+    return [
+        NodeRecord(
+            name=row["name"],
+            own=row["run"] == node.run,
+            since=row["since"],
+            heartbeat=row["expires"] - LEASE,
+            expires=row["expires"],
+            version=row["version"],
+        )
+        for row in await connection.fetch(queries("operating", "postgres")["nodes"])
+    ]
 
 
 async def give_back(transaction: Transaction, before: int, alive: Collection[int]) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from postbearer.errors import StoreError
@@ -30,7 +30,6 @@ from postbearer.store.records import (
     Pause,
     Query,
     Row,
-    StateChange,
     Statistics,
     Status,
     Waiting,
@@ -116,17 +115,25 @@ async def search(connection: Any, query: Query, *, attempts: bool = False, only:
             raise query.gone()
     values: list[Any] = [after[0], after[1], retired]
     text = [LOOK["search"], *([LOOK[only]] if only else [])]
-    for name, value in _asked(query).items():
-        values.append(value)
-        text.append(LOOK[f"where-{name}"].replace("?", f"${len(values)}"))
+    text += conditions(asked(query), values)
     values.append(query.limit)
     order = f"{LOOK['search-order']} ${len(values)}"
     rows = await connection.fetch("\n   AND ".join(text) + f"\n {order}", *values)
     return await _entries(connection, rows, attempts=attempts)
 
 
-def _asked(query: Query) -> dict[str, Any]:
-    asked: dict[str, Any] = {
+def conditions(asked: Mapping[str, Any], values: list[Any]) -> list[str]:
+    """SQL for what is asked, by name; the values are added to `values`."""
+    text = []
+    for name, value in asked.items():
+        values.append(value)
+        text.append(LOOK[f"where-{name}"].replace("?", f"${len(values)}"))
+    return text
+
+
+def asked(query: Query) -> dict[str, Any]:
+    """What is looked for, by name."""
+    wanted: dict[str, Any] = {
         "id": query.id,
         "id_prefix": query.id_prefix,
         "client": query.client,
@@ -137,7 +144,7 @@ def _asked(query: Query) -> dict[str, Any]:
         "older_than": query.older_than,
         "newer_than": query.newer_than,
     }
-    return {name: value for name, value in asked.items() if value not in ("", None)}
+    return {name: value for name, value in wanted.items() if value not in ("", None)}
 
 
 async def _entries(connection: Any, rows: Sequence[Any], *, attempts: bool) -> list[Entry]:
@@ -237,25 +244,3 @@ async def content(connection: Any, message: Message) -> Spooled:
             hint="Look at the database's disks; cancel the message, or restore a backup.",
         )
     return spooled
-
-
-async def history(connection: Any, after: int, most: int) -> Sequence[StateChange]:
-    return [
-        StateChange(
-            number=row["number"],
-            at=row["at"],
-            message=row["message"],
-            client=row["client"],
-            account=row["account"],
-            recipient=row["recipient"],
-            status=status_of(row["state"]),
-            unknown=row["doubtful"],
-            said=row["said"],
-        )
-        for row in await connection.fetch(LOOK["events"], after, most)
-    ]
-
-
-async def history_kept(connection: Any) -> tuple[int, int]:
-    row = await connection.fetchrow(LOOK["events-kept"])
-    return row["first"], row["last"]

@@ -22,14 +22,16 @@ from postbearer.store.lease import LOCAL, Node
 from postbearer.store.postgres import changes, nodes, opening, reads
 from postbearer.store.postgres.accepting import arrival, staged
 from postbearer.store.postgres.contents import PostgresStaging, Spooled, SpooledContent
+from postbearer.store.postgres.following import Following
 from postbearer.store.postgres.numbers import LeaseClock, Numbers, Places
+from postbearer.store.postgres.operated import Operated
 from postbearer.store.postgres.rows import claimed_of
 from postbearer.store.postgres.session import LOST, Session, discard, leave, trouble
 from postbearer.store.postgres.settling import Ending, Held
 from postbearer.store.postgres.transaction import TURN, Transaction
 from postbearer.store.postgres.upkeep import upkeep
 from postbearer.store.postgres.url import PostgresUrl
-from postbearer.store.postgres.writer import WriteJob, Writer
+from postbearer.store.postgres.writer import Work, WriteJob, Writer
 from postbearer.store.records import (
     Claimed,
     Entry,
@@ -40,11 +42,9 @@ from postbearer.store.records import (
     LaneKey,
     Message,
     NewDelivery,
-    Pause,
     Query,
     Report,
     Settlement,
-    StateChange,
     Statistics,
     Status,
     Waiting,
@@ -63,7 +63,7 @@ _at_once = attrgetter("at_once")
 _READY = LETTERS[Status.READY]
 
 
-class PostgresSpool:
+class PostgresSpool(Operated, Following):
     """`Spool` at `url`, for the node `node`. `time` stands in for the clock of the database, in tests."""
 
     def __init__(
@@ -91,6 +91,8 @@ class PostgresSpool:
         self._writing: Writer | None = None
         self._recent = ContentCache()
         self._changes = Changes()
+        Following.__init__(self, self._write, self._session, self._places)
+        Operated.__init__(self, self._write, self._session, self._changes, self._node)
         self._tasks = Tasks(clock, self._observer)
         self.subscribe = self._changes.subscribe
 
@@ -414,20 +416,6 @@ class PostgresSpool:
                 spooled = await reads.content(connection, message)
         return SpooledContent(spooled, eight_bit=message.eight_bit, binary=message.binary)
 
-    async def pause(self, pause: Pause) -> None:
-        await self._writer.submit(partial(changes.pause, pause=pause))
-        self._changes.paused()
-
-    async def resume(self, account: str) -> bool:
-        resumed: bool = await self._writer.submit(partial(changes.resume, account=account))
-        if resumed:
-            self._changes.paused()
-        return resumed
-
-    async def pauses(self) -> Sequence[Pause]:
-        async with self._session.reading() as connection:
-            return await reads.pauses(connection)
-
     async def search(self, query: Query) -> Sequence[Entry]:
         async with self._session.reading() as connection:
             return await reads.search(connection, query)
@@ -435,13 +423,6 @@ class PostgresSpool:
     async def show(self, message: str) -> Entry | None:
         async with self._session.reading() as connection:
             return await reads.show(connection, message)
-
-    async def change(self, message: str, status: Status, now: float, address: str = "") -> int:
-        work = partial(changes.change, message=message, status=status, now=now, address=address)
-        changed: int = await self._writer.submit(work)
-        if changed and status is Status.READY:
-            self._changes.waits()
-        return changed
 
     async def statistics(self) -> Statistics:
         async with self._session.reading() as connection:
@@ -458,16 +439,6 @@ class PostgresSpool:
             self._place(await reads.meta(connection))
         return retired
 
-    async def history(self, after: int, most: int) -> Sequence[StateChange]:
-        """What became of recipients behind the number `after`, in the order in which it did."""
-        async with self._session.reading() as connection:
-            return await reads.history(connection, after, most)
-
-    async def history_kept(self) -> tuple[int, int]:
-        """The numbers of the oldest change that is kept, and of the last one; 0 and 0 before the first."""
-        async with self._session.reading() as connection:
-            return await reads.history_kept(connection)
-
     async def export(self) -> AsyncIterator[tuple[Entry, Content]]:
         last = ""
         while True:
@@ -479,6 +450,9 @@ class PostgresSpool:
                 last = entry.message.id
             if len(entries) < PAGE_OF_EXPORT:
                 return
+
+    async def _write(self, work: Work[Any]) -> Any:
+        return await self._writer.submit(work)
 
     @property
     def _writer(self) -> Writer:

@@ -89,15 +89,29 @@ DELETE FROM idempotency
 
 -- name: events
 SELECT number, at, message, client, account, recipient, state, doubtful, said
-  FROM event WHERE number > $1 AND number < pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 20
+  FROM event
+ WHERE number > $1 AND number < pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 20
+   AND ($3 = '' OR message = $3)
  ORDER BY number LIMIT $2;
+
+-- name: first-event-since
+SELECT number FROM event
+ WHERE at >= $1 AND number < pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 20
+ ORDER BY number LIMIT 1;
 
 -- name: events-kept
 SELECT coalesce(min(number), 0) AS first, coalesce(max(number), 0) AS last
   FROM event WHERE number < pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 20;
 
 -- name: forget-events
--- From the oldest on, and never the last.
+-- From the oldest on, and never the last. Up to the first that is not older than $1, or that a webhook needs and that
+-- is not older than $2.
+WITH needed AS (
+  SELECT min(oldest) AS number
+    FROM (SELECT position + 1 AS oldest FROM webhook UNION ALL SELECT min(number) FROM webhook_event) AS each
+)
 DELETE FROM event
- WHERE number < coalesce((SELECT number FROM event WHERE at >= $1 ORDER BY number LIMIT 1),
+ WHERE number < coalesce((SELECT number FROM event
+                           WHERE at >= $1 OR (number >= (SELECT number FROM needed) AND at >= $2)
+                           ORDER BY number LIMIT 1),
                          (SELECT max(number) FROM event));

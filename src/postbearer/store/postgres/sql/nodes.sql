@@ -2,7 +2,7 @@
 SELECT nextval('run');
 
 -- name: add-node
-INSERT INTO node (run, name, expires) VALUES ($1, $2, $3);
+INSERT INTO node (run, name, expires, version, since) VALUES ($1, $2, $3, $4, $5);
 
 -- name: renew-node
 UPDATE node SET expires = $2 WHERE run = $1 RETURNING 1;

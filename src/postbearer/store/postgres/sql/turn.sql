@@ -86,5 +86,8 @@ SELECT d.slot, d.number, d.state, d.turn, d.due, d.priority, d.client AS lane_cl
  WHERE message.id = $1 AND d.state <> 'l'
  ORDER BY d.number FOR UPDATE OF d;
 
+-- name: move
+UPDATE delivery SET account = $3, due = $4, turn = $5 WHERE slot = $1 AND number = $2;
+
 -- name: change
 UPDATE delivery SET state = $3, due = $4, ended = $5, states = $6, turn = $7 WHERE slot = $1 AND number = $2;
