@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,29 +14,19 @@ from postbearer.store import (
     AuditRecord,
     Job,
     JobAction,
-    MemorySpool,
     Message,
     Query,
     Spool,
-    SqliteSpool,
     Status,
     Waiting,
 )
 from postbearer.store.queries import queries
 from postbearer.tags import Tags
 from postbearer.testing import ManualClock
+from store.conftest import Make
 from support.spooling import START, TEXT, accept, claim, delivery, ending, message, sqlite, statuses
 
 DAY = 86_400.0
-
-
-@pytest.fixture(params=["memory", "sqlite"])
-async def spool(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClock) -> AsyncIterator[Spool]:
-    """The stores that know of times and tags."""
-    made: Spool = MemorySpool(clock) if request.param == "memory" else sqlite(tmp_path, clock)
-    await made.open()
-    yield made
-    await made.close()
 
 
 async def scheduled(
@@ -206,10 +196,8 @@ async def test_tags_are_found_by_an_index(tmp_path: Path) -> None:
     assert "SEARCH message USING INTEGER PRIMARY KEY (rowid=?)" in plan
 
 
-async def test_changes_tell_of_the_time_and_of_tags(tmp_path: Path) -> None:
-    clock = ManualClock(START)
-    path = tmp_path / "spool.db"
-    spool = SqliteSpool(path, clock=clock, reserve=0, allow_ephemeral=True, events=True)
+async def test_changes_tell_of_the_time_and_of_tags(make: Make, clock: ManualClock) -> None:
+    spool = make(True)
     await spool.open()
     await scheduled(spool, "m1", tags=(("a", "b"), ("c", "d")))
     await accept(spool, "m2")

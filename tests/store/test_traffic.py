@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import pytest
 
-from postbearer.store import SqliteSpool, Status
+from postbearer.store import Status
+from postbearer.store.spool import DurableSpool
 from postbearer.testing import ManualClock
+from store.conftest import Make
 from support.spooling import START, accept, claim, ending
 
 MINUTE, HOUR, DAY = 60, 3600, 86_400.0
 
 
-def made(folder: Path, clock: ManualClock, events: bool = True) -> SqliteSpool:
-    return SqliteSpool(folder / "spool.db", clock=clock, reserve=0, allow_ephemeral=True, events=events)
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock(START)
 
 
 async def end(
-    spool: SqliteSpool, clock: ManualClock, status: Status, said: str, *, due: float | None = None
+    spool: DurableSpool, clock: ManualClock, status: Status, said: str, *, due: float | None = None
 ) -> None:
     """End the attempt that is due."""
     [claimed] = await claim(spool, now=clock.now() + DAY)
     await spool.settle(claimed, ending(claimed, status, at=clock.now(), reply=said, due=due))
 
 
-async def counted(spool: SqliteSpool, width: int = MINUTE, since: float = 0.0) -> list[dict[Status, int]]:
+async def counted(spool: DurableSpool, width: int = MINUTE, since: float = 0.0) -> list[dict[Status, int]]:
     return [dict(each.counts) for each in await spool.traffic(since, width)]
 
 
-async def test_each_recipient_is_counted_in_the_minute_in_which_its_state_changed(tmp_path: Path) -> None:
-    clock = ManualClock(START)
-    spool = made(tmp_path, clock)
+async def test_each_recipient_is_counted_in_the_minute_in_which_its_state_changed(
+    make: Make, clock: ManualClock
+) -> None:
+    spool = make(True)
     await spool.open()
     await accept(spool, "m1", recipients=("a@example.net", "b@example.net"))
     clock.advance(MINUTE)
@@ -44,7 +48,7 @@ async def test_each_recipient_is_counted_in_the_minute_in_which_its_state_change
     assert await counted(spool, since=START + 2 * MINUTE) == each[2:]
     await spool.close()
 
-    again = made(tmp_path, clock)
+    again = make(True)
     await again.open()
     await accept(again, "m2")
     [*_, last] = await counted(again)
@@ -55,8 +59,8 @@ async def test_each_recipient_is_counted_in_the_minute_in_which_its_state_change
     await again.close()
 
 
-async def test_what_is_held_and_released_was_accepted_once(tmp_path: Path) -> None:
-    spool = made(tmp_path, ManualClock(START))
+async def test_what_is_held_and_released_was_accepted_once(make: Make, clock: ManualClock) -> None:
+    spool = make(True)
     await spool.open()
     await accept(spool, "m1")
     await spool.change("m1", Status.HELD, START)
@@ -65,9 +69,8 @@ async def test_what_is_held_and_released_was_accepted_once(tmp_path: Path) -> No
     await spool.close()
 
 
-async def test_old_counts_are_forgotten(tmp_path: Path) -> None:
-    clock = ManualClock(START)
-    spool = made(tmp_path, clock)
+async def test_old_counts_are_forgotten(make: Make, clock: ManualClock) -> None:
+    spool = make(True)
     await spool.open()
     await accept(spool, "m1")
     assert await counted(spool) == [{Status.READY: 1}]
@@ -77,8 +80,8 @@ async def test_old_counts_are_forgotten(tmp_path: Path) -> None:
     await spool.close()
 
 
-async def test_a_spool_that_keeps_no_events_counts_nothing(tmp_path: Path) -> None:
-    spool = made(tmp_path, ManualClock(START), events=False)
+async def test_a_spool_that_keeps_no_events_counts_nothing(make: Make, clock: ManualClock) -> None:
+    spool = make(False)
     await spool.open()
     await accept(spool, "m1")
     assert await counted(spool) == []

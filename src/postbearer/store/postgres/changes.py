@@ -8,7 +8,7 @@ from postbearer.address import same_mailbox
 from postbearer.errors import UsageError
 from postbearer.store.postgres.nodes import NODES
 from postbearer.store.postgres.reads import LOOK, meta
-from postbearer.store.postgres.rows import clean, recipients_of, status_of
+from postbearer.store.postgres.rows import clean, recipients_of, shown_status, status_of
 from postbearer.store.postgres.transaction import TURN, Place, Transaction
 from postbearer.store.records import KEYS_KEPT, Pause, Status
 from postbearer.store.rows import DONE, LETTERS, WAITING, settled_state
@@ -25,10 +25,12 @@ async def change(
     address: str = "",
     account: str = "",
     among: Collection[Status] = (),
+    early_at: float = 0.0,
 ) -> int:
     """Hold, release or cancel the recipients of a message that are open and not leased; how many changed.
 
-    Only `address`, those that leave by `account`, or those in a state `among` some, where these are given.
+    Only `address`, those that leave by `account`, or those in a state `among` some, as it is at `early_at`,
+    where these are given.
     """
     if not status.by_hand:
         raise UsageError(f"A recipient cannot be made {status} by hand.")
@@ -42,16 +44,18 @@ async def change(
             for place, letter in enumerate(states)
             if not status_of(letter).final
             and not letter == LETTERS[status] == LETTERS[Status.HELD]
-            and (not among or status_of(letter) in among)
+            and (not among or shown_status(letter, early=(row["send_at"] or 0.0) > early_at) in among)
             and (not address or same_mailbox(recipients[place].address, address))
         ]
         if not chosen:
             continue
-        place = Place(row["id"], row["client"], row["account"])
+        lets_go = status is Status.READY and (row["send_at"] or 0.0) > now
+        place = Place(row["id"], row["client"], row["account"], None if lets_go else row["send_at"])
         for each in chosen:
             doubtful = row["doubts"][each] == "1"
             if states[each] != LETTERS[status]:
-                transaction.event(place, recipients[each].address, LETTERS[status], doubtful=doubtful)
+                counts, to = status is not Status.READY, recipients[each].address
+                transaction.event(place, to, LETTERS[status], doubtful=doubtful, counts=counts)
             states[each] = LETTERS[status]
         changed += len(chosen)
         state = settled_state({letter.encode() for letter in states})
@@ -62,8 +66,15 @@ async def change(
         await transaction.connection.execute(TURN["change"], row["slot"], row["number"], *marks)
         if state == WAITING and status is Status.READY:
             transaction.wait(row["account"], row["priority"], row["lane_client"], due, row["number"], turn)
+    if changed and status is Status.READY:
+        await transaction.connection.execute(TURN["begin-life"], message, now)
     transaction.stirs = transaction.stirs or changed > 0
     return changed
+
+
+async def time_of(transaction: Transaction, message: str) -> float:
+    """When a message is to leave at the earliest; 0 without such a time."""
+    return float(await transaction.connection.fetchval(TURN["time-of"], message) or 0.0)
 
 
 async def move(
@@ -82,14 +93,19 @@ async def move(
     changed = 0
     for row in await transaction.connection.fetch(TURN["changeable"], message):
         open_ = [place for place, letter in enumerate(row["states"]) if not status_of(letter).final]
-        wanted = not among or any(status_of(row["states"][place]) in among for place in open_)
+        due = max(now, row["send_at"] or 0.0)
+        shown = {shown_status(row["states"][place], early=due > now) for place in open_}
+        wanted = not among or not shown.isdisjoint(among)
         if row["account"] == target or account not in ("", row["account"]) or not open_ or not wanted:
             continue
         turn = row["turn"] + 1
-        await transaction.connection.execute(TURN["move"], row["slot"], row["number"], target, now, turn)
+        await transaction.connection.execute(TURN["move"], row["slot"], row["number"], target, due, turn)
         if row["state"] == WAITING:
-            transaction.wait(target, row["priority"], row["lane_client"], now, row["number"], turn)
-        recipients, place = recipients_of(row["recipients"]), Place(row["id"], row["client"], target)
+            transaction.wait(target, row["priority"], row["lane_client"], due, row["number"], turn)
+        recipients, place = (
+            recipients_of(row["recipients"]),
+            Place(row["id"], row["client"], target, row["send_at"]),
+        )
         for each in open_:
             said = f"Moved from the account {row['account']}."
             letter, doubtful = row["states"][each], row["doubts"][each] == "1"

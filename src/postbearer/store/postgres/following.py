@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple
 from typing import Any
@@ -11,10 +12,12 @@ from postbearer.store.postgres.auditing import Write
 from postbearer.store.postgres.nodes import NODES
 from postbearer.store.postgres.numbers import Places
 from postbearer.store.postgres.reads import LOOK
-from postbearer.store.postgres.rows import clean, status_of
+from postbearer.store.postgres.rows import clean, status_of, tags_of
 from postbearer.store.postgres.session import Session
 from postbearer.store.postgres.transaction import Transaction
-from postbearer.store.records import StateChange, WaitingEvent, WebhookRow
+from postbearer.store.records import StateChange, Status, TrafficCount, WaitingEvent, WebhookRow
+
+COUNTED = 8 * 86_400.0  # seconds for which counts are kept
 
 
 class Following:
@@ -47,6 +50,7 @@ class Following:
                     status=status_of(row["state"]),
                     unknown=row["doubtful"],
                     said=row["said"],
+                    tags=tags_of(row["tags"]),
                 )
                 for row in await connection.fetch(LOOK["events"], after, most, message)
             ]
@@ -59,6 +63,20 @@ class Following:
     async def history_since(self, at: float) -> int:
         async with self._session.reading() as connection:
             return int(await connection.fetchval(LOOK["first-event-since"], at) or 0)
+
+    async def traffic(self, since: float, width: int) -> Sequence[TrafficCount]:
+        async with self._session.reading() as connection:
+            rows = await connection.fetch(LOOK["traffic"], math.ceil(since), width)
+        found: dict[int, dict[Status, int]] = {}
+        for row in rows:
+            found.setdefault(row["begins"], {})[status_of(row["state"])] = row["count"]
+        return [TrafficCount(begins=begins, counts=counts) for begins, counts in found.items()]
+
+    async def _forget_traffic(self, now: float) -> None:
+        async def forget(transaction: Transaction) -> None:
+            await transaction.connection.execute(LOOK["forget-traffic"], int(now - COUNTED))
+
+        await self._write(forget)
 
     async def webhooks(self) -> Mapping[str, tuple[WebhookRow, Sequence[WaitingEvent]]]:
         async with self._session.reading() as connection:

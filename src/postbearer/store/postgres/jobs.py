@@ -28,7 +28,7 @@ from postbearer.store.records import Query
 from postbearer.store.rows import LETTERS
 
 _query = Decoder(Query)
-_ASKED = ("id", "id_prefix", "client", "message_id", "address", "older_than", "newer_than")
+_ASKED = ("id", "id_prefix", "client", "message_id", "address", "tags", "older_than", "newer_than")
 
 
 def _job(row: Any) -> Job:
@@ -43,14 +43,16 @@ async def _find(connection: Any, job: str) -> Job | None:
     return None if row is None else _job(row)
 
 
-def _workable(matching: Query, values: list[Any]) -> list[str]:
+def _workable(matching: Query, values: list[Any], now: float) -> list[str]:
     """SQL for what `matching` asks for; what it needs is added to the `values`."""
     statuses = "".join(LETTERS[each] for each in matching.statuses)
     values += [matching.account, statuses]
     text = SQL["where-workable"]
     text = text.replace("?account", f"${len(values) - 1}").replace("?statuses", f"${len(values)}")
+    values.append(now)
+    text = text.replace("?now", f"${len(values)}::float8")
     wanted = {name: value for name, value in asked(matching).items() if name in _ASKED}
-    return [text, *conditions(wanted, values)]
+    return [text, *conditions(wanted, values, now)]
 
 
 async def _do(transaction: Transaction, job: Job, message: str, now: float) -> int:
@@ -60,22 +62,32 @@ async def _do(transaction: Transaction, job: Job, message: str, now: float) -> i
         return await changes.move(
             transaction, message, job.account, now, account=matching.account, among=matching.statuses
         )
+    due = max(now, await changes.time_of(transaction, message)) if job.action.waits_for_time else now
     return await changes.change(
-        transaction, message, status, now, account=matching.account, among=matching.statuses
+        transaction,
+        message,
+        status,
+        due,
+        account=matching.account,
+        among=matching.statuses,
+        early_at=now,
     )
 
 
 class PostgresJobs:
     """`JobStore` by the spool's writer and its readers; `waits` hears that something may go on."""
 
-    def __init__(self, write: Write, session: Session, waits: Callable[[], None]) -> None:
+    def __init__(
+        self, write: Write, session: Session, waits: Callable[[], None], now: Callable[[], float]
+    ) -> None:
+        self._now = now
         self._write = write
         self._session = session
         self._waits = waits
 
     async def count(self, matching: Query) -> int:
         values: list[Any] = []
-        text = "\n   AND ".join([SQL["count-matching"], *_workable(matching, values)])
+        text = "\n   AND ".join([SQL["count-matching"], *_workable(matching, values, self._now())])
         async with self._session.reading() as connection:
             return int(await connection.fetchval(text, *values))
 
@@ -117,7 +129,7 @@ class PostgresJobs:
 
     async def step(self, job: Job, most: int) -> JobStep:
         values: list[Any] = [job.place, job.last]
-        text = "\n   AND ".join([SQL["step"], *_workable(job.matching, values)])
+        text = "\n   AND ".join([SQL["step"], *_workable(job.matching, values, self._now())])
         values.append(most)
         async with self._session.reading() as connection:
             rows = await connection.fetch(f"{text}\n {SQL['step-order']} ${len(values)}", *values)

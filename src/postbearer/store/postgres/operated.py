@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 
+from postbearer.clock import Clock
 from postbearer.store.changes import Changes
 from postbearer.store.lease import Node
 from postbearer.store.operating import AuditRecord, NodeRecord
@@ -19,13 +20,13 @@ from postbearer.store.records import Pause, Status
 class Operated:
     """That part of `Spool`, by its writer and its readers."""
 
-    def __init__(self, write: Write, session: Session, changes: Changes, node: Node) -> None:
+    def __init__(self, write: Write, session: Session, changes: Changes, node: Node, clock: Clock) -> None:
         self._write = write
         self._session = session
         self._changes = changes
         self._node = node
         self.audit = PostgresAudit(write, session)
-        self.jobs = PostgresJobs(write, session, changes.waits)
+        self.jobs = PostgresJobs(write, session, changes.waits, clock.now)
 
     async def pause(self, pause: Pause, *, audit: AuditRecord | None = None) -> None:
         async def stop(transaction: Transaction) -> None:

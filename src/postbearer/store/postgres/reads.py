@@ -15,7 +15,9 @@ from postbearer.store.postgres.rows import (
     priority_of,
     recipients_of,
     said_of,
+    shown_status,
     status_of,
+    tag_text,
 )
 from postbearer.store.postgres.transaction import ACCEPT, TURN
 from postbearer.store.queries import queries
@@ -61,6 +63,7 @@ async def lanes(connection: Any, among: Collection[LaneKey] | None) -> Sequence[
             priority=priority_of(row["priority"]),
             client=row["client"],
             due=row["due"],
+            timed=row["timed"],
         )
         for row in rows
     ]
@@ -81,14 +84,14 @@ async def pauses(connection: Any) -> Sequence[Pause]:
     return [Pause(**row) for row in await connection.fetch(NODES["pauses"])]
 
 
-async def waiting(connection: Any) -> Sequence[Waiting]:
-    return [Waiting(**row) for row in await connection.fetch(LOOK["waiting"])]
+async def waiting(connection: Any, now: float) -> Sequence[Waiting]:
+    return [Waiting(**row) for row in await connection.fetch(LOOK["waiting"], now)]
 
 
-async def statistics(connection: Any) -> Statistics:
+async def statistics(connection: Any, now: float) -> Statistics:
     retired = (await meta(connection))["retired"]
-    result = Statistics(oldest=await connection.fetchval(LOOK["oldest"]))
-    for row in await connection.fetch(LOOK["statistics"], retired):
+    result = Statistics(oldest=await connection.fetchval(LOOK["oldest"], now))
+    for row in await connection.fetch(LOOK["statistics"], retired, now):
         of_account = result.by_account.setdefault(row["account"], {})
         for letter in row["letters"]:
             for counts in (result.counts, of_account):
@@ -97,12 +100,14 @@ async def statistics(connection: Any) -> Statistics:
     return result
 
 
-async def show(connection: Any, message: str) -> Entry | None:
-    found = await search(connection, Query(id=message), attempts=True)
+async def show(connection: Any, message: str, now: float) -> Entry | None:
+    found = await search(connection, Query(id=message), now, attempts=True)
     return found[0] if found else None
 
 
-async def search(connection: Any, query: Query, *, attempts: bool = False, only: str = "") -> list[Entry]:
+async def search(
+    connection: Any, query: Query, now: float, *, attempts: bool = False, only: str = ""
+) -> list[Entry]:
     """Messages that fit, oldest first. `only` is one more condition, by name.
 
     Raises `UsageError` when the one to go on behind is gone.
@@ -115,19 +120,24 @@ async def search(connection: Any, query: Query, *, attempts: bool = False, only:
             raise query.gone()
     values: list[Any] = [after[0], after[1], retired]
     text = [LOOK["search"], *([LOOK[only]] if only else [])]
-    text += conditions(asked(query), values)
+    text += conditions(asked(query), values, now)
     values.append(query.limit)
     order = f"{LOOK['search-order']} ${len(values)}"
     rows = await connection.fetch("\n   AND ".join(text) + f"\n {order}", *values)
-    return await _entries(connection, rows, attempts=attempts)
+    return await _entries(connection, rows, now, attempts=attempts)
 
 
-def conditions(asked: Mapping[str, Any], values: list[Any]) -> list[str]:
+def conditions(asked: Mapping[str, Any], values: list[Any], now: float) -> list[str]:
     """SQL for what is asked, by name; the values are added to `values`."""
     text = []
     for name, value in asked.items():
-        values.append(value)
-        text.append(LOOK[f"where-{name}"].replace("?", f"${len(values)}"))
+        for each in map(tag_text, value) if name == "tags" else (value,):
+            condition = LOOK[f"where-{name}"]
+            if "?now" in condition:
+                values.append(now)
+                condition = condition.replace("?now", f"${len(values)}::float8")
+            values.append(each)
+            text.append(condition.replace("?", f"${len(values)}"))
     return text
 
 
@@ -143,11 +153,12 @@ def asked(query: Query) -> dict[str, Any]:
         "statuses": "".join(LETTERS[each] for each in query.statuses),
         "older_than": query.older_than,
         "newer_than": query.newer_than,
+        "tags": query.tags,
     }
-    return {name: value for name, value in wanted.items() if value not in ("", None)}
+    return {name: value for name, value in wanted.items() if value not in ("", None, ())}
 
 
-async def _entries(connection: Any, rows: Sequence[Any], *, attempts: bool) -> list[Entry]:
+async def _entries(connection: Any, rows: Sequence[Any], now: float, *, attempts: bool) -> list[Entry]:
     """The messages in these rows, with what is known of their recipients."""
     slots = sorted({row["slot"] for row in rows})
     numbers = [row["number"] for row in rows]
@@ -157,14 +168,18 @@ async def _entries(connection: Any, rows: Sequence[Any], *, attempts: bool) -> l
     tried = [each["number"] for some in of_message.values() for each in some]
     outcomes = await connection.fetch(LOOK["outcomes"], slots, tried) if tried else []
     words = _words(outcomes)
-    return [
-        Entry(
-            message=message_of(row),
-            rows=tuple(one for each in of_message[row["number"]] for one in _rows(each, words)),
-            attempts=_attempts(of_message[row["number"]], outcomes) if attempts else (),
+    entries = []
+    for row in rows:
+        message, deliveries = message_of(row), of_message[row["number"]]
+        early = message.waits_for_time(now)
+        entries.append(
+            Entry(
+                message=message,
+                rows=tuple(one for each in deliveries for one in _rows(each, words, early=early)),
+                attempts=_attempts(deliveries, outcomes) if attempts else (),
+            )
         )
-        for row in rows
-    ]
+    return entries
 
 
 def _words(outcomes: Iterable[Any]) -> Words:
@@ -176,7 +191,7 @@ def _words(outcomes: Iterable[Any]) -> Words:
     }
 
 
-def _rows(delivery: Any, words: Words) -> Iterable[Row]:
+def _rows(delivery: Any, words: Words, *, early: bool) -> Iterable[Row]:
     recipients = recipients_of(delivery["recipients"])
     for place, letter in enumerate(delivery["states"]):
         waits = letter in OPEN
@@ -184,7 +199,7 @@ def _rows(delivery: Any, words: Words) -> Iterable[Row]:
         leased = waits and delivery["state"] == LEASED
         yield Row(
             address=recipients[place].address,
-            status=Status.LEASED if leased else status_of(letter),
+            status=Status.LEASED if leased else shown_status(letter, early=early),
             account=delivery["account"],
             priority=priority_of(delivery["priority"]),
             due=delivery["due"] if waits else None,

@@ -11,6 +11,7 @@ from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import UsageError
 from postbearer.store.records import Claimed, Message, Priority, Status, Target
 from postbearer.store.rows import LETTERS, NOBODY, STATUSES, UNREADABLE
+from postbearer.tags import Tags
 
 OPEN = LETTERS[Status.READY] + LETTERS[Status.DEFERRED]
 SLOT_BITS = 6  # of a number, at its end
@@ -18,6 +19,7 @@ SLOT_BITS = 6  # of a number, at its end
 _encode = msgspec.json.Encoder().encode
 _envelope = msgspec.json.Decoder(Envelope).decode
 _recipients = msgspec.json.Decoder(list[tuple[str, tuple[str, ...], str]]).decode
+_tags = msgspec.json.Decoder(list[tuple[str, str]]).decode
 _said = msgspec.json.Decoder(list[tuple[int, str, str, str]]).decode
 
 Said = Sequence[tuple[int, str, str, str]]  # place of a recipient, reply, cause, remedy
@@ -51,6 +53,8 @@ def message_row(number: int, message: Message, addresses: Sequence[str]) -> tupl
         clean(message.subject),
         message.report_of,
         clean("\n".join(dict.fromkeys(each.replace("\n", " ").casefold() for each in people))),
+        message.send_at,
+        clean(_encode(message.tags).decode()),
     )
 
 
@@ -74,7 +78,21 @@ def message_of(row: Any) -> Message:
         author=row["author"],
         subject=row["subject"],
         report_of=row["report_of"],
+        send_at=row["send_at"],
+        tags=tags_of(row["tags"]),
     )
+
+
+def tags_of(text: str | None) -> Tags:
+    try:
+        return tuple(_tags(text or "[]"))
+    except msgspec.DecodeError:
+        return ()
+
+
+def tag_text(tag: tuple[str, str]) -> str:
+    """As it stands among others: no value can look like one, as its quotes are escaped."""
+    return clean(_encode(tag).decode())
 
 
 def recipients_text(recipients: Sequence[Recipient]) -> str:
@@ -110,6 +128,12 @@ def said_of(text: str) -> Said:
 
 def status_of(letter: str) -> Status:
     return STATUSES.get(letter, Status.HELD)
+
+
+def shown_status(letter: str, *, early: bool) -> Status:
+    """The same of a recipient whose message waits for a time that is still to come, if it is `early`."""
+    status = status_of(letter)
+    return Status.SCHEDULED if early and status is Status.READY else status
 
 
 def priority_of(number: int) -> Priority:

@@ -9,7 +9,7 @@ from typing import Any
 from postbearer.errors import LeaseLost
 from postbearer.store.postgres.contents import PostgresStaging
 from postbearer.store.postgres.rows import OPEN, clean, recipients_of, said_text, slot_of
-from postbearer.store.postgres.transaction import TURN, Place, Transaction
+from postbearer.store.postgres.transaction import READY, TURN, Place, Transaction
 from postbearer.store.records import Claimed, Report, Settlement, Status
 from postbearer.store.rows import DONE, LETTERS, WAITING, settled_state
 
@@ -115,14 +115,15 @@ def _settled(
         clean(settlement.error),
         said_text(ending.said()),
     )
-    place = Place(claimed.message.id, claimed.message.client, account)
+    place = Place(claimed.message.id, claimed.message.client, account, claimed.message.send_at)
     words = ending.words()
     for target in claimed.targets:
         row, letter = target.row, states[target.row]
         doubt = doubts[row] != ending.held.doubts[row]
         if letter != ending.held.states[row] or doubt:
             said = words.get(row, "") if letter in ANSWERED and not doubt else ""
-            transaction.event(place, target.recipient.address, letter, doubtful=doubts[row] == "1", said=said)
+            counts, to = letter not in (ending.held.states[row], READY), target.recipient.address
+            transaction.event(place, to, letter, doubtful=doubts[row] == "1", said=said, counts=counts)
     for report, content in ending.reports:
         transaction.keep(report.message, content, [report.delivery])
     return None
@@ -151,4 +152,5 @@ async def end_leased(transaction: Transaction, rows: Sequence[Any], *, doubtful:
             place = Place(row["id"], row["client"], row["account"])
             for each, recipient in enumerate(recipients_of(row["recipients"])):
                 if (states[each], doubts[each]) != (row["states"][each], row["doubts"][each]):
-                    transaction.event(place, recipient.address, states[each], doubtful=True)
+                    counts = states[each] != row["states"][each]
+                    transaction.event(place, recipient.address, states[each], doubtful=True, counts=counts)

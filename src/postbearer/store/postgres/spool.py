@@ -92,7 +92,7 @@ class PostgresSpool(Operated, Following):
         self._recent = ContentCache()
         self._changes = Changes()
         Following.__init__(self, self._write, self._session, self._places)
-        Operated.__init__(self, self._write, self._session, self._changes, self._node)
+        Operated.__init__(self, self._write, self._session, self._changes, self._node, clock)
         self._tasks = Tasks(clock, self._observer)
         self.subscribe = self._changes.subscribe
 
@@ -418,22 +418,23 @@ class PostgresSpool(Operated, Following):
 
     async def search(self, query: Query) -> Sequence[Entry]:
         async with self._session.reading() as connection:
-            return await reads.search(connection, query)
+            return await reads.search(connection, query, self._clock.now())
 
     async def show(self, message: str) -> Entry | None:
         async with self._session.reading() as connection:
-            return await reads.show(connection, message)
+            return await reads.show(connection, message, self._clock.now())
 
     async def statistics(self) -> Statistics:
         async with self._session.reading() as connection:
-            return await reads.statistics(connection)
+            return await reads.statistics(connection, self._clock.now())
 
     async def waiting(self) -> Sequence[Waiting]:
         async with self._session.reading() as connection:
-            return await reads.waiting(connection)
+            return await reads.waiting(connection, self._clock.now())
 
     async def retire(self, before: float) -> int:
         retired: int = await self._writer.submit(partial(changes.retire, before=before), names=("purge",))
+        await self._forget_traffic(self._clock.now())
         await upkeep(self._session, retire=True)
         async with self._session.reading() as connection:
             self._place(await reads.meta(connection))
@@ -444,7 +445,9 @@ class PostgresSpool(Operated, Following):
         while True:
             query = Query(after=last, limit=PAGE_OF_EXPORT)
             async with self._session.reading() as connection:
-                entries = await reads.search(connection, query, attempts=True, only="where-open")
+                entries = await reads.search(
+                    connection, query, self._clock.now(), attempts=True, only="where-open"
+                )
             for entry in entries:
                 yield entry, await self.content(entry.message)
                 last = entry.message.id

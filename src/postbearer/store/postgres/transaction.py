@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,7 @@ ACCEPT = queries("accept", "postgres")
 TURN = queries("turn", "postgres")
 
 AT_ONCE = 16  # chunks of content that one statement adds
+READY = LETTERS[Status.READY]
 _EVENT_BITS = 20  # of an event's number, behind that of its transaction
 
 
@@ -32,6 +34,8 @@ class Place:
     message: str
     client: str
     account: str
+    send_at: float | None = None
+    told: bool = True  # it is not new: what is new counts as ready, also where it is held
 
 
 @dataclass(slots=True)
@@ -52,6 +56,7 @@ class Transaction:
     _outcomes: list[tuple[Any, ...]] = field(default_factory=list)
     _events: list[tuple[Any, ...]] = field(default_factory=list)
     _event_count: int = 0
+    _traffic: Counter[str] = field(default_factory=Counter)
 
     def keep(
         self, message: Message, content: PostgresStaging, deliveries: Sequence[NewDelivery]
@@ -90,9 +95,9 @@ class Transaction:
         if state == WAITING:
             self.stirs = True
             self.wait(new.account, int(new.priority), new.client, new.due, delivery, 0)
-        place = Place(message.id, message.client, new.account)
+        place = Place(message.id, message.client, new.account, message.send_at, told=False)
         for each in new.recipients:
-            self.event(place, each.address, letter, doubtful=False)
+            self.event(place, each.address, letter, doubtful=False, counts=True)
         if not lease:
             return None
         return Claimed(
@@ -115,10 +120,23 @@ class Transaction:
         self._outcomes.append((delivery, lease, *columns))
         self.evidence = self.evidence or ("has-outcome", (slot_of(delivery), delivery, lease))
 
-    def event(self, place: Place, recipient: str, letter: str, *, doubtful: bool, said: str = "") -> None:
-        """A recipient came into a state, if that is kept."""
+    def event(
+        self,
+        place: Place,
+        recipient: str,
+        letter: str,
+        *,
+        doubtful: bool,
+        said: str = "",
+        counts: bool = False,
+    ) -> None:
+        """A recipient came into a state, if that is kept; `counts`: it is one more that did."""
         if not self.places.events:
             return
+        if counts:
+            self._traffic[letter if place.told else READY] += 1
+        if letter == READY and (place.send_at or 0.0) > self.time:
+            letter = LETTERS[Status.SCHEDULED]
         number = self.number << _EVENT_BITS | self._event_count
         self._event_count += 1
         self._events.append(
@@ -139,7 +157,7 @@ class Transaction:
         """Add what was collected."""
         slot, run = self.places.slot, self.connection.execute
         if self._messages:
-            await run(ACCEPT["add-messages"], slot, *_columns(self._messages, 16))
+            await run(ACCEPT["add-messages"], slot, *_columns(self._messages, 18))
             await self._add_contents(slot)
         if self._deliveries:
             await run(ACCEPT["add-deliveries"], slot, *_columns(self._deliveries, 13))
@@ -149,6 +167,11 @@ class Transaction:
             await run(TURN["add-outcomes"], each, *_columns(rows, 11))
         if self._events:
             await run(ACCEPT["add-events"], *_columns(self._events, 9))
+        if self._traffic:
+            minute = int(self.time / 60) * 60
+            counted = list(self._traffic.items())
+            rows = [(minute, letter, count) for letter, count in counted]
+            await run(ACCEPT["add-traffic"], *_columns(rows, 3))
         self._clear()
 
     def forget(self, evidence: tuple[str, tuple[int, ...]] | None) -> None:
@@ -157,6 +180,7 @@ class Transaction:
         self._clear()
 
     def _clear(self) -> None:
+        self._traffic.clear()
         self._contents.clear()
         for rows in (self._messages, self._deliveries, self._ready, self._outcomes, self._events):
             rows.clear()

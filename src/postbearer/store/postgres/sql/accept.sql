@@ -14,10 +14,10 @@ SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::float8[
 
 -- name: add-messages
 INSERT INTO message (slot, number, id, accepted, client, envelope, received, size, sha256, eight_bit, is_binary, expires,
-                     message_id, author, subject, report_of, people)
+                     message_id, author, subject, report_of, people, send_at, tags)
 SELECT $1::smallint, * FROM unnest(
   $2::bigint[], $3::text[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::bigint[], $9::text[], $10::boolean[],
-  $11::boolean[], $12::float8[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[]);
+  $11::boolean[], $12::float8[], $13::text[], $14::text[], $15::text[], $16::text[], $17::text[], $18::float8[], $19::text[]);
 
 -- name: add-contents
 INSERT INTO content (slot, message, chunk, data)
@@ -39,6 +39,9 @@ SELECT $1::smallint, * FROM unnest(
 INSERT INTO event (number, at, message, client, account, recipient, state, doubtful, said)
 SELECT * FROM unnest(
   $1::bigint[], $2::float8[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[], $9::text[]);
+
+-- name: add-traffic
+INSERT INTO traffic SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[]);
 
 -- name: chunks
 SELECT chunk, data FROM content WHERE slot = $1 AND message = $2 AND chunk >= $3 ORDER BY chunk LIMIT $4;

@@ -38,8 +38,13 @@ EXISTS (SELECT 1 FROM delivery AS d WHERE d.slot = m.slot AND d.message = m.numb
 -- name: where-statuses
 EXISTS (SELECT 1 FROM delivery AS d
          WHERE d.slot = m.slot AND d.message = m.number
-           AND translate(CASE WHEN d.state = 'l' THEN translate(d.states, 'rd', 'll') ELSE d.states END, ?, '')
-            <> CASE WHEN d.state = 'l' THEN translate(d.states, 'rd', 'll') ELSE d.states END)
+           AND translate(CASE WHEN d.state = 'l' THEN translate(d.states, 'rd', 'll')
+                              WHEN m.send_at > ?now THEN translate(d.states, 'r', 's') ELSE d.states END, ?, '')
+            <> CASE WHEN d.state = 'l' THEN translate(d.states, 'rd', 'll')
+                    WHEN m.send_at > ?now THEN translate(d.states, 'r', 's') ELSE d.states END)
+
+-- name: where-tags
+strpos(m.tags, ?) > 0
 
 -- name: where-address
 strpos(m.people, ?) > 0
@@ -56,9 +61,14 @@ SELECT delivery, attempt, counted, began, ended, doubtful, server, queue_id, err
   FROM outcome WHERE slot = ANY($1::smallint[]) AND delivery = ANY($2::bigint[]) ORDER BY ended, lease;
 
 -- name: statistics
-SELECT d.account, CASE WHEN d.state = 'l' THEN translate(d.states, 'rd', 'll') ELSE d.states END AS letters,
+SELECT d.account,
+       CASE WHEN d.state = 'l' THEN translate(d.states, 'rd', 'll')
+            WHEN timed.number IS NOT NULL THEN translate(d.states, 'r', 's')
+            ELSE d.states END AS letters,
        count(*) AS count
   FROM delivery AS d
+  LEFT JOIN (SELECT slot, number FROM message WHERE send_at > $2::float8) AS timed
+    ON timed.slot = d.slot AND timed.number = d.message
  WHERE d.state <> 'x' OR d.ended >= $1::float8
     OR EXISTS (SELECT 1 FROM delivery AS other
                 WHERE other.slot = d.slot AND other.message = d.message
@@ -66,13 +76,14 @@ SELECT d.account, CASE WHEN d.state = 'l' THEN translate(d.states, 'rd', 'll') E
  GROUP BY 1, 2;
 
 -- name: oldest
-SELECT min(m.accepted) FROM delivery AS d JOIN message AS m ON m.slot = d.slot AND m.number = d.message
- WHERE d.state <> 'x';
+SELECT min(greatest(m.send_at, m.accepted))
+  FROM delivery AS d JOIN message AS m ON m.slot = d.slot AND m.number = d.message
+ WHERE d.state <> 'x' AND (m.send_at IS NULL OR m.send_at <= $1);
 
 -- name: waiting
-SELECT d.account, count(DISTINCT d.message) AS messages, min(m.accepted) AS oldest
+SELECT d.account, count(DISTINCT d.message) AS messages, min(greatest(m.send_at, m.accepted)) AS oldest
   FROM delivery AS d JOIN message AS m ON m.slot = d.slot AND m.number = d.message
- WHERE d.state IN ('w', 'l') GROUP BY d.account;
+ WHERE d.state IN ('w', 'l') AND (m.send_at IS NULL OR m.send_at <= $1) GROUP BY d.account;
 
 -- name: retirable
 -- How many messages come to be gone when what ended before $2 is, instead of what did before $1.
@@ -88,7 +99,8 @@ DELETE FROM idempotency
       WHERE m.id = idempotency.message AND (d.state <> 'x' OR d.ended >= $2::float8));
 
 -- name: events
-SELECT number, at, message, client, account, recipient, state, doubtful, said
+SELECT number, at, message, client, account, recipient, state, doubtful, said,
+       (SELECT m.tags FROM message AS m WHERE m.id = event.message LIMIT 1) AS tags
   FROM event
  WHERE number > $1 AND number < pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 20
    AND ($3 = '' OR message = $3)
@@ -102,6 +114,13 @@ SELECT number FROM event
 -- name: events-kept
 SELECT coalesce(min(number), 0) AS first, coalesce(max(number), 0) AS last
   FROM event WHERE number < pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 20;
+
+-- name: traffic
+SELECT (minute / $2::bigint) * $2::bigint AS begins, state, sum(count)::bigint AS count
+  FROM traffic WHERE minute >= $1 GROUP BY 1, 2 ORDER BY 1;
+
+-- name: forget-traffic
+DELETE FROM traffic WHERE minute < $1;
 
 -- name: forget-events
 -- From the oldest on, and never the last. Up to the first that is not older than $1, or that a webhook needs and that

@@ -65,7 +65,9 @@ SELECT m.* FROM message AS m WHERE m.number > $1 AND m.number <= $2
 EXISTS (SELECT 1 FROM delivery AS d
          WHERE d.slot = m.slot AND d.message = m.number AND d.state IN ('w', 'h')
            AND (?account = '' OR d.account = ?account)
-           AND (?statuses = '' OR translate(d.states, ?statuses, '') <> d.states))
+           AND (?statuses = ''
+                OR translate(CASE WHEN m.send_at > ?now THEN translate(d.states, 'r', 's') ELSE d.states END, ?statuses, '')
+                <> CASE WHEN m.send_at > ?now THEN translate(d.states, 'r', 's') ELSE d.states END))
 
 -- name: webhooks
 SELECT name, position, arrived, failing, error, disabled, disabled_at, dropped FROM webhook;

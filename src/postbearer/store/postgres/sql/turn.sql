@@ -9,20 +9,22 @@ WITH RECURSIVE lane AS (
        WHERE (account, priority, client) > (lane.account, lane.priority, lane.client)
        ORDER BY account, priority, client LIMIT 1) AS next
 )
-SELECT lane.account, lane.priority, lane.client, first.due
+SELECT lane.account, lane.priority, lane.client, first.due, first.timed
   FROM lane CROSS JOIN LATERAL (
-    SELECT r.due FROM ready AS r
+    SELECT r.due, coalesce(m.send_at = r.due, false) AS timed FROM ready AS r
       JOIN delivery AS d ON d.slot = (r.delivery & 63) AND d.number = r.delivery
+      JOIN message AS m ON m.slot = d.slot AND m.number = d.message
      WHERE r.account = lane.account AND r.priority = lane.priority AND r.client = lane.client
        AND d.state = 'w' AND d.turn = r.turn
      ORDER BY r.due, r.delivery LIMIT 1) AS first;
 
 -- name: lanes-among
-SELECT lane.account, lane.priority, lane.client, first.due
+SELECT lane.account, lane.priority, lane.client, first.due, first.timed
   FROM unnest($1::text[], $2::smallint[], $3::text[]) AS lane (account, priority, client)
  CROSS JOIN LATERAL (
-    SELECT r.due FROM ready AS r
+    SELECT r.due, coalesce(m.send_at = r.due, false) AS timed FROM ready AS r
       JOIN delivery AS d ON d.slot = (r.delivery & 63) AND d.number = r.delivery
+      JOIN message AS m ON m.slot = d.slot AND m.number = d.message
      WHERE r.account = lane.account AND r.priority = lane.priority AND r.client = lane.client
        AND d.state = 'w' AND d.turn = r.turn
      ORDER BY r.due, r.delivery LIMIT 1) AS first;
@@ -76,15 +78,23 @@ UPDATE delivery SET warned = true WHERE slot = $1 AND number = $2 AND state = 'w
 SELECT d.number AS delivery, 0::bigint AS lease, d.attempt, d.account, d.priority, d.client AS lane_client, d.warned,
        d.states, d.doubts, d.recipients, d.began, message.*
   FROM delivery AS d JOIN message ON message.slot = d.slot AND message.number = d.message
- WHERE d.account = $1 AND d.state = 'w' AND NOT d.warned AND message.accepted < $2 AND d.number > $3
+ WHERE d.account = $1 AND d.state = 'w' AND NOT d.warned AND greatest(message.send_at, message.accepted) < $2 AND d.number > $3
  ORDER BY d.number LIMIT $4;
 
 -- name: changeable
 SELECT d.slot, d.number, d.state, d.turn, d.due, d.priority, d.client AS lane_client, d.account, d.states, d.doubts,
-       d.recipients, message.id, message.client
+       d.recipients, message.id, message.client, message.send_at
   FROM message JOIN delivery AS d ON d.slot = message.slot AND d.message = message.number
  WHERE message.id = $1 AND d.state <> 'l'
  ORDER BY d.number FOR UPDATE OF d;
+
+-- name: begin-life
+-- Of a message whose time a person does not wait for: it is tried for as long as it would have been.
+UPDATE message SET expires = expires - (greatest(send_at, accepted) - $2), send_at = NULL
+ WHERE id = $1 AND send_at > $2;
+
+-- name: time-of
+SELECT send_at FROM message WHERE id = $1;
 
 -- name: move
 UPDATE delivery SET account = $3, due = $4, turn = $5 WHERE slot = $1 AND number = $2;
