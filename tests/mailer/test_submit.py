@@ -281,6 +281,8 @@ async def test_the_account_that_a_client_is_given_is_not_for_it_to_choose(home: 
         ((letter(),), {"key": "a\nb"}, "A key cannot be"),
         ((letter(),), {"key": "a" * 256}, "A key cannot be"),
         ((letter(),), {"timeout": -1}, "timeout cannot be -1"),
+        ((letter(),), {"account": 7}, "account cannot be 7"),
+        ((EmailMessage(),), {}, "has no From"),
         ((letter(),), {"to": "b@e.org", "sender": "a@e.org"}, "and one is given"),
         ((), {**WORDS, "sender": "a@e.org", "body": "x"}, "no part 'body'"),
         ((letter(), Envelope("a@e.org", (Recipient("b@e.org", orcpt="rfc822;c@e.org"),))), {}, "ORCPT"),

@@ -77,6 +77,8 @@ class ToSubmit:
         tags: Tags = (),
     ) -> str:
         """Have the relay keep it; the id it has there. See `submit`; `send_at` is in Unix seconds."""
+        if not isinstance(account, str):
+            raise UsageError(f"account cannot be {account!r:.80}.", hint="Give the name of an account.")
         fields = {
             **_handed_over(self.envelope, priority),
             "account": account,
@@ -152,9 +154,19 @@ def submit(
         )
     at = moment_of(send_at)
     whole, envelope = given(message, envelope, dated(parts, at), "")
-    ready = ToSubmit.of(whole, envelope, lambda author: author)
+    ready = ToSubmit.of(whole, envelope, _itself)
     named = tags_named(tags or {})
     return ready.submit(account=account, priority=priority, key=key, timeout=timeout, send_at=at, tags=named)
+
+
+def _itself(author: str) -> str:
+    """A message leaves as its author, where no account is known that could stand in."""
+    if not author:
+        raise UsageError(
+            "The message has no From, and no account that it could be from.",
+            hint="Give it one, or an envelope; or submit it by the mailer of an account.",
+        )
+    return author
 
 
 def moment_of(send_at: SendAt) -> float | None:
@@ -238,7 +250,7 @@ class _Tries:
         if reply.positive:
             return reply.text.removeprefix(_QUEUED)
         error = SubmissionRefused(
-            f"The relay did not take the message: {reply}.",
+            f"The relay did not take the message: {str(reply).rstrip('.')}.",
             reply=reply,
             hint="Submit it again later." if reply.transient else "",
         )
