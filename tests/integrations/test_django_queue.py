@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from django.test import override_settings
 import support.djangosite  # noqa: F401 - settings
 from postbearer.errors import RelayNotRunning, SubmissionRefused
 from postbearer.integrations.django import EmailBackend, NotSent
+from postbearer.outcome import Status
 from relay.running import SENDER, Relay, plain_account, relay_table
 from servers.sink import Sink
 from support.local import short_folder
@@ -75,6 +78,22 @@ def test_a_relay_that_refuses_is_told_as_django_documents(home: Path) -> None:
         assert isinstance(caught.value.error, SubmissionRefused)
         assert EmailBackend(account="nobody", queue=True, fail_silently=True).send_messages([message]) == 0
         assert EmailBackend(account="out", queue=True).send_messages([message, message]) == 2
+
+
+def test_a_message_says_when_it_is_to_leave_and_what_it_is_found_by(home: Path) -> None:
+    with Relay(home, plain_account(9) + relay_table()) as relay:
+        assert relay.start(), relay.log
+        message = EmailMultiAlternatives("Later", "x", SENDER, ["a@example.org"])
+        message.send_at = timedelta(days=1)  # type: ignore[attr-defined]
+        message.tags = {"order": "17"}  # type: ignore[attr-defined]
+        assert EmailBackend(queue=True).send_messages([message]) == 1
+        message.send_at = "tomorrow"  # type: ignore[attr-defined]
+        with pytest.raises(NotSent, match="send_at"):
+            EmailBackend(queue=True).send_messages([message])
+        assert relay.stop() == 0
+        (entry,) = asyncio.run(relay.entries())
+    assert {row.status for row in entry.rows} == {Status.SCHEDULED}
+    assert "17" in str(entry.message.tags)
 
 
 def test_without_a_relay_nothing_was_sent(home: Path) -> None:

@@ -63,7 +63,8 @@ class EmailBackend(BaseEmailBackend):
 
     With `queue`, the setting ``POSTBEARER_QUEUE``, messages go to the relay of this machine. Then the account
     is the relay's, so that nothing of it need be readable here; it may be left out where the relay's routes
-    or its default say by which account mail goes. `timeout` is how long to try while the relay is away.
+    or its default say by which account mail goes. `timeout` is how long to try while the relay is away. A
+    message may have the attributes ``send_at`` and ``tags``, which `postbearer.submit` describes.
 
     Raises `ImproperlyConfigured` for settings that cannot work, also with `fail_silently`.
     """
@@ -170,7 +171,14 @@ class EmailBackend(BaseEmailBackend):
         timeout = TIMEOUT if self.timeout is None else self.timeout
         envelope = _envelope(None, message)
         try:
-            message.queue_id = submit(_plain(message), envelope, account=account, timeout=timeout)
+            message.queue_id = submit(
+                _plain(message),
+                envelope,
+                account=account,
+                timeout=timeout,
+                send_at=getattr(message, "send_at", None),
+                tags=getattr(message, "tags", None),
+            )
         except PostbearerError as error:
             return self._failed(error)
         return True
