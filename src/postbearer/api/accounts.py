@@ -39,6 +39,11 @@ async def _of_one(call: Call, method: str) -> AccountStatus:
     return done
 
 
+async def account_named(call: Call) -> str:
+    """The account in the path, for who may see accounts. Raises `ConfigError` if it is none."""
+    return (await shown(call)).name
+
+
 async def _perform(call: Call, method: str, **given: str) -> Any:
     if call.by.confined:
         raise HttpProblem(

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from postbearer.api import (
+    account_access,
     accounts,
     batch,
     events,
@@ -54,6 +55,7 @@ ENDPOINTS: Sequence[ApiEndpoint] = (
     *messages.ENDPOINTS,
     *jobs.ENDPOINTS,
     *accounts.ENDPOINTS,
+    *account_access.ENDPOINTS,
     *overview.ENDPOINTS,
     *events.ENDPOINTS,
     *resend.ENDPOINTS,

@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from postbearer.errors import (
     ConfigError,
     Conflict,
+    GrantRefused,
     NotPermitted,
     PostbearerError,
     StoreError,
@@ -149,6 +150,8 @@ def of_error(error: PostbearerError) -> HttpProblem:
             kind = "unavailable"
         case ConfigError():  # of accounts that are none
             kind = "not-found"
+        case GrantRefused():  # of a sign-in: what the person, or the authorization server, said
+            kind = "invalid"
         case Conflict():
             kind = "conflict"
         case UsageError():

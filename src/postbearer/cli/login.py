@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -55,16 +55,17 @@ def command(common: Common, /, account: str | None, **given: Any) -> None:
     """
     from postbearer.assembly import Assembly
     from postbearer.clock import SystemClock
+    from postbearer.control import person_grant, with_endpoints
 
     assembly, clock = Assembly.load(common.config), SystemClock()
     account = chosen_account(assembly.configuration, account)
     chosen = assembly.account(account)
     with assembly.placing(account):
-        person = person_grant(chosen)
+        person_grant(chosen)
         store = chosen.token_store(assembly.persistence, clock=clock)
         store.prepare()  # what could not be kept is told before somebody signs in for nothing
         with store.signing_in():
-            located = asyncio.run(_located(chosen, person, device=given["device"]))
+            located = asyncio.run(with_endpoints(chosen, device=given["device"], now=clock.now()))
             grant = _grant(located, **{way: given[way] for way in ("paste", "device", "port")})
             _Login(located, grant, store, clock, common.verbose).run(**given)
     woken = wake_relay(account)
@@ -75,33 +76,9 @@ def command(common: Common, /, account: str | None, **given: Any) -> None:
         click.echo(f"Signed in.{again} Try: postbearer check {account}")
 
 
-def person_grant(account: Account) -> PersonGrant:
-    """The grant of `account`, if a person can sign in for it."""
-    from postbearer.oauth import PersonGrant
-
-    grant = account.grant
-    if not isinstance(grant, PersonGrant):
-        name = grant.name if grant else "none"
-        raise ConfigError(
-            f"Nobody signs in for {account.name}: its grant is {name}.",
-            key="grant",
-            hint='Set grant = "authorization-code", or "device-code", whichever the provider has.',
-        )
-    return grant
-
-
-async def _located(account: Account, grant: PersonGrant, *, device: bool) -> Account:
-    """`account` with the endpoints it needs, where only their issuer is known."""
-    from postbearer.clock import SystemClock
-    from postbearer.oauth import found
-
-    page = grant.device_url if device else getattr(grant, "authorize_url", grant.device_url)
-    grant, endpoint = await found(grant, account.endpoint, account.name, page=page, now=SystemClock().now())
-    return replace(account, grant=grant, endpoint=endpoint)
-
-
 def _grant(account: Account, *, paste: bool, device: bool, port: int | None) -> PersonGrant:
     """The grant of `account`, if a person can sign in in this way."""
+    from postbearer.control import person_grant
     from postbearer.oauth import AuthorizationCode
 
     grant = person_grant(account)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from postbearer.cli import completion
-from postbearer.cli.login import person_grant
 from postbearer.cli.options import Common, chosen_account, common_options, pass_common
 from postbearer.cli.output import note, print_json
 
@@ -58,6 +57,7 @@ def command(common: Common, /, account: str | None, local: bool) -> None:
 
 async def _end(account: Account, store: GrantStore, clock: Clock, *, local: bool) -> tuple[StoredGrant, bool]:
     """What was kept, and whether the provider ended it."""
+    from postbearer.control import person_grant
     from postbearer.oauth import end_sign_in, found, revoke
 
     grant = person_grant(account)

@@ -6,6 +6,7 @@ from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
     from postbearer.control.account_finder import AccountFinder as AccountFinder
+    from postbearer.control.acts import Recorder as Recorder
     from postbearer.control.answers import AccountStatus as AccountStatus
     from postbearer.control.answers import AuditPage as AuditPage
     from postbearer.control.answers import AuditRow as AuditRow
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from postbearer.control.answers import RecipientRow as RecipientRow
     from postbearer.control.answers import RelayReloaded as RelayReloaded
     from postbearer.control.answers import RelayStopping as RelayStopping
+    from postbearer.control.answers import SignInInfo as SignInInfo
     from postbearer.control.answers import Time as Time
     from postbearer.control.answers import Woken as Woken
     from postbearer.control.answers import encode as encode
@@ -45,6 +47,9 @@ if TYPE_CHECKING:
     from postbearer.control.principal import Right as Right
     from postbearer.control.principal import of_this_process as of_this_process
     from postbearer.control.server import ControlServer as ControlServer
+    from postbearer.control.sign_ins import SignIns as SignIns
+    from postbearer.control.sign_ins import person_grant as person_grant
+    from postbearer.control.sign_ins import with_endpoints as with_endpoints
     from postbearer.control.webhooks import WebhookCalls as WebhookCalls
     from postbearer.control.webhooks import WebhookReplayed as WebhookReplayed
     from postbearer.control.webhooks import WebhookStatus as WebhookStatus
@@ -52,6 +57,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "account_finder": ["AccountFinder"],
+    "acts": ["Recorder"],
     "answers": [
         "AccountStatus",
         "Change",
@@ -67,6 +73,7 @@ _EXPORTS = {
         "LoadedConfiguration",
         "NodeInfo",
         "NodeList",
+        "SignInInfo",
         "LetGo",
         "MessageDetail",
         "MessageSummary",
@@ -89,6 +96,7 @@ _EXPORTS = {
     "operations": ["Operations", "Process"],
     "principal": ["Principal", "Right", "of_this_process"],
     "server": ["ControlServer"],
+    "sign_ins": ["SignIns", "person_grant", "with_endpoints"],
     "webhooks": ["WebhookCalls", "WebhookReplayed", "WebhookStatus", "WebhookTested"],
 }
 

@@ -221,6 +221,26 @@ class Matching(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return ", ".join(f"{name} {value}" for name, value in given.items() if value not in ("", None))
 
 
+SignInState = Literal["waiting", "done", "failed", "busy"]
+
+
+class SignInInfo(Struct, frozen=True, kw_only=True):
+    """A sign-in: the person opens `url`, and types `code` there, if there is one.
+
+    If it `pastes`, the address that the browser ends at has to be handed in. `busy`: somebody signs in by a
+    command.
+    """
+
+    id: str
+    account: str
+    state: SignInState
+    url: str
+    code: str | UnsetType = UNSET
+    pastes: bool
+    expires: Time
+    error: str
+
+
 class NodeInfo(Struct, frozen=True, kw_only=True):
     """A relay that works on the queue. `alive`: it is this one, or its leases still hold, until `expires`.
 

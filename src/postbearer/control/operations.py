@@ -6,8 +6,10 @@ Who changes something says who it is: that is told as an event, once it is done.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Final, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -25,7 +27,7 @@ from postbearer.control.overview import Overview
 from postbearer.control.principal import Principal, Right
 from postbearer.control.transfer import Transfer
 from postbearer.control.webhooks import WebhookCalls, Webhooks
-from postbearer.errors import NotPermitted, PostbearerError, UsageError
+from postbearer.errors import Conflict, NotPermitted, PostbearerError, UsageError
 from postbearer.events import Observer, Silent
 from postbearer.message import Content
 from postbearer.store import Spool
@@ -33,7 +35,13 @@ from postbearer.store import Spool
 if TYPE_CHECKING:
     from postbearer.account import Account
     from postbearer.config import Configuration
+    from postbearer.control.sign_ins import SignIns
+    from postbearer.diagnosis import Finding
     from postbearer.engine import Dispatcher
+
+
+CHECK_TIME: Final = 600.0  # seconds that a check may take step by step
+CHECKING: Final[set[str]] = set()  # accounts that are checked step by step now, in this process
 
 
 class Examined(Struct, forbid_unknown_fields=True, frozen=True):
@@ -53,6 +61,10 @@ class Process(Protocol):
         """Look at the whole way of an account's mail."""
         ...
 
+    def examining(self, account: str, send_to: str) -> AsyncGenerator[Finding, None]:
+        """The same, step by step."""
+        ...
+
     def stop(self) -> None:
         """Finish what is under way, and end."""
 
@@ -63,8 +75,9 @@ class Operations:
     `dispatcher` is there in the relay's own process only, and `process` where a relay runs by itself.
     `accounts` names those that are configured, and `find` makes one that no dispatcher has; `foresee` tells
     what is known ahead of them, and `changed` has a paused one tried again. `runner` works on jobs in the
-    background. `webhooks` are those of the relay's own process, `configuration` what it goes by. `observer`
-    hears who changed what. `console` gives an address that opens the console once; empty where there is none.
+    background. `webhooks` and `sign_ins` are those of the relay's own process, `configuration` what it goes
+    by. `observer` hears who changed what. `console` gives an address that opens the console once; empty where
+    there is none.
     """
 
     def __init__(
@@ -83,6 +96,7 @@ class Operations:
         webhooks: WebhookCalls | None = None,
         configuration: Configuration | None = None,
         console: Callable[[], str] | None = None,
+        sign_ins: SignIns | None = None,
     ) -> None:
         self._process = process
         self._console = console
@@ -90,6 +104,7 @@ class Operations:
         observer = observer or Silent()
         known = AccountFinder(dispatcher, accounts, find)
         self._recorder = Recorder(spool, clock, observer)
+        self._sign_ins = sign_ins
         self.messages: Messages = Messages(spool, clock, dispatcher, accounts, observer, known)
         self.transfer = Transfer(spool, self._recorder)
         self.overview: Overview = Overview(spool, clock, configuration)
@@ -104,6 +119,13 @@ class Operations:
             foresee=foresee,
             changed=changed,
         )
+
+    @property
+    def sign_ins(self) -> SignIns:
+        """Those of the relay that runs. Raises `UsageError` where none does."""
+        if self._sign_ins is None:
+            raise UsageError("No relay runs by itself here.", hint="Sign in by: postbearer login")
+        return self._sign_ins
 
     async def reload(self, *, by: Principal) -> RelayReloaded:
         """Have the relay read its configuration. Raises `ConfigError` or `SecretError` if it is wrong."""
@@ -162,6 +184,24 @@ class Operations:
         if not again:
             await self._recorder.done(Act(by=by, action="read", message=message))
         return content
+
+    async def checking(self, name: str, send_to: str = "", *, by: Principal) -> AsyncGenerator[Finding, None]:
+        """The same, step by step; one at a time for each account: raises `Conflict` while another goes on.
+
+        Raises `ConfigError` for an account that is none.
+        """
+        process = self._running()
+        if name in CHECKING:
+            raise Conflict(f"The account {name} is being checked already.", hint="Wait until that is done.")
+        CHECKING.add(name)
+        try:
+            if send_to:
+                await self._recorder.done(Act(by=by, action="check", account=name, recipient=send_to))
+            async with asyncio.timeout(CHECK_TIME), aclosing(process.examining(name, send_to)) as steps:
+                async for finding in steps:
+                    yield finding
+        finally:
+            CHECKING.discard(name)
 
     def _running(self) -> Process:
         if self._process is None:

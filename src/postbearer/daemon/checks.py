@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from email.message import EmailMessage
 
 from postbearer.assembly import Assembly
@@ -35,6 +36,27 @@ def examination(assembly: Assembly, name: str, send_to: str, capture: Capture) -
         send_to=send_to,
         capture=capture,
     )
+
+
+async def examining(load: Callable[[], Assembly], name: str, send_to: str) -> AsyncGenerator[Finding, None]:
+    """What examining the account `name` finds, as it is found, by the configuration as it is now.
+
+    Raises `ConfigError` for an unknown name.
+    """
+    try:
+        assembly = load()
+    except ConfigError as error:
+        for finding in not_configured(error):
+            yield finding
+        return
+    assembly.configuration.account(name)
+    try:
+        async with aclosing(examination(assembly, name, send_to, Transcript).run()) as steps:
+            async for finding in steps:
+                yield finding
+    except PostbearerError as error:
+        for finding in not_configured(error):
+            yield finding
 
 
 async def examined(load: Callable[[], Assembly], name: str, send_to: str) -> DiagnosisResult:

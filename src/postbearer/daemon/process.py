@@ -7,7 +7,7 @@ import gc
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -16,10 +16,11 @@ from typing import Any
 from postbearer.assembly import Assembly
 from postbearer.clock import SystemClock
 from postbearer.control import DiagnosisResult
-from postbearer.daemon.checks import examined
+from postbearer.daemon.checks import examined, examining
 from postbearer.daemon.relay import DRAIN, Relay
 from postbearer.daemon.service import Service
 from postbearer.daemon.service_manager import ServiceManager
+from postbearer.diagnosis import Finding
 from postbearer.errors import ConfigError, ConfigErrors, SecretError, StoreError
 from postbearer.events import Reloaded, Started, Stopped, Warned
 from postbearer.log import EventLog
@@ -134,6 +135,10 @@ class _Process:
     async def examine(self, account: str, send_to: str) -> DiagnosisResult:
         """Look at the whole way of an account's mail, with the secrets that are here."""
         return await examined(self._load, account, send_to)
+
+    def examining(self, account: str, send_to: str) -> AsyncGenerator[Finding, None]:
+        """The same, step by step."""
+        return examining(self._load, account, send_to)
 
     def ready(self) -> None:
         """Tell the service manager."""

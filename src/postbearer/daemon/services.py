@@ -8,7 +8,16 @@ from pathlib import Path
 
 from postbearer.account import Account
 from postbearer.clock import Clock
-from postbearer.control import AccountFinder, ControlServer, JobRunner, Operations, Process, WebhookCalls
+from postbearer.control import (
+    AccountFinder,
+    ControlServer,
+    JobRunner,
+    Operations,
+    Process,
+    Recorder,
+    SignIns,
+    WebhookCalls,
+)
 from postbearer.daemon.plan import ListenerPlan
 from postbearer.daemon.refresher import SignInRefresher
 from postbearer.daemon.service import Service
@@ -229,6 +238,15 @@ class ControlService(Service):
         self._observer = observer
         self._runner = JobRunner(spool, queue_clock, observer, AccountFinder(dispatcher))
         self._tasks = Tasks(clock, observer)
+        persistence = plan.assembly.persistence
+        self._sign_ins = SignIns(
+            clock,
+            Recorder(spool, queue_clock, observer),
+            self._tasks,
+            find=AccountFinder(dispatcher),
+            store=lambda account: account.token_store(persistence, clock=clock),
+            changed=refresher.changed,
+        )
         self.operations = self._operations(plan)
         self._server = ControlServer(folder, self.operations, clock, observer, operators=plan.relay.operators)
 
@@ -259,6 +277,7 @@ class ControlService(Service):
             webhooks=self._webhooks,
             configuration=plan.assembly.configuration,
             console=self._console,
+            sign_ins=self._sign_ins,
         )
 
 
