@@ -75,7 +75,7 @@ async def _submit_raw(call: Call, given: RawEnvelope, key: str) -> Response:
     envelope = _raw_envelope(call, given)
     send_at, tags = time_of(call, given.send_at, parameter="send-at"), tags_of(given.tag, parameter="tag")
     declared = call.request.headers.get("content-length", "")
-    said = [envelope.reverse_path, envelope.addresses, envelope.priority, given.send_at, tags]
+    said = [envelope.reverse_path, envelope.addresses, envelope.priority, given.send_at or None, tags]
     digest = hashlib.sha256(encode(said))
 
     async def blocks() -> AsyncIterator[bytes]:
