@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from postbearer.events import Defect
 from postbearer.store import Query
 from support.http_api import Api
 
@@ -101,6 +102,15 @@ async def test_what_is_wrong_is_named(api: Api, given: Any, status: int, pointer
     assert answer.status_code == status, told
     assert told["errors"][0].get("pointer", "") == pointer if pointer else True, told
     assert await queued(api) == []
+
+
+@pytest.mark.parametrize("body", [b'{"messages": [1e999]}', b'{"messages": [{"to": "\xed\xa0\x80"}]}'])
+async def test_what_no_json_can_say_is_refused(api: Api, body: bytes) -> None:
+    header = api.token("submit") | {"content-type": "application/json", "x-batch-validation": "permissive"}
+    async with api.http(header) as client:
+        answer = await client.post("/v1/messages/batch", content=body)
+    assert answer.status_code in (400, 422)
+    assert not [event for event in api.ears.events if isinstance(event, Defect)]
 
 
 async def test_a_validation_that_is_none(api: Api) -> None:

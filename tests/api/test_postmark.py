@@ -51,6 +51,10 @@ def file(**more: Any) -> dict[str, Any]:
         ({"TrackLinks": "HtmlAndText"}, "TrackLinks"),
         ({"TrackOpens": True}, "TrackOpens"),
         ({"Too": "x"}, "Too"),
+        ({"from": "x"}, "from"),
+        ({"Metadata": {"a:b": "c"}}, "Metadata"),
+        ({"Metadata": {"a": None}}, "Metadata"),
+        ({"Metadata": {f"a{n}": "c" for n in range(60)}}, "Metadata"),
         ({"From": None}, "From"),
         ({"From": "alerts"}, "From"),
         ({"From": "a@example.org, b@example.org"}, "From"),
@@ -88,6 +92,13 @@ async def test_what_asks_for_nothing_is_as_if_it_were_not_there(api: Api) -> Non
     told = (await post(api, {**HELLO, **off})).json()
     assert (told["ErrorCode"], told["To"], bool(told["MessageID"])) == (0, "you@example.org", True)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", told["SubmittedAt"])
+
+
+async def test_tag_and_metadata_are_tags(api: Api) -> None:
+    answer = await post(api, {**HELLO, "Tag": "welcome", "Metadata": {"order": "17", "count": 2}})
+    entry = await api.running.spool.show(answer.json()["MessageID"])
+    assert entry is not None
+    assert set(entry.message.tags) == {("tag", "welcome"), ("order", "17"), ("count", "2")}
 
 
 async def test_who_is_only_in_bcc_is_a_recipient(api: Api) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from email import message_from_bytes, policy
 from typing import Any
 
@@ -50,6 +51,13 @@ CASES = [
     ({"mail_settings": {"sandbox_mode": ENABLED}}, "mail_settings.sandbox_mode"),
     ({"tracking_settings": {"open_tracking": ENABLED}}, "tracking_settings.open_tracking"),
     ({"sections": {"a": "b"}}, "sections"),
+    ({"send_at": 9_999_999_999}, "send_at"),
+    ({"send_at": "tomorrow"}, "send_at"),
+    (personal(send_at=9_999_999_999), "personalizations.1.send_at"),
+    ({"custom_args": {"a:b": "c"}}, "custom_args"),
+    (personal(custom_args={"a": 5}), "personalizations.1.custom_args"),
+    (personal(custom_args={"a:b": "c"}), "personalizations.1.custom_args"),
+    ({"categories": ["x" * 2000]}, "categories"),
     ({"template_id": "d-1"}, "template_id"),
     (personal(substitutions={"-a-": "b"}), "personalizations.1.substitutions"),
     (personal(dynamic_template_data={"a": "b"}), "personalizations.1.dynamic_template_data"),
@@ -129,6 +137,23 @@ async def test_a_personalization_says_what_is_only_its_own(api: Api) -> None:
         ("own", "own", "all", "o@example.org", "r@example.org"),
     ]
     assert made[1]["to"].addresses[0].display_name == 'Doe, "J" \\ Ö'
+
+
+async def test_categories_and_arguments_are_tags_and_some_leave_later(api: Api) -> None:
+    later = int(time.time()) + 3600
+    given = {**HELLO, "categories": ["a", "b"], "custom_args": {"k": "all", "l": "all"}, "send_at": later}
+    own = {"to": [YOU], "custom_args": {"k": "own"}, "send_at": later + 60}
+    answer = await post(api, {**given, "personalizations": [{"to": [YOU]}, own]})
+    made = []
+    for identifier in answer.headers["x-message-id"].split(","):
+        entry = await api.running.spool.show(identifier)
+        assert entry is not None
+        made.append((set(entry.message.tags), entry.message.send_at))
+    categories = {("category", "a"), ("category", "b")}
+    assert made == [
+        (categories | {("k", "all"), ("l", "all")}, later),
+        (categories | {("k", "own"), ("l", "all")}, later + 60),
+    ]
 
 
 async def test_all_messages_or_none(api: Api) -> None:

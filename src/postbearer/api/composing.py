@@ -5,7 +5,7 @@ from __future__ import annotations
 import mimetypes
 import re
 from binascii import a2b_base64
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from email.utils import formatdate
 from typing import Annotated, Any
 
@@ -83,6 +83,16 @@ class NewMessage(Struct, rename="kebab", forbid_unknown_fields=True, frozen=True
         return (
             sum(len(each.content) for each in self.attachments) + len(self.text or "") + len(self.html or "")
         )
+
+
+def gathered(pairs: Iterable[tuple[str, str]]) -> dict[str, str | list[str]]:
+    """Tags by name, of which one may have several values."""
+    made: dict[str, str | list[str]] = {}
+    for name, value in pairs:
+        several = made.setdefault(name, [])
+        assert isinstance(several, list)
+        several.append(value)
+    return made
 
 
 def named_so(filename: str, type: str) -> bool:

@@ -81,21 +81,24 @@ class Face:
 def told_of(place: Callable[[str], str], words: Mapping[str, str]) -> Iterator[None]:
     """What is wrong inside is told of the places that `place` makes of ours, and in `words`, if it has some.
 
-    They are by place, without the numbers in lists. A place that is made already stays as it is.
+    They are by place, without the numbers in lists. What was told so inside stays as it is.
     """
     try:
         yield
     except HttpProblem as problem:
-        problem.errors = moved(problem, place, words)
+        move(problem, place, words)
         raise
 
 
-def moved(problem: HttpProblem, place: Callable[[str], str], words: Mapping[str, str]) -> tuple[Fault, ...]:
-    """The faults of a problem, with their places as `told_of` has them."""
+def move(problem: HttpProblem, place: Callable[[str], str], words: Mapping[str, str]) -> None:
+    """Have a problem told as `told_of` has it."""
+    if problem.placed:
+        return
     made = [replace(fault, pointer=place(fault.pointer)) for fault in problem.errors]
-    return tuple(
+    problem.errors = tuple(
         replace(fault, detail=words.get(_NUMBER.sub("", fault.pointer), fault.detail)) for fault in made
     )
+    problem.placed = True
 
 
 def in_words(problem: HttpProblem) -> str:

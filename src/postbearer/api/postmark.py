@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 from msgspec.json import encode
@@ -25,10 +25,11 @@ from postbearer.api.composing import (
     NewMessage,
     Subject,
     from_base64,
+    gathered,
     named_so,
 )
 from postbearer.api.endpoint import WHOLE_MESSAGE, ApiEndpoint, Call
-from postbearer.api.face import Face, in_words, moved, told_of
+from postbearer.api.face import Face, in_words, move, told_of
 from postbearer.api.handing_in import IDEMPOTENCY_KEY, hand_in, key_of
 from postbearer.api.problems import HttpProblem, TokenProblem, at
 from postbearer.api.reading import parse_json
@@ -37,8 +38,6 @@ from postbearer.api.tokens import TokenScope
 NOT_HONOURED: Mapping[str, str] = {  # by place, why and what to do
     "/InlineCss": "HTML leaves as it is: have its styles in it, and leave this out.",
     "/MessageStream": "There are no streams here but outbound: leave it out.",
-    "/Metadata": "Messages have no metadata here: give header fields of your own in Headers.",
-    "/Tag": "Messages have no tag here: give a header field of your own, such as X-Tag, in Headers.",
     "/TemplateAlias": "There are no templates here: fill it in, and send HtmlBody and TextBody.",
     "/TemplateId": "There are no templates here: fill it in, and send HtmlBody and TextBody.",
     "/TemplateModel": "There are no templates here: fill it in, and send HtmlBody and TextBody.",
@@ -106,8 +105,6 @@ class PostmarkRefused(Struct, rename="pascal", frozen=True, kw_only=True):
 
     inline_css: None = None
     message_stream: Literal["outbound"] | None = None
-    metadata: Annotated[dict[str, Any], Meta(max_length=0)] | None = None
-    tag: Annotated[str, Meta(max_length=0)] | None = None
     template_alias: None = None
     template_id: None = None
     template_model: None = None
@@ -127,6 +124,8 @@ class PostmarkEmail(PostmarkRefused, rename="pascal", forbid_unknown_fields=True
     text_body: str | None = None
     headers: Annotated[list[PostmarkHeader], Meta(max_length=100)] | None = None
     attachments: Annotated[list[PostmarkAttachment], Meta(max_length=MOST_FILES)] | None = None
+    tag: str | None = None
+    metadata: dict[str, str | int | float] | None = None
     track_opens: Annotated[bool, Meta(description="false")] | None = None
 
 
@@ -157,6 +156,7 @@ _NAMES = {
     "filename": "Name",
     "content": "Content",
     "content-id": "ContentID",
+    "tags": "Metadata",
 }
 _WHOLE = ("To", "Cc", "Bcc", "ReplyTo")  # one text each
 
@@ -174,7 +174,8 @@ _told = partial(told_of, _place, NOT_HONOURED)
 
 
 def _read(octets: bytes) -> tuple[PostmarkEmail, NewMessage]:
-    given = parse_json(octets, PostmarkEmail)
+    with told_of(str, NOT_HONOURED):  # its own places
+        given = parse_json(octets, PostmarkEmail)
     if given.track_opens:
         raise at("", pointer="/TrackOpens")
     if given.html_body is None and given.text_body is None:
@@ -192,6 +193,12 @@ def _read(octets: bytes) -> tuple[PostmarkEmail, NewMessage]:
             _file(each, f"/Attachments/{number}") for number, each in enumerate(given.attachments or ())
         ],
         headers=_headers(given.headers or ()),
+        tags=gathered(
+            [
+                *([("tag", given.tag)] if given.tag else []),
+                *((name, str(value)) for name, value in (given.metadata or {}).items()),
+            ]
+        ),
     )
 
 
@@ -248,7 +255,7 @@ async def send_batch(call: Call) -> Response:
     answers: list[PostmarkAnswer] = []
     for number, each in enumerate(done.items):
         if isinstance(each, HttpProblem):
-            each.errors = moved(each, _place, NOT_HONOURED)
+            move(each, _place, NOT_HONOURED)
             _, error = tell(each, "")
             answers.append(PostmarkAnswer(error_code=error.error_code, message=error.message))
         else:

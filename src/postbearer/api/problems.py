@@ -82,6 +82,7 @@ class HttpProblem(Exception):
         self.detail = detail
         self.hint = hint
         self.errors = tuple(errors)
+        self.placed = False  # they are told of the places that another API has
         self.headers = dict(headers or {})
 
     @property

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 from msgspec.json import encode
@@ -24,12 +24,14 @@ from postbearer.api.composing import (
     HeaderFields,
     Mailboxes,
     NewMessage,
+    SendAt,
     Subject,
     from_base64,
+    gathered,
     named_so,
 )
 from postbearer.api.endpoint import WHOLE_MESSAGE, ApiEndpoint, Call
-from postbearer.api.face import Face, field_of, in_words, moved, told_of
+from postbearer.api.face import Face, field_of, in_words, move, told_of
 from postbearer.api.handing_in import hand_in, idempotency_key, key_of
 from postbearer.api.problems import INVALID, HttpProblem, MissingField, TokenProblem, at
 from postbearer.api.reading import parse_json
@@ -40,8 +42,6 @@ LONGEST_KEY: Final = 256
 NOT_HONOURED: Mapping[str, str] = {  # by place, why and what to do
     "/attachments/path": "Nothing is fetched from elsewhere: read the file, and send its content in base64.",
     "/region": "Mail leaves from the account's provider, wherever that is: leave it out.",
-    "/scheduled_at": "Mail leaves as soon as it may: send it when it is due.",
-    "/tags": "Messages have no tags here: give a header field of your own, such as X-Tag, in `headers`.",
     "/template": "There are no templates here: fill it in, and send `html` and `text`.",
     "/topic_id": "There are no topics here: choose the recipients, and leave it out.",
 }
@@ -118,11 +118,16 @@ class ResendAttachment(ResendRemote, forbid_unknown_fields=True, frozen=True, kw
 class ResendRefused(Struct, frozen=True, kw_only=True):
     """What cannot be honoured: it is taken where it asks for nothing."""
 
-    tags: Annotated[list[Any], Meta(max_length=0)] | None = None
-    scheduled_at: None = None
     template: None = None
     topic_id: None = None
     region: None = None
+
+
+class ResendTag(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """A value to find the message by."""
+
+    name: str
+    value: str = ""
 
 
 class ResendEmail(ResendRefused, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -138,6 +143,8 @@ class ResendEmail(ResendRefused, forbid_unknown_fields=True, frozen=True, kw_onl
     text: str | None = None
     headers: HeaderFields | None = None
     attachments: Annotated[list[ResendAttachment], Meta(max_length=MOST_FILES)] | None = None
+    tags: list[ResendTag] | None = None
+    scheduled_at: SendAt | None = None
 
 
 ResendEmails = Annotated[list[ResendEmail], Meta(min_length=1, max_length=MOST)]
@@ -164,7 +171,9 @@ class ResendBatch(Struct, frozen=True, kw_only=True):
 
 
 def _place(pointer: str) -> str:
-    return pointer.replace("reply-to", "reply_to").replace("content-id", "content_id")
+    for ours, theirs in (("reply-to", "reply_to"), ("content-id", "content_id"), ("send-at", "scheduled_at")):
+        pointer = pointer.replace(ours, theirs)
+    return pointer
 
 
 _told = partial(told_of, _place, NOT_HONOURED)
@@ -187,6 +196,8 @@ def _read(octets: bytes) -> NewMessage:
             _file(each, f"/attachments/{number}") for number, each in enumerate(given.attachments or ())
         ],
         headers=given.headers or {},
+        tags=gathered((each.name, each.value) for each in given.tags or ()),
+        send_at=given.scheduled_at.removeprefix("in ") if given.scheduled_at else UNSET,  # "in 1 min"
     )
 
 
@@ -225,7 +236,7 @@ async def send_batch(call: Call) -> Response:
         done.refuse_what_may_come_again()
     errors: list[ResendBatchError] = []
     for number, problem in done.problems.items():
-        problem.errors = moved(problem, _place, NOT_HONOURED)
+        move(problem, _place, NOT_HONOURED)
         errors.append(ResendBatchError(index=number, message=tell(problem, "")[1].message))
     body = ResendBatch(
         data=tuple(ResendId(id=str(each.id)) for each in done.messages),

@@ -12,7 +12,7 @@ from msgspec import Meta, Struct
 from postbearer.api import messages
 from postbearer.api.endpoint import ApiEndpoint, Call
 from postbearer.api.problems import HttpProblem
-from postbearer.api.resend import FACE
+from postbearer.api.resend import FACE, ResendTag
 from postbearer.api.tokens import TokenScope
 from postbearer.control import Change, MessageDetail, RecipientRow
 from postbearer.delivery_status import STATUSES, ResendEvent, Word, word_of
@@ -20,8 +20,8 @@ from postbearer.errors import UsageError
 from postbearer.message import Header, decoded, parse_mailboxes, read_header
 
 # Of many recipients the one word is that of the one who needs most that it is seen.
-_FIRST: Sequence[ResendEvent] = (
-    *("bounced", "failed", "delivery_delayed", "queued", "sent", "delivered", "canceled"),
+FIRST: Sequence[ResendEvent] = (
+    *("bounced", "failed", "delivery_delayed", "queued", "scheduled", "sent", "delivered", "canceled"),
 )
 
 
@@ -48,7 +48,8 @@ class ResendStored(Struct, rename={"from_": "from"}, frozen=True, kw_only=True):
     html: None = None
     text: None = None
     created_at: str
-    scheduled_at: str | None = None
+    scheduled_at: str | None
+    tags: tuple[ResendTag, ...]
     last_event: ResendEvent
     postbearer: tuple[ResendRecipient, ...]
 
@@ -79,7 +80,11 @@ async def show(call: Call) -> ResendStored:
         bcc=tuple(each.address for each in found.recipients if each.address.lower() not in named),
         reply_to=reply_to,
         subject=decoded(found.subject),
-        created_at=datetime.fromtimestamp(found.accepted, UTC).isoformat(),
+        created_at=_written(found.accepted),
+        scheduled_at=None if found.send_at is None else _written(found.send_at),
+        tags=tuple(
+            ResendTag(name=name, value=value) for name, values in found.tags.items() for value in values
+        ),
         last_event=last_event(found),
         postbearer=tuple(
             ResendRecipient(address=each.address, state=_word(each), said=each.reply or each.cause)
@@ -92,10 +97,14 @@ def _word(recipient: RecipientRow) -> Word:
     return word_of(recipient.state, unknown=recipient.unknown)
 
 
+def _written(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat()
+
+
 def last_event(found: MessageDetail) -> ResendEvent:
     """The one word that Resend has for all recipients."""
     told = {STATUSES[_word(each)].resend for each in found.recipients}
-    return next(each for each in _FIRST if each in told)
+    return next(each for each in FIRST if each in told)
 
 
 async def _header(call: Call, identifier: str) -> Header | None:

@@ -7,10 +7,11 @@ there and cannot be done here is refused by name; nothing is left out without a 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from msgspec import Meta, Struct, field
+from msgspec import UNSET, Meta, Struct, UnsetType, field
 from starlette.responses import Response
 
 from postbearer.address import Address
@@ -26,6 +27,7 @@ from postbearer.api.composing import (
     NewMessage,
     Subject,
     from_base64,
+    gathered,
     named_so,
 )
 from postbearer.api.endpoint import WHOLE_MESSAGE, ApiEndpoint, Call
@@ -36,22 +38,16 @@ from postbearer.api.reading import parse_json
 from postbearer.api.tokens import TokenScope
 from postbearer.errors import UsageError
 
-_ARGUMENTS = "Messages have no arguments here: give header fields of your own in headers."
 _TEMPLATE = "There are no templates here: fill it in, and send content."
 NOT_HONOURED: Mapping[str, str] = {  # by place, why and what to do
     "/asm": "There are no groups to unsubscribe from here: choose the recipients, and leave it out.",
-    "/batch_id": "Messages leave as soon as they may: leave it out.",
-    "/categories": "Messages have no categories here: give a header field of your own in headers.",
+    "/batch_id": "There are no batches of messages here: cancel each by its id, and leave it out.",
     "/content/type": "A message has text/plain and text/html: attach what is of another type.",
-    "/custom_args": _ARGUMENTS,
     "/ip_pool_name": "Mail leaves from the account's provider: leave it out.",
     "/mail_settings": "Nothing is added, bypassed or tried here: leave it out, or enable nothing.",
-    "/personalizations/custom_args": _ARGUMENTS,
     "/personalizations/dynamic_template_data": _TEMPLATE,
-    "/personalizations/send_at": "Mail leaves as soon as it may: send it when it is due.",
     "/personalizations/substitutions": _TEMPLATE,
     "/sections": _TEMPLATE,
-    "/send_at": "Mail leaves as soon as it may: send it when it is due.",
     "/template_id": _TEMPLATE,
     "/tracking_settings": "Nothing is tracked here: leave it out, or enable nothing.",
 }
@@ -97,6 +93,7 @@ class SendGridAddress(Struct, forbid_unknown_fields=True, frozen=True, kw_only=T
 
 
 Addresses = Annotated[list[SendGridAddress], Meta(max_length=MOST_RECIPIENTS)]
+UnixTime = Annotated[int, Meta(ge=0, le=9_999_999_999, description="Unix seconds")]
 Nothing = Annotated[dict[str, Any], Meta(max_length=0)] | None
 Settings = Annotated[dict[str, dict[str, Any]], Meta(description="none of them enabled")] | None
 
@@ -104,9 +101,7 @@ Settings = Annotated[dict[str, dict[str, Any]], Meta(description="none of them e
 class SendGridPersonalRefused(Struct, frozen=True, kw_only=True):
     """What cannot be honoured of a personalization: it is taken where it asks for nothing."""
 
-    custom_args: Nothing = None
     dynamic_template_data: Nothing = None
-    send_at: None = None
     substitutions: Nothing = None
 
 
@@ -119,6 +114,8 @@ class SendGridPersonalization(SendGridPersonalRefused, forbid_unknown_fields=Tru
     from_: SendGridAddress | None = field(default=None, name="from")
     subject: Subject | None = None
     headers: HeaderFields | None = None
+    custom_args: dict[str, str] | None = None
+    send_at: UnixTime | None = None
 
 
 class SendGridContent(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -143,11 +140,8 @@ class SendGridRefused(Struct, frozen=True, kw_only=True):
 
     asm: None = None
     batch_id: None = None
-    categories: Annotated[list[str], Meta(max_length=0)] | None = None
-    custom_args: Nothing = None
     ip_pool_name: None = None
     sections: Nothing = None
-    send_at: None = None
     template_id: None = None
 
 
@@ -162,6 +156,9 @@ class SendGridMail(SendGridRefused, forbid_unknown_fields=True, frozen=True, kw_
     content: Annotated[list[SendGridContent], Meta(min_length=1, max_length=2)]
     attachments: Annotated[list[SendGridAttachment], Meta(max_length=MOST_FILES)] | None = None
     headers: HeaderFields | None = None
+    categories: list[str] | None = None
+    custom_args: dict[str, str] | None = None
+    send_at: UnixTime | None = None
     mail_settings: Settings = None
     tracking_settings: Settings = None
 
@@ -186,6 +183,12 @@ def _place(given: SendGridMail, pointer: str) -> str:
             return pointer
         case "text" | "html":
             return "/content"
+        case "send-at":
+            return "/send_at" if personal.send_at is None else f"{own}/send_at"
+        case "tags":
+            if personal.custom_args:
+                return f"{own}/custom_args"
+            return "/custom_args" if given.custom_args else "/categories"
     return "/".join(["", name, *rest]).replace("content-id", "content_id")
 
 
@@ -221,7 +224,18 @@ def _read(given: SendGridMail) -> Iterator[NewMessage]:
             html=texts.get("text/html"),
             attachments=files,
             headers={**(given.headers or {}), **(personal.headers or {})},
+            tags=gathered(
+                [
+                    *(("category", each) for each in given.categories or ()),
+                    *{**(given.custom_args or {}), **(personal.custom_args or {})}.items(),
+                ]
+            ),
+            send_at=_moment(given.send_at if personal.send_at is None else personal.send_at),
         )
+
+
+def _moment(given: int | None) -> str | UnsetType:
+    return datetime.fromtimestamp(given, UTC).isoformat() if given else UNSET
 
 
 def _mailbox(given: SendGridAddress, pointer: str) -> str:

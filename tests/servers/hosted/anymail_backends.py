@@ -33,6 +33,8 @@ full = EmailMultiAlternatives(
 cid = attach_inline_image(full, b"\x89PNG", "logo.png", subtype="png", domain="example.org")
 full.attach_alternative(f'<p>Hallo <img src="cid:{cid}"></p>', "text/html")
 full.attach("r.csv", b"a;b\n", "text/csv")
+full.tags = ["welcome"]
+full.metadata = {"order": "17"}
 full.send()
 
 each = EmailMessage("2", "x", "alerts@example.org", ["a@example.org", "b@example.org"])
