@@ -200,6 +200,14 @@ def test_one_message_that_fails_lets_the_others_pass() -> None:
     assert backlog.unwritten(60.0, 50.0) == ([], [1, 2, 4])
 
 
+def test_a_replay_from_later_on_drops_nothing_that_waits_before() -> None:
+    backlog = Backlog(0)
+    for number in (1, 2, 3):
+        backlog.add(change(number, f"m{number}"))
+    backlog.rewind(2)
+    assert (backlog.read, backlog.in_line, backlog.position) == (2, 2, 0)
+
+
 def test_the_cost_of_an_event_does_not_grow_with_what_waits() -> None:
     """Counted in comparisons of events, for ten times as many messages."""
 

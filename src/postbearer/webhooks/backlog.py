@@ -99,10 +99,11 @@ class Backlog:
         return len(new)
 
     def rewind(self, read: int) -> None:
-        """Read again from behind the number `read` on."""
+        """Read again from behind the number `read` on. What stands before that, or is aside, stays."""
         self.read = min(self.read, read)
-        for number in [each for each in self._in_line if not self._events[each].under_way]:
-            self._remove(self._events[number])
+        behind = [self._events[number] for number in self._in_line if number > self.read]
+        for event in [each for each in behind if not each.under_way]:
+            self._remove(event)
 
     def _line_up(self, change: StateChange) -> PendingEvent:
         event = PendingEvent(change.number, change.message, change)
