@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 import time
+from pathlib import Path
 
 import httpx2
 import pytest
+import trustme
 
 from console.conftest import CSRF, Person, code
 from postbearer.console.codes import LIFETIME, MOST, OneTimeCodes
@@ -13,6 +16,7 @@ from postbearer.console.second_factor import STEP, make_key, provisioning_uri
 from postbearer.console.sessions import IDLE, LONGEST, Sessions
 from postbearer.control import Principal
 from postbearer.events import LoginFailed, OperatorAction
+from postbearer.store import Query
 from postbearer.testing import ManualClock
 from support.shown_relay import PASSWORD, ShownRelay, fill
 
@@ -166,7 +170,7 @@ async def test_each_role_does_what_it_may(person: Person) -> None:
     shown.more = "".join(shown.login(name, name) for name in ("see", "operate", "admin"))
     await shown.reload()
     await fill(shown)
-    [message, *_] = (await shown.running.spool.search(_all())).copy()
+    [message, *_] = (await shown.running.spool.search(Query())).copy()
     can = {"see": (403, 403), "operate": (303, 403), "admin": (303, 200)}
     for name, (acts, reads) in can.items():
         assert (await person.log_in(name)).status_code == 303
@@ -178,12 +182,6 @@ async def test_each_role_does_what_it_may(person: Person) -> None:
         assert ('name="act"' in buttons) is (acts == 303)
     reads_told = [e for e in shown.ears.events if isinstance(e, OperatorAction) and e.action == "read"]
     assert [(each.by, each.id) for each in reads_told] == [("admin", message.message.id)]
-
-
-def _all() -> object:
-    from postbearer.store import Query
-
-    return Query()
 
 
 async def test_a_login_that_is_taken_away_or_changed_ends_its_session(person: Person) -> None:
@@ -272,6 +270,37 @@ async def test_from_another_machine_a_code_is_no_good(home: object, person: Pers
     entered = await person.post("/login", {"name": "alice", "password": PASSWORD}, headers=far)
     assert entered.status_code == 303
     assert "Secure" in entered.headers["set-cookie"]
+
+
+async def test_by_tls_the_cookie_never_leaves_without_it(home: Path) -> None:
+    authority = trustme.CA()
+    authority.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(
+        home / "both.pem"
+    )
+    shown = ShownRelay(home, more='certificate = "both.pem"\n')
+    await shown.start()
+    context = ssl.create_default_context()
+    authority.configure_trust(context)
+    async with httpx2.AsyncClient(verify=context) as http:
+        someone = Person(shown, http)
+        assert shown.running.open_console().startswith("https://127.0.0.1:")
+        assert "; Secure" in (await someone.open()).headers["set-cookie"]
+        assert "Some" in await someone.page("/") or "Mail" in await someone.page("/")
+    await shown.stop()
+
+
+async def test_two_people_act_on_the_same_message(person: Person) -> None:
+    shown = person.shown
+    await fill(shown)
+    await person.open()
+    [message] = [each.message.id for each in await shown.running.spool.search(Query(account="billing"))]
+    async with httpx2.AsyncClient(timeout=30) as http:
+        other = Person(shown, http)
+        await other.open()
+        first = await person.send(f"/messages/{message}/act", {"act": "cancel", "confirmed": "1"})
+        late = await other.send(f"/messages/{message}/act", {"act": "hold"})
+        assert "message is cancelled" in await person.told(first)
+        assert "Nothing was changed." in await other.told(late)
 
 
 async def test_below_a_base_path_everything_leads_below_it(person: Person) -> None:

@@ -13,6 +13,7 @@ from postbearer.assembly import Assembly
 from postbearer.daemon import Relay
 from postbearer.secret import Secret
 from postbearer.state import StateFolder
+from postbearer.store import Status
 from postbearer.submission import hash_password
 from postbearer.testing import Sandbox
 from postbearer.testing.faults import SmtpFault
@@ -138,10 +139,12 @@ class ShownRelay:
         await self.running.dispatcher.pause(account)
 
     async def settled(self, done: int) -> None:
-        """Until so many recipients have come to their end."""
+        """Until so many recipients have come to their end, and no attempt is under way."""
         for _ in range(1000):
             counts = (await self.running.spool.statistics()).counts
-            if sum(count for status, count in counts.items() if status.final) >= done:
+            if sum(count for status, count in counts.items() if status.final) >= done and not counts.get(
+                Status.LEASED
+            ):
                 return
             await asyncio.sleep(0.02)
         raise TimeoutError(f"It is not so far yet: {counts}")
