@@ -38,6 +38,11 @@ class Trouble:
         """Whether nothing leaves from the account."""
         return self.state in ("paused", "not-signed-in")
 
+    @property
+    def delays(self) -> bool:
+        """Whether nobody can say when its mail leaves."""
+        return self.state != "expiring"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
@@ -152,12 +157,12 @@ def gone_in(waits: int, limits: Limits, left: BudgetRemaining | None) -> float |
 
 
 def backlog(look: Look, limits: Mapping[str, Limits]) -> float | None:
-    """Seconds until all that waits has left; None if nothing limits it, infinity if an account is stopped."""
-    stops = {each.account for account in look.accounts for each in _troubles(account) if each.stops}
+    """Seconds until all that waits has left; None if nothing limits it, infinity if nobody can say."""
+    in_trouble = {each.account for account in look.accounts for each in _troubles(account) if each.delays}
     found: list[float] = []
     for account in look.accounts:
         waits = waiting(account)
-        if waits and account.name in stops:
+        if waits and account.name in in_trouble:
             return math.inf
         seconds = gone_in(waits, limits.get(account.name, Limits()), known(account.budget))
         if waits and seconds is not None:

@@ -40,7 +40,7 @@ async def show(visit: Visit) -> Response:
         troubles=health.troubles[:_MOST],
         more=max(0, len(health.troubles) - _MOST),
         gone=None if gone is None or math.isinf(gone) else visit.now + gone,
-        stopped=gone is not None and math.isinf(gone),
+        in_trouble=gone is not None and math.isinf(gone),
         steps=[] if all(step.done for step in steps) else steps,
         chart=await chart(visit),
         spans=SPANS,
