@@ -258,7 +258,7 @@ async def test_what_may_stand_there_is_said(api: Api, given: dict[str, Any], hin
         batch = await client.post("/v1/messages/batch", json=[])
     assert answer.status_code == 422
     assert answer.json()["hint"].endswith(hint)
-    assert asked.json()["hint"].startswith("There are: ready, leased, ")
+    assert asked.json()["hint"].startswith("There are: scheduled, ready, ")
     assert batch.json()["hint"] == "There are: messages."
 
 
