@@ -235,6 +235,7 @@ async def test_only_what_is_wanted(hooked: Hooked) -> None:
 
 
 async def test_replay_from_an_event_and_of_one_message(hooked: Hooked) -> None:
+    assert await hooked.worker.replay(0) == await hooked.worker.replay(0, "m1") == 0
     await hooked.happens("m1", "m2", "m3")
     await hooked.until(lambda: len(hooked.hooks.calls) == 6)
     before = {call.json["data"]["id"]: call.headers["webhook-id"] for call in hooked.hooks.calls}

@@ -97,7 +97,7 @@ class WebhookService(Service):
         if first > last or (since is not None and not first):
             raise UsageError(f"Nothing has happened since: the last event is {last}.")
         count = await worker.replay(first, message)
-        return WebhookReplayed(name=name, events=count, first=max(first, oldest))
+        return WebhookReplayed(name=name, events=count, first=max(first, oldest, 1))
 
     async def enable(self, name: str) -> WebhookStatus:
         worker = self._worker(name)

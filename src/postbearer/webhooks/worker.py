@@ -181,7 +181,7 @@ class WebhookWorker:
         What is not kept any more cannot be sent. Raises `StoreError`.
         """
         oldest, last = await self._feed.kept()
-        first = max(first, oldest)
+        first = max(first, oldest, 1)
         if message:
             found = await self._store.history(first - 1, REPLAYED, message)
             count = self._backlog.send_again(each for each in found if self._target.wants(each))
