@@ -474,3 +474,50 @@ async def test_a_body_that_does_not_come_is_not_waited_for() -> None:
         paced = Pace(application, SystemClock(), SessionLimits(grace=0.1))
         with pytest.raises(TimeoutError):
             await paced({"type": "http"}, receive, send)
+
+
+@pytest.mark.parametrize(
+    ("attachment", "found"),
+    [
+        ({"content-type": "application/pdf"}, ("application/pdf", "attachment")),
+        ({"content-type": "text/csv; charset=iso-8859-1"}, ("text/csv", "attachment")),
+        ({"disposition": "inline"}, ("text/plain", "inline")),
+        ({"content-id": "a", "content-type": "image/png"}, ("image/png", "inline")),
+        ({"content-id": "a", "disposition": "attachment"}, ("text/plain", "attachment")),
+    ],
+)
+async def test_an_attachment_is_what_it_says(
+    api: Api, attachment: dict[str, str], found: tuple[str, str]
+) -> None:
+    file = {"filename": "r.txt", "content": base64.b64encode(b"octets").decode()} | attachment
+    async with api.http(api.token("submit")) as client:
+        given = HELLO | {"html": '<img src="cid:a">', "attachments": [file]}
+        told = (await client.post("/v1/messages", json=given)).json()
+    message = message_from_bytes(await content(api, told["id"]), policy=policy.default)
+    (part,) = [each for each in message.walk() if each.get_filename() == "r.txt"]
+    assert (part.get_content_type(), part.get_content_disposition()) == found
+    assert part.get_payload(decode=True) == b"octets"
+
+
+@pytest.mark.parametrize(
+    ("attachment", "place"),
+    [
+        ({"content-type": "text"}, "content-type"),
+        ({"content-type": ""}, "content-type"),
+        ({"content-type": "text/csv\r\nBcc: x@example.org"}, "content-type"),
+        ({"content-type": "multipart/mixed"}, "content-type"),
+        ({"content-type": "message/partial"}, "content-type"),
+        ({"content-type": "text/plain"}, "content-type"),
+        ({"content-type": 7}, "content-type"),
+        ({"disposition": "form-data"}, "disposition"),
+        ({"content-id": "a\r\nb"}, "content-id"),
+    ],
+)
+async def test_what_an_attachment_cannot_be_is_refused_by_name(
+    api: Api, attachment: dict[str, Any], place: str
+) -> None:
+    file = {"filename": "r.txt", "content": base64.b64encode(b"\xff\xfe").decode()} | attachment
+    async with api.http(api.token("submit")) as client:
+        given = HELLO | {"html": "<p>x</p>", "attachments": [{"filename": "a", "content": ""}, file]}
+        answer = await client.post("/v1/messages", json=given)
+    assert (answer.status_code, answer.json()["errors"][0]["pointer"]) == (422, f"/attachments/1/{place}")

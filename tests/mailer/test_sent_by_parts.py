@@ -147,3 +147,11 @@ async def test_reading_a_file_that_is_not_there_is_told_to_those_who_await() -> 
     mailer = AsyncRecordingMailer()
     with pytest.raises(UsageError, match="attach: nowhere"):
         await mailer.send(to="you@example.org", text="x", attach=["nowhere"])
+
+
+def test_a_file_may_say_its_type() -> None:
+    message = sent(to="you@example.org", text="hi", attach=[("r", b"a;\xfc", "text/csv; charset=iso-8859-1")])
+    (part,) = message.iter_attachments()
+    assert (part.get_content_type(), part.get_param("charset")) == ("text/csv", "iso-8859-1")
+    with pytest.raises(UsageError, match="no media type"):
+        sent(to="you@example.org", text="hi", attach=[("r", b"a", "csv")])

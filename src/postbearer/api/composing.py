@@ -16,7 +16,7 @@ from postbearer.address import refuse_controls
 from postbearer.api.problems import HttpProblem, at
 from postbearer.envelope import Envelope, PriorityName
 from postbearer.errors import UsageError
-from postbearer.message import Draft, parse_mailboxes, to_bytes
+from postbearer.message import AttachedFile, Disposition, Draft, parse_mailboxes, to_bytes
 from postbearer.sending import draft_of
 from postbearer.tags import Tags, tags_named
 
@@ -49,11 +49,25 @@ SendAt = Annotated[
 
 
 class Attachment(Struct, rename="kebab", forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """A file; its type follows from its name. With a `content-id` the HTML shows it, by `cid:ID`."""
+    """A file, of the type that its name tells, or it. With a `content-id` the HTML shows it, by `cid:ID`."""
 
     filename: FileName
     content: Annotated[bytes, Meta(description="base64")]
     content_id: ContentId | None = None
+    content_type: (
+        Annotated[
+            str,
+            Meta(
+                min_length=1,
+                max_length=255,
+                description="a media type, with parameters if wanted; a text without a charset is UTF-8",
+            ),
+        ]
+        | None
+    ) = None
+    disposition: Annotated[
+        Disposition | None, Meta(description="inline with a content-id, else attachment, unless given")
+    ] = None
 
 
 class NewMessage(Struct, rename="kebab", forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -117,12 +131,16 @@ def draft(given: NewMessage, address: str, send_at: float | None = None) -> Draf
 
     Raises `HttpProblem`.
     """
-    inline: dict[str, tuple[str, bytes]] = {}
+    inline: dict[str, AttachedFile] = {}
+    attached: list[AttachedFile] = []
     for index, each in enumerate(given.attachments):
-        if each.content_id is not None:
+        file = _file(each, f"/attachments/{index}")
+        if each.content_id is None:
+            attached.append(file)
+        else:
             if each.content_id in inline:
                 raise at("It is given twice.", pointer=f"/attachments/{index}/content-id")
-            inline[each.content_id] = each.filename, each.content
+            inline[each.content_id] = file
     parts: dict[str, Any] = {
         "to": given.to,
         "cc": given.cc,
@@ -131,7 +149,7 @@ def draft(given: NewMessage, address: str, send_at: float | None = None) -> Draf
         "subject": given.subject,
         "text": given.text,
         "html": given.html,
-        "attach": [(each.filename, each.content) for each in given.attachments if each.content_id is None],
+        "attach": attached,
         "inline": inline,
         "headers": given.headers,
     }
@@ -143,6 +161,16 @@ def draft(given: NewMessage, address: str, send_at: float | None = None) -> Draf
         return draft_of(parts, address)
     except UsageError as error:
         raise _placed(error, given) from None
+
+
+def _file(given: Attachment, pointer: str) -> AttachedFile:
+    file = AttachedFile(given.filename, given.content, given.content_type or "", given.disposition)
+    if given.content_type is not None:
+        try:
+            file.check_type()
+        except UsageError as error:
+            raise at(error.message, pointer=f"{pointer}/content-type", hint=error.hint) from None
+    return file
 
 
 def tags(given: NewMessage) -> Tags:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from postbearer.message.edited import with_header as with_header
     from postbearer.message.encoded_words import decoded as decoded
     from postbearer.message.fields import Header as Header
+    from postbearer.message.files import AttachedFile as AttachedFile
+    from postbearer.message.files import Disposition as Disposition
     from postbearer.message.header_section import HeaderReader as HeaderReader
     from postbearer.message.header_section import cut_header as cut_header
     from postbearer.message.mailboxes import Mailbox as Mailbox
@@ -46,6 +48,7 @@ _EXPORTS = {
     "edited": ["edit", "parse_header", "read_header", "with_header"],
     "encoded_words": ["decoded"],
     "fields": ["Header"],
+    "files": ["AttachedFile", "Disposition"],
     "header_section": ["HeaderReader", "cut_header"],
     "mailboxes": ["Mailbox", "parse_mailboxes"],
     "parsed": ["ParsedHeader"],

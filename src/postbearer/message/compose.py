@@ -7,7 +7,6 @@ cannot be written in ASCII make a header UTF-8 (RFC 6532). What is signed alread
 from __future__ import annotations
 
 import copy
-import mimetypes
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -17,17 +16,18 @@ from email.generator import BytesGenerator
 from email.message import EmailMessage, Message
 from email.utils import formatdate, make_msgid
 from io import BytesIO
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from postbearer.address import Address, ascii_domain, refuse_controls
+from postbearer.address import Address, ascii_domain
 from postbearer.envelope import Envelope
 from postbearer.errors import UsageError
-from postbearer.message.attached import is_message, with_messages_unencoded
+from postbearer.message.attached import with_messages_unencoded
 from postbearer.message.content import BytesContent, Content
 from postbearer.message.conversion import SIGNATURES, convert
 from postbearer.message.edited import edit
 from postbearer.message.encoded_words import ADDRESSES, mailbox_list
 from postbearer.message.fields import Field, Header, check_field
+from postbearer.message.files import AttachedFile
 from postbearer.message.folding import WISHED, fold
 from postbearer.message.mailboxes import Mailbox, parse_mailboxes
 from postbearer.message.recipients import NOT_SENT, naming_recipients
@@ -51,8 +51,8 @@ class Draft:
     subject: str = ""
     text: str | None = None
     html: str | None = None
-    attachments: Sequence[tuple[str, bytes]] = ()  # file name and content
-    inline: Sequence[tuple[str, str, bytes]] = ()  # what `html` shows: its name there, file name, content
+    attachments: Sequence[tuple[str, bytes] | AttachedFile] = ()  # file name and content
+    inline: Sequence[tuple[Any, ...]] = ()  # what `html` shows: its name there, then as of an attachment
     headers: Sequence[tuple[str, str]] = ()
 
     def build(self) -> EmailMessage:
@@ -87,19 +87,16 @@ class Draft:
                 message.set_content(self.html, subtype="html")
             else:
                 message.add_alternative(self.html, subtype="html")
-        for cid, name, content in self.inline:
+        for cid, *file in self.inline:
             if not _CID.fullmatch(cid):
                 raise UsageError(
                     f"{cid!r:.80} cannot be the name of an inline file.", hint="Use letters, digits, - and ."
                 )
             shown = message.get_body(("related", "html"))
             assert isinstance(shown, EmailMessage)  # who shows something has an html
-            main, sub = _file_type(name)
-            shown.add_related(
-                content, maintype=main, subtype=sub, filename=name, cid=f"<{cid}>", disposition="inline"
-            )
-        for name, content in self.attachments:
-            _attach(message, name, content)
+            AttachedFile(*file).show_in(shown, cid)
+        for each in self.attachments:
+            AttachedFile(*each).put_into(message)
 
 
 def _refuse_header(message: Message, name: str, value: str) -> None:
@@ -113,23 +110,6 @@ def _refuse_header(message: Message, name: str, value: str) -> None:
         raise UsageError(f"{name} is written by whoever receives the message (RFC 5321 4.4).")
     if lowered in _ONCE and lowered in message:
         raise UsageError(f"{name} stands in a message once (RFC 5322 3.6).", hint="Give it once.")
-
-
-def _attach(message: EmailMessage, name: str, content: bytes) -> None:
-    main, sub = _file_type(name)
-    if main == "message":
-        main, sub = (
-            ("message", sub) if sub == "rfc822" and is_message(content) else ("application", "octet-stream")
-        )
-    message.add_attachment(content, maintype=main, subtype=sub, filename=name)
-
-
-def _file_type(name: str) -> tuple[str, str]:
-    """The two halves of the content type that `name` tells."""
-    refuse_controls(name, "the name of an attachment")
-    kind, encoding = mimetypes.guess_type(name)
-    main, _, sub = (kind if kind and not encoding else "application/octet-stream").partition("/")
-    return main, sub
 
 
 def _put_mailboxes(message: EmailMessage, name: str, values: Iterable[str]) -> None:

@@ -7,18 +7,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypedDict
 
 from postbearer.errors import UsageError
-from postbearer.message import Draft, parse_mailboxes
+from postbearer.message import AttachedFile, Draft, parse_mailboxes
 from postbearer.suggestion import meant
 
 Mailboxes = str | Sequence[str]
-File = str | os.PathLike[str] | tuple[str, bytes | bytearray | memoryview]
+Octets = bytes | bytearray | memoryview
+File = str | os.PathLike[str] | tuple[str, Octets] | tuple[str, Octets, str]
 
 
 class Parts(TypedDict, total=False):
     """The parts of a message.
 
     A mailbox is ``"you@example.org"`` or ``"You <you@example.org>"``; several are a list, or one text with
-    commas. A file is a path, or a name and what is in it, in bytes.
+    commas. A file is a path, or a name and what is in it, in bytes; a third is its media type, where the
+    name does not tell it.
     """
 
     to: Mailboxes
@@ -133,11 +135,15 @@ def _mapping(name: str, value: object) -> list[tuple[str, Any]]:
     return list(value.items())
 
 
-def _file(name: str, value: object) -> tuple[str, bytes]:
+def _file(name: str, value: object) -> AttachedFile:
     """The name and the content of one file."""
     match value:
+        case AttachedFile():
+            return value
         case (str(shown), bytes() | bytearray() | memoryview() as content) if shown:
-            return shown, bytes(content)
+            return AttachedFile(shown, bytes(content))
+        case (str(shown), bytes() | bytearray() | memoryview() as content, str(kind)) if shown and kind:
+            return AttachedFile(shown, bytes(content), kind)
         case str() | os.PathLike():
             path = os.fspath(value)
         case _:
@@ -148,7 +154,7 @@ def _file(name: str, value: object) -> tuple[str, bytes]:
         raise UsageError(f"{name}: {path!r:.80} is no path in text.", hint="Decode it with os.fsdecode.")
     try:
         with open(path, "rb") as file:
-            return os.path.basename(path), file.read()
+            return AttachedFile(os.path.basename(path), file.read())
     except (OSError, ValueError) as error:  # ValueError: a NUL in it
         reason = getattr(error, "strerror", None) or str(error)
         raise UsageError(
