@@ -46,6 +46,8 @@ def test_where_it_is(url: str, path: str) -> None:
     "url",
     [
         "mysql:x",
+        "postgres",
+        "postgresql:mail",
         "/srv/queue.db",
         "queue.db",
         "sqlite",

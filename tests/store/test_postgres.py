@@ -121,7 +121,7 @@ async def test_a_newer_schema_is_refused_and_so_is_a_strangers(
 
 async def test_who_only_looks_makes_no_queue(database: Postgresql, clock: ManualClock) -> None:
     spool = postgresql(f"{database.url}?schema=nothing_here", clock)
-    with pytest.raises(SchemaMismatch, match="There is no queue"):
+    with pytest.raises(StoreError, match="There is no queue"):
         await spool.open(read_only=True)
     await spool.close()
     assert database.sql("SELECT count(*) FROM pg_namespace WHERE nspname = 'nothing_here'") == "0"

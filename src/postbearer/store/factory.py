@@ -76,8 +76,8 @@ SpoolPlace = SpoolUrl | PostgresUrl
 
 def spool_place(url: str, folder: Path) -> SpoolPlace:
     """Where the spool is; a relative path is one in `folder`. Raises `ConfigError`, which shows no secret."""
-    scheme = url.partition(":")[0]
-    return PostgresUrl.parse(url) if scheme in SCHEMES else SpoolUrl.parse(url, folder)
+    scheme, separator, _ = url.partition("://")
+    return PostgresUrl.parse(url) if separator and scheme in SCHEMES else SpoolUrl.parse(url, folder)
 
 
 def open_spool(

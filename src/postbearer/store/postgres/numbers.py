@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 
 from postbearer.clock import Clock
 from postbearer.store.lease import COUNT_BITS, HEARTBEAT, LEASE, Node, run_of
+from postbearer.store.postgres.cursors import Cursors
 from postbearer.store.postgres.rows import SLOT_BITS
 
 
@@ -18,6 +19,7 @@ class Places:
     slot: int = 0
     ring: int = 0
     events: bool = False
+    cursors: Cursors = field(default_factory=Cursors)
 
 
 class Numbers:

@@ -84,8 +84,12 @@ async def migrate(session: Session, connection: Any, *, read_only: bool) -> None
             hint="Install the newer postbearer on this node, too.",
         )
     if read_only:
-        what = "There is no queue" if standing < 0 else f"The queue is of the older version {standing}"
-        raise SchemaMismatch(f"{what} ({session.place}).", hint="Start the relay once.")
+        if standing < 0:
+            hint = "Start one by: postbearer serve."
+            raise StoreError(f"There is no queue ({session.place}).", hint=hint, configuration=True)
+        raise SchemaMismatch(
+            f"The queue is of the older version {standing} ({session.place}).", hint="Start the relay once."
+        )
     try:
         await session.begin(connection, hot=False, writes=True)
         await connection.execute("SELECT pg_catalog.set_config('lock_timeout', '5s', true)")

@@ -7,6 +7,7 @@ from typing import Any
 
 from postbearer.errors import StoreError
 from postbearer.store.postgres.contents import Spooled
+from postbearer.store.postgres.cursors import Cursors
 from postbearer.store.postgres.nodes import NODES
 from postbearer.store.postgres.rows import (
     OPEN,
@@ -49,14 +50,14 @@ async def meta(connection: Any) -> dict[str, float]:
     return {row["name"]: row["value"] for row in await connection.fetch(SESSION["places"])}
 
 
-async def lanes(connection: Any, among: Collection[LaneKey] | None) -> Sequence[Lane]:
-    if among is None:
-        rows = await connection.fetch(TURN["lanes"])
-    else:
-        columns = [list(column) for column in zip(*among, strict=True)] if among else [[], [], []]
-        rows = await connection.fetch(
-            TURN["lanes-among"], columns[0], [int(each) for each in columns[1]], columns[2]
-        )
+async def lanes(connection: Any, among: Collection[LaneKey] | None, cursors: Cursors) -> Sequence[Lane]:
+    begun = cursors.begin()
+    known = cursors.all_() if among is None else [(lane, cursors.at(lane)) for lane in among]
+    flat = [(account, int(priority), client, *place) for (account, priority, client), place in known]
+    columns = [[row[column] for row in flat] for column in range(5)]
+    rows = await connection.fetch(TURN["lanes" if among is None else "lanes-among"], *columns)
+    first = [((row["account"], priority_of(row["priority"]), row["client"]), (row["due"], 0)) for row in rows]
+    cursors.walked(begun, first)
     return [
         Lane(
             account=row["account"],

@@ -55,7 +55,7 @@ from postbearer.tasks import Tasks
 
 PAGE_OF_EXPORT = 100
 GIVE_BACK_AGAIN = 1.0  # seconds
-UPKEEP = 5.0  # seconds between looks whether a part of the order is full
+UPKEEP = 2.0  # seconds between looks whether a part of the order is full
 DOUBTED = 300.0  # seconds in which a commit of unknown fate may still come to stand
 LISTEN = 1.0  # seconds between looks whether other nodes changed something
 SMALL = 64 * 1024  # octets of content that stay near until it was sent
@@ -239,13 +239,14 @@ class PostgresSpool(Operated, Following):
 
     async def lanes(self, now: float, among: Collection[LaneKey] | None = None) -> Sequence[Lane]:
         async with self._session.reading(hot=True) as connection:
-            return await reads.lanes(connection, among)
+            return await reads.lanes(connection, among, self._places.cursors)
 
     async def claim(self, shares: Mapping[Lane, int], now: float) -> Sequence[Claimed]:
         most = sum(shares.values())
         keys = [(lane.account, int(lane.priority), lane.client, count) for lane, count in shares.items()]
         columns = [[key[column] for key in keys] for column in range(4)]
         held: dict[int, Held] = {}
+        cursors = self._places.cursors
         self._node.next_lease()  # refuses who takes none
         self._renew_if_due()
 
@@ -253,7 +254,10 @@ class PostgresSpool(Operated, Following):
             before = self._node.next_lease()
             for _ in range(most):
                 self._node.next_lease()
-            rows = await transaction.connection.fetch(TURN["claim"], *columns, now, before)
+            begun = cursors.begin()
+            froms = [cursors.at(lane.key) for lane in shares]
+            behind = [[place[column] for place in froms] for column in range(2)]
+            rows = await transaction.connection.fetch(TURN["claim"], *columns, now, before, *behind)
             held.clear()
             for row in rows:
                 held[row["lease"]] = Held(row["states"], row["doubts"], row["began"])
@@ -262,7 +266,11 @@ class PostgresSpool(Operated, Following):
                     "has-lease",
                     (slot, row["delivery"], row["lease"]),
                 )
-            return [claimed_of(row) for row in rows]
+            claimed = [claimed_of(row) for row in rows]
+            lanes = [(each.account, each.priority, each.client) for each in claimed]
+            places = [(row["due"], row["delivery"]) for row in rows]
+            cursors.walked(begun, zip(lanes, places, strict=True))
+            return claimed
 
         return await self._waited_for(
             WriteJob(

@@ -16,7 +16,7 @@ from postbearer.store.postgres.rows import (
     slot_of,
 )
 from postbearer.store.queries import queries
-from postbearer.store.records import Claimed, Message, NewDelivery, Status, Target
+from postbearer.store.records import Claimed, Message, NewDelivery, Priority, Status, Target
 from postbearer.store.rows import HELD, LEASED, LETTERS, WAITING
 
 ACCEPT = queries("accept", "postgres")
@@ -113,6 +113,7 @@ class Transaction:
 
     def wait(self, account: str, priority: int, client: str, due: float, delivery: int, turn: int) -> None:
         """The delivery waits from `due` on."""
+        self.places.cursors.lower((account, Priority(priority), client), due)
         self._ready.append((account, priority, client, due, delivery, turn))
 
     def outcome(self, delivery: int, lease: int, *columns: Any) -> None:

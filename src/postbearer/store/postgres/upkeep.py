@@ -21,7 +21,7 @@ SQL = queries("upkeep", "postgres")
 
 SLOTS: Final = 8
 RINGS: Final = 4
-RING_FULL: Final = 1024 * 1024  # octets of a part of `ready` after which the next one is begun
+RING_FULL: Final = 256 * 1024  # octets of a part of `ready` after which the next one is begun
 SLOT_AGE: Final = 3 * 3600.0  # seconds
 SLOT_FULL: Final = 256 * 1024 * 1024  # octets of deliveries
 MOSTLY: Final = 4  # a part is worth emptying when at most one row in so many counts

@@ -10,22 +10,28 @@ WITH RECURSIVE lane AS (
        ORDER BY account, priority, client LIMIT 1) AS next
 )
 SELECT lane.account, lane.priority, lane.client, first.due, first.timed
-  FROM lane CROSS JOIN LATERAL (
-    SELECT r.due, coalesce(m.send_at = r.due, false) AS timed FROM ready AS r
-      JOIN delivery AS d ON d.slot = (r.delivery & 63) AND d.number = r.delivery
-      JOIN message AS m ON m.slot = d.slot AND m.number = d.message
-     WHERE r.account = lane.account AND r.priority = lane.priority AND r.client = lane.client
-       AND d.state = 'w' AND d.turn = r.turn
-     ORDER BY r.due, r.delivery LIMIT 1) AS first;
-
--- name: lanes-among
-SELECT lane.account, lane.priority, lane.client, first.due, first.timed
-  FROM unnest($1::text[], $2::smallint[], $3::text[]) AS lane (account, priority, client)
+  FROM lane
+  LEFT JOIN unnest($1::text[], $2::smallint[], $3::text[], $4::float8[], $5::bigint[])
+         AS known (account, priority, client, due, delivery) USING (account, priority, client)
  CROSS JOIN LATERAL (
     SELECT r.due, coalesce(m.send_at = r.due, false) AS timed FROM ready AS r
       JOIN delivery AS d ON d.slot = (r.delivery & 63) AND d.number = r.delivery
       JOIN message AS m ON m.slot = d.slot AND m.number = d.message
      WHERE r.account = lane.account AND r.priority = lane.priority AND r.client = lane.client
+       AND (r.due, r.delivery) >= (coalesce(known.due, '-infinity'), coalesce(known.delivery, 0))
+       AND d.state = 'w' AND d.turn = r.turn
+     ORDER BY r.due, r.delivery LIMIT 1) AS first;
+
+-- name: lanes-among
+SELECT lane.account, lane.priority, lane.client, first.due, first.timed
+  FROM unnest($1::text[], $2::smallint[], $3::text[], $4::float8[], $5::bigint[])
+         AS lane (account, priority, client, due, delivery)
+ CROSS JOIN LATERAL (
+    SELECT r.due, coalesce(m.send_at = r.due, false) AS timed FROM ready AS r
+      JOIN delivery AS d ON d.slot = (r.delivery & 63) AND d.number = r.delivery
+      JOIN message AS m ON m.slot = d.slot AND m.number = d.message
+     WHERE r.account = lane.account AND r.priority = lane.priority AND r.client = lane.client
+       AND (r.due, r.delivery) >= (lane.due, lane.delivery)
        AND d.state = 'w' AND d.turn = r.turn
      ORDER BY r.due, r.delivery LIMIT 1) AS first;
 
@@ -33,11 +39,13 @@ SELECT lane.account, lane.priority, lane.client, first.due, first.timed
 -- What other nodes are about to take is passed over. `base` is the lease before the first one.
 WITH mine AS MATERIALIZED (
   SELECT first.slot, first.number, first.due, row_number() OVER () AS count
-    FROM unnest($1::text[], $2::smallint[], $3::text[], $4::integer[]) AS lane (account, priority, client, most)
+    FROM unnest($1::text[], $2::smallint[], $3::text[], $4::integer[], $7::float8[], $8::bigint[])
+           AS lane (account, priority, client, most, due, delivery)
    CROSS JOIN LATERAL (
       SELECT d.slot, d.number, r.due FROM ready AS r
         JOIN delivery AS d ON d.slot = (r.delivery & 63) AND d.number = r.delivery
        WHERE r.account = lane.account AND r.priority = lane.priority AND r.client = lane.client AND r.due <= $5
+         AND (r.due, r.delivery) >= (lane.due, lane.delivery)
          AND d.state = 'w' AND d.turn = r.turn
        ORDER BY r.due, r.delivery LIMIT lane.most
          FOR UPDATE OF d SKIP LOCKED) AS first
@@ -48,7 +56,7 @@ WITH mine AS MATERIALIZED (
    WHERE d.slot = mine.slot AND d.number = mine.number
   RETURNING mine.count, d.*
 )
-SELECT taken.count, taken.number AS delivery, taken.lease, taken.attempt, taken.account, taken.priority,
+SELECT taken.count, taken.number AS delivery, taken.lease, taken.attempt, taken.account, taken.priority, taken.due,
        taken.client AS lane_client, taken.warned, taken.states, taken.doubts, taken.recipients, taken.began, message.*
   FROM taken JOIN message ON message.slot = taken.slot AND message.number = taken.message
  ORDER BY taken.count;
