@@ -222,6 +222,28 @@ async def test_a_message_tells_its_whole_way(inside: Person) -> None:
     assert "It waits all the same: the account news is paused." in text(await inside.told(released))
 
 
+async def test_what_is_scheduled_and_tagged_is_told_so(inside: Person) -> None:
+    shown = inside.shown
+    token = (shown.home / "state" / "api-token").read_text().strip()
+    made = await inside.http.post(
+        f"{shown.running.addresses[-1]}/v1/messages",
+        json={
+            "to": "later@example.org",
+            "subject": "Later",
+            "text": "x",
+            "send-at": "1h",
+            "tags": {"order": "<17>"},
+        },
+        headers={"authorization": f"Bearer {token}"},
+    )
+    assert made.status_code == 202, made.text
+    told = text(await inside.page(f"/messages/{made.json()['id']}"))
+    assert "scheduled It leaves at the time that was named for it." in told
+    assert "Tags order: <17>" in told
+    held = await inside.send(f"/messages/{made.json()['id']}/act", {"act": "hold"})
+    assert "message is held" in await inside.told(held)
+
+
 async def test_an_account_is_paused_and_resumed(inside: Person) -> None:
     shown = inside.shown
     page = text(await inside.page("/accounts/alerts"))
