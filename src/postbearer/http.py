@@ -290,7 +290,10 @@ class _Call:
             async with self._client(proxy) as client:
                 return await self._ask(client, self.url)
         client = self.session.client(partial(self._client, proxy))
-        return await self._ask(client, self.url) if proxy else await self._ask_checked(client, self.session)
+        if proxy is None:
+            return await self._ask_checked(client, self.session)
+        self.session.check(urlsplit(self.url))
+        return await self._ask(client, self.url)
 
     def _client(self, proxy: str | None) -> httpx2.AsyncClient:
         import ssl

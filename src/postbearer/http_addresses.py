@@ -31,6 +31,7 @@ _SPECIAL: Final = _networks(
     *("198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
     *("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20"),
 )
+NO_ADDRESS: Final = "no address"
 _GLOBAL: Final = ipaddress.IPv6Network("2000::/3")  # all else of IPv6 is special (RFC 4291 2.4)
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")  # RFC 6052
 
@@ -54,7 +55,7 @@ class AddressRules:
         try:
             address = _meant(ipaddress.ip_address(text.partition("%")[0]))
         except ValueError:
-            return "no address"
+            return NO_ADDRESS
         if _among(address, self.networks):
             return ""
         if _among(address, PRIVATE):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import SplitResult
 
 from postbearer.errors import ConnectFailed
-from postbearer.http_addresses import AddressRules
+from postbearer.http_addresses import NO_ADDRESS, AddressRules
 
 if TYPE_CHECKING:
     import httpx2
@@ -38,6 +38,13 @@ class HttpSession:
         if client is not None:
             await client.aclose()
 
+    def check(self, parts: SplitResult) -> None:
+        """Where a proxy looks names up, an address that is written out is judged. Raises `ConnectFailed`."""
+        host = parts.hostname or ""
+        refusal = self._rules.refusal(host)
+        if refusal and refusal != NO_ADDRESS:
+            raise self._refused(host, host, refusal)
+
     async def places(self, parts: SplitResult) -> Sequence[str]:
         """The URL with addresses in place of its name, those that may be called. Raises `ConnectFailed`."""
         import asyncio
@@ -53,14 +60,12 @@ class HttpSession:
         addresses = list(dict.fromkeys(str(each[4][0]) for each in found))
         allowed = [each for each in addresses if not self._rules.refusal(each)]
         if not allowed:
-            what = self._rules.refusal(addresses[0])
-            raise ConnectFailed(
-                f"{host} leads to {addresses[0]}, {what}." if addresses[0] != host else f"{host} is {what}.",
-                host=host,
-                stage="connect",
-                hint=self._hint,
-            )
+            raise self._refused(host, addresses[0], self._rules.refusal(addresses[0]))
         return [_at(parts, each, port) for each in allowed[:MOST_ADDRESSES]]
+
+    def _refused(self, host: str, address: str, what: str) -> ConnectFailed:
+        text = f"{host} is {what}." if address == host else f"{host} leads to {address}, {what}."
+        return ConnectFailed(text, host=host, stage="connect", hint=self._hint)
 
 
 def _at(parts: SplitResult, address: str, port: int) -> str:

@@ -143,3 +143,21 @@ async def test_a_long_answer_is_cut_and_no_redirect_followed(session: HttpSessio
     [free] = free_ports(1)
     with pytest.raises(NetworkError):
         await ask(f"http://127.0.0.1:{free}/", session)
+
+
+async def test_behind_a_proxy_an_address_that_is_written_out_is_judged(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    [free] = free_ports(1)
+    monkeypatch.setenv("HTTPS_PROXY", f"http://127.0.0.1:{free}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    session = HttpSession(NONE)
+    for host, why in (
+        ("10.0.0.1", "10.0.0.1 is an address of this machine or of a private network"),
+        ("[fd00::1]", "fd00::1 is an address of this machine or of a private network"),
+        ("hooks.example.org", "through the proxy"),  # which looks it up, and has to see where it leads
+    ):
+        with pytest.raises(ConnectFailed) as caught:
+            await fetch("POST", f"https://{host}/", content=b"{}", session=session, timeout=5)
+        assert why in caught.value.message
+    await session.close()

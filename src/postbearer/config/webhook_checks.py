@@ -40,7 +40,7 @@ def _check_place(index: int, given: dict[str, Any]) -> Iterator[Problem]:
     if not isinstance(url, str) or not url.startswith("http"):
         return
     from postbearer.http import is_loopback  # only for those who have webhooks
-    from postbearer.http_addresses import AddressRules
+    from postbearer.http_addresses import NO_ADDRESS, AddressRules
 
     try:
         host = urlsplit(url).hostname or ""
@@ -50,7 +50,7 @@ def _check_place(index: int, given: dict[str, Any]) -> Iterator[Problem]:
     address = "127.0.0.1" if is_loopback(host) and not host[:1].isdigit() and ":" not in host else host
     if address[:1].isdigit() or ":" in address:
         refusal = rules.refusal(address)
-        if refusal and refusal != "no address":
+        if refusal and refusal != NO_ADDRESS:
             network = "::1" if address == "::1" else "127.0.0.0/8" if is_loopback(host) else address
             yield Problem(
                 ("webhooks", index, "url"),
