@@ -9,6 +9,14 @@ from postbearer.api import ENDPOINTS
 from postbearer.events import Defect
 from support.http_api import Api
 
+# There a message that is none is answered by a code of its own, beside others.
+EACH_BY_A_CODE = """
+[[operations]]
+include-path = "/email/batch"
+[operations.checks]
+negative_data_rejection.enabled = false
+"""
+
 
 async def test_every_endpoint_is_in_the_document(api: Api) -> None:
     async with api.http() as client:
@@ -27,9 +35,12 @@ async def test_what_is_made_of_the_document_finds_no_fault(api: Api, long: bool)
     no end that could be waited for; `test_events.py` reads it.
     """
     token = api.token("admin")["authorization"]
+    (api.home / "schemathesis.toml").write_text(EACH_BY_A_CODE)
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run", f"{api.url}/openapi.json"),
-        *("--header", f"Authorization: {token}", "--exclude-checks", "positive_data_acceptance"),
+        *("--header", f"Authorization: {token}"),
+        *("--header", f"X-Postmark-Server-Token: {token.removeprefix('Bearer ')}"),
+        *("--exclude-checks", "positive_data_acceptance"),
         *("--exclude-path", "/v1/events"),
         *("--max-examples", "200" if long else "10", "--seed", "1", "--no-color"),
     ]

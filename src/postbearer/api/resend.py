@@ -13,7 +13,15 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
 from msgspec.json import encode
 from starlette.responses import Response
 
-from postbearer.api.batch import LARGEST, MOST, VALIDATION_FIELD, meaning_of, permissive_of, take_batch
+from postbearer.api.batch import (
+    LARGEST,
+    MOST,
+    VALIDATION_FIELD,
+    all_in_one,
+    meaning_of,
+    permissive_of,
+    take_batch,
+)
 from postbearer.api.composing import (
     MOST_FILES,
     Attachment,
@@ -234,6 +242,8 @@ async def send_batch(call: Call) -> Response:
         readers = [partial(_read, bytes(each)) for each in given]
         done = await take_batch(call, readers, key, meaning_of(octets), permissive=permissive, within="")
         done.refuse_what_may_come_again()
+        if not done.messages:
+            raise all_in_one(done.problems, len(given), "")
     errors: list[ResendBatchError] = []
     for number, problem in done.problems.items():
         move(problem, _place, NOT_HONOURED)
