@@ -93,6 +93,20 @@ def test_nobody_is_looked_at_for_whom_nothing_waits() -> None:
     assert waiting.worth_a_look(0.0) == []
 
 
+def test_what_joins_others_that_are_due_is_not_looked_for() -> None:
+    waiting = WaitingLanes()
+    assert waiting.put([lane("a").key], 10.0)  # before anything was read
+    waiting.read(waiting.take_unread(), [lane("a"), lane("b", due=50.0)])
+    assert not waiting.put([lane("a").key], 10.0)
+    assert waiting.put([lane("a").key, lane("b").key], 10.0)  # sooner than what waits there
+    assert waiting.put([lane("c").key], 10.0)
+    assert waiting.take_unread() == {lane("b").key, lane("c").key}
+    assert waiting.put([lane("a").key], 10.0)  # while the store is asked, it may give what was there before
+    waiting.read({lane("b").key, lane("c").key}, [lane("b"), lane("c")])
+    waiting.changed([lane("b").key])
+    assert waiting.put([lane("b").key], 10.0)  # what was due may be gone
+
+
 STEP = st.tuples(
     st.sampled_from(["put", "empty", "wait", "look", "all"]), st.sampled_from("abc"), st.integers(0, 9)
 )

@@ -114,10 +114,11 @@ class Dispatcher:
 
     def wake(self, lanes: Collection[LaneKey] | None = None) -> None:
         """There may be something to do: something was put into these lanes, or may be anywhere."""
-        self._waiting.changed(lanes)
         if lanes is None:
+            self._waiting.changed(None)
             self._waiting.look_at_all()
-        self._wake.set()
+        if lanes is None or self._waiting.put(lanes, self._clock.now()):
+            self._wake.set()
         self._changed.set()
 
     def _on_pauses(self) -> None:

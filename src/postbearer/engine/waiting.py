@@ -21,6 +21,7 @@ class WaitingLanes:
     def __init__(self) -> None:
         self.lanes: dict[str, dict[LaneKey, Lane]] = {}  # by account; only to be looked at
         self._unread: set[LaneKey] | None = None  # None: all
+        self._reading = False  # what is put somewhere meanwhile may not be found
         self._worth: set[str] = set()  # accounts
         self._times: dict[str, float] = {}  # of accounts: when to look again (Unix seconds)
         self._order: list[tuple[float, str]] = []  # the same, the first of them first
@@ -32,13 +33,26 @@ class WaitingLanes:
         elif self._unread is not None:
             self._unread.update(lanes)
 
+    def put(self, lanes: Iterable[LaneKey], now: float) -> bool:
+        """Something was put into these lanes; whether anybody need look.
+
+        Where something is due already, that stays the first, and who may begin it looks anyway.
+        """
+        if self._unread is None:
+            return True
+        news = [key for key in lanes if not self._known_as_due(key, now)]
+        self._unread.update(news)
+        return bool(news)
+
     def take_unread(self) -> Collection[LaneKey] | None:
         """What is to be read now, None being all; `read` follows."""
         unread, self._unread = self._unread, set()
+        self._reading = unread is None or bool(unread)
         return unread
 
     def read(self, unread: Collection[LaneKey] | None, found: Sequence[Lane]) -> None:
         """What the store knows of these lanes."""
+        self._reading = False
         if unread is None:
             self.lanes.clear()
             self._times.clear()
@@ -87,6 +101,11 @@ class WaitingLanes:
         while self._order and self._times.get(self._order[0][1]) != self._order[0][0]:
             heappop(self._order)
         return self._order[0][0] if self._order else math.inf
+
+    def _known_as_due(self, key: LaneKey, now: float) -> bool:
+        lane = self.lanes.get(key[0], {}).get(key)
+        unread = self._reading or self._unread is None or key in self._unread
+        return lane is not None and lane.due <= now and not unread
 
     def _wait(self, account: str, at: float) -> None:
         self._worth.discard(account)
