@@ -1,6 +1,7 @@
 """The one thread that commits. What waits meanwhile goes into its next commit, all of it.
 
-So one sync is shared by everybody who came meanwhile, and nobody waits for a timer. What is quick is
+So one sync is shared by everybody who came meanwhile, and nobody waits for a timer: a commit is gathered in a
+few rounds of the loop, which pass at once where nobody else has anything to say. What is quick is
 put into the transaction by the loop itself while the thread has nothing to do: to hand single
 statements back and forth between two threads costs more than the statements.
 """
@@ -31,6 +32,7 @@ Work = Callable[[apsw.Connection], T]
 
 MOST = 1_000  # jobs a commit takes
 _quick = attrgetter("quick")
+ROUNDS = 3  # of the loop that a commit is gathered in: what comes in them was on its way already
 PATIENCE = 0.001  # seconds that a job nobody waits for waits for another one's commit
 
 # What is wrong with the file, and not with the job. After all but a full disk, a write may stand or not, and
@@ -155,7 +157,14 @@ class Writer:
     def _next(self) -> None:
         if self._waiting and not self._busy:
             self._busy = True
-            self._loop.call_soon(self._hand_over)  # together with what else comes in this round of the loop
+            self._gather(ROUNDS)
+
+    def _gather(self, rounds: int) -> None:
+        """Hand over what waits in so many rounds of the loop, with what comes in them."""
+        if rounds:
+            self._loop.call_soon(self._gather, rounds - 1)
+        else:
+            self._hand_over()
 
     def _hand_over(self) -> None:
         batch = Batch(self._waiting[:MOST])
