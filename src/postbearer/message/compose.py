@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from email import policy
 from email.errors import MessageError
 from email.generator import BytesGenerator
+from email.headerregistry import BaseHeader, HeaderRegistry
 from email.message import EmailMessage, Message
 from email.utils import formatdate, make_msgid
 from io import BytesIO
@@ -39,6 +40,24 @@ _ONCE = ("date", "sender", "reply-to", "message-id", "in-reply-to", "references"
 _MADE = ("mime-version", "content-type", "content-transfer-encoding", "content-disposition", "content-id")
 
 
+class _Fields(HeaderRegistry):
+    """Makes the class of a kind of field once; Python's own makes it anew for each field of each message."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._made: dict[object, type[BaseHeader]] = {}
+
+    def __getitem__(self, name: str) -> type[BaseHeader]:
+        kind = self.registry.get(name.lower(), self.default_class)
+        made = self._made.get(kind)
+        if made is None:
+            made = self._made[kind] = super().__getitem__(name)
+        return made
+
+
+_POLICY = policy.SMTP.clone(cte_type="7bit", header_factory=_Fields())
+
+
 @dataclass(frozen=True, slots=True)
 class Draft:
     """What a person says about a message; `build` makes the message."""
@@ -60,7 +79,7 @@ class Draft:
 
         Raises `UsageError` for anything that could not stand in the header as it is.
         """
-        message = EmailMessage(policy=policy.SMTP.clone(cte_type="7bit"))
+        message = EmailMessage(policy=_POLICY)
         _put_mailboxes(message, "From", [self.sender])
         _put_mailboxes(message, "To", self.to)
         _put_mailboxes(message, "Cc", self.cc)
