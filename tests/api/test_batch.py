@@ -67,8 +67,9 @@ async def test_a_batch_under_a_key_is_one_batch(api: Api) -> None:
         answers = await asyncio.gather(
             *(client.post("/v1/messages/batch", json=messages(20)) for _ in range(5))
         )
-        assert {answer.status_code for answer in answers} == {202}
-        assert len({_ids(answer.json()) for answer in answers}) == 1
+        taken = [answer for answer in answers if answer.status_code == 202]
+        assert {answer.status_code for answer in answers} <= {202, 409}  # the same is under way
+        assert len({_ids(answer.json()) for answer in taken}) == 1
         other = await client.post("/v1/messages/batch", json=messages(21))
         assert other.status_code == 409
         single = await client.post("/v1/messages", json=messages(1)["messages"][0])

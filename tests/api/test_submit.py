@@ -110,11 +110,44 @@ async def test_dry_run_says_all_and_queues_nothing(api: Api) -> None:
 async def test_fifty_at_once_under_one_key_are_one_message(api: Api) -> None:
     header = api.token("submit") | {"idempotency-key": "order-17"}
     async with api.http(header) as client:
-        answers = await asyncio.gather(*(client.post("/v1/messages", json=HELLO) for _ in range(50)))
-    assert {answer.status_code for answer in answers} == {202}
-    assert len({answer.json()["id"] for answer in answers}) == 1
-    assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
+        at_once = await asyncio.gather(*(client.post("/v1/messages", json=HELLO) for _ in range(50)))
+        later = await client.post("/v1/messages", json=HELLO)
+    taken = [answer for answer in (*at_once, later) if answer.status_code == 202]
+    under_way = [answer for answer in at_once if answer.status_code == 409]
+    assert len(taken) + len(under_way) == 51
+    assert len({answer.json()["id"] for answer in taken}) == 1
+    assert sum("idempotent-replayed" not in answer.headers for answer in taken) == 1
+    assert {answer.headers["retry-after"] for answer in under_way} <= {"1"}
     assert await queued(api) == 1
+
+
+async def test_a_key_whose_first_request_is_under_way_is_to_be_asked_again(api: Api) -> None:
+    """The content of a raw message comes slowly; meanwhile the client loses patience and sends it again."""
+    header = api.token("submit") | {"idempotency-key": "slow", "content-type": "message/rfc822"}
+    place = "/v1/messages?from=a@example.org&to=b@example.org"
+    goes_on, came = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield RAW[:20]
+        came.set()
+        await goes_on.wait()
+        yield RAW[20:]
+
+    async with api.http(header) as client:
+        first = asyncio.create_task(client.post(place, content=slowly()))
+        await came.wait()
+        async with asyncio.timeout(20):
+            while (second := await client.post(f"{place}&dry-run=true", content=RAW)).status_code == 200:
+                pass  # the first has not come as far as the relay yet
+        assert second.status_code == 409, second.text
+        assert second.headers["retry-after"] == "1"
+        assert second.json()["type"] == "urn:postbearer:problem:in-progress"
+        other = await client.post(place, content=RAW, headers={"idempotency-key": "another"})
+        assert other.status_code == 202
+        goes_on.set()
+        done = await first
+        again = await client.post(place, content=RAW)
+        assert (done.status_code, again.json()["id"]) == (202, done.json()["id"])
 
 
 async def test_the_same_is_the_same_whatever_its_order(api: Api) -> None:

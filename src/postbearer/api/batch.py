@@ -15,7 +15,15 @@ from starlette.responses import Response
 
 from postbearer.api.composing import NewMessage
 from postbearer.api.endpoint import ApiEndpoint, Call
-from postbearer.api.handing_in import IDEMPOTENCY_KEY, AcceptedMessage, accepted, admit, key_of, take_parts
+from postbearer.api.handing_in import (
+    IDEMPOTENCY_KEY,
+    AcceptedMessage,
+    accepted,
+    admit,
+    alone,
+    key_of,
+    take_parts,
+)
 from postbearer.api.problems import HttpProblem, ProblemDocument, at, of_reply
 from postbearer.api.reading import parse_json
 from postbearer.api.tokens import TokenScope
@@ -98,7 +106,10 @@ async def submit_batch(call: Call) -> Response:
     key, permissive = key_of(call), permissive_of(call)
     octets = await call.request.body()
     given = [partial(parse_json, bytes(each), NewMessage) for each in parse_json(octets, _Items).messages]
-    done = await take_batch(call, given, key, meaning_of(octets), permissive=permissive, within="/messages")
+    with alone(call, key):
+        done = await take_batch(
+            call, given, key, meaning_of(octets), permissive=permissive, within="/messages"
+        )
     if not done.messages:
         raise all_in_one(done.problems, len(given), "/messages")
     headers = {"idempotent-replayed": "true"} if done.repeated else {}
@@ -238,6 +249,6 @@ ENDPOINTS = (
             IDEMPOTENCY_KEY,
             VALIDATION_FIELD,
         ),
-        problems=("rate-limited", "no-room", "idempotency-key-reused"),
+        problems=("rate-limited", "no-room", "idempotency-key-reused", "in-progress"),
     ),
 )

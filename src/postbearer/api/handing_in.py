@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated, Any
 
@@ -237,6 +238,27 @@ def admit(call: Call, *, dry_run: bool) -> None:
 
 def mt_priority(given: PriorityName | UnsetType) -> int | None:
     return None if given is UNSET else PRIORITIES[given]
+
+
+@contextmanager
+def alone(call: Call, key: str) -> Iterator[None]:
+    """Let nothing else come under `key` meanwhile, if there is one. Raises `HttpProblem` where it does."""
+    mine, under_way = (call.by.client.name, key), call.services.keys_under_way
+    if not key:
+        yield
+        return
+    if mine in under_way:
+        raise HttpProblem(
+            "in-progress",
+            "A request with this key is still under way.",
+            hint="Ask again a little later: then the answer is that of the first.",
+            headers={"retry-after": "1"},
+        )
+    under_way.add(mine)
+    try:
+        yield
+    finally:
+        under_way.discard(mine)
 
 
 def key_of(call: Call, longest: int = LONGEST_KEY) -> str:

@@ -29,6 +29,7 @@ KINDS: Mapping[str, tuple[int, str]] = {  # name → status and title
     "method-not-allowed": (405, "This is not done that way"),
     "too-slow": (408, "The request did not come in time"),
     "conflict": (409, "What is there is not what the request goes by"),
+    "in-progress": (409, "The same is under way already"),
     "idempotency-key-reused": (409, "The key stands for something else"),
     "too-large": (413, "The request is too large"),
     "unsupported-media-type": (415, "The body is of another kind"),

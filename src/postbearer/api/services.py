@@ -36,5 +36,6 @@ class ApiServices:
     metrics: Callable[[], Awaitable[bytes]]
     cursors: Cursors
     feed: Feed
+    keys_under_way: set[tuple[str, str]] = field(default_factory=set)  # idempotency keys, by their clients
     bounds: SessionLimits = field(default_factory=SessionLimits)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)

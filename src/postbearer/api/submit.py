@@ -19,6 +19,7 @@ from postbearer.api.handing_in import (
     AcceptedMessage,
     accepted,
     admit,
+    alone,
     check,
     digest_of,
     keep,
@@ -56,6 +57,11 @@ class RawEnvelope(Struct, rename="kebab", frozen=True, kw_only=True):
 async def submit(call: Call) -> Response:
     """Take one message, and answer once it is on the disk."""
     key = key_of(call)
+    with alone(call, key):
+        return await _submit(call, key)
+
+
+async def _submit(call: Call, key: str) -> Response:
     if media_type(call.request) == RAW:
         return await _submit_raw(call, call.query or RawEnvelope(), key)
     if parameter := call.request.url.query.partition("=")[0]:
@@ -162,6 +168,6 @@ ENDPOINTS = (
         dry_run=True,
         most=WHOLE_MESSAGE,
         parameters=(IDEMPOTENCY_KEY,),
-        problems=("rate-limited", "no-room", "idempotency-key-reused"),
+        problems=("rate-limited", "no-room", "idempotency-key-reused", "in-progress"),
     ),
 )
