@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -51,6 +52,27 @@ async def test_the_order_goes_on_in_another_part_and_what_waits_goes_along(
             await queue.heartbeat()
     assert sum(counted(database, schema, "ready").values()) < 25  # of 46 that waited
     assert [each.message.id for each in await claim(queue, now=START + 60, most=9)] == ["late"]
+
+
+async def test_who_rests_looks_after_nothing(
+    schema: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[bool] = []
+
+    async def upkeep(session: object, *, retire: bool) -> None:
+        looked.append(retire)
+
+    monkeypatch.setattr("postbearer.store.postgres.spool.upkeep", upkeep)
+    monkeypatch.setattr("postbearer.store.postgres.spool.UPKEEP", 0.01)
+    spool = postgresql(schema, clock)
+    await spool.open()
+    await asyncio.sleep(0.1)
+    assert len(looked) <= 1  # behind the commit of the start
+    looked.clear()
+    await accept(spool, "m1")
+    await asyncio.sleep(0.1)
+    assert looked == [False]
+    await spool.close()
 
 
 async def test_a_slot_is_emptied_once_all_in_it_is_retired(

@@ -305,9 +305,16 @@ class PostgresSpool(Operated, Following):
                 await self._look_around()
 
     async def _keep_up(self) -> None:
-        """Have the order in which deliveries wait go on in a new part, when this one is full."""
+        """Have the order in which deliveries wait go on in a new part, when this one is full.
+
+        Who wrote nothing since the last look has nothing to look for.
+        """
+        commits = 0
         while True:
             await asyncio.sleep(UPKEEP)
+            before, commits = commits, self._writer.commits
+            if commits == before:
+                continue
             with suppress(StoreError):
                 await upkeep(self._session, retire=False)
                 async with self._session.reading() as connection:

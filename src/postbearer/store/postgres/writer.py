@@ -102,6 +102,7 @@ class Writer:
         self._stopping = False
         self._seen = -1  # the last number of a change, ours or another node's
         self.others_wrote = False
+        self.commits = 0  # so many were made
         self.failed = ""  # why nothing is written at the moment
         self.doubtful = 0  # a lease before which some may be held that nobody was told of …
         self.doubted = -math.inf  # … since then, monotonic
@@ -199,6 +200,7 @@ class Writer:
                     raise
             else:
                 self.failed = ""
+                self.commits += 1
                 return
 
     async def _fill(self, jobs: Sequence[WriteJob]) -> Transaction:
