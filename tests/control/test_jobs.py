@@ -41,7 +41,8 @@ async def test_a_dry_run_counts_and_does_nothing() -> None:
         on, ids = operations(relay), await waiting(relay, 3)
         told = await on.jobs.start(JobAction.CANCEL, Query(), dry_run=True, by=ME)
         assert (told.state, told.matched, told.done) == ("dry-run", 3, 0)
-        assert told.matching.states == (Status.READY, Status.DEFERRED, Status.HELD)
+        assert told.matching.states == JobAction.CANCEL.works_unasked_on
+        assert Status.SCHEDULED in told.matching.states
         assert (await on.jobs.list()).jobs == ()
         assert [await relay.statuses(each) for each in ids] == [["ready"]] * 3
 

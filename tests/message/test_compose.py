@@ -346,3 +346,9 @@ def test_whatever_is_built_can_be_sent_and_says_the_same(text: str, html: bool, 
     assert not BytesContent(made).binary
     got = email.message_from_bytes(made, policy=default).get_body(("plain",)).get_content()
     assert got.replace("\r\n", "\n").rstrip("\n") == "\n".join(re.split("\r\n|\r|\n", text)).rstrip("\n")
+
+
+def test_a_subject_has_a_bound() -> None:
+    assert draft(subject="ä" * 10_000).build()["subject"] == "ä" * 10_000
+    with pytest.raises(UsageError, match="10001 characters; 10000 are the most"):
+        draft(subject="ä" * 10_001).build()

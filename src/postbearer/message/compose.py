@@ -33,6 +33,7 @@ from postbearer.message.folding import WISHED, fold
 from postbearer.message.mailboxes import Mailbox, parse_mailboxes
 from postbearer.message.recipients import NOT_SENT, naming_recipients
 
+LONGEST_SUBJECT = 10_000  # characters: the time that `email` takes grows with the square of them
 _FOLD = re.compile(r"\r?\n(?=[ \t]+[^ \t\r\n])")
 _CID = re.compile(r"[A-Za-z0-9._+-]+(@[A-Za-z0-9.-]+)?")  # RFC 2392 2
 _OPTIONS = ("from", "to", "cc", "bcc", "resent-bcc", "subject")  # given otherwise
@@ -84,6 +85,11 @@ class Draft:
         _put_mailboxes(message, "To", self.to)
         _put_mailboxes(message, "Cc", self.cc)
         _put_mailboxes(message, "Reply-To", self.reply_to)
+        if len(self.subject) > LONGEST_SUBJECT:
+            raise UsageError(
+                f"subject: it has {len(self.subject)} characters; {LONGEST_SUBJECT} are the most.",
+                hint="Put what it says into the text.",
+            )
         check_field("Subject", self.subject)
         message["Subject"] = self.subject
         for name, value in self.headers:
