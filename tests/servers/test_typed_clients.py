@@ -90,8 +90,9 @@ async def described(api: Api, folder: Path) -> Path:
 
 async def test_a_client_in_python(api: Api, tmp_path: Path) -> None:
     document = await described(api, tmp_path)
-    config = tmp_path / "config.json"  # a content type that the generator does not know of itself
-    config.write_text(json.dumps({"content_type_overrides": {"message/rfc822": "application/octet-stream"}}))
+    config = tmp_path / "config.json"  # content types that the generator does not know of itself
+    known = {"message/rfc822": "application/octet-stream", "application/jsonl": "text/plain"}
+    config.write_text(json.dumps({"content_type_overrides": known}))
     generate = [sys.executable, "-m", "openapi_python_client", "generate", "--path", document]
     options = ["--meta", "none", "--output-path", "client", "--config", config, "--fail-on-warning"]
     await run(*generate, *options, cwd=tmp_path)

@@ -83,9 +83,9 @@ def _operation(endpoint: ApiEndpoint, bodies: Mapping[int, Any], asked: Sequence
 
 def _answer(endpoint: ApiEndpoint, schema: Any) -> Any:
     """The schema of the answer. That of a stream is about each event in it, and not about the whole."""
-    if endpoint.media_type != "text/event-stream":
+    if endpoint.media_type == "application/json":
         return schema
-    return {"type": "string", "description": f"each `data` is JSON: {schema['$ref']}"}
+    return {"type": "string", "description": f"each line or `data` is JSON: {schema['$ref']}"}
 
 
 def _tag(endpoint: ApiEndpoint) -> str:
