@@ -200,3 +200,37 @@ async def test_the_document_of_a_problem(api: Api) -> None:
     assert document["status"] == answer.status_code == 401
     assert document["title"]
     assert "api-token create" in document["hint"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "keys"),
+    [
+        ("POST", "/emails/0/share", 404, {"statusCode", "name", "message"}),
+        ("PATCH", "/emails/0", 405, {"statusCode", "name", "message"}),
+        ("POST", "/email/withTemplate/", 404, {"ErrorCode", "Message"}),
+        ("POST", "/email/batchWithTemplates", 404, {"ErrorCode", "Message"}),
+        ("GET", "/v3/templates", 404, {"errors"}),
+    ],
+)
+async def test_what_a_face_does_not_serve_is_told_in_its_shape(
+    api: Api, method: str, path: str, status: int, keys: set[str]
+) -> None:
+    async with api.http(api.token("admin")) as client:
+        answer = await client.request(method, path)
+    assert (answer.status_code, answer.json().keys()) == (status, keys)
+
+
+@pytest.mark.parametrize(
+    ("path", "keys"),
+    [("/emails", "statusCode"), ("/email", "ErrorCode"), ("/v3/mail/send", "errors")],
+)
+async def test_who_comes_by_a_strange_name_or_site_is_told_in_its_shape(
+    api: Api, path: str, keys: str
+) -> None:
+    async with api.http(api.token("admin")) as client:
+        strange = await client.post(path, json={}, headers={"host": "evil.example.org"})
+        foreign = await client.post(path, json={}, headers={"sec-fetch-site": "cross-site"})
+    assert [(each.status_code, keys in each.json()) for each in (strange, foreign)] == [
+        (421, True),
+        (403, True),
+    ]

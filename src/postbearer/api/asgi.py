@@ -18,7 +18,7 @@ from starlette.routing import Route, Router
 
 from postbearer.api.authorization import authorize
 from postbearer.api.endpoint import JSON_BODY, WHOLE_MESSAGE, ApiEndpoint, Call
-from postbearer.api.face import NATIVE, refuse, respond
+from postbearer.api.face import NATIVE, Face, refuse, respond
 from postbearer.api.problems import HttpProblem, of_error
 from postbearer.api.reading import parse_json, parse_query
 from postbearer.api.services import ApiServices
@@ -54,8 +54,16 @@ class Api:
         paths: dict[str, dict[str, ApiEndpoint]] = defaultdict(dict)
         for endpoint in endpoints:
             paths[endpoint.path][endpoint.method] = endpoint
+        faces = {each.face.name: each.face for each in endpoints if each.face.below}
         self._router = Router(
-            [Route(path, self._guarded(methods, hosts)) for path, methods in paths.items()],
+            [
+                *(Route(path, self._guarded(methods, hosts)) for path, methods in paths.items()),
+                # What else is asked of a face: that there is nothing is told in its shape, too.
+                *(
+                    Route(f"{face.below}/{{_:path}}", self._guarded({}, hosts, face))
+                    for face in faces.values()
+                ),
+            ],
             default=self._guarded({}, hosts),
             redirect_slashes=False,
         )
@@ -66,9 +74,11 @@ class Api:
         scope[_ID] = _request_id(scope)
         await self._router(scope, receive, _headed(send, scope[_ID]))
 
-    def _guarded(self, methods: Mapping[str, ApiEndpoint], hosts: Collection[str] | None) -> Application:
-        """What answers for one path; the rules of `Guard` come first."""
-        handler = _Handler(self._services, methods, open_to_all=self._open_to_all)
+    def _guarded(
+        self, methods: Mapping[str, ApiEndpoint], hosts: Collection[str] | None, face: Face = NATIVE
+    ) -> Application:
+        """What answers for one path; the rules of `Guard` come first. Without `methods`, `face` answers."""
+        handler = _Handler(self._services, methods, face, open_to_all=self._open_to_all)
         return Guard(handler, hosts, handler.limit, partial(refuse, handler.face))
 
 
@@ -76,12 +86,12 @@ class _Handler:
     """One path, with the endpoints of its methods."""
 
     def __init__(
-        self, services: ApiServices, methods: Mapping[str, ApiEndpoint], *, open_to_all: bool
+        self, services: ApiServices, methods: Mapping[str, ApiEndpoint], face: Face, *, open_to_all: bool
     ) -> None:
         self._services = services
         self._open_to_all = open_to_all
         self._methods = methods
-        self.face = next((each.face for each in methods.values()), NATIVE)  # one path is of one face
+        self.face = next((each.face for each in methods.values()), face)  # one path is of one face
 
     def limit(self, scope: Scope) -> int:
         """Octets that the body may have."""

@@ -42,6 +42,7 @@ class Face:
     tell: Callable[[HttpProblem, str], tuple[int, Struct]]
     media_type: str = "application/json"  # of what is told
     header: str = "Authorization"  # where the token is
+    below: str = ""  # where its paths are; whatever else is asked there is answered in its shape, too
     scheme: str = "Bearer"  # in front of it (RFC 9110 11.4); empty: the token is all there is
 
     def token(self, field: str) -> str | None:

@@ -81,7 +81,14 @@ def tell(problem: HttpProblem, request: str) -> tuple[int, PostmarkError]:
     return status, PostmarkError(error_code=code, message=in_words(problem))
 
 
-FACE = Face(name="postmark", document=PostmarkError, tell=tell, header="X-Postmark-Server-Token", scheme="")
+FACE = Face(
+    name="postmark",
+    below="/email",
+    document=PostmarkError,
+    tell=tell,
+    header="X-Postmark-Server-Token",
+    scheme="",
+)
 
 
 class PostmarkHeader(Struct, rename="pascal", forbid_unknown_fields=True, frozen=True, kw_only=True):

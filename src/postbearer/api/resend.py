@@ -97,7 +97,7 @@ def tell(problem: HttpProblem, request: str) -> tuple[int, ResendError]:
     return status, ResendError(status_code=status, name=name, message=message)
 
 
-FACE = Face(name="resend", document=ResendError, tell=tell)
+FACE = Face(name="resend", below="/emails", document=ResendError, tell=tell)
 
 
 class NodeBuffer(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):

@@ -82,7 +82,7 @@ def _field(fault: Fault) -> str | None:
     return ".".join(steps) or fault.parameter or fault.header or None
 
 
-FACE = Face(name="sendgrid", document=SendGridErrors, tell=tell)
+FACE = Face(name="sendgrid", below="/v3", document=SendGridErrors, tell=tell)
 
 
 class SendGridAddress(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
