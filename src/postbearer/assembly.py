@@ -9,10 +9,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, time
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from postbearer import store
 from postbearer._version import __version__
 from postbearer.account import Account
 from postbearer.clock import Clock, SystemClock
@@ -25,8 +26,10 @@ from postbearer.secret import SecretSource
 from postbearer.secrets import SecretStore, configured, source
 from postbearer.settings import AccountSettings
 from postbearer.state import Persistence, StateFolder, shortcut
-from postbearer.store import NO_KEY, PostgresUrl, SpoolPlace, SpoolUrl, open_state, spool_place
 from postbearer.transport import ClientCertificate
+
+if TYPE_CHECKING:
+    from postbearer.store import SpoolPlace
 
 
 class Assembly:
@@ -68,9 +71,9 @@ class Assembly:
         """Where the queue is. Raises `ConfigError` for a kind of spool that is not supported."""
         relay = self.configuration.settings.relay
         if relay is None or relay.spool is None:
-            return SpoolUrl.in_folder(self.state.path)
+            return store.SpoolUrl.in_folder(self.state.path)
         with self._placing():
-            return spool_place(relay.spool, self.folder)
+            return store.spool_place(relay.spool, self.folder)
 
     @cached_property
     def spool_password(self) -> SecretSource | None:
@@ -86,13 +89,16 @@ class Assembly:
         """
         if self._persistence is not None:
             return self._persistence
-        if not isinstance(self.spool, PostgresUrl):
+        relay = self.configuration.settings.relay
+        if relay is None or relay.spool is None:  # who only sends loads nothing of the store
+            return self.state
+        if not isinstance(self.spool, store.PostgresUrl):
             return self.state
         with self._placing():
             key = self.configuration.settings.vault.key
             if key is None:
-                raise NO_KEY
-            return open_state(self.spool, self.secret_source(key), self.spool_password)
+                raise store.NO_KEY
+            return store.open_state(self.spool, self.secret_source(key), self.spool_password)
 
     @contextmanager
     def _placing(self) -> Iterator[None]:

@@ -20,16 +20,13 @@ from postbearer.events import Observer
 from postbearer.mailer import AsyncMailer
 from postbearer.outcome import Receipt
 from postbearer.sending import (
-    TIMEOUT,
     LoopThread,
     Many,
     OnProgress,
     Parts,
     Retry,
     Sendable,
-    SendAt,
     SendResult,
-    TagValues,
     ToSend,
     parallel,
     result_of,
@@ -38,6 +35,7 @@ from postbearer.state import StateOption
 
 if TYPE_CHECKING:
     from postbearer.diagnosis import DiagnosisReport
+    from postbearer.sending import SendAt, TagValues
 
 T = TypeVar("T")
 
@@ -148,7 +146,7 @@ class Mailer:
         *,
         priority: PriorityName | None = None,
         key: str = "",
-        timeout: float = TIMEOUT,
+        timeout: float = ...,
         send_at: SendAt = None,
         tags: TagValues = None,
     ) -> str: ...
@@ -159,7 +157,7 @@ class Mailer:
         *,
         priority: PriorityName | None = None,
         key: str = "",
-        timeout: float = TIMEOUT,
+        timeout: float = ...,
         send_at: SendAt = None,
         tags: TagValues = None,
         **parts: Unpack[Parts],

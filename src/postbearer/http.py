@@ -28,7 +28,6 @@ from postbearer.errors import (
     TlsFailed,
     UsageError,
 )
-from postbearer.http_addresses import is_public
 from postbearer.http_proxy import environments_proxy
 from postbearer.redaction import scrub
 from postbearer.secret import Secret
@@ -128,6 +127,8 @@ def check_named_url(url: str, *, by: str) -> str:
     On that server's host it may be what the operator might have written; anywhere else only https, and no
     address of this machine or of a private network. Raises `UsageError`.
     """
+    from postbearer.http_addresses import is_public  # few are told an address by a server
+
     parts, address = _parsed(url)
     host = parts.hostname or ""
     if host == urlsplit(by).hostname and not (parts.scheme == "http" and urlsplit(by).scheme == "https"):

@@ -21,6 +21,7 @@ from email.utils import formatdate, make_msgid
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
+from postbearer import sending
 from postbearer.account import Account
 from postbearer.address import Address, ascii_domain
 from postbearer.clock import Clock, SystemClock
@@ -40,22 +41,16 @@ from postbearer.message import (
 )
 from postbearer.outcome import Outcome, Receipt
 from postbearer.sending import (
-    TIMEOUT,
     Many,
     OnProgress,
     Parts,
     Retry,
     Sendable,
-    SendAt,
     SendResult,
-    TagValues,
     ToSend,
-    ToSubmit,
     Tries,
-    dated,
     enveloped,
     given,
-    moment_of,
     refuse_bare_line_ends,
     seconds,
     side_by_side,
@@ -67,6 +62,7 @@ from postbearer.verdict import judge, judged
 
 if TYPE_CHECKING:
     from postbearer.diagnosis import DiagnosisReport
+    from postbearer.sending import SendAt, TagValues
 
 
 class AsyncMailer:
@@ -232,7 +228,7 @@ class AsyncMailer:
         *,
         priority: PriorityName | None = None,
         key: str = "",
-        timeout: float = TIMEOUT,
+        timeout: float = ...,
         send_at: SendAt = None,
         tags: TagValues = None,
     ) -> str: ...
@@ -243,7 +239,7 @@ class AsyncMailer:
         *,
         priority: PriorityName | None = None,
         key: str = "",
-        timeout: float = TIMEOUT,
+        timeout: float = ...,
         send_at: SendAt = None,
         tags: TagValues = None,
         **parts: Unpack[Parts],
@@ -262,9 +258,12 @@ class AsyncMailer:
 
     def _submit(self, message: Sendable | None, envelope: Envelope | None, options: dict[str, Any]) -> str:
         known = {name: options.pop(name) for name in ("priority", "key", "timeout") if name in options}
-        at, tags = moment_of(options.pop("send_at", None)), tags_named(options.pop("tags", None) or {})
-        whole, envelope = self._given(message, envelope, dated(options, at))
-        ready = ToSubmit.of(whole, envelope, self._reverse_path)
+        at, tags = (
+            sending.moment_of(options.pop("send_at", None)),
+            tags_named(options.pop("tags", None) or {}),
+        )
+        whole, envelope = self._given(message, envelope, sending.dated(options, at))
+        ready = sending.ToSubmit.of(whole, envelope, self._reverse_path)
         return ready.submit(account=self.account.name, send_at=at, tags=tags, **known)
 
     async def check(self, *, send_to: str = "") -> DiagnosisReport:
