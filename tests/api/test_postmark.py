@@ -72,7 +72,8 @@ def file(**more: Any) -> dict[str, Any]:
         ({"Headers": [{"Name": "Bcc", "Value": "x@example.org"}]}, "Headers"),
         ({"Headers": [{"Name": "X-A", "Value": "b"}, {"Name": "X-A", "Value": "c"}]}, "Headers[1].Name"),
         (file(Content="no base64!"), "Attachments[0].Content"),
-        (file(ContentType="text/csv"), "Attachments[0].ContentType"),
+        (file(ContentType="text"), "Attachments[0].ContentType"),
+        (file(ContentType="message/partial"), "Attachments[0].ContentType"),
         (file(Name="a\r\nBcc: x"), "Attachments[0].Name"),
         ({**file(ContentID="cid:a b"), "HtmlBody": "x"}, "Attachments[0].ContentID"),
     ],
@@ -92,6 +93,21 @@ async def test_what_asks_for_nothing_is_as_if_it_were_not_there(api: Api) -> Non
     told = (await post(api, {**HELLO, **off})).json()
     assert (told["ErrorCode"], told["To"], bool(told["MessageID"])) == (0, "you@example.org", True)
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}\+00:00", told["SubmittedAt"])
+
+
+async def test_a_file_is_of_the_type_that_is_said(api: Api) -> None:
+    pdf = {"Name": "report", "Content": "YQ==", "ContentType": "application/pdf"}
+    csv = {"Name": "r.csv", "Content": "9g==", "ContentType": "text/csv; charset=iso-8859-1"}
+    shown = {"Name": "logo", "Content": "YQ==", "ContentType": "image/png", "ContentID": "cid:logo"}
+    given = {**HELLO, "HtmlBody": '<img src="cid:logo">', "Attachments": [pdf, csv, shown]}
+    found = await api.files((await post(api, given)).json()["MessageID"])
+    assert {
+        each.get_filename(): (each["content-type"], each.get_content_disposition()) for each in found
+    } == {
+        "report": ("application/pdf", "attachment"),
+        "r.csv": ('text/csv; charset="iso-8859-1"', "attachment"),
+        "logo": ("image/png", "inline"),
+    }
 
 
 async def test_tag_and_metadata_are_tags(api: Api) -> None:

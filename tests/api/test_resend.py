@@ -53,7 +53,9 @@ def file(**more: Any) -> dict[str, Any]:
         (file(content=[256]), "invalid_attachment", "attachments[0].content[0]"),
         (file(filename="a\r\nBcc: x"), "invalid_attachment", "attachments[0].filename"),
         ({**file(content_id="a b"), "html": "x"}, "invalid_attachment", "attachments[0].content_id"),
-        (file(content_type="text/csv"), "invalid_attachment", "attachments[0].content_type"),
+        (file(content_type="text"), "invalid_attachment", "attachments[0].content_type"),
+        (file(content_type="multipart/mixed"), "invalid_attachment", "attachments[0].content_type"),
+        (file(content_type="text/csv\r\nBcc: x"), "invalid_attachment", "attachments[0].content_type"),
         (file(content_id="a"), "invalid_attachment", "attachments"),
         ({"from": None}, "invalid_from_address", "from"),
         ({"from": "alerts"}, "invalid_from_address", "from"),
@@ -67,6 +69,7 @@ def file(**more: Any) -> dict[str, Any]:
         ({"headers": {"X A": "b"}}, "validation_error", "headers.X A"),
         ({"headers": {"X-A": 5}}, "validation_error", "headers"),
         ({"headers": {"Bcc": "x@example.org"}}, "validation_error", "headers.Bcc"),
+        ({"headers": {"content-type": "text/csv"}}, "validation_error", "headers.content-type"),
         ({"text": None}, "validation_error", "html"),
     ],
 )
@@ -96,8 +99,26 @@ async def test_a_field_that_asks_for_nothing_is_as_if_it_were_not_there(api: Api
     assert (await post(api, {**HELLO, "tags": [], "cc": [], "attachments": []})).status_code == 200
 
 
-async def test_a_type_that_the_name_tells_may_be_given(api: Api) -> None:
-    assert (await post(api, file(content_type="text/plain; charset=utf-8"))).status_code == 200
+LATIN = base64.b64encode("Größe;1\n".encode("iso-8859-1")).decode()
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({}, "text/plain"),
+        ({"content_type": ""}, "text/plain"),
+        ({"content_type": "application/pdf"}, "application/pdf"),
+        ({"content_type": "application/octet-stream"}, "application/octet-stream"),
+        ({"content_type": 'Application/PDF; Name="a; b.txt"'}, "application/pdf"),
+        ({"content_type": "text/csv; charset=latin1", "content": LATIN}, 'text/csv; charset="latin1"'),
+        ({"content_type": "text/plain", "content": LATIN}, "text/plain"),  # as if only the name told it
+    ],
+)
+async def test_a_file_is_of_the_type_that_is_said(api: Api, given: dict[str, str], found: str) -> None:
+    (part,) = await api.files((await post(api, file(**given))).json()["id"])
+    assert (part["content-type"], part.get_content_disposition()) == (found, "attachment")
+    assert part.get_filename() == "a.txt"
+    assert part.get_payload(decode=True) == base64.b64decode(given.get("content", "YQ=="))
 
 
 @pytest.mark.parametrize("content", ["YQ==", [97], {"type": "Buffer", "data": [97]}])

@@ -84,10 +84,11 @@ CASES = [
     ({"reply_to_list": [YOU, {"email": "a"}]}, "reply_to_list.1.email"),
     ({"reply_to": YOU, "reply_to_list": [YOU]}, "reply_to_list"),
     (file(content="no base64!"), "attachments.0.content"),
-    (file(type="text/csv"), "attachments.0.type"),
+    (file(type="text"), "attachments.0.type"),
+    (file(type="multipart/mixed"), "attachments.0.type"),
     (file(filename="a\r\nBcc: x"), "attachments.0.filename"),
-    (file(disposition="inline"), "attachments.0.content_id"),
-    (file(disposition="attachment", content_id="a"), "attachments.0.disposition"),
+    (file(disposition="form-data"), "attachments.0.disposition"),
+    (file(content_id="a"), "attachments"),  # there is no HTML that could show it
     (
         {**file(disposition="inline", content_id="a b"), "content": [{"type": "text/html", "value": "x"}]},
         "attachments.0.content_id",
@@ -118,6 +119,25 @@ async def test_what_asks_for_nothing_is_as_if_it_were_not_there(api: Api) -> Non
     answer = await post(api, {**HELLO, **off})
     assert (answer.status_code, answer.content) == (202, b"")
     assert await api.running.spool.show(answer.headers["x-message-id"]) is not None
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({}, ("text/plain", "attachment", None)),
+        ({"type": "application/pdf", "disposition": "attachment"}, ("application/pdf", "attachment", None)),
+        ({"disposition": "inline"}, ("text/plain", "inline", None)),
+        ({"type": "image/png", "disposition": "inline", "content_id": "a"}, ("image/png", "inline", "<a>")),
+        ({"type": "image/png", "content_id": "a"}, ("image/png", "attachment", "<a>")),
+    ],
+)
+async def test_a_file_is_and_stands_there_as_is_said(
+    api: Api, given: dict[str, str], found: tuple[str, str, str | None]
+) -> None:
+    html = {"type": "text/html", "value": '<img src="cid:a">'}
+    answer = await post(api, {**HELLO, **file(**given), "content": [*HELLO["content"], html]})
+    (part,) = await api.files(answer.headers["x-message-id"])
+    assert (part["content-type"], part.get_content_disposition(), part["content-id"]) == found
 
 
 async def test_a_personalization_says_what_is_only_its_own(api: Api) -> None:

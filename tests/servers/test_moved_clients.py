@@ -53,6 +53,8 @@ def check_full(recipients: tuple[str, ...], message: EmailMessage, cid: str = "l
     assert (text.get_content().strip(), f"cid:{cid}" in html.get_content()) == ("Hallo", True)
     files = {part.get_filename(): part for part in message.walk() if part.get_filename()}
     assert files["r.csv"].get_payload(decode=True) == b"a;b\n"
+    assert files["report"].get_content_type() == "application/pdf"
+    assert files["report"].get_payload(decode=True) == b"%PDF"
     assert files["logo.png"]["content-id"] == f"<{cid}>"
     assert files["logo.png"].get_content() == b"\x89PNG"
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from email import message_from_bytes, policy
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +90,14 @@ class Api:
         wanted = [TokenScope(each) for each in scopes]
         made = self.tokens.create(name, wanted, now=time.time(), client=client, expires=expires)
         return {"authorization": f"Bearer {made.reveal()}"}
+
+    async def files(self, identifier: str) -> list[EmailMessage]:
+        """The files of a message in the queue."""
+        entry = await self.running.spool.show(identifier)
+        assert entry is not None
+        octets = b"".join((await self.running.spool.content(entry.message)).blocks())
+        made = message_from_bytes(octets, policy=policy.default)
+        return [part for part in made.walk() if part.get_filename()]
 
     def http(self, headers: dict[str, str] | None = None, **more: Any) -> httpx2.AsyncClient:
         return httpx2.AsyncClient(base_url=self.url, headers=headers or {}, timeout=30, **more)

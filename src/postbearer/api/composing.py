@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import mimetypes
 import re
 from binascii import a2b_base64
 from collections.abc import Iterable, Iterator
@@ -16,12 +15,13 @@ from postbearer.address import refuse_controls
 from postbearer.api.problems import HttpProblem, at
 from postbearer.envelope import Envelope, PriorityName
 from postbearer.errors import UsageError
-from postbearer.message import AttachedFile, Disposition, Draft, parse_mailboxes, to_bytes
+from postbearer.message import AttachedFile, Disposition, Draft, parse_mailboxes, to_bytes, type_by_name
 from postbearer.sending import draft_of
 from postbearer.tags import Tags, tags_named
 
 MOST_RECIPIENTS = 1000
 _ARGUMENT = re.compile(r"(sender|reply_to|to|cc|bcc|subject|text|html|attach|inline|headers): ")
+_NAME_AGAIN = re.compile(r';\s*name\*?=("(?:[^"\\]|\\.)*"|[^;\s]*)', re.IGNORECASE)
 _FIELDS = {"sender": "from", "reply_to": "reply-to", "attach": "attachments", "inline": "attachments"}
 
 Mailboxes = Annotated[
@@ -109,11 +109,14 @@ def gathered(pairs: Iterable[tuple[str, str]]) -> dict[str, str | list[str]]:
     return made
 
 
-def named_so(filename: str, type: str) -> bool:
-    """Whether the type, with its parameters, is the one that the name tells."""
-    kind, encoding = mimetypes.guess_type(filename)
-    known = kind if kind and not encoding else "application/octet-stream"
-    return type.partition(";")[0].strip().lower() == known
+def said_type(filename: str, given: str | None) -> str | None:
+    """The media type that a program says of a file; None if it says no more than the file's name.
+
+    A text is then of any charset: programs give the type of the name to whatever is in it. Those that take
+    files from a mail (`MIMEApplication(…, Name=…)`) repeat the name there, which is said once.
+    """
+    text = _NAME_AGAIN.sub("", given or "").strip()
+    return None if text.lower() in ("", type_by_name(filename)) else text
 
 
 def from_base64(text: str, pointer: str) -> bytes:

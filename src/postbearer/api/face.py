@@ -91,6 +91,12 @@ def told_of(place: Callable[[str], str], words: Mapping[str, str]) -> Iterator[N
         raise
 
 
+def renamed(pointer: str, names: Mapping[str, str]) -> str:
+    """Where it stands by the `names` of an API; those of header fields are somebody's own."""
+    path, headers, own = pointer.partition("/headers/")
+    return "/".join(names.get(step, step) for step in path.split("/")) + headers + own
+
+
 def move(problem: HttpProblem, place: Callable[[str], str], words: Mapping[str, str]) -> None:
     """Have a problem told as `told_of` has it."""
     if problem.placed:

@@ -26,7 +26,7 @@ from postbearer.api.composing import (
     Subject,
     from_base64,
     gathered,
-    named_so,
+    said_type,
 )
 from postbearer.api.endpoint import WHOLE_MESSAGE, ApiEndpoint, Call
 from postbearer.api.face import Face, in_words, move, told_of
@@ -163,6 +163,7 @@ _NAMES = {
     "filename": "Name",
     "content": "Content",
     "content-id": "ContentID",
+    "content-type": "ContentType",
     "tags": "Metadata",
 }
 _WHOLE = ("To", "Cc", "Bcc", "ReplyTo")  # one text each
@@ -210,12 +211,11 @@ def _read(octets: bytes) -> tuple[PostmarkEmail, NewMessage]:
 
 
 def _file(given: PostmarkAttachment, pointer: str) -> Attachment:
-    if given.content_type and not named_so(given.name, given.content_type):
-        raise at("The name tells another type.", pointer=f"{pointer}/ContentType")
     return Attachment(
         filename=given.name,
         content=from_base64(given.content, f"{pointer}/Content"),
         content_id=given.content_id.removeprefix("cid:") if given.content_id else None,
+        content_type=said_type(given.name, given.content_type),
     )
 
 

@@ -36,10 +36,10 @@ from postbearer.api.composing import (
     Subject,
     from_base64,
     gathered,
-    named_so,
+    said_type,
 )
 from postbearer.api.endpoint import WHOLE_MESSAGE, ApiEndpoint, Call
-from postbearer.api.face import Face, field_of, in_words, move, told_of
+from postbearer.api.face import Face, field_of, in_words, move, renamed, told_of
 from postbearer.api.handing_in import hand_in, idempotency_key, key_of
 from postbearer.api.problems import INVALID, HttpProblem, MissingField, TokenProblem, at
 from postbearer.api.reading import parse_json
@@ -178,11 +178,13 @@ class ResendBatch(Struct, frozen=True, kw_only=True):
     errors: tuple[ResendBatchError, ...] | UnsetType = UNSET
 
 
-def _place(pointer: str) -> str:
-    for ours, theirs in (("reply-to", "reply_to"), ("content-id", "content_id"), ("send-at", "scheduled_at")):
-        pointer = pointer.replace(ours, theirs)
-    return pointer
-
+_NAMES = {
+    "reply-to": "reply_to",
+    "content-id": "content_id",
+    "content-type": "content_type",
+    "send-at": "scheduled_at",
+}
+_place = partial(renamed, names=_NAMES)
 
 _told = partial(told_of, _place, NOT_HONOURED)
 
@@ -210,8 +212,6 @@ def _read(octets: bytes) -> NewMessage:
 
 
 def _file(given: ResendAttachment, pointer: str) -> Attachment:
-    if given.content_type and not named_so(given.filename, given.content_type):
-        raise at("The name tells another type.", pointer=f"{pointer}/content_type")
     match given.content:
         case str(text):
             octets = from_base64(text, f"{pointer}/content")
@@ -219,8 +219,12 @@ def _file(given: ResendAttachment, pointer: str) -> Attachment:
             octets = bytes(numbers)
         case numbers:
             octets = bytes(numbers)
-    content_id = given.content_id or given.inline_content_id
-    return Attachment(filename=given.filename, content=octets, content_id=content_id)
+    return Attachment(
+        filename=given.filename,
+        content=octets,
+        content_id=given.content_id or given.inline_content_id,
+        content_type=said_type(given.filename, given.content_type),
+    )
 
 
 async def send(call: Call) -> Response:

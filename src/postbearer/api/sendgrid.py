@@ -28,10 +28,10 @@ from postbearer.api.composing import (
     Subject,
     from_base64,
     gathered,
-    named_so,
+    said_type,
 )
 from postbearer.api.endpoint import WHOLE_MESSAGE, ApiEndpoint, Call
-from postbearer.api.face import Face, told_of
+from postbearer.api.face import Face, renamed, told_of
 from postbearer.api.handing_in import IDEMPOTENCY_KEY, key_of
 from postbearer.api.problems import Fault, HttpProblem, at, plain
 from postbearer.api.reading import parse_json
@@ -163,6 +163,9 @@ class SendGridMail(SendGridRefused, forbid_unknown_fields=True, frozen=True, kw_
     tracking_settings: Settings = None
 
 
+_NAMES = {"content-id": "content_id", "content-type": "type"}
+
+
 def _place(given: SendGridMail, pointer: str) -> str:
     """Where it stands in the request: what a personalization does not say itself, the message says."""
     steps = pointer.split("/")[1:]
@@ -189,7 +192,7 @@ def _place(given: SendGridMail, pointer: str) -> str:
             if personal.custom_args:
                 return f"{own}/custom_args"
             return "/custom_args" if given.custom_args else "/categories"
-    return "/".join(["", name, *rest]).replace("content-id", "content_id")
+    return renamed("/".join(["", name, *rest]), _NAMES)
 
 
 def _read(given: SendGridMail) -> Iterator[NewMessage]:
@@ -254,17 +257,13 @@ def _mailboxes(given: Sequence[SendGridAddress], pointer: str) -> list[str]:
 
 
 def _file(given: SendGridAttachment, pointer: str) -> Attachment:
-    if given.type and not named_so(given.filename, given.type):
-        raise at("The name tells another type.", pointer=f"{pointer}/type")
-    inline = given.disposition == "inline"
-    if inline and given.content_id is None:
-        raise at(
-            "What is inline needs a content id, by which the HTML shows it.", pointer=f"{pointer}/content_id"
-        )
-    if not inline and given.content_id is not None:
-        raise at("What has a content id is inline.", pointer=f"{pointer}/disposition")
-    octets = from_base64(given.content, f"{pointer}/content")
-    return Attachment(filename=given.filename, content=octets, content_id=given.content_id)
+    return Attachment(
+        filename=given.filename,
+        content=from_base64(given.content, f"{pointer}/content"),
+        content_id=given.content_id,
+        content_type=said_type(given.filename, given.type),
+        disposition=given.disposition or "attachment",
+    )
 
 
 def _as_read(message: NewMessage) -> NewMessage:

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from postbearer.message.fields import Header as Header
     from postbearer.message.files import AttachedFile as AttachedFile
     from postbearer.message.files import Disposition as Disposition
+    from postbearer.message.files import type_by_name as type_by_name
     from postbearer.message.header_section import HeaderReader as HeaderReader
     from postbearer.message.header_section import cut_header as cut_header
     from postbearer.message.mailboxes import Mailbox as Mailbox
@@ -48,7 +49,7 @@ _EXPORTS = {
     "edited": ["edit", "parse_header", "read_header", "with_header"],
     "encoded_words": ["decoded"],
     "fields": ["Header"],
-    "files": ["AttachedFile", "Disposition"],
+    "files": ["AttachedFile", "Disposition", "type_by_name"],
     "header_section": ["HeaderReader", "cut_header"],
     "mailboxes": ["Mailbox", "parse_mailboxes"],
     "parsed": ["ParsedHeader"],

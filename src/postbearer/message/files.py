@@ -56,7 +56,8 @@ class AttachedFile(NamedTuple):
     def _described(self) -> dict[str, Any]:
         """Its type, in the words of `email`."""
         refuse_controls(self.name, "the name of an attachment")
-        main, sub, parameters = _by_name(self.name)
+        main, _, sub = type_by_name(self.name).partition("/")
+        parameters: dict[str, str] = {}
         if self.type:
             main, sub, parameters = parse_media_type(self.type)
         if main == "multipart" or (main == "message" and self.type and sub != "rfc822"):
@@ -115,8 +116,7 @@ def _with_charset(content: bytes, parameters: Mapping[str, str]) -> dict[str, st
     return {**parameters, "charset": given}
 
 
-def _by_name(name: str) -> tuple[str, str, dict[str, str]]:
-    """The type that the name of a file tells."""
+def type_by_name(name: str) -> str:
+    """The media type that the name of a file tells."""
     kind, encoding = mimetypes.guess_type(name)
-    main, _, sub = (kind if kind and not encoding else "application/octet-stream").partition("/")
-    return main, sub, {}
+    return kind if kind and not encoding else "application/octet-stream"

@@ -33,6 +33,7 @@ full = EmailMultiAlternatives(
 cid = attach_inline_image(full, b"\x89PNG", "logo.png", subtype="png", domain="example.org")
 full.attach_alternative(f'<p>Hallo <img src="cid:{cid}"></p>', "text/html")
 full.attach("r.csv", b"a;b\n", "text/csv")
+full.attach("report", b"%PDF", "application/pdf")
 full.tags = ["welcome"]
 full.metadata = {"order": "17"}
 full.send()

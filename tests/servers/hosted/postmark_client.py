@@ -19,6 +19,7 @@ first = client.emails.send(
     Headers={"X-Order": "17"},
     Attachments=[
         ("r.csv", "YTti\nCg==\n", "text/csv"),
+        ("report", "JVBERg==", "application/pdf"),
         {"Name": "logo.png", "Content": "iVBORw==", "ContentType": "image/png", "ContentID": "cid:logo"},
     ],
 )

@@ -20,6 +20,7 @@ full: resend.Emails.SendParams = {
     "headers": {"X-Order": "17"},
     "attachments": [
         {"filename": "r.csv", "content": list(b"a;b\n")},
+        {"filename": "report", "content": "JVBERg==", "content_type": "application/pdf"},
         {"filename": "logo.png", "content": "iVBORw==", "content_id": "logo"},
     ],
 }

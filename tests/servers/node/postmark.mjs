@@ -18,6 +18,7 @@ const first = await client.sendEmail({
   Headers: [{ Name: 'X-Order', Value: '17' }],
   Attachments: [
     { Name: 'r.csv', Content: Buffer.from('a;b\n').toString('base64'), ContentType: 'text/csv', ContentID: null },
+    { Name: 'report', Content: 'JVBERg==', ContentType: 'application/pdf', ContentID: null },
     { Name: 'logo.png', Content: 'iVBORw==', ContentType: 'image/png', ContentID: 'cid:logo' },
   ],
   TrackOpens: false,

@@ -14,6 +14,7 @@ const full = {
   headers: { 'X-Order': '17' },
   attachments: [
     { filename: 'r.csv', content: Buffer.from('a;b\n') },
+    { filename: 'report', content: 'JVBERg==', contentType: 'application/pdf' },
     { filename: 'logo.png', content: 'iVBORw==', contentId: 'logo' },
   ],
 };

@@ -21,6 +21,7 @@ const first = await sendgrid.send({
   headers: { 'X-Order': '17' },
   attachments: [
     { filename: 'r.csv', content: Buffer.from('a;b\n').toString('base64'), type: 'text/csv' },
+    { filename: 'report', content: 'JVBERg==', type: 'application/pdf', disposition: 'attachment' },
     { filename: 'logo.png', content: 'iVBORw==', type: 'image/png', disposition: 'inline', content_id: 'logo' },
   ],
   trackingSettings: { clickTracking: { enable: false, enableText: false }, openTracking: { enable: false } },
