@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from postbearer.errors import StoreError
+from postbearer.engine import Route, Router, RouteRule
+from postbearer.errors import GrantRefused, StoreError
 from postbearer.events import (
     Accepted,
     ClientConnected,
@@ -230,6 +231,21 @@ async def test_the_queue_is_shown_as_it_is(tmp_path: Path) -> None:
     assert page["account_paused{account=other,by=operator}"] == 1
     assert page["under_way{}"] == 0
     assert page["disk_size_bytes{}"] >= page["disk_free_bytes{}"] > 0
+
+
+async def test_a_pause_that_passes_is_told_apart_from_one_that_needs_somebody(tmp_path: Path) -> None:
+    router = Router((RouteRule(from_="b@example.org", route=Route(account="refused")),), "spent")
+    accounts = account("spent"), account("refused")
+    async with relaying(*accounts, router=router) as relay, watching(relay, tmp_path) as watched:
+        quota = "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException"
+        relay.providers["spent"].always = quota
+        relay.providers["refused"].always = GrantRefused("No.", code="invalid_grant")
+        await relay.submit(sender="a@example.org")
+        await relay.submit(sender="b@example.org")
+        await relay.settle()
+        page = await watched.page()
+    assert page["account_paused{account=spent,by=limit}"] == 1
+    assert page["account_paused{account=refused,by=relay}"] == 1
 
 
 async def test_a_limit_is_told_apart_from_a_provider_that_wants_to_be_left_alone(tmp_path: Path) -> None:

@@ -12,13 +12,16 @@ import click
 
 from postbearer.cli.options import Common, common_options, duration, pass_common
 from postbearer.cli.output import print_json, printable
-from postbearer.cli.tables import age
+from postbearer.cli.tables import age, moment
 from postbearer.errors import PostbearerError
 
 if TYPE_CHECKING:
-    from postbearer.control import AccountStatus, QueueStatistics, WebhookStatus
+    from postbearer.control import AccountStatus, ControlClient, QueueStatistics, WebhookStatus
+    from postbearer.store import Waiting
 
+SHORT = 60.0  # seconds: a wait that is no more than the pace of a limit
 FAILS = 300.0  # seconds that a webhook may fail before it is worth a warning
+WARNING, CRITICAL = 3600.0, 86_400.0  # seconds that mail may wait, if no limit explains it
 _WAITING = ("ready", "leased", "deferred")
 
 
@@ -35,6 +38,7 @@ class CheckResult:
     """All that was found, the worst first when it is told."""
 
     problems: list[tuple[Severity, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # what looks like a problem, and is none
     accounts: int = 0
     paused: int = 0
     waiting: int = 0
@@ -49,10 +53,10 @@ class CheckResult:
     def text(self) -> str:
         worst = [text for _, text in sorted(self.problems, key=lambda each: -each[0])]
         if worst:
-            return "; ".join(worst)
+            return "; ".join(worst + self.notes)
         accounts = "1 account sends" if self.accounts == 1 else f"{self.accounts} accounts send"
         waiting = "1 recipient waits" if self.waiting == 1 else f"{self.waiting} recipients wait"
-        return f"{accounts}, {waiting}"
+        return "; ".join([f"{accounts}, {waiting}", *self.notes])
 
     @property
     def line(self) -> str:
@@ -69,14 +73,17 @@ def command(common: Common, warning: float | None, critical: float | None) -> in
     """Tell in one line whether all is well, for monitoring.
 
     The running relay is asked. The exit code is 0 if all is well; 1 (warning) if an account is paused by
-    hand, something runs out within 30 days, a webhook fails, or mail waits for too long; 2 (critical) if an
-    account cannot send, something has ended, a webhook is disabled, or no relay answers.
+    hand or by a limit of its provider's, something runs out within 30 days, a webhook fails, or mail waits
+    for too long; 2 (critical) if an account cannot send before somebody acts, something has ended, a webhook
+    is disabled, or no relay answers. Mail that waits because of a limit does not wait for too long.
     """
     from postbearer.cli.queue_client import running_relay
 
     try:
         relay = running_relay(needed=True)
-        found = judge(relay.call("accounts.list"), relay.call("queue.stats"), warning, critical)
+        stats: QueueStatistics = relay.call("queue.stats")
+        waiting = backlogs(relay, stats, warning, critical)
+        found = judge(relay.call("accounts.list"), stats, waiting, warning, critical)
         found.problems += webhook_problems(relay.call("webhooks.list"), time.time())
     except PostbearerError as error:
         found = CheckResult([(Severity.CRITICAL, f"{error.message} {error.hint}".strip())])
@@ -91,14 +98,28 @@ def command(common: Common, warning: float | None, critical: float | None) -> in
     return int(found.level)
 
 
-def judge(
-    accounts: Sequence[AccountStatus],
+def backlogs(
+    relay: ControlClient,
     stats: QueueStatistics,
     warning: float | None = None,
     critical: float | None = None,
+) -> Sequence[Waiting]:
+    """What waits for each account, asked only where something has waited for too long."""
+    if (stats.age or 0.0) <= min(warning or WARNING, critical or CRITICAL):
+        return ()
+    found: Sequence[Waiting] = relay.call("queue.waiting")
+    return found
+
+
+def judge(
+    accounts: Sequence[AccountStatus],
+    stats: QueueStatistics,
+    waiting: Sequence[Waiting] = (),
+    warning: float | None = None,
+    critical: float | None = None,
 ) -> CheckResult:
-    """What is wrong; `warning` and `critical` are for how many seconds mail may wait."""
-    warning, critical = warning or 3600.0, critical or 86_400.0
+    """What is wrong, of `waiting` backlogs; `warning` and `critical`: for how many seconds mail may wait."""
+    warning, critical = warning or WARNING, critical or CRITICAL
     found = CheckResult(
         accounts=len(accounts),
         paused=sum(each.state == "paused" for each in accounts),
@@ -109,9 +130,44 @@ def judge(
     for account in accounts:
         found.problems += _of_account(account)
     if found.oldest > min(warning, critical):
-        level = Severity.CRITICAL if found.oldest > critical else Severity.WARNING
-        found.problems.append((level, f"the oldest message has waited for {age(found.oldest)}"))
+        oldest = _unexplained(found, accounts, stats, waiting)
+        if oldest > min(warning, critical):
+            level = Severity.CRITICAL if oldest > critical else Severity.WARNING
+            found.problems.append((level, f"the oldest message has waited for {age(oldest)}"))
     return found
+
+
+def _unexplained(
+    found: CheckResult,
+    accounts: Iterable[AccountStatus],
+    stats: QueueStatistics,
+    waiting: Sequence[Waiting],
+) -> float:
+    """For how long the oldest message has waited that no limit keeps back; notes what of the others is."""
+    limited = {each.name: each for each in accounts if _limited(each)}
+    kept = [each for each in waiting if each.account in limited]
+    if not kept:
+        return found.oldest
+    now = (stats.oldest or 0.0) + found.oldest
+    found.notes += [_note(limited[each.account], now) for each in kept if not limited[each.account].paused_by]
+    if found.held:  # for how long it has been held is not told beside what waits
+        one = found.held == 1
+        text = f"{found.held} {'recipient is' if one else 'recipients are'} held"
+        found.problems.append((Severity.WARNING, f"{text}: postbearer queue list --state held"))
+    return max((now - each.oldest for each in waiting if each.account not in limited), default=0.0)
+
+
+def _note(account: AccountStatus, now: float) -> str:
+    until = account.limited_until or now
+    if until - now <= SHORT:
+        return f"the mail of {account.name} leaves as fast as its limits let it"
+    return f"the mail of {account.name} waits because of its limits, and goes on by itself at {moment(until)}"
+
+
+def _limited(account: AccountStatus) -> bool:
+    """Whether it is a limit, its own or the provider's, that its mail waits for."""
+    kept_back = bool(account.limited_until) and account.counts.get("ready", 0) > 0
+    return account.paused_by == "limit" or (account.state == "ready" and kept_back)
 
 
 def webhook_problems(webhooks: Iterable[WebhookStatus], now: float) -> Iterator[tuple[Severity, str]]:
@@ -125,11 +181,12 @@ def webhook_problems(webhooks: Iterable[WebhookStatus], now: float) -> Iterator[
 
 
 def _of_account(account: AccountStatus) -> list[tuple[Severity, str]]:
-    from postbearer.store import BY_HAND
-
     name, problems = account.name, []
-    if account.state == "paused":
-        level = Severity.WARNING if account.reason == BY_HAND else Severity.CRITICAL
+    if account.paused_by == "limit":
+        again = f"It goes on by itself; tried again at {moment(account.tried_again or None)}."
+        problems.append((Severity.WARNING, f"{name} is paused: {account.reason} {again}"))
+    elif account.state == "paused":
+        level = Severity.WARNING if account.paused_by == "operator" else Severity.CRITICAL
         problems.append((level, f"{name} is paused: {account.reason}"))
     elif account.state != "ready":
         problems.append((Severity.CRITICAL, f"{name}: {account.reason}"))

@@ -16,12 +16,13 @@ import click
 
 from postbearer.cli.options import Common, common_options, duration, pass_common
 from postbearer.cli.output import print_json
-from postbearer.cli.status import CheckResult, judge, told
+from postbearer.cli.status import CheckResult, backlogs, judge, told
 from postbearer.cli.tables import age, table
 from postbearer.errors import PostbearerError
 
 if TYPE_CHECKING:
     from postbearer.control import AccountStatus, QueueStatistics
+    from postbearer.store import Waiting
 
 EVERY: Final = 2.0  # seconds
 _ABOVE: Final = 6  # lines above the accounts and below them
@@ -44,11 +45,12 @@ class Snapshot:
 
     accounts: Sequence[AccountStatus]
     stats: QueueStatistics
+    waiting: Sequence[Waiting]
     at: float
 
     @property
     def judged(self) -> CheckResult:
-        return judge(self.accounts, self.stats)
+        return judge(self.accounts, self.stats, self.waiting)
 
 
 @click.command("top")
@@ -82,7 +84,9 @@ def _look() -> Snapshot:
     if client is None:
         raise no_relay()
     with client as relay:
-        return Snapshot(relay.call("accounts.list"), relay.call("queue.stats"), time.monotonic())
+        stats: QueueStatistics = relay.call("queue.stats")
+        waiting = backlogs(relay, stats)
+        return Snapshot(relay.call("accounts.list"), stats, waiting, time.monotonic())
 
 
 def _watch(every: float) -> None:

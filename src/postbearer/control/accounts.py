@@ -71,7 +71,7 @@ class Accounts:
                 AccountStatus(
                     name=name,
                     **_standing(known, pauses.get(name), counted(counts.get(name, {}))),
-                    **await _working(states.get(name)),
+                    **await _working(states.get(name), now),
                     runs_out=tuple(_ending(each, now) for each in forecast(known)),
                 )
                 for name in names
@@ -166,7 +166,7 @@ def paused_as(pause: Pause) -> dict[str, Any]:
 def _standing(known: Facts, pause: Pause | None, counts: Counts) -> dict[str, Any]:
     """Whether it sends, and if not, why."""
     if pause is not None:
-        return {"state": "paused", "counts": counts, **paused_as(pause)}
+        return {"state": "paused", "counts": counts, "paused_by": pause.by, **paused_as(pause)}
     if known.awaits_sign_in:
         return {
             "state": "not-signed-in",
@@ -187,7 +187,7 @@ def _ending(ending: Expiry, now: float) -> EndingInfo:
     )
 
 
-async def _working(account_state: AccountState | None) -> dict[str, Any]:
+async def _working(account_state: AccountState | None, now: float) -> dict[str, Any]:
     """What only the relay itself knows."""
     if account_state is None:
         return {}
@@ -197,6 +197,7 @@ async def _working(account_state: AccountState | None) -> dict[str, Any]:
         "connections": account_state.connections,
         "resting": account_state.resting,
         "budget": await account_state.budget.left(),
+        "limited_until": account_state.limited_until(now),
         "token_expires": account_state.channel.token_expires(),
         "last_error": account_state.last_error,
     }

@@ -13,7 +13,7 @@ from msgspec.json import Encoder
 from postbearer.diagnosis import Finding
 from postbearer.engine import BudgetRemaining
 from postbearer.moments import Time as Time
-from postbearer.store import JobAction, Query, Status
+from postbearer.store import JobAction, PausedBy, Query, Status
 from postbearer.tags import NamedTags, by_name
 
 T = TypeVar("T")
@@ -146,8 +146,9 @@ class EndingInfo(Struct, frozen=True, kw_only=True):
 class AccountStatus(Struct, frozen=True, kw_only=True):
     """Whether an account sends.
 
-    `since` and `tried_again` are there while it is paused, `reason` and `remedy` unless it is ready; what
-    follows on them only the running relay knows.
+    `since`, `tried_again` and `paused_by` are there while it is paused, `reason` and `remedy` unless it is
+    ready; what follows on them only the running relay knows. A pause by a `limit` is over by itself.
+    `limited_until`: its own limits keep ordinary mail back, or did within the last minute.
     """
 
     name: str
@@ -157,11 +158,13 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
     reason: str | UnsetType = UNSET
     remedy: str | UnsetType = UNSET
     tried_again: Time | UnsetType | None = UNSET
+    paused_by: PausedBy | UnsetType = UNSET
     address: str | UnsetType = UNSET
     under_way: int | UnsetType = UNSET
     connections: int | UnsetType = UNSET
     resting: float | UnsetType = UNSET
     budget: BudgetRemaining | UnsetType = UNSET
+    limited_until: Time | UnsetType | None = UNSET
     token_expires: Time | UnsetType | None = UNSET
     last_error: str | UnsetType = UNSET
     runs_out: tuple[EndingInfo, ...]

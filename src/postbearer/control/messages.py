@@ -32,7 +32,7 @@ from postbearer.control.method import Method, Nothing, Text
 from postbearer.control.principal import Principal, Right
 from postbearer.errors import UsageError
 from postbearer.events import Observer
-from postbearer.store import Entry, Pause, Query, Row, Spool, Status
+from postbearer.store import Entry, Pause, Query, Row, Spool, Status, Waiting
 from postbearer.tags import by_name
 
 if TYPE_CHECKING:
@@ -177,6 +177,10 @@ class Messages:
             age=None if found.oldest is None else max(0.0, self._clock.now() - found.oldest),
             accounts={name: counted(counts) for name, counts in sorted(found.by_account.items())},
         )
+
+    async def waiting(self) -> tuple[Waiting, ...]:
+        """What waits for each account, or is under way. It costs more the more that is."""
+        return tuple(await self._spool.waiting())
 
     async def _obstacles(self) -> _Obstacles:
         names = self._dispatcher.account_states if self._dispatcher is not None else self._configured
@@ -346,4 +350,7 @@ METHODS: Mapping[str, Method] = {
         lambda on, given, by: on.messages.move(given.message, given.account, by=by),
     ),
     "queue.stats": Method(Nothing, QueueStatistics, Right.LOOK, lambda on, given, by: on.messages.stats()),
+    "queue.waiting": Method(
+        Nothing, tuple[Waiting, ...], Right.LOOK, lambda on, given, by: on.messages.waiting()
+    ),
 }

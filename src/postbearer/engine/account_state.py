@@ -12,6 +12,7 @@ from postbearer.engine.schedule import RetryPolicy
 from postbearer.store import Pause, Priority
 
 RESTS = RetryPolicy(first=15.0, factor=2.0, maximum=300.0)  # while nothing can be attempted at all
+LATELY = 60.0  # seconds: an account that sends as fast as it may is kept back again and again
 GROW_AFTER = 10  # messages that went well, before one more connection is tried again
 
 
@@ -100,6 +101,11 @@ class AccountState:
     def budget_opens(self, priority: Priority) -> float:
         """When the budget has room, as far as was looked."""
         return self.budget.opens[priority is Priority.URGENT]
+
+    def limited_until(self, now: float) -> float | None:
+        """Until when its limits keep ordinary mail back; None if they have not for a minute."""
+        kept = self.budget.kept_until
+        return max(now, kept) if kept > now - LATELY else None
 
     def free_at(self, priority: Priority, now: float) -> float:
         """When an attempt may begin, by the clock alone; infinity if something else must happen first."""

@@ -36,7 +36,8 @@ class Budget:
 
     Times are on the wall clock. Raises `StoreError` when the ledger cannot be used. `opens` tells, by
     whether it is for urgent mail, when there is room for one recipient as of the last look at the ledger;
-    `together`, how many attempts there was room for at once.
+    `together`, how many attempts there was room for at once; `kept_until`, until when ordinary mail was kept
+    back the last time that it was.
     """
 
     def __init__(self, ledger: Ledger | None, limits: Limits, clock: Clock) -> None:
@@ -47,6 +48,7 @@ class Budget:
         self._clock = clock
         self._claimant = claimant()
         self.opens = {True: 0.0, False: 0.0}
+        self.kept_until = 0.0
         self.together = 1
 
     async def take(self, recipients: int, *, urgent: bool = True) -> Charge | float:
@@ -68,6 +70,8 @@ class Budget:
             else:
                 self.opens = {each: self._slot(after, now, 1, urgent=each) for each in (True, False)}
                 self.together = 1
+                if self.opens[False] > now:
+                    self.kept_until = self.opens[False]
             return slot
 
         taken = await self._ledger.charge(recipients, decide, self._claimant)

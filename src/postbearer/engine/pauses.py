@@ -167,6 +167,7 @@ class Pauses:
             remedy=stop.remedy,
             probe=None if wait is None else now + wait,
             probes=before.probes + 1 if before else 0,
+            passes=not stop.person,
         )
         self._look_at(name)
         await self._write(account_state.pause)

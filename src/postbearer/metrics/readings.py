@@ -11,7 +11,7 @@ from typing import Final
 from postbearer.clock import Clock
 from postbearer.engine import AccountState
 from postbearer.forecast import Expiry
-from postbearer.store import BY_HAND, Priority, Spool, Status, Waiting
+from postbearer.store import Priority, Spool, Status, Waiting
 
 SHOWN: Final = tuple(each for each in Status if not each.final)  # states of what is not done
 SHARE: Final = 100  # a look at each message that waits is taken again after so many times what it took
@@ -27,7 +27,7 @@ class AccountReading:
     messages: int = 0  # that wait, or are under way
     oldest: float | None = None  # since when the oldest of them might have left
     due: float | None = None  # since when something might be sent and has not been begun
-    paused_by: str = "nobody"  # operator, relay
+    paused_by: str = "nobody"  # operator, limit, relay
     budget_opens: float = 0.0  # when its budget lets the next ordinary message go
     provider_opens: float = 0.0  # when the provider lets it go on, as far as is known
     token_expires: float | None = None
@@ -148,12 +148,11 @@ def _working(reading: AccountReading, state: AccountState, clock: Clock) -> Acco
     """With what only the running relay knows."""
     pause, now = state.pause, clock.now()
     provider = now + state.resting if state.resting else 0.0
-    if pause is not None and pause.reason != BY_HAND and pause.probe is not None:
+    if pause is not None and pause.by != "operator" and pause.probe is not None:
         provider = max(provider, pause.probe)
-    by = "nobody" if pause is None else "operator" if pause.reason == BY_HAND else "relay"
     return replace(
         reading,
-        paused_by=by,
+        paused_by="nobody" if pause is None else pause.by,
         budget_opens=state.budget_opens(Priority.NORMAL),
         provider_opens=provider,
         token_expires=state.channel.token_expires(),

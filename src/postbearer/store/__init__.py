@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from postbearer.store.records import Message as Message
     from postbearer.store.records import NewDelivery as NewDelivery
     from postbearer.store.records import Pause as Pause
+    from postbearer.store.records import PausedBy as PausedBy
     from postbearer.store.records import Priority as Priority
     from postbearer.store.records import Query as Query
     from postbearer.store.records import Report as Report
@@ -75,6 +76,7 @@ _EXPORTS = {
         "Message",
         "NewDelivery",
         "Pause",
+        "PausedBy",
         "Priority",
         "Query",
         "Report",

@@ -234,6 +234,7 @@ def pauses(connection: apsw.Connection) -> Sequence[Pause]:
             remedy=text(remedy),
             probe=probe,
             probes=probes,
+            passes=bool(passes),
         )
-        for account, since, reason, remedy, probe, probes in connection.execute(SQL["pauses"])
+        for account, since, reason, remedy, probe, probes, passes in connection.execute(SQL["pauses"])
     ]

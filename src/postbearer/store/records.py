@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
@@ -192,11 +192,15 @@ class Settlement:
 
 
 BY_HAND = "Paused by hand."  # the reason of a pause that a person made
+PausedBy = Literal["operator", "limit", "relay"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pause:
-    """Why an account does not send, since when, and when it is probed again (None: by a person only)."""
+    """Why an account does not send, since when, and when it is probed again (None: by a person only).
+
+    `passes`: a limit of the provider's was reached, so that it goes on by itself.
+    """
 
     account: str
     since: float
@@ -204,10 +208,16 @@ class Pause:
     remedy: str = ""
     probe: float | None = None
     probes: int = 0
+    passes: bool = False
 
     def __post_init__(self) -> None:
         for name in ("reason", "remedy"):
             object.__setattr__(self, name, cut(getattr(self, name), TEXT))
+
+    @property
+    def by(self) -> PausedBy:
+        """Who stopped it: a person, a limit of the provider's, or the relay for what somebody has to mend."""
+        return "operator" if self.reason == BY_HAND else "limit" if self.passes else "relay"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

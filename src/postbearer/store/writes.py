@@ -400,7 +400,7 @@ def shrink(connection: apsw.Connection, spare: int, most: int) -> None:
 
 
 def pause(connection: apsw.Connection, pause: Pause) -> None:
-    row = (pause.account, pause.since, pause.reason, pause.remedy, pause.probe, pause.probes)
+    row = (pause.account, pause.since, pause.reason, pause.remedy, pause.probe, pause.probes, pause.passes)
     connection.execute(SQL["pause"], row)
 
 

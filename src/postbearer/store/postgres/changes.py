@@ -116,7 +116,8 @@ async def move(
 
 
 async def pause(transaction: Transaction, pause: Pause) -> None:
-    row = (pause.account, pause.since, clean(pause.reason), clean(pause.remedy), pause.probe, pause.probes)
+    texts = clean(pause.reason), clean(pause.remedy)
+    row = (pause.account, pause.since, *texts, pause.probe, pause.probes, pause.passes)
     await transaction.connection.execute(NODES["pause"], *row)
     transaction.stirs = True
 

@@ -200,5 +200,5 @@ SELECT CAST(min(coalesce(send_at, message.accepted)) AS REAL)
 
 -- name: pauses
 SELECT CAST(account AS BLOB), CAST(since AS REAL), CAST(reason AS BLOB), CAST(remedy AS BLOB),
-       CAST(probe AS REAL), CAST(probes AS INTEGER)
+       CAST(probe AS REAL), CAST(probes AS INTEGER), CAST(passes AS INTEGER)
   FROM pause ORDER BY since;

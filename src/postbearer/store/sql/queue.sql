@@ -246,7 +246,7 @@ DELETE FROM tag WHERE message = ?;
 DELETE FROM message WHERE number = ?;
 
 -- name: pause
-INSERT OR REPLACE INTO pause VALUES (?, ?, ?, ?, ?, ?);
+INSERT OR REPLACE INTO pause VALUES (?, ?, ?, ?, ?, ?, ?);
 
 -- name: resume
 DELETE FROM pause WHERE account = ?;

@@ -46,16 +46,16 @@ SELECT message FROM untold WHERE node = $1 ORDER BY number;
 DELETE FROM untold WHERE node = $1;
 
 -- name: pause
-INSERT INTO pause VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO pause VALUES ($1, $2, $3, $4, $5, $6, $7)
     ON CONFLICT (account) DO UPDATE
    SET since = excluded.since, reason = excluded.reason, remedy = excluded.remedy, probe = excluded.probe,
-       probes = excluded.probes;
+       probes = excluded.probes, passes = excluded.passes;
 
 -- name: resume
 DELETE FROM pause WHERE account = $1 RETURNING 1;
 
 -- name: pauses
-SELECT account, since, reason, remedy, probe, probes FROM pause ORDER BY since;
+SELECT account, since, reason, remedy, probe, probes, passes FROM pause ORDER BY since;
 
 -- name: set
 UPDATE meta SET value = $2 WHERE name = $1;
