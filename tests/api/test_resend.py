@@ -190,6 +190,53 @@ async def test_the_same_message_by_either_api_is_one_under_its_key(api: Api) -> 
     assert (one.json()["id"], two.headers["idempotent-replayed"]) == (two.json()["id"], "true")
 
 
+LATER = (
+    "A request with this key is still under way. "
+    "Ask again a little later: then the answer is that of the first."
+)
+CONCURRENT = {"statusCode": 409, "name": "concurrent_idempotent_requests", "message": LATER}
+POSTMARK = {"From": HELLO["from"], "To": HELLO["to"], "Subject": "s", "TextBody": "x"}
+SENDGRID = {
+    "personalizations": [{"to": [{"email": HELLO["to"]}]}],
+    "from": {"email": HELLO["from"]},
+    "content": [{"type": "text/plain", "value": "x"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "status", "told"),
+    [
+        ("/emails", HELLO, 409, CONCURRENT),
+        ("/emails/batch", [HELLO, HELLO], 409, CONCURRENT),
+        ("/email", POSTMARK, 503, {"ErrorCode": 100, "Message": LATER}),
+        ("/email/batch", [POSTMARK], 503, {"ErrorCode": 100, "Message": LATER}),
+        ("/v3/mail/send", SENDGRID, 409, {"errors": [{"message": LATER, "field": None, "help": None}]}),
+    ],
+)
+async def test_what_comes_again_while_the_first_is_under_way_is_to_come_later(
+    api: Api, path: str, body: Any, status: int, told: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on, came, store = asyncio.Event(), asyncio.Event(), api.running.intake.store
+
+    async def slowly(*given: Any) -> Any:
+        came.set()
+        await goes_on.wait()
+        return await store(*given)
+
+    monkeypatch.setattr(api.running.intake, "store", slowly)
+    header = api.token("submit") | {"idempotency-key": "order-17"}
+    header["x-postmark-server-token"] = header["authorization"].removeprefix("Bearer ")
+    async with api.http(header) as client:
+        first = asyncio.create_task(client.post(path, json=body))
+        await came.wait()
+        second = await client.post(path, json=body)
+        assert (second.status_code, second.headers["retry-after"], second.json()) == (status, "1", told)
+        goes_on.set()
+        done, again = await first, await client.post(path, json=body)
+    assert (done.is_success, again.is_success, again.headers["idempotent-replayed"]) == (True, True, "true")
+    assert await queued(api) == (2 if body == [HELLO, HELLO] else 1)
+
+
 async def test_a_batch_is_strict_unless_it_says_else(api: Api) -> None:
     given = [HELLO, {**HELLO, "to": "you"}, {**HELLO, "template": {}}]
     strict = await post(api, given, "/emails/batch")

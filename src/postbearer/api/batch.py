@@ -106,10 +106,7 @@ async def submit_batch(call: Call) -> Response:
     key, permissive = key_of(call), permissive_of(call)
     octets = await call.request.body()
     given = [partial(parse_json, bytes(each), NewMessage) for each in parse_json(octets, _Items).messages]
-    with alone(call, key):
-        done = await take_batch(
-            call, given, key, meaning_of(octets), permissive=permissive, within="/messages"
-        )
+    done = await take_batch(call, given, key, meaning_of(octets), permissive=permissive, within="/messages")
     if not done.messages:
         raise all_in_one(done.problems, len(given), "/messages")
     headers = {"idempotent-replayed": "true"} if done.repeated else {}
@@ -138,19 +135,20 @@ async def take_batch(
     in the body they stand. Raises `HttpProblem`.
     """
     items: list[_Item] = []
-    try:
-        for read in readers:
-            item = await _item(call, read)
-            items.append(item)  # so that it is forgotten if a later one fails
-        wrong = {number: item.problem for number, item in enumerate(items) if item.problem is not None}
-        if wrong and not permissive:
-            raise all_in_one(wrong, len(items), within)
-        return await _store(call, items, key, hashlib.sha256(meaning).hexdigest())
-    except BaseException:  # the peer or we go away, too
-        for item in items:
-            if item.taking is not None:
-                await item.taking.abort()
-        raise
+    with alone(call, key):
+        try:
+            for read in readers:
+                item = await _item(call, read)
+                items.append(item)  # so that it is forgotten if a later one fails
+            wrong = {number: item.problem for number, item in enumerate(items) if item.problem is not None}
+            if wrong and not permissive:
+                raise all_in_one(wrong, len(items), within)
+            return await _store(call, items, key, hashlib.sha256(meaning).hexdigest())
+        except BaseException:  # the peer or we go away, too
+            for item in items:
+                if item.taking is not None:
+                    await item.taking.abort()
+            raise
 
 
 async def _item(call: Call, read: Callable[[], NewMessage]) -> _Item:

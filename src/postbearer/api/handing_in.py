@@ -121,9 +121,10 @@ async def keep(call: Call, taking: MessageIntake, key: str, digest: str) -> str:
 
 async def hand_in(call: Call, given: NewMessage, key: str) -> tuple[str, bool]:
     """The id of a message that is on the disk, and whether it was there before. Raises `HttpProblem`."""
-    admit(call, dry_run=False)
-    _, taking = await take_parts(call, given)
-    return await keep(call, taking, key, digest_of(given)), taking.repeated
+    with alone(call, key):
+        admit(call, dry_run=False)
+        _, taking = await take_parts(call, given)
+        return await keep(call, taking, key, digest_of(given)), taking.repeated
 
 
 def digest_of(given: NewMessage) -> str:

@@ -59,6 +59,7 @@ CODES: Mapping[str, tuple[int, int]] = {  # kind of problem → status and code;
     "invalid": (422, INVALID),
     "unsupported-media-type": (422, 409),
     "idempotency-key-reused": (422, INVALID),
+    "in-progress": (503, 100),
     "unavailable": (503, 100),
     "no-room": (503, 100),
 }
@@ -289,7 +290,7 @@ ENDPOINTS = (
         answers=PostmarkAnswer,
         most=WHOLE_MESSAGE,
         parameters=(IDEMPOTENCY_KEY,),
-        problems=("rate-limited", "no-room", "idempotency-key-reused"),
+        problems=("rate-limited", "no-room", "idempotency-key-reused", "in-progress"),
     ),
     ApiEndpoint(
         name="postmark_send_batch",
@@ -304,6 +305,6 @@ ENDPOINTS = (
         answers=tuple[PostmarkAnswer, ...],
         most=LARGEST,
         parameters=(IDEMPOTENCY_KEY,),
-        problems=("rate-limited", "no-room", "idempotency-key-reused"),
+        problems=("rate-limited", "no-room", "idempotency-key-reused", "in-progress"),
     ),
 )

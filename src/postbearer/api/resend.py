@@ -68,6 +68,7 @@ NAMES: Mapping[str, str] = {
     "not-found": "not_found",
     "method-not-allowed": "method_not_allowed",
     "idempotency-key-reused": "invalid_idempotent_request",
+    "in-progress": "concurrent_idempotent_requests",
     "rate-limited": "rate_limit_exceeded",
     "too-slow": "application_error",
     "defect": "application_error",
@@ -278,7 +279,7 @@ ENDPOINTS = (
         answers=ResendId,
         most=WHOLE_MESSAGE,
         parameters=(idempotency_key(LONGEST_KEY),),
-        problems=("rate-limited", "no-room", "idempotency-key-reused"),
+        problems=("rate-limited", "no-room", "idempotency-key-reused", "in-progress"),
     ),
     ApiEndpoint(
         name="resend_send_batch",
@@ -293,6 +294,6 @@ ENDPOINTS = (
         answers=ResendBatch,
         most=LARGEST,
         parameters=(idempotency_key(LONGEST_KEY), VALIDATION_FIELD),
-        problems=("rate-limited", "no-room", "idempotency-key-reused"),
+        problems=("rate-limited", "no-room", "idempotency-key-reused", "in-progress"),
     ),
 )

@@ -307,6 +307,6 @@ ENDPOINTS = (
         status=202,
         most=WHOLE_MESSAGE,
         parameters=(IDEMPOTENCY_KEY,),
-        problems=("rate-limited", "no-room", "idempotency-key-reused"),
+        problems=("rate-limited", "no-room", "idempotency-key-reused", "in-progress"),
     ),
 )
