@@ -31,6 +31,34 @@ password-hash = "$argon2id$v=19$m=65536,t=3,p=4$Y2FuYXJ5c2FsdA$Y2FuYXJ5Y2FuYXJ5Y
 """
 
 
+async def test_an_account_tells_what_is_used_and_when_what_waits_will_be_gone(home: Path) -> None:
+    limited = ACCOUNT + "[accounts.out.limits]\nmessages-per-minute = 30\nmessages-per-day = 100\n"
+    api = Api(home, limited + CLIENTS + HTTP)
+    await api.start()
+    try:
+        async with api.http(api.token("admin")) as client:
+            quiet = (await client.get("/v1/accounts/out")).json()
+            assert quiet["budget"] == {
+                "messages_this_minute": 30,
+                "messages_today": 100,
+                "recipients_today": None,
+            }
+            assert quiet["budget_used"] == {
+                "messages_this_minute": 0,
+                "messages_today": 0,
+                "recipients_today": None,
+            }
+            assert (quiet["backlog_gone_at"], quiet["limited_until"]) == (None, None)
+            await client.post("/v1/accounts/out/pause")
+            (paused,) = (await client.get("/v1/accounts")).json()["accounts"]
+            assert (paused["paused_by"], paused["backlog_gone_at"]) == ("operator", None)
+            document = (await client.get("/openapi.json")).json()
+        told = document["components"]["schemas"]["AccountStatus"]["properties"]
+        assert {"budget_used", "backlog_gone_at", "limited_until", "paused_by"} <= told.keys()
+    finally:
+        await api.running.stop(0.0)
+
+
 async def test_a_node_tells_what_it_runs_and_since_when(api: Api) -> None:
     async with api.http(api.token("read")) as client:
         (node,) = (await client.get("/v1/nodes")).json()["nodes"]

@@ -10,7 +10,7 @@ import pytest
 
 from postbearer.control import Change, EndingInfo, Operations, of_this_process
 from postbearer.control.answers import encode
-from postbearer.engine import BudgetRemaining
+from postbearer.engine import BudgetRemaining, BudgetUsed
 from postbearer.envelope import Recipient
 from postbearer.errors import ConfigError, GrantRefused, UsageError
 from postbearer.forecast import DAY, Facts
@@ -165,6 +165,52 @@ async def test_accounts_say_why_they_pause_what_is_left_and_when_they_are_tried_
         assert paused.remedy
         assert paused.last_error
         encode(paused)
+
+
+async def test_accounts_tell_what_is_used_and_when_what_waits_will_be_gone() -> None:
+    limits = Limits(messages_per_minute=30, messages_per_day=4)
+    async with relaying(account(limits=limits)) as relay:
+        queue = operations(relay)
+        idle = await queue.accounts.show("alerts")
+        assert (idle.budget_used, idle.backlog_gone_at) == (BudgetUsed(0, 0, None), None)
+        for _ in range(15):
+            await relay.submit()
+        await relay.settle()
+        busy = await queue.accounts.show("alerts")
+        assert busy.budget == BudgetRemaining(26, 0, None)
+        assert busy.budget_used == BudgetUsed(4, 4, None)
+        assert busy.counts == {"ready": 11, "delivered": 4}
+        assert busy.backlog_gone_at == relay.clock.now() + 3 * DAY  # 4, 4 and 3
+        await queue.accounts.pause("alerts", by=ME)
+        assert (await queue.accounts.show("alerts")).backlog_gone_at is None
+
+
+async def test_a_backlog_goes_on_when_the_quota_of_the_provider_is_there_again() -> None:
+    async with relaying(account(limits=Limits(messages_per_minute=30))) as relay:
+        queue = operations(relay)
+        quota = "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException"
+        relay.providers["alerts"].always = quota
+        for _ in range(15):
+            await relay.submit()
+        await relay.settle()
+        paused = await queue.accounts.show("alerts")
+        assert (paused.state, paused.paused_by) == ("paused", "limit")
+        assert paused.tried_again
+        assert paused.backlog_gone_at == paused.tried_again + 30.0
+        relay.providers["alerts"].always = GrantRefused("No.", code="invalid_grant")
+        await queue.accounts.resume("alerts", by=ME)
+        await relay.settle()
+        refused = await queue.accounts.show("alerts")
+        assert (refused.paused_by, refused.backlog_gone_at) == ("relay", None)
+
+
+async def test_what_no_limit_holds_back_has_no_end_to_tell() -> None:
+    async with relaying() as relay:
+        relay.providers["alerts"].always = "451 4.3.0 Try later"
+        await relay.submit()
+        await relay.settle()
+        shown = await operations(relay).accounts.show("alerts")
+        assert (shown.backlog_gone_at, shown.budget_used) == (None, BudgetUsed())
 
 
 async def test_without_the_relay_the_same_is_done_to_the_spool() -> None:

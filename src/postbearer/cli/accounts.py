@@ -93,6 +93,7 @@ def _show(common: Common, found: AccountStatus) -> None:
             ("remedy", found.remedy or ""),
             ("tried again", moment(known(found.tried_again))),
             ("recipients", ", ".join(f"{count} {state}" for state, count in found.counts.items())),
+            ("gone at about", moment(known(found.backlog_gone_at))),
             ("connections", "" if known(found.connections) is None else str(found.connections)),
             ("budget left", _budget(found)),
             ("token", _token(found)),

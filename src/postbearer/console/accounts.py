@@ -8,7 +8,7 @@ from typing import NamedTuple
 from starlette.responses import Response
 
 from postbearer.api import HttpProblem
-from postbearer.console.health import Trouble, gone_in, judge, waiting
+from postbearer.console.health import Trouble, judge, waiting
 from postbearer.console.overview import limits
 from postbearer.console.visit import ConsolePage, Visit
 from postbearer.control import AccountStatus, Right, known
@@ -53,7 +53,6 @@ async def show(visit: Visit) -> Response:
         raise _none(visit.request.path_params["name"])
     of_account = limits(visit).get(status.name, Limits())
     troubles = [each for each in judge(look).troubles if each.account == status.name]
-    seconds = gone_in(waiting(status), of_account, known(status.budget))
     return visit.page(
         "account.html",
         look=look,
@@ -61,7 +60,7 @@ async def show(visit: Visit) -> Response:
         troubles=troubles,
         limits=of_account,
         meters=list(_meters(status, of_account)),
-        gone=visit.now + seconds if seconds and status.state == "ready" else None,
+        gone=known(status.backlog_gone_at),
         token=known(status.token_expires),
     )
 
@@ -86,21 +85,21 @@ def _row(status: AccountStatus, trouble: Trouble | None) -> Row:
 
 
 def _meters(status: AccountStatus, of_account: Limits) -> Iterator[Meter]:
-    left = known(status.budget)
-    if left is None:
+    used = known(status.budget_used)
+    if used is None:
         return
-    for title, most, remains, window in (
+    for title, most, sent, window in (
         (
             "Messages a minute",
             of_account.messages_per_minute,
-            left.messages_this_minute,
+            used.messages_this_minute,
             "in the last minute",
         ),
-        ("Messages a day", of_account.messages_per_day, left.messages_today, "in the last 24 hours"),
-        ("Recipients a day", of_account.recipients_per_day, left.recipients_today, "in the last 24 hours"),
+        ("Messages a day", of_account.messages_per_day, used.messages_today, "in the last 24 hours"),
+        ("Recipients a day", of_account.recipients_per_day, used.recipients_today, "in the last 24 hours"),
     ):
-        if most and remains is not None:
-            yield Meter(title, max(0, most - max(0, remains)), most, window)
+        if most and sent is not None:
+            yield Meter(title, sent, most, window)
 
 
 def _none(name: str) -> HttpProblem:

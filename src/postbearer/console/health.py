@@ -6,14 +6,12 @@ Reasons and cures are those of the account: nothing of them is made up here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from postbearer.clock import age
-from postbearer.console.look import DAY, Look
+from postbearer.console.look import Look
 from postbearer.control import AccountStatus, known
-from postbearer.engine import BudgetRemaining
-from postbearer.settings import Limits
 from postbearer.store import BY_HAND, Status
 
 WAITING = ("ready", "leased", "deferred")
@@ -138,33 +136,9 @@ def _troubles(account: AccountStatus) -> Iterator[Trouble]:
             yield Trouble(account=name, state="expiring", reason=f"{title} {ends}.", step=ending.remedy)
 
 
-def gone_in(waits: int, limits: Limits, left: BudgetRemaining | None) -> float | None:
-    """Seconds until so many messages have left at the rate that is allowed; None where nothing limits it."""
-    if not waits:
-        return 0.0
-    found = []
-    if limits.messages_per_minute:
-        found.append(waits / limits.messages_per_minute * 60.0)
-    for most, remains in (
-        (limits.messages_per_day, left.messages_today if left else None),
-        (limits.recipients_per_day, left.recipients_today if left else None),
-    ):
-        if most:
-            beyond = waits - (most if remains is None else remains)
-            if beyond > 0:
-                found.append(math.ceil(beyond / most) * DAY)
-    return max(found, default=None)
-
-
-def backlog(look: Look, limits: Mapping[str, Limits]) -> float | None:
-    """Seconds until all that waits has left; None if nothing limits it, infinity if nobody can say."""
+def backlog(look: Look) -> float | None:
+    """When all that waits will be gone (Unix seconds); None without a limit, infinity if nobody can say."""
     in_trouble = {each.account for account in look.accounts for each in _troubles(account) if each.delays}
-    found: list[float] = []
-    for account in look.accounts:
-        waits = waiting(account)
-        if waits and account.name in in_trouble:
-            return math.inf
-        seconds = gone_in(waits, limits.get(account.name, Limits()), known(account.budget))
-        if waits and seconds is not None:
-            found.append(seconds)
-    return max(found, default=None)
+    if any(waiting(each) and each.name in in_trouble for each in look.accounts):
+        return math.inf
+    return max((at for each in look.accounts if (at := each.backlog_gone_at)), default=None)

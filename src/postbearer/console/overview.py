@@ -31,7 +31,7 @@ class Step(NamedTuple):
 async def show(visit: Visit) -> Response:
     look = await visit.look()
     health = judge(look)
-    gone = backlog(look, limits(visit))
+    gone = backlog(look)
     steps = list(_steps(look, health, visit.services.settings))
     return visit.page(
         "overview.html",
@@ -39,7 +39,7 @@ async def show(visit: Visit) -> Response:
         health=health,
         troubles=health.troubles[:_MOST],
         more=max(0, len(health.troubles) - _MOST),
-        gone=None if gone is None or math.isinf(gone) else visit.now + gone,
+        gone=None if gone is None or math.isinf(gone) else gone,
         in_trouble=gone is not None and math.isinf(gone),
         steps=[] if all(step.done for step in steps) else steps,
         chart=await chart(visit),

@@ -17,7 +17,7 @@ from postbearer.errors import ConfigError, PostbearerError, UsageError
 from postbearer.events import Observer
 from postbearer.forecast import Expiry, Facts, forecast
 from postbearer.oauth import TokenResponse
-from postbearer.store import BY_HAND, Pause, Spool
+from postbearer.store import BY_HAND, Pause, Spool, Status
 from postbearer.suggestion import did_you_mean
 
 if TYPE_CHECKING:
@@ -71,7 +71,12 @@ class Accounts:
                 AccountStatus(
                     name=name,
                     **_standing(known, pauses.get(name), counted(counts.get(name, {}))),
-                    **await _working(states.get(name), now),
+                    **await _working(
+                        states.get(name),
+                        now,
+                        _waiting(counts.get(name, {})),
+                        _goes_on(known, pauses.get(name), now),
+                    ),
                     runs_out=tuple(_ending(each, now) for each in forecast(known)),
                 )
                 for name in names
@@ -187,17 +192,36 @@ def _ending(ending: Expiry, now: float) -> EndingInfo:
     )
 
 
-async def _working(account_state: AccountState | None, now: float) -> dict[str, Any]:
-    """What only the relay itself knows."""
+def _waiting(counts: Mapping[Status, int]) -> int:
+    """How many recipients wait, or are under way."""
+    return sum(counts.get(each, 0) for each in (Status.READY, Status.LEASED, Status.DEFERRED))
+
+
+def _goes_on(known: Facts, pause: Pause | None, now: float) -> float | None:
+    """When it may send again; None if somebody has to act first."""
+    if pause is not None:
+        return max(now, pause.probe) if pause.by == "limit" and pause.probe is not None else None
+    return None if known.awaits_sign_in else now
+
+
+async def _working(
+    account_state: AccountState | None, now: float, waiting: int, goes_on: float | None
+) -> dict[str, Any]:
+    """What only the relay itself knows, of an account that has so much `waiting` and `goes_on` then."""
     if account_state is None:
         return {}
+    budget = account_state.budget
+    left = await budget.left()
+    seconds = budget.gone_in(waiting, left) if waiting and goes_on is not None else None
     return {
         "address": account_state.account.address,
         "under_way": account_state.busy,
         "connections": account_state.connections,
         "resting": account_state.resting,
-        "budget": await account_state.budget.left(),
+        "budget": left,
+        "budget_used": budget.used(left),
         "limited_until": account_state.limited_until(now),
+        "backlog_gone_at": None if seconds is None or goes_on is None else goes_on + seconds,
         "token_expires": account_state.channel.token_expires(),
         "last_error": account_state.last_error,
     }

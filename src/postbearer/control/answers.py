@@ -11,7 +11,7 @@ from msgspec import UNSET, Struct, UnsetType
 from msgspec.json import Encoder
 
 from postbearer.diagnosis import Finding
-from postbearer.engine import BudgetRemaining
+from postbearer.engine import BudgetRemaining, BudgetUsed
 from postbearer.moments import Time as Time
 from postbearer.store import JobAction, PausedBy, Query, Status
 from postbearer.tags import NamedTags, by_name
@@ -149,6 +149,8 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
     `since`, `tried_again` and `paused_by` are there while it is paused, `reason` and `remedy` unless it is
     ready; what follows on them only the running relay knows. A pause by a `limit` is over by itself.
     `limited_until`: its own limits keep ordinary mail back, or did within the last minute.
+    `budget` is what is left of them. `backlog_gone_at` estimates when what waits will be gone at the rate
+    that they allow; null if nothing waits or limits it, or if nobody can say when it goes on.
     """
 
     name: str
@@ -164,7 +166,9 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
     connections: int | UnsetType = UNSET
     resting: float | UnsetType = UNSET
     budget: BudgetRemaining | UnsetType = UNSET
+    budget_used: BudgetUsed | UnsetType = UNSET
     limited_until: Time | UnsetType | None = UNSET
+    backlog_gone_at: Time | UnsetType | None = UNSET
     token_expires: Time | UnsetType | None = UNSET
     last_error: str | UnsetType = UNSET
     runs_out: tuple[EndingInfo, ...]

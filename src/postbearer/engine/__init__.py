@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from postbearer.engine.bounce import Reporter as Reporter
     from postbearer.engine.budget import Budget as Budget
     from postbearer.engine.budget import BudgetRemaining as BudgetRemaining
+    from postbearer.engine.budget import BudgetUsed as BudgetUsed
     from postbearer.engine.budget import next_slot as next_slot
     from postbearer.engine.channel import Channel as Channel
     from postbearer.engine.dispatcher import Dispatcher as Dispatcher
@@ -33,7 +34,7 @@ _EXPORTS = {
     "account_state": ["AccountState"],
     "attempt": ["AttemptSettings"],
     "bounce": ["Reporter"],
-    "budget": ["Budget", "BudgetRemaining", "next_slot"],
+    "budget": ["Budget", "BudgetRemaining", "BudgetUsed", "next_slot"],
     "channel": ["Channel"],
     "dispatcher": ["Dispatcher"],
     "fastpath": ["NoReservations"],

@@ -6,6 +6,7 @@ provider too. Where nothing reached the provider, it is given back.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from msgspec.structs import replace
@@ -25,6 +26,15 @@ TOGETHER = 8  # attempts that are claimed in one commit, where the budget is far
 @dataclass(frozen=True, slots=True)
 class BudgetRemaining:
     """What may still be sent now; None for what is not limited."""
+
+    messages_this_minute: int | None = None
+    messages_today: int | None = None
+    recipients_today: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetUsed:
+    """What was sent in the same spans, the limit at most; None for what is not limited."""
 
     messages_this_minute: int | None = None
     messages_today: int | None = None
@@ -90,6 +100,28 @@ class Budget:
         if self._ledger is None:
             return BudgetRemaining()
         return await self._ledger.look(self._left)
+
+    def used(self, left: BudgetRemaining) -> BudgetUsed:
+        """What was sent already where so much is left."""
+        limits = self._limits
+        return BudgetUsed(
+            _used(limits.messages_per_minute, left.messages_this_minute),
+            _used(limits.messages_per_day, left.messages_today),
+            _used(limits.recipients_per_day, left.recipients_today),
+        )
+
+    def gone_in(self, recipients: int, left: BudgetRemaining) -> float | None:
+        """Seconds until so many have left at the rate that is allowed; None where nothing limits it."""
+        limits, found = self._limits, []
+        if limits.messages_per_minute:
+            found.append(recipients / limits.messages_per_minute * 60.0)
+        for most, remains in (
+            (limits.messages_per_day, left.messages_today),
+            (limits.recipients_per_day, left.recipients_today),
+        ):
+            if most and remains is not None and (beyond := recipients - remains) > 0:
+                found.append(math.ceil(beyond / most) * DAY)
+        return max(found, default=None)
 
     def _left(self, past: ChargeHistory, now: float) -> BudgetRemaining:
         limits, day = self._limits, past.since(now - DAY)
@@ -199,6 +231,10 @@ def _narrowed(limits: Limits) -> Limits | None:
     if (minute is not None and minute < 1) or (day is not None and day < 1):
         return None
     return replace(limits, messages_per_minute=minute, messages_per_day=day)
+
+
+def _used(limit: int | None, left: int | None) -> int | None:
+    return None if limit is None or left is None else limit - left
 
 
 def _less(limit: int | None) -> int | None:
