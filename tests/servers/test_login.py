@@ -1,20 +1,27 @@
-"""``postbearer login`` at an authorization server nobody here wrote: pages, consent, redirect, rotation."""
+"""Signing in, by ``postbearer login`` and by HTTP, at an authorization server nobody here wrote."""
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
+from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.error import URLError
 
+import httpx2
 import pytest
 
 from support.browser import Browser, Page
+from support.http_api import HTTP, Api
+from support.local import short_folder
 
 from .authorization import AuthorizationServer
 from .dovecot import Dovecot
-from .sending import SENDER, Command, command, ended
+from .sending import RECIPIENT, SENDER, Command, command, ended
 from .sink import Sink
+
+AUTHORIZE = "/v1/accounts/alerts/authorize"
 
 pytestmark = pytest.mark.servers
 
@@ -59,6 +66,15 @@ def sign_in(browser: Browser, url: str, **person: str) -> Page:
     assert SENDER in browser.page.text  # login_hint is taken
     browser.submit(password="any", **person)
     return browser.submit()
+
+
+def type_in(browser: Browser, url: str, code: str) -> None:
+    """Type a code, and agree."""
+    browser.open(url)
+    browser.submit(user_code=code)
+    browser.submit()  # it is this device
+    browser.submit(login=SENDER, password="any")
+    browser.submit()  # consent
 
 
 def test_a_person_signs_in_and_the_account_sends_and_renews(
@@ -130,12 +146,51 @@ def test_a_code_is_typed_into_a_browser_elsewhere(
     process, browser = postbearer.start("login", "alerts", "--device"), Browser()
     assert process.stderr is not None
     told = process.stderr.readline().decode()  # Open URL in any browser and type CODE
-    browser.open(told.split()[1])
-    browser.submit(user_code=told.split()[-1])
-    browser.submit()  # it is this device
-    browser.submit(login=SENDER, password="any")
-    browser.submit()  # consent
+    type_in(browser, told.split()[1], told.split()[-1])
     result = ended(process)
     assert result.returncode == 0, result.stderr
     assert postbearer.send().returncode == 0
     assert sink.wait_for(1)[0].sender == SENDER
+
+
+@pytest.fixture
+async def api(postbearer: Command) -> AsyncIterator[Api]:
+    """A relay with an HTTP API, for the account of `postbearer`."""
+    relay = '[relay]\nlisten = ["127.0.0.1:0"]\nallow-ephemeral = true\n'
+    with short_folder() as folder:
+        made = Api(folder, (postbearer.folder / "config.toml").read_text() + relay + HTTP)
+        await made.start()
+        yield made
+        await made.running.stop(0.0)
+
+
+async def signed_in(client: httpx2.AsyncClient) -> str:
+    """How the sign-in that waits has ended."""
+    async with asyncio.timeout(30):
+        while True:
+            told = (await client.get(AUTHORIZE)).json()
+            if told["state"] != "waiting":
+                return str(told["state"])
+
+
+async def test_a_link_of_the_http_api_is_opened_and_its_answer_handed_in(api: Api) -> None:
+    browser = Browser()
+    async with api.http(api.token("admin")) as client:
+        told = (await client.post(AUTHORIZE, json={})).json()
+        with pytest.raises(URLError):  # nobody listens where the browser ends
+            await asyncio.to_thread(sign_in, browser, told["url"])
+        answer = {"id": told["id"], "redirect": browser.address}
+        done = await client.post(f"{AUTHORIZE}/finish", json=answer)
+        assert (done.status_code, done.json()["state"]) == (200, "done"), done.text
+        assert (await client.get("/v1/accounts/alerts")).json()["state"] == "ready"
+
+
+async def test_a_code_of_the_http_api_is_typed_elsewhere_and_mail_leaves(api: Api, sink: Sink) -> None:
+    async with api.http(api.token("admin", "submit")) as client:
+        waits = await client.post("/v1/messages", json={"to": RECIPIENT, "subject": "s", "text": "x"})
+        assert waits.status_code == 202
+        told = (await client.post(AUTHORIZE, json={"device": True})).json()
+        await asyncio.to_thread(type_in, Browser(), told["url"], told["code"])
+        assert await signed_in(client) == "done"
+    [message] = await asyncio.to_thread(sink.wait_for, 1)
+    assert (message.sender, message.addresses) == (SENDER, (RECIPIENT,))
