@@ -95,7 +95,7 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_changed(
     assert [each.out for each in wrong] == [""] * len(wrong)
     assert "--all-matching" in wrong[0].err
     assert "not both" in wrong[1].err
-    assert "It works on what is ready or deferred." in wrong[4].err
+    assert "It works on what is scheduled or ready or deferred." in wrong[4].err
     assert json.loads(stats.out)["counts"] == {"ready": 1, "deferred": 1, "delivered": 1}
 
 

@@ -356,9 +356,9 @@ def test_an_error_found_later_still_knows_its_line(written: Write) -> None:
     assert error.key == "accounts.alerts.client-secret"
 
 
-def test_a_table_that_nothing_reads_yet_is_told(written: Write) -> None:
+def test_a_table_that_nothing_reads_is_told(written: Write) -> None:
     (warning,) = load(written(COMPLETE + '[vault]\nkey = "file:key"\n'), {}).warnings()
-    assert (warning.key, "nothing reads it yet" in warning.message) == ("vault", True)
+    assert (warning.key, "with a spool on PostgreSQL only" in warning.message) == ("vault", True)
     assert warning.line == len(COMPLETE.splitlines()) + 1
 
 
