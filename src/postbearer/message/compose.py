@@ -121,7 +121,8 @@ class Draft:
             assert isinstance(shown, EmailMessage)  # who shows something has an html
             AttachedFile(*file).show_in(shown, cid)
         for each in self.attachments:
-            AttachedFile(*each).put_into(message)
+            attached = each if isinstance(each, AttachedFile) else AttachedFile(*each)
+            attached.put_into(message)
 
 
 def _refuse_header(message: Message, name: str, value: str) -> None:

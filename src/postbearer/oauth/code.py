@@ -66,7 +66,9 @@ class AuthorizationCode(PersonGrant):
 
     def at(self, metadata: Metadata) -> Self:
         return replace(
-            PersonGrant.at(self, metadata),
+            self,
+            device_url=self.device_url or metadata.device_url,
+            revocation_url=self.revocation_url or metadata.revocation_url,
             authorize_url=self.authorize_url or metadata.authorize_url,
             names_issuer=metadata.names_issuer,
         )

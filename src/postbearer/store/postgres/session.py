@@ -20,7 +20,7 @@ from postbearer.store.queries import queries
 
 SQL = queries("session", "postgres")
 
-CONNECTING = 10.0  # seconds
+CONNECTING = 10  # seconds
 COMMAND = 40.0  # seconds for one statement, a little more than the server gives it
 READERS = 2  # connections that are kept for reading
 
