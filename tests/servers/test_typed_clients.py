@@ -14,6 +14,8 @@ from servers.nodejs import FOLDER, node
 from support.http_api import Api
 from support.local import short_folder
 
+pytestmark = pytest.mark.servers
+
 TYPESCRIPT = {
     "compilerOptions": {
         "strict": True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import threading
 from base64 import b64encode
 from typing import Any
 
@@ -161,9 +162,15 @@ async def test_s5_who_guesses_from_many_connections_is_not_before_the_others(
 ) -> None:
     """By the order of the work: of one address one waits at a time for a place."""
     order: list[str] = []
-    monkeypatch.setattr(
-        login_module, "password_fits", lambda password, phc: bool(order.append(password.reveal()))
-    )
+    heard = threading.Event()  # until then a guess takes its time, as the hash of a password does
+
+    def fits(password: Secret, phc: str) -> bool:
+        order.append(password.reveal())
+        if password.reveal() == "other":
+            heard.set()
+        return not heard.wait(10)
+
+    monkeypatch.setattr(login_module, "password_fits", fits)
     logins = Logins(Access([ALICE]), ManualClock())
     guesses = [logins.verify("alice", Secret(f"guess {n}"), f"2001:db8::{n:x}") for n in range(15)]
     other = logins.verify("alice", Secret("other"), "192.0.2.8")
