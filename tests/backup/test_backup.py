@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbearer.backup import ASIDE, Archive, Part, Places, restore, write_archive
+from postbearer.backup import ASIDE, Archive, BackupPart, RelayPaths, restore, write_archive
 from postbearer.backup.archive import LIST, Contents
 from postbearer.errors import PostbearerError, StoreError, UsageError
 from postbearer.store import Query, Spool, Status
@@ -24,16 +24,16 @@ from postbearer.store.database import APPLICATION
 from postbearer.testing import ManualClock
 from support.spooling import START, accept, sqlite, statuses
 
-EVERYTHING = tuple(Part)
+EVERYTHING = tuple(BackupPart)
 CLOCK = ManualClock(START)
 
 
-def places_in(folder: Path) -> Places:
+def places_in(folder: Path) -> RelayPaths:
     state = folder / "state"
-    return Places(state, state / "spool.db", folder / "config" / "postbearer.toml")
+    return RelayPaths(state, state / "spool.db", folder / "config" / "postbearer.toml")
 
 
-def made(folder: Path) -> Places:
+def made(folder: Path) -> RelayPaths:
     """What a relay has, but for its queue; with things that come and go."""
     places = places_in(folder)
     for path, content in {
@@ -63,12 +63,12 @@ async def spool(tmp_path: Path) -> AsyncIterator[Spool]:
     await spool.close()
 
 
-def back_up(places: Places, target: Path) -> Path:
+def back_up(places: RelayPaths, target: Path) -> Path:
     write_archive(str(target), places, CLOCK)
     return target
 
 
-def put_back(archive: Path, places: Places, aside: str = "") -> list[Path]:
+def put_back(archive: Path, places: RelayPaths, aside: str = "") -> list[Path]:
     with Archive.open(str(archive)) as opened:
         return restore(opened, places, EVERYTHING, aside=aside)
 
@@ -158,7 +158,7 @@ async def test_a_queue_goes_where_the_restored_configuration_has_it(tmp_path: Pa
     await spool.close()
     os.rename(tmp_path / "spool" / "spool.db", queue)
     os.rename(tmp_path / "spool" / "spool.generation", queue.with_suffix(".generation"))
-    places = Places(places.state, queue, places.configuration)
+    places = RelayPaths(places.state, queue, places.configuration)
     contents = write_archive(str(tmp_path / "backup.tar"), places, CLOCK)
     moved = tmp_path / "other" / "state"
     expected = moved / "deep/mail.db" if place.startswith("state") else queue
@@ -313,7 +313,7 @@ def test_what_no_backup_holds_is_refused(content: Callable[[], bytes], says: str
 def test_the_list_tells_each_part(small: Path) -> None:
     with Archive.open(str(small)) as archive:
         contents: Contents = archive.contents
-        assert sorted(contents.of(Part.CONFIGURATION)) == ["postbearer.toml", "providers/own.toml"]
-        assert sorted(contents.of(Part.STATE)) == ["budgets/alerts@example.org", "key", "tokens/alerts"]
-        assert contents.of(Part.QUEUE) == {}
+        assert sorted(contents.of(BackupPart.CONFIGURATION)) == ["postbearer.toml", "providers/own.toml"]
+        assert sorted(contents.of(BackupPart.STATE)) == ["budgets/alerts@example.org", "key", "tokens/alerts"]
+        assert contents.of(BackupPart.QUEUE) == {}
         assert contents.made == START

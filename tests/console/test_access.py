@@ -13,7 +13,7 @@ import trustme
 from console.conftest import CSRF, Person, code
 from postbearer.console.codes import LIFETIME, MOST, OneTimeCodes
 from postbearer.console.second_factor import STEP, make_key, provisioning_uri
-from postbearer.console.sessions import IDLE, LONGEST, Sessions
+from postbearer.console.sessions import IDLE, LONGEST, ConsoleSessions
 from postbearer.control import Principal
 from postbearer.events import LoginFailed, OperatorAction
 from postbearer.store import Query
@@ -70,7 +70,7 @@ def test_codes_end_by_time_and_when_there_are_too_many() -> None:
 
 def test_sessions_end_when_nobody_comes_and_after_a_day_at_work() -> None:
     clock = ManualClock()
-    sessions = Sessions(clock)
+    sessions = ConsoleSessions(clock)
     idle, _ = sessions.begin(ALICE)
     busy, _ = sessions.begin(ALICE)
     for _ in range(int(LONGEST // (IDLE / 2))):

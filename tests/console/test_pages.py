@@ -262,7 +262,7 @@ async def test_an_account_is_paused_and_resumed(inside: Person) -> None:
 
 async def test_a_message_is_read_downloaded_and_never_run(inside: Person) -> None:
     shown = inside.shown
-    await shown.send("billing@example.org", "eve@example.org", "Look", html=f"<p>Hello{SCRIPT}</p>")
+    await shown.send("billing@example.org", "eve@example.org", "Snapshot", html=f"<p>Hello{SCRIPT}</p>")
     [message] = await ids(shown, address="eve@")
     page = await inside.page(f"/messages/{message}/read")
     assert 'sandbox=""' in page
@@ -387,7 +387,7 @@ async def test_open_pages_cost_as_much_as_one(inside: Person, monkeypatch: pytes
         return await statistics()
 
     monkeypatch.setattr(spool, "statistics", counted)
-    monkeypatch.setattr("postbearer.console.look.SOONEST", 3600.0)
+    monkeypatch.setattr("postbearer.console.snapshot.SOONEST", 3600.0)
     inside.shown.running._http._state.looks.forget()  # type: ignore[union-attr]
     await inside.page("/")
     once = asked

@@ -48,7 +48,7 @@ async def test_the_order_goes_on_in_another_part_and_what_waits_goes_along(
         await accept(queue, f"m{turn}")
         await deliver(queue, START)
         if turn % 5 == 4:
-            await upkeep.upkeep(queue._session, retire=False)
+            await upkeep.upkeep(queue._pool, retire=False)
             await queue.heartbeat()
     assert sum(counted(database, schema, "ready").values()) < 25  # of 46 that waited
     assert [each.message.id for each in await claim(queue, now=START + 60, most=9)] == ["late"]
@@ -113,8 +113,8 @@ async def test_who_reads_for_long_keeps_room_from_coming_back_and_nobody_waits(
     await accept(queue, "old")
     await deliver(queue, START)
     await queue.retire(START - 1)
-    connection = await queue._session.connect()
-    await queue._session.begin(connection, hot=False)
+    connection = await queue._pool.connect()
+    await queue._pool.begin(connection, hot=False)
     await connection.fetch("SELECT * FROM message")
     assert await queue.retire(START + 1) == 1
     assert await queue.show("old") is None
@@ -206,8 +206,8 @@ async def test_what_an_administrator_set_for_the_role_does_not_weaken_a_commit(
     [claimed] = await claim(spool)
     await spool.settle(claimed, ending(claimed, Status.DELIVERED))
     assert await statuses(spool, "m1") == [Status.DELIVERED]
-    connection = await spool._session.connect()
-    await spool._session.begin(connection, hot=True, writes=True)
+    connection = await spool._pool.connect()
+    await spool._pool.begin(connection, hot=True, writes=True)
     assert await connection.fetchval("SHOW synchronous_commit") == "on"
     assert await connection.fetchval("SHOW statement_timeout") == "30s"
     await connection.close()

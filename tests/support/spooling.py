@@ -65,7 +65,7 @@ def postgresql(url: str, clock: Clock, *, node: str = "local", events: bool | No
 def beside(spool: Spool, node: str, clock: Clock) -> Spool:
     """Another node on the same queue. On a file, as if its lock did not hold: then the leases have to."""
     if isinstance(spool, PostgresSpool):
-        return PostgresSpool(spool._session.url, clock=clock, node=node, time=clock.now)
+        return PostgresSpool(spool._pool.url, clock=clock, node=node, time=clock.now)
     if isinstance(spool, MemorySpool):
         return MemorySpool(clock, node=node, beside=spool)
     assert isinstance(spool, SqliteSpool)

@@ -10,8 +10,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from postbearer.store import StateChange, Status, WaitingEvent
 from postbearer.testing import ManualClock
-from postbearer.webhooks import Backlog
-from postbearer.webhooks.backlog import PendingEvent
+from postbearer.webhooks import PendingEvents
+from postbearer.webhooks.pending import PendingEvent
 from postbearer.webhooks.schedule import JITTER, LONGEST, TRIES, WAITS, wait
 
 MESSAGES = ("m1", "m2", "m3")
@@ -45,7 +45,7 @@ class Machine(RuleBasedStateMachine):
         self.clock = ManualClock()
         self.happened: list[StateChange] = []
         self.disk = Store()
-        self.backlog = Backlog(0)
+        self.backlog = PendingEvents(0)
         self.under_way: list[PendingEvent] = []
         self.arrived: list[int] = []
 
@@ -122,7 +122,7 @@ class Machine(RuleBasedStateMachine):
     @rule()
     def killed(self) -> None:
         self.under_way.clear()
-        self.backlog = Backlog(self.disk.position)
+        self.backlog = PendingEvents(self.disk.position)
         self.backlog.restore(self.disk.events.values(), self.clock.now(), self.clock.monotonic())
 
     # What always holds ------------------------------------------------------------------------
@@ -178,7 +178,7 @@ def test_what_the_receiver_asks_for_is_heeded_within_a_day() -> None:
 
 
 def test_one_message_that_fails_lets_the_others_pass() -> None:
-    backlog = Backlog(0)
+    backlog = PendingEvents(0)
     for number, message in enumerate(["m1", "m1", "m2", "m1", "m3"], 1):
         backlog.add(change(number, message))
     first = backlog.take_new()
@@ -201,7 +201,7 @@ def test_one_message_that_fails_lets_the_others_pass() -> None:
 
 
 def test_a_replay_from_later_on_drops_nothing_that_waits_before() -> None:
-    backlog = Backlog(0)
+    backlog = PendingEvents(0)
     for number in (1, 2, 3):
         backlog.add(change(number, f"m{number}"))
     backlog.rewind(2)
@@ -220,7 +220,7 @@ def test_the_cost_of_an_event_does_not_grow_with_what_waits() -> None:
                 counted += 1
                 return int(self) < int(other)  # type: ignore[call-overload]
 
-        backlog = Backlog(0)
+        backlog = PendingEvents(0)
         for number in range(1, count + 1):
             backlog.add(change(Number(number), f"m{number}"))
         while (event := backlog.take_new()) is not None:

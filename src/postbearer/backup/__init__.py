@@ -7,14 +7,14 @@ from postbearer._lazy import lazy
 if TYPE_CHECKING:
     from postbearer.backup.archive import Archive as Archive
     from postbearer.backup.archive import write_archive as write_archive
-    from postbearer.backup.places import ASIDE as ASIDE
-    from postbearer.backup.places import Part as Part
-    from postbearer.backup.places import Places as Places
+    from postbearer.backup.paths import ASIDE as ASIDE
+    from postbearer.backup.paths import BackupPart as BackupPart
+    from postbearer.backup.paths import RelayPaths as RelayPaths
     from postbearer.backup.restoring import restore as restore
 
 _EXPORTS = {
     "archive": ["Archive", "write_archive"],
-    "places": ["ASIDE", "Part", "Places"],
+    "paths": ["ASIDE", "BackupPart", "RelayPaths"],
     "restoring": ["restore"],
 }
 

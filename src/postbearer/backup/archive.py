@@ -16,7 +16,7 @@ from msgspec import DecodeError, Struct
 from msgspec.json import decode, encode, format
 
 from postbearer._version import __version__
-from postbearer.backup.places import Part, Places
+from postbearer.backup.paths import BackupPart, RelayPaths
 from postbearer.clock import Clock
 from postbearer.errors import UsageError
 from postbearer.state import whole_file
@@ -24,7 +24,7 @@ from postbearer.store import snapshot
 
 FORMAT = 1
 LIST = "backup.json"
-QUEUE = f"{Part.QUEUE}/spool.db"
+QUEUE = f"{BackupPart.QUEUE}/spool.db"
 _LARGEST_LIST = 64 * 1024 * 1024  # octets; a token file of an account costs 150
 _PIECE = 1024 * 1024
 
@@ -49,7 +49,7 @@ class Contents(Struct, forbid_unknown_fields=True, frozen=True):
         """Where the configuration that is in it looks for the queue, with the state folder `state`."""
         return state / self.queue
 
-    def of(self, part: Part) -> dict[str, Member]:
+    def of(self, part: BackupPart) -> dict[str, Member]:
         """The files of a part, by their names in its folder."""
         start = f"{part}/"
         return {
@@ -57,7 +57,7 @@ class Contents(Struct, forbid_unknown_fields=True, frozen=True):
         }
 
 
-def write_archive(target: str, places: Places, clock: Clock) -> Contents:
+def write_archive(target: str, places: RelayPaths, clock: Clock) -> Contents:
     """Write a new file, mode 0600, whose name appears when all of it is on the disk.
 
     What runs goes on meanwhile: the queue is copied as it is at one moment, and a file of the state is
@@ -70,11 +70,11 @@ def write_archive(target: str, places: Places, clock: Clock) -> Contents:
         tarfile.open(fileobj=file, mode="w", format=tarfile.PAX_FORMAT) as tar,
         tempfile.TemporaryDirectory(prefix=".postbearer-", dir=folder) as scratch,
     ):
-        for part in (Part.CONFIGURATION, Part.STATE):
+        for part in (BackupPart.CONFIGURATION, BackupPart.STATE):
             for name in places.files(part):
                 content = (places.of(part) / name).read_bytes()
                 members[f"{part}/{name}"] = _add(tar, f"{part}/{name}", io.BytesIO(content), clock)
-        for _ in places.files(Part.QUEUE):
+        for _ in places.files(BackupPart.QUEUE):
             copy = Path(scratch, "queue")
             snapshot(places.queue, copy)
             with copy.open("rb") as queue:
@@ -205,4 +205,9 @@ def _same(name: str, found: Mapping[str, Member], contents: Contents) -> bool:
 def _is_ours(name: str) -> bool:
     """Whether it is a name in the folder of a part, from which nothing leads out."""
     parts = PurePosixPath(name).parts
-    return len(parts) > 1 and parts[0] in set(Part) and "/".join(parts) == name and not {"..", "."} & {*parts}
+    return (
+        len(parts) > 1
+        and parts[0] in set(BackupPart)
+        and "/".join(parts) == name
+        and not {"..", "."} & {*parts}
+    )

@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from postbearer.backup.archive import Archive
-from postbearer.backup.places import Part, Places
+from postbearer.backup.paths import BackupPart, RelayPaths
 from postbearer.errors import UsageError
 from postbearer.state import sync_folder
 from postbearer.store import SpoolLock, refuse_newer
@@ -17,7 +17,9 @@ from postbearer.store import SpoolLock, refuse_newer
 _OF_QUEUE = ("{name}", "{name}-wal", "{name}-shm", "{stem}.generation")
 
 
-def restore(archive: Archive, places: Places, parts: Collection[Part], *, aside: str = "") -> list[Path]:
+def restore(
+    archive: Archive, places: RelayPaths, parts: Collection[BackupPart], *, aside: str = ""
+) -> list[Path]:
     """Put `parts` of a backup in their places; returns the folders with what was there before.
 
     What is there already is a `UsageError`, unless `aside` names a folder, to be made beside it, that it is
@@ -25,7 +27,7 @@ def restore(archive: Archive, places: Places, parts: Collection[Part], *, aside:
     has the queue open is a `StoreError`. The state folder must be there, and be the caller's own.
     """
     with ExitStack() as stack:
-        if Part.QUEUE in parts and places.queue.parent.is_dir():
+        if BackupPart.QUEUE in parts and places.queue.parent.is_dir():
             stack.enter_context(_locked(places.queue))
         there = {part: [*_there(archive, places, part)] for part in parts}
         if not aside and (taken := [path for paths in there.values() for path in paths]):
@@ -51,7 +53,7 @@ def _locked(queue: Path) -> Iterator[None]:
 
 
 @contextmanager
-def _staged(archive: Archive, places: Places, part: Part) -> Iterator[Path]:
+def _staged(archive: Archive, places: RelayPaths, part: BackupPart) -> Iterator[Path]:
     """A folder beside the place, with what is to go there."""
     home = places.of(part)
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -60,30 +62,30 @@ def _staged(archive: Archive, places: Places, part: Part) -> Iterator[Path]:
             target = Path(scratch, _name(places, part, name))
             target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             archive.extract(f"{part}/{name}", target)
-            if part is Part.QUEUE:
+            if part is BackupPart.QUEUE:
                 refuse_newer(target)
         yield Path(scratch)
 
 
-def _name(places: Places, part: Part, name: str) -> str:
+def _name(places: RelayPaths, part: BackupPart, name: str) -> str:
     """How it is called here: the queue and the configuration may be called otherwise than they were."""
-    if part is Part.QUEUE:
+    if part is BackupPart.QUEUE:
         return places.queue.name
-    return places.configuration.name if part is Part.CONFIGURATION and "/" not in name else name
+    return places.configuration.name if part is BackupPart.CONFIGURATION and "/" not in name else name
 
 
-def _there(archive: Archive, places: Places, part: Part) -> Iterator[Path]:
+def _there(archive: Archive, places: RelayPaths, part: BackupPart) -> Iterator[Path]:
     """What is in the way.
 
     Of the queue that is also what belongs to the file, which would be taken for its own; of the state all of
     it, as another key seals it.
     """
     home = places.of(part)
-    if part is Part.QUEUE:
+    if part is BackupPart.QUEUE:
         names = {each.format(name=places.queue.name, stem=places.queue.stem) for each in _OF_QUEUE}
     else:
         names = {_name(places, part, name) for name in archive.contents.of(part)}
-    if part is Part.STATE:
+    if part is BackupPart.STATE:
         names |= {*places.files(part)}
     yield from (home / name for name in sorted(names) if os.path.lexists(home / name))
 

@@ -17,7 +17,7 @@ from postbearer.cli.output import note, print_json
 from postbearer.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from postbearer.backup import Part, Places
+    from postbearer.backup import BackupPart, RelayPaths
     from postbearer.state import StateFolder
 
 _PARTS = ("queue", "state", "configuration")
@@ -34,7 +34,7 @@ def backup(common: Common, file: str) -> None:
     its owner can read it, and it should be kept that way.
     """
     need_relay()
-    from postbearer.backup import Part, write_archive
+    from postbearer.backup import BackupPart, write_archive
     from postbearer.clock import SystemClock
 
     places = _places(common, _state())
@@ -50,7 +50,7 @@ def backup(common: Common, file: str) -> None:
         print_json({"file": file, "size": size, "members": members})
         return
     found = {part: len(contents.of(part)) for part in _parts()}
-    if not contents.of(Part.QUEUE):
+    if not contents.of(BackupPart.QUEUE):
         note(f"There is no queue at {places.queue}, so none is in it.")
     if waiting := places.waiting_outside():
         note(
@@ -115,10 +115,10 @@ def restore(common: Common, file: str, only: tuple[str, ...], replace: bool) -> 
         note("The next start holds what waits in the queue.", "See: postbearer queue list --state held")
 
 
-def _parts() -> list[Part]:
-    from postbearer.backup import Part
+def _parts() -> list[BackupPart]:
+    from postbearer.backup import BackupPart
 
-    return [Part(name) for name in _PARTS]
+    return [BackupPart(name) for name in _PARTS]
 
 
 def _has(of: Any) -> str:
@@ -131,10 +131,10 @@ def _state() -> StateFolder:
     return StateFolder().ensure()
 
 
-def _places(common: Common, state: StateFolder) -> Places:
+def _places(common: Common, state: StateFolder) -> RelayPaths:
     """Where things are by the configuration that is there; without one, where they would be looked for."""
     from postbearer.assembly import Assembly
-    from postbearer.backup import Places
+    from postbearer.backup import RelayPaths
     from postbearer.config import candidates, find
     from postbearer.daemon import spool_url
     from postbearer.store import SpoolPlace, SpoolUrl
@@ -151,7 +151,7 @@ def _places(common: Common, state: StateFolder) -> Places:
             f"The queue is in a database ({url.place}), as are tokens and budgets.",
             hint="Back that up as a database is: pg_dump, or what yours has.",
         )
-    return Places(Path(state.path), url.path, Path(configuration))
+    return RelayPaths(Path(state.path), url.path, Path(configuration))
 
 
 def _refuse_running(state: StateFolder) -> None:

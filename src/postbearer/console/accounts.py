@@ -27,7 +27,7 @@ class Meter(NamedTuple):
     window: str
 
 
-class Row(NamedTuple):
+class AccountRow(NamedTuple):
     """An account in the list."""
 
     status: AccountStatus
@@ -79,9 +79,9 @@ async def act(visit: Visit) -> Response:
     return visit.go("/accounts/" + visit.request.path_params["name"])
 
 
-def _row(status: AccountStatus, trouble: Trouble | None) -> Row:
+def _row(status: AccountStatus, trouble: Trouble | None) -> AccountRow:
     word = trouble.state if trouble is not None else status.state
-    return Row(status, word, waiting(status), trouble)
+    return AccountRow(status, word, waiting(status), trouble)
 
 
 def _meters(status: AccountStatus, of_account: Limits) -> Iterator[Meter]:

@@ -19,7 +19,7 @@ from postbearer.console import assets
 from postbearer.console.cookies import cookie_name
 from postbearer.console.pages import HEADERS, render
 from postbearer.console.services import ConsoleServices
-from postbearer.console.sessions import Session
+from postbearer.console.sessions import ConsoleSession
 from postbearer.console.visit import ConsolePage, Visit
 from postbearer.errors import PostbearerError
 from postbearer.http_guard import Body, Guard, Message, Receive, Scope, Send, read_away
@@ -133,7 +133,7 @@ class _Handler:
         return await page.do(visit)
 
 
-def _session(visit: Visit) -> Session | None:
+def _session(visit: Visit) -> ConsoleSession | None:
     """Who asks, unless its login is not what it was."""
     state, request = visit.services.state, visit.request
     token = request.cookies.get(cookie_name(request), "")
@@ -180,7 +180,7 @@ async def _form(request: Request) -> dict[str, list[str]]:
         raise HttpProblem("malformed", "The form cannot be read.", hint="Load its page anew.") from None
 
 
-def _check_token(session: Session, given: str) -> None:
+def _check_token(session: ConsoleSession, given: str) -> None:
     if not hmac.compare_digest(session.csrf.encode(), given.encode()):
         raise HttpProblem(
             "forbidden",

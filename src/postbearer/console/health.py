@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from postbearer.clock import age
-from postbearer.console.look import Look
+from postbearer.console.snapshot import Snapshot
 from postbearer.control import AccountStatus, known
 from postbearer.store import BY_HAND, Status
 
@@ -43,7 +43,7 @@ class Trouble:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Health:
+class OverallHealth:
     """All of it in one word and one sentence. `look`: good, wait or bad."""
 
     look: str
@@ -61,13 +61,13 @@ def waiting(account: AccountStatus) -> int:
     return sum(account.counts.get(state, 0) for state in WAITING)
 
 
-def judge(look: Look) -> Health:
+def judge(look: Snapshot) -> OverallHealth:
     """What there is to know first."""
     troubles = tuple(each for account in look.accounts for each in _troubles(account))
     counts = look.stats.counts
     waits = sum(counts.get(state, 0) for state in WAITING)
     word, headline, detail = _verdict(look, troubles, waits)
-    return Health(
+    return OverallHealth(
         look=word,
         headline=headline,
         detail=detail,
@@ -79,7 +79,7 @@ def judge(look: Look) -> Health:
     )
 
 
-def _verdict(look: Look, troubles: Sequence[Trouble], waits: int) -> tuple[str, str, str]:
+def _verdict(look: Snapshot, troubles: Sequence[Trouble], waits: int) -> tuple[str, str, str]:
     stopped = {each.account for each in troubles if each.stops}
     if not look.room:
         return (
@@ -102,7 +102,7 @@ def _verdict(look: Look, troubles: Sequence[Trouble], waits: int) -> tuple[str, 
     return "good", "Mail is flowing", "Nothing waits."
 
 
-def _who_sends(look: Look, troubles: Sequence[Trouble], stopped: set[str]) -> str:
+def _who_sends(look: Snapshot, troubles: Sequence[Trouble], stopped: set[str]) -> str:
     """Which accounts send nothing, and how many do."""
     names = sorted(stopped)
     first = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
@@ -136,7 +136,7 @@ def _troubles(account: AccountStatus) -> Iterator[Trouble]:
             yield Trouble(account=name, state="expiring", reason=f"{title} {ends}.", step=ending.remedy)
 
 
-def backlog(look: Look) -> float | None:
+def backlog(look: Snapshot) -> float | None:
     """When all that waits will be gone (Unix seconds); None without a limit, infinity if nobody can say."""
     in_trouble = {each.account for account in look.accounts for each in _troubles(account) if each.delays}
     if any(waiting(each) and each.name in in_trouble for each in look.accounts):

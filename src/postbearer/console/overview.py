@@ -8,9 +8,9 @@ from typing import NamedTuple
 
 from starlette.responses import Response
 
-from postbearer.console.health import Health, backlog, judge
-from postbearer.console.look import Look
+from postbearer.console.health import OverallHealth, backlog, judge
 from postbearer.console.services import ConsoleSettings
+from postbearer.console.snapshot import Snapshot
 from postbearer.console.traffic import SPANS, chart
 from postbearer.console.visit import ConsolePage, Visit
 from postbearer.control import Right
@@ -19,7 +19,7 @@ from postbearer.settings import Limits
 _MOST = 20  # troubles that are told one by one
 
 
-class Step(NamedTuple):
+class NextStep(NamedTuple):
     """Something to set up, and how."""
 
     done: bool
@@ -53,29 +53,29 @@ def limits(visit: Visit) -> Mapping[str, Limits]:
     return {name: state.account.limits for name, state in states.items()}
 
 
-def _steps(look: Look, health: Health, settings: ConsoleSettings) -> Iterator[Step]:
+def _steps(look: Snapshot, health: OverallHealth, settings: ConsoleSettings) -> Iterator[NextStep]:
     """What a relay needs that people rely on."""
-    yield Step(
+    yield NextStep(
         settings.on_disk,
         "The queue is on a real disk",
         "It may be lost at the next start: put it on a disk or a volume, and take allow-ephemeral out.",
         '[relay]\nspool = "sqlite:/var/lib/postbearer/spool.db"',
     )
     stopped = sorted({each.account for each in health.troubles if each.stops})
-    yield Step(not stopped, "Every account can send", f"See above: {', '.join(stopped[:5])}.")
-    yield Step(
+    yield NextStep(not stopped, "Every account can send", f"See above: {', '.join(stopped[:5])}.")
+    yield NextStep(
         health.delivered > 0 or look.stats.counts.get("delivered", 0) > 0,
         "A provider has taken a message",
         "Send one to yourself:",
         "postbearer send --queue --to you@example.org --subject Test --text Hello",
     )
-    yield Step(
+    yield NextStep(
         bool(settings.alerts),
         "Somebody is told when a person must act",
         "Name who gets a message, or an address that is called:",
         '[notify]\nmail-to = ["you@example.org"]',
     )
-    yield Step(
+    yield NextStep(
         bool(settings.bounces_to),
         "Delivery reports reach a person",
         "Many programs send as an address that nobody reads. Name who gets the reports of those:",

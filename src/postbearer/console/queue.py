@@ -27,7 +27,7 @@ AGES: Mapping[str, tuple[str, float]] = {  # name → what it is called, seconds
 }
 
 
-class Act(NamedTuple):
+class QueueAction(NamedTuple):
     """What can be done to messages: its method, its words, and what it means."""
 
     method: str
@@ -37,11 +37,13 @@ class Act(NamedTuple):
     asks: bool = False  # whether it is asked about even for one message
 
 
-ACTS: Mapping[str, Act] = {
-    "retry": Act("queue.retry", "Retry now", "Try at once what would be tried later.", "is tried now"),
-    "hold": Act("queue.hold", "Hold", "Keep it here until it is released.", "is held"),
-    "release": Act("queue.release", "Release", "Let go what was held.", "is released"),
-    "cancel": Act(
+ACTS: Mapping[str, QueueAction] = {
+    "retry": QueueAction(
+        "queue.retry", "Retry now", "Try at once what would be tried later.", "is tried now"
+    ),
+    "hold": QueueAction("queue.hold", "Hold", "Keep it here until it is released.", "is held"),
+    "release": QueueAction("queue.release", "Release", "Let go what was held.", "is released"),
+    "cancel": QueueAction(
         "queue.cancel", "Cancel", "Give up what has not left; nobody is told.", "is cancelled", True
     ),
 }
@@ -142,7 +144,7 @@ async def act(visit: Visit) -> Response:
     return _back(visit, back)
 
 
-async def _do(visit: Visit, what: Act, chosen: Sequence[str]) -> None:
+async def _do(visit: Visit, what: QueueAction, chosen: Sequence[str]) -> None:
     """One after the other; what cannot be done to one of them is told, and the others go on."""
     done = recipients = 0
     problems: dict[str, int] = {}
@@ -159,7 +161,7 @@ async def _do(visit: Visit, what: Act, chosen: Sequence[str]) -> None:
         visit.of.say(f"{problem} ({many(count, 'message')})" if count > 1 else problem, "problem")
 
 
-def outcome(what: Act, done: int, recipients: int, chosen: int) -> str:
+def outcome(what: QueueAction, done: int, recipients: int, chosen: int) -> str:
     """What became of it, as a sentence."""
     if not done:
         one = "The message has" if chosen == 1 else "None of the messages has"

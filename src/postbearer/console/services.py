@@ -10,8 +10,8 @@ from postbearer.api import ApiServices
 from postbearer.console.codes import OneTimeCodes
 from postbearer.console.gate import Gate
 from postbearer.console.logins import ConsoleLogin
-from postbearer.console.look import Looks
-from postbearer.console.sessions import Sessions
+from postbearer.console.sessions import ConsoleSessions
+from postbearer.console.snapshot import SnapshotCache
 from postbearer.store import TrafficCount
 
 
@@ -36,8 +36,8 @@ class ConsoleState:
     """What outlives a change of the configuration: who is logged in, what was looked at."""
 
     def __init__(self, services: ApiServices, codes: OneTimeCodes) -> None:
-        self.sessions = Sessions(services.clock)
-        self.looks = Looks(services.clock)
+        self.sessions = ConsoleSessions(services.clock)
+        self.looks = SnapshotCache(services.clock)
         self.gate = Gate(codes, services.clock, services.reject_log)
 
 

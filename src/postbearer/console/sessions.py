@@ -16,7 +16,7 @@ _NOTICES = 20
 
 
 @dataclass(slots=True, kw_only=True)
-class Session:
+class ConsoleSession:
     """One browser that is logged in.
 
     `identity` is that of the login it came by; empty: by a one-time code. `csrf` has to come back with
@@ -41,25 +41,25 @@ class Session:
         return told
 
 
-class Sessions:
+class ConsoleSessions:
     """All that are not over. A browser holds 256 bits of chance; what is kept of them here is a hash."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._sessions: dict[bytes, Session] = {}
+        self._sessions: dict[bytes, ConsoleSession] = {}
 
-    def begin(self, principal: Principal, identity: tuple[str, ...] = ()) -> tuple[str, Session]:
+    def begin(self, principal: Principal, identity: tuple[str, ...] = ()) -> tuple[str, ConsoleSession]:
         """A new session, and what its browser is to show for it."""
         now = self._clock.monotonic()
         self._sessions = {key: each for key, each in self._sessions.items() if not self._over(each)}
         if len(self._sessions) >= MOST:
             del self._sessions[min(self._sessions, key=lambda key: self._sessions[key].seen)]
         token = secrets.token_urlsafe(32)
-        made = Session(principal=principal, identity=identity, began=now, seen=now)
+        made = ConsoleSession(principal=principal, identity=identity, began=now, seen=now)
         self._sessions[_hash(token)] = made
         return token, made
 
-    def find(self, token: str) -> Session | None:
+    def find(self, token: str) -> ConsoleSession | None:
         """The session of who shows `token`, which is alive for another while."""
         key = _hash(token)
         found = self._sessions.get(key)
@@ -75,7 +75,7 @@ class Sessions:
         """It is over."""
         self._sessions.pop(_hash(token), None)
 
-    def _over(self, session: Session) -> bool:
+    def _over(self, session: ConsoleSession) -> bool:
         now = self._clock.monotonic()
         return now - session.seen > IDLE or now - session.began > LONGEST
 

@@ -10,10 +10,10 @@ from urllib.parse import urlencode
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from postbearer.console.look import Look, look_around
 from postbearer.console.pages import PRIVATE, render
 from postbearer.console.services import ConsoleServices
-from postbearer.console.sessions import Session
+from postbearer.console.sessions import ConsoleSession
+from postbearer.console.snapshot import Snapshot, look_around
 from postbearer.control import Principal, Right, perform
 
 
@@ -28,11 +28,11 @@ class Visit:
     services: ConsoleServices
     root: str
     place: str
-    session: Session | None = None
+    session: ConsoleSession | None = None
     form: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     @property
-    def of(self) -> Session:
+    def of(self) -> ConsoleSession:
         assert self.session is not None, "pages that need a right have a session"
         return self.session
 
@@ -61,7 +61,7 @@ class Visit:
             if self.request.method == "POST":
                 self.services.state.looks.forget()
 
-    async def look(self) -> Look:
+    async def look(self) -> Snapshot:
         """Accounts and counts, as of a moment ago. Raises `StoreError`."""
         services = self.services
         return await services.state.looks.take(lambda: look_around(services.api, services.spool, self.now))

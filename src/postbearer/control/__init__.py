@@ -6,7 +6,7 @@ from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
     from postbearer.control.account_finder import AccountFinder as AccountFinder
-    from postbearer.control.acts import Recorder as Recorder
+    from postbearer.control.acts import AuditRecorder as AuditRecorder
     from postbearer.control.answers import AccountStatus as AccountStatus
     from postbearer.control.answers import AuditPage as AuditPage
     from postbearer.control.answers import AuditRow as AuditRow
@@ -57,7 +57,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "account_finder": ["AccountFinder"],
-    "acts": ["Recorder"],
+    "acts": ["AuditRecorder"],
     "answers": [
         "AccountStatus",
         "Change",

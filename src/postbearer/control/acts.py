@@ -53,7 +53,7 @@ class Act:
         )
 
 
-class Recorder:
+class AuditRecorder:
     """Tells of acts that change nothing in the store. What does is recorded by the store, with the change."""
 
     def __init__(self, spool: Spool, clock: Clock, observer: Observer) -> None:

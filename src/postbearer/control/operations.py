@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from postbearer.clock import Clock
 from postbearer.control.account_finder import AccountFinder
 from postbearer.control.accounts import Accounts, Foresight
-from postbearer.control.acts import Act, Recorder
+from postbearer.control.acts import Act, AuditRecorder
 from postbearer.control.answers import ConsoleAddress, DiagnosisResult, RelayReloaded, RelayStopping
 from postbearer.control.job_runner import JobRunner
 from postbearer.control.jobs import Jobs
@@ -103,7 +103,7 @@ class Operations:
         self._spool = spool
         observer = observer or Silent()
         known = AccountFinder(dispatcher, accounts, find)
-        self._recorder = Recorder(spool, clock, observer)
+        self._recorder = AuditRecorder(spool, clock, observer)
         self._sign_ins = sign_ins
         self.messages: Messages = Messages(spool, clock, dispatcher, accounts, observer, known)
         self.transfer = Transfer(spool, self._recorder)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 from msgspec import UNSET
 
 from postbearer.clock import Clock, event_or_time
-from postbearer.control.acts import Act, Recorder
+from postbearer.control.acts import Act, AuditRecorder
 from postbearer.control.answers import SignInInfo, SignInState
 from postbearer.control.principal import Principal
 from postbearer.errors import (
@@ -98,7 +98,7 @@ class SignIns:
     def __init__(
         self,
         clock: Clock,
-        recorder: Recorder,
+        recorder: AuditRecorder,
         tasks: Tasks,
         *,
         find: Callable[[str], Account],

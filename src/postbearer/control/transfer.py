@@ -14,7 +14,7 @@ from typing import Annotated, Any, Final
 from msgspec import Meta, MsgspecError, Struct, convert
 from msgspec.json import decode
 
-from postbearer.control.acts import Act, Recorder
+from postbearer.control.acts import Act, AuditRecorder
 from postbearer.control.principal import Principal
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import UsageError
@@ -88,7 +88,7 @@ def read(line: bytes) -> Record:
 class Transfer:
     """Between stores. All methods raise `StoreError`."""
 
-    def __init__(self, spool: Spool, recorder: Recorder) -> None:
+    def __init__(self, spool: Spool, recorder: AuditRecorder) -> None:
         self._spool = spool
         self._recorder = recorder
 

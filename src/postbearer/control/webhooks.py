@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Protocol
 
 from msgspec import Meta, Struct
 
-from postbearer.control.acts import Act, Recorder
+from postbearer.control.acts import Act, AuditRecorder
 from postbearer.control.method import Method, Nothing, Text
 from postbearer.control.principal import Principal, Right
 from postbearer.errors import UsageError
@@ -89,7 +89,7 @@ class WebhookCalls(Protocol):
 class Webhooks:
     """The same, for people: who did what is told."""
 
-    def __init__(self, calls: WebhookCalls | None, recorder: Recorder) -> None:
+    def __init__(self, calls: WebhookCalls | None, recorder: AuditRecorder) -> None:
         self._calls = calls
         self._recorder = recorder
 

@@ -10,11 +10,11 @@ from postbearer.account import Account
 from postbearer.clock import Clock
 from postbearer.control import (
     AccountFinder,
+    AuditRecorder,
     ControlServer,
     JobRunner,
     Operations,
     Process,
-    Recorder,
     SignIns,
     WebhookCalls,
 )
@@ -241,7 +241,7 @@ class ControlService(Service):
         persistence = plan.assembly.persistence
         self._sign_ins = SignIns(
             clock,
-            Recorder(spool, queue_clock, observer),
+            AuditRecorder(spool, queue_clock, observer),
             self._tasks,
             find=AccountFinder(dispatcher),
             store=lambda account: account.token_store(persistence, clock=clock),

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
-    from postbearer.webhooks.backlog import Backlog as Backlog
+    from postbearer.webhooks.pending import PendingEvents as PendingEvents
     from postbearer.webhooks.sender import DeliveryResult as DeliveryResult
     from postbearer.webhooks.sender import WebhookSender as WebhookSender
     from postbearer.webhooks.target import TIMEOUT as TIMEOUT
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from postbearer.webhooks.worker import WebhookWorker as WebhookWorker
 
 _EXPORTS = {
-    "backlog": ["Backlog"],
+    "pending": ["PendingEvents"],
     "sender": ["DeliveryResult", "WebhookSender"],
     "target": ["TIMEOUT", "WebhookTarget"],
     "worker": ["WebhookState", "WebhookWorker"],

@@ -32,7 +32,7 @@ from postbearer.tasks import Tasks, defect
 from postbearer.timestamps import format_timestamp
 from postbearer.tracking import Feed
 from postbearer.webhooks import schedule
-from postbearer.webhooks.backlog import Backlog, PendingEvent
+from postbearer.webhooks.pending import PendingEvent, PendingEvents
 from postbearer.webhooks.sender import DeliveryResult, WebhookSender, body_of, identifier_of
 from postbearer.webhooks.target import WebhookTarget
 
@@ -104,7 +104,7 @@ class WebhookWorker:
         self._calls = Tasks(clock, observer)
         self._sender = WebhookSender(target, clock)
         self._old: list[WebhookSender] = []  # of an earlier configuration, until the end
-        self._backlog = Backlog(row.position)
+        self._backlog = PendingEvents(row.position)
         self._backlog.restore(kept, clock.now(), clock.monotonic())
         self._failed = self._backlog.failing if row.failing is not None else set[str]()
         self._told = row.failing is not None  # that nothing arrives
@@ -419,7 +419,7 @@ class WebhookWorker:
         again, gone = self._backlog.unwritten(self._clock.now(), self._clock.monotonic())
         try:
             await self._store.keep_webhook(row, again, gone)
-        except BaseException:
+        except BaseException:  # also when it is cancelled: what was not kept is kept at the next try
             self._backlog.not_written(again, gone)
             raise
         self._written = row

@@ -7,8 +7,8 @@ from dataclasses import astuple, replace
 from typing import Any
 
 from postbearer.store.operating import AUDIT_KEPT, AuditEntry, AuditRecord, chained
+from postbearer.store.postgres.connection_pool import ConnectionPool
 from postbearer.store.postgres.rows import clean
-from postbearer.store.postgres.session import Session
 from postbearer.store.postgres.transaction import Transaction
 from postbearer.store.queries import queries
 
@@ -50,15 +50,15 @@ def _entry(row: Any) -> AuditEntry:
 class PostgresAudit:
     """`AuditLog` by the spool's writer and its readers."""
 
-    def __init__(self, write: Write, session: Session) -> None:
+    def __init__(self, write: Write, pool: ConnectionPool) -> None:
         self._write = write
-        self._session = session
+        self._pool = pool
 
     async def add(self, record: AuditRecord) -> None:
         await self._write(lambda transaction: append(transaction, record))
 
     async def read(self, before: int | None, most: int) -> Sequence[AuditEntry]:
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             last = _ANY if before is None else before
             return [_entry(row) for row in await connection.fetch(SQL["audit-before"], last, most)]
 
@@ -74,5 +74,5 @@ class PostgresAudit:
         return good, None
 
     async def _behind(self, number: int) -> list[AuditEntry]:
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             return [_entry(row) for row in await connection.fetch(SQL["audit-after"], number, PIECE)]

@@ -19,7 +19,7 @@ Place = tuple[float, int]  # a due time, and the number of a delivery
 START: Place = (-inf, 0)
 
 
-class Cursors:
+class LaneCursors:
     """By lane. Times are monotonic."""
 
     def __init__(self) -> None:

@@ -9,11 +9,11 @@ from typing import Any
 
 from postbearer.store.postgres.auditing import SQL as OPERATING
 from postbearer.store.postgres.auditing import Write
+from postbearer.store.postgres.connection_pool import ConnectionPool
 from postbearer.store.postgres.nodes import NODES
-from postbearer.store.postgres.numbers import Places
+from postbearer.store.postgres.numbers import WriteTarget
 from postbearer.store.postgres.reads import LOOK
 from postbearer.store.postgres.rows import clean, status_of, tags_of
-from postbearer.store.postgres.session import Session
 from postbearer.store.postgres.transaction import Transaction
 from postbearer.store.records import StateChange, Status, TrafficCount, WaitingEvent, WebhookRow
 
@@ -23,9 +23,9 @@ COUNTED = 8 * 86_400.0  # seconds for which counts are kept
 class Following:
     """What `DurableSpool` has beside `Spool`, by the spool's writer and its readers."""
 
-    def __init__(self, write: Write, session: Session, places: Places) -> None:
+    def __init__(self, write: Write, pool: ConnectionPool, places: WriteTarget) -> None:
         self._write = write
-        self._session = session
+        self._pool = pool
         self._places = places
 
     async def keep_history(self) -> None:
@@ -38,7 +38,7 @@ class Following:
         await self._write(begin)
 
     async def history(self, after: int, most: int, message: str = "") -> Sequence[StateChange]:
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             return [
                 StateChange(
                     number=row["number"],
@@ -56,16 +56,16 @@ class Following:
             ]
 
     async def history_kept(self) -> tuple[int, int]:
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             row = await connection.fetchrow(LOOK["events-kept"])
             return row["first"], row["last"]
 
     async def history_since(self, at: float) -> int:
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             return int(await connection.fetchval(LOOK["first-event-since"], at) or 0)
 
     async def traffic(self, since: float, width: int) -> Sequence[TrafficCount]:
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             rows = await connection.fetch(LOOK["traffic"], math.ceil(since), width)
         found: dict[int, dict[Status, int]] = {}
         for row in rows:
@@ -79,7 +79,7 @@ class Following:
         await self._write(forget)
 
     async def webhooks(self) -> Mapping[str, tuple[WebhookRow, Sequence[WaitingEvent]]]:
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             rows = [WebhookRow(**row) for row in await connection.fetch(OPERATING["webhooks"])]
             return {row.name: (row, await _waiting(connection, row.name)) for row in rows}
 

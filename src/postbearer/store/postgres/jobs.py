@@ -20,9 +20,9 @@ from postbearer.store.operating import (
 )
 from postbearer.store.postgres import auditing, changes
 from postbearer.store.postgres.auditing import SQL, Write
+from postbearer.store.postgres.connection_pool import ConnectionPool
 from postbearer.store.postgres.reads import asked, conditions
 from postbearer.store.postgres.rows import clean, message_of
-from postbearer.store.postgres.session import Session
 from postbearer.store.postgres.transaction import Transaction
 from postbearer.store.records import Query
 from postbearer.store.rows import LETTERS
@@ -78,17 +78,17 @@ class PostgresJobs:
     """`JobStore` by the spool's writer and its readers; `waits` hears that something may go on."""
 
     def __init__(
-        self, write: Write, session: Session, waits: Callable[[], None], now: Callable[[], float]
+        self, write: Write, pool: ConnectionPool, waits: Callable[[], None], now: Callable[[], float]
     ) -> None:
         self._now = now
         self._write = write
-        self._session = session
+        self._pool = pool
         self._waits = waits
 
     async def count(self, matching: Query) -> int:
         values: list[Any] = []
         text = "\n   AND ".join([SQL["count-matching"], *_workable(matching, values, self._now())])
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             return int(await connection.fetchval(text, *values))
 
     async def begin(self, job: Job, audit: AuditRecord) -> Job:
@@ -110,14 +110,14 @@ class PostgresJobs:
         return await self._several("jobs", most)
 
     async def show(self, job: str) -> Job | None:
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             return await _find(connection, job)
 
     async def running(self) -> Job | None:
         return next(iter(await self._several("running-job", 1)), None)
 
     async def _several(self, name: str, most: int) -> Sequence[Job]:
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             found = await connection.fetch(SQL[name], most)
         jobs = []
         for row in found:
@@ -131,7 +131,7 @@ class PostgresJobs:
         values: list[Any] = [job.place, job.last]
         text = "\n   AND ".join([SQL["step"], *_workable(job.matching, values, self._now())])
         values.append(most)
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             rows = await connection.fetch(f"{text}\n {SQL['step-order']} ${len(values)}", *values)
         return together([(row["number"], message_of(row)) for row in rows], most, job.last)
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from postbearer.clock import Clock
 from postbearer.state import KEEP, Charge, ChargeHistory, Charges, Decide, Turns, next_turn
-from postbearer.store.postgres.link import Link
+from postbearer.store.postgres.transaction_runner import TransactionRunner
 from postbearer.store.queries import queries
 
 T = TypeVar("T")
@@ -88,8 +88,10 @@ class _Shifted:
 class PostgresLedger:
     """A `Ledger`. With `own_clock` the database's is taken to show what `clock` does, in tests."""
 
-    def __init__(self, link: Link, mailbox: str, clock: Clock, *, own_clock: bool = False) -> None:
-        self._link = link
+    def __init__(
+        self, runner: TransactionRunner, mailbox: str, clock: Clock, *, own_clock: bool = False
+    ) -> None:
+        self._runner = runner
         self._mailbox = mailbox
         self._clock = clock
         self._own_clock = own_clock
@@ -122,7 +124,7 @@ class PostgresLedger:
                 mirror.forget(row[1])
                 self._remember(made, row[0])
 
-        return await self._link.run(charge, synced=False, then=committed)
+        return await self._runner.run(charge, synced=False, then=committed)
 
     def _remember(self, made: Charge, number: int) -> None:
         self._ours.setdefault(made, []).append(number)
@@ -148,7 +150,7 @@ class PostgresLedger:
             if row is not None:
                 mirror.take(*row)
 
-        await self._link.run(give_back, synced=False, then=committed)
+        await self._runner.run(give_back, synced=False, then=committed)
 
     async def look(self, read: Callable[[ChargeHistory, float], T]) -> T:
         async def look(connection: Any, time: float) -> T:
@@ -156,7 +158,7 @@ class PostgresLedger:
             await self._mirror.renew(connection, self._mailbox, time)
             return read(_Shifted(self._mirror.charges, now - time), now)
 
-        return await self._link.run(look, synced=False)
+        return await self._runner.run(look, synced=False)
 
     def _times(self, time: float) -> tuple[float, float]:
         """The time here, and there."""

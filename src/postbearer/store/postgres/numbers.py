@@ -8,18 +8,18 @@ from itertools import count
 
 from postbearer.clock import Clock
 from postbearer.store.lease import COUNT_BITS, HEARTBEAT, LEASE, Node, run_of
-from postbearer.store.postgres.cursors import Cursors
+from postbearer.store.postgres.cursors import LaneCursors
 from postbearer.store.postgres.rows import SLOT_BITS
 
 
 @dataclass(slots=True)
-class Places:
+class WriteTarget:
     """Where what is new goes, as far as this node knows; and what the spool is set to."""
 
     slot: int = 0
     ring: int = 0
     events: bool = False
-    cursors: Cursors = field(default_factory=Cursors)
+    cursors: LaneCursors = field(default_factory=LaneCursors)
 
 
 class Numbers:

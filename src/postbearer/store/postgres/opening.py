@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 
 from postbearer.errors import SchemaMismatch, StoreError
-from postbearer.store.postgres.session import SQL, Session
+from postbearer.store.postgres.connection_pool import SQL, ConnectionPool
 from postbearer.store.queries import migrations
 
 OLDEST = 130_000  # server_version_num
@@ -21,16 +21,16 @@ INSERT INTO version VALUES (0, '{application}');
 """
 
 
-async def examine(session: Session, connection: Any, now: float) -> list[str]:
+async def examine(pool: ConnectionPool, connection: Any, now: float) -> list[str]:
     """Refuse a server that cannot keep what is promised; return what should be known about it.
 
     Raises `StoreError`.
     """
-    await session.begin(connection, hot=False)
+    await pool.begin(connection, hot=False)
     found = await connection.fetchrow(SQL["server"])
     waited_for = await connection.fetchval(SQL["standbys"]) if found["standbys"] else 0
     await connection.execute("COMMIT")
-    place = session.place
+    place = pool.place
     if found["version"] < OLDEST:
         major = found["version"] // 10_000
         raise StoreError(
@@ -72,29 +72,29 @@ def _remarks(found: Any, waited_for: int, now: float) -> list[str]:
     return remarks
 
 
-async def migrate(session: Session, connection: Any, *, read_only: bool) -> None:
+async def migrate(pool: ConnectionPool, connection: Any, *, read_only: bool) -> None:
     """Make the schema, or bring it up to this version. Raises `StoreError`, `SchemaMismatch`."""
-    wanted, schema = migrations("postgres"), session.url.schema
-    standing = await _version(session, connection)
+    wanted, schema = migrations("postgres"), pool.url.schema
+    standing = await _version(pool, connection)
     if standing == len(wanted):
         return
     if standing > len(wanted):
         raise SchemaMismatch(
-            f"The queue ({session.place}) is of version {standing}; this postbearer knows {len(wanted)}.",
+            f"The queue ({pool.place}) is of version {standing}; this postbearer knows {len(wanted)}.",
             hint="Install the newer postbearer on this node, too.",
         )
     if read_only:
         if standing < 0:
             hint = "Start one by: postbearer serve."
-            raise StoreError(f"There is no queue ({session.place}).", hint=hint, configuration=True)
+            raise StoreError(f"There is no queue ({pool.place}).", hint=hint, configuration=True)
         raise SchemaMismatch(
-            f"The queue is of the older version {standing} ({session.place}).", hint="Start the relay once."
+            f"The queue is of the older version {standing} ({pool.place}).", hint="Start the relay once."
         )
     try:
-        await session.begin(connection, hot=False, writes=True)
+        await pool.begin(connection, hot=False, writes=True)
         await connection.execute("SELECT pg_catalog.set_config('lock_timeout', '5s', true)")
         await connection.execute(f"SELECT pg_catalog.pg_advisory_xact_lock({LOCK})")
-        standing = await _standing(session, connection)
+        standing = await _standing(pool, connection)
         if standing < 0:
             await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
             await connection.execute(_VERSION.format(application=APPLICATION))
@@ -107,17 +107,17 @@ async def migrate(session: Session, connection: Any, *, read_only: bool) -> None
         raise
 
 
-async def _version(session: Session, connection: Any) -> int:
-    await session.begin(connection, hot=False)
+async def _version(pool: ConnectionPool, connection: Any) -> int:
+    await pool.begin(connection, hot=False)
     try:
-        return await _standing(session, connection)
+        return await _standing(pool, connection)
     finally:
         await connection.execute("ROLLBACK")
 
 
-async def _standing(session: Session, connection: Any) -> int:
+async def _standing(pool: ConnectionPool, connection: Any) -> int:
     """The version of the schema that is there; -1 if there is none. Raises `StoreError` for a stranger's."""
-    if not await connection.fetchval(SQL["has-version"], f"{session.url.schema}.version"):
+    if not await connection.fetchval(SQL["has-version"], f"{pool.url.schema}.version"):
         return -1
     try:
         row = await connection.fetchrow(SQL["version"])
@@ -125,7 +125,7 @@ async def _standing(session: Session, connection: Any) -> int:
         row = None
     if row is None or row["application"] != APPLICATION:
         raise StoreError(
-            f"The schema {session.url.schema} is another program's ({session.place}).",
+            f"The schema {pool.url.schema} is another program's ({pool.place}).",
             hint="Name one of our own: postgresql://…?schema=postbearer",
             configuration=True,
         )

@@ -11,8 +11,8 @@ from postbearer.store.lease import Node
 from postbearer.store.operating import AuditRecord, NodeRecord
 from postbearer.store.postgres import auditing, changes, nodes, reads
 from postbearer.store.postgres.auditing import PostgresAudit, Write
+from postbearer.store.postgres.connection_pool import ConnectionPool
 from postbearer.store.postgres.jobs import PostgresJobs
-from postbearer.store.postgres.session import Session
 from postbearer.store.postgres.transaction import Transaction
 from postbearer.store.records import Pause, Status
 
@@ -20,13 +20,15 @@ from postbearer.store.records import Pause, Status
 class Operated:
     """That part of `Spool`, by its writer and its readers."""
 
-    def __init__(self, write: Write, session: Session, changes: Changes, node: Node, clock: Clock) -> None:
+    def __init__(
+        self, write: Write, pool: ConnectionPool, changes: Changes, node: Node, clock: Clock
+    ) -> None:
         self._write = write
-        self._session = session
+        self._pool = pool
         self._changes = changes
         self._node = node
-        self.audit = PostgresAudit(write, session)
-        self.jobs = PostgresJobs(write, session, changes.waits, clock.now)
+        self.audit = PostgresAudit(write, pool)
+        self.jobs = PostgresJobs(write, pool, changes.waits, clock.now)
 
     async def pause(self, pause: Pause, *, audit: AuditRecord | None = None) -> None:
         async def stop(transaction: Transaction) -> None:
@@ -48,7 +50,7 @@ class Operated:
         return resumed
 
     async def pauses(self) -> Sequence[Pause]:
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             return await reads.pauses(connection)
 
     async def change(
@@ -74,7 +76,7 @@ class Operated:
         return changed
 
     async def nodes(self) -> Sequence[NodeRecord]:
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             return await nodes.all_(connection, self._node)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from postbearer.errors import StoreError
 from postbearer.store.postgres.contents import Spooled
-from postbearer.store.postgres.cursors import Cursors
+from postbearer.store.postgres.cursors import LaneCursors
 from postbearer.store.postgres.nodes import NODES
 from postbearer.store.postgres.rows import (
     OPEN,
@@ -50,7 +50,7 @@ async def meta(connection: Any) -> dict[str, float]:
     return {row["name"]: row["value"] for row in await connection.fetch(SESSION["places"])}
 
 
-async def lanes(connection: Any, among: Collection[LaneKey] | None, cursors: Cursors) -> Sequence[Lane]:
+async def lanes(connection: Any, among: Collection[LaneKey] | None, cursors: LaneCursors) -> Sequence[Lane]:
     begun = cursors.begin()
     known = cursors.all_() if among is None else [(lane, cursors.at(lane)) for lane in among]
     flat = [(account, int(priority), client, *place) for (account, priority, client), place in known]

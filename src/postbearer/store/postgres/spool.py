@@ -9,8 +9,6 @@ from functools import partial
 from operator import attrgetter
 from typing import Any
 
-import asyncpg
-
 from postbearer.clock import Clock
 from postbearer.errors import LeaseLost, StoreError
 from postbearer.events import Observer, Silent
@@ -21,17 +19,17 @@ from postbearer.store.content_cache import ContentCache
 from postbearer.store.lease import LOCAL, Node
 from postbearer.store.postgres import changes, nodes, opening, reads
 from postbearer.store.postgres.accepting import arrival, staged
+from postbearer.store.postgres.connection_pool import ConnectionPool
 from postbearer.store.postgres.contents import PostgresStaging, Spooled, SpooledContent
 from postbearer.store.postgres.following import Following
-from postbearer.store.postgres.numbers import LeaseClock, Numbers, Places
+from postbearer.store.postgres.numbers import LeaseClock, Numbers, WriteTarget
 from postbearer.store.postgres.operated import Operated
 from postbearer.store.postgres.rows import claimed_of
-from postbearer.store.postgres.session import LOST, Session, discard, leave, trouble
 from postbearer.store.postgres.settling import Ending, Held
 from postbearer.store.postgres.transaction import TURN, Transaction
 from postbearer.store.postgres.upkeep import upkeep
 from postbearer.store.postgres.url import PostgresUrl
-from postbearer.store.postgres.writer import Work, WriteJob, Writer
+from postbearer.store.postgres.writer import TransactionJob, Work, Writer
 from postbearer.store.records import (
     Claimed,
     Entry,
@@ -79,20 +77,20 @@ class PostgresSpool(Operated, Following):
     ) -> None:
         """`observer` is told of each commit. `events`: whether changes are kept; None: as it was before."""
         self.remarks: Sequence[str] = ()
-        self._session = Session(url, password)
+        self._pool = ConnectionPool(url, password)
         self._clock = clock
         self._time = time
         self._observer = observer or Silent()
         self._events = events
         self._node = Node(node)
         self._leases = LeaseClock(self._node, clock)
-        self._places = Places()
+        self._places = WriteTarget()
         self._alive: dict[int, Held] = {}  # leases that somebody here was told of
         self._writing: Writer | None = None
         self._recent = ContentCache()
         self._changes = Changes()
-        Following.__init__(self, self._write, self._session, self._places)
-        Operated.__init__(self, self._write, self._session, self._changes, self._node, clock)
+        Following.__init__(self, self._write, self._pool, self._places)
+        Operated.__init__(self, self._write, self._pool, self._changes, self._node, clock)
         self._tasks = Tasks(clock, self._observer)
         self.subscribe = self._changes.subscribe
 
@@ -103,25 +101,15 @@ class PostgresSpool(Operated, Following):
 
     async def open(self, *, read_only: bool = False) -> Found:
         """Raises `StoreError`, `SchemaMismatch`."""
-        self._session.reopen()
-        connection: Any = None
-        try:
-            connection = await self._session.connect()
-            self.remarks = await opening.examine(self._session, connection, self._clock.now())
-            await opening.migrate(self._session, connection, read_only=read_only)
+        self._pool.reopen()
+        async with self._pool.apart() as connection:
+            self.remarks = await opening.examine(self._pool, connection, self._clock.now())
+            await opening.migrate(self._pool, connection, read_only=read_only)
             if read_only:
-                await leave(connection)
                 return Found(clean=True)
             series = await self._series(connection)
-            await leave(connection)
-        except (asyncpg.PostgresError, *LOST) as error:
-            discard(connection)
-            raise trouble(error, self._session.place) from error
-        except BaseException:
-            discard(connection)
-            raise
         self._writing = Writer(
-            self._session,
+            self._pool,
             Numbers(self._node, series),
             self._places,
             clock=self._clock,
@@ -131,7 +119,7 @@ class PostgresSpool(Operated, Following):
         self._alive = {}
         try:
             found = await self._begin()
-        except BaseException:
+        except BaseException:  # also when it is cancelled: no task of a spool that did not open goes on
             await self.close()
             raise
         if self._node.name:
@@ -140,7 +128,7 @@ class PostgresSpool(Operated, Following):
         return found
 
     async def _series(self, connection: Any) -> int:
-        await self._session.begin(connection, hot=False, writes=True)
+        await self._pool.begin(connection, hot=False, writes=True)
         series = await connection.fetchval(nodes.NODES["next-run"])
         await connection.execute("COMMIT")
         return int(series)
@@ -176,7 +164,7 @@ class PostgresSpool(Operated, Following):
             stopped = writer.submit(partial(nodes.stop, node=self._node, holds=holds))
             await writer.stop()
             stopped.exception()
-        await self._session.close()
+        await self._pool.close()
 
     async def told(self) -> None:
         async def told(transaction: Transaction) -> None:
@@ -214,7 +202,7 @@ class PostgresSpool(Operated, Following):
             if len(claimed) < len(new):
                 self._changes.waits([each.lane for each in new])
 
-        job = WriteJob(
+        job = TransactionJob(
             asyncio.get_running_loop().create_future(),
             accept=arrivals,
             names=("accept", "attempt") if leases else ("accept",),
@@ -230,7 +218,7 @@ class PostgresSpool(Operated, Following):
         return claimed
 
     async def accepted(self, keys: Sequence[IdempotencyKey]) -> Sequence[str]:
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             return await reads.accepted(connection, keys)
 
     async def room(self, size: int) -> bool:
@@ -238,7 +226,7 @@ class PostgresSpool(Operated, Following):
         return not self._writer.failed
 
     async def lanes(self, now: float, among: Collection[LaneKey] | None = None) -> Sequence[Lane]:
-        async with self._session.reading(hot=True) as connection:
+        async with self._pool.reading(hot=True) as connection:
             return await reads.lanes(connection, among, self._places.cursors)
 
     async def claim(self, shares: Mapping[Lane, int], now: float) -> Sequence[Claimed]:
@@ -273,7 +261,7 @@ class PostgresSpool(Operated, Following):
             return claimed
 
         return await self._waited_for(
-            WriteJob(
+            TransactionJob(
                 asyncio.get_running_loop().create_future(),
                 work=claim,
                 names=("attempt",),
@@ -282,7 +270,7 @@ class PostgresSpool(Operated, Following):
             )
         )
 
-    async def _waited_for(self, job: WriteJob) -> Sequence[Claimed]:
+    async def _waited_for(self, job: TransactionJob) -> Sequence[Claimed]:
         """What is leased in it is given back if nobody waits for it any more."""
         future = self._writer.add(job)
         try:
@@ -316,19 +304,19 @@ class PostgresSpool(Operated, Following):
             if commits == before:
                 continue
             with suppress(StoreError):
-                await upkeep(self._session, retire=False)
-                async with self._session.reading() as connection:
+                await upkeep(self._pool, retire=False)
+                async with self._pool.reading() as connection:
                     self._place(await reads.meta(connection))
 
     async def _look_around(self) -> None:
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             others_wrote = self._writer.saw(await connection.fetchval(nodes.NODES["stirred"]))
         if others_wrote:
             self._changes.anything()
 
     async def heartbeat(self) -> Sequence[str]:
         await self._look_around()
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             alone = not await connection.fetchval(nodes.NODES["others"], self._node.run)
             self._place(await reads.meta(connection))
         if self._clock.monotonic() - self._writer.doubted < DOUBTED:
@@ -393,7 +381,7 @@ class PostgresSpool(Operated, Following):
                 each[1].accepted = True
 
         return self._writer.add(
-            WriteJob(
+            TransactionJob(
                 asyncio.get_running_loop().create_future(),
                 ending=Ending(claimed, held, settlement, reports),
                 names=("done", "dsn") if reports else ("done",),
@@ -402,7 +390,7 @@ class PostgresSpool(Operated, Following):
         )
 
     async def late(self, account: str, before: float, after: int, most: int) -> Sequence[Claimed]:
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             return await reads.late(connection, account, before, after, most)
 
     async def warn(self, late: Claimed, report: Report | None) -> bool:
@@ -427,31 +415,31 @@ class PostgresSpool(Operated, Following):
             spooled = Spooled()
             spooled.append(near)
         else:
-            async with self._session.reading() as connection:
+            async with self._pool.reading() as connection:
                 spooled = await reads.content(connection, message)
         return SpooledContent(spooled, eight_bit=message.eight_bit, binary=message.binary)
 
     async def search(self, query: Query) -> Sequence[Entry]:
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             return await reads.search(connection, query, self._clock.now())
 
     async def show(self, message: str) -> Entry | None:
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             return await reads.show(connection, message, self._clock.now())
 
     async def statistics(self) -> Statistics:
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             return await reads.statistics(connection, self._clock.now())
 
     async def waiting(self) -> Sequence[Waiting]:
-        async with self._session.reading() as connection:
+        async with self._pool.reading() as connection:
             return await reads.waiting(connection, self._clock.now())
 
     async def retire(self, before: float) -> int:
         retired: int = await self._writer.submit(partial(changes.retire, before=before), names=("purge",))
         await self._forget_traffic(self._clock.now())
-        await upkeep(self._session, retire=True)
-        async with self._session.reading() as connection:
+        await upkeep(self._pool, retire=True)
+        async with self._pool.reading() as connection:
             self._place(await reads.meta(connection))
         return retired
 
@@ -459,7 +447,7 @@ class PostgresSpool(Operated, Following):
         last = ""
         while True:
             query = Query(after=last, limit=PAGE_OF_EXPORT)
-            async with self._session.reading() as connection:
+            async with self._pool.reading() as connection:
                 entries = await reads.search(
                     connection, query, self._clock.now(), attempts=True, only="where-open"
                 )

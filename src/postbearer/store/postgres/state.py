@@ -12,8 +12,8 @@ from postbearer.oauth import GrantStore
 from postbearer.secret import SecretSource
 from postbearer.state import Document, Ledger
 from postbearer.store.postgres.ledger import SQL, PostgresLedger
-from postbearer.store.postgres.link import Link, link_to
 from postbearer.store.postgres.tokens import PostgresTokens
+from postbearer.store.postgres.transaction_runner import TransactionRunner, link_to
 from postbearer.store.postgres.url import PostgresUrl
 from postbearer.store.postgres.vault import Vault
 
@@ -29,7 +29,7 @@ class PostgresState:
         password: SecretSource | None = None,
         own_clock: bool = False,
     ) -> None:
-        self._link = link_to(url, cast("Hashable | None", password))
+        self._runner = link_to(url, cast("Hashable | None", password))
         self._vault = Vault(key)
         self._own_clock = own_clock
         self._ledgers: dict[tuple[str, int], Ledger] = {}
@@ -39,27 +39,27 @@ class PostgresState:
         return self
 
     def token_store(self, account: str, binding: str, *, clock: Clock, shortcut: str = "") -> GrantStore:
-        return PostgresTokens(self._link, account, binding, vault=self._vault, clock=clock)
+        return PostgresTokens(self._runner, account, binding, vault=self._vault, clock=clock)
 
     def ledger(self, mailbox: str, account: str, *, clock: Clock) -> Ledger:
         """One for all who ask with the same clock, so that it reads the past once."""
-        made = PostgresLedger(self._link, mailbox, clock, own_clock=self._own_clock)
+        made = PostgresLedger(self._runner, mailbox, clock, own_clock=self._own_clock)
         return self._ledgers.setdefault((mailbox, id(clock)), made)
 
     def document(self, name: str) -> Document:
-        return PostgresDocument(self._link, name)
+        return PostgresDocument(self._runner, name)
 
     def close(self) -> None:
         """End its connections; who asks for something opens new ones."""
-        self._link.close()
+        self._runner.close()
 
 
 class PostgresDocument:
     """A `Document` that is a row."""
 
-    def __init__(self, link: Link, name: str) -> None:
-        self.place = f"the row {name} of the table {link.session.url.schema}.document"
-        self._link = link
+    def __init__(self, runner: TransactionRunner, name: str) -> None:
+        self.place = f"the row {name} of the table {runner.pool.url.schema}.document"
+        self._runner = runner
         self._name = name
 
     async def read(self) -> bytes | None:
@@ -67,13 +67,13 @@ class PostgresDocument:
             found = await connection.fetchval(SQL["document"], self._name)
             return None if found is None else bytes(found)
 
-        return await self._link.run(read)
+        return await self._runner.run(read)
 
     async def write(self, data: bytes) -> None:
         async def write(connection: Any, time: float) -> None:
             await connection.execute(SQL["write-document"], self._name, data)
 
-        await self._link.run(write)
+        await self._runner.run(write)
 
     async def put_aside(self) -> None:
         async def put_aside(connection: Any, time: float) -> None:
@@ -81,4 +81,4 @@ class PostgresDocument:
             await connection.execute(SQL["put-document-aside"], self._name)
 
         with suppress(StoreError):
-            await self._link.run(put_aside)
+            await self._runner.run(put_aside)

@@ -14,7 +14,7 @@ from postbearer.errors import StoreError, TokenUnavailable
 from postbearer.oauth import StoredGrant, signing_in_already
 from postbearer.state import WAIT, SealedBox, SealedGrant
 from postbearer.store.postgres.ledger import SQL
-from postbearer.store.postgres.link import Link
+from postbearer.store.postgres.transaction_runner import TransactionRunner
 from postbearer.store.postgres.vault import Vault
 
 HOLD = WAIT + 30.0  # seconds after which a holder is thought dead: nobody waits for so long
@@ -25,9 +25,11 @@ POLL, SLOWEST_POLL = 0.05, 0.5  # seconds between looks whether it is free
 class PostgresTokens:
     """A `GrantStore`. The lock is a row with an end: a node that dies in the middle loses nothing."""
 
-    def __init__(self, link: Link, account: str, binding: str, *, vault: Vault, clock: Clock) -> None:
-        self.place = f"the row {account} of the table {link.session.url.schema}.token"
-        self._link = link
+    def __init__(
+        self, runner: TransactionRunner, account: str, binding: str, *, vault: Vault, clock: Clock
+    ) -> None:
+        self.place = f"the row {account} of the table {runner.pool.url.schema}.token"
+        self._runner = runner
         self._account = account
         self._binding = binding
         self._vault = vault
@@ -50,7 +52,7 @@ class PostgresTokens:
             return bool(await connection.fetch(SQL["save-token"], self._account, version, data))
 
         crash("token.before")
-        saved = await asyncio.shield(self._link.run(save))  # also when nobody waits for it any more
+        saved = await asyncio.shield(self._runner.run(save))  # also when nobody waits for it any more
         crash("token.after")
         return saved
 
@@ -72,7 +74,7 @@ class PostgresTokens:
             yield
         finally:
             with suppress(StoreError):  # then it ends by itself
-                await asyncio.shield(self._link.run(self._let_go("unlock-token", mine)))
+                await asyncio.shield(self._runner.run(self._let_go("unlock-token", mine)))
 
     async def remember(self) -> None:
         """There is no quicker look."""
@@ -83,16 +85,16 @@ class PostgresTokens:
     @contextmanager
     def signing_in(self) -> Iterator[None]:
         mine = secrets.token_hex(8)
-        if not self._link.run_blocking(self._take("begin-sign-in", mine, SIGN_IN)):
+        if not self._runner.run_blocking(self._take("begin-sign-in", mine, SIGN_IN)):
             raise signing_in_already(self._account)
         try:
             yield
         finally:
             with suppress(StoreError):
-                self._link.run_blocking(self._let_go("end-sign-in", mine))
+                self._runner.run_blocking(self._let_go("end-sign-in", mine))
 
     async def _taken(self, query: str, mine: str, seconds: float) -> bool:
-        taken: bool = await self._link.run(self._take(query, mine, seconds))
+        taken: bool = await self._runner.run(self._take(query, mine, seconds))
         return taken
 
     def _take(self, query: str, mine: str, seconds: float) -> Any:
@@ -113,7 +115,7 @@ class PostgresTokens:
             found = await connection.fetchrow(SQL["token"], self._account)
             return (0, None) if found is None else (found["version"], found["record"])
 
-        return await self._link.run(row)
+        return await self._runner.run(row)
 
     async def _sealed(self) -> SealedGrant:
         box: SealedBox = await self._vault.box()

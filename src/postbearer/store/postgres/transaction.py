@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from postbearer.store.postgres.contents import CHUNK, PostgresStaging
-from postbearer.store.postgres.numbers import Numbers, Places
+from postbearer.store.postgres.numbers import Numbers, WriteTarget
 from postbearer.store.postgres.rows import (
     clean,
     message_row,
@@ -45,7 +45,7 @@ class Transaction:
     connection: Any
     number: int
     time: float
-    places: Places
+    places: WriteTarget
     numbers: Numbers
     stirs: bool = False  # other nodes should look
     evidence: tuple[str, tuple[int, ...]] | None = None  # a query, true if this was committed, and its values

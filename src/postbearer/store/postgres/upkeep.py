@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import asyncpg
 
+from postbearer.store.postgres.connection_pool import ConnectionPool
 from postbearer.store.postgres.nodes import NODES
-from postbearer.store.postgres.session import LOST, Session, discard, leave, trouble
 from postbearer.store.queries import queries
 
 SQL = queries("upkeep", "postgres")
@@ -28,49 +28,40 @@ MOSTLY: Final = 4  # a part is worth emptying when at most one row in so many co
 AT_ONCE: Final = 1000  # messages that are removed one by one
 
 
-async def upkeep(session: Session, *, retire: bool) -> None:
+async def upkeep(pool: ConnectionPool, *, retire: bool) -> None:
     """Begin new parts where it is time, and empty what is over. `retire`: also slots. Raises `StoreError`."""
-    connection: Any = None
-    try:
-        connection = await session.connect()
-        await _turn_ring(session, connection)
+    async with pool.apart() as connection:
+        await _turn_ring(pool, connection)
         if retire:
-            await _empty_slots(session, connection)
-            await _turn_slot(session, connection)
-        await leave(connection)
-    except (asyncpg.PostgresError, *LOST) as error:
-        discard(connection)
-        raise trouble(error, session.place) from error
-    except BaseException:
-        discard(connection)
-        raise
+            await _empty_slots(pool, connection)
+            await _turn_slot(pool, connection)
 
 
 @asynccontextmanager
-async def _alone(session: Session, connection: Any) -> AsyncIterator[tuple[Any, float]]:
+async def _alone(pool: ConnectionPool, connection: Any) -> AsyncIterator[tuple[Any, float]]:
     """A transaction, what `sizes` tells, and the time; None where another node is at it."""
-    _, time = await session.begin(connection, hot=False, writes=True)
+    _, time = await pool.begin(connection, hot=False, writes=True)
     try:
         alone = await connection.fetchval(SQL["alone"])
         await connection.execute(SQL["patience"])
         yield (await connection.fetchrow(SQL["sizes"]) if alone else None), time
-    except BaseException:
+    except BaseException:  # also when who waits goes away
         await connection.execute("ROLLBACK")
         raise
     await connection.execute("COMMIT")
 
 
-def _table(session: Session, name: str, part: int) -> str:
-    return f"{session.url.schema}.{name}_{part}"
+def _table(pool: ConnectionPool, name: str, part: int) -> str:
+    return f"{pool.url.schema}.{name}_{part}"
 
 
-async def _turn_ring(session: Session, connection: Any) -> None:
+async def _turn_ring(pool: ConnectionPool, connection: Any) -> None:
     """Have new rows of `ready` go to the next part, once that is empty."""
     try:
-        async with _alone(session, connection) as (now, _):
+        async with _alone(pool, connection) as (now, _):
             if now is None:
                 return
-            if await connection.fetchval(SQL["size"], _table(session, "ready", now["ring"])) < RING_FULL:
+            if await connection.fetchval(SQL["size"], _table(pool, "ready", now["ring"])) < RING_FULL:
                 return
             following = (now["ring"] + 1) % RINGS
             found = await connection.fetchrow(SQL["waits-in"], following)
@@ -84,10 +75,10 @@ async def _turn_ring(session: Session, connection: Any) -> None:
         return
 
 
-async def _empty_slots(session: Session, connection: Any) -> None:
+async def _empty_slots(pool: ConnectionPool, connection: Any) -> None:
     for slot in range(SLOTS):
         try:
-            async with _alone(session, connection) as (now, _):
+            async with _alone(pool, connection) as (now, _):
                 if now is None or slot == now["slot"]:
                     continue
                 if await connection.fetchval(SQL["is-empty"], slot):
@@ -102,12 +93,12 @@ async def _empty_slots(session: Session, connection: Any) -> None:
             continue
 
 
-async def _turn_slot(session: Session, connection: Any) -> None:
+async def _turn_slot(pool: ConnectionPool, connection: Any) -> None:
     """Have new messages go to an empty slot, if there is one, when the one in use is old or large."""
-    async with _alone(session, connection) as (now, time):
+    async with _alone(pool, connection) as (now, time):
         if now is None or await connection.fetchval(SQL["is-empty"], now["slot"]):
             return
-        size = await connection.fetchval(SQL["size"], _table(session, "delivery", now["slot"]))
+        size = await connection.fetchval(SQL["size"], _table(pool, "delivery", now["slot"]))
         if time - now["slot_since"] < SLOT_AGE and size < SLOT_FULL:
             return
         for step in range(1, SLOTS):

@@ -21,8 +21,16 @@ from postbearer.crash import ARMED, crash
 from postbearer.errors import OutcomeUnknown, StoreError
 from postbearer.events import Committed, Observer, hears
 from postbearer.store.postgres.accepting import Arrival, Door, KeyTaken
-from postbearer.store.postgres.numbers import Numbers, Places
-from postbearer.store.postgres.session import AGAIN, LOST, SQL, Session, discard, leave, trouble
+from postbearer.store.postgres.connection_pool import (
+    AGAIN,
+    LOST,
+    SQL,
+    ConnectionPool,
+    discard,
+    leave,
+    trouble,
+)
+from postbearer.store.postgres.numbers import Numbers, WriteTarget
 from postbearer.store.postgres.settling import Ending, settle_all
 from postbearer.store.postgres.transaction import Transaction
 from postbearer.tasks import Tasks
@@ -39,7 +47,7 @@ STIR = "SELECT pg_catalog.nextval('{schema}.change')"
 
 
 @dataclass(slots=True, eq=False)
-class WriteJob:
+class TransactionJob:
     """Something to write, and who waits for it: an acceptance, the end of an attempt, or any other work."""
 
     future: asyncio.Future[Any]
@@ -81,15 +89,15 @@ class Writer:
 
     def __init__(
         self,
-        session: Session,
+        pool: ConnectionPool,
         numbers: Numbers,
-        places: Places,
+        places: WriteTarget,
         *,
         clock: Clock,
         observer: Observer,
         time: Callable[[], float] | None = None,
     ) -> None:
-        self._session = session
+        self._pool = pool
         self._numbers = numbers
         self._places = places
         self._clock = clock
@@ -97,7 +105,7 @@ class Writer:
         self._time = time
         self._connection: Any = None
         self._notices = _Notices()
-        self._waiting: list[WriteJob] = []
+        self._waiting: list[TransactionJob] = []
         self._wake = asyncio.Event()
         self._stopping = False
         self._seen = -1  # the last number of a change, ours or another node's
@@ -110,13 +118,13 @@ class Writer:
         self._tasks.keep(self._run, "spool")
 
     def submit(self, work: Work[T], **how: Any) -> asyncio.Future[T]:
-        """Have `work` be part of a commit. The future gives its value once that stands. See `WriteJob`.
+        """Have `work` be part of a commit. The future gives its value once that stands. See `TransactionJob`.
 
         What a job raises is rolled back, alone. `OutcomeUnknown`: nobody knows what became of the commit.
         """
-        return self.add(WriteJob(asyncio.get_running_loop().create_future(), work=work, **how))
+        return self.add(TransactionJob(asyncio.get_running_loop().create_future(), work=work, **how))
 
-    def add(self, job: WriteJob) -> asyncio.Future[Any]:
+    def add(self, job: TransactionJob) -> asyncio.Future[Any]:
         if self._stopping:
             raise StoreError("The spool is closed.")
         self._waiting.append(job)
@@ -142,12 +150,12 @@ class Writer:
             if self._stopping:
                 return
 
-    async def _measured(self, jobs: Sequence[WriteJob]) -> None:
+    async def _measured(self, jobs: Sequence[TransactionJob]) -> None:
         begun = self._clock.monotonic()
         try:
             await self._serve(jobs)
-        except Exception as error:
-            _fail(jobs, trouble(error, self._session.place))
+        except Exception as error:  # any: whoever waits for one of them is told
+            _fail(jobs, trouble(error, self._pool.place))
             raise
         finally:
             for job in jobs:
@@ -156,12 +164,12 @@ class Writer:
             seconds, failed = self._clock.monotonic() - begun, self.failed != ""
             self._observer.notice(Committed("", jobs=len(jobs), pages=0, seconds=seconds, failed=failed))
 
-    async def _serve(self, jobs: Sequence[WriteJob]) -> None:
+    async def _serve(self, jobs: Sequence[TransactionJob]) -> None:
         """Commit the jobs together; if something is wrong with one of them, each by itself."""
         try:
             await self._commit(jobs)
         except _Lost as lost:
-            error = trouble(lost.cause, self._session.place)
+            error = trouble(lost.cause, self._pool.place)
             self.failed = str(error)
             _fail(jobs, error)
         except OutcomeUnknown as error:
@@ -169,18 +177,18 @@ class Writer:
             _fail(jobs, error)
             with suppress(StoreError):  # who takes no leases has none
                 self.doubtful, self.doubted = self._numbers.lease(), self._clock.monotonic()
-        except Exception as error:
+        except Exception as error:  # any: the job it is of is found by trying each alone
             if len(jobs) > 1:
                 for job in jobs:
                     await self._serve([job])
             else:
                 jobs[0].error = (
-                    trouble(error, self._session.place)
+                    trouble(error, self._pool.place)
                     if isinstance(error, asyncpg.PostgresError | StoreError)
                     else error
                 )
 
-    async def _commit(self, jobs: Sequence[WriteJob]) -> None:
+    async def _commit(self, jobs: Sequence[TransactionJob]) -> None:
         """Try until they are committed. Raises `_Lost` where the database stays away, or `OutcomeUnknown`."""
         until, pause, tries = asyncio.get_running_loop().time() + PATIENCE, 0.05, 0
         while True:
@@ -203,19 +211,19 @@ class Writer:
                 self.commits += 1
                 return
 
-    async def _fill(self, jobs: Sequence[WriteJob]) -> Transaction:
+    async def _fill(self, jobs: Sequence[TransactionJob]) -> Transaction:
         """A transaction with all the jobs in it, to be committed."""
         try:
             if self._connection is None:
-                self._connection = await self._session.connect()
+                self._connection = await self._pool.connect()
                 self._connection.add_log_listener(self._notices)
-            number, time = await self._session.begin(self._connection, hot=True, writes=True)
+            number, time = await self._pool.begin(self._connection, hot=True, writes=True)
             time = self._time() if self._time is not None else time
             transaction = Transaction(self._connection, number, time, self._places, self._numbers)
             await _fill(transaction, jobs)
         except LOST as error:
             raise _Lost(error) from error
-        except BaseException:
+        except BaseException:  # also when who waits goes away
             await self._roll_back()
             raise
         return transaction
@@ -233,7 +241,7 @@ class Writer:
         discard(self._connection)
         self._connection = None
 
-    async def _end(self, transaction: Transaction, jobs: Sequence[WriteJob]) -> None:
+    async def _end(self, transaction: Transaction, jobs: Sequence[TransactionJob]) -> None:
         """COMMIT. Raises `_Lost` when it does certainly not stand, `OutcomeUnknown` when nobody knows."""
         if ARMED:
             _crash(jobs, "before")
@@ -273,16 +281,16 @@ class Writer:
             await asyncio.sleep(pause)
             pause = min(2 * pause, 1.0)
         raise OutcomeUnknown(
-            f"The answer to a commit was lost ({self._session.place}): {why}.", hint="Look at the database."
+            f"The answer to a commit was lost ({self._pool.place}): {why}.", hint="Look at the database."
         )
 
     async def _ask(self, transaction: Transaction) -> str:
         """What became of it: by what it added, else by its number; "committed" once that is replicated."""
         if self._connection is None:
-            self._connection = await self._session.connect()
+            self._connection = await self._pool.connect()
             self._connection.add_log_listener(self._notices)
         connection = self._connection
-        await self._session.begin(connection, hot=True, writes=True)
+        await self._pool.begin(connection, hot=True, writes=True)
         fate = await connection.fetchval(SQL["fate"], str(transaction.number)) or "unknown"
         if transaction.evidence is not None:
             name, values = transaction.evidence
@@ -299,7 +307,7 @@ class Writer:
     async def stir(self) -> None:
         """Tell other nodes that something changed. That nobody hears of it, if it fails, is seen later."""
         with suppress(asyncpg.PostgresError, *LOST):
-            number = await self._connection.fetchval(STIR.format(schema=self._session.url.schema))
+            number = await self._connection.fetchval(STIR.format(schema=self._pool.url.schema))
             self.saw(number, own=True)
 
     def saw(self, number: int, *, own: bool = False) -> bool:
@@ -313,7 +321,7 @@ class Writer:
         return others
 
 
-async def _fill(transaction: Transaction, jobs: Sequence[WriteJob]) -> None:
+async def _fill(transaction: Transaction, jobs: Sequence[TransactionJob]) -> None:
     """Run the jobs: first ends, then what comes, then all else. What one raises is found as its `error`."""
     for job in jobs:
         job.error = job.value = None
@@ -336,7 +344,7 @@ async def _fill(transaction: Transaction, jobs: Sequence[WriteJob]) -> None:
             await _part(transaction, job, job.work)
 
 
-async def _part(transaction: Transaction, job: WriteJob, work: Work[Any]) -> None:
+async def _part(transaction: Transaction, job: TransactionJob, work: Work[Any]) -> None:
     """What it raises undoes it alone."""
     evidence = transaction.evidence
     await transaction.connection.execute("SAVEPOINT job")
@@ -345,25 +353,25 @@ async def _part(transaction: Transaction, job: WriteJob, work: Work[Any]) -> Non
         await transaction.flush()
     except (asyncpg.PostgresError, *LOST):
         raise
-    except Exception as error:
+    except Exception as error:  # any: it is this job's alone, and the others' work stands
         job.error = error
         transaction.forget(evidence)
         await transaction.connection.execute("ROLLBACK TO job")
     await transaction.connection.execute("RELEASE job")
 
 
-def _crash(jobs: Iterable[WriteJob], when: str) -> None:
+def _crash(jobs: Iterable[TransactionJob], when: str) -> None:
     for job in jobs:
         for name in job.names:
             crash(f"{name}.{when}")
 
 
-def _fail(jobs: Iterable[WriteJob], error: StoreError) -> None:
+def _fail(jobs: Iterable[TransactionJob], error: StoreError) -> None:
     for job in jobs:
         job.error = error
 
 
-def _resolve(job: WriteJob) -> None:
+def _resolve(job: TransactionJob) -> None:
     if job.unclaimed is not None and job.error is None and job.future.cancelled():
         job.unclaimed(job.value)
     elif not job.future.done():

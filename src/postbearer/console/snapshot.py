@@ -22,7 +22,7 @@ _SPAN = 600  # seconds: the day is summed up of spans as long
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class Snapshot:
     """What was seen. `day` counts what became of recipients in the last 24 hours, `hour` in the last one."""
 
     at: float
@@ -36,20 +36,20 @@ class Look:
         return next((each for each in self.accounts if each.name == name), None)
 
 
-class Looks:
+class SnapshotCache:
     """The last look, for everybody who comes soon after it."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._alone = asyncio.Lock()
-        self._last: Look | None = None
+        self._last: Snapshot | None = None
         self._good_until = -math.inf  # monotonic
 
     def forget(self) -> None:
         """Something was done: who looks next sees it."""
         self._good_until = -math.inf
 
-    async def take(self, look: Callable[[], Awaitable[Look]]) -> Look:
+    async def take(self, look: Callable[[], Awaitable[Snapshot]]) -> Snapshot:
         """What was seen last, or else what `look` sees now. Raises what it raises."""
         async with self._alone:
             if self._last is None or self._clock.monotonic() >= self._good_until:
@@ -70,10 +70,10 @@ def summed(spans: Sequence[TrafficCount], since: float) -> dict[Status, int]:
     return total
 
 
-async def look_around(services: ApiServices, spool: CountingSpool, now: float) -> Look:
+async def look_around(services: ApiServices, spool: CountingSpool, now: float) -> Snapshot:
     """Look now. Raises `StoreError`."""
     operations, spans = services.operations, await spool.traffic(now - DAY, _SPAN)
-    return Look(
+    return Snapshot(
         at=now,
         accounts=await operations.accounts.list(),
         stats=await operations.messages.stats(),

@@ -15,7 +15,7 @@ _DROP = "drop"  # mail on its way into the queue
 _PASSING = (".lock", ".tmp", ".sock")
 
 
-class Part(StrEnum):
+class BackupPart(StrEnum):
     """What can be restored by itself."""
 
     QUEUE = "queue"
@@ -24,7 +24,7 @@ class Part(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
+class RelayPaths:
     """`state`: the folder of tokens, budgets and the key. `queue` and `configuration`: a file each."""
 
     state: Path
@@ -37,19 +37,19 @@ class Places:
         inside = self.queue.is_relative_to(self.state)
         return str(self.queue.relative_to(self.state) if inside else self.queue)
 
-    def of(self, part: Part) -> Path:
+    def of(self, part: BackupPart) -> Path:
         """The folder that the names of a part are in."""
-        folders = {Part.QUEUE: self.queue.parent, Part.STATE: self.state}
+        folders = {BackupPart.QUEUE: self.queue.parent, BackupPart.STATE: self.state}
         return folders.get(part, self.configuration.parent)
 
-    def files(self, part: Part) -> Iterator[str]:
+    def files(self, part: BackupPart) -> Iterator[str]:
         """The files of a part that are there, by their names in its folder. The queue is one database."""
         match part:
-            case Part.QUEUE:
+            case BackupPart.QUEUE:
                 names = [self.queue.name]
-            case Part.STATE:
+            case BackupPart.STATE:
                 names = [name for name in _below(self.state) if self._is_state(name)]
-            case Part.CONFIGURATION:
+            case BackupPart.CONFIGURATION:
                 presets = (f"{PROVIDERS}/{name}" for name in _below(self.configuration.parent / PROVIDERS))
                 names = [self.configuration.name, *presets]
         yield from (name for name in names if _is_file(self.of(part) / name))

@@ -7,8 +7,8 @@ one may run on another connection.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import asyncpg
@@ -66,7 +66,7 @@ def trouble(error: BaseException, place: str) -> StoreError:
     return StoreError(f"The database failed ({place}): {text}.")
 
 
-class Session:
+class ConnectionPool:
     """Everything that talks to the database goes through one of these."""
 
     def __init__(self, url: PostgresUrl, password: SecretSource | None = None) -> None:
@@ -108,21 +108,32 @@ class Session:
     async def reading(self, *, hot: bool = False) -> AsyncIterator[Any]:
         """A connection within a transaction that only reads. Raises `StoreError`."""
         async with self._slots:
-            connection = None
-            try:
+            with self._translated():
                 connection = await self._ready(hot)
-                yield connection
-                await connection.execute("COMMIT")
-            except (asyncpg.PostgresError, *LOST) as error:
-                discard(connection)
-                raise trouble(error, self.place) from error
-            except BaseException:
-                discard(connection)
-                raise
+                with dropped_on_failure(connection):
+                    yield connection
+                    await connection.execute("COMMIT")
             if self._closed:
                 discard(connection)
             else:
                 self._idle.append(connection)
+
+    @asynccontextmanager
+    async def apart(self) -> AsyncIterator[Any]:
+        """A connection of one's own, which is left at the end. Raises `StoreError`."""
+        with self._translated():
+            connection = await self.connect()
+            with dropped_on_failure(connection):
+                yield connection
+            await leave(connection)
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """What fails within is told as what it means for people."""
+        try:
+            yield
+        except (asyncpg.PostgresError, *LOST) as error:
+            raise trouble(error, self.place) from error
 
     async def _ready(self, hot: bool) -> Any:
         """One that was idle may have been cut meanwhile, which is no reason to fail."""
@@ -133,11 +144,8 @@ class Session:
         return await self._begun(await self.connect(), hot)
 
     async def _begun(self, connection: Any, hot: bool) -> Any:
-        try:
+        with dropped_on_failure(connection):
             await self.begin(connection, hot=hot)
-        except BaseException:
-            discard(connection)
-            raise
         return connection
 
     def reopen(self) -> None:
@@ -154,6 +162,16 @@ def discard(connection: Any) -> None:
     """Drop a connection whose state nobody knows."""
     if connection is not None:
         connection.terminate()
+
+
+@contextmanager
+def dropped_on_failure(connection: Any) -> Iterator[None]:
+    """Use a connection no more within which something failed: its transaction may be open still."""
+    try:
+        yield
+    except BaseException:  # also when who waits goes away
+        discard(connection)
+        raise
 
 
 async def leave(connection: Any) -> None:

@@ -15,7 +15,13 @@ from postbearer.clock import SystemClock
 from postbearer.errors import StoreError
 from postbearer.secret import SecretSource
 from postbearer.store.postgres import opening
-from postbearer.store.postgres.session import LOST, Session, discard, leave, trouble
+from postbearer.store.postgres.connection_pool import (
+    LOST,
+    ConnectionPool,
+    dropped_on_failure,
+    leave,
+    trouble,
+)
 from postbearer.store.postgres.url import PostgresUrl
 
 T = TypeVar("T")
@@ -25,11 +31,11 @@ CONNECTIONS = 2
 TRIES = 2  # of what a lost connection undid
 
 
-class Link:
+class TransactionRunner:
     """Transactions for whoever asks. It is opened by the first one."""
 
     def __init__(self, url: PostgresUrl, password: SecretSource | None = None) -> None:
-        self.session = Session(url, password)
+        self.pool = ConnectionPool(url, password)
         self.place = url.place
         self._guard = threading.Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -92,14 +98,11 @@ class Link:
     @asynccontextmanager
     async def _transaction(self, *, synced: bool) -> AsyncIterator[tuple[Any, float]]:
         connection = await self._connection()
-        try:
-            _, time = await self.session.begin(connection, hot=True, writes=True, synced=synced)
+        with dropped_on_failure(connection):
+            _, time = await self.pool.begin(connection, hot=True, writes=True, synced=synced)
             yield connection, time
             if await connection.execute("COMMIT") != "COMMIT":
                 raise StoreError(f"The database ended a transaction ({self.place}).")
-        except BaseException:
-            discard(connection)
-            raise
         self._idle.append(connection)
 
     async def _connection(self) -> Any:
@@ -108,11 +111,11 @@ class Link:
             connection = self._idle.pop()
             if not connection.is_closed():
                 return connection
-        connection = await self.session.connect()
+        connection = await self.pool.connect()
         async with self._opened:
             if not self._examined:
-                await opening.examine(self.session, connection, SystemClock().now())
-                await opening.migrate(self.session, connection, read_only=False)
+                await opening.examine(self.pool, connection, SystemClock().now())
+                await opening.migrate(self.pool, connection, read_only=False)
                 self._examined = True
         return connection
 
@@ -125,6 +128,6 @@ def _serve(loop: asyncio.AbstractEventLoop) -> None:
 
 
 @cache
-def link_to(url: PostgresUrl, password: Hashable | None) -> Link:
+def link_to(url: PostgresUrl, password: Hashable | None) -> TransactionRunner:
     """The one of this process, however often a configuration is read."""
-    return Link(url, cast("SecretSource | None", password))
+    return TransactionRunner(url, cast("SecretSource | None", password))

@@ -33,7 +33,7 @@ class PendingEvent:
     under_way: bool = False
 
 
-class Backlog:
+class PendingEvents:
     """`read` is the number of the last event that was looked at."""
 
     def __init__(self, read: int) -> None:
