@@ -97,6 +97,11 @@ class Hooked:
             await asyncio.sleep(0.005)
             self.clock.advance(0.11)
 
+    async def all_answered(self) -> None:
+        """Until the worker has heard of all that was called: what is under way at the end is sent again."""
+        while (await self.state()).waiting:
+            await asyncio.sleep(0.005)
+
     async def state(self) -> WebhookState:
         return await self.worker.state()
 

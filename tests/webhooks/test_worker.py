@@ -212,6 +212,7 @@ async def test_nothing_is_lost_by_a_kill_and_no_message_out_of_order(hooked: Hoo
 async def test_after_an_orderly_end_nothing_comes_twice(hooked: Hooked) -> None:
     await hooked.happens("m1", "m2")
     await hooked.until(lambda: len(hooked.hooks.calls) == 4)
+    await hooked.all_answered()
     await hooked.stop()
     await hooked.start()
     await hooked.happens("m3")
