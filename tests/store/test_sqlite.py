@@ -399,7 +399,7 @@ async def test_a_claim_nobody_waits_for_is_given_back(spool: SqliteSpool) -> Non
 async def test_a_claim_is_given_back_also_when_that_cannot_be_written_at_first(
     spool: SqliteSpool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("postbearer.store.sqlite.GIVE_BACK_AGAIN", 0.0)
+    monkeypatch.setattr("postbearer.store.unclaimed.AGAIN", 0.0)
     failing = [StoreFull("No room."), OutcomeUnknown("Nobody knows.")]
     settle = writes.settle
 

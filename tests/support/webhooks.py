@@ -99,7 +99,9 @@ class Hooked:
 
     async def all_answered(self) -> None:
         """Until the worker has heard of all that was called: what is under way at the end is sent again."""
+        deadline = time.monotonic() + 20.0
         while (await self.state()).waiting:
+            assert time.monotonic() < deadline, self.told()
             await asyncio.sleep(0.005)
 
     async def state(self) -> WebhookState:

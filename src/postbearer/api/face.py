@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from msgspec import Struct
 from msgspec.json import encode
 from msgspec.structs import replace
+from starlette.responses import Response
 
 from postbearer.api.problems import (
     INSUFFICIENT,
@@ -165,3 +166,9 @@ async def respond(
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def handed_in(body: object, *, repeated: bool) -> Response:
+    """What a face answers to a message that is on the disk, or was by an earlier request."""
+    headers = {"idempotent-replayed": "true"} if repeated else {}
+    return Response(encode(body), 200, headers, "application/json")

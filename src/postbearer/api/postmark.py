@@ -11,7 +11,6 @@ from functools import partial
 from typing import Annotated, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
-from msgspec.json import encode
 from starlette.responses import Response
 
 from postbearer.api.batch import LARGEST, MOST, meaning_of, take_batch
@@ -29,7 +28,7 @@ from postbearer.api.composing import (
     said_type,
 )
 from postbearer.api.endpoint import WHOLE_MESSAGE, ApiEndpoint, Call
-from postbearer.api.face import Face, in_words, move, told_of
+from postbearer.api.face import Face, handed_in, in_words, move, told_of
 from postbearer.api.handing_in import IDEMPOTENCY_KEY, hand_in, key_of
 from postbearer.api.problems import HttpProblem, TokenProblem, at
 from postbearer.api.reading import parse_json
@@ -239,7 +238,7 @@ async def send(call: Call) -> Response:
     with _told():
         given, message = _read(await call.request.body())
         identifier, repeated = await hand_in(call, message, key_of(call))
-    return _response(_accepted(given, identifier), repeated=repeated)
+    return handed_in(_accepted(given, identifier), repeated=repeated)
 
 
 async def send_batch(call: Call) -> Response:
@@ -268,12 +267,7 @@ async def send_batch(call: Call) -> Response:
             answers.append(PostmarkAnswer(error_code=error.error_code, message=error.message))
         else:
             answers.append(_accepted(read[number], str(each.id)))
-    return _response(answers, repeated=done.repeated)
-
-
-def _response(body: PostmarkAnswer | list[PostmarkAnswer], *, repeated: bool) -> Response:
-    headers = {"idempotent-replayed": "true"} if repeated else {}
-    return Response(encode(body), 200, headers, "application/json")
+    return handed_in(answers, repeated=done.repeated)
 
 
 ENDPOINTS = (

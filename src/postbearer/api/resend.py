@@ -10,7 +10,6 @@ from functools import partial
 from typing import Annotated, Final, Literal
 
 from msgspec import UNSET, Meta, Raw, Struct, UnsetType, field
-from msgspec.json import encode
 from starlette.responses import Response
 
 from postbearer.api.batch import (
@@ -39,7 +38,7 @@ from postbearer.api.composing import (
     said_type,
 )
 from postbearer.api.endpoint import WHOLE_MESSAGE, ApiEndpoint, Call
-from postbearer.api.face import Face, field_of, in_words, move, renamed, told_of
+from postbearer.api.face import Face, field_of, handed_in, in_words, move, renamed, told_of
 from postbearer.api.handing_in import hand_in, idempotency_key, key_of
 from postbearer.api.problems import INVALID, HttpProblem, MissingField, TokenProblem, at
 from postbearer.api.reading import parse_json
@@ -233,7 +232,7 @@ async def send(call: Call) -> Response:
     with _told():
         given = _read(await call.request.body())
         identifier, repeated = await hand_in(call, given, key_of(call, LONGEST_KEY))
-    return _response(ResendId(id=identifier), repeated=repeated)
+    return handed_in(ResendId(id=identifier), repeated=repeated)
 
 
 async def send_batch(call: Call) -> Response:
@@ -257,12 +256,7 @@ async def send_batch(call: Call) -> Response:
         data=tuple(ResendId(id=str(each.id)) for each in done.messages),
         errors=tuple(errors) if permissive else UNSET,
     )
-    return _response(body, repeated=done.repeated)
-
-
-def _response(body: Struct, *, repeated: bool) -> Response:
-    headers = {"idempotent-replayed": "true"} if repeated else {}
-    return Response(encode(body), 200, headers, "application/json")
+    return handed_in(body, repeated=done.repeated)
 
 
 ENDPOINTS = (

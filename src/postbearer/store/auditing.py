@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import apsw
 
 from postbearer.store.database import rows
-from postbearer.store.operating import AUDIT_KEPT, AuditEntry, AuditRecord, chained
+from postbearer.store.operating import AUDIT_KEPT, AuditEntry, AuditRecord, chained, verified
 from postbearer.store.queries import queries
 from postbearer.store.rows import text
 
@@ -68,15 +68,7 @@ class SqliteAudit:
         return [_entry(row) for row in found]
 
     async def verify(self) -> tuple[int, int | None]:
-        good, number, before = 0, 0, None
-        while piece := await self._read(partial(_behind, number=number)):
-            for entry in piece:
-                oldest = before is None and entry.number > 1  # what it followed is gone
-                in_order = before is None or entry.number == number + 1
-                if not in_order or not (oldest or entry.follows(before or "")):
-                    return good, entry.number
-                good, number, before = good + 1, entry.number, entry.hash
-        return good, None
+        return await verified(lambda number: self._read(partial(_behind, number=number)))
 
 
 def _behind(connection: apsw.Connection, number: int) -> list[AuditEntry]:

@@ -15,6 +15,7 @@ from postbearer.store.operating import (
     chained,
     ending,
     together,
+    verified,
 )
 from postbearer.store.records import Entry, Query, Status
 
@@ -55,12 +56,10 @@ class MemoryAudit:
         return [each for each in reversed(self.entries) if before is None or each.number < before][:most]
 
     async def verify(self) -> tuple[int, int | None]:
-        before = ""
-        for good, entry in enumerate(self.entries):
-            if not entry.follows(before):
-                return good, entry.number
-            before = entry.hash
-        return len(self.entries), None
+        return await verified(self._behind)
+
+    async def _behind(self, number: int) -> list[AuditEntry]:
+        return [entry for entry in self.entries if entry.number > number]
 
 
 class MemoryJobs:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Protocol
@@ -58,6 +58,21 @@ class AuditEntry:
 def chained(before: str, number: int, record: AuditRecord) -> str:
     """The hash (SHA-256, hex) of a record behind an entry with the hash `before`; empty for the first."""
     return hashlib.sha256(encode([before, number, record])).hexdigest()
+
+
+async def verified(
+    behind: Callable[[int], Awaitable[Sequence[AuditEntry]]],
+) -> tuple[int, int | None]:
+    """What `AuditLog.verify` tells. `behind` reads the next entries behind a number, none at the end."""
+    good, number, before = 0, 0, None
+    while piece := await behind(number):
+        for entry in piece:
+            oldest = before is None and entry.number > 1  # what it followed is gone
+            in_order = before is None or entry.number == number + 1
+            if not in_order or not (oldest or entry.follows(before or "")):
+                return good, entry.number
+            good, number, before = good + 1, entry.number, entry.hash
+    return good, None
 
 
 class AuditLog(Protocol):

@@ -49,6 +49,7 @@ from postbearer.store.records import (
     WebhookRow,
 )
 from postbearer.store.staging import Staging
+from postbearer.store.unclaimed import Unclaimed
 from postbearer.store.writer import Work, Writer
 
 T = TypeVar("T")
@@ -57,7 +58,6 @@ LONGEST_LOG = 16_384  # pages, 64 MiB: beyond, a reader that does not end keeps 
 SPARE_PAGES = 16_384  # pages nobody needs that stay in the file; more are given back
 SHRINK = 4_096  # pages given back at a time
 PAGE_OF_EXPORT = 100
-GIVE_BACK_AGAIN = 1.0  # seconds
 QUICK = 20  # recipients of a message that the loop itself writes down
 _at_once, _lease = attrgetter("at_once"), attrgetter("lease")
 
@@ -96,6 +96,7 @@ class SqliteSpool:
         self._numbers = count(1)
         self._recent = ContentCache()
         self._changes = Changes()
+        self._unheard = Unclaimed(self._settling, lambda: self._writing is not None, self._changes, clock)
         self.subscribe = self._changes.subscribe
         self.audit = SqliteAudit(self._write, self._read)
         self.jobs = SqliteJobs(self._write, self._read, self._changes.waits, clock.now)
@@ -242,7 +243,7 @@ class SqliteSpool:
 
     def _unclaimed(self, done: Callable[[Sequence[Claimed]], None], claimed: Sequence[Claimed]) -> None:
         done(claimed)
-        self._give_back(claimed)
+        self._unheard.give_back(claimed)
 
     async def heartbeat(self) -> Sequence[str]:
         if self._writer.others_wrote():
@@ -267,22 +268,6 @@ class SqliteSpool:
 
     def holds(self, claimed: Claimed) -> bool:
         return self._node.holds(claimed.lease, self._clock.now())
-
-    def _give_back(self, unclaimed: Sequence[Claimed]) -> None:
-        """Nobody waits any more for what was claimed."""
-        if self._writing is None:
-            return
-        for claimed in unclaimed:
-            untouched = Settlement(results=(), ended=self._clock.now(), counted=False)
-            self._settling(claimed, untouched).add_done_callback(partial(self._given_back, claimed))
-
-    def _given_back(self, claimed: Claimed, done: asyncio.Future[None]) -> None:
-        """A mark that could not be made is made later: nobody else ends this lease before a restart."""
-        error = None if done.cancelled() else done.exception()
-        if error is None:
-            self._changes.waits([(claimed.account, claimed.priority, claimed.client)])
-        if isinstance(error, StoreError) and not isinstance(error, LeaseLost):
-            asyncio.get_running_loop().call_later(GIVE_BACK_AGAIN, self._give_back, [claimed])
 
     async def settle(self, claimed: Claimed, settlement: Settlement) -> None:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import astuple, replace
 from typing import Any
 
-from postbearer.store.operating import AUDIT_KEPT, AuditEntry, AuditRecord, chained
+from postbearer.store.operating import AUDIT_KEPT, AuditEntry, AuditRecord, chained, verified
 from postbearer.store.postgres.connection_pool import ConnectionPool
 from postbearer.store.postgres.rows import clean
 from postbearer.store.postgres.transaction import Transaction
@@ -63,15 +63,7 @@ class PostgresAudit:
             return [_entry(row) for row in await connection.fetch(SQL["audit-before"], last, most)]
 
     async def verify(self) -> tuple[int, int | None]:
-        good, number, before = 0, 0, None
-        while piece := await self._behind(number):
-            for entry in piece:
-                oldest = before is None and entry.number > 1  # what it followed is gone
-                in_order = before is None or entry.number == number + 1
-                if not in_order or not (oldest or entry.follows(before or "")):
-                    return good, entry.number
-                good, number, before = good + 1, entry.number, entry.hash
-        return good, None
+        return await verified(self._behind)
 
     async def _behind(self, number: int) -> list[AuditEntry]:
         async with self._pool.reading() as connection:

@@ -13,7 +13,6 @@ from postbearer.store.postgres.rows import (
     OPEN,
     claimed_of,
     message_of,
-    priority_of,
     recipients_of,
     said_of,
     shown_status,
@@ -37,7 +36,7 @@ from postbearer.store.records import (
     Status,
     Waiting,
 )
-from postbearer.store.rows import LEASED, LETTERS
+from postbearer.store.rows import LEASED, LETTERS, priority_of
 
 LOOK = queries("look", "postgres")
 SESSION = queries("session", "postgres")

@@ -9,8 +9,8 @@ import msgspec
 
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import UsageError
-from postbearer.store.records import Claimed, Message, Priority, Status, Target
-from postbearer.store.rows import LETTERS, NOBODY, STATUSES, UNREADABLE
+from postbearer.store.records import Claimed, Message, Status, Target
+from postbearer.store.rows import LETTERS, NOBODY, STATUSES, UNREADABLE, priority_of
 from postbearer.tags import Tags
 
 OPEN = LETTERS[Status.READY] + LETTERS[Status.DEFERRED]
@@ -134,13 +134,6 @@ def shown_status(letter: str, *, early: bool) -> Status:
     """The same of a recipient whose message waits for a time that is still to come, if it is `early`."""
     status = status_of(letter)
     return Status.SCHEDULED if early and status is Status.READY else status
-
-
-def priority_of(number: int) -> Priority:
-    try:
-        return Priority(number)
-    except ValueError:
-        return Priority.NORMAL
 
 
 def claimed_of(row: Any) -> Claimed:

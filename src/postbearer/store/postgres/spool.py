@@ -49,10 +49,10 @@ from postbearer.store.records import (
 )
 from postbearer.store.rows import LETTERS
 from postbearer.store.staging import Staging
+from postbearer.store.unclaimed import Unclaimed
 from postbearer.tasks import Tasks
 
 PAGE_OF_EXPORT = 100
-GIVE_BACK_AGAIN = 1.0  # seconds
 UPKEEP = 2.0  # seconds between looks whether a part of the order is full
 DOUBTED = 300.0  # seconds in which a commit of unknown fate may still come to stand
 LISTEN = 1.0  # seconds between looks whether other nodes changed something
@@ -89,6 +89,7 @@ class PostgresSpool(Operated, Following):
         self._writing: Writer | None = None
         self._recent = ContentCache()
         self._changes = Changes()
+        self._unheard = Unclaimed(self._settling, lambda: self._writing is not None, self._changes, clock)
         Following.__init__(self, self._write, self._pool, self._places)
         Operated.__init__(self, self._write, self._pool, self._changes, self._node, clock)
         self._tasks = Tasks(clock, self._observer)
@@ -207,7 +208,7 @@ class PostgresSpool(Operated, Following):
             accept=arrivals,
             names=("accept", "attempt") if leases else ("accept",),
             then=stands,
-            unclaimed=self._give_back,
+            unclaimed=self._unheard.give_back,
         )
         claimed = await self._waited_for(job)
         for each, content in arrivals:
@@ -266,7 +267,7 @@ class PostgresSpool(Operated, Following):
                 work=claim,
                 names=("attempt",),
                 then=lambda _: self._alive.update(held),
-                unclaimed=self._give_back,
+                unclaimed=self._unheard.give_back,
             )
         )
 
@@ -277,7 +278,7 @@ class PostgresSpool(Operated, Following):
             claimed: Sequence[Claimed] = await future
         except asyncio.CancelledError:
             if not future.cancelled() and future.exception() is None:  # it came in this very moment
-                self._give_back(future.result())
+                self._unheard.give_back(future.result())
             raise
         return claimed
 
@@ -345,21 +346,6 @@ class PostgresSpool(Operated, Following):
         back = await self._writer.submit(partial(nodes.give_back, before=before, alive=self._alive))
         if back:
             self._changes.waits()
-
-    def _give_back(self, unclaimed: Sequence[Claimed]) -> None:
-        """Nobody waits any more for what was claimed."""
-        if self._writing is None:
-            return
-        for claimed in unclaimed:
-            untouched = Settlement(results=(), ended=self._clock.now(), counted=False)
-            self._settling(claimed, untouched).add_done_callback(partial(self._given_back, claimed))
-
-    def _given_back(self, claimed: Claimed, done: asyncio.Future[None]) -> None:
-        error = None if done.cancelled() else done.exception()
-        if error is None:
-            self._changes.waits([(claimed.account, claimed.priority, claimed.client)])
-        if isinstance(error, StoreError) and not isinstance(error, LeaseLost):
-            asyncio.get_running_loop().call_later(GIVE_BACK_AGAIN, self._give_back, [claimed])
 
     async def settle(self, claimed: Claimed, settlement: Settlement) -> None:
         try:
