@@ -18,8 +18,8 @@ ALLOWED = {  # module.function: who waits for what it began, and so hears of its
     "sending.loop.begin": "the caller waits for the result, in another thread",
     "sending.many.side_by_side": "all are awaited at its end",
     "oauth.single_flight._board": "the result goes to all who wait for it, its defects too",
-    "store.postgres.link._begin": "the caller waits for the result, in another thread",
-    "store.postgres.link.close": "the same",
+    "store.postgres.transaction_runner._begin": "the caller waits for the result, in another thread",
+    "store.postgres.transaction_runner.close": "the same",
     "testing.sandbox._serving": "awaited at the end of the block",
 }
 BEGINS = {"create_task", "ensure_future", "run_coroutine_threadsafe", "TaskGroup"}
