@@ -20,6 +20,7 @@ def at(place: str, reply: str) -> Faults:
     return Faults(smtp=[SmtpFault(at=place, reply=reply)])  # type: ignore[arg-type]
 
 
+QUOTA = "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException; Failed to process message"
 STOPPED, DELAYED = "Some mail is not leaving alerts", "Mail is delayed It is tried again by itself"
 STAGED = {
     "wrong secret": (
@@ -61,6 +62,31 @@ STAGED = {
         "refused the connection: 421 4.3.2 Service not available. It passes by itself",
     ),
 }
+
+
+async def test_a_limit_that_passes_by_itself_is_told_apart_from_what_somebody_has_to_mend(
+    person: Person,
+) -> None:
+    shown = person.shown
+    shown.sandbox.set_faults(at("content", QUOTA))
+    await shown.send("alerts@example.org", "ops@example.org", "Backup finished")
+    account = shown.running.dispatcher.account_states["alerts"]
+    for _ in range(1000):
+        if account.paused:
+            break
+        await asyncio.sleep(0.01)
+    await person.open()
+    page = await person.page("/")
+    told = text(page)
+    assert "Mail waits for a limit alerts may send no more for now; it goes on by itself." in told
+    assert "alerts waits for a limit" in told
+    assert "1 recipient waiting · tried again in 2" in told
+    assert "The mailbox has used up its recipients for 24 hours. Next: It goes on by itself." in told
+    assert "Waiting 1 recipient; gone at about 20" in told
+    assert 'class="verdict wait"' in page
+    assert "chip bad" not in page
+    assert "waits for a limit" in text(await person.page("/accounts"))
+    assert "resume" not in page
 
 
 @pytest.mark.parametrize("name", STAGED)

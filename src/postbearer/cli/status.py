@@ -144,7 +144,7 @@ def _unexplained(
     waiting: Sequence[Waiting],
 ) -> float:
     """For how long the oldest message has waited that no limit keeps back; notes what of the others is."""
-    limited = {each.name: each for each in accounts if _limited(each)}
+    limited = {each.name: each for each in accounts if each.waits_for_limit}
     kept = [each for each in waiting if each.account in limited]
     if not kept:
         return found.oldest
@@ -162,12 +162,6 @@ def _note(account: AccountStatus, now: float) -> str:
     if until - now <= SHORT:
         return f"the mail of {account.name} leaves as fast as its limits let it"
     return f"the mail of {account.name} waits because of its limits, and goes on by itself at {moment(until)}"
-
-
-def _limited(account: AccountStatus) -> bool:
-    """Whether it is a limit, its own or the provider's, that its mail waits for."""
-    kept_back = bool(account.limited_until) and account.counts.get("ready", 0) > 0
-    return account.paused_by == "limit" or (account.state == "ready" and kept_back)
 
 
 def webhook_problems(webhooks: Iterable[WebhookStatus], now: float) -> Iterator[tuple[Severity, str]]:

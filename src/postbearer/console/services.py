@@ -12,13 +12,17 @@ from postbearer.console.gate import Gate
 from postbearer.console.logins import ConsoleLogin
 from postbearer.console.sessions import ConsoleSessions
 from postbearer.console.snapshot import SnapshotCache
-from postbearer.store import TrafficCount
+from postbearer.store import Statistics, TrafficCount, Waiting
 
 
 class CountingSpool(Protocol):
     """A spool that counts what becomes of recipients, as `SqliteSpool` does."""
 
     def traffic(self, since: float, width: int) -> Awaitable[Sequence[TrafficCount]]: ...
+
+    def statistics(self) -> Awaitable[Statistics]: ...
+
+    def waiting(self) -> Awaitable[Sequence[Waiting]]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from postbearer.clock import Clock
 from postbearer.control import AccountStatus, QueueStatistics
-from postbearer.store import Status, TrafficCount
+from postbearer.store import Status, TrafficCount, Waiting
 
 if TYPE_CHECKING:
     from postbearer.api import ApiServices
@@ -28,6 +28,7 @@ class Snapshot:
     at: float
     accounts: Sequence[AccountStatus]
     stats: QueueStatistics
+    waiting: Sequence[Waiting]  # what has not left yet, by account; nothing that is held
     room: bool  # whether the queue takes mail
     day: dict[Status, int]
     hour: dict[Status, int]
@@ -73,10 +74,12 @@ def summed(spans: Sequence[TrafficCount], since: float) -> dict[Status, int]:
 async def look_around(services: ApiServices, spool: CountingSpool, now: float) -> Snapshot:
     """Look now. Raises `StoreError`."""
     operations, spans = services.operations, await spool.traffic(now - DAY, _SPAN)
+    counted = await spool.statistics()
     return Snapshot(
         at=now,
-        accounts=await operations.accounts.list(),
-        stats=await operations.messages.stats(),
+        accounts=await operations.accounts.list(counted),
+        stats=operations.messages.summed(counted),
+        waiting=await spool.waiting(),
         room=await services.intake.has_room(0),
         day=summed(spans, now - DAY),
         hour=summed(spans, now - 3600.0),

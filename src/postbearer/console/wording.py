@@ -36,6 +36,9 @@ STATES: Mapping[str, StateWord] = {
 ACCOUNTS: Mapping[str, StateWord] = {
     "ready": StateWord("sends", "good", "Mail leaves from it."),
     "paused": StateWord("paused", "bad", "It sends nothing; its mail waits here and is safe."),
+    "limited": StateWord(
+        "waits for a limit", "wait", "The provider takes no more for now; it goes on by itself."
+    ),
     "not-signed-in": StateWord("not signed in", "bad", "Nobody has signed in, so it cannot send."),
     "expiring": StateWord("needs you soon", "wait", "It sends; something of it runs out within days."),
     "troubled": StateWord("in trouble", "wait", "The last tries did not work; it is tried again by itself."),

@@ -17,7 +17,7 @@ from postbearer.errors import ConfigError, PostbearerError, UsageError
 from postbearer.events import Observer
 from postbearer.forecast import Expiry, Facts, forecast
 from postbearer.oauth import TokenResponse
-from postbearer.store import BY_HAND, Pause, Spool, Status
+from postbearer.store import BY_HAND, Pause, Spool, Statistics, Status
 from postbearer.suggestion import did_you_mean
 
 if TYPE_CHECKING:
@@ -58,9 +58,9 @@ class Accounts:
         self._foresee = foresee
         self._changed = changed
 
-    async def list(self) -> tuple[AccountStatus, ...]:
-        """The state of every account."""
-        counts = (await self._spool.statistics()).by_account
+    async def list(self, statistics: Statistics | None = None) -> tuple[AccountStatus, ...]:
+        """The state of every account; `statistics` are those of this moment, if somebody has them."""
+        counts = (statistics or await self._spool.statistics()).by_account
         pauses = {pause.account: pause for pause in await self._spool.pauses()}
         states = self._states
         names = sorted({*self._configured, *states, *counts, *pauses})

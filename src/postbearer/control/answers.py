@@ -173,6 +173,12 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
     last_error: str | UnsetType = UNSET
     runs_out: tuple[EndingInfo, ...]
 
+    @property
+    def waits_for_limit(self) -> bool:
+        """Whether it is a limit, its own or the provider's, that its mail waits for."""
+        kept_back = bool(self.limited_until) and self.counts.get("ready", 0) > 0
+        return self.paused_by == "limit" or (self.state == "ready" and kept_back)
+
 
 class Woken(Struct, frozen=True, kw_only=True):
     """Whether an account was paused, and is tried again now."""

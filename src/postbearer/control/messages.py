@@ -32,7 +32,7 @@ from postbearer.control.method import Method, Nothing, Text
 from postbearer.control.principal import Principal, Right
 from postbearer.errors import UsageError
 from postbearer.events import Observer
-from postbearer.store import Entry, Pause, Query, Row, Spool, Status, Waiting
+from postbearer.store import Entry, Pause, Query, Row, Spool, Statistics, Status, Waiting
 from postbearer.tags import by_name
 
 if TYPE_CHECKING:
@@ -170,7 +170,10 @@ class Messages:
 
     async def stats(self) -> QueueStatistics:
         """Recipients by state and account, and the age of the oldest open message."""
-        found = await self._spool.statistics()
+        return self.summed(await self._spool.statistics())
+
+    def summed(self, found: Statistics) -> QueueStatistics:
+        """The same of statistics that somebody has."""
         return QueueStatistics(
             counts=counted(found.counts),
             oldest=found.oldest,
@@ -179,7 +182,7 @@ class Messages:
         )
 
     async def waiting(self) -> tuple[Waiting, ...]:
-        """What waits for each account, or is under way. It costs more the more that is."""
+        """What waits for each account, or is under way."""
         return tuple(await self._spool.waiting())
 
     async def _obstacles(self) -> _Obstacles:
