@@ -7,6 +7,7 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -41,7 +42,8 @@ def programs() -> Path:
 class Postgresql:
     """One server; `schema` gives each test a place of its own in it."""
 
-    def __init__(self, folder: Path, settings: str = "") -> None:
+    def __init__(self, folder: Path, settings: str = "", copy_of: Postgresql | None = None) -> None:
+        """`copy_of`: it is a standby of that one."""
         [self.port] = free_ports(1)
         self._folder = folder
         self._data = folder / "data"
@@ -52,8 +54,11 @@ class Postgresql:
         folder.mkdir(parents=True, exist_ok=True)
         if self.runs_as is not None:
             os.chown(folder, self.runs_as.pw_uid, self.runs_as.pw_gid)
-        self.run("initdb", "--username", USER, "--auth", "trust", "--encoding", "UTF8", "--locale", "C.UTF-8",
-                 "--no-sync", "--pgdata", str(self._data))  # fmt: skip
+        if copy_of is None:
+            self.run("initdb", "--username", USER, "--auth", "trust", "--encoding", "UTF8",
+                     "--locale", "C.UTF-8", "--no-sync", "--pgdata", str(self._data))  # fmt: skip
+        else:
+            self.run("pg_basebackup", "-c", "fast", "-R", "-d", copy_of.url, "-D", str(self._data))
         with (self._data / "postgresql.conf").open("a") as file:
             file.write(SETTINGS.format(port=self.port, folder=folder) + settings)
         self.start()
@@ -120,3 +125,13 @@ class Postgresql:
         """Have psql run them; what it printed, without headings."""
         words = [word for each in statements for word in ("-c", each)]
         return self.run("psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", *words, self.url).strip()
+
+
+@contextmanager
+def standby_of(primary: Postgresql) -> Iterator[Postgresql]:
+    """A server that follows `primary`."""
+    with tempfile.TemporaryDirectory(prefix="postbearer-db-") as name:
+        Path(name).chmod(0o755)
+        made = Postgresql(Path(name) / "pg", copy_of=primary)
+        yield made
+        made.remove()

@@ -140,7 +140,7 @@ async def _check(common: Common, names: tuple[str, ...], send_to: str) -> list[C
             file=assembly.configuration.path,
             hint="Add a table [accounts.NAME].",
         )
-    reports: list[CheckReport] = []
+    reports = await _of_database(assembly, talk=talk)
     for name in dict.fromkeys(names or assembly.names):
         report = CheckReport(name)
         if talk and reports:
@@ -150,6 +150,18 @@ async def _check(common: Common, names: tuple[str, ...], send_to: str) -> list[C
             _show_conversations(report)
         reports.append(report)
     return reports
+
+
+async def _of_database(assembly: Assembly, *, talk: bool) -> list[CheckReport]:
+    """The report on the database, if the queue is in one."""
+    from postbearer.daemon import database_findings
+
+    with Progress("Looking at the database"):
+        findings = await database_findings(assembly)
+    report = CheckReport("", list(findings))
+    if findings and talk:
+        _show_all(report)
+    return [report] if findings else []
 
 
 def _relay(common: Common, *, wanted: bool) -> ControlClient | None:
@@ -182,12 +194,12 @@ def _ask(relay: ControlClient, common: Common, names: tuple[str, ...], send_to: 
     """What the relay finds, which reads the configuration for that."""
     talk = not common.as_json
     whole: DiagnosisResult = relay.call("accounts.check")
-    if whole.findings:  # the file is wrong
-        names = ("",)
+    apart = ("",) if whole.findings else ()  # the file is wrong, or the queue is in a database
+    asked = () if apart and not whole.accounts else names or whole.accounts
     reports: list[CheckReport] = []
-    for name in dict.fromkeys(names or whole.accounts):
+    for name in dict.fromkeys((*apart, *asked)):
         with Progress(f"The relay checks {name}"):
-            answer: DiagnosisResult = relay.call("accounts.check", name=name, send_to=send_to)
+            answer = whole if not name else _ask_for(relay, name, send_to)
         report = CheckReport(
             name, [*answer.findings], [[*lines] for lines in answer.conversations], answer.pause
         )
@@ -199,6 +211,11 @@ def _ask(relay: ControlClient, common: Common, names: tuple[str, ...], send_to: 
         if talk and common.verbose:
             _show_conversations(report)
     return reports
+
+
+def _ask_for(relay: ControlClient, name: str, send_to: str) -> DiagnosisResult:
+    found: DiagnosisResult = relay.call("accounts.check", name=name, send_to=send_to)
+    return found
 
 
 async def _examine(assembly: Assembly, report: CheckReport, send_to: str, *, talk: bool) -> None:

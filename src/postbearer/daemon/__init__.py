@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
+    from postbearer.daemon.checks import database_findings as database_findings
     from postbearer.daemon.checks import examination as examination
     from postbearer.daemon.plan import RelayPlan as RelayPlan
     from postbearer.daemon.plan import spool_url as spool_url
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from postbearer.daemon.service_manager import ServiceManager as ServiceManager
 
 _EXPORTS = {
-    "checks": ["examination"],
+    "checks": ["database_findings", "examination"],
     "plan": ["RelayPlan", "spool_url"],
     "process": ["run"],
     "relay": ["Relay"],

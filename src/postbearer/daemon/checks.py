@@ -7,11 +7,13 @@ from contextlib import aclosing
 from email.message import EmailMessage
 
 from postbearer.assembly import Assembly
+from postbearer.clock import SystemClock
 from postbearer.control import DiagnosisResult
-from postbearer.diagnosis import Diagnosis, Finding, not_configured
+from postbearer.diagnosis import Diagnosis, Finding, examine_database, not_configured
 from postbearer.errors import ConfigError, PostbearerError
 from postbearer.mailer import AsyncMailer
 from postbearer.outcome import Receipt
+from postbearer.store import PostgresUrl
 from postbearer.transport import Conversation, ServerAddress, Transcript
 
 Capture = Callable[[], Transcript]
@@ -38,6 +40,17 @@ def examination(assembly: Assembly, name: str, send_to: str, capture: Capture) -
     )
 
 
+async def database_findings(assembly: Assembly) -> tuple[Finding, ...]:
+    """What is found of the database in which the queue is; nothing where it is in a file."""
+    try:
+        url = assembly.spool
+        if not isinstance(url, PostgresUrl):
+            return ()
+        return await examine_database(url, assembly.spool_password, assembly.persistence, SystemClock())
+    except PostbearerError as error:  # what is configured cannot be asked for
+        return not_configured(error)[:1]
+
+
 async def examining(load: Callable[[], Assembly], name: str, send_to: str) -> AsyncGenerator[Finding, None]:
     """What examining the account `name` finds, as it is found, by the configuration as it is now.
 
@@ -62,8 +75,8 @@ async def examining(load: Callable[[], Assembly], name: str, send_to: str) -> As
 async def examined(load: Callable[[], Assembly], name: str, send_to: str) -> DiagnosisResult:
     """What examining the account `name` finds. The configuration is read for that, as it is now.
 
-    Without a name it is only read: `file` is where it stands, `accounts` are those it has. Raises
-    `ConfigError` for an unknown name.
+    Without a name it is only read: `file` is where it stands, `accounts` are those it has; and the database
+    is looked at, if the queue is in one. Raises `ConfigError` for an unknown name.
     """
     transcripts: list[Transcript] = []
 
@@ -86,6 +99,8 @@ async def examined(load: Callable[[], Assembly], name: str, send_to: str) -> Dia
                 findings += [found async for found in examination(assembly, name, send_to, capture).run()]
             except PostbearerError as error:
                 findings += not_configured(error)
+        else:
+            findings += await database_findings(assembly)
     return DiagnosisResult(
         file=file,
         accounts=names,

@@ -133,7 +133,7 @@ class Relay:
     ) -> Services:
         """All services, in the order in which they start."""
         clock, events, spool, dispatcher = self._clock, self._observer, self.spool, self.dispatcher
-        queue = QueueService(spool, self._queue_clock)
+        queue = QueueService(spool, self._queue_clock, plan.assembly.persistence)
         notebook = AlertNotebook(plan.assembly.persistence, events)
         alerting = Alerting(plan, notebook, spool, dispatcher, clock, events)
         refresher = SignInRefresher(

@@ -26,6 +26,7 @@ from postbearer.engine import Dispatcher, FlooredClock, Intake
 from postbearer.errors import StoreError
 from postbearer.events import Observer, PossibleDuplicate, Warned
 from postbearer.forecast import gather_all
+from postbearer.state import Persistence
 from postbearer.store import HEARTBEAT, Found, Spool
 from postbearer.submission import (
     ConnectionLimit,
@@ -47,13 +48,15 @@ FAREWELL = 30.0  # seconds for conversations under way to end
 class QueueService(Service):
     """The queue on disk, open while the relay runs. `clock` goes on from what an earlier run has written."""
 
-    def __init__(self, spool: Spool, clock: FlooredClock) -> None:
+    def __init__(self, spool: Spool, clock: FlooredClock, state: Persistence) -> None:
+        self._state = state
         self.found: Found | None = None  # by the start
         self.behind = 0.0  # seconds that the clock was behind the queue
         self._spool = spool
         self._clock = clock
 
     async def start(self) -> None:
+        await self._state.verify(mark=True)
         self.found = await self._spool.open()
         self.behind = self._clock.start_at(self.found.newest)
 

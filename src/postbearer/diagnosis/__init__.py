@@ -7,6 +7,7 @@ from postbearer._lazy import lazy
 if TYPE_CHECKING:
     from postbearer.diagnosis.commands import Command as Command
     from postbearer.diagnosis.cure import cures as cures
+    from postbearer.diagnosis.database import examine_database as examine_database
     from postbearer.diagnosis.examination import Diagnosis as Diagnosis
     from postbearer.diagnosis.explanation import Explanation as Explanation
     from postbearer.diagnosis.explanation import explain as explain
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "commands": ["Command"],
     "cure": ["cures"],
+    "database": ["examine_database"],
     "examination": ["Diagnosis"],
     "explanation": ["Explanation", "explain"],
     "finding": ["Failure", "Finding", "Step", "not_configured", "worst"],

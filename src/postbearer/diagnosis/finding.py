@@ -15,6 +15,7 @@ class Step(StrEnum):
     """The steps, in their order."""
 
     CONFIGURATION = "configuration"
+    DATABASE = "database"  # of the queue, where relays share one
     SECRET = "secret"  # noqa: S105 - the name of a step
     DNS = "DNS"
     TCP = "TCP"
@@ -77,9 +78,8 @@ def not_configured(error: PostbearerError) -> tuple[Finding, ...]:
         )
         for problem in (error.problems if isinstance(error, ConfigError) else (error,))
     )
-    steps: list[Step] = [
-        step for step in Step if step is not Step.EXPIRY
-    ]  # without an account nothing runs out
+    elsewhere = (Step.DATABASE, Step.EXPIRY)  # not the account's; and without one, nothing runs out
+    steps = [step for step in Step if step not in elsewhere]
     rest = steps[steps.index(failed) + 1 :]
     return (*problems, *(not_done(step, "the configuration is wrong") for step in rest))
 

@@ -123,6 +123,9 @@ class StateFolder:
                 raise trouble(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), path, "written")
         return self
 
+    async def verify(self, *, mark: bool = False) -> None:
+        """The key lies beside what is sealed under it."""
+
     def token_store(self, account: str, binding: str, *, clock: Clock, shortcut: str = "") -> GrantStore:
         """The sealed file of the account's tokens; made with the folder if it is not there."""
         from postbearer.state.key import KeyFile

@@ -28,6 +28,13 @@ class Persistence(Protocol):
         """Make what keeping needs. Raises `ConfigError` or `StoreError` if nothing can be kept."""
         ...
 
+    async def verify(self, *, mark: bool = False) -> None:
+        """That what is kept is ours, not of relays with another key. Raises `StoreError`, `SecretError`.
+
+        `mark`: it is from now on, if it is nobody's yet.
+        """
+        ...
+
     def token_store(self, account: str, binding: str, *, clock: Clock, shortcut: str = "") -> GrantStore:
         """The tokens of `account` that were got for `binding` (`postbearer.oauth.binding`).
 
@@ -57,6 +64,9 @@ class MemoryState:
 
     def writable(self) -> object:
         return self
+
+    async def verify(self, *, mark: bool = False) -> None:
+        """Nobody else can reach it."""
 
     def token_store(self, account: str, binding: str, *, clock: Clock, shortcut: str = "") -> GrantStore:
         return self._token_stores.setdefault((account, binding), _SharedStore(account, clock))

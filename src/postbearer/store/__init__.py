@@ -7,6 +7,7 @@ from postbearer._lazy import lazy
 if TYPE_CHECKING:
     from postbearer.store.factory import SpoolPlace as SpoolPlace
     from postbearer.store.factory import SpoolUrl as SpoolUrl
+    from postbearer.store.factory import inspect_database as inspect_database
     from postbearer.store.factory import open_spool as open_spool
     from postbearer.store.factory import open_state as open_state
     from postbearer.store.factory import spool_place as spool_place
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from postbearer.store.operating import JobAction as JobAction
     from postbearer.store.operating import JobState as JobState
     from postbearer.store.operating import NodeRecord as NodeRecord
+    from postbearer.store.postgres.inspection import DatabaseInfo as DatabaseInfo
     from postbearer.store.postgres.url import NO_KEY as NO_KEY
     from postbearer.store.postgres.url import PostgresUrl as PostgresUrl
     from postbearer.store.records import BY_HAND as BY_HAND
@@ -58,10 +60,11 @@ if TYPE_CHECKING:
     from postbearer.store.staging import Staging as Staging
 
 _EXPORTS = {
-    "factory": ["SpoolPlace", "SpoolUrl", "open_spool", "open_state", "spool_place"],
+    "factory": ["SpoolPlace", "SpoolUrl", "inspect_database", "open_spool", "open_state", "spool_place"],
     "lease": ["HEARTBEAT", "LEASE", "LOCAL"],
     "memory": ["MemorySpool"],
     "operating": ["AuditEntry", "AuditRecord", "Job", "JobAction", "JobState", "NodeRecord"],
+    "postgres.inspection": ["DatabaseInfo"],
     "postgres.url": ["NO_KEY", "PostgresUrl"],
     "records": [
         "BY_HAND",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from postbearer.events import Observer
     from postbearer.secret import SecretSource
     from postbearer.state import Persistence
+    from postbearer.store.postgres.inspection import DatabaseInfo
     from postbearer.store.spool import DurableSpool
 
 SCHEME = "sqlite"
@@ -126,6 +127,17 @@ def open_state(url: PostgresUrl, key: SecretSource, password: SecretSource | Non
     from postbearer.store.postgres.state import PostgresState
 
     return PostgresState(url, key, password=password)
+
+
+async def inspect_database(url: PostgresUrl, clock: Clock, password: SecretSource | None) -> DatabaseInfo:
+    """What is known of the database of a spool; nothing in it is changed.
+
+    Raises `ConfigError`, `StoreError`.
+    """
+    _need_asyncpg()
+    from postbearer.store.postgres import inspection
+
+    return await inspection.inspect_database(url, clock, password)
 
 
 def _need_asyncpg() -> None:

@@ -10,7 +10,7 @@ from postbearer.errors import SchemaMismatch, StoreError
 from postbearer.store.postgres.connection_pool import SQL, ConnectionPool
 from postbearer.store.queries import migrations
 
-OLDEST = 130_000  # server_version_num
+OLDEST = 13  # PostgreSQL
 APPLICATION = "postbearer spool"
 LOCK = 0x70625370  # of who makes or migrates a schema
 SKEW = 60.0  # seconds by which a clock may differ from the database's
@@ -26,18 +26,18 @@ async def examine(pool: ConnectionPool, connection: Any, now: float) -> list[str
 
     Raises `StoreError`.
     """
+    place = pool.place
+    major = connection.get_server_version().major  # an older one does not know what is asked below
+    if major < OLDEST:
+        raise StoreError(
+            f"The database ({place}) is PostgreSQL {major}; {OLDEST} or later is needed.",
+            hint="Upgrade it.",
+            configuration=True,
+        )
     await pool.begin(connection, hot=False)
     found = await connection.fetchrow(SQL["server"])
     waited_for = await connection.fetchval(SQL["standbys"]) if found["standbys"] else 0
     await connection.execute("COMMIT")
-    place = pool.place
-    if found["version"] < OLDEST:
-        major = found["version"] // 10_000
-        raise StoreError(
-            f"The database ({place}) is PostgreSQL {major}; 13 or later is needed.",
-            hint="Upgrade it.",
-            configuration=True,
-        )
     if found["encoding"] != "UTF8":
         raise StoreError(
             f"The database ({place}) is in {found['encoding']}.",
@@ -46,6 +46,12 @@ async def examine(pool: ConnectionPool, connection: Any, now: float) -> list[str
         )
     if found["standby"]:
         raise StoreError(f"The database ({place}) is a standby, which only reads.", hint="Name its primary.")
+    if not found["procedures"]:
+        raise StoreError(
+            f"The database ({place}) lacks the extension plpgsql: somebody took it out.",
+            hint="Have its owner run there: CREATE EXTENSION plpgsql",
+            configuration=True,
+        )
     for name in ("fsync", "full_page_writes"):
         if found[name] != "on":
             raise StoreError(
@@ -75,7 +81,8 @@ def _remarks(found: Any, waited_for: int, now: float) -> list[str]:
 async def migrate(pool: ConnectionPool, connection: Any, *, read_only: bool) -> None:
     """Make the schema, or bring it up to this version. Raises `StoreError`, `SchemaMismatch`."""
     wanted, schema = migrations("postgres"), pool.url.schema
-    standing = await _version(pool, connection)
+    there = await standing_version(pool, connection)
+    standing = -1 if there is None else there
     if standing == len(wanted):
         return
     if standing > len(wanted):
@@ -94,20 +101,27 @@ async def migrate(pool: ConnectionPool, connection: Any, *, read_only: bool) -> 
         await pool.begin(connection, hot=False, writes=True)
         await connection.execute("SELECT pg_catalog.set_config('lock_timeout', '5s', true)")
         await connection.execute(f"SELECT pg_catalog.pg_advisory_xact_lock({LOCK})")
-        standing = await _standing(pool, connection)
-        if standing < 0:
+        there = await _standing(pool, connection)  # another node may have been faster
+        standing = 0 if there is None else there
+        if there is None:
             await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
             await connection.execute(_VERSION.format(application=APPLICATION))
-        for number, script in enumerate(wanted[max(standing, 0) :], max(standing, 0) + 1):
+        for number, script in enumerate(wanted[standing:], standing + 1):
             await connection.execute(script)
             await connection.execute(SQL["set-version"], number)
         await connection.execute("COMMIT")
-    except asyncpg.PostgresError:
+    except asyncpg.PostgresError as error:
         await connection.execute("ROLLBACK")
+        if isinstance(error, asyncpg.DuplicateTableError | asyncpg.DuplicateObjectError) and there is None:
+            raise _strangers(pool) from error
         raise
 
 
-async def _version(pool: ConnectionPool, connection: Any) -> int:
+async def standing_version(pool: ConnectionPool, connection: Any) -> int | None:
+    """The version of the schema that is there; None if there is none.
+
+    Raises `StoreError` for a stranger's.
+    """
     await pool.begin(connection, hot=False)
     try:
         return await _standing(pool, connection)
@@ -115,18 +129,21 @@ async def _version(pool: ConnectionPool, connection: Any) -> int:
         await connection.execute("ROLLBACK")
 
 
-async def _standing(pool: ConnectionPool, connection: Any) -> int:
-    """The version of the schema that is there; -1 if there is none. Raises `StoreError` for a stranger's."""
+async def _standing(pool: ConnectionPool, connection: Any) -> int | None:
     if not await connection.fetchval(SQL["has-version"], f"{pool.url.schema}.version"):
-        return -1
+        return None
     try:
         row = await connection.fetchrow(SQL["version"])
     except asyncpg.UndefinedColumnError:
         row = None
     if row is None or row["application"] != APPLICATION:
-        raise StoreError(
-            f"The schema {pool.url.schema} is another program's ({pool.place}).",
-            hint="Name one of our own: postgresql://…?schema=postbearer",
-            configuration=True,
-        )
+        raise _strangers(pool)
     return int(row["version"])
+
+
+def _strangers(pool: ConnectionPool) -> StoreError:
+    return StoreError(
+        f"The schema {pool.url.schema} is another program's ({pool.place}).",
+        hint="Name one of our own: postgresql://…?schema=postbearer",
+        configuration=True,
+    )

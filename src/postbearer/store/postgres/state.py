@@ -17,6 +17,8 @@ from postbearer.store.postgres.transaction_runner import TransactionRunner, link
 from postbearer.store.postgres.url import PostgresUrl
 from postbearer.store.postgres.vault import Vault
 
+_CLUSTER = "cluster"  # the document by which relays with one key know each other
+
 
 class PostgresState:
     """A `Persistence`. `key` seals tokens. `own_clock`: ledgers go by our clock alone, in tests."""
@@ -37,6 +39,31 @@ class PostgresState:
     def writable(self) -> object:
         """The database tells when it is asked."""
         return self
+
+    async def verify(self, *, mark: bool = False) -> None:
+        """A document that is sealed under our key, or a key that is being replaced, says that it is ours."""
+        box = await self._vault.box()
+        place = f"the row {_CLUSTER} of the table {self._runner.pool.url.schema}.document"
+        ours = box.seal(b"", place).encode()
+
+        async def verify(connection: Any, time: float) -> bytes | None:
+            if mark:
+                await connection.execute(SQL["add-document"], _CLUSTER, ours)
+            found = await connection.fetchval(SQL["document"], _CLUSTER)
+            return None if found is None else bytes(found)
+
+        found = await self._runner.run(verify)
+        if found is None:
+            return
+        try:
+            box.unseal(found.decode("ascii", "replace"), place)
+        except StoreError:
+            raise StoreError(
+                f"This queue is that of relays with another vault.key ({self._runner.place}).",
+                hint="Name another schema, postgresql://…?schema=name; or give all relays one key. If that "
+                f"was replaced, delete {place.replace('the row', 'the row named')}, and sign in again.",
+                configuration=True,
+            ) from None
 
     def token_store(self, account: str, binding: str, *, clock: Clock, shortcut: str = "") -> GrantStore:
         return PostgresTokens(self._runner, account, binding, vault=self._vault, clock=clock)

@@ -51,3 +51,6 @@ UPDATE document SET name = $1 || '.damaged' WHERE name = $1;
 
 -- name: drop-document
 DELETE FROM document WHERE name = $1 || '.damaged';
+
+-- name: add-document
+INSERT INTO document VALUES ($1, $2) ON CONFLICT DO NOTHING;

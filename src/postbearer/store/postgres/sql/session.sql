@@ -37,10 +37,9 @@ SELECT EXISTS (SELECT 1 FROM delivery WHERE slot = $1::smallint AND number = $2:
 SELECT pg_catalog.pg_xact_status($1::text::pg_catalog.xid8);
 
 -- name: server
-SELECT pg_catalog.current_setting('server_version_num')::int AS version,
-       pg_catalog.current_setting('server_encoding') AS encoding,
+SELECT pg_catalog.current_setting('server_encoding') AS encoding,
        pg_catalog.pg_is_in_recovery() AS standby,
-       pg_catalog.current_setting('default_transaction_read_only') AS read_only,
+       EXISTS (SELECT 1 FROM pg_catalog.pg_language WHERE lanname = 'plpgsql') AS procedures,
        pg_catalog.current_setting('fsync') AS fsync,
        pg_catalog.current_setting('full_page_writes') AS full_page_writes,
        pg_catalog.current_setting('synchronous_standby_names') AS standbys,
