@@ -53,7 +53,7 @@ def command(common: Common, /, http_port: int, smtp_port: int, smtps_port: int, 
 
     It has an authorization server, a mail server that takes nothing but bearer tokens, and an inbox to
     look at in a browser. It listens on loopback only, keeps nothing, and runs until you press Ctrl-C.
-    Faults are switched by HTTP while it runs, as the last lines that it prints show.
+    Its page has the inbox, and faults to be switched on while it runs; a program switches them by HTTP.
     """
     from postbearer.testing import Ports, Sandbox
 
@@ -100,7 +100,7 @@ def _tell(sandbox: Sandbox) -> None:
     print("Try it from another terminal:")
     print(f"  . {shlex.quote(about['environment'])}")
     print("  postbearer send --account sandbox --to you@example.org --subject Hello --text 'It works.'")
-    print("Have it refuse one login (other faults: docs/reference/sandbox.md; {} ends them):")
-    fault = '{"smtp": [{"at": "auth", "reply": "535 5.7.3 No", "times": 1}]}'
-    print(f"  curl -X PUT {about['inbox']}/faults -d '{fault}'")
+    print("Read what it took, and have it fail, in a browser:")
+    print(f"  {about['inbox']}")
+    print(f"  {about['inbox']}/faults  (by a program: PUT; docs/reference/sandbox.md)")
     print("Ctrl-C stops it.")

@@ -8,21 +8,20 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import parse_qs
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route, Router
 
 from postbearer.api import CONSOLE as PREFIX
 from postbearer.api import HttpProblem, of_error
-from postbearer.console import assets
+from postbearer.console.assets import serve_asset
 from postbearer.console.cookies import cookie_name
-from postbearer.console.pages import HEADERS, render
+from postbearer.console.pages import headed, render
 from postbearer.console.services import ConsoleServices
 from postbearer.console.sessions import ConsoleSession
 from postbearer.console.visit import ConsolePage, Visit
 from postbearer.errors import PostbearerError
-from postbearer.http_guard import Body, Guard, Message, Receive, Scope, Send, read_away
+from postbearer.http_guard import Body, Guard, Receive, Scope, Send, read_away
 from postbearer.tasks import defect
 
 LARGEST_FORM = 256 * 1024  # octets: a thousand messages that were chosen one by one
@@ -60,7 +59,7 @@ class ConsoleApplication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._base_path:
             scope["root_path"] = self._base_path
-        await self._router(scope, receive, _headed(send))
+        await self._router(scope, receive, headed(send))
 
 
 def _guarded(handler: _Handler, hosts: Collection[str] | None) -> Guard:
@@ -68,7 +67,7 @@ def _guarded(handler: _Handler, hosts: Collection[str] | None) -> Guard:
 
 
 async def _asset(request: Request) -> Response:
-    return assets.serve(request.path_params["name"])
+    return serve_asset(request.path_params["name"])
 
 
 class _Handler:
@@ -194,20 +193,6 @@ def _told(visit: Visit, problem: HttpProblem) -> Response:
     return visit.page(
         "problem.html", problem.status, title=document.title, detail=document.detail, hint=document.hint or ""
     )
-
-
-def _headed(send: Send) -> Send:
-    """`send` with the fields that every answer has, unless it has its own."""
-
-    async def headed(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = MutableHeaders(raw=list(message["headers"]))
-            for name, value in HEADERS.items():
-                headers.setdefault(name, value)
-            message = {**message, "headers": headers.raw}
-        await send(message)
-
-    return headed
 
 
 async def _refuse(send: Send, status: int, text: str) -> None:

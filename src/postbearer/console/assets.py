@@ -48,7 +48,7 @@ def _by_name() -> Mapping[str, Asset]:
     return {each.name: each for each in assets().values()}
 
 
-def serve(name: str) -> Response:
+def serve_asset(name: str) -> Response:
     """The file that is served under `name`; 404 for one of another version."""
     found = _by_name().get(name)
     if found is None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import ChoiceLoader, Environment, PackageLoader, PrefixLoader, StrictUndefined
+from starlette.datastructures import MutableHeaders
 from starlette.responses import HTMLResponse
 
-from postbearer.console import wording
+from postbearer.console import glossary, wording
 from postbearer.console.assets import assets
+from postbearer.http_guard import Message, Send
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
@@ -27,10 +29,10 @@ HEADERS: Mapping[str, str] = {
 PRIVATE = "no-store"
 
 
-@cache
-def _environment() -> Environment:
+def page_environment(**more: PackageLoader) -> Environment:
+    """The templates of the console, and `more`, which build on them: ``x/page.html`` of the loader `x`."""
     made = Environment(
-        loader=PackageLoader("postbearer.console", "templates"),
+        loader=ChoiceLoader([PackageLoader("postbearer.console", "templates"), PrefixLoader(more)]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -44,6 +46,7 @@ def _environment() -> Environment:
         "moment": wording.moment,
         "ago": wording.ago,
         "chip": wording.chip,
+        "words": glossary.words,
     }
     made.globals |= {
         "states": wording.STATES,
@@ -54,7 +57,24 @@ def _environment() -> Environment:
     return made
 
 
+_environment = cache(page_environment)
+
+
 def render(template: str, status: int = 200, /, **values: object) -> HTMLResponse:
     """A page that is kept by nobody on its way."""
     text = _environment().get_template(template).render(values)
     return HTMLResponse(text, status, {"cache-control": PRIVATE})
+
+
+def headed(send: Send) -> Send:
+    """`send` with the fields that every answer has, unless it has its own."""
+
+    async def with_fields(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = MutableHeaders(raw=list(message["headers"]))
+            for name, value in HEADERS.items():
+                headers.setdefault(name, value)
+            message = {**message, "headers": headers.raw}
+        await send(message)
+
+    return with_fields

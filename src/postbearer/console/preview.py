@@ -11,13 +11,15 @@ from __future__ import annotations
 import email
 import email.policy
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from email.message import EmailMessage
 from typing import NamedTuple
 
 from markupsafe import escape
 
-LARGEST = 2 * 1024 * 1024  # octets that are looked at
+from postbearer.message import cut_header
+
+LARGEST_PREVIEW = 2 * 1024 * 1024  # octets that are looked at
 _LONGEST = 1024 * 1024  # characters that are shown
 _MOST = 50  # attachments
 _PLAIN = (
@@ -29,6 +31,14 @@ _AHEAD = re.compile(r"<(?=link|meta|base|i?frame|fencedframe|portal|object|embed
 _HTML = "<!doctype html><meta charset=utf-8>"
 
 
+FRAME_HEADERS: Mapping[str, str] = {  # fields of the document in the frame
+    "cache-control": "no-store",
+    "content-security-policy": "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'",
+    "x-frame-options": "SAMEORIGIN",
+}
+_SOURCE = 256 * 1024  # octets that are shown
+
+
 class Preview(NamedTuple):
     """`document` is HTML; `kind` is what it was made of: "text", "HTML", or "" where there is no text."""
 
@@ -36,6 +46,26 @@ class Preview(NamedTuple):
     document: str
     attachments: tuple[tuple[str, str], ...] = ()  # name and type
     whole: bool = True
+
+
+class Reading(NamedTuple):
+    """What the page about a message shows of it: its header, by name and value, and its `source`."""
+
+    preview: Preview
+    fields: tuple[tuple[str, str], ...]
+    source: str
+    cut: bool  # there is more of the source
+
+
+def read_front(octets: bytes, size: int) -> Reading:
+    """What `octets`, the front of a message of `size` octets, say."""
+    source = octets[:_SOURCE]
+    return Reading(
+        preview(octets, whole=len(octets) >= size),
+        tuple(_fields(octets)),
+        source.decode("utf-8", "replace").replace("\r\n", "\n"),
+        size > len(source),
+    )
 
 
 def preview(octets: bytes, *, whole: bool) -> Preview:
@@ -59,6 +89,16 @@ def preview(octets: bytes, *, whole: bool) -> Preview:
 
 def _plain(text: str) -> str:
     return f"{_PLAIN}{escape(text)}"
+
+
+def _fields(head: bytes) -> Iterator[tuple[str, str]]:
+    """Names and values of the header, as they were written."""
+    for name, lines in cut_header(head).fields:
+        written, _, value = lines.partition(b":")
+        yield (
+            written.decode("ascii", "replace").strip() or name.decode("ascii", "replace"),
+            value.decode("utf-8", "replace").replace("\r\n", "\n").strip(),
+        )
 
 
 def _attachments(parsed: EmailMessage) -> Iterator[tuple[str, str]]:

@@ -3,46 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 
 from starlette.responses import HTMLResponse, Response, StreamingResponse
 
+from postbearer.console import preview
 from postbearer.console.message import message
 from postbearer.console.pages import PRIVATE
-from postbearer.console.preview import LARGEST, Preview, preview
+from postbearer.console.preview import LARGEST_PREVIEW
 from postbearer.console.visit import ConsolePage, Visit
 from postbearer.control import Right
-from postbearer.message import Content, cut_header
-
-SOURCE = 256 * 1024  # octets that are shown
-_FRAME = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-_HEADERS = {"cache-control": PRIVATE, "x-frame-options": "SAMEORIGIN"}
+from postbearer.message import Content
 
 
 async def read(visit: Visit) -> Response:
     """The page about what the message says."""
     found = await message(visit)
-    head = await _front(visit, found.id, LARGEST)
+    head = await _front(visit, found.id, LARGEST_PREVIEW)
     visit.of.reading = found.id
-    shown = await asyncio.to_thread(preview, head, whole=len(head) >= found.size)
-    source = head[:SOURCE].decode("utf-8", "replace").replace("\r\n", "\n")
-    return visit.page(
-        "read.html",
-        message=found,
-        preview=shown,
-        fields=list(_fields(head)),
-        source=source,
-        cut=found.size > len(head[:SOURCE]),
-    )
+    reading = await asyncio.to_thread(preview.read_front, head, found.size)
+    return visit.page("read.html", message=found, reading=reading)
 
 
 async def frame(visit: Visit) -> Response:
     """What stands in the frame: a document of its own, which runs nothing and asks for nothing."""
     found = await message(visit)
-    head = await _front(visit, found.id, LARGEST, again=visit.of.reading == found.id)
+    head = await _front(visit, found.id, LARGEST_PREVIEW, again=visit.of.reading == found.id)
     visit.of.reading = ""
-    shown: Preview = await asyncio.to_thread(preview, head, whole=len(head) >= found.size)
-    return HTMLResponse(shown.document, headers={**_HEADERS, "content-security-policy": _FRAME})
+    shown = await asyncio.to_thread(preview.preview, head, whole=len(head) >= found.size)
+    return HTMLResponse(shown.document, headers=preview.FRAME_HEADERS)
 
 
 async def download(visit: Visit) -> Response:
@@ -70,15 +58,6 @@ async def _front(visit: Visit, identifier: str, most: int, *, again: bool = Fals
 
 async def _content(visit: Visit, identifier: str, *, again: bool = False) -> Content:
     return await visit.services.api.operations.content(identifier, by=visit.by, again=again)
-
-
-def _fields(head: bytes) -> Iterator[tuple[str, str]]:
-    """Names and values of the header, as they were written."""
-    for name, lines in cut_header(head).fields:
-        written = lines.partition(b":")[0].decode("ascii", "replace").strip() or name.decode(
-            "ascii", "replace"
-        )
-        yield written, lines.partition(b":")[2].decode("utf-8", "replace").replace("\r\n", "\n").strip()
 
 
 PAGES = (

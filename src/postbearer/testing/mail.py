@@ -80,7 +80,7 @@ class MailServer:
         self.submitting = 0  # authenticated and open now
         self.recent: deque[float] = deque()  # when the last messages were taken, wall clock
         self._servers: list[asyncio.Server] = []
-        self._links: set[Link] = set()
+        self._sessions: dict[Link, SandboxSession] = {}
         self._tasks = Tasks(clock, EventLog())
 
     async def start(self, starttls: socket.socket, implicit_tls: socket.socket) -> tuple[int, int]:
@@ -95,20 +95,27 @@ class MailServer:
     async def stop(self) -> None:
         for server in self._servers:
             server.close()
-        for link in tuple(self._links):
+        for link in tuple(self._sessions):
             link.abort()
         for server in self._servers:
             await server.wait_closed()
+
+    def hang_up(self) -> None:
+        """End the connections on which no message is under way."""
+        for link, session in self._sessions.items():
+            if not session.busy:
+                link.abort()
 
     def _begin(self, link: Link) -> None:
         self._tasks.start(self._serve(link), "sandbox")
 
     async def _serve(self, link: Link) -> None:
         # One that says goodbye is still open for a while, and is to be ended with the rest.
-        self._links = {link, *(each for each in self._links if not each.lost)}
+        self._sessions = {each: session for each, session in self._sessions.items() if not each.lost}
+        session = self._sessions[link] = SandboxSession(self, link)
         self.connections += 1
         try:
-            await SandboxSession(self, link).run()
+            await session.run()
         finally:
             link.close()
 
@@ -144,6 +151,11 @@ class SandboxSession:
         self._mechanism = ""
         self._nth = 0  # how many others were submitting when this one proved itself, plus one
         self._transaction: ReceivedTransaction | None = None
+
+    @property
+    def busy(self) -> bool:
+        """Whether a message is under way."""
+        return self._transaction is not None
 
     async def run(self) -> None:
         try:

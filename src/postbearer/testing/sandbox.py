@@ -28,6 +28,7 @@ from postbearer.testing.faults import Faults
 from postbearer.testing.inbox import Inbox
 from postbearer.testing.mail import MailServer
 from postbearer.testing.personality import PERSONALITIES, Personality
+from postbearer.testing.switches import TOKENS, switch
 from postbearer.testing.tokens import TokenRegister
 
 HOST = "127.0.0.1"
@@ -167,6 +168,19 @@ class Sandbox:
         """Put other faults in force, for the requests and commands from now on."""
         self.faults = self.authorization.faults = self.mail.faults = faults
 
+    def switch(self, name: str, on: bool = True) -> None:
+        """Put a named fault in force beside the others, or end it. Raises `UsageError` for another name.
+
+        It is felt at once: connections on which no message is under way end, and access tokens, too, where
+        it is a fault of the authorization server.
+        """
+        chosen = switch(name, self.personality.name)
+        self.set_faults(chosen.on(self.faults) if on else chosen.off(self.faults))
+        if on and chosen.at == TOKENS:
+            self.register.end_access()
+        if on:
+            self.mail.hang_up()
+
     def describe(self) -> dict[str, Any]:
         """Every address, client and secret, for a program or a person."""
         return {
@@ -271,7 +285,9 @@ async def _serving(sandbox: Sandbox, listener: socket.socket) -> AsyncIterator[N
         def capture_signals(self) -> Iterator[None]:
             yield
 
-    config = uvicorn.Config(Web(sandbox).app, log_config=None, lifespan="off", access_log=False)
+    config = uvicorn.Config(
+        Web(sandbox).app, log_config=None, lifespan="off", access_log=False, interface="asgi3"
+    )
     server = Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:

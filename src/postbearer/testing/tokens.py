@@ -68,6 +68,10 @@ class TokenRegister:
         issued = self._access.get(token)
         return issued if issued is not None and issued.expires_at > self._clock.now() else None
 
+    def end_access(self) -> None:
+        """No access token that was given is good any more."""
+        self._access.clear()
+
     def sign_in(self, client_id: str, subject: str, scope: str) -> str:
         """A first refresh token, as after a person's consent."""
         family = Family(client_id, subject, scope)

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
-from urllib.parse import parse_qsl
 
 import msgspec
-from jinja2 import Environment, PackageLoader
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from postbearer.http_guard import Application, Guard
+from postbearer.console import headed
+from postbearer.http_guard import Guard, Receive, Scope, Send
 from postbearer.testing.authorization import EndpointAnswer, Refusal
+from postbearer.testing.browsing import Browsing, form_of, wants_page
 from postbearer.testing.faults import Faults
 
 if TYPE_CHECKING:
     from postbearer.testing.sandbox import Sandbox
 
-_POLICY = {
-    "content-security-policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
-}
-
-_pages = Environment(loader=PackageLoader("postbearer.testing", "pages"), autoescape=True)
-_pages.filters["clock"] = lambda at: time.strftime("%H:%M:%S", time.localtime(at))
-
-
-def page(template: str, status: int = 200, **values: object) -> HTMLResponse:
-    """A page for a browser; jinja2 escapes everything foreign in it."""
-    return HTMLResponse(_pages.get_template(template).render(values), status, _POLICY)
+_AS_FILE = {"content-security-policy": "sandbox; default-src 'none'"}
 
 
 class Web:
@@ -40,12 +27,12 @@ class Web:
 
     def __init__(self, sandbox: Sandbox) -> None:
         self._sandbox = sandbox
+        self._pages = Browsing(sandbox)
         token = "/oauth2/v2.0"  # noqa: S105 - a path
         routes = Starlette(
             routes=[
-                Route("/", self.inbox_page),
+                *self._pages.routes(),
                 Route("/inbox", self.inbox, methods=["GET", "DELETE"]),
-                Route("/inbox/{id}", self.message),
                 Route("/inbox/{id}/raw", self.raw),
                 Route("/faults", self.faults, methods=["GET", "PUT"]),
                 Route("/describe", self.describe),
@@ -63,7 +50,11 @@ class Web:
             ],
             exception_handlers={Refusal: _refused},
         )
-        self.app: Application = Guard(routes)  # secrets are told here
+        self._guarded = Guard(routes)  # secrets are told here
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The application, whose every answer says what may run."""
+        await self._guarded(scope, receive, headed(send))
 
     # OAuth ----------------------------------------------------------------------------------
 
@@ -96,32 +87,30 @@ class Web:
 
     async def authorize(self, request: Request) -> Response:
         code = self._sandbox.authorization.begin(dict(request.query_params))
-        return self._approval(code, request.query_params.get("state", ""))
+        return self._pages.approval(request, code, request.query_params.get("state", ""))
 
     async def device(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
         return JSONResponse(self._sandbox.authorization.begin_device(form, self._sandbox.url))
 
     async def revoke(self, request: Request) -> Response:
         authorization = request.headers.get("authorization", "")
-        return _response(await self._sandbox.authorization.revoke(await _form(request), authorization))
+        return _response(await self._sandbox.authorization.revoke(await form_of(request), authorization))
 
     async def device_page(self, request: Request) -> Response:
-        code = request.query_params.get("user_code", "")
-        return self._approval(code, "")
-
-    def _approval(self, code: str, state: str) -> Response:
-        return page("approve.html", code=code, state=state, users=list(self._sandbox.users))
+        return self._pages.approval(request, request.query_params.get("user_code", ""), "")
 
     async def approve(self, request: Request) -> Response:
-        form = await _form(request)
+        form = await form_of(request)
         code, state = form.get("code", ""), form.get("state", "")
         if "decline" in form:
             target, notice = self._sandbox.authorization.decline(code, state), "Declined"
         else:
             target = self._sandbox.authorization.approve(code, form.get("user", ""), state)
             notice = "Approved"
-        return RedirectResponse(target, 303) if target else page("notice.html", notice=notice)
+        if target:
+            return RedirectResponse(target, 303)
+        return self._pages.notice(request, notice, "You can close this page: the device goes on by itself.")
 
     # Faults and facts -----------------------------------------------------------------------
 
@@ -131,9 +120,13 @@ class Web:
                 self._sandbox.set_faults(msgspec.json.decode(await request.body(), type=Faults))
             except msgspec.MsgspecError as error:
                 return JSONResponse({"error": f"Not a set of faults: {error}"}, 400)
+        elif wants_page(request):
+            return self._pages.faults(request)
         return Response(msgspec.json.encode(self._sandbox.faults), media_type="application/json")
 
     async def describe(self, request: Request) -> Response:
+        if wants_page(request):
+            return self._pages.addresses(request)
         return JSONResponse(self._sandbox.describe())
 
     # The inbox ------------------------------------------------------------------------------
@@ -143,22 +136,12 @@ class Web:
             self._sandbox.inbox.clear()
         return JSONResponse([each.summary() for each in self._sandbox.inbox.messages])
 
-    async def inbox_page(self, request: Request) -> Response:
-        messages = [each.summary() for each in reversed(self._sandbox.inbox.messages)]
-        return page("inbox.html", messages=messages, personality=self._sandbox.personality.name)
-
-    async def message(self, request: Request) -> Response:
-        found = self._sandbox.inbox.find(request.path_params["id"])
-        if found is None:
-            return page("notice.html", 404, notice="No such message")
-        text = found.content[:200_000].decode("utf-8", "replace")
-        return page("message.html", message=found.summary(), text=text)
-
     async def raw(self, request: Request) -> Response:
         found = self._sandbox.inbox.find(request.path_params["id"])
         if found is None:
             return Response(status_code=404)
-        return Response(found.content, media_type="message/rfc822", headers=_POLICY)
+        name = {"content-disposition": f'attachment; filename="{found.id}.eml"'}
+        return Response(found.content, media_type="message/rfc822", headers=_AS_FILE | name)
 
 
 def _response(answer: EndpointAnswer) -> Response:
@@ -170,7 +153,3 @@ def _response(answer: EndpointAnswer) -> Response:
 async def _refused(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, Refusal)
     return JSONResponse({"error": refusal.error, "error_description": refusal.description}, refusal.status)
-
-
-async def _form(request: Request) -> dict[str, str]:
-    return dict(parse_qsl((await request.body()).decode("utf-8", "replace"), keep_blank_values=True))
