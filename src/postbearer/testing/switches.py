@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -95,134 +95,137 @@ def switches(provider: str) -> Sequence[Switch]:
     """All that the sandbox of `provider` offers; its replies are those of that provider."""
     microsoft = provider == "microsoft"
     switched_off = {"microsoft": _OFF_MICROSOFT, "google": _OFF_GOOGLE}.get(provider, _OFF)
-    return (
-        switch_day(switched_off),
-        Switch(
-            name="secret-wrong",
-            label="The client secret is wrong",
-            does="Each request for a token is refused: invalid_client.",
-            faults=_refused("AADSTS7000215: Invalid client secret provided." if microsoft else ""),
-            at=TOKENS,
-        ),
-        Switch(
-            name="secret-over",
-            label="The client secret is over",
-            does="Each request for a token is refused: the secret's time has ended.",
-            faults=_refused(
-                "AADSTS7000222: The provided client secret keys are expired."
-                if microsoft
-                else "The client secret has expired."
-            ),
-            at=TOKENS,
-        ),
-        Switch(
-            name="consent-withdrawn",
-            label="Consent is withdrawn",
-            does="Each request for a token is refused: invalid_grant. Who had signed in has to do so again.",
-            faults=_refused(
-                "AADSTS50173: The provided grant has expired due to it being revoked, a fresh auth token is "
-                "needed. The user might have changed or reset their password."
-                if microsoft
-                else "Token has been expired or revoked.",
-                "invalid_grant",
-            ),
-            at=TOKENS,
-        ),
-        Switch(
-            name="tokens-down",
-            label="It is down",
-            does="Each request for a token is answered 503.",
-            faults=Faults(token=[TokenFault(kind="down")]),
-            at=TOKENS,
-        ),
-        Switch(
-            name="tokens-throttled",
-            label="It is asked too often",
-            does="Each request for a token is answered 429, with a minute to wait.",
-            faults=Faults(token=[TokenFault(kind="throttled")]),
-            at=TOKENS,
-        ),
-        Switch(
-            name="portal",
-            label="Something else answers",
-            does="A web page comes in place of a token, as from the portal of a hotel's network.",
-            faults=Faults(token=[TokenFault(kind="not-json")]),
-            at=TOKENS,
-        ),
-        Switch(
-            name="audience",
-            label="Tokens are for something else",
-            does="Tokens name another audience, and the mail server refuses them.",
-            faults=Faults(audience="https://graph.example.org"),
-            at=TOKENS,
-        ),
-        Switch(
-            name="logins-refused",
-            label="A good token is refused five times",
-            does="The next five logins are refused, whatever they show.",
-            faults=Faults(refuse_tokens=5),
-            at=LOGIN,
-        ),
-        Switch(
-            name="busy",
-            label="It is busy",
-            does="Each connection is answered 421, and closed.",
-            faults=_smtp("greeting", _BUSY),
-            at=MAIL,
-        ),
-        Switch(
-            name="hangs-up",
-            label="It hangs up",
-            does="Each connection ends before a word was said.",
-            faults=_smtp("greeting", ""),
-            at=MAIL,
-        ),
-        Switch(
-            name="recipients-unknown",
-            label="No recipient is known",
-            does="Each recipient is refused for good.",
-            faults=_smtp("rcpt", _UNKNOWN_MICROSOFT if microsoft else _UNKNOWN),
-            at=MAIL,
-        ),
-        Switch(
-            name="greylisting",
-            label="Recipients are put off",
-            does="Each recipient is refused for now, as greylisting does.",
-            faults=_smtp("rcpt", "450 4.2.0 Greylisted, please try again in a few minutes"),
-            at=MAIL,
-        ),
-        Switch(
-            name="day-full",
-            label="The day's limit is reached",
-            does="Each message is refused after its content: the mailbox has sent what it may in a day.",
-            faults=_smtp(
-                "content",
-                "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException; Failed to process "
-                "message due to a permanent exception"
-                if microsoft
-                else "550 5.4.5 Daily user sending limit exceeded.",
-            ),
-            at=MAIL,
-        ),
-        Switch(
-            name="lost-answer",
-            label="The next answer is lost",
-            does="The next message is kept, and the connection ends before that is said: "
-            "nobody can know whether it arrived.",
-            faults=_smtp("content", "", times=1, after_commit=True),
-            at=MAIL,
-        ),
+    return (*_of_logins(switched_off), *_of_tokens(microsoft), *_of_mail(microsoft))
+
+
+def _of_logins(switched_off: str) -> Iterator[Switch]:
+    yield Switch(
+        name="switch-day",
+        label="Switch day",
+        does=f"Logging in by SMTP is switched off, from one moment to the next: “{switched_off}”.",
+        faults=_smtp("auth", switched_off),
+        at=LOGIN,
+    )
+    yield Switch(
+        name="logins-refused",
+        label="A good token is refused five times",
+        does="The next five logins are refused, whatever they show.",
+        faults=Faults(refuse_tokens=5),
+        at=LOGIN,
     )
 
 
-def switch_day(reply: str) -> Switch:
-    """SMTP AUTH off, from one moment to the next."""
-    return Switch(
-        name="switch-day",
-        label="Switch day",
-        does=f"Logging in by SMTP is switched off, from one moment to the next: “{reply}”.",
-        faults=_smtp("auth", reply),
-        at=LOGIN,
+def _of_tokens(microsoft: bool) -> Iterator[Switch]:
+    yield Switch(
+        name="secret-wrong",
+        label="The client secret is wrong",
+        does="Each request for a token is refused: invalid_client.",
+        faults=_refused("AADSTS7000215: Invalid client secret provided." if microsoft else ""),
+        at=TOKENS,
+    )
+    yield Switch(
+        name="secret-over",
+        label="The client secret is over",
+        does="Each request for a token is refused: the secret's time has ended.",
+        faults=_refused(
+            "AADSTS7000222: The provided client secret keys are expired."
+            if microsoft
+            else "The client secret has expired."
+        ),
+        at=TOKENS,
+    )
+    yield Switch(
+        name="consent-withdrawn",
+        label="Consent is withdrawn",
+        does="Each request for a token is refused: invalid_grant. Who had signed in has to do so again.",
+        faults=_refused(
+            "AADSTS50173: The provided grant has expired due to it being revoked, a fresh auth token is "
+            "needed. The user might have changed or reset their password."
+            if microsoft
+            else "Token has been expired or revoked.",
+            "invalid_grant",
+        ),
+        at=TOKENS,
+    )
+    yield Switch(
+        name="tokens-down",
+        label="It is down",
+        does="Each request for a token is answered 503.",
+        faults=Faults(token=[TokenFault(kind="down")]),
+        at=TOKENS,
+    )
+    yield Switch(
+        name="tokens-throttled",
+        label="It is asked too often",
+        does="Each request for a token is answered 429, with a minute to wait.",
+        faults=Faults(token=[TokenFault(kind="throttled")]),
+        at=TOKENS,
+    )
+    yield Switch(
+        name="portal",
+        label="Something else answers",
+        does="A web page comes in place of a token, as from the portal of a hotel's network.",
+        faults=Faults(token=[TokenFault(kind="not-json")]),
+        at=TOKENS,
+    )
+    yield Switch(
+        name="audience",
+        label="Tokens are for something else",
+        does="Tokens name another audience, and the mail server refuses them.",
+        faults=Faults(audience="https://graph.example.org"),
+        at=TOKENS,
+    )
+
+
+def _of_mail(microsoft: bool) -> Iterator[Switch]:
+    yield Switch(
+        name="busy",
+        label="It is busy",
+        does="Each connection is answered 421, and closed.",
+        faults=_smtp("greeting", _BUSY),
+        at=MAIL,
+    )
+    yield Switch(
+        name="hangs-up",
+        label="It hangs up",
+        does="Each connection ends before a word was said.",
+        faults=_smtp("greeting", ""),
+        at=MAIL,
+    )
+    yield Switch(
+        name="recipients-unknown",
+        label="No recipient is known",
+        does="Each recipient is refused for good.",
+        faults=_smtp("rcpt", _UNKNOWN_MICROSOFT if microsoft else _UNKNOWN),
+        at=MAIL,
+    )
+    yield Switch(
+        name="greylisting",
+        label="Recipients are put off",
+        does="Each recipient is refused for now, as greylisting does.",
+        faults=_smtp("rcpt", "450 4.2.0 Greylisted, please try again in a few minutes"),
+        at=MAIL,
+    )
+    yield Switch(
+        name="day-full",
+        label="The day's limit is reached",
+        does="Each message is refused after its content: the mailbox has sent what it may in a day.",
+        faults=_smtp(
+            "content",
+            "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException; Failed to process "
+            "message due to a permanent exception"
+            if microsoft
+            else "550 5.4.5 Daily user sending limit exceeded.",
+        ),
+        at=MAIL,
+    )
+    yield Switch(
+        name="lost-answer",
+        label="The next answer is lost",
+        does="The next message is kept, and the connection ends before that is said: "
+        "nobody can know whether it arrived.",
+        faults=_smtp("content", "", times=1, after_commit=True),
+        at=MAIL,
     )
 
 
