@@ -49,6 +49,21 @@ async def ended(client: httpx2.AsyncClient, place: str) -> dict[str, Any]:
                 return told
 
 
+async def test_a_search_says_which_messages_are_meant(api: Api) -> None:
+    async with api.http(api.token("operate", "submit")) as client:
+        await fill(client, 2, tags={"customer": "42"})
+        await fill(client, 1, tags={"customer": "43"})
+        for wanted, matched in (
+            ({"q": "tag:customer:42 to:you@"}, 2),
+            ({"tag": ["customer:43"], "q": "newer:1h"}, 1),
+        ):
+            asked = {"action": "hold", "filter": wanted, "dry-run": True}
+            assert (await client.post("/v1/jobs", json=asked)).json()["matched"] == matched
+        wrong = await client.post("/v1/jobs", json={"action": "hold", "filter": {"q": "older:soon"}})
+        assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/filter/q")
+        assert "(at 1)" in wrong.json()["detail"]
+
+
 async def test_what_matches_is_counted_and_then_cancelled(api: Api) -> None:
     async with api.http(api.token("operate", "submit")) as client:
         await fill(client, 3)

@@ -338,10 +338,29 @@ def test_a_spool_that_somebody_else_holds_is_left_alone(home: Home, state: Path)
 
 
 @pytest.mark.parametrize(
-    "arguments", [("--state", "lost"), ("--older-than", "soon"), ("--limit", "0"), ("--nonsense",)]
+    "arguments",
+    [
+        ("--state", "lost"),
+        ("--older-than", "soon"),
+        ("--limit", "0"),
+        ("--nonsense",),
+        ("--search", "state:lost"),
+        ("--search", "older:1h", "--older-than", "1h"),
+    ],
 )
 def test_filters_that_make_no_sense_are_refused(home: Home, arguments: tuple[str, ...]) -> None:
     assert home.run("queue", "list", *arguments).code == 64
+
+
+def test_a_search_is_typed_as_in_the_console(home: Home, state: Path) -> None:
+    stopped(state)
+    found = json.loads(home.run("queue", "list", "--json", "--search", "state:deferred reply:LATER").out)
+    assert [each["id"] for each in found["messages"]] == ["m3"]
+    ran = home.run("queue", "hold", "--search", "state:deferred newer:1h", "--dry-run")
+    assert ran.out == "1 message would be held.\n"
+    wrong = home.run("queue", "list", "--search", "client:cron repyl:later")
+    assert "'repyl:later' (at 13)" in wrong.err
+    assert "Did you mean reply?" in wrong.err
 
 
 def test_a_password_is_hashed_from_standard_input(home: Home) -> None:

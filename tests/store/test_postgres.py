@@ -10,6 +10,7 @@ import pytest
 from postbearer.errors import SchemaMismatch, StoreError
 from postbearer.store import Query, Status
 from postbearer.store.postgres import upkeep
+from postbearer.store.postgres.reads import LOOK
 from postbearer.store.postgres.spool import PostgresSpool
 from postbearer.testing import ManualClock
 from servers.postgresql import Postgresql
@@ -212,3 +213,13 @@ async def test_what_an_administrator_set_for_the_role_does_not_weaken_a_commit(
     assert await connection.fetchval("SHOW statement_timeout") == "30s"
     await connection.close()
     await spool.close()
+
+
+async def test_tags_are_found_by_an_index(queue: PostgresSpool, database: Postgresql, schema: str) -> None:
+    """Also where the planner would rather walk through a queue as small as this one."""
+    name = schema.rpartition("=")[2]
+    condition = LOOK["where-tags"].replace("?", '\'["a","b"]\'')
+    sql = f"SET search_path TO {name}; SET enable_seqscan TO off; EXPLAIN SELECT m.id FROM message AS m WHERE"
+    plan = database.sql(f"{sql} {condition.partition(chr(10))[2]}")
+    assert "Bitmap Index Scan on message_0_tags" in plan
+    assert "Seq Scan" not in plan

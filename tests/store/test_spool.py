@@ -444,6 +444,40 @@ async def test_an_address_is_found_wherever_it_stands(
     assert await ids(spool, Query(address="all@", account="work", limit=3)) == ["m0", "m1", "m2"]
 
 
+@pytest.mark.parametrize("one_by_one", [0, 1, 5])
+async def test_senders_and_recipients_and_what_was_said_are_told_apart(
+    spool: Spool, monkeypatch: pytest.MonkeyPatch, one_by_one: int
+) -> None:
+    monkeypatch.setattr("postbearer.store.reads.ONE_BY_ONE", one_by_one)
+    await accept(spool, "m1", recipients=("app@example.org",), author="Jörg <jörg@example.org>")
+    await accept(spool, "m2", recipients=("jörg@example.org", "ben@example.org"), author="Ada")
+    await accept(spool, "m3", recipients=("ben@example.org",), author="app@example.org")
+    assert await ids(spool, Query(sender="JÖRG@")) == ["m1"]
+    assert await ids(spool, Query(sender="ada")) == ["m2"]
+    assert await ids(spool, Query(sender="APP@example")) == ["m1", "m2", "m3"]
+    assert await ids(spool, Query(recipient="app@")) == ["m1"]
+    assert await ids(spool, Query(recipient="Jörg@")) == ["m2"]
+    assert await ids(spool, Query(recipient="ben@", sender="ada")) == ["m2"]
+    assert await ids(spool, Query(recipient="success")) == []
+    assert await ids(spool, Query(reply="full")) == []
+    for claimed in await claim(spool, most=3):
+        reply = "452 4.2.2 Mailbox FÜLL" if claimed.message.id == "m2" else ""
+        cause = "" if claimed.message.id == "m2" else "Nobody is at home."
+        await spool.settle(claimed, ending(claimed, Status.DEFERRED, reply=reply, cause=cause))
+    assert await ids(spool, Query(reply="füll")) == ["m2"]
+    assert await ids(spool, Query(reply="at Home")) == ["m1", "m3"]
+    assert await ids(spool, Query(reply="4.2.2", recipient="jörg")) == ["m2"]
+
+
+async def test_of_what_was_said_the_last_counts(spool: Spool) -> None:
+    await accept(spool, "m1")
+    for reply in ("450 4.3.0 Later", "452 4.2.2 Full"):
+        [claimed] = await claim(spool)
+        await spool.settle(claimed, ending(claimed, Status.DEFERRED, due=START, reply=reply))
+    assert await ids(spool, Query(reply="later")) == []
+    assert await ids(spool, Query(reply="full")) == ["m1"]
+
+
 async def test_search_goes_on_where_it_stopped(spool: Spool) -> None:
     for number in range(5):
         await accept(spool, f"m{number}")

@@ -596,15 +596,26 @@ async def test_one_commit_serves_all_who_wait(spool: SqliteSpool) -> None:
     assert len(commits) < 20
 
 
-async def test_a_search_for_an_address_walks_through_no_more_than_addresses(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "walked"),
+    [
+        ("address", ["message USING COVERING INDEX message_senders", "recipient"]),
+        ("sender", ["message USING COVERING INDEX message_senders"]),
+        ("recipient", ["recipient"]),
+        ("reply", ["answer"]),
+    ],
+)
+async def test_a_search_walks_through_no_more_than_what_it_is_for(
+    tmp_path: Path, name: str, walked: list[str]
+) -> None:
     spool = sqlite(tmp_path, ManualClock(START))
     await spool.open()
     await spool.close()
     with closing(apsw.Connection(str(tmp_path / "spool.db"))) as connection:
         connection.create_scalar_function("fold", lambda text: text, 1, deterministic=True)
         look = queries("look")
-        statement = f"{look['search']} AND {look['where-address-anywhere']} {look['search-order']}"
-        values = {"after_accepted": 0.0, "after_number": 0, "address": "x", "limit": 1}
+        statement = f"{look['search']} AND {look[f'where-{name}-anywhere']} {look['search-order']}"
+        values = {"after_accepted": 0.0, "after_number": 0, name: "x", "limit": 1}
         plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
     walks = [step for step in plan if step.startswith("SCAN")]
-    assert walks == ["SCAN message USING COVERING INDEX message_senders", "SCAN recipient"]
+    assert walks == [f"SCAN {each}" for each in walked]

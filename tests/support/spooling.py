@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from postbearer.clock import Clock
@@ -106,11 +107,12 @@ async def accept(
     client: str = "app",
     due: float = START,
     accepted: float = START,
+    author: str = "app@example.org",
 ) -> Message:
     """Put a message with one delivery into the queue."""
     content = spool.stage(name)
     await content.write(text)
-    made = message(name, content, recipients, accepted)
+    made = replace(message(name, content, recipients, accepted), author=author)
     await spool.accept(made, content, [delivery(made, account, client, due)])
     return made
 
@@ -131,11 +133,17 @@ async def claim(
 
 
 def ending(
-    claimed: Claimed, status: Status, *, at: float = START, reply: str = "", due: float | None = None
+    claimed: Claimed,
+    status: Status,
+    *,
+    at: float = START,
+    reply: str = "",
+    cause: str = "",
+    due: float | None = None,
 ) -> Settlement:
     """All recipients end alike."""
     results = [
-        RecipientFate(recipient=each.recipient.address, status=status, reply=reply)
+        RecipientFate(recipient=each.recipient.address, status=status, reply=reply, cause=cause)
         for each in claimed.targets
     ]
     return Settlement(results=tuple(results), ended=at, due=due)

@@ -9,7 +9,8 @@ from msgspec import Meta, Struct
 from starlette.responses import Response
 
 from postbearer.api.endpoint import ApiEndpoint, Call
-from postbearer.api.messages import may_not_move
+from postbearer.api.handing_in import tags_of
+from postbearer.api.messages import may_not_move, searched
 from postbearer.api.problems import HttpProblem, at
 from postbearer.api.tokens import TokenScope
 from postbearer.control import JobInfo, JobList, Time, encode, perform
@@ -30,6 +31,8 @@ class MessageFilter(Struct, rename="kebab", forbid_unknown_fields=True, frozen=T
     client: _Text = ""
     address: Annotated[str, Meta(max_length=1000, description="in sender, author or a recipient")] = ""
     message_id: Annotated[str, Meta(max_length=1000, description="in its Message-ID")] = ""
+    tag: Annotated[tuple[str, ...], Meta(description="NAME:VALUE; all of them")] = ()
+    q: Annotated[str, Meta(max_length=2000, description="words, such as from:ada state:deferred")] = ""
     accepted_before: Time | None = None
     accepted_after: Time | None = None
 
@@ -52,20 +55,22 @@ async def start(call: Call) -> Response:
         raise may_not_move(call)
     if _own(call) and wanted.client not in ("", _own(call)):
         raise at("This token sees the messages of its own client only.", pointer="/filter/client")
+    matching = {
+        "statuses": wanted.state,
+        "account": wanted.account,
+        "client": _own(call) or wanted.client,
+        "address": wanted.address,
+        "message_id": wanted.message_id,
+        "tags": tags_of(wanted.tag, pointer="/filter/tag"),
+        "older_than": wanted.accepted_before,
+        "newer_than": wanted.accepted_after,
+    }
     told: JobInfo = await _perform(
         call,
         "jobs.start",
         {
             "action": asked.action,
-            "matching": {
-                "statuses": wanted.state,
-                "account": wanted.account,
-                "client": _own(call) or wanted.client,
-                "address": wanted.address,
-                "message_id": wanted.message_id,
-                "older_than": wanted.accepted_before,
-                "newer_than": wanted.accepted_after,
-            },
+            "matching": searched(call, matching, wanted.q, pointer="/filter/q"),
             "account": asked.account,
             "count": asked.count,
             "dry_run": asked.dry_run,

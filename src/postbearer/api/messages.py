@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from postbearer.api.endpoint import ApiEndpoint, Call
 from postbearer.api.handing_in import tags_of
-from postbearer.api.problems import HttpProblem
+from postbearer.api.problems import HttpProblem, at
 from postbearer.api.tokens import TokenScope
-from postbearer.control import Change, LetGo, MessageDetail, MessageSummary, Page, Time, perform
+from postbearer.control import Change, LetGo, MessageDetail, MessageSummary, Page, Time, perform, with_search
 from postbearer.errors import UsageError
 from postbearer.store import Status
 
@@ -24,6 +24,7 @@ _Text = Annotated[str, Meta(max_length=1000)]
 class Asked(Struct, rename="kebab", frozen=True, kw_only=True):
     """Which messages; what is not given asks for nothing."""
 
+    q: Annotated[str, Meta(max_length=2000, description="words, such as from:ada state:deferred")] = ""
     state: Annotated[tuple[Status, ...], Meta(description="of a recipient; may be repeated")] = ()
     account: _Text = ""
     client: _Text = ""
@@ -61,18 +62,21 @@ async def listed(call: Call) -> MessageList:
         asked = replace(asked, client=call.by.client.name)
     alike = replace(asked, cursor="", limit=1)
     cursors = call.services.cursors
+    wanted = {
+        "account": asked.account,
+        "client": asked.client,
+        "statuses": asked.state,
+        "address": asked.address,
+        "message_id": asked.message_id,
+        "tags": tags_of(asked.tag, parameter="tag"),
+        "older_than": asked.accepted_before,
+        "newer_than": asked.accepted_after,
+    }
     page: Page = await _perform(
         call,
         "queue.list",
         {
-            "account": asked.account,
-            "client": asked.client,
-            "statuses": asked.state,
-            "address": asked.address,
-            "message_id": asked.message_id,
-            "tags": tags_of(asked.tag, parameter="tag"),
-            "older_than": asked.accepted_before,
-            "newer_than": asked.accepted_after,
+            **searched(call, wanted, asked.q, parameter="q"),
             "limit": asked.limit,
             "after": cursors.read(alike, asked.cursor) if asked.cursor else "",
         },
@@ -80,6 +84,14 @@ async def listed(call: Call) -> MessageList:
     return MessageList(
         messages=page.messages, cursor=cursors.write(alike, page.cursor) if page.more else None
     )
+
+
+def searched(call: Call, wanted: Mapping[str, Any], text: str, **place: str) -> Mapping[str, Any]:
+    """The fields of a query, with what the words of a search ask for. Raises `HttpProblem` at its `place`."""
+    try:
+        return with_search(wanted, text, now=call.services.clock.now()) if text else wanted
+    except UsageError as error:
+        raise at(error.message, hint=error.hint, **place) from None
 
 
 async def shown(call: Call) -> MessageDetail:

@@ -19,7 +19,7 @@ from postbearer.cli.extras import NotInstalled
 from postbearer.cli.groups import Listing
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import note, print_json, printable, warn
-from postbearer.cli.queue_filters import FINAL, OPEN, Choice, choosing, filters, only_named, work
+from postbearer.cli.queue_filters import FINAL, OPEN, Choice, choosing, filters, only_named, searched, work
 from postbearer.cli.tables import age, facts, moment, table
 from postbearer.encodings import plain_json
 from postbearer.errors import UsageError
@@ -59,7 +59,8 @@ def list_(common: Common, /, everything: bool, limit: int, **query: Any) -> None
     """List messages, oldest first: those that are open, unless --all or --state says otherwise."""
     from postbearer.cli.queue_client import queue_client
 
-    if not query["statuses"] and not everything:
+    query = searched(query)
+    if not query.get("statuses") and not everything:
         query["statuses"] = OPEN
     found = list(islice(_matching(queue_client(common), query, most=min(limit + 1, _PAGE)), limit + 1))
     more = len(found) > limit
@@ -68,7 +69,7 @@ def list_(common: Common, /, everything: bool, limit: int, **query: Any) -> None
         print_json({"messages": found, "more": more, "limit": limit})
         return
     if not found:
-        click.echo("Nothing." if everything or query["statuses"] != OPEN else "The queue is empty.")
+        click.echo("Nothing." if everything or query.get("statuses") != OPEN else "The queue is empty.")
         return
     table(
         ("id", "age", "state", "from", "to", "what is known"), [row for each in found for row in _rows(each)]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import click
 
@@ -36,6 +36,7 @@ class Choice(TypedDict):
     tags: Tags
     older_than: float | None
     newer_than: float | None
+    search: str
     everything: bool
     dry_run: bool
     yes: bool
@@ -83,11 +84,25 @@ def filters(function: F, account: str = "--account") -> F:
             metavar="NAME:VALUE",
             help="With this tag (all of them).",
         ),
+        click.option(
+            "--search",
+            default="",
+            metavar="WORDS",
+            help='All at once: "from:ada state:deferred older:1h".',
+        ),
         click.option("--older-than", metavar="DURATION", callback=_span, help='Older than that ("1h 30m").'),
         click.option("--newer-than", metavar="DURATION", callback=_span, help="Younger than that."),
     ):
         function = option(function)
     return function
+
+
+def searched(query: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a query, with those that ``--search`` asks for. Raises `UsageError`."""
+    from postbearer.control import with_search
+
+    search = query.pop("search")
+    return with_search(query, search, now=time.time()) if search else query
 
 
 def choosing(function: F, account: str = "--account") -> F:
@@ -109,7 +124,7 @@ def only_named(choice: Choice) -> None:
 
 def work(common: Common, action: str, done: str, choice: Choice, target: str = "") -> None:
     """Do `action` to all that the options choose, as one job of the relay, or here if none runs."""
-    matching = {name: value for name, value in choice.items() if name not in _HOW}
+    matching = searched({name: value for name, value in choice.items() if name not in _HOW})
     if not choice["everything"] and not any(matching.values()):
         raise UsageError(
             f"Nothing says what to {action}.",

@@ -46,6 +46,11 @@ if TYPE_CHECKING:
     from postbearer.control.principal import Principal as Principal
     from postbearer.control.principal import Right as Right
     from postbearer.control.principal import of_this_process as of_this_process
+    from postbearer.control.search import WORDS as WORDS
+    from postbearer.control.search import SearchError as SearchError
+    from postbearer.control.search import parse_search as parse_search
+    from postbearer.control.search import quoted as quoted
+    from postbearer.control.search import with_search as with_search
     from postbearer.control.server import ControlServer as ControlServer
     from postbearer.control.sign_ins import SignIns as SignIns
     from postbearer.control.sign_ins import person_grant as person_grant
@@ -95,6 +100,7 @@ _EXPORTS = {
     "methods": ["METHODS", "perform"],
     "operations": ["Operations", "Process"],
     "principal": ["Principal", "Right", "of_this_process"],
+    "search": ["WORDS", "SearchError", "parse_search", "quoted", "with_search"],
     "server": ["ControlServer"],
     "sign_ins": ["SignIns", "person_grant", "with_endpoints"],
     "webhooks": ["WebhookCalls", "WebhookReplayed", "WebhookStatus", "WebhookTested"],

@@ -207,6 +207,9 @@ class Matching(Struct, frozen=True, kw_only=True, omit_defaults=True):
     account: str = ""
     client: str = ""
     address: str = ""
+    sender: str = ""
+    recipient: str = ""
+    reply: str = ""
     message_id: str = ""
     tags: NamedTags = {}
     accepted_before: Time | None = None
@@ -219,6 +222,9 @@ class Matching(Struct, frozen=True, kw_only=True, omit_defaults=True):
             account=query.account,
             client=query.client,
             address=query.address,
+            sender=query.sender,
+            recipient=query.recipient,
+            reply=query.reply,
             message_id=query.message_id,
             tags=by_name(query.tags),
             accepted_before=query.older_than,

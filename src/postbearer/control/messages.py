@@ -72,6 +72,9 @@ class Look(Struct, forbid_unknown_fields=True, frozen=True):
     client: Text = ""
     statuses: tuple[Status, ...] = ()
     address: Text = ""
+    sender: Text = ""
+    recipient: Text = ""
+    reply: Text = ""
     message_id: Text = ""
     tags: tuple[tuple[Text, Text], ...] = ()
     older_than: float | None = None

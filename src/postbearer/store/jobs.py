@@ -24,12 +24,11 @@ from postbearer.store.operating import (
 )
 from postbearer.store.queries import queries
 from postbearer.store.records import Query
-from postbearer.store.rows import LETTERS
 
 SQL, LOOK = queries("operating"), queries("look")
 STRETCH = 20_000  # numbers of messages that one read goes through
 _query = Decoder(Query)
-_ASKED = ("id", "id_prefix", "client", "message_id", "address", "tags", "older_than", "newer_than")
+_WORKABLE = ("account", "statuses")  # what `where-workable` asks for of one and the same recipient
 
 
 def _job(row: Sequence[Any]) -> Job:
@@ -62,21 +61,10 @@ def _find(connection: apsw.Connection, job: str) -> Job | None:
 
 def _conditions(matching: Query, now: float) -> tuple[list[str], dict[str, Any]]:
     """SQL for what `matching` asks for, and its values."""
-    given = {name: getattr(matching, name) for name in _ASKED}
-    asked = {name: value for name, value in given.items() if value not in ("", None, ())}
-    for name in ("message_id", "address"):
-        if name in asked:
-            asked[name] = asked[name].casefold()
-    if "tags" in asked:
-        asked["tags"] = encode(asked["tags"]).decode()
-    names = [LOOK[f"where-{name}"] for name in asked]
-    statuses = "".join(LETTERS[each] for each in matching.statuses)
-    return [SQL["where-workable"], *names], {
-        **asked,
-        "account": matching.account,
-        "statuses": statuses,
-        "now": now,
-    }
+    asked = reads.conditions(matching)
+    names = [LOOK[f"where-{name}"] for name in asked if name not in _WORKABLE]
+    values = {name: asked.pop(name, "") for name in _WORKABLE}
+    return [SQL["where-workable"], *names], {**asked, **values, "now": now}
 
 
 def _count(connection: apsw.Connection, matching: Query, now: float) -> int:

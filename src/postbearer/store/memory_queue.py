@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 
@@ -175,16 +175,24 @@ class MemoryQueue:
 def fits(entry: Entry, query: Query) -> bool:
     """Whether a message fits."""
     message, rows = entry.message, entry.rows
-    people = (message.envelope.reverse_path, message.author, *(row.address for row in rows))
+    senders, recipients = (message.envelope.reverse_path, message.author), [row.address for row in rows]
+    said = [text for row in rows for text in (row.reply, row.cause)]
     return (
         query.id in ("", message.id)
         and message.id.startswith(query.id_prefix)
         and query.client in ("", message.client)
         and (not query.account or any(row.account == query.account for row in rows))
         and (not query.statuses or any(row.status in query.statuses for row in rows))
-        and any(query.address.casefold() in each.casefold() for each in people)
+        and _somewhere(query.address, (*senders, *recipients))
+        and _somewhere(query.sender, senders)
+        and _somewhere(query.recipient, recipients)
+        and _somewhere(query.reply, said)
         and set(query.tags) <= set(message.tags)
         and query.message_id.casefold() in message.message_id.casefold()
         and (query.older_than is None or message.accepted < query.older_than)
         and (query.newer_than is None or message.accepted > query.newer_than)
     )
+
+
+def _somewhere(wanted: str, texts: Iterable[str]) -> bool:
+    return not wanted or any(wanted.casefold() in each.casefold() for each in texts)

@@ -39,7 +39,7 @@ from postbearer.store.rows import (
 
 SQL = queries("look")
 FEW = 10_000  # recipients that are looked at one by one in a moment
-ONE_BY_ONE = 5_000  # messages that are, for a part of an address
+ONE_BY_ONE = 5_000  # messages that are, for a part of a text
 NEXT_LANE, FIRST_OF_LANE = queries("queue")["next-lane"], queries("queue")["first-of-lane"]
 KEY = queries("queue")["key"]
 LATE, TARGETS = queries("queue")["late"], queries("queue")["targets"]
@@ -133,19 +133,7 @@ def search(connection: apsw.Connection, query: Query, now: float) -> list[Entry]
             raise query.gone()
     if query.account and not rows(connection, SQL["is-used"], (query.account,)):
         return []
-    asked: dict[str, Any] = {
-        "id": query.id,
-        "id_prefix": query.id_prefix,
-        "client": query.client,
-        "message_id": query.message_id.casefold(),
-        "account": query.account,
-        "address": query.address.casefold(),
-        "statuses": "".join(LETTERS[each] for each in query.statuses),
-        "tags": json.dumps(query.tags) if query.tags else "",
-        "older_than": query.older_than,
-        "newer_than": query.newer_than,
-    }
-    asked = {name: value for name, value in asked.items() if value not in ("", None)}
+    asked = conditions(query)
     names = [f"where-{name}" for name in asked]
     if query.statuses and _count(connection, query.statuses, now) < FEW:
         names[names.index("where-statuses")] = "where-statuses-of-few"
@@ -154,15 +142,25 @@ def search(connection: apsw.Connection, query: Query, now: float) -> list[Entry]
     return [entry(connection, number, now) for number in _numbers(connection, names, values)]
 
 
+def conditions(query: Query) -> dict[str, Any]:
+    """What is looked for, by the names of conditions, as SQL takes it."""
+    asked = query.asked()
+    if query.statuses:
+        asked["statuses"] = "".join(LETTERS[each] for each in query.statuses)
+    if query.tags:
+        asked["tags"] = json.dumps(query.tags)
+    return asked
+
+
 def _numbers(connection: apsw.Connection, names: list[str], values: dict[str, Any]) -> list[int]:
     """Of the messages that fit. What many have is soon found one by one, and what few have, all at once."""
-    if "where-address" in names:
+    if not {f"{name}-anywhere" for name in names}.isdisjoint(SQL):
         after = values["after_accepted"], values["after_number"], ONE_BY_ONE
         for values["last_accepted"], values["last_number"] in rows(connection, SQL["further-on"], after):
             found = _where(connection, [*names, "where-soon"], values)
             if len(found) == values["limit"]:
                 return found
-            names = ["where-address-anywhere" if name == "where-address" else name for name in names]
+            names = [each if (each := f"{name}-anywhere") in SQL else name for name in names]
     return _where(connection, names, values)
 
 

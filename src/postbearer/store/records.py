@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
 
@@ -258,11 +258,14 @@ class Entry:
     attempts: tuple[Attempt, ...] = ()
 
 
+FOLDED = ("address", "sender", "recipient", "reply", "message_id")  # of `Query`
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """What to look for. Empty fields ask for nothing.
 
-    `address` and `message_id` match anywhere, without case; the names of things match whole.
+    What stands in `FOLDED` matches anywhere, without case; the names of things match whole.
     """
 
     id: str = ""
@@ -271,12 +274,21 @@ class Query:
     client: str = ""
     statuses: tuple[Status, ...] = ()
     address: str = ""  # sender, author or recipient
+    sender: str = ""  # sender or author
+    recipient: str = ""
+    reply: str = ""  # what was said last about a recipient, or the cause of that
     message_id: str = ""
     tags: Tags = ()  # all of them
     older_than: float | None = None  # accepted before
     newer_than: float | None = None
     limit: int = 100
     after: str = ""  # id to go on behind
+
+    def asked(self) -> dict[str, Any]:
+        """What is looked for, by name, without how much and behind what; texts that match anywhere folded."""
+        wanted = {name: getattr(self, name) for name in self.__slots__ if name not in ("limit", "after")}
+        wanted |= {name: wanted[name].casefold() for name in FOLDED}
+        return {name: value for name, value in wanted.items() if value not in ("", None, ())}
 
     def gone(self) -> UsageError:
         """What to raise when there is no message to go on behind."""

@@ -28,7 +28,7 @@ from postbearer.store.records import Query
 from postbearer.store.rows import LETTERS
 
 _query = Decoder(Query)
-_ASKED = ("id", "id_prefix", "client", "message_id", "address", "tags", "older_than", "newer_than")
+_WORKABLE = ("account", "statuses")  # what `where-workable` asks for of one and the same recipient
 
 
 def _job(row: Any) -> Job:
@@ -51,7 +51,7 @@ def _workable(matching: Query, values: list[Any], now: float) -> list[str]:
     text = text.replace("?account", f"${len(values) - 1}").replace("?statuses", f"${len(values)}")
     values.append(now)
     text = text.replace("?now", f"${len(values)}::float8")
-    wanted = {name: value for name, value in asked(matching).items() if name in _ASKED}
+    wanted = {name: value for name, value in asked(matching).items() if name not in _WORKABLE}
     return [text, *conditions(wanted, values, now)]
 
 

@@ -143,19 +143,10 @@ def conditions(asked: Mapping[str, Any], values: list[Any], now: float) -> list[
 
 def asked(query: Query) -> dict[str, Any]:
     """What is looked for, by name."""
-    wanted: dict[str, Any] = {
-        "id": query.id,
-        "id_prefix": query.id_prefix,
-        "client": query.client,
-        "message_id": query.message_id.casefold(),
-        "account": query.account,
-        "address": query.address.casefold(),
-        "statuses": "".join(LETTERS[each] for each in query.statuses),
-        "older_than": query.older_than,
-        "newer_than": query.newer_than,
-        "tags": query.tags,
-    }
-    return {name: value for name, value in wanted.items() if value not in ("", None, ())}
+    wanted = query.asked()
+    if query.statuses:
+        wanted["statuses"] = "".join(LETTERS[each] for each in query.statuses)
+    return wanted
 
 
 async def _entries(connection: Any, rows: Sequence[Any], now: float, *, attempts: bool) -> list[Entry]:

@@ -127,6 +127,55 @@ number IN (
    WHERE iif(octet_length(address) = length(address),
              instr(lower(address), :address), instr(fold(CAST(address AS BLOB)), :address)))
 
+-- name: where-sender
+(iif(octet_length(author) = length(author),
+     instr(lower(author), :sender), instr(fold(CAST(author AS BLOB)), :sender))
+  OR iif(NOT json_valid(envelope), 0,
+         iif(octet_length(envelope) = length(envelope),
+             instr(lower(envelope ->> '$.reverse_path'), :sender),
+             instr(fold(CAST(envelope ->> '$.reverse_path' AS BLOB)), :sender))))
+
+-- name: where-sender-anywhere
+number IN (
+  SELECT number
+    FROM (SELECT number, author, iif(json_valid(envelope), envelope ->> '$.reverse_path', '') AS sent_by
+            FROM message INDEXED BY message_senders)
+   WHERE iif(octet_length(author) = length(author),
+             instr(lower(author), :sender), instr(fold(CAST(author AS BLOB)), :sender))
+      OR iif(octet_length(sent_by) = length(sent_by),
+             instr(lower(sent_by), :sender), instr(fold(CAST(sent_by AS BLOB)), :sender)))
+
+-- name: where-recipient
+EXISTS (SELECT 1 FROM delivery JOIN recipient ON recipient.delivery = delivery.id
+         WHERE delivery.message = message.number
+           AND iif(octet_length(address) = length(address),
+                   instr(lower(address), :recipient), instr(fold(CAST(address AS BLOB)), :recipient)))
+
+-- name: where-recipient-anywhere
+number IN (
+  SELECT delivery.message FROM recipient CROSS JOIN delivery ON delivery.id = recipient.delivery
+   WHERE iif(octet_length(address) = length(address),
+             instr(lower(address), :recipient), instr(fold(CAST(address AS BLOB)), :recipient)))
+
+-- name: where-reply
+EXISTS (SELECT 1 FROM delivery
+          JOIN recipient ON recipient.delivery = delivery.id
+          JOIN answer ON answer.recipient = recipient.id
+         WHERE delivery.message = message.number
+           AND (instr(fold(CAST(reply AS BLOB)), :reply) OR instr(fold(CAST(cause AS BLOB)), :reply)))
+
+-- name: where-reply-anywhere
+-- From all that was said on. Most of it is ASCII.
+number IN (
+  SELECT delivery.message
+    FROM answer
+    CROSS JOIN recipient ON recipient.id = answer.recipient
+    CROSS JOIN delivery ON delivery.id = recipient.delivery
+   WHERE iif(octet_length(reply) = length(reply),
+             instr(lower(reply), :reply), instr(fold(CAST(reply AS BLOB)), :reply))
+      OR iif(octet_length(cause) = length(cause),
+             instr(lower(cause), :reply), instr(fold(CAST(cause AS BLOB)), :reply)))
+
 -- name: where-soon
 (accepted, number) <= (:last_accepted, :last_number)
 

@@ -44,10 +44,32 @@ EXISTS (SELECT 1 FROM delivery AS d
                     WHEN m.send_at > ?now THEN translate(d.states, 'r', 's') ELSE d.states END)
 
 -- name: where-tags
-strpos(m.tags, ?) > 0
+-- The index finds those that may have it; of these, the ones that do.
+m.tags <> '[]' AND m.tags::jsonb @> jsonb_build_array(?::text::jsonb) AND strpos(m.tags, ?) > 0
 
 -- name: where-address
 strpos(m.people, ?) > 0
+
+-- name: where-sender
+-- The first line of `people` is the sender.
+(strpos(split_part(m.people, E'\n', 1), ?) > 0 OR strpos(lower(m.author COLLATE "default"), ?) > 0)
+
+-- name: where-recipient
+strpos(m.people, ?) > 0
+AND EXISTS (SELECT 1 FROM delivery AS d, json_array_elements(d.recipients::json) AS each
+             WHERE d.slot = m.slot AND d.message = m.number
+               AND strpos(lower((each ->> 0) COLLATE "default"), ?) > 0)
+
+-- name: where-reply
+-- Of what was said about a recipient, the last.
+EXISTS (SELECT 1
+          FROM (SELECT DISTINCT ON (o.delivery, (each ->> 0)::int) each ->> 1 AS reply, each ->> 2 AS cause
+                  FROM delivery AS d
+                  JOIN outcome AS o ON o.slot = d.slot AND o.delivery = d.number,
+                       json_array_elements(o.said::json) AS each
+                 WHERE d.slot = m.slot AND d.message = m.number
+                 ORDER BY o.delivery, (each ->> 0)::int, o.ended DESC, o.lease DESC) AS said
+         WHERE strpos(lower(reply COLLATE "default"), ?) > 0 OR strpos(lower(cause COLLATE "default"), ?) > 0)
 
 -- name: where-open
 EXISTS (SELECT 1 FROM delivery AS d WHERE d.slot = m.slot AND d.message = m.number AND d.state <> 'x')
