@@ -43,6 +43,16 @@ async def test_nodes_that_share_two_connections_lose_nothing(pooled: str) -> Non
         assert {row.status for entry in entries for row in entry.rows} == {Status.DELIVERED}
 
 
+async def test_statements_are_prepared_unless_a_pooler_stands_between(schema: str, pooled: str) -> None:
+    for url, direct in ((schema, True), (pooled, False), (f"{schema}&statement_cache_size=0", False)):
+        async with opened(url) as spool:
+            connection = await spool._pool.connect()
+            await connection.fetch("SELECT 1")
+            prepared = await connection.fetchval("SELECT count(*) FROM pg_prepared_statements")
+            assert (prepared > 0) is direct
+            await connection.close()
+
+
 async def test_one_node_alone(pooled: str) -> None:
     async with opened(pooled) as spool:
         load = Load(spool)

@@ -17,7 +17,6 @@ class WriteTarget:
     """Where what is new goes, as far as this node knows; and what the spool is set to."""
 
     slot: int = 0
-    ring: int = 0
     events: bool = False
     cursors: LaneCursors = field(default_factory=LaneCursors)
 

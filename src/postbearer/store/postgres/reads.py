@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from postbearer.errors import StoreError
@@ -49,14 +49,31 @@ async def meta(connection: Any) -> dict[str, float]:
     return {row["name"]: row["value"] for row in await connection.fetch(SESSION["places"])}
 
 
-async def lanes(connection: Any, among: Collection[LaneKey] | None, cursors: LaneCursors) -> Sequence[Lane]:
-    begun = cursors.begin()
-    known = cursors.all_() if among is None else [(lane, cursors.at(lane)) for lane in among]
+async def settled_time(connection: Any, time: Callable[[], float] | None = None) -> float:
+    """Whoever may still put something into the order began later. `time` stands in for the store's clock."""
+    found = await connection.fetchrow(TURN["oldest-writer"])
+    return float((time() if time is not None else found["time"]) - found["age"])
+
+
+async def lanes(
+    connection: Any,
+    among: Collection[LaneKey] | None,
+    cursors: LaneCursors,
+    time: Callable[[], float] | None = None,
+) -> Sequence[Lane]:
+    begun, settles = cursors.begin(), cursors.settles()
+    if among is None:
+        known = cursors.floors() if settles else cursors.all_()
+    else:
+        known = [(lane, cursors.floor(lane) if settles else cursors.at(lane)) for lane in among]
+    settled = await settled_time(connection, time) if settles else None
     flat = [(account, int(priority), client, *place) for (account, priority, client), place in known]
     columns = [[row[column] for row in flat] for column in range(5)]
     rows = await connection.fetch(TURN["lanes" if among is None else "lanes-among"], *columns)
     first = [((row["account"], priority_of(row["priority"]), row["client"]), (row["due"], 0)) for row in rows]
     cursors.walked(begun, first)
+    if settled is not None:
+        cursors.settle(begun, [lane for lane, _ in known], dict(first), settled)
     return [
         Lane(
             account=row["account"],

@@ -154,7 +154,7 @@ class PostgresSpool(Operated, Following):
         return Found(clean=len(doubtful) == len(found), unknown=len(doubtful), doubtful=doubtful)
 
     def _place(self, meta: Mapping[str, float]) -> None:
-        self._places.slot, self._places.ring = int(meta["slot"]), int(meta["ring"])
+        self._places.slot = int(meta["slot"])
         self._places.events = bool(meta["events"])
 
     async def close(self) -> None:
@@ -228,7 +228,7 @@ class PostgresSpool(Operated, Following):
 
     async def lanes(self, now: float, among: Collection[LaneKey] | None = None) -> Sequence[Lane]:
         async with self._pool.reading(hot=True) as connection:
-            return await reads.lanes(connection, among, self._places.cursors)
+            return await reads.lanes(connection, among, self._places.cursors, self._time)
 
     async def claim(self, shares: Mapping[Lane, int], now: float) -> Sequence[Claimed]:
         most = sum(shares.values())

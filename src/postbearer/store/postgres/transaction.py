@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from postbearer.store.postgres.contents import CHUNK, PostgresStaging
+from postbearer.store.postgres.cursors import LATE
 from postbearer.store.postgres.numbers import Numbers, WriteTarget
 from postbearer.store.postgres.rows import (
     clean,
@@ -112,7 +113,8 @@ class Transaction:
         )
 
     def wait(self, account: str, priority: int, client: str, due: float, delivery: int, turn: int) -> None:
-        """The delivery waits from `due` on."""
+        """The delivery waits from `due` on; behind what waited before it, where that is long ago."""
+        due = max(due, self.time - LATE)
         self.places.cursors.lower((account, Priority(priority), client), due)
         self._ready.append((account, priority, client, due, delivery, turn))
 
@@ -163,7 +165,7 @@ class Transaction:
         if self._deliveries:
             await run(ACCEPT["add-deliveries"], slot, *_columns(self._deliveries, 13))
         if self._ready:
-            await run(ACCEPT["add-ready"], self.places.ring, *_columns(self._ready, 6))
+            await run(ACCEPT["add-ready"], *_columns(self._ready, 6))
         for each, rows in by_slot(self._outcomes).items():
             await run(TURN["add-outcomes"], each, *_columns(rows, 11))
         if self._events:

@@ -11,6 +11,8 @@ from postbearer.errors import ConfigError
 KEY = "relay.spool"
 SCHEMES = ("postgresql", "postgres")
 SCHEMA = "postbearer"  # unless another one is named
+CACHE = "statement_cache_size"  # as the driver calls it; 0: nothing is prepared
+_OURS = ("schema", CACHE)
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _KNOWN = {
     *("host", "port", "user", "dbname", "database", "passfile", "service", "servicefile"),
@@ -24,10 +26,11 @@ _HINT = (
 
 @dataclass(frozen=True, slots=True)
 class PostgresUrl:
-    """`dsn` is for the driver; `schema` is ours alone."""
+    """`dsn` is for the driver; `schema` is ours alone. `prepares`: statements, unless a pooler is seen."""
 
     dsn: str
     schema: str
+    prepares: bool = True
 
     @classmethod
     def parse(cls, url: str) -> PostgresUrl:
@@ -47,14 +50,20 @@ class PostgresUrl:
                 key=KEY,
                 hint="Use small letters, digits and underscore.",
             )
+        cached = [value for name, value in asked if name == CACHE]
+        if cached and cached[-1] != "0":
+            raise ConfigError(
+                f"has {CACHE}={cached[-1]:.20}.", key=KEY, hint="It can be 0, for a pooler, or be left out."
+            )
         for name, _ in asked:
-            if name not in _KNOWN and name != "schema":
-                known = ", ".join(sorted({*_KNOWN, "schema"}))
+            if name not in _KNOWN and name not in _OURS:
+                known = ", ".join(sorted({*_KNOWN, *_OURS}))
                 raise ConfigError(
                     f"has the unknown parameter {name!r:.80}.", key=KEY, hint=f"Known: {known}."
                 )
-        rest = urlencode([(name, value) for name, value in asked if name != "schema"])
-        return cls(urlunsplit(("postgresql", parts.netloc, parts.path, rest, "")), schema[-1])
+        rest = urlencode([(name, value) for name, value in asked if name not in _OURS])
+        dsn = urlunsplit(("postgresql", parts.netloc, parts.path, rest, ""))
+        return cls(dsn, schema[-1], prepares=not cached)
 
     @property
     def folder(self) -> None:

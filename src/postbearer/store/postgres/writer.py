@@ -341,7 +341,13 @@ async def _fill(transaction: Transaction, jobs: Sequence[TransactionJob]) -> Non
     await transaction.flush()
     for job in jobs:
         if job.work is not None:
-            await _part(transaction, job, job.work)
+            await (_part if len(jobs) > 1 else _whole)(transaction, job, job.work)
+
+
+async def _whole(transaction: Transaction, job: TransactionJob, work: Work[Any]) -> None:
+    """What it raises undoes the transaction, as there is nothing else in it."""
+    job.value = await work(transaction)
+    await transaction.flush()
 
 
 async def _part(transaction: Transaction, job: TransactionJob, work: Work[Any]) -> None:

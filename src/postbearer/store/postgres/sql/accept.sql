@@ -31,9 +31,10 @@ SELECT $1::smallint, * FROM unnest(
   $10::integer[], $11::float8[], $12::text[], $13::text[], $14::text[]);
 
 -- name: add-ready
+-- Into the part that is in use at this very moment: into one that was left before, nothing is put any more.
 INSERT INTO ready (ring, account, priority, client, due, delivery, turn)
-SELECT $1::smallint, * FROM unnest(
-  $2::text[], $3::smallint[], $4::text[], $5::float8[], $6::bigint[], $7::integer[]);
+SELECT (SELECT value FROM meta WHERE name = 'ring')::smallint, * FROM unnest(
+  $1::text[], $2::smallint[], $3::text[], $4::float8[], $5::bigint[], $6::integer[]);
 
 -- name: add-events
 INSERT INTO event (number, at, message, client, account, recipient, state, doubtful, said)

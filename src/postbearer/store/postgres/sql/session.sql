@@ -9,12 +9,18 @@ SELECT pg_catalog.set_config('search_path', $1, true),
        pg_catalog.set_config('enable_seqscan', $2, true),
        pg_catalog.set_config('enable_hashjoin', $2, true),
        pg_catalog.set_config('enable_mergejoin', $2, true),
+       pg_catalog.set_config('enable_bitmapscan', $2, true),
+       pg_catalog.set_config('enable_sort', $2, true),
+       pg_catalog.set_config('plan_cache_mode', $5, true),
        pg_catalog.set_config('synchronous_commit',
          CASE WHEN NOT $4 THEN 'off'
               WHEN pg_catalog.current_setting('synchronous_commit') = 'remote_apply' THEN 'remote_apply' ELSE 'on' END,
          true) AS synchronous_commit,
        CASE WHEN $3 THEN pg_catalog.pg_current_xact_id()::text ELSE '0' END AS number,
        extract(epoch FROM pg_catalog.clock_timestamp())::float8 AS time;
+
+-- name: process
+SELECT pg_catalog.pg_backend_pid();
 
 -- name: places
 -- Where what is new goes, and whether changes are kept.

@@ -1,3 +1,10 @@
+-- name: oldest-writer
+-- For how long the oldest transaction goes on that may write here, and the time.
+SELECT coalesce(extract(epoch FROM pg_catalog.clock_timestamp() - min(xact_start)), 0)::float8 AS age,
+       extract(epoch FROM pg_catalog.clock_timestamp())::float8 AS time
+  FROM pg_catalog.pg_stat_activity
+ WHERE datname = pg_catalog.current_database() AND usename = current_user AND backend_xid IS NOT NULL;
+
 -- name: lanes
 -- The first waiting delivery of each lane: from one lane to the next by a step in the index, however long they are.
 WITH RECURSIVE lane AS (
