@@ -30,8 +30,9 @@ from postbearer.envelope import Envelope, PriorityName
 from postbearer.errors import BudgetSpent, PostbearerError, StoreError, UsageError
 from postbearer.events import Observer, Several, Silent, Throttled, Warned
 from postbearer.message import (
-    BytesContent,
+    Composed,
     Content,
+    Draft,
     Header,
     author_of,
     edit,
@@ -275,9 +276,9 @@ class AsyncMailer:
 
         self._require_asyncio()
 
-        async def send(message: Message, talk: Conversation, server: ServerAddress) -> Receipt:
+        async def send(draft: Draft, talk: Conversation, server: ServerAddress) -> Receipt:
             await self.adopt(talk, server)
-            return await self.send(message, wait=False)
+            return await self.send(draft.compose(), draft.envelope(), wait=False)
 
         diagnosis = Diagnosis(
             self.account,
@@ -359,10 +360,12 @@ class AsyncMailer:
     ) -> tuple[Envelope, Content, Header]:
         if isinstance(message, Message):
             envelope = envelope or envelope_of(message, self._reverse_path(author_of(message)))
-            content = edit(BytesContent(to_bytes(message)), self._complete)
+            message = Composed(to_bytes(message))
+        content, envelope = enveloped(message, envelope)
+        if isinstance(content, Composed):
+            content = edit(content, self._complete)
             header = read_header(content)
         else:
-            content, envelope = enveloped(message, envelope)
             content, header = self._admitted(content, binary=binary)
             if binary and content.binary:
                 envelope = replace(envelope, body="BINARYMIME")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from base64 import b64decode
 from dataclasses import replace
-from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 from postbearer.account import Account
 from postbearer.diagnosis import Failure, Step
 from postbearer.mailer import AsyncMailer
+from postbearer.message import Draft
 from postbearer.oauth import RefreshToken
 from postbearer.outcome import Receipt
 from postbearer.secret import Secret
@@ -30,10 +30,10 @@ TO = "anna@example.net"
 
 
 async def examine_with_message(account: Account, to: str = TO) -> Report:
-    async def send(message: EmailMessage, talk: Conversation, server: ServerAddress) -> Receipt:
+    async def send(draft: Draft, talk: Conversation, server: ServerAddress) -> Receipt:
         async with AsyncMailer(account, state="memory") as mailer:
             await mailer.adopt(talk, server)
-            return await mailer.send(message, wait=False)
+            return await mailer.send(draft.compose(), draft.envelope(), wait=False)
 
     return await examine(account, send=send, send_to=to)
 

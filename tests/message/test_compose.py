@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from email.header import decode_header, make_header
 from email.message import EmailMessage, Message
 from email.mime.text import MIMEText
-from email.policy import SMTP, SMTPUTF8, Policy, compat32, default
+from email.policy import SMTPUTF8, Policy, compat32, default
 
 import pytest
 from hypothesis import given
@@ -33,7 +33,7 @@ def draft(**changes: object) -> Draft:
 
 
 def test_a_plain_message_is_complete() -> None:
-    message = email.message_from_bytes(to_bytes(draft().build()), policy=default)
+    message = email.message_from_bytes(draft().octets(), policy=default)
     assert message["From"] == "alerts@example.org"
     assert message["To"] == "ops@example.org"
     assert message["Subject"] == "Disk"
@@ -43,7 +43,7 @@ def test_a_plain_message_is_complete() -> None:
 
 
 def test_everything_built_is_seven_bit_crlf_and_reads_back() -> None:
-    made = to_bytes(draft(subject="Plattenüberlauf", text="Größe: 5 €\n" * 40, html="<p>Größe</p>").build())
+    made = draft(subject="Plattenüberlauf", text="Größe: 5 €\n" * 40, html="<p>Größe</p>").octets()
     assert made.isascii()
     assert b"\n" not in made.replace(b"\r\n", b"")
     message = email.message_from_bytes(made, policy=default)
@@ -53,9 +53,7 @@ def test_everything_built_is_seven_bit_crlf_and_reads_back() -> None:
 
 def test_attachments_arrive_whole() -> None:
     report = bytes(range(256)) * 10
-    message = email.message_from_bytes(
-        to_bytes(draft(attachments=[("report.pdf", report)]).build()), policy=default
-    )
+    message = email.message_from_bytes(draft(attachments=[("report.pdf", report)]).octets(), policy=default)
     (attachment,) = message.iter_attachments()
     assert attachment.get_filename() == "report.pdf"
     assert attachment.get_content_type() == "application/pdf"
@@ -65,7 +63,7 @@ def test_attachments_arrive_whole() -> None:
 def test_bcc_is_in_the_envelope_and_not_in_the_message() -> None:
     hidden = draft(bcc=["boss@example.org"])
     assert hidden.envelope().addresses == ("ops@example.org", "boss@example.org")
-    assert b"boss@" not in to_bytes(hidden.build())
+    assert b"boss@" not in hidden.octets()
 
 
 def test_return_path_of_a_given_message_does_not_leave_but_stays_with_the_caller() -> None:
@@ -107,7 +105,7 @@ def test_messages_of_the_older_mime_classes_work_too() -> None:
 )
 def test_no_field_can_smuggle_in_another(change: dict[str, object]) -> None:
     with pytest.raises(UsageError):
-        to_bytes(draft(**change).build())
+        draft(**change).octets()
 
 
 def test_l1_a_header_name_with_a_line_break_is_refused() -> None:
@@ -196,7 +194,7 @@ def same(boxes: Sequence[Mailbox]) -> list[tuple[str, str]]:
 )
 def test_an_address_field_names_the_same_people_when_it_leaves(boxes: list[str], way: str) -> None:
     if way == "draft":
-        made = to_bytes(draft(to=boxes, cc=boxes[:1], reply_to=boxes).build())
+        made = draft(to=boxes, cc=boxes[:1], reply_to=boxes).octets()
     else:
         given = EmailMessage(policy=default if way == "default" else SMTPUTF8)
         given["From"] = "alerts@example.org"
@@ -270,7 +268,7 @@ INNER = b"From: a@example.org\nSubject: inner\nX-Long: " + b"x" * 300 + b"\n\nGr
 @pytest.mark.parametrize("name", ["inner.eml", "page.mht", "post.nws"])
 @pytest.mark.parametrize("content", [INNER, INNER.replace(b"\n", b"\r\n"), b"\xff\0no message", b"x" * 2000])
 def test_an_attached_message_is_one(name: str, content: bytes) -> None:
-    made = to_bytes(draft(attachments=[(name, content)]).build())
+    made = draft(attachments=[(name, content)]).octets()
     assert made.isascii()
     assert not BytesContent(made).binary
     (attached,) = email.message_from_bytes(made, policy=default).iter_attachments()
@@ -326,22 +324,17 @@ def test_what_is_signed_leaves_as_it_was_signed(line: bytes, body: str) -> None:
 )
 def test_a_field_that_cannot_be_given_is_told(headers: list[tuple[str, str]], told: str) -> None:
     with pytest.raises(UsageError, match=told):
-        draft(headers=headers).build()
+        draft(headers=headers).octets()
 
 
 def test_a_message_id_is_ascii_whatever_the_domain() -> None:
-    assert draft(sender="a@bücher.example").build()["Message-ID"].endswith("@xn--bcher-kva.example>")
+    made = Header.parse(draft(sender="a@bücher.example").octets())
+    assert (made.get("message-id") or "").endswith("@xn--bcher-kva.example>")
 
 
-@given(
-    st.text(st.characters(codec="utf-8"), max_size=2000),
-    st.booleans(),
-    st.sampled_from([SMTP, compat32, default]),
-)
-def test_whatever_is_built_can_be_sent_and_says_the_same(text: str, html: bool, kind: Policy) -> None:
-    message = draft(text=text, html=text if html else None).build()
-    message.policy = kind if kind is not compat32 else message.policy
-    made = to_bytes(message)
+@given(st.text(st.characters(codec="utf-8"), max_size=2000), st.booleans())
+def test_whatever_is_built_can_be_sent_and_says_the_same(text: str, html: bool) -> None:
+    made = draft(text=text, html=text if html else None).octets()
     assert made.isascii()
     assert not BytesContent(made).binary
     got = email.message_from_bytes(made, policy=default).get_body(("plain",)).get_content()
@@ -349,6 +342,7 @@ def test_whatever_is_built_can_be_sent_and_says_the_same(text: str, html: bool, 
 
 
 def test_a_subject_has_a_bound() -> None:
-    assert draft(subject="ä" * 10_000).build()["subject"] == "ä" * 10_000
+    made = email.message_from_bytes(draft(subject="ä" * 10_000).octets(), policy=default)
+    assert made["subject"] == "ä" * 10_000
     with pytest.raises(UsageError, match="10001 characters; 10000 are the most"):
-        draft(subject="ä" * 10_001).build()
+        draft(subject="ä" * 10_001).octets()

@@ -10,14 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from postbearer.errors import UsageError
-from postbearer.message import AttachedFile, Draft, to_bytes
+from postbearer.message import AttachedFile, Draft
 from postbearer.message.files import parse_media_type
 
 
 def arrived(file: AttachedFile) -> EmailMessage:
     """The part that a receiver finds."""
-    made = Draft("a@example.org", ["b@example.org"], text="hi", attachments=[file]).build()
-    parsed = message_from_bytes(to_bytes(made), policy=policy.default)
+    made = Draft("a@example.org", ["b@example.org"], text="hi", attachments=[file])
+    parsed = message_from_bytes(made.octets(), policy=policy.default)
     (_, part) = parsed.iter_parts()
     assert isinstance(part, EmailMessage)
     return part

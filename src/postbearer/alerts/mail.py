@@ -11,7 +11,7 @@ from postbearer.clock import Clock
 from postbearer.engine import Intake, IntakeSettings, Router, Submission, Submitter
 from postbearer.envelope import Envelope, Recipient
 from postbearer.events import Observer
-from postbearer.message import Draft, to_bytes
+from postbearer.message import Draft
 from postbearer.reply import Reply
 from postbearer.store import Priority, Spool
 
@@ -74,7 +74,7 @@ class AlertMail:
         )
         if isinstance(intaking, Reply):
             raise AlertFailed(f"The queue did not take it: {intaking}.")
-        await intaking.write(to_bytes(draft.build()))
+        await intaking.write(draft.octets())
         answer = await intaking.finish()
         if isinstance(answer, Reply):
             raise AlertFailed(f"The queue did not take it: {answer}.")

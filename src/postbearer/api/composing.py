@@ -15,7 +15,7 @@ from postbearer.address import refuse_controls
 from postbearer.api.problems import HttpProblem, at
 from postbearer.envelope import Envelope, PriorityName
 from postbearer.errors import UsageError
-from postbearer.message import AttachedFile, Disposition, Draft, parse_mailboxes, to_bytes, type_by_name
+from postbearer.message import AttachedFile, Disposition, Draft, parse_mailboxes, type_by_name
 from postbearer.sending import draft_of
 from postbearer.tags import Tags, tags_named
 
@@ -170,7 +170,7 @@ def _file(given: Attachment, pointer: str) -> AttachedFile:
     file = AttachedFile(given.filename, given.content, given.content_type or "", given.disposition)
     if given.content_type is not None:
         try:
-            file.check_type()
+            file.media_type()
         except UsageError as error:
             raise at(error.message, pointer=f"{pointer}/content-type", hint=error.hint) from None
     return file
@@ -187,7 +187,7 @@ def tags(given: NewMessage) -> Tags:
 def octets(made: Draft, given: NewMessage) -> tuple[Envelope, bytes]:
     """The envelope and the message, as they leave. Raises `HttpProblem`."""
     try:
-        return made.envelope(), to_bytes(made.build())
+        return made.envelope(), made.octets()
     except UsageError as error:
         raise _placed(error, given) from None
 

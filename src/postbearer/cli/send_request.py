@@ -18,8 +18,6 @@ from postbearer.errors import UsageError
 from postbearer.message import BytesContent, Content, Draft, FileContent, has_bare_line_ends, parse_mailboxes
 
 if TYPE_CHECKING:
-    from email.message import EmailMessage
-
     from postbearer.account import Account
 
 _LONE = re.compile(rb"\r(?!\n)|(?<!\r)\n")
@@ -71,16 +69,14 @@ class SendRequest:
             )
         return cls(given, notify, None, text, html, attachments)
 
-    def build(self, account: Account) -> tuple[Content | EmailMessage, Envelope]:
+    def build(self, account: Account) -> tuple[Content, Envelope]:
         """The message and its envelope, for `account`. Raises `UnusableMessage`."""
         author = self.given["sender"] or account.address
         (box,) = parse_mailboxes(author)
         leaves_as = box.address if account.sender.permits(box.address) else account.address
         return self._built(author, leaves_as)
 
-    def build_for_queue(
-        self, author: str, send_at: float | None = None
-    ) -> tuple[Content | EmailMessage, Envelope]:
+    def build_for_queue(self, author: str, send_at: float | None = None) -> tuple[Content, Envelope]:
         """The same by `author`, for a relay, whose accounts say what it leaves as. Raises `UnusableMessage`.
 
         One that leaves at a later time has that as its Date, unless it says another.
@@ -93,7 +89,7 @@ class SendRequest:
 
     def _built(
         self, author: str, leaves_as: str, headers: Sequence[tuple[str, str]] | None = None
-    ) -> tuple[Content | EmailMessage, Envelope]:
+    ) -> tuple[Content, Envelope]:
         to, cc, bcc = (self.given[name] for name in ("to", "cc", "bcc"))
         everyone = [each.address for value in (*to, *cc, *bcc) for each in parse_mailboxes(value)]
         envelope = self._reports(Envelope.of(leaves_as, everyone))
@@ -110,7 +106,7 @@ class SendRequest:
             headers=self.given["headers"] if headers is None else headers,
         )
         try:
-            return draft.build(), envelope
+            return draft.compose(), envelope
         except UsageError as error:
             raise UnusableMessage(error.message, hint=error.hint) from error
 

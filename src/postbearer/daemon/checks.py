@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from email.message import EmailMessage
 
 from postbearer.assembly import Assembly
 from postbearer.clock import SystemClock
@@ -12,6 +11,7 @@ from postbearer.control import DiagnosisResult
 from postbearer.diagnosis import Diagnosis, Finding, examine_database, not_configured
 from postbearer.errors import ConfigError, PostbearerError
 from postbearer.mailer import AsyncMailer
+from postbearer.message import Draft
 from postbearer.outcome import Receipt
 from postbearer.store import PostgresUrl
 from postbearer.transport import Conversation, ServerAddress, Transcript
@@ -24,10 +24,10 @@ def examination(assembly: Assembly, name: str, send_to: str, capture: Capture) -
     account = assembly.account(name)
     settings = assembly.configuration.account(name)
 
-    async def send(message: EmailMessage, talk: Conversation, server: ServerAddress) -> Receipt:
+    async def send(draft: Draft, talk: Conversation, server: ServerAddress) -> Receipt:
         async with AsyncMailer(account, state=assembly.persistence, capture=capture) as mailer:
             await mailer.adopt(talk, server)
-            return await mailer.send(message, wait=False)
+            return await mailer.send(draft.compose(), draft.envelope(), wait=False)
 
     return Diagnosis(
         account,

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from email.message import EmailMessage
 
 from postbearer.account import Account
 from postbearer.clock import Clock, SystemClock
@@ -37,7 +36,7 @@ from postbearer.transport import (
 )
 from postbearer.wire import Quit
 
-Send = Callable[[EmailMessage, Conversation, ServerAddress], Awaitable[Receipt]]
+Send = Callable[[Draft, Conversation, ServerAddress], Awaitable[Receipt]]
 
 
 class Diagnosis:
@@ -240,7 +239,7 @@ class Diagnosis:
                 text="postbearer check sent this message. If you can read it, mail leaves.\n",
                 headers=[("Auto-Submitted", "auto-generated")],
             )
-            receipt = (await self._send(draft.build(), entered.talk, entered.server)).raise_for_refused()
+            receipt = (await self._send(draft, entered.talk, entered.server)).raise_for_refused()
         except PostbearerError as error:
             return self._explainer.failed(Step.MESSAGE, error)
         taken = receipt.outcomes[0]

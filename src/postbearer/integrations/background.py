@@ -9,13 +9,14 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Executor
 from contextvars import ContextVar, copy_context
-from email.message import Message
 from typing import TypeVar, TypeVarTuple, Unpack
 
 from postbearer.clock import Clock, event_or_time
+from postbearer.envelope import Envelope
 from postbearer.errors import PostbearerError
 from postbearer.integrations.backlog import Backlog, LogEntry
 from postbearer.mailer import AsyncMailer
+from postbearer.message import Composed
 from postbearer.outcome import State
 from postbearer.verdict import judge
 
@@ -24,7 +25,7 @@ BUDGET = 30.0  # seconds to wait for the account's limits, with one mail
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-Compose = Callable[[list[LogEntry], int], Message]
+Compose = Callable[[list[LogEntry], int], tuple[Composed, Envelope]]
 
 
 MAILING: ContextVar[bool] = ContextVar("MAILING", default=False)  # true for all that is done to mail records
@@ -144,7 +145,7 @@ class BackgroundSender(threading.Thread):
         """Send all there is as one mail. What could not leave for now stays for the next one."""
         entries, left_out = self._backlog.take()
         try:
-            await self._mailer.send(self._compose(entries, left_out), timeout=BUDGET)
+            await self._mailer.send(*self._compose(entries, left_out), timeout=BUDGET)
         except Exception as error:
             self._failures = min(self._failures + 1, 10)
             again = self._later(error) and not self._stopping

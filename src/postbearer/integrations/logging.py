@@ -14,16 +14,16 @@ import logging
 import os
 import threading
 from collections.abc import Sequence
-from email.message import Message
 from functools import partial
 
 from postbearer.account import Account
 from postbearer.clock import Clock, SystemClock
+from postbearer.envelope import Envelope
 from postbearer.errors import UsageError
 from postbearer.integrations.background import MAILING, BackgroundSender
 from postbearer.integrations.backlog import Backlog, LogEntry, subject_of, text_of
 from postbearer.mailer import AsyncMailer
-from postbearer.message import Draft, parse_mailboxes
+from postbearer.message import Composed, Draft, parse_mailboxes
 from postbearer.state import StateOption
 from postbearer.tokens import configured
 
@@ -128,14 +128,15 @@ class MailHandler(logging.Handler):
             self._postman = self._hire(self._backlog, self._compose, mailer)
         return self._postman
 
-    def _compose(self, entries: list[LogEntry], left_out: int) -> Message:
-        return Draft(
+    def _compose(self, entries: list[LogEntry], left_out: int) -> tuple[Composed, Envelope]:
+        draft = Draft(
             sender=self.account.address,
             to=self.to,
             subject=subject_of(entries, left_out),
             text=text_of(entries, left_out),
             headers=[("Auto-Submitted", "auto-generated")],  # RFC 3834 5: nobody's autoresponder answers
-        ).build()
+        )
+        return draft.compose(), draft.envelope()
 
 
 def _several(to: str | Sequence[str]) -> Sequence[str]:

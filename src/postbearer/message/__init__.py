@@ -6,11 +6,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from postbearer.message.author import authors as authors
     from postbearer.message.author import claimed as claimed
+    from postbearer.message.compose import Composed as Composed
     from postbearer.message.compose import Draft as Draft
-    from postbearer.message.compose import author_of as author_of
-    from postbearer.message.compose import complete as complete
-    from postbearer.message.compose import envelope_of as envelope_of
-    from postbearer.message.compose import to_bytes as to_bytes
     from postbearer.message.content import BLOCK as BLOCK
     from postbearer.message.content import BytesContent as BytesContent
     from postbearer.message.content import Content as Content
@@ -29,6 +26,9 @@ if TYPE_CHECKING:
     from postbearer.message.files import AttachedFile as AttachedFile
     from postbearer.message.files import Disposition as Disposition
     from postbearer.message.files import type_by_name as type_by_name
+    from postbearer.message.given import author_of as author_of
+    from postbearer.message.given import envelope_of as envelope_of
+    from postbearer.message.given import to_bytes as to_bytes
     from postbearer.message.header_section import HeaderReader as HeaderReader
     from postbearer.message.header_section import cut_header as cut_header
     from postbearer.message.mailboxes import Mailbox as Mailbox
@@ -43,13 +43,14 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "author": ["authors", "claimed"],
-    "compose": ["Draft", "author_of", "complete", "envelope_of", "to_bytes"],
+    "compose": ["Composed", "Draft"],
     "content": ["BLOCK", "BytesContent", "Content", "FileContent", "Scanner", "Traits", "has_bare_line_ends"],
     "conversion": ["Conversion", "convert"],
     "edited": ["edit", "parse_header", "read_header", "with_header"],
     "encoded_words": ["decoded"],
     "fields": ["Header"],
     "files": ["AttachedFile", "Disposition", "type_by_name"],
+    "given": ["author_of", "envelope_of", "to_bytes"],
     "header_section": ["HeaderReader", "cut_header"],
     "mailboxes": ["Mailbox", "parse_mailboxes"],
     "parsed": ["ParsedHeader"],

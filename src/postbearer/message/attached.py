@@ -8,7 +8,8 @@ from email import message_from_bytes, policy
 from email.message import Message
 
 from postbearer.errors import UsageError
-from postbearer.message.content import LONGEST_LINE
+from postbearer.message.content import LONGEST_LINE, BytesContent
+from postbearer.message.conversion import convert
 
 _STATUS = ("delivery-status", "tracking-status")  # `email` keeps these as lists of header blocks
 
@@ -20,6 +21,21 @@ def is_message(octets: bytes) -> bool:
     """
     header = octets.replace(b"\r\n", b"\n").partition(b"\n\n")[0]
     return header.isascii() and bool(message_from_bytes(octets, policy=policy.SMTP).keys())
+
+
+def seven_bit_message(octets: bytes) -> bytes | None:
+    """Octets as ``message/rfc822`` carries them everywhere; None: they are no message, or cannot go so.
+
+    That is never encoded itself, so its parts are, and none that is signed is changed (RFC 2046 5.2.1).
+    """
+    if not is_message(octets):
+        return None
+    lines = octets.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+    try:
+        made = convert(BytesContent(lines), eight_bit=False, utf8=False)
+    except UsageError:
+        return None
+    return None if made.eight_bit or made.binary else b"".join(made.blocks())
 
 
 def with_messages_unencoded(message: Message) -> Message:

@@ -24,6 +24,9 @@ ADDRESSES = frozenset(
 )
 _LONGEST_WORD = 75  # RFC 2047 2
 _SECTION = 60  # octets of a parameter's value before it goes on in another section, RFC 2231 3
+_LONGEST_VALUE = 900  # octets of one that stands on a line by itself
+_ESCAPED = r"\\\g<0>"
+_SPECIAL = re.compile(r'["\\]')
 _PARAMETER = re.compile(r"""(;\s*)([!#$%&+\-^_`{}|~.\w]+)\s*=\s*("(?:[^"\\]|\\.)*"|[^;"\s]+)""", re.ASCII)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
 _PAIR = re.compile(r"\\(.)")
@@ -135,16 +138,26 @@ def _unquoted(found: re.Match[str]) -> str:
     return _PAIR.sub(r"\1", found[1])
 
 
+def parameter(name: str, value: str) -> str:
+    """A parameter with its value: in quotes where all readers find the same in it, else by RFC 2231."""
+    if value.isascii() and len(value) <= _LONGEST_VALUE and "=?" not in value:
+        return f'{name}="{_SPECIAL.sub(_ESCAPED, value)}"'
+    return _extended(name, value)
+
+
 def _parameter(found: re.Match[str]) -> str:
     before, name, value = found.groups()
     if value.isascii():
         return found[0]
-    plain = _PAIR.sub(r"\1", value[1:-1]) if value[:1] == '"' else value
-    octets = plain.encode()
+    return before + _extended(name, _PAIR.sub(r"\1", value[1:-1]) if value[:1] == '"' else value)
+
+
+def _extended(name: str, value: str) -> str:
+    octets = value.encode()
     if len(octets) <= _SECTION:
-        return f"{before}{name}*=utf-8''{quote(octets, safe='')}"
+        return f"{name}*=utf-8''{quote(octets, safe='')}"
     written = []
     for number, start in enumerate(range(0, len(octets), _SECTION)):
         opening = "utf-8''" if not number else ""
         written.append(f"{name}*{number}*={opening}{quote(octets[start : start + _SECTION], safe='')}")
-    return before + "; ".join(written)
+    return "; ".join(written)

@@ -6,12 +6,12 @@ import codecs
 import mimetypes
 import re
 from collections.abc import Mapping
-from email.message import EmailMessage
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from postbearer.address import refuse_controls
 from postbearer.errors import UsageError
-from postbearer.message.attached import is_message
+from postbearer.message.attached import seven_bit_message
+from postbearer.message.written import WrittenPart, field, message_part, octets_part
 
 Disposition = Literal["attachment", "inline"]
 
@@ -19,6 +19,7 @@ _NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]{0,126}"  # RFC 6838 4.2
 _TYPE = re.compile(rf"({_NAME})/({_NAME})")
 _WORD = r"[!#$%&'*+.^_`{|}~0-9A-Za-z-]+"  # RFC 2045 5.1
 _PARAMETER = re.compile(rf'[ ]*;[ ]*({_WORD})=({_WORD}|"(?:[^"\\]|\\.)*")[ ]*')
+_OCTETS = "application/octet-stream"
 _OURS = ("name", "boundary")  # of the file's name there is one place, and of boundaries none
 
 
@@ -30,46 +31,41 @@ class AttachedFile(NamedTuple):
     type: str = ""  # a media type, with parameters if wanted: ``text/csv; charset=iso-8859-1``
     disposition: Disposition | None = None  # None: inline if the HTML shows it, else an attachment
 
-    def put_into(self, message: EmailMessage) -> None:
-        """Attach it. Raises `UsageError`."""
-        message.add_attachment(
-            self.content,
-            filename=self.name,
-            disposition=self.disposition or "attachment",
-            **self._described(),
-        )
+    def attached(self) -> WrittenPart:
+        """The file as a part. Raises `UsageError`."""
+        return self._part(self.disposition or "attachment")
 
-    def show_in(self, html: EmailMessage, cid: str) -> None:
-        """Have the HTML show it by the name `cid`. Raises `UsageError`."""
-        html.add_related(
-            self.content,
-            filename=self.name,
-            cid=f"<{cid}>",
-            disposition=self.disposition or "inline",
-            **self._described(),
-        )
+    def shown_as(self, cid: str) -> WrittenPart:
+        """As the part that HTML shows by the name `cid`. Raises `UsageError`."""
+        return self._part(self.disposition or "inline", f"Content-ID: <{cid}>\r\n".encode())
 
-    def check_type(self) -> None:
-        """Raise `UsageError` for a type that is none, or that it cannot be."""
-        self._described()
-
-    def _described(self) -> dict[str, Any]:
-        """Its type, in the words of `email`."""
+    def media_type(self) -> tuple[str, dict[str, str]]:
+        """Its type, with parameters. Raises `UsageError` for one that is none, or that it cannot be."""
         refuse_controls(self.name, "the name of an attachment")
-        main, _, sub = type_by_name(self.name).partition("/")
+        kind = type_by_name(self.name)
         parameters: dict[str, str] = {}
         if self.type:
             main, sub, parameters = parse_media_type(self.type)
-        if main == "multipart" or (main == "message" and self.type and sub != "rfc822"):
-            raise UsageError(
-                f"{self.type!r:.80} cannot be the type of a file: it is never encoded (RFC 2046 5).",
-                hint="Give application/octet-stream.",
-            )
-        if main == "message" and not (sub == "rfc822" and is_message(self.content)):
-            main, sub, parameters = "application", "octet-stream", {}
-        if main == "text" and self.type:
-            parameters = _with_charset(self.content, parameters)
-        return {"maintype": main, "subtype": sub, "params": parameters}
+            if main == "multipart" or (main == "message" and sub != "rfc822"):
+                raise UsageError(
+                    f"{self.type!r:.80} cannot be the type of a file: it is never encoded (RFC 2046 5).",
+                    hint="Give application/octet-stream.",
+                )
+            kind = f"{main}/{sub}"
+            if main == "text":
+                parameters = _with_charset(self.content, parameters)
+        if kind.startswith(("message/", "multipart/")) and kind != "message/rfc822":
+            return _OCTETS, {}
+        return kind, parameters
+
+    def _part(self, disposition: Disposition, *more: bytes) -> WrittenPart:
+        kind, parameters = self.media_type()
+        more = field("Content-Disposition", disposition, filename=self.name), *more
+        if kind == "message/rfc822":
+            if (message := seven_bit_message(self.content)) is not None:
+                return message_part(message, *more)
+            kind, parameters = _OCTETS, {}
+        return octets_part(field("Content-Type", kind, **parameters), self.content, *more)
 
 
 def parse_media_type(text: str) -> tuple[str, str, dict[str, str]]:
@@ -119,4 +115,4 @@ def _with_charset(content: bytes, parameters: Mapping[str, str]) -> dict[str, st
 def type_by_name(name: str) -> str:
     """The media type that the name of a file tells."""
     kind, encoding = mimetypes.guess_type(name)
-    return kind if kind and not encoding else "application/octet-stream"
+    return kind if kind and not encoding else _OCTETS

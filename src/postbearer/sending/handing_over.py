@@ -23,7 +23,7 @@ from postbearer.errors import (
     SubmissionRefused,
     UsageError,
 )
-from postbearer.message import BytesContent, Content, author_of, envelope_of, to_bytes
+from postbearer.message import BytesContent, Composed, Content, author_of, envelope_of, to_bytes
 from postbearer.reply import EnhancedStatus, Reply
 from postbearer.sending.parts import Parts
 from postbearer.sending.retry import seconds
@@ -37,7 +37,7 @@ TIMEOUT = 30.0  # seconds: a relay that starts again is back by then
 _LONGEST_KEY = 255
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 2.0  # seconds between two tries
 _NEW_EACH_TIME = re.compile(rb"^(?:date|message-id):.*\r\n(?:[ \t].*\r\n)*", re.IGNORECASE | re.MULTILINE)
-_BOUNDARY = re.compile(rb'\bboundary="?([^\s";]{20,70})')  # those that `email` makes
+_BOUNDARY = re.compile(rb'\bboundary="?([^\s";]{20,70})')  # those that `email` and we make
 _REPLY = re.compile(r"(\d{3})[ -]?((?:(\d)\.(\d{1,3})\.(\d{1,3}) ?)?.*)", re.DOTALL)
 _QUEUED = "queued as "
 _REUSED = "5.5.0"
@@ -59,10 +59,11 @@ class ToSubmit:
         """
         if isinstance(message, Message):
             envelope = envelope or envelope_of(message, reverse_path(author_of(message)))
-            octets = to_bytes(message)
-            digest = _digest(envelope, [_without_chance(octets)])
-            return cls(envelope, _ended(BytesContent(octets)), digest)
+            message = Composed(to_bytes(message))
         content, envelope = enveloped(message, envelope)
+        if isinstance(content, Composed):
+            digest = _digest(envelope, [_without_chance(b"".join(content.blocks()))])
+            return cls(envelope, _ended(content), digest)
         refuse_bare_line_ends(content)
         return cls(envelope, _ended(content), _digest(envelope, content.blocks()))
 

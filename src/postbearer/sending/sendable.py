@@ -29,7 +29,7 @@ def given(
             hint="Put it into that message, or give none.",
         )
     draft = draft_of(parts, address)
-    return draft.build(), draft.envelope()
+    return draft.compose(), draft.envelope()
 
 
 def _checked(message: object, envelope: object) -> tuple[Sendable, Envelope | None]:
