@@ -95,7 +95,7 @@ async def test_what_is_tried_again_and_again_is_told_of_by_its_attempts() -> Non
 
 
 async def test_many_are_told_and_nobody_twice() -> None:
-    router = Router((RouteRule(to="x@example.net", route=Route(account="other")),), "alerts")
+    router = Router((RouteRule(to=("x@example.net",), route=Route(account="other")),), "alerts")
     async with relaying(kin("alerts", "example.org"), kin("other", "example.org"), router=router) as relay:
         await relay.dispatcher.pause("alerts")
         for number in range(250):

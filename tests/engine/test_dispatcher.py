@@ -869,7 +869,7 @@ async def test_what_reaches_the_organisation_pauses_its_accounts_and_no_others()
     refused = CredentialRefused("Refused.", reply=parse_reply(OFF))
     accounts = of("a", "example.org"), of("b", "example.org"), of("c", "example.net")
     router = Router(tuple(
-        RouteRule(to=f"{name}@example.net", route=Route(account=name)) for name in ("a", "b", "c")
+        RouteRule(to=(f"{name}@example.net",), route=Route(account=name)) for name in ("a", "b", "c")
     ))  # fmt: skip
     async with relaying(*accounts, router=router) as relay:
         relay.providers["a"].always = refused

@@ -258,7 +258,7 @@ async def test_an_account_that_checks_senders_refuses_strangers() -> None:
 
 
 async def test_without_an_account_nothing_is_taken() -> None:
-    door = Door(rules=[RouteRule(to="example.com", route=Route(account="gone"))])
+    door = Door(rules=[RouteRule(to=("example.com",), route=Route(account="gone"))])
     refused = door.intake.refuse_recipient(APP, "app@example.org", "anna@example.com")
     assert refused is not None
     assert refused.code == 550
@@ -266,7 +266,7 @@ async def test_without_an_account_nothing_is_taken() -> None:
 
 async def test_recipients_are_grouped_by_account_and_lane_and_cut_to_size() -> None:
     rules = [
-        RouteRule(to="example.com", route=Route(account="other", priority=Priority.BULK, expire_after=600))
+        RouteRule(to=("example.com",), route=Route(account="other", priority=Priority.BULK, expire_after=600))
     ]
     door = Door(account(), account("other"), rules=rules)
     recipients = [f"u{number}@example.net" for number in range(501)] + ["v@example.com"]

@@ -31,7 +31,7 @@ OFF = REFUSED + "SmtpClientAuthentication is disabled for the Tenant."
 DEFAULTS = REFUSED + "user is locked by your organization's security defaults policy."
 TENANT_QUOTA = "550 5.7.233 Your message can't be sent because your tenant exceeded its daily limit"
 NAMES = ("a", "b", "c")
-ROUTER = Router(tuple(RouteRule(to=f"{name}@example.net", route=Route(account=name)) for name in NAMES))
+ROUTER = Router(tuple(RouteRule(to=(f"{name}@example.net",), route=Route(account=name)) for name in NAMES))
 
 
 def sister(name: str) -> Account:

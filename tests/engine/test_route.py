@@ -50,16 +50,16 @@ def header(text: str) -> Header:
         ({"from_": "*.org"}, True),
         ({"from_": "other@*"}, False),
         ({"from_": "<>"}, False),
-        ({"to": "example.net"}, True),
-        ({"to": "anna@*"}, True),
-        ({"to": "example.com"}, False),
+        ({"to": ("example.net",)}, True),
+        ({"to": ("anna@*",)}, True),
+        ({"to": ("example.com",)}, False),
         ({"client": "app"}, True),
         ({"client": "web*"}, False),
         ({"header": (("X-Kind", "login*"),)}, True),
         ({"header": (("x-kind", ""),)}, True),
         ({"header": (("x-other", ""),)}, False),
         ({"header": (("X-Kind", "news*"),)}, False),
-        ({"to": "example.net", "client": "web"}, False),
+        ({"to": ("example.net",), "client": "web"}, False),
     ],
 )
 def test_a_rule_holds_when_all_its_patterns_match(rule: dict[str, object], holds: bool) -> None:
@@ -75,7 +75,7 @@ def test_no_reverse_path_is_matched_by_its_sign() -> None:
 
 def test_the_first_rule_decides_and_client_and_default_say_the_rest() -> None:
     rules = (
-        RouteRule(to="example.com", route=Route(account="other")),
+        RouteRule(to=("example.com",), route=Route(account="other")),
         RouteRule(from_="codes@*", route=Route(priority=Priority.URGENT, expire_after=600)),
     )
     router = Router(rules, "main")
@@ -138,7 +138,7 @@ def test_routes_are_found_by_what_they_name_as_one_after_the_other(
     rules: list[tuple[str, str, str]], sender: str, recipient: str
 ) -> None:
     made = [
-        RouteRule(from_=from_, to=to, client=client, route=Route(account=str(number)))
+        RouteRule(from_=from_, to=(to,) if to else (), client=client, route=Route(account=str(number)))
         for number, (from_, to, client) in enumerate(rules)
     ]
     first = next(
@@ -157,12 +157,27 @@ def test_a_route_is_found_without_trying_the_others(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr(RouteRule, "holds", counting)
     rules = [
-        RouteRule(**{key: value.format(number)}, route=Route(account=f"{key}{number}"))  # type: ignore[arg-type]
+        RouteRule(**{key: value}, route=Route(account=f"{key}{number}"))  # type: ignore[arg-type]
         for number in range(1000)
-        for key, value in (("from_", "a{}@example.org"), ("to", "d{}.example.net"), ("client", "c{}"))
+        for key, value in (
+            ("from_", f"a{number}@example.org"),
+            ("to", (f"d{number}.example.net",)),
+            ("client", f"c{number}"),
+        )
     ]
     router = Router(rules, "-")
     assert router.choose(Submitter(name="c7"), "a5@example.org", "x@d6.example.net").account == "from_5"
     assert router.choose(APP, "z@example.org", "x@d6.example.net").account == "to6"
     assert router.choose(APP, "z@example.org", "x@example.net").account == "-"
     assert tried == ["from_5", "to6"]
+
+
+def test_a_rule_may_name_several_recipients() -> None:
+    """One message may leave by two accounts: mail within the company by one, all else by the other."""
+    inside = RouteRule(to=("@corp.example", "boss@example.org"), route=Route(account="hve"))
+    router = Router((inside, RouteRule(to=("*.example",), route=Route(account="wild"))), "mailbox")
+    found = {
+        address: router.choose(APP, "app@example.org", address).account
+        for address in ("a@corp.example", "Boss@example.org", "b@example.org", "c@other.example")
+    }
+    assert list(found.values()) == ["hve", "hve", "mailbox", "wild"]

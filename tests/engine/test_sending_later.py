@@ -64,7 +64,7 @@ async def test_its_life_and_the_warning_count_from_its_time() -> None:
 
 
 async def test_a_route_says_how_long_it_is_worth_from_then_on() -> None:
-    rule = RouteRule(to="*", route=Route(account="alerts", priority=Priority.URGENT, expire_after=600.0))
+    rule = RouteRule(to=("*",), route=Route(account="alerts", priority=Priority.URGENT, expire_after=600.0))
     async with relaying(router=Router([rule])) as relay:
         at = relay.clock.now() + DAY
         message = await relay.submit(send_at=at)

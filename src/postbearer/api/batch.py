@@ -196,7 +196,7 @@ async def _store(call: Call, items: Sequence[_Item], key: str, digest: str) -> H
 def _told(call: Call, item: _Item, identifier: str, send_at: float | None) -> AcceptedMessage | HttpProblem:
     if item.taking is None or item.envelope is None or not identifier:
         return item.problem or HttpProblem("invalid", "It was not taken the first time.")
-    return accepted(call, identifier, item.envelope.addresses, item.taking.lanes, send_at)
+    return accepted(call, identifier, item.taking.addresses, item.taking.lanes, send_at)
 
 
 def all_in_one(found: Mapping[int, HttpProblem], count: int, within: str) -> HttpProblem:

@@ -71,8 +71,8 @@ async def _submit(call: Call, key: str) -> Response:
 
 async def _submit_parts(call: Call, given: NewMessage, key: str) -> Response:
     admit(call, dry_run=given.dry_run)
-    envelope, taking = await take_parts(call, given)
-    return await _finish(call, taking, envelope, (key, digest_of(given)), dry_run=given.dry_run)
+    _, taking = await take_parts(call, given)
+    return await _finish(call, taking, (key, digest_of(given)), dry_run=given.dry_run)
 
 
 async def _submit_raw(call: Call, given: RawEnvelope, key: str) -> Response:
@@ -91,20 +91,18 @@ async def _submit_raw(call: Call, given: RawEnvelope, key: str) -> Response:
 
     size = int(declared) if declared.isdecimal() else None
     taking = await take_content(call, envelope, size, blocks(), send_at=send_at, tags=tags)
-    return await _finish(call, taking, envelope, (key, digest.hexdigest()), dry_run=given.dry_run)
+    return await _finish(call, taking, (key, digest.hexdigest()), dry_run=given.dry_run)
 
 
-async def _finish(
-    call: Call, taking: MessageIntake, envelope: Envelope, key: tuple[str, str], *, dry_run: bool
-) -> Response:
+async def _finish(call: Call, taking: MessageIntake, key: tuple[str, str], *, dry_run: bool) -> Response:
     """Make it durable, or only say whether it would be. `key`: the client's, and a digest of what it sent."""
     if dry_run:
         if refusal := await taking.examine():
             raise of_reply(refusal)
-        return _response(200, accepted(call, None, envelope.addresses, taking.lanes, taking.send_at))
+        return _response(200, accepted(call, None, taking.addresses, taking.lanes, taking.send_at))
     done = await keep(call, taking, *key)
     headers = {"location": f"{call.request.scope.get('root_path', '')}/v1/messages/{done}"}
-    addresses: Sequence[str] = envelope.addresses
+    addresses: Sequence[str] = taking.addresses
     lanes: Mapping[str, tuple[str, Lane]] = taking.lanes
     send_at = taking.send_at
     if taking.repeated:

@@ -106,15 +106,14 @@ def validate(common: Common) -> None:
     """Check the whole configuration, and name everything that is wrong."""
     configuration = common.configuration()
     _validate_plugged(common, configuration)
-    _validate_relay(common, configuration)
-    warnings = configuration.warnings()
+    warnings = (*configuration.warnings(), *_validate_relay(common, configuration))
     accounts = sorted(configuration.settings.accounts)
     if common.as_json:
         found = [warning_as_json(each) for each in warnings]
         print_json({"valid": True, "file": configuration.path, "accounts": accounts, "warnings": found})
         return
     for each in warnings:
-        warn(f"{each.file}:{each.line}: {each.key}: {each.message}", each.hint)
+        warn(each.told, each.hint)
     count = f"{len(accounts)} account{'' if len(accounts) == 1 else 's'}"
     click.echo(f"{configuration.path} is right: {count}.")
 
@@ -155,19 +154,23 @@ def _validate_plugged(common: Common, configuration: Configuration) -> None:
             assembly.account(name)
 
 
-def _validate_relay(common: Common, configuration: Configuration) -> None:
-    """Raise `ConfigError` for what `serve` would refuse, but for sockets that only systemd can give it."""
+def _validate_relay(common: Common, configuration: Configuration) -> Sequence[ConfigError]:
+    """What people should know of where mail goes in the end.
+
+    Raises `ConfigError` for what `serve` would refuse, but for sockets that only systemd can give it.
+    """
     relay = configuration.settings.relay
     if relay is None:
-        return
+        return ()
     addresses = (*relay.listen, *(listener.address for listener in relay.listeners))
     if any(address.startswith("systemd:") for address in addresses):
-        return
+        return ()
     from postbearer.assembly import Assembly
     from postbearer.daemon import RelayPlan
     from postbearer.state import StateFolder
 
-    RelayPlan.of(Assembly(configuration, StateFolder(), os.environ))
+    plan = RelayPlan.of(Assembly(configuration, StateFolder(), os.environ))
+    return plan.recipients.doubts
 
 
 @command.command("schema")

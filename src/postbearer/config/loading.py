@@ -113,6 +113,10 @@ class Configuration:
         path: Path = tuple(key.split(".")) if isinstance(key, str) else key
         return _Places(self.path, self.text, self.origins).error(Problem(path, message, hint))
 
+    def located(self, error: ConfigError) -> ConfigError:
+        """The same with the place of its key."""
+        return self.error(error.key, error.message, hint=error.hint)
+
 
 def load(
     path: str | os.PathLike[str] | None = None, environ: Mapping[str, str] | None = None

@@ -49,6 +49,7 @@ class ClientSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only
     legacy: Annotated[bool, Prose("A device that speaks old SMTP.")] = False
     default_sender: Annotated[AddressText | None, Prose("Reverse-path of mail that has none.")] = None
     size: Annotated[Size | None, Prose("Largest message it may submit, in octets.")] = None
+    bounces_to: Annotated[AddressText | None, Prose("Who gets all reports about its mail.")] = None
 
 
 class RouteSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):
@@ -56,6 +57,7 @@ class RouteSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=
 
     from_: Annotated[str | None, Prose("Pattern of the reverse-path.")] = None
     to: Annotated[str | None, Prose("Pattern of a forward-path.")] = None
+    recipients: Annotated[tuple[str, ...], Prose("Several such patterns, of which one must match.")] = ()
     client: Annotated[str | None, Prose("Name of the client that submitted.")] = None
     header: Annotated[str | dict[str, str] | None, Prose("Pattern of a header line.")] = None
     account: Annotated[AccountName | None, Prose("Account the mail leaves from.")] = None
@@ -85,6 +87,18 @@ class RelaySettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=
     clients: Annotated[tuple[ClientSettings, ...], Prose("Who may submit.")] = ()
     routes: Annotated[tuple[RouteSettings, ...], Prose("The first that matches decides.")] = ()
     bounces_to: Annotated[AddressText | None, Prose("Who gets reports that have no other address.")] = None
+    aliases: Annotated[
+        str | dict[str, str] | None,
+        Prose("Names and the addresses they stand for, or a file of them: /etc/aliases."),
+    ] = None
+    redirect_all_to: Annotated[
+        AddressText | None, Prose("Staging: who gets all mail, but that to allow-recipients.")
+    ] = None
+    allow_recipients: Annotated[
+        tuple[str, ...],
+        Prose("Staging: addresses and @domain that mail may reach; other mail is held, or redirected."),
+    ] = ()
+    archive_to: Annotated[AddressText | None, Prose("Who gets a copy of each message.")] = None
     operators: Annotated[str | None, Prose("Group whose members may look at the queue.")] = None
     retry: Annotated[RetrySettings, Prose("When deferred mail is tried again.")] = RetrySettings()
     size: Annotated[Size | None, Prose("Largest message accepted, in octets.")] = None

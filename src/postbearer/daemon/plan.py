@@ -15,6 +15,7 @@ from postbearer.address import canonical
 from postbearer.assembly import Assembly
 from postbearer.config import ClientSettings, ListenerSettings, RelaySettings, RouteSettings
 from postbearer.daemon.http_plan import HttpPlan, load_certificate
+from postbearer.daemon.recipient_plan import NO_RULES, RecipientPlan
 from postbearer.engine import LONGEST_HOLD, RetryPolicy, Route, Router, RouteRule, Submitter
 from postbearer.errors import ConfigError, UsageError
 from postbearer.store import LOCAL, PostgresUrl, Priority, SpoolPlace
@@ -50,6 +51,7 @@ class RelayPlan:
     retry: RetryPolicy
     size: int
     bounces_to: str = ""
+    recipients: RecipientPlan = NO_RULES
     operators: int | None = None  # the group that may look
     http: HttpPlan | None = None
     warnings: tuple[str, ...] = field(default=())
@@ -62,7 +64,7 @@ class RelayPlan:
         except ConfigError as error:
             if error.file or not error.key:
                 raise
-            raise assembly.configuration.error(error.key, error.message, hint=error.hint) from None
+            raise assembly.configuration.located(error) from None
 
     @classmethod
     def _of(cls, assembly: Assembly) -> RelayPlan:
@@ -98,6 +100,7 @@ class RelayPlan:
             retry=_retry(settings),
             size=settings.size or DEFAULT_SIZE,
             bounces_to=settings.bounces_to or "",
+            recipients=RecipientPlan.of(assembly.configuration, hostname),
             operators=_group(settings.operators),
             http=HttpPlan.of(assembly),
             warnings=tuple(_warnings(doors, access)),
@@ -255,6 +258,7 @@ def _admission(settings: ClientSettings) -> Admission:
         legacy=settings.legacy,
         default_sender=settings.default_sender or "",
         size=settings.size,
+        bounces_to=settings.bounces_to or "",
     )
     return Admission(client, found, settings.username or "", settings.password_hash or "")
 
@@ -312,7 +316,7 @@ def _route(number: int, settings: RouteSettings) -> RouteRule:
         )
     return RouteRule(
         from_=settings.from_ or "",
-        to=settings.to or "",
+        to=(*((settings.to,) if settings.to else ()), *settings.recipients),
         client=settings.client or "",
         header=fields,
         route=route,

@@ -68,6 +68,7 @@ class ServicePlan:
             size=relay.size,
             expire_after=relay.retry.expire_after,
             traced=self.traced,
+            recipients=relay.recipients.rules,
         )
 
     @property

@@ -340,5 +340,10 @@ class RemarksService(Service):
             yield "The last run did not end properly; the queue was put in order."
 
     def _say_all(self, plan: ServicePlan, of_queue: Iterable[str]) -> None:
-        for text in (*plan.relay.warnings, *plan.assembly.configuration.warnings(), *of_queue):
+        for text in (
+            *plan.relay.warnings,
+            *plan.relay.recipients.doubts,
+            *plan.assembly.configuration.warnings(),
+            *of_queue,
+        ):
             self._observer.notice(Warned("", str(text)))

@@ -6,6 +6,10 @@ from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
     from postbearer.engine.account_state import AccountState as AccountState
+    from postbearer.engine.aliases import Alias as Alias
+    from postbearer.engine.aliases import Aliases as Aliases
+    from postbearer.engine.aliases import read_aliases as read_aliases
+    from postbearer.engine.aliases import read_targets as read_targets
     from postbearer.engine.attempt import AttemptSettings as AttemptSettings
     from postbearer.engine.bounce import Reporter as Reporter
     from postbearer.engine.budget import Budget as Budget
@@ -23,6 +27,7 @@ if TYPE_CHECKING:
     from postbearer.engine.intake import refuse_for as refuse_for
     from postbearer.engine.monitored import MonitoredContent as MonitoredContent
     from postbearer.engine.queue_id import new_id as new_id
+    from postbearer.engine.recipients import RecipientRules as RecipientRules
     from postbearer.engine.route import Route as Route
     from postbearer.engine.route import Router as Router
     from postbearer.engine.route import RouteRule as RouteRule
@@ -32,6 +37,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "account_state": ["AccountState"],
+    "aliases": ["Alias", "Aliases", "read_aliases", "read_targets"],
     "attempt": ["AttemptSettings"],
     "bounce": ["Reporter"],
     "budget": ["Budget", "BudgetRemaining", "BudgetUsed", "next_slot"],
@@ -43,6 +49,7 @@ _EXPORTS = {
     ],
     "monitored": ["MonitoredContent"],
     "queue_id": ["new_id"],
+    "recipients": ["RecipientRules"],
     "route": ["Route", "RouteRule", "Router"],
     "schedule": ["RetryPolicy"],
     "steady_clock": ["FlooredClock"],

@@ -102,10 +102,12 @@ class Reporter:
         reverse_path = message.envelope.reverse_path
         if message.report_of or not reverse_path:
             return ""
-        if Address.parse(reverse_path).deliverable:
-            client = self.clients.get(message.client)
-            if account.sender.permits(reverse_path) or (client and client.owns(reverse_path)):
-                return reverse_path
+        client = self.clients.get(message.client)
+        if client and client.bounces_to:
+            return client.bounces_to
+        own = account.sender.permits(reverse_path) or (client and client.owns(reverse_path))
+        if own and Address.parse(reverse_path).deliverable:
+            return reverse_path
         return self.bounces_to or account.address
 
     def _about(self, claimed: Claimed, ending: AttemptResult, *, late: bool) -> Iterator[ReportedRecipient]:

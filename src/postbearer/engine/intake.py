@@ -14,6 +14,7 @@ from email.utils import formatdate
 from functools import lru_cache
 from typing import NamedTuple
 
+import msgspec
 from msgspec import Struct
 
 from postbearer.account import Account
@@ -21,13 +22,15 @@ from postbearer.clock import Clock
 from postbearer.engine.conversion import mended_size
 from postbearer.engine.fastpath import NoReservations, Reservations, Starter
 from postbearer.engine.queue_id import new_id
+from postbearer.engine.recipients import RecipientRules
+from postbearer.engine.refusals import NO_ROOM, refusal_of, refuse, too_large
 from postbearer.engine.route import Route, Router, lane_for
 from postbearer.engine.submitter import Submitter
 from postbearer.envelope import Envelope, Recipient
-from postbearer.errors import AlreadyAccepted, KeyReused, SenderNotAllowed, StoreError, StoreFull, UsageError
+from postbearer.errors import AlreadyAccepted, KeyReused, SenderNotAllowed, StoreError, UsageError
 from postbearer.events import Accepted, Observer
 from postbearer.message import Header, HeaderReader, ParsedHeader, Scanner, authors, claimed
-from postbearer.reply import EnhancedStatus, Reply
+from postbearer.reply import Reply
 from postbearer.store import IdempotencyKey, Incoming, Message, NewDelivery, Priority, Spool, Staging
 from postbearer.tags import Tags
 from postbearer.trace_context import parse
@@ -48,6 +51,7 @@ class IntakeSettings:
     size: int = 36 * 1024 * 1024
     expire_after: float = 5 * 86_400.0
     traced: bool = False  # whether somebody wants to know to which trace a message belongs
+    recipients: RecipientRules | None = None  # None: each message goes to whom it is for, and to nobody else
 
 
 class Submission(Struct, frozen=True, kw_only=True):
@@ -94,6 +98,12 @@ class Intake:
         """Go by another configuration from the next message on."""
         self.router, self.accounts, self.settings = router, accounts, settings
 
+    @property
+    def banner(self) -> str:
+        """What a client is told first of the relay, beside its name."""
+        rules = self.settings.recipients
+        return "staging: mail does not reach everybody" if rules and rules.staging else ""
+
     def size_for(self, client: Submitter) -> int:
         """Octets one message of `client` may have."""
         return min(self.settings.size, client.size or self.settings.size)
@@ -108,17 +118,27 @@ class Intake:
         """The address that RCPT names; ``Postmaster`` is who looks after this relay (RFC 5321 4.5.1)."""
         if path.lower() != "postmaster":
             return path
+        own = f"{path}@{self.settings.hostname}"
+        if self.settings.recipients and self.settings.recipients.aliases.expand(own) is not None:
+            return own
         account = self.accounts.get(self.router.choose(client, reverse_path, path).account)
         return self.settings.postmaster or (account.address if account else path)
 
     def refuse_recipient(self, client: Submitter, reverse_path: str, recipient: str) -> Reply | None:
         """Why nothing can be sent to this recipient; None: it can."""
-        route = self.router.choose(client, reverse_path, recipient)
-        account = self.accounts.get(route.account)
-        if account is None:
-            return refuse(550, "5.7.1", "No account is set up that this could leave from")
-        if reverse_path and account.sender.rule != "force" and not account.sender.permits(reverse_path):
-            return refuse(550, "5.7.1", f"Mail may not leave {account.name} as {reverse_path}")
+        rules = self.settings.recipients
+        addresses = (recipient,) if rules is None else rules.resolve(recipient)
+        if not addresses:
+            return refuse(
+                550, "5.1.1", f"{recipient} is an alias that stands for nobody: add an address to it"
+            )
+        for address in addresses:
+            route = self.router.choose(client, reverse_path, address)
+            account = self.accounts.get(route.account)
+            if account is None:
+                return refuse(550, "5.7.1", "No account is set up that this could leave from")
+            if reverse_path and account.sender.rule != "force" and not account.sender.permits(reverse_path):
+                return refuse(550, "5.7.1", f"Mail may not leave {account.name} as {reverse_path}")
         return None
 
     def refuse_time(self, send_at: float | None) -> Reply | None:
@@ -141,6 +161,9 @@ class Intake:
             return too_large(limit)
         if refusal := self.refuse_time(submission.send_at):
             return refusal
+        if self.settings.recipients is not None:
+            envelope = self.settings.recipients.apply(submission.envelope)
+            submission = msgspec.structs.replace(submission, envelope=envelope)
         try:
             if not await self.spool.room(submission.size or 0):
                 return NO_ROOM
@@ -166,13 +189,6 @@ class Intake:
         for each, _ in batch:
             each.tell()
         return None
-
-
-def refusal_of(error: StoreError | KeyReused) -> Reply:
-    """What a client is told of trouble with the spool."""
-    if isinstance(error, KeyReused):
-        return refuse(554, "5.5.0", error.message)
-    return NO_ROOM if isinstance(error, StoreFull) else NOT_STORED
 
 
 _Groups = dict[tuple[str, Priority], list[tuple[Recipient, Route]]]  # recipients by account and lane
@@ -206,6 +222,11 @@ class MessageIntake:
         self._refusal: Reply | None = None  # found while the content still comes
         self._plan: _Plan | None = None
         self._began = 0.0
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Those that get it: not each that was named need be among them."""
+        return self._submission.envelope.addresses
 
     async def write(self, data: bytes) -> None:
         """Take the next octets. What is wrong with them is said by `finish`."""
@@ -257,8 +278,10 @@ class MessageIntake:
         """What was prepared, as the spool takes it. What may begin at once has a place among `places`."""
         assert self._plan is not None, "it was prepared"
         groups = self._plan.groups.items()
-        deliveries = tuple([each for group in groups for each in self._deliveries(places, *group)])
-        return Incoming(message=self._plan.message, content=self._staging, deliveries=deliveries, key=key)
+        deliveries = [each for group in groups for each in self._deliveries(places, *group)]
+        return Incoming(
+            message=self._plan.message, content=self._staging, deliveries=tuple(deliveries), key=key
+        )
 
     def tell(self) -> None:
         """It is accepted."""
@@ -375,17 +398,21 @@ class MessageIntake:
     ) -> list[NewDelivery]:
         (account, priority), client = lane, self._submission.client.name
         recipients = tuple([recipient for recipient, _ in routed])
+        rules = self._intake.settings.recipients
+        held = () if rules is None else rules.strangers(recipients)
         most = self._intake.accounts[account].limits.recipients_per_message or len(recipients)
         return [
             NewDelivery(
                 account=account,
-                recipients=recipients[start : start + most],
+                recipients=part[start : start + most],
                 priority=priority,
                 client=client,
                 due=self._intake.clock.now() if self.send_at is None else self.send_at,
-                at_once=self.send_at is None and places.take(account, priority),
+                held=part is held,
+                at_once=self.send_at is None and part is not held and places.take(account, priority),
             )
-            for start in range(0, len(recipients), most)
+            for part in ((recipients,) if not held else (_without(recipients, held), held))
+            for start in range(0, len(part), most)
         ]
 
     def _message(self, parsed: ParsedHeader, groups: _Groups) -> Message:
@@ -418,6 +445,10 @@ class MessageIntake:
         )
 
 
+def _without(recipients: Sequence[Recipient], others: Collection[Recipient]) -> tuple[Recipient, ...]:
+    return tuple([each for each in recipients if each not in others])
+
+
 def refuse_for(account: Account, reverse_path: str, parsed: ParsedHeader, size: int) -> Reply | None:
     """Why `account` cannot carry a message that has `size` octets as it leaves."""
     if account.limits.size is not None and size > account.limits.size:
@@ -447,22 +478,6 @@ def received(submission: Submission, hostname: str, identifier: str, now: float)
 @lru_cache(maxsize=1)
 def _date(second: int) -> str:
     return formatdate(second)
-
-
-def refuse(code: int, status: str, text: str) -> Reply:
-    kind, subject, detail = (int(part) for part in status.split("."))
-    safe = "".join(char if char.isprintable() else "?" for char in text)[:400]
-    return Reply(
-        code, (f"{status} {safe}".encode("ascii", "replace"),), EnhancedStatus(kind, subject, detail)
-    )
-
-
-def too_large(limit: int) -> Reply:
-    return refuse(552, "5.3.4", f"The message is larger than {limit} octets")
-
-
-NO_ROOM = refuse(452, "4.3.1", "There is no room for this message now; try again later")
-NOT_STORED = refuse(451, "4.3.0", "The message could not be stored; try again later")
 
 
 def _brief(value: str | None) -> str:

@@ -35,7 +35,7 @@ class RouteRule:
     """
 
     from_: str = ""
-    to: str = ""
+    to: tuple[str, ...] = ()  # one of them must match
     client: str = ""
     header: tuple[tuple[str, str], ...] = ()
     route: Route
@@ -44,7 +44,7 @@ class RouteRule:
         return (
             (not self.client or _like(client.name, self.client))
             and (not self.from_ or _address_matches(reverse_path, self.from_))
-            and (not self.to or _address_matches(recipient, self.to))
+            and (not self.to or any(_address_matches(recipient, pattern) for pattern in self.to))
             and all(_field_matches(header, name, pattern) for name, pattern in self.header)
         )
 
@@ -67,11 +67,13 @@ class Router:
     _known: dict[tuple[str, str, str], Route] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        named = [list(_keys(rule)) for rule in self.routes]
-        often = Counter(key for keys in named for key in keys)
+        named = [list(_ways(rule)) for rule in self.routes]
+        often = Counter(key for ways in named for keys in ways for key in keys)
         index: dict[Key | None, list[int]] = defaultdict(list)
-        for number, keys in enumerate(named):
-            index[min(keys, key=lambda key: often[key], default=None)].append(number)
+        for number, ways in enumerate(named):
+            rarest = min(ways, key=lambda keys: max(often[key] for key in keys), default=_EACH)
+            for key in rarest:
+                index[key].append(number)
         object.__setattr__(self, "_index", dict(index))
         object.__setattr__(self, "_known", None if any(rule.header for rule in self.routes) else {})
 
@@ -132,18 +134,27 @@ def lane_for(route: Route, client: Submitter, mt_priority: int | None) -> Priori
     return client.priority
 
 
-def _keys(rule: RouteRule) -> Iterator[Key]:
-    """What a message must be for the rule to hold, as far as the rule names it without ``*`` and ``?``."""
+def _ways(rule: RouteRule) -> Iterator[set[Key]]:
+    """Ways to find the rule: one of the keys is a message's that the rule holds for.
+
+    There are as many as the rule names without ``*`` and ``?``.
+    """
     if rule.client and not _WILD.search(rule.client):
-        yield "client", rule.client
-    for what, pattern in (("from", rule.from_), ("to", rule.to)):
-        name = pattern.casefold()
-        if name.startswith("*@"):
-            name = name[1:]
-        elif "@" not in name and name != "<>":
-            name = f"@{name}"
-        if pattern and not _WILD.search(name):
-            yield what, name
+        yield {("client", rule.client)}
+    for what, patterns in (("from", (rule.from_,) if rule.from_ else ()), ("to", rule.to)):
+        names = {_domain_or_address(pattern) for pattern in patterns}
+        if names and not any(map(_WILD.search, names)):
+            yield {(what, name) for name in names}
+
+
+def _domain_or_address(pattern: str) -> str:
+    name = pattern.casefold()
+    if name.startswith("*@"):
+        return name[1:]
+    return name if "@" in name or name == "<>" else f"@{name}"
+
+
+_EACH: frozenset[Key | None] = frozenset([None])  # it may hold for any message
 
 
 _WILD = re.compile(r"[*?\[]")

@@ -22,6 +22,7 @@ class Submitter:
     legacy: bool = False
     default_sender: str = ""  # for devices that have none of their own
     size: int | None = None  # octets one message may have
+    bounces_to: str = ""  # gets all reports about its mail
 
     @property
     def may_send_as_anyone(self) -> bool:

@@ -10,6 +10,10 @@ if TYPE_CHECKING:
     from postbearer.handover.exchange import RelayDown as RelayDown
     from postbearer.handover.exchange import drop as drop
     from postbearer.handover.exchange import hand_over as hand_over
+    from postbearer.handover.local_domain import MAILNAME as MAILNAME
+    from postbearer.handover.local_domain import mail_domain as mail_domain
+    from postbearer.handover.local_domain import mailname as mailname
+    from postbearer.handover.local_domain import named_in as named_in
     from postbearer.handover.protocol import MOST_RECIPIENTS as MOST_RECIPIENTS
     from postbearer.handover.protocol import SMTP as SMTP
     from postbearer.handover.protocol import opening as opening
@@ -20,6 +24,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "exchange": ["RelayDown", "drop", "hand_over"],
+    "local_domain": ["MAILNAME", "mail_domain", "mailname", "named_in"],
     "protocol": ["MOST_RECIPIENTS", "SMTP", "opening"],
     "relay_location": ["RelayLocation", "drops", "places", "reached"],
 }

@@ -125,7 +125,7 @@ class SmtpSession:
             await asyncio.sleep(0)  # what came with the connection comes now
             if early := self._link.take():  # it should have waited for the greeting (RFC 5321 4.3.1)
                 self._core.receive(early)
-            self._core.greet()
+            self._core.greet(self._context.intake.banner)
             if self._core.closing:
                 await self._answer_all()
             while not self._core.closing:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import posix
 
 from postbearer.cli.dropin.arguments import say
+from postbearer.handover import MAILNAME, mail_domain, mailname, named_in
 
 _LOCAL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-/=?^_`{|}~."
-_DOMAIN = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-_MAILNAME = "/etc/mailname"
 
 
 class Caller:
@@ -46,37 +45,8 @@ def local_part(user: str) -> str:
     return spelled or "nobody"
 
 
-def mailname() -> str:
-    """What /etc/mailname holds; empty where there is none."""
-    try:
-        with open(_MAILNAME, encoding="utf-8", errors="replace") as file:
-            return file.read(4096)
-    except OSError:
-        return ""
-
-
 def host(text: str, node: str) -> str:
-    """The domain of this machine's mail: as on Debian what /etc/mailname says, else the machine's name."""
-    for line in text.splitlines():
-        for word in line.partition("#")[0].split():
-            if domain := _domain(word):
-                return domain
-    if text.strip():
-        say(2, f"sendmail: {_MAILNAME} holds no domain; the name of the machine is used")
-    return _domain(node) or "localhost"
-
-
-def _domain(word: str) -> str:
-    """`word` as a domain in ASCII; empty if it is none."""
-    if not word.isascii():
-        try:
-            word = word.encode("idna").decode("ascii")
-        except UnicodeError:
-            return ""
-    word = word.removesuffix(".")
-    labels = word.split(".")
-    valid = all(
-        label and len(label) < 64 and label[0] != "-" != label[-1] and all(char in _DOMAIN for char in label)
-        for label in labels
-    )
-    return word if valid and len(word) < 254 else ""
+    """The domain of this machine's mail, by what /etc/mailname and the system say."""
+    if text.strip() and not named_in(text):
+        say(2, f"sendmail: {MAILNAME} holds no domain; the name of the machine is used")
+    return mail_domain(text, node)
