@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from postbearer.console.pages import POLICY as POLICY
     from postbearer.console.pages import headed as headed
     from postbearer.console.pages import page_environment as page_environment
+    from postbearer.console.passkeys import Passkeys as Passkeys
     from postbearer.console.preview import FRAME_HEADERS as FRAME_HEADERS
     from postbearer.console.preview import LARGEST_PREVIEW as LARGEST_PREVIEW
     from postbearer.console.preview import read_front as read_front
@@ -27,6 +28,7 @@ _EXPORTS = {
     "codes": ["OneTimeCodes"],
     "logins": ["ConsoleLogin", "Role"],
     "pages": ["POLICY", "headed", "page_environment"],
+    "passkeys": ["Passkeys"],
     "preview": ["FRAME_HEADERS", "LARGEST_PREVIEW", "read_front"],
     "second_factor": ["make_key", "provisioning_uri"],
     "services": ["ConsoleServices", "ConsoleSettings", "ConsoleState"],

@@ -15,6 +15,7 @@ _NAMES = (
     "console.css",
     "console.js",
     "icon.svg",
+    "passkey.js",
     "vendor/htmx.min.js",
     "vendor/idiomorph-ext.min.js",
     "vendor/uPlot.iife.min.js",

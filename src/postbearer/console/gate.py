@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from postbearer.clock import Clock
 from postbearer.console.codes import OneTimeCodes
 from postbearer.console.logins import ConsoleLogin, ConsoleLogins
+from postbearer.console.passkeys import Passkeys, Site, fits
 from postbearer.console.second_factor import SecondFactor
 from postbearer.control import Principal, Right
 from postbearer.reply import Reply
@@ -21,6 +23,7 @@ SPENT = (
     "This code is over: each opens the console once, within ten minutes. Ask for another: postbearer console"
 )
 ELSEWHERE = "A one-time code is good on the relay's own machine only. Log in by name and password."
+UNKNOWN = "This passkey is not known here. Log in by name and password, and add it under “Sessions”."
 BY_CODE = Principal("console", "one-time code", frozenset(Right))
 
 
@@ -35,8 +38,9 @@ class Turned:
 class Gate:
     """Lets people in. Failures count by name and by address, whoever has that name, if anybody has."""
 
-    def __init__(self, codes: OneTimeCodes, clock: Clock, reject_log: RejectLog) -> None:
+    def __init__(self, codes: OneTimeCodes, passkeys: Passkeys, clock: Clock, reject_log: RejectLog) -> None:
         self.logins = ConsoleLogins()
+        self.passkeys = passkeys
         self._codes = codes
         self._clock = clock
         self._reject_log = reject_log
@@ -61,6 +65,20 @@ class Gate:
         self._failures.add(place)
         self._reject_log.login_failed(peer, "")
         return Turned(SPENT)
+
+    async def by_passkey(self, answer: str, site: Site, peer: str) -> ConsoleLogin | Turned:
+        """Try what a browser made of a passkey. Raises `StoreError`."""
+        place = f"address {neighbourhood(peer)}"
+        if self._failures.count(place) >= FAILURES:
+            return Turned(LATER, late=True)
+        self._failures.add(place)
+        passkey = await asyncio.to_thread(self.passkeys.check, answer, site)
+        login = self.logins.by_login(passkey.login, peer) if passkey is not None else None
+        if passkey is None or login is None or not fits(passkey, login):
+            self._reject_log.login_failed(peer, login.name if login is not None else "")
+            return Turned(UNKNOWN)
+        self._failures.take_back(place)
+        return login
 
     async def by_password(self, name: str, password: Secret, code: str, peer: str) -> ConsoleLogin | Turned:
         """Try a name with its password and, where one is set, its second factor. Raises `SecretError`."""

@@ -10,6 +10,7 @@ from postbearer.api import ApiServices
 from postbearer.console.codes import OneTimeCodes
 from postbearer.console.gate import Gate
 from postbearer.console.logins import ConsoleLogin
+from postbearer.console.passkeys import Passkeys
 from postbearer.console.sessions import ConsoleSessions
 from postbearer.console.snapshot import SnapshotCache
 from postbearer.store import Statistics, TrafficCount, Waiting
@@ -39,10 +40,10 @@ class ConsoleSettings:
 class ConsoleState:
     """What outlives a change of the configuration: who is logged in, what was looked at."""
 
-    def __init__(self, services: ApiServices, codes: OneTimeCodes) -> None:
+    def __init__(self, services: ApiServices, codes: OneTimeCodes, passkeys: Passkeys) -> None:
         self.sessions = ConsoleSessions(services.clock)
         self.looks = SnapshotCache(services.clock)
-        self.gate = Gate(codes, services.clock, services.reject_log)
+        self.gate = Gate(codes, passkeys, services.clock, services.reject_log)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from postbearer.clock import Clock
@@ -20,11 +21,15 @@ class ConsoleSession:
     """One browser that is logged in.
 
     `identity` is that of the login it came by; empty: by a one-time code. `csrf` has to come back with
-    everything that changes something. `notices` are told by the next page.
+    everything that changes something. `notices` are told by the next page. `id` names it to people, and
+    `peer` and `browser` are what is known of where it is.
     """
 
     principal: Principal
     identity: tuple[str, ...] = ()
+    peer: str = ""
+    browser: str = ""
+    id: str = field(default_factory=lambda: secrets.token_hex(8))
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     notices: list[tuple[str, str]] = field(default_factory=list)  # kind and text
     reading: str = ""  # the message whose page was shown last
@@ -48,14 +53,18 @@ class ConsoleSessions:
         self._clock = clock
         self._sessions: dict[bytes, ConsoleSession] = {}
 
-    def begin(self, principal: Principal, identity: tuple[str, ...] = ()) -> tuple[str, ConsoleSession]:
+    def begin(
+        self, principal: Principal, identity: tuple[str, ...] = (), *, peer: str = "", browser: str = ""
+    ) -> tuple[str, ConsoleSession]:
         """A new session, and what its browser is to show for it."""
         now = self._clock.monotonic()
         self._sessions = {key: each for key, each in self._sessions.items() if not self._over(each)}
         if len(self._sessions) >= MOST:
             del self._sessions[min(self._sessions, key=lambda key: self._sessions[key].seen)]
         token = secrets.token_urlsafe(32)
-        made = ConsoleSession(principal=principal, identity=identity, began=now, seen=now)
+        made = ConsoleSession(
+            principal=principal, identity=identity, peer=peer, browser=browser, began=now, seen=now
+        )
         self._sessions[_hash(token)] = made
         return token, made
 
@@ -74,6 +83,16 @@ class ConsoleSessions:
     def end(self, token: str) -> None:
         """It is over."""
         self._sessions.pop(_hash(token), None)
+
+    def all(self) -> list[ConsoleSession]:
+        """Those that are not over, the one that was used last first."""
+        alive = [each for each in self._sessions.values() if not self._over(each)]
+        return sorted(alive, key=lambda each: -each.seen)
+
+    def end_those(self, ended: Collection[ConsoleSession]) -> None:
+        """They are over."""
+        gone = {each.id for each in ended}
+        self._sessions = {key: each for key, each in self._sessions.items() if each.id not in gone}
 
     def _over(self, session: ConsoleSession) -> bool:
         now = self._clock.monotonic()

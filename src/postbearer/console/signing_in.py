@@ -12,6 +12,7 @@ from postbearer.secret import Secret
 from postbearer.submission import is_loopback
 
 _LONGEST = 1000  # characters of a field
+_LARGEST = 20_000  # … of what a browser makes of a passkey
 
 
 async def ask(visit: Visit) -> Response:
@@ -39,6 +40,17 @@ async def enter(visit: Visit) -> Response:
     return await _let_in(visit, found.principal, found.identity, to)
 
 
+async def show_passkey(visit: Visit) -> Response:
+    """Try what the browser made of a passkey."""
+    to, gate = visit.field("to"), visit.services.state.gate
+    if not gate.passkeys.offered:
+        return _form(visit, to=to, why="This relay cannot check passkeys.", status=422)
+    found = await gate.by_passkey(visit.field("passkey")[:_LARGEST], visit.site, visit.peer)
+    if isinstance(found, Turned):
+        return _turned(visit, found, to)
+    return await _let_in(visit, found.principal, found.identity, to)
+
+
 async def leave(visit: Visit) -> Response:
     """End the session."""
     visit.services.state.sessions.end(visit.request.cookies.get(cookie_name(visit.request), ""))
@@ -50,7 +62,8 @@ async def leave(visit: Visit) -> Response:
 async def _let_in(visit: Visit, principal: Principal, identity: tuple[str, ...], to: str) -> Response:
     sessions = visit.services.state.sessions
     sessions.end(visit.request.cookies.get(cookie_name(visit.request), ""))  # a browser has one at most
-    token, _ = sessions.begin(principal, identity)
+    browser = visit.request.headers.get("user-agent", "")[:_LONGEST]
+    token, _ = sessions.begin(principal, identity, peer=visit.peer, browser=browser)
     await visit.services.api.operations.console_opened(visit.peer or "local socket", by=principal)
     response = visit.go(to if _is_inside(to) else "/")
     set_cookie(response, visit.request, token, visit.root)
@@ -62,7 +75,7 @@ def _turned(visit: Visit, turned: Turned, to: str) -> Response:
 
 
 def _form(visit: Visit, *, code: str = "", to: str = "", why: str = "", status: int = 200) -> Response:
-    logins = visit.services.state.gate.logins
+    logins, passkeys = visit.services.state.gate.logins, visit.services.state.gate.passkeys
     return visit.page(
         "login.html",
         status,
@@ -71,6 +84,7 @@ def _form(visit: Visit, *, code: str = "", to: str = "", why: str = "", status: 
         why=why,
         here_only=_is_here(visit),
         by_name=bool(logins),
+        options=passkeys.to_log_in(visit.site) if logins and passkeys.offered else "",
     )
 
 
@@ -88,5 +102,6 @@ def _is_inside(path: str) -> bool:
 PAGES = (
     ConsolePage(path="/login", needs=None, do=ask),
     ConsolePage(path="/login", needs=None, do=enter, method="POST"),
+    ConsolePage(path="/login/passkey", needs=None, do=show_passkey, method="POST"),
     ConsolePage(path="/logout", needs=Right.LOOK, do=leave, method="POST"),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from postbearer.console import accounts, audit, jobs, message, overview, queue, reading, signing_in
+from postbearer.console import access, accounts, audit, jobs, message, overview, queue, reading, signing_in
 from postbearer.console.application import ConsoleApplication
 from postbearer.console.services import ConsoleServices
 from postbearer.console.visit import ConsolePage
@@ -12,6 +12,7 @@ from postbearer.http_guard import Application
 
 PAGES: Sequence[ConsolePage] = (
     *signing_in.PAGES,
+    *access.PAGES,
     *overview.PAGES,
     *queue.PAGES,
     *jobs.PAGES,

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from postbearer.console.pages import PRIVATE, render
+from postbearer.console.passkeys import Site
 from postbearer.console.services import ConsoleServices
 from postbearer.console.sessions import ConsoleSession
 from postbearer.console.snapshot import Snapshot, look_around
@@ -48,6 +49,12 @@ class Visit:
     def peer(self) -> str:
         """The address of the browser; empty for a Unix socket."""
         return self.request.client.host if self.request.client else ""
+
+    @property
+    def site(self) -> Site:
+        """What the browser takes this console for: its host, and its origin."""
+        url = self.request.url
+        return Site(url.hostname or "", f"{url.scheme}://{url.netloc}")
 
     def field(self, name: str) -> str:
         """One value of the form; empty if it is not there."""

@@ -167,6 +167,10 @@ class Operations:
         """Note that somebody came in by the console, from `peer`."""
         await self._recorder.done(Act(by=by, action="console opened", detail=peer))
 
+    async def note(self, action: str, detail: str, *, by: Principal) -> None:
+        """Note in the audit what somebody did about who may come in."""
+        await self._recorder.done(Act(by=by, action=action, detail=detail))
+
     async def content(self, message: str, *, by: Principal, again: bool = False) -> Content:
         """The octets of a message as they were accepted, for a person to read.
 

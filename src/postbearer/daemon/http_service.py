@@ -14,7 +14,7 @@ from postbearer.api import (
     HttpServer,
     application,
 )
-from postbearer.console import ConsoleServices, ConsoleSettings, ConsoleState, OneTimeCodes, console
+from postbearer.console import ConsoleServices, ConsoleSettings, ConsoleState, OneTimeCodes, Passkeys, console
 from postbearer.daemon.http_plan import HttpPlan
 from postbearer.daemon.metering import Metering
 from postbearer.daemon.plan import relay_settings
@@ -54,7 +54,7 @@ class HttpService(Service):
         clock, observer = shared.clock, shared.observer
         services = self._services(plan)
         self._codes = OneTimeCodes(clock)
-        self._state = ConsoleState(services, self._codes)
+        self._state = ConsoleState(services, self._codes, Passkeys(plan.assembly.state, clock))
         self._base_path = http.base_path
         self._secure = http.context is not None
         self._server = HttpServer(
