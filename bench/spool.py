@@ -23,8 +23,8 @@ TEXT = b"Subject: hello\r\n\r\n" + b"x" * 70 + b"\r\n" * 2005  # 4 KB
 ENVELOPE = Envelope.of("app@example.org", ["you@example.org"])
 FILL = """
 WITH RECURSIVE up (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < ?)
-INSERT INTO delivery (message, account, priority, client, due)
-SELECT (SELECT min(number) FROM message), ?, 1, 'app', n FROM up
+INSERT INTO delivery (message, account, priority, client, due, since)
+SELECT (SELECT min(number) FROM message), ?, 1, 'app', n, n FROM up
 """
 RECIPIENTS = """
 INSERT INTO recipient (delivery, address, notify, orcpt)

@@ -17,6 +17,7 @@ from postbearer.testing import ManualClock
 from support.spooling import START, TEXT, claim, message, sqlite
 
 SQL = queries("queue")
+ADD_DELIVERY = "INSERT INTO delivery (message, account, priority, client, due) VALUES (?, ?, ?, ?, ?)"
 
 
 def left_behind(path: Path, version: int) -> None:
@@ -34,7 +35,7 @@ def left_behind(path: Path, version: int) -> None:
     row[5:7] = len(TEXT), hashlib.sha256(TEXT).hexdigest()
     connection.execute(SQL["add-message"], (1, *row))
     connection.execute(SQL["add-chunk"], (1 << 20, TEXT))
-    connection.execute(SQL["add-delivery"], (1, "work", 1, "app", START, "w", 0, 0))
+    connection.execute(ADD_DELIVERY, (1, "work", 1, "app", START))
     for recipient in made.envelope.recipients:
         connection.execute(SQL["add-recipient"], (1, "r", *recipient_row(recipient)))
     connection.close()

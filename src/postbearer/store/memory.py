@@ -348,7 +348,7 @@ class MemorySpool:
                     counts[row.status] = counts.get(row.status, 0) + 1
             if any(delivery.open for delivery in kept.deliveries) and not kept.message.waits_for_time(now):
                 open_since.append(kept.message.tried_from)
-        return replace(result, oldest=min(open_since, default=None))
+        return replace(result, oldest=float(int(min(open_since))) if open_since else None)
 
     async def late(self, account: str, before: float, after: int, most: int) -> Sequence[Claimed]:
         found = [
@@ -388,7 +388,7 @@ class MemorySpool:
                 if delivery.waiting and not kept.message.waits_for_time(self._clock.now()):
                     found.setdefault(delivery.account, {})[name] = kept.message.tried_from
         return [
-            Waiting(account=account, messages=len(since), oldest=min(since.values()))
+            Waiting(account=account, messages=len(since), oldest=float(int(min(since.values()))))
             for account, since in found.items()
         ]
 

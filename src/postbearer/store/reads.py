@@ -187,8 +187,7 @@ def statistics(connection: apsw.Connection, now: float) -> Statistics:
         of_account = accounts.setdefault(text(account), {})
         for counted in (counts, of_account):
             counted[status_of(letter)] = counted.get(status_of(letter), 0) + count
-    pending = sum(count for status, count in counts.items() if not status.final)
-    oldest = connection.execute(SQL["oldest-of-few" if pending < FEW else "oldest-of-many"], (now,)).get
+    oldest = connection.execute(SQL["oldest"], (now,)).get
     return Statistics(counts=counts, by_account=accounts, oldest=oldest)
 
 

@@ -217,12 +217,18 @@ class Spool(Protocol):
         """
         ...
 
-    async def statistics(self) -> Statistics: ...
+    async def statistics(self) -> Statistics:
+        """Counts, without a look at what is counted: it costs the same, however much waits.
+
+        The oldest is told to the second in which it might have left.
+        """
+        ...
 
     async def waiting(self) -> Sequence[Waiting]:
         """What has not left yet, by account: it waits, or an attempt is under way.
 
-        Not what is held, nor what waits for its time.
+        Not what is held, nor what waits for its time. It costs no more the more waits; the oldest is told to
+        the second in which it might have left.
         """
         ...
 

@@ -390,6 +390,7 @@ class SqliteSpool:
         while await self._writer.submit(partial(history.forget, before=before)):
             pass
         await self._writer.submit(partial(history.forget_traffic, now=self._clock.now()))
+        await self._writer.submit(writes.drop_empty_counts)
         if total:
             await self._writer.submit(lambda connection: writes.shrink(connection, SPARE_PAGES, SHRINK))
         return total

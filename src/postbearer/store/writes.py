@@ -128,7 +128,8 @@ def _add_delivery(
 ) -> Claimed | None:
     state = HELD if new.held else WAITING
     leased = (LEASED, next_lease(), 1) if new.at_once else (state, 0, 0)
-    row = (number, new.account, int(new.priority), new.client, new.due, *leased)
+    waits = (*leased, message.tried_from, message.send_at is not None)
+    row = (number, new.account, int(new.priority), new.client, new.due, *waits)
     connection.execute(SQL["add-delivery"], row)
     delivery = connection.last_insert_rowid()
     targets = []
@@ -324,7 +325,7 @@ def change(
             continue
         wanted.append((row, delivery))
     if wanted and status is Status.READY:  # first, as events tell of what waits for its time
-        for query in ("begin-life", "drop-time"):
+        for query in ("begin-life", "forget-time", "drop-time"):
             connection.execute(SQL[query], (message, now))
     for row, _ in wanted:
         connection.execute(SQL["set-state"], (LETTERS[status], row))
@@ -383,6 +384,12 @@ def _drop_message(connection: apsw.Connection, number: int) -> None:
             connection.execute(SQL[query], (delivery,))
     for query in ("drop-deliveries", "drop-scheduled", "drop-tags", "drop-message"):
         connection.execute(SQL[query], (number,))
+
+
+def drop_empty_counts(connection: apsw.Connection) -> None:
+    """Remove the counts of seconds and times of which nothing is left."""
+    connection.execute(SQL["drop-empty-seconds"])
+    connection.execute(SQL["drop-empty-times"])
 
 
 def fill(connection: apsw.Connection, pages: int) -> None:

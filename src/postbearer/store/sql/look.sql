@@ -190,62 +190,56 @@ SELECT 1 FROM tally WHERE account = ? LIMIT 1;
 SELECT DISTINCT message FROM delivery WHERE message > ? AND state <> 'x' ORDER BY message LIMIT ?;
 
 -- name: count
--- What is under way is few, and found by the index of leases; what waits for its time, by that of times.
+-- What is under way is few, and found by the index of leases. What waits for a time is counted by it.
 WITH away AS (
-  SELECT delivery.account, recipient.state, 'l' AS shown, count(*) AS count
+  SELECT delivery.account, iif(recipient.state = 'r' AND timed, 's' || since, recipient.state) AS state,
+         count(*) AS count
     FROM delivery JOIN recipient ON recipient.delivery = delivery.id
    WHERE delivery.state = 'l' AND recipient.state IN ('r', 'd')
    GROUP BY 1, 2
-  UNION ALL
-  SELECT delivery.account, 'r', 's', count(*)
-    FROM scheduled
-    JOIN delivery ON delivery.message = scheduled.message
-    JOIN recipient ON recipient.delivery = delivery.id
-   WHERE send_at > ? AND send_at < '' AND delivery.state = 'w' AND recipient.state = 'r'
-   GROUP BY 1
 )
-SELECT CAST(account AS BLOB), CAST(state AS BLOB), sum(count)
+SELECT CAST(account AS BLOB),
+       CAST(iif(state > 's' AND state < 't', iif(CAST(substr(state, 2) AS REAL) > ?, 's', 'r'), state) AS BLOB)
+         AS shown,
+       sum(count)
   FROM (SELECT account, state, count FROM tally
         UNION ALL SELECT account, state, -count FROM away
-        UNION ALL SELECT account, shown, count FROM away)
- GROUP BY account, state HAVING sum(count) > 0;
+        UNION ALL SELECT account, 'l', count FROM away)
+ GROUP BY account, shown HAVING sum(count) > 0;
 
 -- name: waiting
--- One part for each of the indexes that hold nothing else.
-SELECT CAST(pending.account AS BLOB), count(DISTINCT pending.message),
-       CAST(min(coalesce(send_at, message.accepted)) AS REAL)
-  FROM (SELECT account, message FROM delivery WHERE state = 'w'
-        UNION ALL SELECT account, message FROM delivery WHERE state = 'l') AS pending
-  JOIN message ON message.number = pending.message
-  LEFT JOIN scheduled ON scheduled.message = pending.message
- WHERE send_at IS NULL OR send_at <= ?
- GROUP BY pending.account;
-
--- name: oldest-of-many
--- From the oldest message on: with many open ones, the first is soon found. And from the time on that is longest
--- past, of those that had one.
-SELECT CAST(min(since) AS REAL) FROM (
-  SELECT since FROM (
-    SELECT accepted AS since FROM message
-     WHERE EXISTS (SELECT 1 FROM delivery WHERE delivery.message = message.number AND state <> 'x')
-       AND NOT EXISTS (SELECT 1 FROM scheduled WHERE scheduled.message = message.number)
-     ORDER BY accepted LIMIT 1)
+-- By the second in which the oldest might have left. What was there and has left leaves a 0 for a while; what is under
+-- way is few, and found by the index of leases.
+WITH pending AS (
+  SELECT account, second, messages FROM backlog WHERE (timed = 0 OR second <= ?) AND messages > 0
   UNION ALL
-  SELECT since FROM (
-    SELECT send_at AS since FROM scheduled
-     WHERE send_at <= ?
-       AND EXISTS (SELECT 1 FROM delivery WHERE delivery.message = scheduled.message AND state <> 'x')
-     ORDER BY send_at LIMIT 1));
+  SELECT account, CAST(since AS INTEGER), count(DISTINCT message) FROM delivery AS away
+   WHERE state = 'l' AND NOT EXISTS (
+         SELECT 1 FROM delivery AS other
+          WHERE other.message = away.message AND other.state = 'w' AND other.account = away.account
+          ORDER BY other.id DESC LIMIT 1)
+   GROUP BY 1, 2)
+SELECT CAST(account AS BLOB), sum(messages), CAST(min(second) AS REAL) FROM pending GROUP BY account;
 
--- name: oldest-of-few
--- From the open deliveries on, by the indexes that hold nothing else.
-SELECT CAST(min(coalesce(send_at, message.accepted)) AS REAL)
-  FROM (SELECT message FROM delivery WHERE state = 'w'
-        UNION ALL SELECT message FROM delivery WHERE state = 'l'
-        UNION ALL SELECT message FROM delivery WHERE state = 'h') AS pending
-  JOIN message ON message.number = pending.message
-  LEFT JOIN scheduled ON scheduled.message = pending.message
- WHERE send_at IS NULL OR send_at <= ?;
+-- name: oldest
+-- The first second of each account, what is under way, and what is held.
+SELECT CAST(min(since) AS REAL) FROM (
+  SELECT (SELECT second FROM backlog
+           WHERE backlog.account = used.account AND timed = 0 AND messages > 0 ORDER BY second LIMIT 1) AS since
+    FROM (SELECT DISTINCT account FROM tally) AS used
+  UNION ALL
+  SELECT (SELECT second FROM backlog
+           WHERE backlog.account = used.account AND timed = 1 AND second <= ?1 AND messages > 0
+           ORDER BY second LIMIT 1)
+    FROM (SELECT DISTINCT account FROM tally) AS used
+  UNION ALL
+  SELECT CAST(min(since) AS INTEGER) FROM delivery WHERE state = 'l'
+  UNION ALL
+  SELECT CAST(min(since) AS INTEGER) FROM delivery INDEXED BY delivery_held_since
+   WHERE state = 'h' AND timed = 0
+  UNION ALL
+  SELECT CAST(min(since) AS INTEGER) FROM delivery INDEXED BY delivery_held_since
+   WHERE state = 'h' AND timed = 1 AND since <= ?1);
 
 -- name: pauses
 SELECT CAST(account AS BLOB), CAST(since AS REAL), CAST(reason AS BLOB), CAST(remedy AS BLOB),

@@ -50,8 +50,8 @@ DELETE FROM idempotency WHERE number IN (
    ORDER BY created LIMIT ?);
 
 -- name: add-delivery
-INSERT INTO delivery (message, account, priority, client, due, state, lease, attempt)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO delivery (message, account, priority, client, due, state, lease, attempt, since, timed)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: add-recipient
 INSERT INTO recipient (delivery, state, address, notify, orcpt) VALUES (?, ?, ?, ?, ?);
@@ -207,12 +207,24 @@ UPDATE message SET expires = expires - (send_at - ?2)
   FROM scheduled
  WHERE message.id = ?1 AND scheduled.message = message.number AND send_at > ?2;
 
+-- name: forget-time
+-- From then on it counts as what waits since it was accepted.
+UPDATE delivery SET since = (SELECT accepted FROM message WHERE number = delivery.message), timed = 0
+ WHERE message = (SELECT number FROM message WHERE id = ?1) AND timed
+   AND EXISTS (SELECT 1 FROM scheduled WHERE scheduled.message = delivery.message AND send_at > ?2);
+
 -- name: drop-time
 DELETE FROM scheduled
  WHERE message = (SELECT number FROM message WHERE id = ?1) AND send_at > ?2;
 
 -- name: set-state
 UPDATE recipient SET state = ? WHERE id = ?;
+
+-- name: drop-empty-seconds
+DELETE FROM backlog WHERE messages = 0;
+
+-- name: drop-empty-times
+DELETE FROM tally WHERE count = 0 AND state > 's';
 
 -- name: retirable
 SELECT DISTINCT message FROM delivery AS one INDEXED BY delivery_ended

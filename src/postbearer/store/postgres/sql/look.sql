@@ -98,12 +98,12 @@ SELECT d.account,
  GROUP BY 1, 2;
 
 -- name: oldest
-SELECT min(greatest(m.send_at, m.accepted))
+SELECT floor(min(greatest(m.send_at, m.accepted)))
   FROM delivery AS d JOIN message AS m ON m.slot = d.slot AND m.number = d.message
  WHERE d.state <> 'x' AND (m.send_at IS NULL OR m.send_at <= $1);
 
 -- name: waiting
-SELECT d.account, count(DISTINCT d.message) AS messages, min(greatest(m.send_at, m.accepted)) AS oldest
+SELECT d.account, count(DISTINCT d.message) AS messages, floor(min(greatest(m.send_at, m.accepted))) AS oldest
   FROM delivery AS d JOIN message AS m ON m.slot = d.slot AND m.number = d.message
  WHERE d.state IN ('w', 'l') AND (m.send_at IS NULL OR m.send_at <= $1) GROUP BY d.account;
 
