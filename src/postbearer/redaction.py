@@ -26,6 +26,7 @@ _LONG_RUN = re.compile(r"[A-Za-z0-9\-._~+/=%]{80,}")  # longer than any id: a to
 _SAID = 400  # characters of what a server of HTTP says that are shown
 _BLANK = re.compile(rb"\s+")
 _MARKS = re.compile(rb"[^a-z0-9]+")
+_EACH_MARK = bytes(octet for octet in range(256) if _MARKS.match(bytes([octet])))
 
 
 class Redactor:
@@ -71,6 +72,8 @@ class Redactor:
         """Where in `data` something of a secret begins, and where it ends."""
         for text, places in ((data, range(len(data) + 1)), *unescaped(data)):
             for narrow in (False, True):
+                if not _may_hold(_bare(text, narrow=narrow), self._forms[narrow]):
+                    continue  # as nearly always
                 view, stood = _view(text, narrow=narrow)
                 for start, length in _found(view, self._forms[narrow]):
                     yield places[stood[start]], places[stood[start + length - 1] + 1]
@@ -120,15 +123,19 @@ def _view(data: bytes, *, narrow: bool) -> tuple[bytes, Sequence[int]]:
     """`data` in lower case without blanks, `narrow` without marks too; and where each octet stood."""
     lowered = data.lower()
     pattern = _MARKS if narrow else _BLANK
-    if not pattern.search(lowered):
-        return lowered, range(len(lowered))
     places: list[int] = []
     end = 0
     for gap in pattern.finditer(lowered):
         places += range(end, gap.start())
         end = gap.end()
     places += range(end, len(lowered))
-    return pattern.sub(b"", lowered), places
+    return _bare(data, narrow=narrow), places
+
+
+def _bare(data: bytes, *, narrow: bool) -> bytes:
+    """The first of `_view`."""
+    lowered = data.lower()
+    return lowered.translate(None, _EACH_MARK) if narrow else b"".join(lowered.split())
 
 
 _Forms = tuple[tuple[int, bytes, dict[bytes, list[int]]], ...]
@@ -144,7 +151,7 @@ def _forms(secrets: tuple[bytes, ...], whole: int, *, narrow: bool) -> _Forms:
     lengths: dict[int, set[bytes]] = {}
     for secret in secrets:
         for form in _dresses(secret):
-            seen, _ = _view(form, narrow=narrow)
+            seen = _bare(form, narrow=narrow)
             if len(seen) >= SHORTEST:
                 lengths.setdefault(min(whole, len(seen)), set()).add(seen)
     return tuple((length, *_blocks(forms, (length + 1) // 2)) for length, forms in lengths.items())
@@ -159,6 +166,17 @@ def _blocks(forms: Iterable[bytes], size: int) -> tuple[bytes, dict[bytes, list[
             places.setdefault(form[start : start + size], []).append(begins + start)
         begins += len(form) + 1
     return joined, places
+
+
+def _may_hold(view: bytes, forms: _Forms) -> bool:
+    """Whether a block of any form is in `view`, forwards or backwards: else no piece of one can be."""
+    for length, _, places in forms:
+        size = (length + 1) // 2
+        starts, blocks = range(len(view) - size + 1), places.keys()
+        for way in (view, view[::-1]):
+            if not blocks.isdisjoint([way[at : at + size] for at in starts]):
+                return True
+    return False
 
 
 def _found(view: bytes, forms: _Forms) -> Iterator[tuple[int, int]]:
@@ -176,8 +194,6 @@ def _runs(
 ) -> Iterator[tuple[int, int]]:
     """Where in `view` something of `length` or more begins that stands in `joined`, too."""
     size = (length + 1) // 2
-    if places.keys().isdisjoint([view[at : at + size] for at in range(len(view) - size + 1)]):
-        return  # as nearly always
     looked: dict[int, int] = {}  # how far, by how much further the same stands in `joined`
     for at in range(len(view) - size + 1):
         for place in places.get(view[at : at + size], ()):

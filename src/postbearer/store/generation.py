@@ -6,6 +6,7 @@ Both are told by a note beside them: a database cannot know that it, or its log,
 from __future__ import annotations
 
 import os
+import sys
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -53,8 +54,9 @@ class Generation:
     """A number in the file that grows while it is used, and a note of it and of the log beside the file.
 
     The note is written after each commit, so it is never ahead of its file: if it is, the file was replaced
-    by a copy from before. So it was when the note is missing, or is of another spool. It is not synced each
-    time: a killed process leaves it as it is, and after a power cut it may be behind, which nobody minds.
+    by a copy from before. So it was when the note is missing, or is of another spool. Who waits for the
+    commit does not wait for the note. It is not synced each time: a killed process leaves it as it is, and
+    after a power cut it may be behind, which nobody minds.
     """
 
     def __init__(self, path: Path) -> None:
@@ -120,8 +122,7 @@ class Generation:
         log = self._descriptors.get(self._log)
         if log is None:
             log = self._open(self._log, os.O_RDONLY)
-        os.lseek(log, _SALT, os.SEEK_SET)
-        salt = int.from_bytes(os.read(log, 8))
+        salt = int.from_bytes(_read_at(log, _SALT, 8))
         self._note = GenerationNote(before.identity, number, number if home else before.home, salt, frames)
 
     def _sync(self) -> None:
@@ -131,8 +132,7 @@ class Generation:
         descriptor = self._descriptors.get(self.file)
         if descriptor is None:
             descriptor = self._open(self.file, os.O_WRONLY | os.O_CREAT)
-        os.lseek(descriptor, 0, os.SEEK_SET)
-        os.write(descriptor, self._note.line())
+        _write_over(descriptor, self._note.line())
         return descriptor
 
     def _open(self, path: Path, flags: int) -> int:
@@ -143,3 +143,23 @@ class Generation:
         descriptor = self._descriptors.pop(path, None)
         if descriptor is not None:
             os.close(descriptor)
+
+
+# Each call to the system lets other threads run, and is not back before they let go again.
+if sys.platform == "win32":
+
+    def _read_at(descriptor: int, place: int, size: int) -> bytes:
+        os.lseek(descriptor, place, os.SEEK_SET)
+        return os.read(descriptor, size)
+
+    def _write_over(descriptor: int, data: bytes) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, data)
+
+else:
+
+    def _read_at(descriptor: int, place: int, size: int) -> bytes:
+        return os.pread(descriptor, size, place)
+
+    def _write_over(descriptor: int, data: bytes) -> None:
+        os.pwrite(descriptor, data, 0)

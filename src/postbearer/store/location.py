@@ -108,23 +108,23 @@ class DiskSpace:
         It is asked for each message, and to look lets the other thread run each time: where there is plenty,
         one look is good for a moment.
         """
-        now = self._clock.monotonic()
-        if now < self._plenty_until and size < PLENTY // 2:
+        if self._plenty and size < PLENTY // 2:
             return 0
         found = self._look()
-        left = found.free - self._kept(found.total)
         if not found.files:
             return max(size, 1)
-        if left > PLENTY:
-            self._plenty_until = now + MOMENT
-        return max(0, size - left)
+        return max(0, size + self._kept(found.total) - found.free)
 
     def tight(self) -> bool:
         """Less than half of the reserve is left: what is delivered could not be marked."""
-        if self._clock.monotonic() < self._plenty_until:
+        if self._plenty:
             return False
         found = self._look()
         return found.free < self._kept(found.total) // 2
+
+    @property
+    def _plenty(self) -> bool:
+        return self._clock.monotonic() < self._plenty_until
 
     def _kept(self, total: int) -> int:
         return max(SMALLEST_RESERVE, total // RESERVE_SHARE) if self._reserve is None else self._reserve
@@ -136,7 +136,10 @@ class DiskSpace:
             return _Disk(usage.total, usage.free)
         found = os.statvfs(self._folder)
         files = found.f_files == 0 or found.f_favail >= FEWEST_FILES
-        return _Disk(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize, files)
+        disk = _Disk(found.f_blocks * found.f_frsize, found.f_bavail * found.f_frsize, files)
+        if files and disk.free - self._kept(disk.total) > PLENTY:
+            self._plenty_until = self._clock.monotonic() + MOMENT
+        return disk
 
 
 class _Disk(NamedTuple):

@@ -211,6 +211,7 @@ class SqliteSpool:
             lambda connection: writes.claim(connection, shares, now, next_lease, known),
             names=("attempt",),
             quick=True,
+            urgent=True,
         )
 
     async def _leasing(
@@ -219,6 +220,7 @@ class SqliteSpool:
         *,
         names: tuple[str, ...],
         quick: bool,
+        urgent: bool = False,
         done: Callable[[Sequence[Claimed]], None] = _nothing,
     ) -> Sequence[Claimed]:
         """`done` hears what was leased, also when nobody waits for it any more."""
@@ -231,6 +233,7 @@ class SqliteSpool:
             then=lambda claimed: alive.update(map(_lease, claimed)),
             unclaimed=partial(self._unclaimed, done),
             quick=quick,
+            urgent=urgent,
         )
         try:
             claimed: Sequence[Claimed] = await leased

@@ -31,8 +31,9 @@ T = TypeVar("T")
 Work = Callable[[apsw.Connection], T]
 
 MOST = 1_000  # jobs a commit takes
-_quick = attrgetter("quick")
-ROUNDS = 3  # of the loop that a commit is gathered in: what comes in them was on its way already
+_quick, _urgent = attrgetter("quick"), attrgetter("urgent")
+ROUNDS = 3  # of the loop that a commit is gathered in: what comes in them was on its way already …
+ROUND = 1  # … and where a free connection waits for it
 PATIENCE = 0.001  # seconds that a job nobody waits for waits for another one's commit
 
 # What is wrong with the file, and not with the job. After all but a full disk, a write may stand or not, and
@@ -61,6 +62,7 @@ class WriteJob(Struct, eq=False):
     then: Callable[[Any], None] | None = None  # called in the writer after the commit
     unclaimed: Callable[[Any], None] | None = None  # called in the loop if nobody waits for it any more
     quick: bool = False  # may run in the loop
+    urgent: bool = False  # gathered in a single round
     value: Any = None
     error: BaseException | None = None
 
@@ -87,6 +89,7 @@ class Writer:
         self._waiting: list[WriteJob] = []
         self._patient: list[WriteJob] = []
         self._hurry: asyncio.TimerHandle | None = None
+        self._rounds = 0  # for which what waits is still gathered
         self._stopping = False
         self._connection: apsw.Connection | None = None
         self.pages = 0  # in the log, as far as they cannot be written over yet
@@ -116,23 +119,27 @@ class Writer:
         unclaimed: Callable[[T], None] | None = None,
         quick: bool = False,
         patient: bool = False,
+        urgent: bool = False,
     ) -> asyncio.Future[T]:
         """Have `run` be part of a commit. The future gives its value once that is synced.
 
-        A `quick` job is a few statements at most; a `patient` one goes with the next that is none, or
-        alone after a moment. What a job raises is rolled back, alone. `StoreFull`: nothing was written.
-        `OutcomeUnknown`: the commit failed in a way that leaves its fate open.
+        A `quick` job is a few statements at most; a `patient` one goes with the next that is none, or alone
+        after a moment; with an `urgent` one fewer others are waited for. What a job raises is rolled back,
+        alone. `StoreFull`: nothing was written. `OutcomeUnknown`: the commit failed in a way that leaves its
+        fate open.
         """
         future: asyncio.Future[T] = self._loop.create_future()
         if self._stopping:
             raise StoreError("The spool is closed.")
-        job = WriteJob(run, future, names, scarce, then, unclaimed, quick)
+        job = WriteJob(run, future, names, scarce, then, unclaimed, quick, urgent)
         if patient:
             self._patient.append(job)
             if self._hurry is None:
                 self._hurry = self._loop.call_later(PATIENCE, self._go)
         else:
             self._go(job)
+            if urgent:
+                self._rounds = min(self._rounds, ROUND)
         return future
 
     def others_wrote(self) -> bool:
@@ -157,12 +164,14 @@ class Writer:
     def _next(self) -> None:
         if self._waiting and not self._busy:
             self._busy = True
-            self._gather(ROUNDS)
+            self._rounds = ROUND if any(map(_urgent, self._waiting)) else ROUNDS
+            self._gather()
 
-    def _gather(self, rounds: int) -> None:
-        """Hand over what waits in so many rounds of the loop, with what comes in them."""
-        if rounds:
-            self._loop.call_soon(self._gather, rounds - 1)
+    def _gather(self) -> None:
+        """Hand over what waits after some rounds of the loop, with what comes in them."""
+        if self._rounds:
+            self._rounds -= 1
+            self._loop.call_soon(self._gather)
         else:
             self._hand_over()
 
@@ -218,10 +227,11 @@ class Writer:
                 self._measured(batch)
             else:
                 self._serve(batch)
-            if self._connection is None or self.pages <= CHECKPOINT:
-                self._tell(self._done, batch.jobs)
-            else:
-                self._tell(_resolve, batch.jobs)
+            long = self._connection is not None and self.pages > CHECKPOINT
+            self._tell(_resolve if long else self._done, batch.jobs)
+            if self._connection is not None:
+                self._opening.generation.note(self._frames)
+            if long:
                 self._checkpoint()
                 self._tell(self._done, [])
         self._opening.close(self._connection)
@@ -295,7 +305,6 @@ class Writer:
         connection.execute("COMMIT")
         if ARMED:
             _crash(batch, "after")
-        generation.note(self._frames)
         for job in batch:
             if job.then and job.error is None:
                 job.then(job.value)
