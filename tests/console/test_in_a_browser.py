@@ -71,27 +71,6 @@ async def every_page(shown: ShownRelay) -> dict[str, str]:
     }
 
 
-@pytest.mark.parametrize(
-    ("scheme", "size"), [("light", "wide"), ("dark", "wide"), ("dark", "narrow"), ("light", "zoomed")]
-)
-async def test_everybody_can_read_every_page(
-    browser: Browser, shown: ShownRelay, scheme: Any, size: str
-) -> None:
-    """Nothing serious by axe-core, nothing to scroll to the side, nothing that the policy forbids."""
-    view = NARROW if size == "narrow" else {"width": 560, "height": 400} if size == "zoomed" else WIDE
-    window = await inside(
-        browser, shown, color_scheme=scheme, viewport=view, device_scale_factor=2 if size == "zoomed" else 1
-    )
-    for name, path in (await every_page(shown)).items():
-        await window.page.goto(f"{shown.url}{path}")
-        assert await window.axe() == [], name
-        assert not await window.too_wide(), name
-    await window.page.get_by_role("button", name="Log out").click()
-    assert await window.axe() == []
-    assert (window.faults, window.asked) == ([], [])
-    await window.context.close()
-
-
 @pytest.mark.parametrize("scripts", [True, False])
 async def test_a_walk_through_the_console(browser: Browser, shown: ShownRelay, scripts: bool) -> None:
     """Find a message, hold it, release it, cancel it; pause an account and resume it; leave."""
