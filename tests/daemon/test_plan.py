@@ -286,3 +286,38 @@ def test_an_address_to_listen_on_stands_there_once(plan: Planned, text: str, key
     with pytest.raises(ConfigError, match="twice") as caught:
         plan(f"[relay]\n{text}\n")
     assert caught.value.key == key
+
+
+def test_a_listener_behind_a_proxy_believes_the_proxies_that_are_named(
+    plan: Planned, certificate: str
+) -> None:
+    listener = f'[[relay.listeners]]\naddress = "127.0.0.1:2525"\ntls = "starttls"\n{certificate}\n'
+    named = 'proxy-protocol = true\ntrusted-proxies = ["192.0.2.1", "2001:db8::/64"]\n'
+    (door,) = plan(listener + named).doors
+    assert door.proxies is not None
+    assert [str(each) for each in door.proxies] == ["192.0.2.1/32", "2001:db8::/64"]
+    (door,) = plan(listener).doors
+    assert door.proxies is None
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "told"),
+    [
+        ('tls = "starttls"\nproxy-protocol = true', "trusted-proxies", "needs both"),
+        ('tls = "starttls"\ntrusted-proxies = ["192.0.2.1"]', "proxy-protocol", "needs both"),
+        ('proxy-protocol = true\ntrusted-proxies = ["127.0.0.1"]', "relay.listeners", "and has no TLS"),
+        (
+            'tls = "starttls"\nlogin-without-tls = true\nproxy-protocol = true\ntrusted-proxies = ["::1"]',
+            "login-without-tls",
+            "passwords in clear",
+        ),
+    ],
+)
+def test_what_is_half_said_of_a_proxy_is_refused(
+    plan: Planned, certificate: str, text: str, key: str, told: str
+) -> None:
+    """Whoever connects to a proxy may be anywhere, also where the proxy is on this machine."""
+    files = certificate if "starttls" in text else ""
+    with pytest.raises(ConfigError, match=told) as caught:
+        plan(f'[[relay.listeners]]\naddress = "127.0.0.1:2525"\n{text}\n{files}\n')
+    assert caught.value.key.endswith(key)

@@ -25,6 +25,7 @@ from postbearer.submission import (
     Listener,
     ListenerContext,
     Logins,
+    Network,
     RateLimit,
     RejectLog,
     SessionLimits,
@@ -69,6 +70,7 @@ class Submission:
     context: ssl.SSLContext | None = None
     implicit_tls: bool = False
     legacy: bool = False
+    proxies: tuple[Network, ...] | None = None
     account: Account = field(default_factory=account)
     address: str = "127.0.0.1:0"
     environ: dict[str, str] = field(default_factory=dict)
@@ -103,6 +105,7 @@ class Submission:
             context=self.context,
             implicit_tls=self.implicit_tls,
             legacy=self.legacy,
+            proxies=self.proxies,
             reject_log=self.reject_log,
         )
 

@@ -33,6 +33,12 @@ class ListenerSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_on
     login_without_tls: Annotated[bool, Prose("Take passwords in clear; on this machine only.")] = False
     legacy: Annotated[bool, Prose("For devices: HELO, no login, lenient line ends.")] = False
     old_tls: Annotated[bool, Prose("Take TLS 1.0 and 1.1 too; legacy listeners only.")] = False
+    proxy_protocol: Annotated[
+        bool, Prose("Each connection begins with a header of the PROXY protocol (1 or 2).")
+    ] = False
+    trusted_proxies: Annotated[
+        tuple[NetworkText, ...], Prose("Proxies that may connect then, and are believed.")
+    ] = ()
 
 
 class ClientSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=True, frozen=True):

@@ -38,6 +38,7 @@ class ListenerPlan:
     context: ssl.SSLContext | None = None  # for STARTTLS, or for all of the connection
     implicit_tls: bool = False
     legacy: bool = False
+    proxies: tuple[Network, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +154,7 @@ def _listeners(settings: RelaySettings) -> Sequence[ListenerSettings]:
 def _door(
     listener: ListenerSettings, settings: RelaySettings, access: Access, assembly: Assembly, hostname: str
 ) -> ListenerPlan:
-    local = is_local(listener.address)
+    local = is_local(listener.address) and not listener.proxy_protocol  # clients of a proxy are elsewhere
     if listener.tls == "none" and not local and not listener.legacy:
         raise ConfigError(
             f"{listener.address} can be reached from other machines, and has no TLS.",
@@ -190,7 +191,20 @@ def _door(
         context=context,
         implicit_tls=listener.tls == "implicit",
         legacy=listener.legacy,
+        proxies=_proxies(listener),
     )
+
+
+def _proxies(listener: ListenerSettings) -> tuple[Network, ...] | None:
+    """Who may connect there in the name of others; None: everybody connects in their own."""
+    named = bool(listener.trusted_proxies)
+    if named != listener.proxy_protocol and not listener.address.startswith("unix:"):
+        raise ConfigError(
+            f"{listener.address} needs both proxy-protocol = true and trusted-proxies, or neither.",
+            key=f"relay.listeners.{'proxy-protocol' if named else 'trusted-proxies'}",
+            hint="Name the addresses your proxy or balancer connects from; nobody else can connect then.",
+        )
+    return networks(listener.trusted_proxies) if listener.proxy_protocol else None
 
 
 def _extensions(settings: RelaySettings, assembly: Assembly) -> list[str]:

@@ -146,6 +146,7 @@ class IntakeService(Service):
             context=door.context,
             implicit_tls=door.implicit_tls,
             legacy=door.legacy,
+            proxies=door.proxies,
             reject_log=self.reject_log,
         )
 

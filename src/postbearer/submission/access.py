@@ -31,7 +31,7 @@ class Admission:
 
     def covers(self, address: str) -> bool:
         """Whether `address` may be this client at all; without networks, any address may."""
-        return not self.networks or _within(address, self.networks)
+        return not self.networks or within(address, self.networks)
 
 
 class Access:
@@ -132,7 +132,8 @@ def networks(texts: Sequence[str]) -> tuple[Network, ...]:
     return tuple(ipaddress.ip_network(text) for text in texts)
 
 
-def _within(address: str, networks: Sequence[Network]) -> bool:
+def within(address: str, networks: Sequence[Network]) -> bool:
+    """Whether `address` is in one of `networks`."""
     parsed = _parse(address)
     return parsed is not None and any(parsed in each for each in networks)
 

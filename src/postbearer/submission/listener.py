@@ -12,9 +12,10 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from postbearer.errors import ConfigError
+from postbearer.errors import ConfigError, RemoteProtocolError
 from postbearer.serving import LINGER, Link, peer_name, unix_socket, user_of
-from postbearer.submission.access import is_loopback
+from postbearer.submission.access import is_loopback, within
+from postbearer.submission.proxied import client_behind
 from postbearer.submission.rate_limit import ConnectionLimit
 from postbearer.submission.session import ListenerContext, SmtpSession
 from postbearer.tasks import Tasks
@@ -98,8 +99,28 @@ class Listener:
             # Whose it is counts from here on, so that handshakes are bounded like conversations.
             peer = str(name[0]) if isinstance(name, tuple) else ""
             whose = peer or peer_name(user_of(connection))
-            self._tasks.start(self._serve(connection, peer, whose), self._what, peer=whose)
+            serving = self._serve if self._context.proxies is None else self._serve_behind_proxy
+            self._tasks.start(serving(connection, peer, whose), self._what, peer=whose)
             await asyncio.sleep(0)  # those who are inside, and may be leaving, go first
+
+    async def _serve_behind_proxy(self, connection: socket.socket, peer: str, whose: str) -> None:
+        """Serve whoever the proxy at `peer` says it is; whoever is none that is trusted is turned away."""
+        proxies, reject_log = self._context.proxies or (), self._context.reject_log
+        try:
+            if peer and not within(peer, proxies):
+                raise RemoteProtocolError(
+                    "It is no proxy that relay.listeners trusted-proxies names for this listener."
+                )
+            client = await client_behind(connection, self._context.bounds.tls)
+        except (RemoteProtocolError, OSError, TimeoutError) as error:
+            connection.close()
+            if reject_log is not None:
+                reject_log.turned_away(whose, str(error) or "Its PROXY header did not come in time.")
+            return
+        except BaseException:
+            connection.close()
+            raise
+        await self._serve(connection, client, client)
 
     async def _serve(self, connection: socket.socket, peer: str, whose: str) -> None:
         listener_context, loop = self._context, asyncio.get_running_loop()

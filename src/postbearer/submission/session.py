@@ -17,7 +17,7 @@ from postbearer.events import CommandRejected, Observer, hears
 from postbearer.reply import Reply
 from postbearer.sasl import ClaimedIdentity, ServerExchange, server_exchange
 from postbearer.serving import Link
-from postbearer.submission.access import Access, Admission
+from postbearer.submission.access import Access, Admission, Network
 from postbearer.submission.login import WRONG, Logins
 from postbearer.submission.rate_limit import RateLimit, RejectLog, SessionLimits
 from postbearer.wire import (
@@ -78,6 +78,7 @@ class ListenerContext:
     context: ssl.SSLContext | None = None  # for STARTTLS, or for all of the connection
     implicit_tls: bool = False
     legacy: bool = False
+    proxies: tuple[Network, ...] | None = None  # who may tell whose connection it is; None: nobody has to
     reject_log: RejectLog | None = None  # tells of those who may not send
 
 

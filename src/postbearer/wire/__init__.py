@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from postbearer.wire.grammar import BadSyntax as BadSyntax
     from postbearer.wire.offer import LineLimits as LineLimits
     from postbearer.wire.offer import Offer as Offer
+    from postbearer.wire.proxy_header import read_proxy_header as read_proxy_header
     from postbearer.wire.render import auth_fits as auth_fits
     from postbearer.wire.render import auth_line as auth_line
     from postbearer.wire.replies import ReplyLimits as ReplyLimits
@@ -84,6 +85,7 @@ _EXPORTS = {
     "extensions": ["Dispensable", "Extensions"],
     "grammar": ["EHLO_NAME", "BadSyntax"],
     "offer": ["LineLimits", "Offer"],
+    "proxy_header": ["read_proxy_header"],
     "render": ["auth_fits", "auth_line"],
     "replies": ["ReplyLimits", "ReplyReader", "decode_challenge", "render_reply", "reply_of"],
     "server": ["SmtpServer"],
