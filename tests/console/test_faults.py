@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
 from console.conftest import Person
 from console.test_pages import text
 from postbearer.store import Status
+from postbearer.store.location import DiskSpace
 from postbearer.testing.faults import Faults, SmtpFault, TokenFault
 
 
@@ -21,6 +23,7 @@ def at(place: str, reply: str) -> Faults:
 
 
 QUOTA = "554 5.2.0 STOREDRV.Submission.Exception:SubmissionQuotaExceededException; Failed to process message"
+SEND_AS = "550 5.7.60 SMTP; Client does not have permissions to send as this sender"
 STOPPED, DELAYED = "Some mail is not leaving alerts", "Mail is delayed It is tried again by itself"
 STAGED = {
     "wrong secret": (
@@ -44,6 +47,22 @@ STAGED = {
         STOPPED,
         "Authenticated SMTP is switched off for the whole organisation; this stops OAuth as well. "
         "Next: Switch it on for this mailbox: Set-CASMailbox -Identity alerts@example.org",
+    ),
+    "SMTP switched off for the mailbox": (
+        at("auth", "535 5.7.139 SmtpClientAuthentication is disabled for the Mailbox."),
+        STOPPED,
+        "Authenticated SMTP is switched off for this mailbox; this stops OAuth as well. "
+        "Next: Switch it on: Set-CASMailbox -Identity alerts@example.org",
+    ),
+    "consent withdrawn": (
+        refused("AADSTS65001: The user or administrator has not consented to use the application."),
+        STOPPED,
+        "Neither the person nor an administrator has consented to the app. Next: Grant consent for the app",
+    ),
+    "wrong scope": (
+        refused("AADSTS70011: The provided value for the input parameter 'scope' is not valid."),
+        STOPPED,
+        "The scope is not valid here. Next: Ask for one resource only; app-only access wants",
     ),
     "not allowed": (
         Faults(without_role=True),
@@ -87,6 +106,75 @@ async def test_a_limit_that_passes_by_itself_is_told_apart_from_what_somebody_ha
     assert "chip bad" not in page
     assert "waits for a limit" in text(await person.page("/accounts"))
     assert "resume" not in page
+
+
+async def test_why_a_message_failed_stands_there_with_the_next_step(person: Person) -> None:
+    """The account is well: only that sender is not allowed."""
+    shown = person.shown
+    shown.sandbox.set_faults(at("content", SEND_AS))
+    await shown.send("alerts@example.org", "ops@example.org", "Backup finished")
+    await shown.send("alerts@example.org", "boss@example.org", "Backup finished")
+    await shown.settled(2)
+    await person.open()
+    page = await person.page("/")
+    told = text(page)
+    assert "Mail is flowing" in told
+    cause = r"Why mail failed in 24 hours The account may not send as this sender\. \d recipients of alerts"
+    assert re.search(cause, told), told
+    assert "Next: Use the mailbox's address as sender, or have the other one allowed by Send As." in told
+    [last] = re.findall(r'href="/console(/messages/\w+)"', page)
+    assert "550 5.7.60" in text(await person.page(last))
+
+
+ELSEWHERE = """
+[accounts.elsewhere]
+provider = "smtp"
+address = "elsewhere@example.org"
+servers = ["{server}"]
+authentication = "none"
+tls = "starttls"
+[[relay.routes]]
+from = "elsewhere@example.org"
+account = "elsewhere"
+"""
+
+
+@pytest.mark.parametrize(
+    ("server", "sentence"),
+    [
+        ("no-such-host.example.org:587", "no-such-host.example.org"),
+        ("localhost:{untrusted}", "certificate"),
+        ("localhost:{dead}", "Connection refused"),
+    ],
+)
+async def test_a_server_that_cannot_be_used_is_named(person: Person, server: str, sentence: str) -> None:
+    """Its name is not found; its certificate is nobody's that is trusted; nothing listens there."""
+    shown = person.shown
+    places = {"untrusted": shown.sandbox.environment()["SANDBOX_SMTP_STARTTLS_PORT"], "dead": shown.dead}
+    shown.more = ELSEWHERE.format(server=server.format(**places))
+    await shown.reload()
+    await shown.send("elsewhere@example.org", "ops@example.org", "Backup finished")
+    account = shown.running.dispatcher.account_states["elsewhere"]
+    for _ in range(3000):
+        if account.last_error:
+            break
+        await asyncio.sleep(0.01)
+    await person.open()
+    told = text(await person.page("/"))
+    [(reason, step)] = re.findall(r"What needs you elsewhere (.*?) Next: (.*?) Before you rely", told)
+    assert sentence in reason
+    assert "postbearer check elsewhere" in step
+
+
+async def test_a_disk_that_is_nearly_full_is_told_first(
+    person: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As far as the reserve, which is kept for marks."""
+    monkeypatch.setattr(DiskSpace, "missing", lambda room, size: 1 << 60)
+    await person.open()
+    told = text(await person.page("/"))
+    assert "No mail is taken The disk of the queue is full but for a reserve" in told
+    assert "Nothing is lost. Next: free some room on it" in told
 
 
 @pytest.mark.parametrize("name", STAGED)

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from postbearer.clock import age
-from postbearer.console.snapshot import Snapshot
+from postbearer.console.snapshot import Snapshot, failed
 from postbearer.control import AccountStatus, known
 from postbearer.store import Status
 
@@ -77,7 +77,7 @@ def judge(look: Snapshot) -> OverallHealth:
         waiting=waits,
         oldest=_longest(look, [each.account for each in look.waiting]),
         held=counts.get("held", 0),
-        failed=sum(look.day.get(each, 0) for each in (Status.FAILED, Status.EXPIRED)),
+        failed=failed(look.day),
         delivered=look.day.get(Status.DELIVERED, 0),
     )
 
@@ -89,7 +89,8 @@ def _verdict(look: Snapshot, troubles: Sequence[Trouble], waits: int) -> tuple[s
         return (
             "bad",
             "No mail is taken",
-            "The disk of the queue is full, or cannot be written. Nothing is lost.",
+            "The disk of the queue is full but for a reserve, or cannot be written. Nothing is lost. "
+            "Next: free some room on it, or look at the system's log.",
         )
     if look.accounts and len(stopped) == len(look.accounts):
         return "bad", "No mail is leaving", "What comes in is kept safe, and leaves once this is mended."

@@ -17,6 +17,7 @@ from postbearer.control import Right
 from postbearer.settings import Limits
 
 _MOST = 20  # troubles that are told one by one
+_MOST_CAUSES = 5  # of failures
 
 
 class NextStep(NamedTuple):
@@ -41,6 +42,7 @@ async def show(visit: Visit) -> Response:
         more=max(0, len(health.troubles) - _MOST),
         gone=None if gone is None or math.isinf(gone) else gone,
         in_trouble=gone is not None and math.isinf(gone),
+        failures=look.failures[:_MOST_CAUSES],
         steps=[] if all(step.done for step in steps) else steps,
         chart=await chart(visit),
         spans=SPANS,

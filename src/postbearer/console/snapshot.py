@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from postbearer.clock import Clock
-from postbearer.control import AccountStatus, QueueStatistics
-from postbearer.store import Status, TrafficCount, Waiting
+from postbearer.control import AccountStatus, QueueStatistics, RecipientRow
+from postbearer.store import Query, Status, TrafficCount, Waiting
 
 if TYPE_CHECKING:
     from postbearer.api import ApiServices
@@ -18,12 +18,24 @@ if TYPE_CHECKING:
 
 SOONEST = 2.0  # seconds between two looks, unless something was done in between
 DAY = 86_400.0
+_FAILED = (Status.FAILED, Status.EXPIRED)
+_LOOKED_AT = 200  # messages that failed
 _SPAN = 600  # seconds: the day is summed up of spans as long
+
+
+class Failure(NamedTuple):
+    """Why recipients did not get their message, what to do next, and one of the messages."""
+
+    account: str
+    cause: str
+    step: str
+    recipients: int
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """What was seen. `day` counts what became of recipients in the last 24 hours, `hour` in the last one."""
+    """What was seen. `day` counts what became of recipients in the last 24 hours."""
 
     at: float
     accounts: Sequence[AccountStatus]
@@ -31,7 +43,7 @@ class Snapshot:
     waiting: Sequence[Waiting]  # what has not left yet, by account; nothing that is held
     room: bool  # whether the queue takes mail
     day: dict[Status, int]
-    hour: dict[Status, int]
+    failures: Sequence[Failure]  # why recipients of the last 24 hours failed, the most frequent first
 
     def account(self, name: str) -> AccountStatus | None:
         return next((each for each in self.accounts if each.name == name), None)
@@ -50,14 +62,14 @@ class SnapshotCache:
         """Something was done: who looks next sees it."""
         self._good_until = -math.inf
 
-    async def take(self, look: Callable[[], Awaitable[Snapshot]]) -> Snapshot:
-        """What was seen last, or else what `look` sees now. Raises what it raises."""
+    async def take(self, look: Callable[[Snapshot | None], Awaitable[Snapshot]]) -> Snapshot:
+        """What was seen last, or else what `look` sees now, told what was before. Raises what it raises."""
         async with self._alone:
             if self._last is None or self._clock.monotonic() >= self._good_until:
                 until = self._clock.monotonic() + SOONEST
                 self._good_until = until
-                self._last = None
-                self._last = await look()
+                before, self._last = self._last, None
+                self._last = await look(before)
             return self._last
 
 
@@ -71,9 +83,12 @@ def summed(spans: Sequence[TrafficCount], since: float) -> dict[Status, int]:
     return total
 
 
-async def look_around(services: ApiServices, spool: CountingSpool, now: float) -> Snapshot:
-    """Look now. Raises `StoreError`."""
+async def look_around(
+    services: ApiServices, spool: CountingSpool, now: float, before: Snapshot | None = None
+) -> Snapshot:
+    """Look now; `before` is what was seen last. Raises `StoreError`."""
     operations, spans = services.operations, await spool.traffic(now - DAY, _SPAN)
+    day = summed(spans, now - DAY)
     counted = await spool.statistics()
     return Snapshot(
         at=now,
@@ -81,6 +96,34 @@ async def look_around(services: ApiServices, spool: CountingSpool, now: float) -
         stats=operations.messages.summed(counted),
         waiting=await spool.waiting(),
         room=await services.intake.has_room(0),
-        day=summed(spans, now - DAY),
-        hour=summed(spans, now - 3600.0),
+        day=day,
+        failures=await _failures(services, now, failed(day), before),
     )
+
+
+def failed(day: Mapping[Status, int]) -> int:
+    """How many recipients did not get their message, of those counted."""
+    return sum(day.get(each, 0) for each in _FAILED)
+
+
+async def _failures(
+    services: ApiServices, now: float, count: int, before: Snapshot | None
+) -> Sequence[Failure]:
+    """Why, by account; looked for anew where some more failed than `before`."""
+    if not count:
+        return ()
+    if before is not None and failed(before.day) == count:
+        return before.failures
+    query = Query(statuses=_FAILED, newer_than=now - DAY, limit=_LOOKED_AT)
+    found: dict[tuple[str, str], list[tuple[str, RecipientRow]]] = {}
+    for message in (await services.operations.messages.list(query)).messages:
+        for row in message.recipients:
+            if row.state in _FAILED:
+                found.setdefault((row.account, row.cause or row.reply), []).append((message.id, row))
+    causes = [
+        Failure(
+            account=account, cause=cause, step=some[0][1].remedy, recipients=len(some), message=some[-1][0]
+        )
+        for (account, cause), some in found.items()
+    ]
+    return sorted(causes, key=lambda each: -each.recipients)

@@ -71,7 +71,9 @@ class Visit:
     async def look(self) -> Snapshot:
         """Accounts and counts, as of a moment ago. Raises `StoreError`."""
         services = self.services
-        return await services.state.looks.take(lambda: look_around(services.api, services.spool, self.now))
+        return await services.state.looks.take(
+            lambda before: look_around(services.api, services.spool, self.now, before)
+        )
 
     def page(self, template: str, status: int = 200, /, **values: object) -> Response:
         """A page with its frame: where one is, who one is, and what there is to tell."""

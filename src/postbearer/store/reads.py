@@ -135,8 +135,8 @@ def search(connection: apsw.Connection, query: Query, now: float) -> list[Entry]
         return []
     asked = conditions(query)
     names = [f"where-{name}" for name in asked]
-    if query.statuses and _count(connection, query.statuses, now) < FEW:
-        names[names.index("where-statuses")] = "where-statuses-of-few"
+    if query.statuses and (better := _statuses(connection, query.statuses, now)):
+        names[names.index("where-statuses")] = better
     places = {"after_accepted": after[0][0], "after_number": after[0][1], "limit": query.limit}
     values = {**asked, **places, "now": now}
     return [entry(connection, number, now) for number in _numbers(connection, names, values)]
@@ -169,10 +169,18 @@ def _where(connection: apsw.Connection, names: Sequence[str], values: Mapping[st
     return [number for (number,) in rows(connection, f"{conditions}\n{SQL['search-order']}", values)]
 
 
-def _count(connection: apsw.Connection, statuses: Sequence[Status], now: float) -> int:
-    """How many recipients are in one of these states."""
-    counted = rows(connection, SQL["count"], (now,))
-    return sum(count for _, letter, count in counted if status_of(letter) in statuses)
+def _statuses(connection: apsw.Connection, statuses: Sequence[Status], now: float) -> str:
+    """The condition that finds recipients in these states at once, as they are few; empty if they are not."""
+    counts = statistics(connection, now).counts
+    if sum(counts.get(each, 0) for each in statuses) >= FEW:
+        return ""
+    if Status.DELIVERED in statuses:
+        return "where-statuses-of-few"
+    waiting = (Status.READY, Status.SCHEDULED)
+    if not set(waiting) & set(statuses):
+        return "where-statuses-set-aside"
+    few = sum(counts.get(each, 0) for each in waiting) < FEW
+    return "where-statuses-of-few-open" if few else "where-statuses-of-few"
 
 
 def open_messages(connection: apsw.Connection, after: int, most: int) -> list[int]:

@@ -89,6 +89,34 @@ number IN (SELECT delivery.message FROM recipient CROSS JOIN delivery ON deliver
                        ) THEN 's'
                     ELSE recipient.state END))
 
+-- name: where-statuses-set-aside
+-- By the indexes that hold nothing else.
+number IN (
+  SELECT delivery.message
+    FROM recipient INDEXED BY recipient_set_aside CROSS JOIN delivery ON delivery.id = recipient.delivery
+   WHERE recipient.state IN ('d', 'h', 'f', 'e', 'c')
+     AND instr(:statuses, iif(delivery.state = 'l' AND recipient.state = 'd', 'l', recipient.state))
+  UNION ALL
+  SELECT delivery.message
+    FROM delivery INDEXED BY delivery_leased CROSS JOIN recipient ON recipient.delivery = delivery.id
+   WHERE delivery.state = 'l' AND recipient.state = 'r' AND instr(:statuses, 'l'))
+
+-- name: where-statuses-of-few-open
+-- The same, where few wait as well.
+number IN (
+  SELECT delivery.message
+    FROM recipient INDEXED BY recipient_set_aside CROSS JOIN delivery ON delivery.id = recipient.delivery
+   WHERE recipient.state IN ('d', 'h', 'f', 'e', 'c')
+     AND instr(:statuses, iif(delivery.state = 'l' AND recipient.state = 'd', 'l', recipient.state))
+  UNION ALL
+  SELECT delivery.message
+    FROM delivery INDEXED BY delivery_leased CROSS JOIN recipient ON recipient.delivery = delivery.id
+   WHERE delivery.state = 'l' AND recipient.state = 'r' AND instr(:statuses, 'l')
+  UNION ALL
+  SELECT delivery.message
+    FROM delivery INDEXED BY delivery_lane CROSS JOIN recipient ON recipient.delivery = delivery.id
+   WHERE delivery.state = 'w' AND recipient.state = 'r' AND instr(:statuses, iif(timed AND since > :now, 's', 'r')))
+
 -- name: where-tags
 -- Each of them by one step in the index, and then on from those that have all.
 number IN (
