@@ -66,6 +66,10 @@ class Assembly:
         environ = os.environ if environ is None else environ
         return cls(load(path, environ), state or StateFolder(), environ, persistence)
 
+    def going_by(self, configuration: Configuration) -> Assembly:
+        """The same with another configuration."""
+        return Assembly(configuration, self.state, self._environ, self._persistence)
+
     @cached_property
     def spool(self) -> SpoolPlace:
         """Where the queue is. Raises `ConfigError` for a kind of spool that is not supported."""

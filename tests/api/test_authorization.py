@@ -47,6 +47,8 @@ def refusal(face: str, answer: httpx2.Response) -> str:
     if face == "resend" and answer.status_code in (401, 403):
         strange = ("missing_api_key", "invalid_api_key")
         return {"restricted_api_key": "scope", **dict.fromkeys(strange, "stranger")}[answer.json()["name"]]
+    if answer.status_code == 403 and "insufficient_scope" not in answer.headers.get("www-authenticate", ""):
+        return ""  # the token may, and the configuration of this relay does not let it be done
     return {401: "stranger", 403: "scope"}.get(answer.status_code, "")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli.conftest import Home
-from postbearer.cli.configuration_draft import target
+from postbearer.control import target
 from postbearer.testing import Sandbox
 from support.configuration import COMPLETE
 from support.terminal import Terminal

@@ -20,9 +20,12 @@ from support.spooling import accept
 
 # Command → what is typed behind it. Those that serve until they are ended are left out.
 TYPED = {
+    "accounts add": "desk --like alerts --address desk@example.org",
     "accounts list": "",
     "accounts show": "alerts",
     "accounts pause": "alerts",
+    "accounts remove": "alerts",
+    "accounts rename": "alerts mail",
     "accounts resume": "alerts",
     "api-token create": "app",
     "api-token list": "",

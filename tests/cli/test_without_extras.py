@@ -23,9 +23,12 @@ NEW = "--provider smtp --server m.example.org:587 --address n@example.org --gran
 
 # Command → what is typed behind it, its exit code where that is known, and what it says.
 TYPED: dict[str, tuple[str, int, str]] = {
+    "accounts add": ("desk --like alerts --address desk@example.org", 0, "desk is there"),
     "accounts list": ("", 0, "alerts"),
     "accounts show": ("alerts", 0, "ready"),
     "accounts pause": ("alerts", 64, RELAY),
+    "accounts remove": ("alerts", 0, "is gone"),
+    "accounts rename": ("alerts mail", 0, "has its name"),
     "accounts resume": ("alerts", 64, RELAY),
     "api-token create": ("app", 0, "pbt_"),
     "api-token list": ("", 0, "no tokens"),

@@ -164,6 +164,7 @@ def test_nothing_but_the_table_can_be_asked() -> None:
         *("queue.stats", "queue.waiting"),
         *(f"jobs.{act}" for act in ("start", "list", "show", "wait", "cancel")),
         *(f"accounts.{act}" for act in ("list", "show", "pause", "resume", "changed", "token", "check")),
+        *(f"accounts.{act}" for act in ("file", "add", "change", "rename", "remove")),
         *(f"relay.{act}" for act in ("reload", "stop", "configuration")),
         *("nodes.list", "audit.list", "audit.verify", "console.open"),
         *(f"webhooks.{act}" for act in ("list", "test", "replay", "enable")),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 
+from postbearer.assembly import Assembly
 from postbearer.cli.output import TIMES
 from postbearer.config import Configuration, Settings
 from postbearer.control import (
     METHODS,
+    EditingSettings,
     Operations,
     Principal,
     Right,
@@ -30,6 +34,7 @@ from postbearer.events import OperatorAction
 from postbearer.forecast import DAY, Facts
 from postbearer.log import sentence
 from postbearer.oauth import TokenResponse
+from postbearer.state import StateFolder
 from postbearer.store import JobAction, Query
 from support.relay import Ears, Relay, account, relaying
 
@@ -92,8 +97,22 @@ async def tried(name: str) -> bool:
     return True
 
 
-def operations(relay: Relay) -> tuple[Operations, Ears]:
-    ears = Ears()
+FILE = "\n".join(
+    f'[accounts.{name}]\nprovider = "smtp"\naddress = "{name}@example.org"\nservers = ["127.0.0.1:1"]\n'
+    'authentication = "none"\ntls = "none-loopback"\n'
+    for name in ("alerts", "idle")
+)
+
+
+def operations(relay: Relay, folder: Path | None = None) -> tuple[Operations, Ears]:
+    """In `folder`, accounts can be edited."""
+    ears, editing = Ears(), None
+    if folder is not None:
+        path = folder / "postbearer.toml"
+        path.touch(mode=0o600)
+        path.write_text(FILE)
+        assembly = Assembly.load(path, {}, StateFolder(folder / "state"))
+        editing = EditingSettings(assembly=assembly, alone=asyncio.Lock())
 
     async def foresee() -> dict[str, Facts]:
         return {"alerts": Facts(account="alerts", dated={"client-secret": relay.clock.now() + 6 * DAY})}
@@ -105,7 +124,16 @@ def operations(relay: Relay) -> tuple[Operations, Ears]:
         webhooks=Calls(),
         configuration=Configuration(Settings(), "x.toml", "", {"accounts": {}}),
         console=lambda: "http://127.0.0.1:2580/console/login?code=once",
+        editing=editing,
     ), ears
+
+
+EDITED = {
+    "accounts.add": "new",
+    "accounts.change": "idle",
+    "accounts.rename": "idle",
+    "accounts.remove": "idle",
+}
 
 
 def given(name: str, message: str, job: str = "j1") -> dict[str, Any]:
@@ -113,6 +141,10 @@ def given(name: str, message: str, job: str = "j1") -> dict[str, Any]:
     values = {"message": message, "name": "alerts", "job": job, "action": "hold", "count": 1}
     if name == "queue.move":
         values["account"] = "spare"
+    if name in EDITED:  # one that no mail waits for
+        values |= {"name": "idle", "to": "other", "settings": {"timeout": "30s"}}
+    if name == "accounts.add":
+        values |= {"name": "new", "settings": {"address": "new@example.org"}, "like": "idle"}
     return {each: values[each] for each in fields if each in values}
 
 
@@ -131,12 +163,12 @@ def validator(name: str) -> Draft202012Validator:
 
 @pytest.mark.parametrize("paused", [True, False])
 @pytest.mark.parametrize("name", [each for each in METHODS if each != "accounts.token"])
-async def test_an_answer_is_what_its_schema_says(name: str, paused: bool) -> None:
+async def test_an_answer_is_what_its_schema_says(name: str, paused: bool, tmp_path: Path) -> None:
     async with relaying(account(), account("spare")) as relay:
         relay.providers["alerts"].answers = ["451 4.7.1 later"]
         message = await relay.submit("anna@example.net", "ben@example.net")
         await relay.settle()
-        on, _ = operations(relay)
+        on, _ = operations(relay, tmp_path)
         if paused:
             await on.accounts.pause("alerts", by=ANNA)
         answer = await perform(on, ANNA, name, given(name, message, await a_job(on)))
@@ -201,6 +233,10 @@ CHANGES = {
     "jobs.cancel": f"hold by {ME.name} ({ME.known_by}), job JOB: 0 of 1 messages",
     "accounts.pause": "pause by anna (uid 1000)",
     "accounts.resume": "resume by anna (uid 1000)",
+    "accounts.add": "add account by anna (uid 1000), provider, address, servers, tls, authentication",
+    "accounts.change": "change account by anna (uid 1000), timeout",
+    "accounts.rename": "rename account by anna (uid 1000), other",
+    "accounts.remove": "remove account by anna (uid 1000)",
     "accounts.changed": "try again by anna (uid 1000)",
     "webhooks.test": "test webhook by anna (uid 1000), alerts",
     "webhooks.replay": "ID: replay webhook by anna (uid 1000), alerts from 0",
@@ -211,12 +247,12 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", [each for each in METHODS if each != "accounts.token"])
-async def test_who_changed_what_is_told_and_who_looked_is_not(name: str) -> None:
+async def test_who_changed_what_is_told_and_who_looked_is_not(name: str, tmp_path: Path) -> None:
     async with relaying(account(), account("spare")) as relay:
         relay.providers["alerts"].answers = ["451 4.7.1 later"]
         message = await relay.submit()
         await relay.settle()
-        on, ears = operations(relay)
+        on, ears = operations(relay, tmp_path)
         job = await a_job(on)
         if name == "queue.release":
             await on.messages.hold(message, by=of_this_process())
@@ -230,6 +266,7 @@ async def test_who_changed_what_is_told_and_who_looked_is_not(name: str) -> None
         recorded = (await relay.spool.audit.read(None, 100))[: -before or None]
     assert told == ([CHANGES[name]] if name in CHANGES else [])
     whose = {"queue.move": "spare", **dict.fromkeys((each for each in METHODS if "acc" in each), "alerts")}
+    whose |= EDITED
     assert {each.account for each in ears.events} <= {whose.get(name, "")}
     assert len(recorded) == (name in CHANGES or name == "jobs.start")
 

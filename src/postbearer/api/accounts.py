@@ -19,7 +19,7 @@ class AccountList(Struct, frozen=True, kw_only=True):
 
 
 async def listed(call: Call) -> AccountList:
-    return AccountList(accounts=await _perform(call, "accounts.list"))
+    return AccountList(accounts=await perform_for(call, "accounts.list"))
 
 
 async def shown(call: Call) -> AccountStatus:
@@ -35,7 +35,7 @@ async def resume(call: Call) -> AccountStatus:
 
 
 async def _of_one(call: Call, method: str) -> AccountStatus:
-    done: AccountStatus = await _perform(call, method, name=call.path["name"][:1000])
+    done: AccountStatus = await perform_for(call, method, name=call.path["name"][:1000])
     return done
 
 
@@ -44,7 +44,8 @@ async def account_named(call: Call) -> str:
     return (await shown(call)).name
 
 
-async def _perform(call: Call, method: str, **given: str) -> Any:
+async def perform_for(call: Call, method: str, **given: Any) -> Any:
+    """Do what a command would do, for who sees accounts. Raises what that raises, and `HttpProblem`."""
     if call.by.confined:
         raise HttpProblem(
             "forbidden",

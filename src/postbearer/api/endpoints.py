@@ -11,6 +11,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from postbearer.api import (
     account_access,
+    account_editing,
     accounts,
     batch,
     events,
@@ -56,6 +57,7 @@ ENDPOINTS: Sequence[ApiEndpoint] = (
     *jobs.ENDPOINTS,
     *accounts.ENDPOINTS,
     *account_access.ENDPOINTS,
+    *account_editing.ENDPOINTS,
     *overview.ENDPOINTS,
     *events.ENDPOINTS,
     *resend.ENDPOINTS,

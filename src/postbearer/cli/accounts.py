@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import time
 from dataclasses import fields
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from postbearer.cli import completion
 from postbearer.cli.groups import Listing
+from postbearer.cli.init import account_options, given_keys
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json
 from postbearer.cli.tables import age, facts, moment, table
 
 if TYPE_CHECKING:
-    from postbearer.control import AccountStatus, EndingInfo
+    from postbearer.control import AccountEdited, AccountStatus, EndingInfo
 
 
 @click.group("accounts", cls=Listing)
 @common_options
 def command() -> None:
-    """Show whether each account sends, and pause or resume it.
+    """Show whether each account sends; pause, resume, add, rename and remove them.
 
     Without a word behind it, it lists them.
     """
@@ -75,6 +76,69 @@ def resume(common: Common, account: str) -> None:
     from postbearer.cli.queue_client import queue_client
 
     _show(common, queue_client(common).call("accounts.resume", name=account))
+
+
+@command.command("add")
+@click.argument("name")
+@click.option(
+    "--like",
+    default="",
+    metavar="ACCOUNT",
+    shell_complete=completion.accounts,
+    help="What is not said is as this account has it: provider, app, secret.",
+)
+@account_options
+@common_options
+@pass_common
+def add(common: Common, /, name: str, like: str, **given: Any) -> None:
+    """Add the account NAME, and have the relay that runs send from it.
+
+    Options are those of init, which asks instead. Nothing is written unless the whole configuration is right
+    then, and the relay takes it.
+
+    \b
+    postbearer accounts add desk --like alerts --address desk@example.org
+    """
+    _edit(common, "accounts.add", "is there", name=name, settings=given_keys(given), like=like)
+
+
+@command.command("rename")
+@click.argument("account", shell_complete=completion.accounts)
+@click.argument("name")
+@common_options
+@pass_common
+def rename(common: Common, account: str, name: str) -> None:
+    """Call ACCOUNT by another NAME, wherever the configuration names it.
+
+    Its sign-in, its pause and the mail that waits go with it; what it has done keeps the old name.
+    """
+    _edit(common, "accounts.rename", "has its name", name=account, to=name)
+
+
+@command.command("remove")
+@click.argument("account", shell_complete=completion.accounts)
+@common_options
+@pass_common
+def remove(common: Common, account: str) -> None:
+    """Take ACCOUNT out of the configuration, and forget its sign-in.
+
+    Not while mail waits for it, or something refers to it. `logout` before has the provider end the sign-in,
+    too.
+    """
+    _edit(common, "accounts.remove", "is gone", name=account)
+
+
+def _edit(common: Common, act: str, done: str, **given: Any) -> None:
+    from postbearer.cli.queue_client import queue_client
+
+    found: AccountEdited = queue_client(common, of_accounts=True).call(act, **given)
+    if common.as_json:
+        print_json(found)
+        return
+    more = "; the relay goes by it" if found.reloaded else ""
+    click.echo(f"{found.file}: the account {found.name} {done}{more}.")
+    if act == "accounts.add":
+        click.echo(f"Next: postbearer check {found.name}")
 
 
 def _show(common: Common, found: AccountStatus) -> None:

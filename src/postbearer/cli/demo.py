@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,7 @@ listen = ["127.0.0.1:0"]
 allow-ephemeral = true
 [http]
 listen = ["127.0.0.1:0"]
+accounts = "editable"
 """
 PATIENCE = 30.0  # seconds until something must be wrong with this machine
 
@@ -145,14 +147,15 @@ async def _through_the_relay(
     """
     from postbearer.api import FIRST_FILE
     from postbearer.assembly import Assembly
-    from postbearer.daemon import Relay
+    from postbearer.daemon import embedded
     from postbearer.state import StateFolder
 
     configuration = folder / "postbearer.toml"
     configuration.touch(mode=0o600)
-    configuration.write_text(sandbox.configuration() + TABLES)
-    assembly = Assembly.load(configuration, {}, StateFolder(os.path.join(folder, "state")))
-    relay = Relay(assembly, observer=steps)
+    # By the issuer a further mailbox finds where to sign in.
+    configuration.write_text(f'{sandbox.configuration()}issuer = "{sandbox.url}"\n{TABLES}')
+    state = StateFolder(os.path.join(folder, "state"))
+    relay = embedded(partial(Assembly.load, configuration, {}, state), observer=steps)
     await relay.start()
     try:
         host, _, port = relay.addresses[0].rpartition(":")
@@ -168,7 +171,7 @@ async def _through_the_relay(
         }
         steps.show(f"the same relay listens on {relay.addresses[-1]} for HTTP, with a token")
         steps.answer = "the program is told 202"
-        token_file = Path(assembly.state.path, FIRST_FILE)
+        token_file = Path(state.path, FIRST_FILE)
         told["http"] = await asyncio.to_thread(
             post_and_follow, relay.addresses[-1], token_file, steps.show, PATIENCE
         )

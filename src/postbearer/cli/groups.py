@@ -7,13 +7,14 @@ import click
 from postbearer.suggestion import meant
 
 _LOG = "The relay writes its log to standard error: under systemd, journalctl -u postbearer shows it."
-_NEW = "An account is described by: postbearer init"
-_GONE = "An account ends with its table: postbearer config unset accounts.NAME"
+_NEW = "An account is added by: postbearer accounts add NAME, or by questions: postbearer init"
+_GONE = "An account is taken away by: postbearer accounts remove NAME"
 # What other programs have a command for, by the words typed, and is done in another way here.
 ELSEWHERE: dict[str, str] = {
     **dict.fromkeys(("log", "logs", "journal", "tail", "queue log", "queue logs"), _LOG),
-    **dict.fromkeys(("accounts add", "accounts new", "accounts create", "accounts init"), _NEW),
-    **dict.fromkeys(("accounts remove", "accounts delete", "accounts rm", "accounts del"), _GONE),
+    **dict.fromkeys(("accounts new", "accounts create", "accounts init"), _NEW),
+    **dict.fromkeys(("accounts delete", "accounts rm", "accounts del"), _GONE),
+    "accounts move": "An account gets another name by: postbearer accounts rename OLD NEW",
     **dict.fromkeys(
         ("accounts check", "accounts test", "accounts doctor"),
         "An account is examined by: postbearer check NAME",

@@ -16,7 +16,7 @@ from postbearer.cli.output import print_json
 from postbearer.errors import ConfigError, UsageError
 
 if TYPE_CHECKING:
-    from postbearer.cli.configuration_draft import ConfigurationDraft
+    from postbearer.control import ConfigurationDraft
 
 Command = Callable[..., Any]
 _LISTEN = "127.0.0.1:2525"
@@ -60,7 +60,8 @@ def flag(key: str) -> str:
     return _MANY.get(key, f"--{key}" if key in _OPTIONS else f"--set {key}=…")
 
 
-def _account_options(function: Command) -> Command:
+def account_options(function: Command) -> Command:
+    """The options for the keys of an account; what they say is told by `given_keys`."""
     for key, (shown, told) in reversed(_OPTIONS.items()):
         name = key.replace("-", "_")
         function = click.option(
@@ -72,12 +73,13 @@ def _account_options(function: Command) -> Command:
             help=told,
             shell_complete=_COMPLETED.get(key),
         )(function)
-    return function
+    return click.option(
+        "--set", "further", metavar="KEY=VALUE", multiple=True, help="Any other key of the account."
+    )(function)
 
 
 @click.command("init")
-@_account_options
-@click.option("--set", "further", metavar="KEY=VALUE", multiple=True, help="Any other key of the account.")
+@account_options
 @click.option("--name", default="", metavar="NAME", help="What to call the account.")
 @click.option("--relay/--no-relay", default=None, help="Whether other programs send through it by SMTP.")
 @click.option("--listen", default="", metavar="HOST:PORT", help=f"Where the relay listens: {_LISTEN}.")
@@ -170,30 +172,40 @@ def _say_next(steps: list[str]) -> None:
 
 
 def _draft(common: Common, given: dict[str, Any]) -> ConfigurationDraft:
-    from postbearer.cli.configuration_draft import ConfigurationDraft, target
-    from postbearer.config import Addition, Providers, candidates, typed_value
+    from postbearer.config import Addition, Providers, candidates
+    from postbearer.control import ConfigurationDraft, target
+    from postbearer.daemon import RelayPlan
 
     path = target(common.config, candidates(os.environ))
     addition = Addition.to(path, os.environ, anew=given["force"])
-    draft = ConfigurationDraft(addition, Providers(path), os.environ)
+    draft = ConfigurationDraft(addition, Providers(path), os.environ, examine=RelayPlan.of)
     addition.name = given["name"]
     addition.listen = given["listen"] if given["relay"] is not False else ""
+    for key, value in given_keys(given).items():
+        draft.put(key, value)
+    return draft
+
+
+def given_keys(given: dict[str, Any]) -> dict[str, Any]:
+    """The keys of an account that its options and ``--set`` say. Raises `UsageError`."""
+    from postbearer.config import typed_value
+
+    keys: dict[str, Any] = {}
     for key in _OPTIONS:
         value = given[key.replace("-", "_")]
         if value and key == "ca-file":
             value = os.path.abspath(value)  # in the file a relative path would start at its folder
         if value:
-            draft.put(key, list(value) if key in _MANY else value)
+            keys[key] = list(value) if key in _MANY else value
     for text in given["further"]:
         key, sign, value = text.partition("=")
         if not sign:
             raise UsageError(f"--set {text!r:.60} is not of the form KEY=VALUE.")
         try:
-            read = typed_value(f"accounts.new.{key}", value)
+            keys[key] = typed_value(f"accounts.new.{key}", value)
         except ConfigError as error:
             raise UsageError(f"--set {key}: {error.message}", hint=error.hint) from None
-        draft.put(key, read)
-    return draft
+    return keys
 
 
 def _refuse_unfinished(draft: ConfigurationDraft) -> None:

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 _ELSEWHERE = "If the relay's state folder is another, set POSTBEARER_STATE."
-_WITHOUT_QUEUE = ("accounts.list", "accounts.show")  # what can be told of accounts that only send by hand
+_EDITING = tuple(f"accounts.{act}" for act in ("file", "add", "change", "rename", "remove"))
+_WITHOUT_QUEUE = ("accounts.list", "accounts.show", *_EDITING)  # also for accounts that only send by hand
 
 
 class QueueClient(Protocol):
@@ -135,12 +136,14 @@ class Database:
         self._url = url
         self._changes = changes
         self._assembly = assembly
+        self._quiet = False
 
     def call(self, act: str, /, **given: Any) -> Any:
         from postbearer.control import METHODS, Right, of_this_process, perform
 
         bare, by = act in _WITHOUT_QUEUE, of_this_process()
         self._changes = self._changes or METHODS[act].needs is not Right.LOOK
+        self._quiet = act in _EDITING
         return self._do(lambda operations: perform(operations, by, act, given), bare=bare)
 
     def export(self) -> Iterator[dict[str, Any]]:
@@ -179,21 +182,26 @@ class Database:
         self, *, new: bool = False, bare: bool = False
     ) -> tuple[Operations, Callable[[], Coroutine[Any, Any, None]]]:
         from postbearer.clock import SystemClock
-        from postbearer.control import Operations
+        from postbearer.control import EditingSettings, Operations
 
         clock, assembly = SystemClock(), self._assembly
         spool = await self._queue(clock, new=new, bare=bare and assembly is not None)
         if assembly is None:
             return Operations(spool, clock), spool.close
         foresee = partial(_foresee, assembly, clock)
-        operations = Operations(spool, clock, None, assembly.names, foresee, find=assembly.account)
+        editing = EditingSettings(assembly=assembly, alone=asyncio.Lock())
+        operations = Operations(
+            spool, clock, None, assembly.names, foresee, find=assembly.account, editing=editing
+        )
         return operations, spool.close
 
     async def _queue(self, clock: Clock, *, new: bool, bare: bool) -> Spool:
         """The queue, made if it may be `new`, or an empty one in memory where none is needed: `bare`."""
         there = self._url.exists()
         if bare and not there:
-            note(f"There is no queue at {self._url.place}: this is what the configuration tells.", _ELSEWHERE)
+            if not self._quiet:
+                text = f"There is no queue at {self._url.place}: this is what the configuration tells."
+                note(text, _ELSEWHERE)
             from postbearer.store import MemorySpool
 
             return MemorySpool(clock)

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from postbearer.cli.configuration_draft import KEYS, ConfigurationDraft, usual_name
 from postbearer.cli.output import printable, style
+from postbearer.control import KEYS, ConfigurationDraft, usual_name
 from postbearer.errors import ConfigError, PostbearerError, SecretError
 from postbearer.secret import Secret
 from postbearer.suggestion import did_you_mean

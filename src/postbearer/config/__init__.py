@@ -4,10 +4,14 @@ from postbearer._lazy import lazy
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from postbearer.config.account_edits import renamed as renamed
+    from postbearer.config.account_edits import with_keys as with_keys
+    from postbearer.config.account_edits import without_account as without_account
     from postbearer.config.addition import Addition as Addition
     from postbearer.config.addition import descriptions as descriptions
     from postbearer.config.edit import holds_secret as holds_secret
     from postbearer.config.edit import key_path as key_path
+    from postbearer.config.edit import replace as replace
     from postbearer.config.edit import set_key as set_key
     from postbearer.config.edit import setting_names as setting_names
     from postbearer.config.edit import typed_value as typed_value
@@ -39,11 +43,13 @@ if TYPE_CHECKING:
     from postbearer.config.units import parse_moment as parse_moment
     from postbearer.config.units import parse_size as parse_size
     from postbearer.config.values import SCHEMES as SCHEMES
+    from postbearer.config.values import account_name as account_name
     from postbearer.config.values import network as network
 
 _EXPORTS = {
+    "account_edits": ["renamed", "with_keys", "without_account"],
     "addition": ["Addition", "descriptions"],
-    "edit": ["holds_secret", "key_path", "set_key", "setting_names", "typed_value", "unset_key"],
+    "edit": ["holds_secret", "key_path", "replace", "set_key", "setting_names", "typed_value", "unset_key"],
     "jsonschema": ["json_schema"],
     "loading": ["Configuration", "load", "parse"],
     "new_file": ["write_new"],
@@ -62,7 +68,7 @@ _EXPORTS = {
     "search": ["candidates", "find", "is_system_wide", "read"],
     "showing": ["blanked", "masked", "with_defaults"],
     "units": ["MOMENT_HINT", "parse_duration", "parse_moment", "parse_size"],
-    "values": ["SCHEMES", "network"],
+    "values": ["SCHEMES", "account_name", "network"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -167,12 +167,21 @@ def _relay(listen: str, account: str) -> Iterator[tuple[str, Any, str]]:
 
 
 def _table(name: str, lines: Iterator[tuple[str, Any, str]]) -> str:
-    import tomlkit
-
-    listed = [(f"{key} = {tomlkit.item(value).as_string()}", note) for key, value, note in lines]
+    listed = [(f"{key} = {_written(value)}", note) for key, value, note in lines]
     width = max((len(line) for line, _ in listed if len(line) <= _WIDEST), default=0)
     rows = (f"{line:{width}}  # {_shown(note)}" if note else line for line, note in listed)
     return "\n".join([f"[{name}]", *rows, ""])
+
+
+def _written(value: Any) -> str:
+    """`value` in one line of TOML."""
+    import tomlkit
+
+    if not isinstance(value, Mapping):
+        return str(tomlkit.item(value).as_string())
+    table = tomlkit.inline_table()
+    table.update(value)
+    return str(table.as_string())
 
 
 def _shown(text: str) -> str:

@@ -96,13 +96,14 @@ def _edit(named: str | None, environ: Mapping[str, str], change: Callable[[TOMLD
     path = find(named, environ)
     before = read(path)
     toml(before, path)  # a file that is no TOML is told with its line, as everywhere
-    after = _changed(before, change)
+    after = changed_document(before, change)
     parse(after, path, environ)
     replace(path, before, after)
     return path
 
 
-def _changed(before: bytes, change: Callable[[TOMLDocument], None]) -> bytes:
+def changed_document(before: bytes, change: Callable[[TOMLDocument], None]) -> bytes:
+    """The file `before` as `change` leaves it, not yet checked or written; comments and blank lines stay."""
     import tomlkit
 
     newline = "\r\n" if b"\r\n" in before else "\n"
@@ -117,7 +118,7 @@ def with_key(before: bytes, path: Path, value: object) -> bytes:
     def change(document: TOMLDocument) -> None:
         _table_of(document, path, create=True)[path[-1]] = value
 
-    return _changed(before, change)
+    return changed_document(before, change)
 
 
 def _table_of(document: TOMLDocument, path: Path, *, create: bool) -> Any:

@@ -217,7 +217,7 @@ def _whole(data: Mapping[str, Any], clean: Mapping[str, Any], providers: Provide
     yield from check_notify(notify, accounts) if isinstance(notify, dict) else ()
     webhooks = data.get("webhooks")
     yield from check_webhooks(webhooks) if isinstance(webhooks, list) else ()
-    for path, named in _account_references(clean):
+    for path, named in account_references(clean):
         if isinstance(named, str) and named not in accounts and not _with_dot(named, accounts):
             yield unknown_account(path, named, accounts)
 
@@ -239,7 +239,8 @@ def _with_meant(account: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _account_references(clean: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
+def account_references(clean: Mapping[str, Any]) -> Iterator[tuple[Path, Any]]:
+    """Where the tables beside accounts name one, and which."""
     relay, notify = clean.get("relay"), clean.get("notify")
     for section, table in (("relay", relay), ("notify", notify)):
         if isinstance(table, dict) and "account" in table:

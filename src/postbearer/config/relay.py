@@ -139,6 +139,10 @@ class HttpSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=T
     ] = ()
     base_path: Annotated[str | None, Prose("Path that a proxy puts it under.")] = None
     health_listen: Annotated[tuple[str, ...], Prose("host:port for health probes only.")] = ()
+    accounts: Annotated[
+        Literal["read-only", "editable"],
+        Prose("editable: administrators may connect, change and remove accounts by HTTP and in the console."),
+    ] = "read-only"
     logins: Annotated[tuple[LoginSettings, ...], Prose("Who may log in to the console by name.")] = ()
 
 

@@ -11,7 +11,7 @@ from postbearer.console.codes import OneTimeCodes
 from postbearer.console.logins import ConsoleLogin, ConsoleLogins
 from postbearer.console.passkeys import Passkeys, Site, fits
 from postbearer.console.second_factor import SecondFactor
-from postbearer.control import Principal, Right
+from postbearer.control import FROM_ELSEWHERE, Principal
 from postbearer.reply import Reply
 from postbearer.secret import Secret
 from postbearer.submission import Logins, RejectLog, Window, neighbourhood
@@ -24,7 +24,7 @@ SPENT = (
 )
 ELSEWHERE = "A one-time code is good on the relay's own machine only. Log in by name and password."
 UNKNOWN = "This passkey is not known here. Log in by name and password, and add it under “Sessions”."
-BY_CODE = Principal("console", "one-time code", frozenset(Right))
+BY_CODE = Principal("console", "one-time code", FROM_ELSEWHERE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from postbearer.control import Principal, Right
+from postbearer.control import FROM_ELSEWHERE, Principal, Right
 
 if TYPE_CHECKING:
     from postbearer.secret import SecretSource
@@ -18,13 +18,13 @@ class Role(StrEnum):
 
     SEE = "see"  # looks at everything but the messages themselves
     OPERATE = "operate"  # works on the queue and on accounts
-    ADMIN = "admin"  # reads messages
+    ADMIN = "admin"  # reads messages, and changes accounts
 
 
 RIGHTS: Mapping[Role, frozenset[Right]] = {
     Role.SEE: frozenset({Right.LOOK}),
     Role.OPERATE: frozenset({Right.LOOK, Right.OPERATE}),
-    Role.ADMIN: frozenset(Right),
+    Role.ADMIN: FROM_ELSEWHERE,
 }
 
 

@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
+    from postbearer.control.account_editor import EditingSettings as EditingSettings
     from postbearer.control.account_finder import AccountFinder as AccountFinder
     from postbearer.control.acts import AuditRecorder as AuditRecorder
+    from postbearer.control.answers import AccountEdited as AccountEdited
+    from postbearer.control.answers import AccountFile as AccountFile
     from postbearer.control.answers import AccountStatus as AccountStatus
     from postbearer.control.answers import AuditPage as AuditPage
     from postbearer.control.answers import AuditRow as AuditRow
@@ -37,12 +40,17 @@ if TYPE_CHECKING:
     from postbearer.control.answers import encode as encode
     from postbearer.control.answers import known as known
     from postbearer.control.client import ControlClient as ControlClient
+    from postbearer.control.configuration_draft import KEYS as KEYS
+    from postbearer.control.configuration_draft import ConfigurationDraft as ConfigurationDraft
+    from postbearer.control.configuration_draft import target as target
+    from postbearer.control.configuration_draft import usual_name as usual_name
     from postbearer.control.job_runner import JobRunner as JobRunner
     from postbearer.control.messages import recipient_id as recipient_id
     from postbearer.control.methods import METHODS as METHODS
     from postbearer.control.methods import perform as perform
     from postbearer.control.operations import Operations as Operations
     from postbearer.control.operations import Process as Process
+    from postbearer.control.principal import FROM_ELSEWHERE as FROM_ELSEWHERE
     from postbearer.control.principal import Principal as Principal
     from postbearer.control.principal import Right as Right
     from postbearer.control.principal import of_this_process as of_this_process
@@ -61,9 +69,12 @@ if TYPE_CHECKING:
     from postbearer.control.webhooks import WebhookTested as WebhookTested
 
 _EXPORTS = {
+    "account_editor": ["EditingSettings"],
     "account_finder": ["AccountFinder"],
     "acts": ["AuditRecorder"],
     "answers": [
+        "AccountEdited",
+        "AccountFile",
         "AccountStatus",
         "Change",
         "ConsoleAddress",
@@ -95,11 +106,12 @@ _EXPORTS = {
         "known",
     ],
     "client": ["ControlClient"],
+    "configuration_draft": ["KEYS", "ConfigurationDraft", "target", "usual_name"],
     "job_runner": ["JobRunner"],
     "messages": ["recipient_id"],
     "methods": ["METHODS", "perform"],
     "operations": ["Operations", "Process"],
-    "principal": ["Principal", "Right", "of_this_process"],
+    "principal": ["FROM_ELSEWHERE", "Principal", "Right", "of_this_process"],
     "search": ["WORDS", "SearchError", "parse_search", "quoted", "with_search"],
     "server": ["ControlServer"],
     "sign_ins": ["SignIns", "person_grant", "with_endpoints"],

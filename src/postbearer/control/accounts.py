@@ -63,24 +63,26 @@ class Accounts:
         counts = (statistics or await self._spool.statistics()).by_account
         pauses = {pause.account: pause for pause in await self._spool.pauses()}
         states = self._states
-        names = sorted({*self._configured, *states, *counts, *pauses})
+        known = {*self._configured, *states}
+        gone = (name for name, each in counts.items() if not known or _open(each))  # unless mail waits for it
+        names = sorted({*known, *gone, *pauses})
         found = await self._foresee() if self._foresee is not None else {}
         now = self._clock.now()
         return tuple(
             [
                 AccountStatus(
                     name=name,
-                    **_standing(known, pauses.get(name), counted(counts.get(name, {}))),
+                    **_standing(facts, pauses.get(name), counted(counts.get(name, {}))),
                     **await _working(
                         states.get(name),
                         now,
                         _waiting(counts.get(name, {})),
-                        _goes_on(known, pauses.get(name), now),
+                        _goes_on(facts, pauses.get(name), now),
                     ),
-                    runs_out=tuple(_ending(each, now) for each in forecast(known)),
+                    runs_out=tuple(_ending(each, now) for each in forecast(facts)),
                 )
                 for name in names
-                for known in (found.get(name) or Facts(account=name),)
+                for facts in (found.get(name) or Facts(account=name),)
             ]
         )
 
@@ -190,6 +192,11 @@ def _ending(ending: Expiry, now: float) -> EndingInfo:
         level=ending.level(now),
         remedy=ending.remedy,
     )
+
+
+def _open(counts: Mapping[Status, int]) -> bool:
+    """Whether any recipient has not come to its end."""
+    return any(count for status, count in counts.items() if not status.final)
 
 
 def _waiting(counts: Mapping[Status, int]) -> int:

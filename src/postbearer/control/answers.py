@@ -180,6 +180,22 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
         return self.paused_by == "limit" or (self.state == "ready" and kept_back)
 
 
+class AccountFile(Struct, frozen=True, kw_only=True):
+    """Where accounts are configured: whether the relay can write the file, and lets who asks change them."""
+
+    file: str
+    writable: bool
+    editable: bool
+
+
+class AccountEdited(Struct, frozen=True, kw_only=True):
+    """An account as it is called now, in `file`; `reloaded`: the relay goes by it already."""
+
+    name: str
+    file: str
+    reloaded: bool
+
+
 class Woken(Struct, frozen=True, kw_only=True):
     """Whether an account was paused, and is tried again now."""
 

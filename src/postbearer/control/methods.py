@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import ValidationError, convert
 
-from postbearer.control import accounts, jobs, messages, operations, overview, webhooks
+from postbearer.control import account_editor, accounts, jobs, messages, operations, overview, webhooks
 from postbearer.control.method import Method
 from postbearer.control.principal import Principal, Right
 from postbearer.errors import NotPermitted, UsageError
@@ -20,6 +20,7 @@ METHODS: Mapping[str, Method] = {
     **messages.METHODS,
     **jobs.METHODS,
     **accounts.METHODS,
+    **account_editor.METHODS,
     **webhooks.METHODS,
     **overview.METHODS,
     **operations.METHODS,

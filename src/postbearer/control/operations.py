@@ -15,6 +15,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from postbearer.clock import Clock
+from postbearer.control.account_editor import AccountEditor, EditingSettings
 from postbearer.control.account_finder import AccountFinder
 from postbearer.control.accounts import Accounts, Foresight
 from postbearer.control.acts import Act, AuditRecorder
@@ -76,8 +77,8 @@ class Operations:
     `accounts` names those that are configured, and `find` makes one that no dispatcher has; `foresee` tells
     what is known ahead of them, and `changed` has a paused one tried again. `runner` works on jobs in the
     background. `webhooks` and `sign_ins` are those of the relay's own process, `configuration` what it goes
-    by. `observer` hears who changed what. `console` gives an address that opens the console once; empty where
-    there is none.
+    by, and by `editing` it is changed. `observer` hears who changed what. `console` gives an address that
+    opens the console once; empty where there is none.
     """
 
     def __init__(
@@ -97,6 +98,7 @@ class Operations:
         configuration: Configuration | None = None,
         console: Callable[[], str] | None = None,
         sign_ins: SignIns | None = None,
+        editing: EditingSettings | None = None,
     ) -> None:
         self._process = process
         self._console = console
@@ -108,7 +110,11 @@ class Operations:
         self.messages: Messages = Messages(spool, clock, dispatcher, accounts, observer, known)
         self.transfer = Transfer(spool, self._recorder)
         self.overview: Overview = Overview(spool, clock, configuration)
-        self.jobs: Jobs = Jobs(spool, clock, runner or JobRunner(spool, clock, observer, known), known)
+        runner = runner or JobRunner(spool, clock, observer, known)
+        self.jobs: Jobs = Jobs(spool, clock, runner, known)
+        self._editor = (
+            AccountEditor(editing, spool, clock, dispatcher, runner, self._recorder) if editing else None
+        )
         self.webhooks: Webhooks = Webhooks(webhooks, self._recorder)
         self.accounts: Accounts = Accounts(
             spool,
@@ -119,6 +125,13 @@ class Operations:
             foresee=foresee,
             changed=changed,
         )
+
+    @property
+    def editor(self) -> AccountEditor:
+        """What changes the accounts. Raises `UsageError` where there is no configuration file."""
+        if self._editor is None:
+            raise UsageError("There is no configuration file here.", hint="Make one: postbearer init")
+        return self._editor
 
     @property
     def sign_ins(self) -> SignIns:

@@ -15,10 +15,12 @@ class Right(StrEnum):
 
     LOOK = "look"  # tells what is there; no secret, and changes nothing
     OPERATE = "operate"  # works on the queue and on accounts
-    ADMIN = "admin"  # hands out secrets or whole messages, or ends the relay
+    ADMIN = "admin"  # hands out secrets or whole messages, changes accounts, or ends the relay
+    MACHINE = "machine"  # names files to read and programs to run: for users of the relay's own machine
 
 
 ALL = frozenset(Right)
+FROM_ELSEWHERE = frozenset(Right) - {Right.MACHINE}  # the most that anybody may who comes by HTTP
 LOOKING = frozenset({Right.LOOK})
 
 

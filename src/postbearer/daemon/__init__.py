@@ -7,6 +7,7 @@ from postbearer._lazy import lazy
 if TYPE_CHECKING:
     from postbearer.daemon.checks import database_findings as database_findings
     from postbearer.daemon.checks import examination as examination
+    from postbearer.daemon.embedded_process import embedded as embedded
     from postbearer.daemon.plan import RelayPlan as RelayPlan
     from postbearer.daemon.plan import spool_url as spool_url
     from postbearer.daemon.process import run as run
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "checks": ["database_findings", "examination"],
+    "embedded_process": ["embedded"],
     "plan": ["RelayPlan", "spool_url"],
     "process": ["run"],
     "relay": ["Relay"],

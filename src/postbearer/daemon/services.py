@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from postbearer.control import (
     AccountFinder,
     AuditRecorder,
     ControlServer,
+    EditingSettings,
     JobRunner,
     Operations,
     Process,
@@ -241,6 +243,7 @@ class ControlService(Service):
         self._queue_clock = queue_clock
         self._observer = observer
         self._runner = JobRunner(spool, queue_clock, observer, AccountFinder(dispatcher))
+        self._alone = asyncio.Lock()  # one edits the configuration at a time
         self._tasks = Tasks(clock, observer)
         persistence = plan.assembly.persistence
         self._sign_ins = SignIns(
@@ -282,6 +285,16 @@ class ControlService(Service):
             configuration=plan.assembly.configuration,
             console=self._console,
             sign_ins=self._sign_ins,
+            editing=self._editing(plan),
+        )
+
+    def _editing(self, plan: ServicePlan) -> EditingSettings:
+        http = plan.assembly.configuration.settings.http
+        return EditingSettings(
+            assembly=plan.assembly,
+            editable=http is not None and http.accounts == "editable",
+            reload=self._process.reload if self._process is not None else None,
+            alone=self._alone,
         )
 
 

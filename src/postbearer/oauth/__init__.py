@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from postbearer.oauth.scopes import missing_scopes as missing_scopes
     from postbearer.oauth.signing import ClientKey as ClientKey
     from postbearer.oauth.signing import certificate_ends as certificate_ends
+    from postbearer.oauth.signing import key_trouble as key_trouble
     from postbearer.oauth.source import CachedSource as CachedSource
     from postbearer.oauth.store import GrantStore as GrantStore
     from postbearer.oauth.store import MemoryStore as MemoryStore
@@ -100,7 +101,7 @@ _EXPORTS = {
     "refusal": ["SparingPassword"],
     "revocation": ["end_sign_in", "revoke"],
     "scopes": ["missing_scopes"],
-    "signing": ["ClientKey", "certificate_ends"],
+    "signing": ["ClientKey", "certificate_ends", "key_trouble"],
     "source": ["CachedSource"],
     "store": [
         "GrantStore",

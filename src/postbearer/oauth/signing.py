@@ -113,6 +113,12 @@ def certificate_ends(given: Mapping[str, Secret]) -> float | None:
     return pair.certificate.not_valid_after_utc.timestamp()
 
 
+def key_trouble(given: Mapping[str, Secret]) -> str:
+    """Why nothing can be signed with the secrets `given`, whenever that is; empty if it can."""
+    pair = _read(given)
+    return pair if isinstance(pair, str) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class _Pair:
     key: PrivateKey = field(repr=False)

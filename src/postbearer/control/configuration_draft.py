@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,11 +27,16 @@ KEYS = (
 
 @dataclass(slots=True)
 class ConfigurationDraft:
-    """The addition, with the providers that may be chosen."""
+    """The addition, with the providers that may be chosen.
+
+    `state` is the state folder, unless it is the usual one. `examine` looks at a relay that is added, too.
+    """
 
     addition: Addition
     providers: Providers
     environ: Mapping[str, str]
+    state: StateFolder | None = None
+    examine: Callable[[Assembly], object] | None = None
 
     @property
     def name(self) -> str:
@@ -114,12 +119,10 @@ class ConfigurationDraft:
         """Everything that is wrong with it so far."""
         try:
             configuration = self.addition.parsed(self.environ)
-            assembly = Assembly(configuration, StateFolder(), self.environ)
+            assembly = Assembly(configuration, self.state or StateFolder(), self.environ)
             assembly.account(self.name)
-            if self.addition.listen:
-                from postbearer.daemon import RelayPlan
-
-                RelayPlan.of(assembly)
+            if self.addition.listen and self.examine is not None:
+                self.examine(assembly)
         except ConfigError as error:
             return error.problems
         except UsageError as error:
