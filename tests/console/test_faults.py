@@ -194,6 +194,7 @@ async def test_the_first_page_names_the_fault_and_the_next_step(person: Person, 
     assert headline in told
     assert sentence in told
     assert "Waiting 1 recipient; an account is in trouble" in told
+    assert ("Resume alerts" in told) is account.paused  # once it is mended, nobody has to wait
     assert sentence.partition(" Next:")[0].removeprefix("answered") in text(
         await person.page("/accounts/alerts")
     )

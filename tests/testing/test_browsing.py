@@ -15,6 +15,7 @@ import pytest_asyncio
 from playwright.async_api import Browser, expect
 
 from postbearer.envelope import Envelope
+from postbearer.errors import CredentialRefused, PostbearerError, Rejected
 from postbearer.mailer import AsyncMailer
 from postbearer.testing import Sandbox
 from postbearer.testing.faults import Faults, SmtpFault
@@ -168,6 +169,33 @@ async def test_programs_are_answered_as_before(sandbox: Sandbox) -> None:
         assert (await http.get("/describe")).json()["client_id"] == "sandbox-app"
         assert "Switch day" in (await http.get("/faults", headers=HTML)).text
         assert "sandbox-app" in (await http.get("/describe", headers=HTML)).text
+
+
+@pytest.mark.parametrize("before", ["", "550 5.1.1 No such user"])
+async def test_switch_day_is_felt_at_once(sandbox: Sandbox, before: str) -> None:
+    """By a client that is connected and has a token, also one whose recipients were just refused."""
+    message = b"From: alerts@example.org\r\nSubject: Hello\r\n\r\nHello\r\n"
+    envelope = Envelope.of(ADDRESS, ["you@example.org"])
+    async with AsyncMailer(sandbox.account(), state="memory") as mailer:
+        if before:
+            sandbox.set_faults(Faults(smtp=[SmtpFault(at="rcpt", reply=before, times=1)]))
+            with pytest.raises(Rejected):
+                await mailer.send(message, envelope)
+        else:
+            await mailer.send(message, envelope)
+        taken = len(sandbox.inbox.messages)
+        sandbox.switch("switch-day")
+        for _ in range(20):  # turns of the loop, in which the client hears that its connection has ended
+            await asyncio.sleep(0)
+        with pytest.raises(CredentialRefused, match="SmtpClientAuthentication is disabled"):
+            await mailer.send(message, envelope)
+        sandbox.switch("switch-day", on=False)
+    assert len(sandbox.inbox.messages) == taken
+    await send(sandbox, "Again")
+    sandbox.switch("secret-over")
+    async with AsyncMailer(sandbox.account(), state="memory") as mailer:
+        with pytest.raises(PostbearerError, match="AADSTS7000222"):
+            await mailer.send(message, envelope)
 
 
 async def test_a_button_that_is_none_is_told_so(sandbox: Sandbox) -> None:

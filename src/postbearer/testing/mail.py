@@ -154,8 +154,8 @@ class SandboxSession:
 
     @property
     def busy(self) -> bool:
-        """Whether a message is under way."""
-        return self._transaction is not None
+        """Whether a message is under way: not where all its recipients were refused."""
+        return self._transaction is not None and bool(self._transaction.recipients)
 
     async def run(self) -> None:
         try:
