@@ -8,12 +8,14 @@ import platform
 import smtplib
 import statistics
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import apsw
 
+from postbearer.store import Entry
 from relay.checker import Doubt, Final, Findings, check
 from relay.load import REFUSED, Load, arrivals
 from relay.running import Relay, plain_account, relay_table
@@ -154,15 +156,20 @@ class Campaign:
 
 async def compare(relay: Relay, load: Load, sink: Sink) -> Findings:
     """What the checker says of a relay that has stopped."""
+    return compared(await relay.entries(), relay.said("PossibleDuplicate"), load, sink)
+
+
+def compared(
+    entries: Sequence[Entry], doubted: Sequence[Mapping[str, Any]], load: Load, sink: Sink
+) -> Findings:
+    """What the checker says of a queue, of what relays doubted, and of what came to the sink."""
     names, finals = {}, []
-    for entry in await relay.entries():
+    for entry in entries:
         name = _name(entry.message.message_id, entry.message.envelope.addresses)
         names[entry.message.id] = name
         if not entry.message.report_of:
             finals += [Final(name, row.address, str(row.status)) for row in entry.rows]
-    doubts = [
-        Doubt(names.get(each["id"], each["id"]), each["window"]) for each in relay.said("PossibleDuplicate")
-    ]
+    doubts = [Doubt(names.get(each["id"], each["id"]), each["window"]) for each in doubted]
     return check(load.submitted, arrivals(sink.messages()), doubts, finals, load.batches)
 
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import random
 import re
 import smtplib
 import subprocess
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlencode
 
 from relay.checker import Arrived, Batch, Submitted
 from relay.running import SENDER
@@ -63,11 +66,17 @@ class Load:
 
     def start(self, port: int, senders: int = 4) -> None:
         """Begin to send to `port`."""
+        self._begin(self._send_on, senders, port)
+
+    def start_http(self, port: int, token: str, senders: int = 1) -> None:
+        """The same over HTTP."""
+        self._begin(self._post_on, senders, port, token)
+
+    def _begin(self, work: Callable[..., None], senders: int, *arguments: object) -> None:
         self._stop.clear()
-        self._threads = [
-            threading.Thread(target=self._send_on, args=(port,), daemon=True) for _ in range(senders)
-        ]
-        for thread in self._threads:
+        threads = [threading.Thread(target=work, args=arguments, daemon=True) for _ in range(senders)]
+        self._threads += threads
+        for thread in threads:
             thread.start()
 
     def start_source(self, port: int, messages: int = 2000) -> None:
@@ -85,6 +94,7 @@ class Load:
         self._stop.set()
         for thread in self._threads:
             thread.join(30)
+        self._threads = []
         if self._source is None:
             return
         process, addresses = self._source
@@ -104,6 +114,24 @@ class Load:
                     self.send_one(client)
         except (OSError, smtplib.SMTPException):
             pass  # what it was not told, it does not count
+
+    def _post_on(self, port: int, token: str) -> None:
+        with suppress(OSError, http.client.HTTPException):
+            while not self._stop.is_set():
+                self._post_one(port, token)
+
+    def _post_one(self, port: int, token: str) -> None:
+        """Post one message as it is; 202 promises what 250 does."""
+        name, to, content = self.message()
+        relay, code = http.client.HTTPConnection("127.0.0.1", port, timeout=20), 0
+        fields = {"authorization": f"Bearer {token}", "content-type": "message/rfc822"}
+        try:
+            query = urlencode([("from", SENDER), *(("to", each) for each in to)])
+            relay.request("POST", f"/v1/messages?{query}", content, fields)
+            code = 250 if relay.getresponse().status == 202 else 451
+        finally:
+            relay.close()
+            self.submitted.append(Submitted(name, to, hashlib.sha256(content).hexdigest(), code))
 
     def send_one(self, client: smtplib.SMTP) -> int:
         """Send one message; its final reply."""

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -70,11 +70,16 @@ class Relay:
     # Its life -------------------------------------------------------------------------------------
 
     def start(
-        self, *, crash_at: str = "", wrapped_in: Sequence[str] = (), program: Path | None = None
+        self,
+        *,
+        crash_at: str = "",
+        wrapped_in: Sequence[str] = (),
+        program: Path | None = None,
+        environ: Mapping[str, str] | None = None,
     ) -> bool:
         """Start it, and wait until it listens; False when it ended before that.
 
-        `program` is run in place of the command.
+        `program` is run in place of the command; `environ` is added to its environment.
         """
         assert self._process is None or self._process.poll() is not None, "it runs already"
         self._logs.append(self.folder / f"log-{len(self._logs):04}.jsonl")
@@ -86,7 +91,12 @@ class Relay:
         with self._logs[-1].open("wb") as log:
             self._process = subprocess.Popen(
                 [*argv, "--config", str(self.config)],
-                env={**clean, "POSTBEARER_STATE": self.state.path, "POSTBEARER_CRASH_AT": crash_at},
+                env={
+                    **clean,
+                    "POSTBEARER_STATE": self.state.path,
+                    "POSTBEARER_CRASH_AT": crash_at,
+                    **(environ or {}),
+                },
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -97,6 +97,10 @@ class Postgresql:
         """`how`: smart, fast, or immediate, which is a crash."""
         self.run("pg_ctl", "stop", "-w", "-D", str(self._data), "-m", how)
 
+    def promote(self) -> None:
+        """Have a standby be the primary from now on."""
+        self.run("pg_ctl", "promote", "-w", "-D", str(self._data))
+
     def remove(self) -> None:
         """Stop it, and leave nothing behind."""
         self.stop("immediate")

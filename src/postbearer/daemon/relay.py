@@ -176,7 +176,7 @@ class Relay:
             *([TracingService(plan.assembly.environ, events)] if plan.traced else []),
             queue,
             notebook,
-            LeaseService(spool, clock, events),
+            LeaseService(spool, queue, clock, events),
             DispatcherService(dispatcher, clock, events),
             shared,
             Together(around, events),

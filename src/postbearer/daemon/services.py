@@ -61,6 +61,13 @@ class QueueService(Service):
         await self._state.verify(mark=True)
         self.found = await self._spool.open()
         self.behind = self._clock.start_at(self.found.newest)
+        self.keep_time()
+
+    def keep_time(self) -> None:
+        """Go by the clock of the store, if it has one: nodes with wrong ones would keep each other's mail."""
+        time = self._spool.time()
+        if time is not None:
+            self._clock.follow(time)
 
     async def stop(self, patience: float) -> None:
         await self._spool.close()
@@ -69,8 +76,9 @@ class QueueService(Service):
 class LeaseService(Service):
     """Renews the leases of this relay, until the dispatcher has written its marks, and takes over others'."""
 
-    def __init__(self, spool: Spool, clock: Clock, observer: Observer) -> None:
+    def __init__(self, spool: Spool, queue: QueueService, clock: Clock, observer: Observer) -> None:
         self._spool = spool
+        self._queue = queue
         self._clock = clock
         self._observer = observer
         self._tasks = Tasks(clock, observer)
@@ -92,6 +100,7 @@ class LeaseService(Service):
 
     async def _beat(self) -> None:
         taken = await self._spool.heartbeat()
+        self._queue.keep_time()
         for identifier in taken:
             self._observer.notice(PossibleDuplicate("", id=identifier, window="DUP-LEASE"))
         if taken:

@@ -25,6 +25,7 @@ class FlooredClock:
     """
 
     TOLERANCE = 60.0  # seconds that a clock may be behind: it is adjusted all the time
+    AGREE = 0.25  # seconds by which it may differ from one that is followed, whose answer takes its time
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
@@ -41,6 +42,15 @@ class FlooredClock:
         self._floor, self._since = newest, self._clock.monotonic()
         self.now = self._floored
         return behind
+
+    def follow(self, time: float) -> None:
+        """Go by a clock that all nodes share, on which it is `time` now, unless ours says the same."""
+        self._floor, self._since = time, self._clock.monotonic()
+        agree = abs(time - self._clock.now()) <= self.AGREE
+        self.now = self._clock.now if agree else self._followed
+
+    def _followed(self) -> float:
+        return self._floor + self._clock.monotonic() - self._since
 
     def _floored(self) -> float:
         return max(self._clock.now(), self._floor + self._clock.monotonic() - self._since)

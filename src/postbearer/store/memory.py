@@ -126,6 +126,9 @@ class MemorySpool:
         self._kept[message.id] = kept
         return kept
 
+    def time(self) -> float | None:
+        return None
+
     async def room(self, size: int) -> bool:
         return True
 

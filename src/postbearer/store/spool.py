@@ -97,6 +97,10 @@ class Spool(Protocol):
         """Whether a message of `size` octets can be taken with the reserve kept free."""
         ...
 
+    def time(self) -> float | None:
+        """What time it is by the clock of the store; None where it has none of its own."""
+        ...
+
     async def lanes(self, now: float, among: Collection[LaneKey] | None = None) -> Sequence[Lane]:
         """All lanes that hold an open delivery which is not held, with when their first one is due.
 

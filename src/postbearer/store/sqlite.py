@@ -181,6 +181,9 @@ class SqliteSpool:
     async def accepted(self, keys: Sequence[IdempotencyKey]) -> Sequence[str]:
         return await self._read(lambda connection: [reads.keyed(connection, each) for each in keys])
 
+    def time(self) -> float | None:
+        return None
+
     async def room(self, size: int) -> bool:
         writer = self._writer
         if writer.failed or writer.pages > LONGEST_LOG:

@@ -226,6 +226,9 @@ class PostgresSpool(Operated, Following):
         """The database says so itself when there is none."""
         return not self._writer.failed
 
+    def time(self) -> float | None:
+        return self._writing.time() if self._writing is not None else None
+
     async def lanes(self, now: float, among: Collection[LaneKey] | None = None) -> Sequence[Lane]:
         async with self._pool.reading(hot=True) as connection:
             return await reads.lanes(connection, among, self._places.cursors, self._time)

@@ -108,6 +108,7 @@ class Writer:
         self._waiting: list[TransactionJob] = []
         self._wake = asyncio.Event()
         self._stopping = False
+        self._ahead = math.nan  # so many seconds the clock of the database is ahead of our monotonic one
         self._seen = -1  # the last number of a change, ours or another node's
         self.others_wrote = False
         self.commits = 0  # so many were made
@@ -116,6 +117,10 @@ class Writer:
         self.doubted = -math.inf  # … since then, monotonic
         self._tasks = Tasks(clock, observer)
         self._tasks.keep(self._run, "spool")
+
+    def time(self) -> float | None:
+        """What time it is for the database, by what it said last; None before it said anything."""
+        return None if math.isnan(self._ahead) else self._clock.monotonic() + self._ahead
 
     def submit(self, work: Work[T], **how: Any) -> asyncio.Future[T]:
         """Have `work` be part of a commit. The future gives its value once that stands. See `TransactionJob`.
@@ -219,6 +224,7 @@ class Writer:
                 self._connection.add_log_listener(self._notices)
             number, time = await self._pool.begin(self._connection, hot=True, writes=True)
             time = self._time() if self._time is not None else time
+            self._ahead = time - self._clock.monotonic()
             transaction = Transaction(self._connection, number, time, self._places, self._numbers)
             await _fill(transaction, jobs)
         except LOST as error:

@@ -1,0 +1,115 @@
+"""Several relays as processes on one PostgreSQL, with mail coming to all of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Self
+
+from postbearer.clock import SystemClock
+from postbearer.store import Entry, Query
+from postbearer.store.postgres.spool import PostgresSpool
+from postbearer.store.postgres.url import PostgresUrl
+from relay.campaign import Row, compared
+from relay.checker import Findings
+from relay.load import REFUSED, Load
+from relay.running import Relay, eventually, plain_account, relay_table
+from servers.sink import Sink
+from support.persisting import KEY
+from support.ports import free_ports
+
+HURRIED = Path(__file__).with_name("hurried.py")
+
+
+class Cluster:
+    """Nodes on the queue at `url`; so many seconds the clock of the last one is `ahead`."""
+
+    def __init__(
+        self, folder: Path, url: str, seed: int, *, count: int = 3, ahead: float = 0.0, account: str = ""
+    ) -> None:
+        folder.mkdir(parents=True)
+        self.seed = seed
+        self.faults = 0
+        self.url = url
+        self.sink = Sink({REFUSED: "550 5.1.1 No such user"})
+        self.load = Load(seed, refused=0.02, large=0.01)
+        key = folder / "key"
+        key.write_text(KEY)
+        key.chmod(0o600)
+        self._ports = free_ports(count)
+        self._ahead = ahead
+        self._account = account
+        self.nodes = [self._node(folder, number, key) for number in range(count)]
+        for node in self.nodes:
+            self.start(node)
+
+    def _node(self, folder: Path, number: int, key: Path) -> Relay:
+        name = "abcdef"[number]
+        home = folder / name
+        home.mkdir()
+        account = self._account or plain_account(self.sink.port)
+        text = account + relay_table(f'spool = "{self.url}"', f'node = "{name}"')
+        text += f'[vault]\nkey = "file:{key}"\n[http]\nlisten = ["127.0.0.1:{self._ports[number]}"]\n'
+        return Relay(home, text)
+
+    def start(self, node: Relay) -> None:
+        ahead = self._ahead if node is self.nodes[-1] else 0.0
+        assert node.start(program=HURRIED, environ={"POSTBEARER_TEST_AHEAD": str(ahead)}), node.log
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.load.finish()
+        for node in self.nodes:
+            node.__exit__(*exception)
+        self.sink.close()
+
+    @contextmanager
+    def loaded(self) -> Iterator[None]:
+        """Mail comes to every node that runs, by SMTP and by HTTP, within."""
+        for number, node in enumerate(self.nodes):
+            if node.running:
+                self.load.start(node.port, senders=2)
+                token = Path(node.state.path, "api-token").read_text().strip()
+                self.load.start_http(self._ports[number], token)
+        yield
+        self.load.finish()
+
+    def arrive(self, more: int = 20, seconds: float = 60.0) -> None:
+        """Wait until so many more messages came to the sink: mail flows again."""
+        before = len(self.sink.messages())
+        eventually(lambda: len(self.sink.messages()) >= before + more, seconds)
+
+    async def outcome(self, variant: str) -> tuple[Row, Findings]:
+        """Let them finish, stop them, compare."""
+        for node in self.nodes:
+            if not node.running:
+                self.start(node)
+        drained = self.nodes[0].drain()
+        assert drained, "something waits, and nobody sends it"
+        for node in self.nodes:
+            assert node.stop() == 0, node.log
+        doubts = [each for node in self.nodes for each in node.said("PossibleDuplicate")]
+        found = compared(await self._entries(), doubts, self.load, self.sink)
+        starts = [each for node in self.nodes for each in node.starts]
+        row = Row.of(
+            "nodes on PostgreSQL", found, variant=variant, kills=self.faults, starts=starts, seed=self.seed
+        )
+        return row, found
+
+    async def _entries(self) -> Sequence[Entry]:
+        spool = PostgresSpool(PostgresUrl.parse(self.url), clock=SystemClock(), node="")
+        await spool.open()
+        try:
+            return await spool.search(Query(limit=1_000_000))
+        finally:
+            await spool.close()
+
+    def refusals(self) -> int:
+        """How many messages were answered that they cannot be taken now."""
+        return sum(400 <= each.code < 500 for each in self.load.submitted)
+
+    def said(self, event: str) -> list[dict[str, object]]:
+        return [each for node in self.nodes for each in node.said(event)]
