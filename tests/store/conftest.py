@@ -8,9 +8,16 @@ from pathlib import Path
 import pytest
 
 from postbearer.store import MemorySpool, Spool, SqliteSpool
+from postbearer.store.postgres import nodes
 from postbearer.store.spool import DurableSpool
 from postbearer.testing import ManualClock
 from support.spooling import START, postgresql, sqlite
+
+
+@pytest.fixture(autouse=True)
+def died(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A node that a test begins anew has died, even where its tasks go on: it is not asked."""
+    monkeypatch.setattr(nodes, "ANSWER", 0.0)
 
 
 @pytest.fixture

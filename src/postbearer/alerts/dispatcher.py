@@ -44,7 +44,9 @@ class AlertDispatcher:
 
     async def deliver(self) -> float:
         """Send what is due; when there will be something again (Unix seconds). Raises `StoreError`."""
-        async with self._round:
+        async with self._round, self._notebook.alone() as ours:
+            if not ours:  # another node tells right now
+                return self._clock.now() + WAITS[0]
             self._drop_what_has_no_way()
             # Another configuration may come into use while one of them waits for its receiver.
             await asyncio.gather(*(self._by(name, channel) for name, channel in self._channels.items()))

@@ -28,9 +28,11 @@ from postbearer.events import (
 )
 from postbearer.forecast import DAY, Expiry
 from postbearer.moments import moment
+from postbearer.outcome import RecipientFate
 from postbearer.store import BY_HAND, Pause, Spool, Waiting
 
 LOOK = 60.0  # seconds between looks when nothing happens
+LOOK_AGAIN = 5.0  # … while another node looks
 AHEAD = 3600.0  # seconds between looks at what will run out
 LONG = 900.0  # seconds after which also a pause is told that passes by itself
 QUIET = 3600.0  # seconds: an account that stops and goes again is told of no more often, and so are failures
@@ -80,6 +82,7 @@ class AlertMonitor:
         self._wake = asyncio.Event()
         self._urgent: set[str] = set()  # accounts that paused for a reason that needs a person
         self._ahead_at = 0.0
+        self._failed: list[tuple[float, DeliveryEnded, int, RecipientFate]] = []  # not noted yet
 
     def use(self, sight: AlertSources, wishes: AlertPreferences) -> None:
         """Go by another configuration, and look at once."""
@@ -107,14 +110,21 @@ class AlertMonitor:
         """Look whenever something happened, and every minute."""
         while True:
             self._wake.clear()
+            looked = True
             try:
-                await self.look()
+                async with self._notebook.alone() as looked:
+                    if looked:
+                        await self.look()
             except StoreError as error:
                 self._observer.notice(Warned("", f"It cannot be watched over the accounts: {error}"))
-            await event_or_time(self._wake, LOOK, self._clock)
+            await event_or_time(self._wake, LOOK if looked else LOOK_AGAIN, self._clock)
 
     async def look(self) -> list[Alert]:
-        """Look once, note what is new, and put it on its way. Raises `StoreError`."""
+        """Look once, note what is new, and put it on its way; of several nodes one at a time.
+
+        Raises `StoreError`.
+        """
+        self._take_up_failures()
         spool, now = self._sight.spool, self._clock.now()
         pauses = {each.account: each for each in await spool.pauses()}
         waiting = {each.account: each for each in await spool.waiting()}
@@ -269,15 +279,25 @@ class AlertMonitor:
         bad = [fate for fate in event.fates if fate.status in _FAILED]
         if not bad or event.id in self._notebook.notes.letters:
             return
-        now, notes = self._clock.now(), self._notebook.notes
-        entry = notes.failures.setdefault(event.account, Failures())
-        if not entry.count:
-            entry.since = now
-        entry.count += len(bad)
-        said = bad[-1].reply or bad[-1].cause
-        entry.example = f"{event.id} to {bad[-1].recipient} {bad[-1].status}: {said}"[:500]
-        if now - entry.told >= QUIET:
+        now = self._clock.now()
+        self._failed.append((now, event, len(bad), bad[-1]))
+        told = self._notebook.notes.failures.get(event.account)
+        if told is None or now - told.told >= QUIET:
             self._wake.set()
+
+    def _take_up_failures(self) -> None:
+        """Add what failed here to what is noted, which other nodes do too."""
+        failed, self._failed = self._failed, []
+        notes = self._notebook.notes
+        for at, event, count, last in failed:
+            if event.id in notes.letters:
+                continue
+            entry = notes.failures.setdefault(event.account, Failures())
+            if not entry.count:
+                entry.since = at
+            entry.count += count
+            said = last.reply or last.cause
+            entry.example = f"{event.id} to {last.recipient} {last.status}: {said}"[:500]
 
     def _failures(self, waiting: Mapping[str, Waiting], now: float) -> Iterator[Alert]:
         for name, entry in self._notebook.notes.failures.items():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import msgspec
 
@@ -67,13 +69,14 @@ class Notes(msgspec.Struct):
 
 
 class AlertState:
-    """`notes`, kept in `document`. Only the relay writes it."""
+    """`notes`, kept in `document`. Only relays write it, one at a time."""
 
     def __init__(self, document: Document, observer: Observer) -> None:
         self._document = document
         self._observer = observer
-        self._kept = b""
+        self._kept: bytes | None = None
         self._writing = asyncio.Lock()
+        self._turn = asyncio.Lock()
         self.notes = Notes()
 
     async def load(self) -> None:
@@ -88,6 +91,17 @@ class AlertState:
             await self._document.put_aside()
             what = f"{self._document.place} was damaged and is put aside"
             self._observer.notice(Warned("", f"{what}: what was told already may be told again."))
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[bool]:
+        """Whether nobody else tells until the end; the notes are then as the last who did has left them.
+
+        Raises `StoreError`.
+        """
+        async with self._turn, self._document.alone() as ours:
+            if ours and await self._document.read() != self._kept:
+                await self.load()
+            yield ours
 
     async def save(self) -> None:
         """Make it durable, if anything changed. Raises `StoreError`."""

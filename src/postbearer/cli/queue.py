@@ -26,7 +26,16 @@ from postbearer.errors import UsageError
 
 if TYPE_CHECKING:
     from postbearer.cli.queue_client import QueueClient
-    from postbearer.control import Change, MessageDetail, MessageSummary, Page, PausedAccount, QueueStatistics
+    from postbearer.control import (
+        Change,
+        MessageDetail,
+        MessageSummary,
+        NodeInfo,
+        NodeList,
+        Page,
+        PausedAccount,
+        QueueStatistics,
+    )
 
 _PAGE = 100
 _CHOOSING = "Name messages by id, of which the beginning will do, or choose them by the options."
@@ -264,10 +273,12 @@ def stats(common: Common) -> None:
     """Count recipients by state and account."""
     from postbearer.cli.queue_client import queue_client
 
-    found: QueueStatistics = queue_client(common).call("queue.stats")
+    asked = queue_client(common)
+    found: QueueStatistics = asked.call("queue.stats")
     if common.as_json:
         print_json(found)
         return
+    relays: NodeList = asked.call("nodes.list")
     states = [state for state in (*OPEN, *FINAL) if state in found.counts]
     lines = [
         (name, *(str(counts.get(state, 0)) for state in states)) for name, counts in found.accounts.items()
@@ -275,6 +286,15 @@ def stats(common: Common) -> None:
     table(("account", *states), [*lines, ("all", *(str(found.counts[state]) for state in states))])
     if found.age is not None:
         click.echo(f"The oldest open message has waited {age(found.age)}.")
+    if len(relays.nodes) > 1:
+        click.echo()
+        heading = ("relay", "version", "listens on", "under way", "configuration", "last heartbeat")
+        table(heading, [_node(each) for each in relays.nodes])
+
+
+def _node(node: NodeInfo) -> tuple[str, ...]:
+    heartbeat = moment(node.heartbeat) if node.alive else f"{moment(node.heartbeat)}, none since"
+    return node.name, node.version, node.address, str(node.busy), node.configuration, heartbeat
 
 
 @command.command("export")

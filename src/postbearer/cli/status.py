@@ -16,7 +16,7 @@ from postbearer.cli.tables import age, moment
 from postbearer.errors import PostbearerError
 
 if TYPE_CHECKING:
-    from postbearer.control import AccountStatus, ControlClient, QueueStatistics, WebhookStatus
+    from postbearer.control import AccountStatus, ControlClient, NodeList, QueueStatistics, WebhookStatus
     from postbearer.store import Waiting
 
 SHORT = 60.0  # seconds: a wait that is no more than the pace of a limit
@@ -85,6 +85,7 @@ def command(common: Common, warning: float | None, critical: float | None) -> in
         waiting = backlogs(relay, stats, warning, critical)
         found = judge(relay.call("accounts.list"), stats, waiting, warning, critical)
         found.problems += webhook_problems(relay.call("webhooks.list"), time.time())
+        found.problems += node_problems(relay.call("nodes.list"))
     except PostbearerError as error:
         found = CheckResult([(Severity.CRITICAL, f"{error.message} {error.hint}".strip())])
     if common.as_json:
@@ -172,6 +173,20 @@ def webhook_problems(webhooks: Iterable[WebhookStatus], now: float) -> Iterator[
             yield Severity.CRITICAL, f"the webhook {each.name} is disabled: {each.error} {again}"
         elif each.state == "failing" and each.since is not None and now - each.since >= FAILS:
             yield Severity.WARNING, f"the webhook {each.name} fails: {each.error}"
+
+
+def node_problems(found: NodeList) -> Iterator[tuple[Severity, str]]:
+    """Relays of this queue that give no sign of life, or go by rules of their own."""
+    for each in found.nodes:
+        if not each.alive:
+            yield (
+                Severity.WARNING,
+                f"the relay {each.name} gives no sign of life since {moment(each.heartbeat)}",
+            )
+    configurations = {each.configuration for each in found.nodes if each.alive and each.configuration}
+    if len(configurations) > 1:
+        names = ", ".join(each.name for each in found.nodes if each.alive)
+        yield Severity.WARNING, f"the relays {names} share a queue and go by different configurations"
 
 
 def _of_account(account: AccountStatus) -> list[tuple[Severity, str]]:

@@ -279,11 +279,15 @@ class SignInInfo(Struct, frozen=True, kw_only=True):
 class NodeInfo(Struct, frozen=True, kw_only=True):
     """A relay that works on the queue. `alive`: it is this one, or its leases still hold, until `expires`.
 
-    One that is alone and has nothing under way writes no heartbeat.
+    One that is alone and has nothing under way writes no heartbeat. `configuration` is a checksum: relays
+    that share a queue and have different ones go by different rules. `busy` are its attempts under way.
     """
 
     name: str
     version: str
+    address: str
+    configuration: str
+    busy: int
     own: bool
     alive: bool
     since: Time

@@ -56,6 +56,9 @@ class Overview:
                 NodeInfo(
                     name=each.name,
                     version=each.version,
+                    address=each.address,
+                    configuration=each.configuration,
+                    busy=each.busy,
                     own=each.own,
                     alive=each.own or each.expires > now,
                     since=each.since,

@@ -22,6 +22,7 @@ from postbearer.daemon.services import (
     IntakeService,
     LeaseService,
     ListenerService,
+    NodeService,
     QueueService,
     RemarksService,
     SubmitSocketService,
@@ -181,6 +182,7 @@ class Relay:
             shared,
             Together(around, events),
             RemarksService(plan, spool, queue, events),
+            NodeService(plan, spool, dispatcher, lambda: self.addresses, events),
         ]
         return Services(services, events)
 

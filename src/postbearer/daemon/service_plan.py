@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,6 +23,8 @@ from postbearer.submission import LOCAL
 from postbearer.tracing import wanted
 from postbearer.webhooks import WebhookTarget
 
+_OWN = ("node", "listen", "listeners", "certificate", "key")  # of a relay, among those that share a queue
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServicePlan:
@@ -34,6 +38,15 @@ class ServicePlan:
     channels: Mapping[str, Channel]
     alerts: AlertPlan
     webhooks: Sequence[WebhookTarget]
+
+    @property
+    def checksum(self) -> str:
+        """Of what it goes by, but for what is each relay's own: relays that share a queue have the same."""
+        data = dict(self.assembly.configuration.data)
+        data["relay"] = {key: each for key, each in data.get("relay", {}).items() if key not in _OWN}
+        data["http"] = {key: each for key, each in data.get("http", {}).items() if key not in _OWN}
+        text = json.dumps(data, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @classmethod
     def of(cls, assembly: Assembly, *, clock: Clock, queue_clock: Clock, observer: Observer) -> ServicePlan:

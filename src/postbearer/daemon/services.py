@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -29,7 +29,7 @@ from postbearer.errors import StoreError
 from postbearer.events import Observer, PossibleDuplicate, Warned
 from postbearer.forecast import gather_all
 from postbearer.state import Persistence
-from postbearer.store import HEARTBEAT, Found, Spool
+from postbearer.store import HEARTBEAT, Found, NodeDetails, Spool
 from postbearer.submission import (
     ConnectionLimit,
     DropFolder,
@@ -329,6 +329,38 @@ class DelayWarningService(Service):
                 await self._dispatcher.warn_late()
             except StoreError as error:
                 self._observer.notice(Warned("", f"Nobody can be told that mail is late: {error}"))
+
+
+class NodeService(Service):
+    """Shows this relay to the others that work on its queue, and to whoever asks any of them."""
+
+    def __init__(
+        self,
+        plan: ServicePlan,
+        spool: Spool,
+        dispatcher: Dispatcher,
+        addresses: Callable[[], Sequence[str]],
+        observer: Observer,
+    ) -> None:
+        self._plan = plan
+        self._spool = spool
+        self._dispatcher = dispatcher
+        self._addresses = addresses
+        self._observer = observer
+
+    async def start(self) -> None:
+        await self.reload(self._plan)
+
+    async def reload(self, plan: ServicePlan) -> None:
+        details = NodeDetails(
+            address=", ".join(self._addresses()),
+            configuration=plan.checksum,
+            busy=lambda: self._dispatcher.busy,
+        )
+        try:
+            await self._spool.introduce(details)
+        except StoreError as error:  # the next heartbeat tells
+            self._observer.notice(Warned("", f"Other relays cannot see how this one is: {error}"))
 
 
 class RemarksService(Service):

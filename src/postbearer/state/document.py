@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, nullcontext, suppress
 from typing import Protocol
 
 from postbearer.state.files import read_private, write_private
@@ -30,6 +30,13 @@ class Document(Protocol):
         """It is damaged: keep it for a person, where that is possible, and go on without one."""
         ...
 
+    def alone(self) -> AbstractAsyncContextManager[bool]:
+        """Whether nobody else reads it to write it until the end, for some minutes. Nobody is waited for.
+
+        Raises `StoreError`.
+        """
+        ...
+
 
 class FileDocument:
     """A `Document` that is a file."""
@@ -46,6 +53,10 @@ class FileDocument:
     async def put_aside(self) -> None:
         with suppress(OSError):
             os.replace(self.place, f"{self.place}.damaged")
+
+    def alone(self) -> AbstractAsyncContextManager[bool]:
+        """A state folder has one relay."""
+        return nullcontext(True)
 
 
 class MemoryDocument:
@@ -64,3 +75,6 @@ class MemoryDocument:
 
     async def put_aside(self) -> None:
         self._data = None
+
+    def alone(self) -> AbstractAsyncContextManager[bool]:
+        return nullcontext(True)

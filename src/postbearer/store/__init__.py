@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from postbearer.store.lease import HEARTBEAT as HEARTBEAT
     from postbearer.store.lease import LEASE as LEASE
     from postbearer.store.lease import LOCAL as LOCAL
+    from postbearer.store.lease import NodeDetails as NodeDetails
     from postbearer.store.location import SpoolLock as SpoolLock
     from postbearer.store.memory import MemorySpool as MemorySpool
     from postbearer.store.operating import AuditEntry as AuditEntry
@@ -61,7 +62,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "factory": ["SpoolPlace", "SpoolUrl", "inspect_database", "open_spool", "open_state", "spool_place"],
-    "lease": ["HEARTBEAT", "LEASE", "LOCAL"],
+    "lease": ["HEARTBEAT", "LEASE", "LOCAL", "NodeDetails"],
     "memory": ["MemorySpool"],
     "operating": ["AuditEntry", "AuditRecord", "Job", "JobAction", "JobState", "NodeRecord"],
     "postgres.inspection": ["DatabaseInfo"],

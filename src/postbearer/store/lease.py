@@ -7,6 +7,8 @@ all leases of a node, in the node's own row, which its heartbeat renews: a messa
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import count
 
 from postbearer.errors import StoreError
@@ -24,11 +26,21 @@ def run_of(lease: int) -> int:
     return lease >> COUNT_BITS
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeDetails:
+    """What is shown of a node: where it listens, a checksum of what it goes by, attempts under way."""
+
+    address: str = ""
+    configuration: str = ""
+    busy: Callable[[], int] = lambda: 0
+
+
 class Node:
     """A node as it knows itself. With an empty `name` it works on the queue and sends nothing: no leases."""
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.details = NodeDetails()
         self.run = 0  # a new one for each run, and after others have taken its leases
         self.renewed = -math.inf  # when that was last written, on the clock of the store
         self._next = count(1).__next__

@@ -10,7 +10,7 @@ from postbearer.clock import Clock
 from postbearer.errors import LeaseLost, StoreError
 from postbearer.message import BytesContent, Content
 from postbearer.store.keys import refuse_repeated
-from postbearer.store.lease import INTERRUPTED, LEASE, LOCAL, Node, run_of
+from postbearer.store.lease import INTERRUPTED, LEASE, LOCAL, Node, NodeDetails, run_of
 from postbearer.store.memory_queue import MemoryDelivery, MemoryMessage, MemoryQueue, MemoryRecipient, fits
 from postbearer.store.memory_staging import MemoryStaging
 from postbearer.store.operating import AuditLog, AuditRecord, JobStore, NodeRecord
@@ -328,6 +328,9 @@ class MemorySpool:
             self._queue.changes.waits()
         return changed
 
+    async def introduce(self, details: NodeDetails) -> None:
+        self._node.details = details
+
     async def nodes(self) -> Sequence[NodeRecord]:
         return [
             NodeRecord(
@@ -337,6 +340,9 @@ class MemorySpool:
                 heartbeat=expires - LEASE,
                 expires=expires,
                 version=__version__,
+                address=self._node.details.address if run == self._node.run else "",
+                configuration=self._node.details.configuration if run == self._node.run else "",
+                busy=self._node.details.busy() if run == self._node.run else 0,
             )
             for run, (name, expires) in sorted(self._queue.nodes.items(), key=lambda each: each[1])
         ]

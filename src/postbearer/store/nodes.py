@@ -80,6 +80,9 @@ def all_(connection: apsw.Connection, node: Node) -> list[NodeRecord]:
             heartbeat=expires - LEASE,
             expires=expires,
             version=text(version),
+            address=node.details.address if run == node.run else "",
+            configuration=node.details.configuration if run == node.run else "",
+            busy=node.details.busy() if run == node.run else 0,
         )
         for run, name, expires, version, since in rows(connection, queries("operating")["nodes"])
     ]

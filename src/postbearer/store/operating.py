@@ -104,6 +104,9 @@ class NodeRecord:
     heartbeat: float
     expires: float
     version: str
+    address: str = ""
+    configuration: str = ""  # a checksum of it
+    busy: int = 0  # attempts under way at its last heartbeat
 
 
 class JobAction(StrEnum):

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from postbearer.message import Content
 from postbearer.store.changes import Waits
+from postbearer.store.lease import NodeDetails
 from postbearer.store.operating import AuditLog, AuditRecord, JobStore, NodeRecord
 from postbearer.store.records import (
     Claimed,
@@ -153,6 +154,10 @@ class Spool(Protocol):
 
         Raises `StoreError`. Reading raises it too, before the last octet, when their hash does not fit.
         """
+        ...
+
+    async def introduce(self, details: NodeDetails) -> None:
+        """From now on show this of this node."""
         ...
 
     async def nodes(self) -> Sequence[NodeRecord]:

@@ -23,7 +23,7 @@ from postbearer.store.changes import Changes
 from postbearer.store.content_cache import ContentCache
 from postbearer.store.contents import SqliteContent, SqliteStaging
 from postbearer.store.jobs import SqliteJobs
-from postbearer.store.lease import LOCAL, Node
+from postbearer.store.lease import LOCAL, Node, NodeDetails
 from postbearer.store.opening import Opening
 from postbearer.store.operating import AuditRecord, NodeRecord
 from postbearer.store.records import (
@@ -378,6 +378,9 @@ class SqliteSpool:
         if changed:
             self._changes.waits()
         return changed
+
+    async def introduce(self, details: NodeDetails) -> None:
+        self._node.details = details
 
     async def nodes(self) -> Sequence[NodeRecord]:
         return await self._read(lambda connection: nodes.all_(connection, self._node))

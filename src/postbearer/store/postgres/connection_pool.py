@@ -147,6 +147,19 @@ class ConnectionPool:
             else:
                 self._idle.append(connection)
 
+    async def ask(self, query: str) -> Any:
+        """The one value that a single statement gives, which names its schema. Raises `StoreError`."""
+        async with self._slots:
+            with self._translated():
+                connection = self._idle.pop() if self._idle else await self.connect()
+                with dropped_on_failure(connection):
+                    found = await connection.fetchval(query)
+            if self._closed:
+                discard(connection)
+            else:
+                self._idle.append(connection)
+        return found
+
     @asynccontextmanager
     async def apart(self) -> AsyncIterator[Any]:
         """A connection of one's own, which is left at the end. Raises `StoreError`."""

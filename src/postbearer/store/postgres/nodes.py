@@ -2,19 +2,62 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from typing import Any
 
 from postbearer._version import __version__
+from postbearer.errors import StoreError
 from postbearer.store.lease import INTERRUPTED, LEASE, Node
 from postbearer.store.operating import NodeRecord
+from postbearer.store.postgres.connection_pool import ConnectionPool
+from postbearer.store.postgres.rows import clean
 from postbearer.store.postgres.settling import end_leased
 from postbearer.store.postgres.transaction import Transaction
 from postbearer.store.queries import queries
 
 NODES = queries("nodes", "postgres")
 
+ANSWER = 2.5  # seconds in which a node of the same name says that it lives
 UNTOLD = "not begun: the answer to a commit was lost"
+
+
+def stirred(schema: str) -> str:
+    """The query for the number of the last change that others should look at."""
+    return NODES["stirred"].replace("{schema}", schema)
+
+
+async def refuse_namesake(pool: ConnectionPool, connection: Any, node: Node) -> None:
+    """Refuse to be a second node of one name: of two, each would take back what the other is sending.
+
+    Another run of that name may have died. It is asked, by its row, whether it lives: then it renews that.
+    Raises `StoreError`.
+    """
+    if not node.name:
+        return
+    until = asyncio.get_running_loop().time() + ANSWER
+    found = await _namesake(pool, connection, node, "ask-node")
+    while found is not None and asyncio.get_running_loop().time() < until:
+        await asyncio.sleep(ANSWER / 10)
+        found = await _namesake(pool, connection, node, "")
+        if found is not None and not found["asked"]:
+            where = f", listening on {found['address']}" if found["address"] else ""
+            raise StoreError(
+                f"A relay with the name {node.name} works on this queue already ({pool.place}){where}.",
+                hint="Set node in [relay] to a name that no other relay has.",
+                configuration=True,
+            )
+
+
+async def _namesake(pool: ConnectionPool, connection: Any, node: Node, then: str) -> Any:
+    """Another run of its name that may live; `then` is done to it."""
+    await pool.begin(connection, hot=True, writes=bool(then))
+    found = await connection.fetchrow(NODES["namesake"], node.name, node.run)
+    if found is not None and then:
+        await connection.execute(NODES[then], found["run"])
+        await connection.execute(NODES["stir"])
+    await connection.execute("COMMIT")
+    return found
 
 
 async def begin(transaction: Transaction, node: Node) -> None:
@@ -27,7 +70,7 @@ async def begin(transaction: Transaction, node: Node) -> None:
 async def renew(transaction: Transaction, node: Node) -> None:
     """Its leases hold from now on. If others have taken them, it begins anew."""
     ends = transaction.time + LEASE
-    if not await transaction.connection.fetch(NODES["renew-node"], node.run, ends):
+    if not await transaction.connection.fetch(NODES["renew-node"], node.run, ends, *_shown(node)):
         await _enter(transaction, node)
 
 
@@ -47,8 +90,13 @@ async def stop(transaction: Transaction, node: Node, *, holds: bool) -> None:
 async def _enter(transaction: Transaction, node: Node) -> None:
     node.run = await transaction.connection.fetchval(NODES["next-run"])
     ends = transaction.time + LEASE
-    row = (node.run, node.name, ends, __version__, transaction.time)
+    row = (node.run, node.name, ends, __version__, transaction.time, *_shown(node))
     await transaction.connection.execute(NODES["add-node"], *row)
+
+
+def _shown(node: Node) -> tuple[str, str, int]:
+    details = node.details
+    return clean(details.address), clean(details.configuration), details.busy()
 
 
 async def take_over(
@@ -84,6 +132,9 @@ async def all_(connection: Any, node: Node) -> list[NodeRecord]:
             heartbeat=row["expires"] - LEASE,
             expires=row["expires"],
             version=row["version"],
+            address=row["address"],
+            configuration=row["configuration"],
+            busy=node.details.busy() if row["run"] == node.run else row["busy"],
         )
         for row in await connection.fetch(queries("operating", "postgres")["nodes"])
     ]

@@ -16,7 +16,7 @@ from postbearer.message import Content
 from postbearer.secret import SecretSource
 from postbearer.store.changes import Changes
 from postbearer.store.content_cache import ContentCache
-from postbearer.store.lease import LOCAL, Node
+from postbearer.store.lease import LOCAL, Node, NodeDetails
 from postbearer.store.postgres import changes, nodes, opening, reads
 from postbearer.store.postgres.accepting import arrival, staged
 from postbearer.store.postgres.connection_pool import ConnectionPool
@@ -55,7 +55,7 @@ from postbearer.tasks import Tasks
 PAGE_OF_EXPORT = 100
 UPKEEP = 2.0  # seconds between looks whether a part of the order is full
 DOUBTED = 300.0  # seconds in which a commit of unknown fate may still come to stand
-LISTEN = 1.0  # seconds between looks whether other nodes changed something
+LISTEN = 0.9  # seconds between looks whether other nodes changed something
 SMALL = 64 * 1024  # octets of content that stay near until it was sent
 _at_once = attrgetter("at_once")
 _READY = LETTERS[Status.READY]
@@ -108,6 +108,7 @@ class PostgresSpool(Operated, Following):
             await opening.migrate(self._pool, connection, read_only=read_only)
             if read_only:
                 return Found(clean=True)
+            await nodes.refuse_namesake(self._pool, connection, self._node)
             series = await self._series(connection)
         self._writing = Writer(
             self._pool,
@@ -144,7 +145,7 @@ class PostgresSpool(Operated, Following):
             self._place(await reads.meta(connection))
             transaction.places = self._places
             await nodes.begin(transaction, self._node)
-            self._writer.saw(await connection.fetchval(nodes.NODES["stirred"]))
+            self._writer.saw(await connection.fetchval(nodes.stirred(self._pool.url.schema)))
             rows = await connection.fetch(nodes.NODES["untold"], self._node.name)
             return [row["message"] for row in rows]
 
@@ -313,10 +314,15 @@ class PostgresSpool(Operated, Following):
                     self._place(await reads.meta(connection))
 
     async def _look_around(self) -> None:
+        """One statement, while nothing happens."""
+        stirred = await self._pool.ask(nodes.stirred(self._pool.url.schema))
+        if not self._writer.saw(stirred):
+            return
+        self._changes.anything()
         async with self._pool.reading() as connection:
-            others_wrote = self._writer.saw(await connection.fetchval(nodes.NODES["stirred"]))
-        if others_wrote:
-            self._changes.anything()
+            asked = await connection.fetchval(nodes.NODES["is-asked"], self._node.run)
+        if asked:
+            await self._beat(nodes.renew)
 
     async def heartbeat(self) -> Sequence[str]:
         await self._look_around()
@@ -339,6 +345,11 @@ class PostgresSpool(Operated, Following):
         return self._writer.submit(
             lambda transaction: beat(transaction, node), then=lambda _: self._leases.renewed(moment)
         )
+
+    async def introduce(self, details: NodeDetails) -> None:
+        self._node.details = details
+        if self._node.name:
+            await self._beat(nodes.renew)
 
     def holds(self, claimed: Claimed) -> bool:
         return self._leases.holds(claimed.lease)

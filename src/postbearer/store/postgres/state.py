@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
-from contextlib import suppress
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Hashable
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 from postbearer.clock import Clock
@@ -17,6 +19,7 @@ from postbearer.store.postgres.transaction_runner import TransactionRunner, link
 from postbearer.store.postgres.url import PostgresUrl
 from postbearer.store.postgres.vault import Vault
 
+HOLD = 180.0  # seconds for which one node may work on a document
 _CLUSTER = "cluster"  # the document by which relays with one key know each other
 
 
@@ -109,3 +112,23 @@ class PostgresDocument:
 
         with suppress(StoreError):
             await self._runner.run(put_aside)
+
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[bool]:
+        """Who dies meanwhile keeps the others from it for `HOLD`."""
+        mine = secrets.token_hex(8)
+
+        async def take(connection: Any, time: float) -> bool:
+            await connection.execute(SQL["make-hold"], self._name)
+            return bool(await connection.fetch(SQL["take-hold"], self._name, mine, time, HOLD))
+
+        async def let_go(connection: Any, time: float) -> None:
+            await connection.execute(SQL["end-hold"], self._name, mine)
+
+        ours = await self._runner.run(take, synced=False)
+        try:
+            yield ours
+        finally:
+            if ours:
+                with suppress(StoreError):  # then it ends by itself
+                    await asyncio.shield(self._runner.run(let_go, synced=False))

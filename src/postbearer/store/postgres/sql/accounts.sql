@@ -54,3 +54,12 @@ DELETE FROM document WHERE name = $1 || '.damaged';
 
 -- name: add-document
 INSERT INTO document VALUES ($1, $2) ON CONFLICT DO NOTHING;
+
+-- name: make-hold
+INSERT INTO hold (name) VALUES ($1) ON CONFLICT DO NOTHING;
+
+-- name: take-hold
+UPDATE hold SET holder = $2, held = $3 + $4 WHERE name = $1 AND (holder = '' OR held <= $3) RETURNING 1;
+
+-- name: end-hold
+UPDATE hold SET holder = '' WHERE name = $1 AND holder = $2;

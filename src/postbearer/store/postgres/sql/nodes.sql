@@ -2,10 +2,23 @@
 SELECT nextval('run');
 
 -- name: add-node
-INSERT INTO node (run, name, expires, version, since) VALUES ($1, $2, $3, $4, $5);
+INSERT INTO node (run, name, expires, version, since, address, configuration, busy)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
 
 -- name: renew-node
-UPDATE node SET expires = $2 WHERE run = $1 RETURNING 1;
+UPDATE node SET expires = $2, address = $3, configuration = $4, busy = $5, asked = false WHERE run = $1 RETURNING 1;
+
+-- name: namesake
+-- Another run of that name that may live.
+SELECT run, since, address, asked FROM node
+ WHERE name = $1 AND run <> $2 AND NOT stopped AND expires > extract(epoch FROM pg_catalog.clock_timestamp())
+ ORDER BY run DESC LIMIT 1;
+
+-- name: ask-node
+UPDATE node SET asked = true WHERE run = $1 RETURNING 1;
+
+-- name: is-asked
+SELECT EXISTS (SELECT 1 FROM node WHERE run = $1 AND asked);
 
 -- name: stop-node
 -- A run that has nothing leased leaves no row behind.
@@ -64,4 +77,4 @@ UPDATE meta SET value = $2 WHERE name = $1;
 SELECT nextval('change');
 
 -- name: stirred
-SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM change;
+SELECT CASE WHEN is_called THEN last_value ELSE 0 END FROM {schema}.change;

@@ -20,7 +20,7 @@ SELECT number, at, "by", known_by, action, account, message, recipient, detail, 
   FROM audit WHERE number > $1 ORDER BY number LIMIT $2;
 
 -- name: nodes
-SELECT run, name, expires, version, since FROM node WHERE NOT stopped ORDER BY name, run;
+SELECT run, name, expires, version, since, address, configuration, busy FROM node WHERE NOT stopped ORDER BY name, run;
 
 -- name: add-job
 INSERT INTO job (id, action, matching, account, "by", known_by, created, matched, place, last)
