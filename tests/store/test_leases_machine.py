@@ -27,6 +27,7 @@ from servers.postgresql import Postgresql
 from support.spooling import START, accept, beside, claim, ending, postgresql, sqlite
 
 NAMES = ("a", "b")
+STANDING_STILL = 4  # processes that were replaced, and may go on
 
 names = some.sampled_from(NAMES)
 index = some.integers(0, 50)
@@ -125,6 +126,8 @@ class TwoNodes(RuleBasedStateMachine):
         """It was killed: what it had is its new run's, as is what is over."""
         over = [each for each in self._work if each.node == name or self._is_over(each)]
         self._old.append(self._spools[name])
+        while len(self._old) > STANDING_STILL:
+            self._run(self._old.pop(0).close())  # each has connections of its own
         self._spools[name] = beside(self._spools[name], name, self._clock)
         found = self._run(self._spools[name].open())
         self._run(self._spools[name].told())
