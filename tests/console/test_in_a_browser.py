@@ -65,6 +65,10 @@ async def every_page(shown: ShownRelay) -> dict[str, str]:
         "read": f"/messages/{invoice}/read",
         "accounts": "/accounts",
         "account": "/accounts/alerts",
+        "check": "/accounts/alerts/check",
+        "sign-in": "/accounts/alerts/sign-in",
+        "connect": "/connect",
+        "connect-form": "/connect?provider=microsoft",
         "audit": "/audit",
         "jobs": "/jobs",
         "problem": "/messages/none",
@@ -249,4 +253,4 @@ async def test_pictures_for_the_documentation(
             await window.page.evaluate("document.querySelector('.where').textContent = 'relay.example.org'")
             await window.page.screenshot(path=PICTURES / name)
         await window.context.close()
-    assert sorted(path.name for path in PICTURES.glob("*.png")) == sorted(names)
+    assert {path.name for path in PICTURES.glob("*.png")} >= set(names)

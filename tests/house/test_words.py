@@ -31,7 +31,6 @@ NOT_BY_NAME = {  # fields that the code does not name where it reads them: who r
     "ResendStored.*": "the client of Resend's API",
     "DeliveryStatus.jmap": "the reference has JMAP's words for ours; a test holds both to this",
     "DeliveryStatus.anymail": "the same of django-anymail's",
-    "SignInInfo.pastes": "the client of the HTTP API reads whether it has to hand in an address",
     "Rule.sample": "tests/verdict holds each rule to its own",
 }
 CALLED_BY = {  # functions that the package does not call itself: who does

@@ -6,6 +6,8 @@ import asyncio
 import re
 import subprocess
 from collections.abc import AsyncIterator
+from contextlib import suppress
+from html import unescape
 from pathlib import Path
 from urllib.error import URLError
 
@@ -183,6 +185,36 @@ async def test_a_link_of_the_http_api_is_opened_and_its_answer_handed_in(api: Ap
         done = await client.post(f"{AUTHORIZE}/finish", json=answer)
         assert (done.status_code, done.json()["state"]) == (200, "done"), done.text
         assert (await client.get("/v1/accounts/alerts")).json()["state"] == "ready"
+
+
+async def test_the_browser_comes_back_to_the_console_and_the_account_sends(api: Api, sink: Sink) -> None:
+    """The registered address is loopback's, at any port (RFC 8252 7.3): the relay's own is one."""
+    browser, root = Browser(), api.url
+    async with httpx2.AsyncClient(timeout=30) as client:
+
+        async def posted(path: str, form: dict[str, str]) -> str:
+            token = re.search(r'name="csrf" value="([^"]+)"', (await client.get(f"{root}/console/")).text)
+            assert token
+            answer = await client.post(f"{root}/console{path}", data={"csrf": token[1], **form})
+            assert answer.status_code == 303
+            return (await client.get(f"{root}{answer.headers['location']}")).text
+
+        code = api.running.open_console().rpartition("=")[2]
+        await client.post(f"{root}/console/login", data={"one_time_code": code})
+        page = await posted("/accounts/alerts/sign-in", {"how": "browser"})
+        link = re.search(r'href="(http[^"]+)" target="_blank"', page)
+        assert link
+        with suppress(URLError):
+            await asyncio.to_thread(sign_in, browser, unescape(link[1]))
+        assert browser.address.startswith(root)
+        came = await client.get(browser.address, headers={"accept": "text/html"}, follow_redirects=True)
+        assert (came.status_code, "Signed in" in came.text) == (200, True), came.text
+        assert "Mail may leave from it" in (await client.get(f"{root}/console/accounts/alerts/sign-in")).text
+    async with api.http(api.token("submit")) as client:
+        taken = await client.post("/v1/messages", json={"to": RECIPIENT, "subject": "s", "text": "x"})
+        assert taken.status_code == 202
+    [message] = await asyncio.to_thread(sink.wait_for, 1)
+    assert message.sender == SENDER
 
 
 async def test_a_code_of_the_http_api_is_typed_elsewhere_and_mail_leaves(api: Api, sink: Sink) -> None:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from starlette.responses import RedirectResponse
 
 from postbearer.http_guard import Application, Receive, Scope, Send
+
+_COMES_BACK = re.compile(r"(?:^|&)state=")
 
 
 class Beside:
@@ -25,7 +29,11 @@ class Beside:
         if f"{path}/".startswith(f"{self._prefix}/"):
             await self._other(scope, receive, send)
         elif path in ("", "/") and scope["method"] in ("GET", "HEAD") and _wants_a_page(scope):
-            go = RedirectResponse(f"{self._base_path}{self._prefix}/", 303, {"cache-control": "no-store"})
+            query = scope["query_string"].decode("latin-1")
+            # Who signed in at a provider comes back to the top: no path may differ from what is registered.
+            place = f"/sign-in?{query}" if _COMES_BACK.search(query) else "/"
+            there = f"{self._base_path}{self._prefix}{place}"
+            go = RedirectResponse(there, 303, {"cache-control": "no-store"})
             await go(scope, receive, send)
         else:
             await self._application(scope, receive, send)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from starlette.responses import Response
 
@@ -11,8 +11,8 @@ from postbearer.api import HttpProblem
 from postbearer.console.health import Trouble, judge, waiting
 from postbearer.console.overview import limits
 from postbearer.console.visit import ConsolePage, Visit
-from postbearer.control import AccountStatus, Right, known
-from postbearer.errors import ConfigError
+from postbearer.control import AccountStatus, JobInfo, Right, known
+from postbearer.errors import ConfigError, UsageError
 from postbearer.settings import Limits
 
 ACTS = {"pause": "accounts.pause", "resume": "accounts.resume"}
@@ -46,11 +46,17 @@ async def listed(visit: Visit) -> Response:
     return visit.page("accounts.html", look=look, rows=rows)
 
 
-async def show(visit: Visit) -> Response:
-    look = await visit.look()
-    status = look.account(visit.request.path_params["name"])
+async def account_named(visit: Visit) -> AccountStatus:
+    """The account in the path. Raises `HttpProblem` if it is none."""
+    name = visit.request.path_params["name"]
+    status = (await visit.look()).account(name)
     if status is None:
-        raise _none(visit.request.path_params["name"])
+        raise _none(name)
+    return status
+
+
+async def show(visit: Visit) -> Response:
+    look, status = await visit.look(), await account_named(visit)
     of_account = limits(visit).get(status.name, Limits())
     troubles = [each for each in judge(look).troubles if each.account == status.name]
     return visit.page(
@@ -62,6 +68,10 @@ async def show(visit: Visit) -> Response:
         meters=list(_meters(status, of_account)),
         gone=known(status.backlog_gone_at),
         token=known(status.token_expires),
+        life=known(status.token_lifetime),
+        course=await visit.perform("accounts.course", name=status.name),
+        signs_in=_signs_in(visit, status.name),
+        others=[each.name for each in look.accounts if each.name != status.name],
     )
 
 
@@ -77,6 +87,30 @@ async def act(visit: Visit) -> Response:
     text = "is paused: its mail waits here, safe" if what == "pause" else "sends again"
     visit.of.say(f"The account {name} {text}.")
     return visit.go("/accounts/" + visit.request.path_params["name"])
+
+
+async def move(visit: Visit) -> Response:
+    """Have what waits leave by another account: counted first, and confirmed by number."""
+    status, to, count = await account_named(visit), visit.field("to")[:1000], visit.field("count")
+    asked: dict[str, Any] = {"action": "move", "matching": {"account": status.name}, "account": to}
+    try:
+        if count.isascii() and count.isdecimal():
+            job = await visit.perform("jobs.start", **asked, count=int(count[:18]))
+            return visit.go(f"/jobs/{job.id}")
+        counted: JobInfo = await visit.perform("jobs.start", **asked, dry_run=True)
+    except (ConfigError, UsageError) as error:
+        visit.of.say(f"Nothing was done: {error.message} {error.hint}".strip(), "problem")
+        return visit.go(f"/accounts/{status.name}")
+    if not counted.matched:
+        visit.of.say(f"Nothing waits for {status.name} that could leave by another account.", "problem")
+        return visit.go(f"/accounts/{status.name}")
+    return visit.page("confirm_move.html", status=status, to=to, job=counted)
+
+
+def _signs_in(visit: Visit, name: str) -> bool:
+    """Whether a person signs in for it."""
+    state = visit.services.api.dispatcher.account_states.get(name)
+    return state is not None and state.account.grant is not None and state.account.grant.signs_in
 
 
 def _row(status: AccountStatus, trouble: Trouble | None) -> AccountRow:
@@ -111,5 +145,6 @@ def _none(name: str) -> HttpProblem:
 PAGES = (
     ConsolePage(path="/accounts", needs=Right.LOOK, do=listed),
     ConsolePage(path="/accounts/{name}", needs=Right.LOOK, do=show),
+    ConsolePage(path="/accounts/{name}/move", needs=Right.OPERATE, do=move, method="POST"),
     ConsolePage(path="/accounts/{name}/act", needs=Right.OPERATE, do=act, method="POST"),
 )

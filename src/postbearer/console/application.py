@@ -6,7 +6,6 @@ import hmac
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from urllib.parse import parse_qs
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -16,6 +15,7 @@ from postbearer.api import CONSOLE as PREFIX
 from postbearer.api import HttpProblem, of_error
 from postbearer.console.assets import serve_asset
 from postbearer.console.cookies import cookie_name
+from postbearer.console.forms import MULTIPART, URLENCODED, read_form
 from postbearer.console.pages import headed, render
 from postbearer.console.services import ConsoleServices
 from postbearer.console.sessions import ConsoleSession
@@ -25,7 +25,6 @@ from postbearer.http_guard import Body, Guard, Receive, Scope, Send, read_away
 from postbearer.tasks import defect
 
 LARGEST_FORM = 256 * 1024  # octets: a thousand messages that were chosen one by one
-MOST_FIELDS = 2000
 _OTHER_SITES = ("cross-site", "same-site")  # Sec-Fetch-Site: another port of this machine is the same site
 
 
@@ -120,7 +119,7 @@ class _Handler:
         if page.needs is not None and visit.session is None:
             return _log_in(visit)
         if request.method == "POST":
-            visit.form = await _form(request)
+            visit.form = await _form(request, files=page.files)
             if page.needs is not None:  # to log in, nobody has one yet
                 _check_token(visit.of, visit.field("csrf"))
         if page.needs is not None and not visit.by.may(page.needs):
@@ -164,17 +163,13 @@ def _by_another_site(request: Request) -> bool:
     return request.method not in ("GET", "HEAD") or fields != ("navigate", "document")
 
 
-async def _form(request: Request) -> dict[str, list[str]]:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/x-www-form-urlencoded":
+async def _form(request: Request, *, files: bool) -> dict[str, list[str]]:
+    content_type = request.headers.get("content-type", "")
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind != URLENCODED and not (files and kind == MULTIPART):
         raise HttpProblem("unsupported-media-type", "This is no form of the console.")
     try:
-        return parse_qs(
-            (await request.body()).decode("ascii"),
-            keep_blank_values=True,
-            errors="strict",
-            max_num_fields=MOST_FIELDS,
-        )
+        return read_form(content_type, await request.body())
     except ValueError:
         raise HttpProblem("malformed", "The form cannot be read.", hint="Load its page anew.") from None
 

@@ -14,6 +14,7 @@ _TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-
 _NAMES = (
     "console.css",
     "console.js",
+    "connect.js",
     "icon.svg",
     "passkey.js",
     "vendor/htmx.min.js",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from postbearer.api import ApiServices
+from postbearer.console.check_runs import CheckRuns
 from postbearer.console.codes import OneTimeCodes
 from postbearer.console.gate import Gate
 from postbearer.console.logins import ConsoleLogin
@@ -44,6 +45,7 @@ class ConsoleState:
         self.sessions = ConsoleSessions(services.clock)
         self.looks = SnapshotCache(services.clock)
         self.gate = Gate(codes, passkeys, services.clock, services.reject_log)
+        self.checks = CheckRuns(services)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from postbearer.clock import Clock
 from postbearer.control import Principal
+from postbearer.secret import Secret
 
 IDLE = 3600.0  # seconds without a request, after which a session is over
 LONGEST = 12 * 3600.0  # seconds that it lasts at most
@@ -32,6 +33,7 @@ class ConsoleSession:
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     notices: list[tuple[str, str]] = field(default_factory=list)  # kind and text
+    typed: dict[str, Secret] = field(default_factory=dict, repr=False)  # of a form that was not right yet
     reading: str = ""  # the message whose page was shown last
     began: float = 0.0  # monotonic
     seen: float = 0.0

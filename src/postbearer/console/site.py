@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from postbearer.console import access, accounts, audit, jobs, message, overview, queue, reading, signing_in
+from postbearer.console import (
+    access,
+    accounts,
+    audit,
+    checks,
+    connect,
+    jobs,
+    message,
+    overview,
+    provider_sign_in,
+    queue,
+    reading,
+    signing_in,
+)
 from postbearer.console.application import ConsoleApplication
 from postbearer.console.services import ConsoleServices
 from postbearer.console.visit import ConsolePage
@@ -19,6 +32,9 @@ PAGES: Sequence[ConsolePage] = (
     *message.PAGES,
     *reading.PAGES,
     *accounts.PAGES,
+    *checks.PAGES,
+    *connect.PAGES,
+    *provider_sign_in.PAGES,
     *audit.PAGES,
 )
 

@@ -108,3 +108,4 @@ class ConsolePage:
     needs: Right | None
     do: Callable[[Visit], Awaitable[Response]]
     method: str = "GET"
+    files: bool = False  # its form may bring some

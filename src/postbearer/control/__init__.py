@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from postbearer.control.account_editor import EditingSettings as EditingSettings
     from postbearer.control.account_finder import AccountFinder as AccountFinder
     from postbearer.control.acts import AuditRecorder as AuditRecorder
+    from postbearer.control.answers import AccountCourse as AccountCourse
     from postbearer.control.answers import AccountEdited as AccountEdited
     from postbearer.control.answers import AccountFile as AccountFile
     from postbearer.control.answers import AccountStatus as AccountStatus
@@ -73,6 +74,7 @@ _EXPORTS = {
     "account_finder": ["AccountFinder"],
     "acts": ["AuditRecorder"],
     "answers": [
+        "AccountCourse",
         "AccountEdited",
         "AccountFile",
         "AccountStatus",

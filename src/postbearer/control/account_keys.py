@@ -133,7 +133,7 @@ def _wrong(key: str, secret: Secret, provider: str, *, sure: bool) -> Iterator[t
         yield "is too long, or no text.", "Paste the secret alone."
     elif key in _ONE_LINE and "\n" in text:
         yield "has more than one line.", "Paste the secret alone."
-    elif not sure:
+    elif key in _ONE_LINE and not sure:
         for doubt in secret_doubts(key, secret, provider):
             yield doubt, "If it is right all the same, say that you are sure."
 

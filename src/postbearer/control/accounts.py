@@ -10,7 +10,16 @@ from msgspec import Struct
 from postbearer import verdict
 from postbearer.clock import Clock
 from postbearer.control.acts import Act
-from postbearer.control.answers import AccountStatus, Counts, EndingInfo, PauseInfo, Woken, counted
+from postbearer.control.answers import (
+    AccountCourse,
+    AccountStatus,
+    Counts,
+    CoursePoint,
+    EndingInfo,
+    PauseInfo,
+    Woken,
+    counted,
+)
 from postbearer.control.method import Method, Nothing, Text
 from postbearer.control.principal import Principal, Right
 from postbearer.errors import ConfigError, PostbearerError, UsageError
@@ -94,6 +103,18 @@ class Accounts:
             known = [each.name for each in all_]
             raise ConfigError(f"There is no account {name!r:.80}.", hint=did_you_mean(name, known))
         return found
+
+    async def course(self, name: str) -> AccountCourse:
+        """How full the narrowest of its windows was until now; without points where nothing limits it."""
+        await self.show(name)
+        account_state = self._states.get(name)
+        found = await account_state.budget.course() if account_state is not None else None
+        if found is None:
+            return AccountCourse(name=name)
+        points = tuple(CoursePoint(at=at, used=used) for at, used in found.points)
+        return AccountCourse(
+            name=name, recipients=found.recipients, most=found.most, window=found.window, points=points
+        )
 
     async def paused(self, name: str) -> PauseInfo | None:
         """Why an account does not send, if it is paused."""
@@ -230,6 +251,7 @@ async def _working(
         "limited_until": account_state.limited_until(now),
         "backlog_gone_at": None if seconds is None or goes_on is None else goes_on + seconds,
         "token_expires": account_state.channel.token_expires(),
+        "token_lifetime": account_state.channel.token_lifetime(),
         "last_error": account_state.last_error,
     }
 
@@ -240,6 +262,9 @@ METHODS: Mapping[str, Method] = {
     ),
     "accounts.show": Method(
         Named, AccountStatus, Right.LOOK, lambda on, given, by: on.accounts.show(given.name)
+    ),
+    "accounts.course": Method(
+        Named, AccountCourse, Right.LOOK, lambda on, given, by: on.accounts.course(given.name)
     ),
     "accounts.pause": Method(
         Named, AccountStatus, Right.OPERATE, lambda on, given, by: on.accounts.pause(given.name, by=by)

@@ -170,6 +170,7 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
     limited_until: Time | UnsetType | None = UNSET
     backlog_gone_at: Time | UnsetType | None = UNSET
     token_expires: Time | UnsetType | None = UNSET
+    token_lifetime: float | UnsetType | None = UNSET  # seconds
     last_error: str | UnsetType = UNSET
     runs_out: tuple[EndingInfo, ...]
 
@@ -178,6 +179,23 @@ class AccountStatus(Struct, frozen=True, kw_only=True):
         """Whether it is a limit, its own or the provider's, that its mail waits for."""
         kept_back = bool(self.limited_until) and self.counts.get("ready", 0) > 0
         return self.paused_by == "limit" or (self.state == "ready" and kept_back)
+
+
+class CoursePoint(Struct, frozen=True, kw_only=True):
+    """What was `used` of a limit in the window that ended then."""
+
+    at: Time
+    used: int
+
+
+class AccountCourse(Struct, frozen=True, kw_only=True):
+    """How full a sliding window of `window` seconds was: of `most` messages, or `recipients`."""
+
+    name: str
+    recipients: bool = False
+    most: int = 0
+    window: float = 0.0
+    points: tuple[CoursePoint, ...] = ()
 
 
 class AccountFile(Struct, frozen=True, kw_only=True):

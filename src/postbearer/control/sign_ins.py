@@ -7,10 +7,12 @@ and what the browser ends at is handed in. Only this process can redeem what com
 from __future__ import annotations
 
 import asyncio
+import hmac
 import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
+from urllib.parse import parse_qs
 
 from msgspec import UNSET
 
@@ -54,6 +56,7 @@ class _SignIn:
     grant: PersonGrant
     store: GrantStore
     by: Principal
+    redirect_uri: str = ""
     id: str = field(default_factory=lambda: secrets.token_hex(8))
     state: SignInState = "waiting"
     url: str = ""
@@ -114,9 +117,17 @@ class SignIns:
         self._known: dict[str, _SignIn] = {}
 
     async def begin(
-        self, name: str, *, device: bool = False, restart: bool = False, by: Principal
+        self,
+        name: str,
+        *,
+        device: bool = False,
+        restart: bool = False,
+        comes_back: Callable[[str], str] = lambda registered: "",
+        by: Principal,
     ) -> SignInInfo:
         """What the person has to do. Raises `Conflict` while another one waits, unless it is to `restart`.
+
+        `comes_back` tells where the browser comes back to, if that can be here, by what is registered.
 
         Raises `ConfigError` and `UsageError` for an account that nobody signs in for, and what the
         authorization server says.
@@ -135,6 +146,8 @@ class SignIns:
         store = self._store(located)
         store.prepare()
         one = _SignIn(located, person_grant(located), store, by)
+        if isinstance(one.grant, AuthorizationCode):
+            one.redirect_uri = comes_back(one.grant.redirect_uri)
         self._known[name] = one
         by_code = device or not isinstance(one.grant, AuthorizationCode)
         if by_code and not one.grant.device_url:
@@ -181,6 +194,19 @@ class SignIns:
             raise
         return one.told()
 
+    async def came_back(self, query: str) -> SignInInfo:
+        """The same with what a browser brought to where it was to come back to, by the state of the sign-in.
+
+        Only who was sent there knows that. Raises `Conflict` where none waits, and what `finish` does.
+        """
+        state = _state_of(query)
+        for name, one in self._known.items():
+            if one.waits and one.paste is not None and hmac.compare_digest(_state_of(one.url), state):
+                return await self.finish(name, one.id, f"?{query}", by=one.by)
+        raise Conflict(
+            "No sign-in waits for this answer.", hint="It was finished, or took too long: begin anew."
+        )
+
     async def _run(self, one: _SignIn, *, by_code: bool) -> None:
         try:
             with one.store.signing_in():
@@ -208,7 +234,7 @@ class SignIns:
     async def _by_link(self, one: _SignIn) -> None:
         assert isinstance(one.grant, AuthorizationCode)
         account = one.account
-        one.paste = CodeSignIn(one.grant, account.endpoint, self._clock, account.name)
+        one.paste = CodeSignIn(one.grant, account.endpoint, self._clock, account.name, one.redirect_uri)
         one.url, one.expires = one.paste.url, self._clock.now() + PATIENCE
         one.shown.set()
         await event_or_time(one.over, PATIENCE, self._clock)
@@ -226,6 +252,15 @@ class SignIns:
         if one.task is not None:
             one.task.cancel()
             await asyncio.wait([one.task])
+
+
+def _state_of(address: str) -> bytes:
+    """The state in an address, or in the query of one; empty unless there is one."""
+    try:
+        found = parse_qs(address.partition("?")[2] or address, max_num_fields=50).get("state", [])
+    except ValueError:
+        found = []
+    return found[0].encode() if len(found) == 1 else b""
 
 
 def person_grant(account: Account) -> PersonGrant:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from postbearer.engine.attempt import AttemptSettings as AttemptSettings
     from postbearer.engine.bounce import Reporter as Reporter
     from postbearer.engine.budget import Budget as Budget
+    from postbearer.engine.budget import BudgetCourse as BudgetCourse
     from postbearer.engine.budget import BudgetRemaining as BudgetRemaining
     from postbearer.engine.budget import BudgetUsed as BudgetUsed
     from postbearer.engine.budget import next_slot as next_slot
@@ -40,7 +41,7 @@ _EXPORTS = {
     "aliases": ["Alias", "Aliases", "read_aliases", "read_targets"],
     "attempt": ["AttemptSettings"],
     "bounce": ["Reporter"],
-    "budget": ["Budget", "BudgetRemaining", "BudgetUsed", "next_slot"],
+    "budget": ["Budget", "BudgetCourse", "BudgetRemaining", "BudgetUsed", "next_slot"],
     "channel": ["Channel"],
     "dispatcher": ["Dispatcher"],
     "fastpath": ["NoReservations"],

@@ -20,6 +20,7 @@ DAY = 86_400.0
 FEW = 10  # messages that are paced together: what their timers lose …
 CATCHING_UP = 0.1  # … is made up for by at most so much of a gap
 KEPT_FOR_URGENT = 0.1  # of what may be sent in a day
+COURSE = 60  # points of a course
 TOGETHER = 8  # attempts that are claimed in one commit, where the budget is far from being spent
 
 
@@ -39,6 +40,19 @@ class BudgetUsed:
     messages_this_minute: int | None = None
     messages_today: int | None = None
     recipients_today: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetCourse:
+    """How full a sliding window was: of `most` messages, or recipients, in any `window` seconds.
+
+    `points` are moments (Unix seconds), and what was used in the window that ended then.
+    """
+
+    recipients: bool
+    most: int
+    window: float
+    points: tuple[tuple[float, int], ...]
 
 
 class Budget:
@@ -101,6 +115,12 @@ class Budget:
             return BudgetRemaining()
         return await self._ledger.look(self._left)
 
+    async def course(self) -> BudgetCourse | None:
+        """The narrowest window until now, over sixty of its steps; None where nothing is limited."""
+        if self._ledger is None:
+            return None
+        return await self._ledger.look(self._course)
+
     def used(self, left: BudgetRemaining) -> BudgetUsed:
         """What was sent already where so much is left."""
         limits = self._limits
@@ -122,6 +142,19 @@ class Budget:
             if most and remains is not None and (beyond := recipients - remains) > 0:
                 found.append(math.ceil(beyond / most) * DAY)
         return max(found, default=None)
+
+    def _course(self, past: ChargeHistory, now: float) -> BudgetCourse | None:
+        limits = self._limits
+        for most, window, step, recipients in (
+            (limits.messages_per_minute, MINUTE, 30.0, False),
+            (limits.messages_per_day, DAY, 900.0, False),
+            (limits.recipients_per_day, DAY, 900.0, True),
+        ):
+            if most is not None:
+                moments = [now - step * back for back in range(COURSE - 1, -1, -1)]
+                points = tuple((at, _spent(past, at - window, at, recipients=recipients)) for at in moments)
+                return BudgetCourse(recipients, most, window, points)
+        return None
 
     def _left(self, past: ChargeHistory, now: float) -> BudgetRemaining:
         limits, day = self._limits, past.since(now - DAY)
@@ -231,6 +264,12 @@ def _narrowed(limits: Limits) -> Limits | None:
     if (minute is not None and minute < 1) or (day is not None and day < 1):
         return None
     return replace(limits, messages_per_minute=minute, messages_per_day=day)
+
+
+def _spent(past: ChargeHistory, begin: float, end: float, *, recipients: bool) -> int:
+    """What was charged after `begin` and until `end`."""
+    first, last = since(past, begin), since(past, end)
+    return past.total(last) - past.total(first) if recipients else last - first
 
 
 def _used(limit: int | None, left: int | None) -> int | None:

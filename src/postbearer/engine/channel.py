@@ -28,6 +28,10 @@ class Channel:
             return self
         return replace(self, ledger=old.ledger)
 
+    def token_lifetime(self) -> float | None:
+        """For how many seconds the token in use was given, as far as that is known."""
+        return self.source.lifetime() if self.source is not None else None
+
     def token_expires(self) -> float | None:
         """When the token in use does (Unix seconds), as far as that is known."""
         return self.source.expires() if self.source is not None else None

@@ -139,6 +139,10 @@ class CachedSource:
             return None
         return self._clock.now() + self._token.expires_at - self._clock.monotonic()
 
+    def lifetime(self) -> float | None:
+        """For how many seconds the token in use was given; None while there is none."""
+        return self._token.lifetime if self._token is not None else None
+
     def token_blocking(self) -> Token:
         """`token` for a thread without an event loop."""
         return token_blocking(self)

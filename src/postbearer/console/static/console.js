@@ -2,6 +2,7 @@
 "use strict";
 (() => {
   const EVERY = 5000; // milliseconds between looks, while the page is seen
+  const QUICK = 1000; // of what is under way and over soon
   const CHART_EVERY = 60000;
   const short = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
   const exact = new Intl.DateTimeFormat(undefined, { dateStyle: "full", timeStyle: "long" });
@@ -108,6 +109,7 @@
   if (one("updates-toggle")) one("updates-toggle").addEventListener("click", () => { paused = !paused; showUpdates(); });
   if (one("keys-open")) one("keys-open").addEventListener("click", () => one("keys").showModal());
   setInterval(() => refresh("live", "refresh"), EVERY);
+  setInterval(() => { if (document.querySelector("#live[data-quick]")) refresh("live", "refresh"); }, QUICK);
   setInterval(() => refresh("numbers", "chart"), CHART_EVERY);
   document.addEventListener("visibilitychange", () => refresh("live", "refresh"));
 })();
