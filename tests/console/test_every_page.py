@@ -19,7 +19,7 @@ from postbearer.control import Right
 from postbearer.events import Defect
 from support.chromium import Window, chromium
 from support.local import short_folder
-from support.shown_relay import ShownRelay, fill
+from support.shown_relay import PASSWORD, ShownRelay, fill
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 POLICY = (
@@ -123,6 +123,29 @@ async def test_who_may_not_ask_is_told_nothing(shown: ShownRelay, page: ConsoleP
         else:
             answer = await ask()
         assert (answer.status_code == 403) is (page.needs is not Right.LOOK)
+
+
+async def test_below_a_base_path_every_page_leads_below_it(
+    shown: ShownRelay, examples: Mapping[str, str]
+) -> None:
+    """Links, forms, files and redirects; the proxy takes the path off, or leaves it."""
+    before, shown.more = shown.more, f'base-path = "/mail"\n{shown.more}'
+    await shown.reload()
+    try:
+        async with httpx2.AsyncClient(timeout=30, base_url=shown.running.addresses[-1]) as http:
+            given = {"name": "admin", "password": PASSWORD}
+            assert (await http.post("/mail/console/login", data=given)).status_code == 303
+            [cookie] = http.cookies.jar
+            shown_cookie = {"cookie": f"{cookie.name}={cookie.value}"}  # as the proxy passes it on
+            for path in SEEN:
+                for top in ("/mail/console", "/console"):
+                    answer = await http.get(f"{top}{filled(path, examples)}", headers=shown_cookie)
+                    assert answer.status_code < 500, path
+                    assert not re.search(r'\b(?:href|src|action)="/(?!mail/console)', answer.text), path
+                    assert answer.headers.get("location", "/mail/console").startswith("/mail/console")
+    finally:
+        shown.more = before
+        await shown.reload()
 
 
 # How it looks -------------------------------------------------------------------------------
