@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 import re
+import sys
 from collections.abc import AsyncIterator
 from html import unescape
 from pathlib import Path
@@ -12,6 +15,7 @@ import pytest
 from console.conftest import Person
 from postbearer.errors import StoreError
 from postbearer.events import Defect
+from postbearer.state import LastBackup, last_backup, note_backup
 from postbearer.store import Query, Status
 from support.shown_relay import EVIL, SCRIPT, ShownRelay, fill
 
@@ -51,6 +55,35 @@ async def test_the_first_page_tells_what_is_wrong_and_what_to_do(inside: Person)
     assert "Next: It is tried again by itself. Find out more: postbearer check billing" in told
     assert "Failed in 24 hours 1" in told
     assert "Somebody is told when a person must act" in told
+
+
+async def test_a_backup_is_asked_for_until_there_is_one_that_is_not_old(
+    person: Person, tmp_path: Path
+) -> None:
+    home = person.shown.home
+    await person.open()
+    assert "None is known of. Have one made each night" in text(await person.page("/"))
+    command = [
+        "-m",
+        "postbearer",
+        "backup",
+        str(tmp_path / "b.tar"),
+        "--config",
+        str(home / "postbearer.toml"),
+    ]
+    environment = {**os.environ, "POSTBEARER_STATE": str(home / "state")}
+    made = await asyncio.create_subprocess_exec(sys.executable, *command, env=environment)
+    assert await made.wait() == 0
+    told = text(await person.page("/"))
+    assert "done A backup exists, and is not older than a week" in told
+    last = last_backup(str(home / "state"))
+    assert last is not None
+    assert last.file == str(tmp_path / "b.tar")
+    note_backup(str(home / "state"), LastBackup(last.file, last.made - 8 * 86_400))
+    assert "open A backup exists" in (told := text(await person.page("/")))
+    assert "The last one was made 8 d" in told
+    (home / "state" / ".last-backup.json").write_text("{")  # damaged: as if there were none
+    assert "None is known of." in text(await person.page("/"))
 
 
 async def test_all_is_well_once_it_is(inside: Person) -> None:

@@ -14,7 +14,7 @@ from postbearer.cli.exit_codes import CannotCreate, Unreadable
 from postbearer.cli.extras import need_relay
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import note, print_json
-from postbearer.errors import ConfigError, UsageError
+from postbearer.errors import ConfigError, StoreError, UsageError
 
 if TYPE_CHECKING:
     from postbearer.backup import BackupPart, RelayPaths
@@ -44,6 +44,7 @@ def backup(common: Common, file: str) -> None:
         raise CannotCreate(f"{file} is there already.", hint="Name a new file.") from None
     except OSError as error:
         raise CannotCreate(f"{file} cannot be written: {error.strerror or error}.") from None
+    _remember(places.state, file, contents.made)
     size = os.path.getsize(file)
     if common.as_json:
         members = [{"name": name, "size": each.size} for name, each in contents.members.items()]
@@ -59,6 +60,16 @@ def backup(common: Common, file: str) -> None:
         )
     files = ", ".join(f"{number} of the {part}" for part, number in found.items() if number)
     click.echo(f"{file}: {size:,} octets; {files}. Keep it where nobody else can read it.")
+
+
+def _remember(state: Path, file: str, made: float) -> None:
+    """Have the relay know that there is one."""
+    from postbearer.state import LastBackup, note_backup
+
+    try:
+        note_backup(str(state), LastBackup(os.path.abspath(file), made))
+    except StoreError as error:
+        note(f"The backup is whole; that it was made could not be noted: {error.message}", error.hint)
 
 
 @click.command("restore")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from starlette.responses import Response
 
+from postbearer.clock import age
 from postbearer.console.health import OverallHealth, backlog, judge
 from postbearer.console.services import ConsoleSettings
 from postbearer.console.snapshot import Snapshot
@@ -15,7 +17,9 @@ from postbearer.console.traffic import SPANS, chart
 from postbearer.console.visit import ConsolePage, Visit
 from postbearer.control import Right
 from postbearer.settings import Limits
+from postbearer.state import LastBackup, last_backup
 
+BACKUP_GOOD = 7 * 86_400.0  # seconds
 _MOST = 20  # troubles that are told one by one
 _MOST_CAUSES = 5  # of failures
 
@@ -33,7 +37,11 @@ async def show(visit: Visit) -> Response:
     look = await visit.look()
     health = judge(look)
     gone = backlog(look)
-    steps = list(_steps(look, health, visit.services.settings))
+    settings = visit.services.settings
+    backup = await asyncio.to_thread(last_backup, settings.state) if settings.state else None
+    steps = [*_steps(look, health, settings)]
+    if settings.state:
+        steps.append(_backup(backup, visit.now))
     return visit.page(
         "overview.html",
         look=look,
@@ -82,6 +90,21 @@ def _steps(look: Snapshot, health: OverallHealth, settings: ConsoleSettings) -> 
         "Delivery reports reach a person",
         "Many programs send as an address that nobody reads. Name who gets the reports of those:",
         '[relay]\nbounces-to = "postmaster@example.org"',
+    )
+
+
+def _backup(backup: LastBackup | None, now: float) -> NextStep:
+    recent = backup is not None and now - backup.made < BACKUP_GOOD
+    how = (
+        "None is known of."
+        if backup is None
+        else f"The last one was made {age(max(0.0, now - backup.made))} ago."
+    )
+    return NextStep(
+        recent,
+        "A backup exists, and is not older than a week",
+        f"{how} Have one made each night, and keep it elsewhere:",
+        "postbearer backup /var/backups/postbearer-$(date +%F).tar",
     )
 
 

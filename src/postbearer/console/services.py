@@ -35,6 +35,7 @@ class ConsoleSettings:
     on_disk: bool  # the queue is on what outlives the machine's next start
     alerts: tuple[str, ...]  # who is told when a person must act
     bounces_to: str
+    state: str = ""  # the folder that a backup would have; empty where a database keeps it all
     logins: tuple[ConsoleLogin, ...] = ()
 
 

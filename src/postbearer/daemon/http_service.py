@@ -17,13 +17,13 @@ from postbearer.api import (
 from postbearer.console import ConsoleServices, ConsoleSettings, ConsoleState, OneTimeCodes, Passkeys, console
 from postbearer.daemon.http_plan import HttpPlan
 from postbearer.daemon.metering import Metering
-from postbearer.daemon.plan import relay_settings
+from postbearer.daemon.plan import relay_settings, spool_url
 from postbearer.daemon.service import Service
 from postbearer.daemon.service_plan import ServicePlan
 from postbearer.daemon.services import FAREWELL, ControlService, IntakeService
 from postbearer.engine import Dispatcher
 from postbearer.http_guard import Application
-from postbearer.store import DurableSpool
+from postbearer.store import DurableSpool, SpoolUrl
 from postbearer.tracking import Feed
 
 
@@ -148,6 +148,7 @@ def _shown(plan: ServicePlan) -> ConsoleSettings:
         on_disk=not ephemeral,
         alerts=(*alerts.mail_to, *alerts.channels),
         bounces_to=plan.relay.bounces_to,
+        state=plan.assembly.state.path if isinstance(spool_url(plan.assembly), SpoolUrl) else "",
         logins=_plan(plan).logins,
     )
 

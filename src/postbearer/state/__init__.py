@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
+    from postbearer.state.backup_note import LastBackup as LastBackup
+    from postbearer.state.backup_note import last_backup as last_backup
+    from postbearer.state.backup_note import note_backup as note_backup
     from postbearer.state.cached_token import peek as peek
     from postbearer.state.cached_token import shortcut as shortcut
     from postbearer.state.charges import KEEP as KEEP
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
     from postbearer.state.turns import Turns as Turns
 
 _EXPORTS = {
+    "backup_note": ["LastBackup", "last_backup", "note_backup"],
     "cached_token": ["peek", "shortcut"],
     "charges": ["KEEP", "Charge", "ChargeHistory", "Charges", "freed", "since"],
     "document": ["Document", "FileDocument", "MemoryDocument"],
