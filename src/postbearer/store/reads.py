@@ -38,6 +38,7 @@ from postbearer.store.rows import (
 )
 
 SQL = queries("look")
+LAST = 2**63 - 1  # a number behind all others
 FEW = 10_000  # recipients that are looked at one by one in a moment
 ONE_BY_ONE = 5_000  # messages that are, for a part of a text
 NEXT_LANE, FIRST_OF_LANE = queries("queue")["next-lane"], queries("queue")["first-of-lane"]
@@ -137,8 +138,12 @@ def search(connection: apsw.Connection, query: Query, now: float) -> list[Entry]
     names = [f"where-{name}" for name in asked]
     if query.statuses and (better := _statuses(connection, query.statuses, now)):
         names[names.index("where-statuses")] = better
-    places = {"after_accepted": after[0][0], "after_number": after[0][1], "limit": query.limit}
-    values = {**asked, **places, "now": now}
+    first, behind = after[0]
+    if query.newer_than is not None:  # one bound and not two, as an index is entered by one
+        names.remove("where-newer_than")
+        first, behind = max((first, behind), (query.newer_than, LAST))
+    values = {**asked, "after_accepted": first, "after_number": behind, "limit": query.limit, "now": now}
+    values["letters"] = json.dumps([*asked.get("statuses", "")])
     return [entry(connection, number, now) for number in _numbers(connection, names, values)]
 
 

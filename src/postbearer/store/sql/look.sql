@@ -93,25 +93,29 @@ number IN (SELECT delivery.message FROM recipient CROSS JOIN delivery ON deliver
 -- By the indexes that hold nothing else.
 number IN (
   SELECT delivery.message
-    FROM recipient INDEXED BY recipient_set_aside CROSS JOIN delivery ON delivery.id = recipient.delivery
-   WHERE recipient.state IN ('d', 'h', 'f', 'e', 'c')
-     AND instr(:statuses, iif(delivery.state = 'l' AND recipient.state = 'd', 'l', recipient.state))
+    FROM json_each(:letters) AS wanted
+    CROSS JOIN recipient INDEXED BY recipient_set_aside
+      ON recipient.state = wanted.value AND recipient.state IN ('d', 'h', 'f', 'e', 'c')
+    CROSS JOIN delivery ON delivery.id = recipient.delivery
+   WHERE recipient.state <> 'd' OR delivery.state <> 'l'
   UNION ALL
   SELECT delivery.message
     FROM delivery INDEXED BY delivery_leased CROSS JOIN recipient ON recipient.delivery = delivery.id
-   WHERE delivery.state = 'l' AND recipient.state = 'r' AND instr(:statuses, 'l'))
+   WHERE delivery.state = 'l' AND recipient.state IN ('r', 'd') AND instr(:statuses, 'l'))
 
 -- name: where-statuses-of-few-open
 -- The same, where few wait as well.
 number IN (
   SELECT delivery.message
-    FROM recipient INDEXED BY recipient_set_aside CROSS JOIN delivery ON delivery.id = recipient.delivery
-   WHERE recipient.state IN ('d', 'h', 'f', 'e', 'c')
-     AND instr(:statuses, iif(delivery.state = 'l' AND recipient.state = 'd', 'l', recipient.state))
+    FROM json_each(:letters) AS wanted
+    CROSS JOIN recipient INDEXED BY recipient_set_aside
+      ON recipient.state = wanted.value AND recipient.state IN ('d', 'h', 'f', 'e', 'c')
+    CROSS JOIN delivery ON delivery.id = recipient.delivery
+   WHERE recipient.state <> 'd' OR delivery.state <> 'l'
   UNION ALL
   SELECT delivery.message
     FROM delivery INDEXED BY delivery_leased CROSS JOIN recipient ON recipient.delivery = delivery.id
-   WHERE delivery.state = 'l' AND recipient.state = 'r' AND instr(:statuses, 'l')
+   WHERE delivery.state = 'l' AND recipient.state IN ('r', 'd') AND instr(:statuses, 'l')
   UNION ALL
   SELECT delivery.message
     FROM delivery INDEXED BY delivery_lane CROSS JOIN recipient ON recipient.delivery = delivery.id
