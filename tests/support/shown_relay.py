@@ -49,7 +49,7 @@ account = "billing"
 from = "news@example.org"
 account = "news"
 [http]
-listen = ["127.0.0.1:0"]
+listen = ["{http}"]
 """
 LOGIN = """
 [[http.logins]]
@@ -66,6 +66,7 @@ class ShownRelay:
     home: Path
     sandbox: Sandbox = field(default_factory=lambda: Sandbox("microsoft"))
     more: str = ""  # of the configuration
+    http: str = "127.0.0.1:0"
     ears: Ears = field(default_factory=Ears)
     relay: Relay | None = None
     dead: int = field(default_factory=lambda: free_ports(1)[0])
@@ -94,6 +95,10 @@ class ShownRelay:
 
     async def restart(self) -> None:
         await self.running.stop(0.0)
+        await self.begin()
+
+    async def begin(self) -> None:
+        """Run it again, once it was stopped."""
         self.relay = Relay(self.load(), observer=self.ears)
         await self.relay.start()
 
@@ -105,6 +110,7 @@ class ShownRelay:
             alerts=self.sandbox.configuration("alerts"),
             news=self.sandbox.configuration("news"),
             dead=self.dead,
+            http=self.http,
         )
         path = self.home / "postbearer.toml"
         path.touch(mode=0o600)
