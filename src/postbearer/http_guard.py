@@ -110,7 +110,9 @@ def _too_large(most: int) -> tuple[int, str]:
 
 
 def _all(scope: Scope, name: bytes) -> list[str]:
-    return [value.decode("latin-1").strip() for key, value in scope["headers"] if key.lower() == name]
+    return [
+        value.decode("latin-1").strip() for key, value in scope["headers"] if key == name
+    ]  # in lower case
 
 
 def _name(host: str) -> str:

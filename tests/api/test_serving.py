@@ -98,6 +98,12 @@ async def test_behind_a_proxy_it_lives_below_a_path(home: Path) -> None:
         b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
         b"GET / HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * 200_000,
         b"GET /" + b"x" * 200_000,
+        b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X: y\r\n" * 20_000 + b"\r\n",
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1;" + b"x" * 200_000,
+        b"POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: " + b"x" * 200_000,
+        b"CONNECT localhost:25 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nGET /healthz",
         bytes(1000),
     ],
 )
@@ -112,6 +118,42 @@ async def test_what_is_no_request_ends_its_connection_and_no_other(
     writer.close()
     async with api.http() as client:
         assert (await client.get("/healthz")).status_code == 200
+
+
+async def test_a_field_behind_the_body_says_nothing(api: Api) -> None:
+    reader, writer = await connected(api)
+    writer.write(
+        b"POST /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n"
+        b"1\r\nx\r\n0\r\nX-Request-Id: behind\r\nHost: evil.example\r\n\r\n"
+    )
+    answer = await said(reader)
+    assert answer.startswith(b"HTTP/1.1 405 ")
+    assert b"x-request-id" in answer
+    assert b"behind" not in answer
+    writer.close()
+
+
+async def test_requests_that_come_at_once_are_answered_in_order(api: Api) -> None:
+    reader, writer = await connected(api)
+    for name in (b"1", b"2", b"3"):
+        last = b"Connection: close\r\n" if name == b"3" else b""
+        writer.write(
+            b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: n-" + name + b"\r\n" + last + b"\r\n"
+        )
+    assert re.findall(rb"n-\d", await said(reader)) == [b"n-1", b"n-2", b"n-3"]
+    writer.close()
+
+
+async def test_a_header_may_come_octet_by_octet(api: Api) -> None:
+    reader, writer = await connected(api)
+    for octet in (
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + b"y" * 300 + b"\r\nConnection: close\r\n\r\n"
+    ):
+        writer.write(bytes([octet]))
+        await asyncio.sleep(0)
+    assert (await said(reader)).startswith(b"HTTP/1.1 200 ")
+    writer.close()
 
 
 async def test_who_sends_no_request_is_cut_off(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:

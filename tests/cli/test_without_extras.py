@@ -13,7 +13,18 @@ from postbearer.cli.root import COMMANDS, command_named
 from support.configuration import COMPLETE
 
 EXTRAS = (
-    *("apsw", "uvloop", "botocore", "keyring", "django", "aiosmtplib", "starlette", "uvicorn", "jinja2"),
+    *(
+        "apsw",
+        "uvloop",
+        "botocore",
+        "keyring",
+        "django",
+        "aiosmtplib",
+        "starlette",
+        "uvicorn",
+        "httptools",
+        "jinja2",
+    ),
     *("asyncpg", "trustme", "joserfc", "yaml", "prometheus_client"),
 )
 RELAY, SANDBOX = "pip install 'postbearer[relay]'", "pip install 'postbearer[sandbox]'"

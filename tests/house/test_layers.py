@@ -98,6 +98,7 @@ IO_ALLOWED = {  # a module, or a package with all that is in it: why
     "oauth.source": "a token is asked for once, however many want it",
     "oauth.single_flight": "the waiting that this takes, over threads and event loops",
     "providers.loading": "presets are data files",
+    "message.compose": "the Date of a message is the time at which it is made",
     "message.content": "content too large for memory is read while it is sent",
 }
 

@@ -114,7 +114,7 @@ def test_a_relay_without_an_api_loads_nothing_for_it(tmp_path: Path, table: str,
     )
     given = {"CONFIG": str(config), "STATE": str(tmp_path / "state"), "PATH": os.environ["PATH"]}
     found = loaded(RELAY, given)
-    assert ({"starlette", "uvicorn", "h11"} & found != set()) is served
+    assert ({"starlette", "uvicorn", "httptools"} & found != set()) is served
     assert "opentelemetry" not in found  # which the environment has to ask for
 
 

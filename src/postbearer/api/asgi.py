@@ -55,9 +55,12 @@ class Api:
         for endpoint in endpoints:
             paths[endpoint.path][endpoint.method] = endpoint
         faces = {each.face.name: each.face for each in endpoints if each.face.below}
+        guarded = {path: self._guarded(methods, hosts) for path, methods in paths.items()}
+        # Most of what is asked is found without trying one route after the other.
+        self._direct = {} if base_path else {path: each for path, each in guarded.items() if "{" not in path}
         self._router = Router(
             [
-                *(Route(path, self._guarded(methods, hosts)) for path, methods in paths.items()),
+                *(Route(path, each) for path, each in guarded.items()),
                 # What else is asked of a face: that there is nothing is told in its shape, too.
                 *(
                     Route(f"{face.below}/{{_:path}}", self._guarded({}, hosts, face))
@@ -72,7 +75,8 @@ class Api:
         if self._base_path:
             scope["root_path"] = self._base_path
         scope[_ID] = _request_id(scope)
-        await self._router(scope, receive, _headed(send, scope[_ID]))
+        answer = self._direct.get(scope["path"], self._router)
+        await answer(scope, receive, _headed(send, scope[_ID]))
 
     def _guarded(
         self, methods: Mapping[str, ApiEndpoint], hosts: Collection[str] | None, face: Face = NATIVE
@@ -134,7 +138,7 @@ class _Handler:
             peer = request.client.host if request.client else ""
             caller = authorize(self._services, endpoint, request.headers.getlist(self.face.header), peer)
         call = Call(request, self._services, identifier, caller)
-        if endpoint.asks is not None or request.url.query:
+        if endpoint.asks is not None or request.scope["query_string"]:
             call.query = parse_query(request.scope["query_string"], endpoint.asks or _NoParameters)
         if endpoint.takes is not None:
             await _read_body(call, endpoint)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from postbearer.api.endpoint import ApiCaller, ApiEndpoint
 from postbearer.api.face import Face
 from postbearer.api.problems import INSUFFICIENT, INVALID, HttpProblem, TokenProblem
@@ -31,9 +33,13 @@ def authorize(services: ApiServices, endpoint: ApiEndpoint, fields: list[str], p
             error=INSUFFICIENT,
             scope=needed,
         )
-    rights = frozenset(_RIGHTS[each] for each in token.allowed if each in _RIGHTS)
-    principal = Principal(f"token {token.name}", "API token", rights)
+    principal = Principal(f"token {token.name}", "API token", _rights(token.allowed))
     return ApiCaller(token, _submitter(services, token, peer), principal)
+
+
+@cache
+def _rights(allowed: frozenset[TokenScope]) -> frozenset[Right]:
+    return frozenset(_RIGHTS[each] for each in allowed if each in _RIGHTS)
 
 
 def _token(services: ApiServices, face: Face, fields: list[str], peer: str) -> ApiToken:

@@ -106,7 +106,9 @@ async def submit_batch(call: Call) -> Response:
     key, permissive = key_of(call), permissive_of(call)
     octets = await call.request.body()
     given = [partial(parse_json, bytes(each), NewMessage) for each in parse_json(octets, _Items).messages]
-    done = await take_batch(call, given, key, meaning_of(octets), permissive=permissive, within="/messages")
+    done = await take_batch(
+        call, given, key, partial(meaning_of, octets), permissive=permissive, within="/messages"
+    )
     if not done.messages:
         raise all_in_one(done.problems, len(given), "/messages")
     headers = {"idempotent-replayed": "true"} if done.repeated else {}
@@ -124,14 +126,14 @@ async def take_batch(
     call: Call,
     readers: Iterable[Callable[[], NewMessage]],
     key: str,
-    meaning: bytes,
+    meaning: Callable[[], bytes],
     *,
     permissive: bool,
     within: str,
 ) -> HandedIn:
     """Take the messages in one commit: all or none, or, if `permissive`, those that can be taken.
 
-    Each of the `readers` says what one is. `meaning` is what all of them say, for the `key`; `within`, where
+    Each of the `readers` says what one is. `meaning` tells what all of them say, for a `key`; `within`, where
     in the body they stand. Raises `HttpProblem`.
     """
     items: list[_Item] = []
@@ -143,7 +145,8 @@ async def take_batch(
             wrong = {number: item.problem for number, item in enumerate(items) if item.problem is not None}
             if wrong and not permissive:
                 raise all_in_one(wrong, len(items), within)
-            return await _store(call, items, key, hashlib.sha256(meaning).hexdigest())
+            digest = hashlib.sha256(meaning()).hexdigest() if key else ""
+            return await _store(call, items, key, digest)
         except BaseException:  # the peer or we go away, too
             for item in items:
                 if item.taking is not None:
@@ -170,14 +173,15 @@ async def _store(call: Call, items: Sequence[_Item], key: str, digest: str) -> H
     """Make them durable. What is known by its key is told as the first time."""
     intake = call.services.intake
     good = {number: item.taking for number, item in enumerate(items) if item.taking is not None}
+    client = call.by.client.name
     keys = {
-        number: IdempotencyKey(client=call.by.client.name, key=f"{key}\n{number}", digest=digest)
-        for number in good
+        number: IdempotencyKey(client=client, key=f"{key}\n{number}", digest=digest)
+        for number in (good if key else ())
     }
     ids = {number: taking.id for number, taking in good.items()}
     repeated = False
     try:
-        if good and (refusal := await intake.store([(good[n], keys[n] if key else None) for n in good])):
+        if good and (refusal := await intake.store([(each, keys.get(n)) for n, each in good.items()])):
             raise of_reply(refusal)
     except AlreadyAccepted:
         repeated = True

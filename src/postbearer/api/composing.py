@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import re
 from binascii import a2b_base64
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from email.utils import formatdate
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from postbearer.address import refuse_controls
 from postbearer.api.problems import HttpProblem, at
-from postbearer.envelope import Envelope, PriorityName
+from postbearer.envelope import PriorityName
 from postbearer.errors import UsageError
-from postbearer.message import AttachedFile, Disposition, Draft, parse_mailboxes, type_by_name
-from postbearer.sending import draft_of
+from postbearer.message import AttachedFile, Disposition, Draft, Mailbox, parse_mailboxes, type_by_name
+from postbearer.sending import refuse_empty
 from postbearer.tags import Tags, tags_named
 
 MOST_RECIPIENTS = 1000
-_ARGUMENT = re.compile(r"(sender|reply_to|to|cc|bcc|subject|text|html|attach|inline|headers): ")
+_ARGUMENT = re.compile(r"(subject|inline): ")
 _NAME_AGAIN = re.compile(r';\s*name\*?=("(?:[^"\\]|\\.)*"|[^;\s]*)', re.IGNORECASE)
-_FIELDS = {"sender": "from", "reply_to": "reply-to", "attach": "attachments", "inline": "attachments"}
+_FIELDS = {"inline": "attachments"}
 
 Mailboxes = Annotated[
     str | Annotated[list[str], Meta(max_length=MOST_RECIPIENTS)],
@@ -144,26 +144,31 @@ def draft(given: NewMessage, address: str, send_at: float | None = None) -> Draf
             if each.content_id in inline:
                 raise at("It is given twice.", pointer=f"/attachments/{index}/content-id")
             inline[each.content_id] = file
-    parts: dict[str, Any] = {
-        "to": given.to,
-        "cc": given.cc,
-        "bcc": given.bcc,
-        "reply_to": given.reply_to,
-        "subject": given.subject,
-        "text": given.text,
-        "html": given.html,
-        "attach": attached,
-        "inline": inline,
-        "headers": given.headers,
-    }
-    if send_at is not None and all(name.lower() != "date" for name in given.headers):
-        parts["headers"] = {**given.headers, "Date": formatdate(send_at, localtime=True)}
-    if given.from_ is not None:
-        parts["sender"] = given.from_
+    headers = list(given.headers.items())
+    if send_at is not None and all(name.lower() != "date" for name, _ in headers):
+        headers.append(("Date", formatdate(send_at, localtime=True)))
+    made = Draft(
+        address if given.from_ is None else given.from_,
+        _listed(given.to),
+        _listed(given.cc),
+        _listed(given.bcc),
+        reply_to=_listed(given.reply_to),
+        subject=given.subject,
+        text=given.text,
+        html=given.html,
+        attachments=attached,
+        inline=[(cid, *file) for cid, file in inline.items()],
+        headers=headers,
+    )
     try:
-        return draft_of(parts, address)
+        refuse_empty(made)
     except UsageError as error:
         raise _placed(error, given) from None
+    return made
+
+
+def _listed(value: Mailboxes) -> list[str]:
+    return [value] if isinstance(value, str) else value
 
 
 def _file(given: Attachment, pointer: str) -> AttachedFile:
@@ -184,49 +189,56 @@ def tags(given: NewMessage) -> Tags:
         raise at(error.message, pointer="/tags", hint=error.hint) from None
 
 
-def octets(made: Draft, given: NewMessage) -> tuple[Envelope, bytes]:
-    """The envelope and the message, as they leave. Raises `HttpProblem`."""
+def octets(made: Draft, given: NewMessage) -> bytes:
+    """The message as it leaves. Raises `HttpProblem`."""
     try:
-        return made.envelope(), made.octets()
+        return made.octets()
     except UsageError as error:
         raise _placed(error, given) from None
 
 
-def recipients(given: NewMessage) -> Iterator[tuple[str, str]]:
-    """The address of each recipient, with where it stands."""
-    for field, value in (("to", given.to), ("cc", given.cc), ("bcc", given.bcc)):
-        for pointer, text in _each(field, value):
-            yield from ((box.address, pointer) for box in parse_mailboxes(text))
+def recipients(given: NewMessage) -> list[tuple[str, str]]:
+    """The address of each recipient, with where it stands.
 
-
-def _each(field: str, value: Any) -> Iterator[tuple[str, str]]:
-    if isinstance(value, str):
-        yield f"/{field}", value
-    else:
-        yield from ((f"/{field}/{index}", each) for index, each in enumerate(value))
-
-
-def check_mailboxes(given: NewMessage) -> None:
-    """Raise `HttpProblem` for what is no mailbox, and for too few or too many recipients."""
-    for field, value in (
-        *(("to", given.to), ("cc", given.cc), ("bcc", given.bcc)),
-        *(("reply-to", given.reply_to), ("from", given.from_ or ())),
-    ):
-        for pointer, text in _each(field, value):
-            try:
-                if not parse_mailboxes(text):
-                    raise at("It names nobody.", pointer=pointer, hint="Write you@example.org.")
-            except UsageError as error:
-                raise at(error.message, pointer=pointer, hint=error.hint) from None
-    everyone = sum(1 for _ in recipients(given))
-    if not everyone:
+    Raises `HttpProblem` for what is no mailbox, anywhere in `given`, and for too few or too many recipients.
+    """
+    found = [
+        (box.address, pointer)
+        for field, value in (("/to", given.to), ("/cc", given.cc), ("/bcc", given.bcc))
+        for pointer, boxes in _read(field, value)
+        for box in boxes
+    ]
+    for _ in _read("/reply-to", given.reply_to):
+        pass
+    if given.from_ is not None:
+        for pointer, boxes in _read("/from", given.from_):
+            if len(boxes) != 1:
+                hint = "A message has one author."
+                raise at(f"{given.from_!r:.80} is not one mailbox.", pointer=pointer, hint=hint)
+    if not found:
         raise at("A message needs at least one recipient.", pointer="/to")
-    if everyone > MOST_RECIPIENTS:
+    if len(found) > MOST_RECIPIENTS:
         raise at(
-            f"There are {everyone} recipients; {MOST_RECIPIENTS} are the most.",
+            f"There are {len(found)} recipients; {MOST_RECIPIENTS} are the most.",
             pointer="/to",
             hint="Send it several times, or to a list.",
         )
+    return found
+
+
+def _read(field: str, value: Mailboxes) -> Iterator[tuple[str, Sequence[Mailbox]]]:
+    """The mailboxes that `value` names, with where they stand. Raises `HttpProblem`."""
+    places = (
+        [(field, value)] if isinstance(value, str) else [(f"{field}/{n}", v) for n, v in enumerate(value)]
+    )
+    for pointer, text in places:
+        try:
+            boxes = parse_mailboxes(text)
+        except UsageError as error:
+            raise at(error.message, pointer=pointer, hint=error.hint) from None
+        if not boxes:
+            raise at("It names nobody.", pointer=pointer, hint="Write you@example.org.")
+        yield pointer, boxes
 
 
 def _placed(error: UsageError, given: NewMessage) -> HttpProblem:

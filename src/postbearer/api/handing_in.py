@@ -22,6 +22,7 @@ from postbearer.control import Time, recipient_id
 from postbearer.engine import MessageIntake, Submission
 from postbearer.envelope import PRIORITIES, Envelope, PriorityName
 from postbearer.errors import UsageError
+from postbearer.message import parse_mailboxes
 from postbearer.reply import Reply
 from postbearer.store import IdempotencyKey
 from postbearer.store import Priority as Lane
@@ -63,20 +64,28 @@ class AcceptedMessage(Struct, frozen=True, kw_only=True):
 
 async def take_parts(call: Call, given: NewMessage) -> tuple[Envelope, MessageIntake]:
     """A message by its parts, on its way in. Raises `HttpProblem`."""
-    composing.check_mailboxes(given)
+    recipients = composing.recipients(given)
     send_at, tags = time_of(call, given.send_at, pointer="/send-at"), composing.tags(given)
-    made = composing.draft(given, _usual_sender(call, given), send_at)
+    made = composing.draft(given, _usual_sender(call, given, recipients[0][0]), send_at)
     if given.size > LARGE:
-        envelope, content = await asyncio.to_thread(composing.octets, made, given)
+        content = await asyncio.to_thread(composing.octets, made, given)
     else:
-        envelope, content = composing.octets(made, given)
-    envelope = replace(envelope, priority=mt_priority(given.priority))
-    check(call, envelope, "/from", composing.recipients(given))
-
-    async def blocks() -> AsyncIterator[bytes]:
-        yield content
-
-    return envelope, await take_content(call, envelope, len(content), blocks(), send_at=send_at, tags=tags)
+        content = composing.octets(made, given)
+    (author,) = parse_mailboxes(made.sender)
+    envelope = Envelope.of(author.address, [address for address, _ in recipients])
+    if given.priority:
+        envelope = replace(envelope, priority=mt_priority(given.priority))
+    check(call, envelope, "/from", recipients)
+    submission = _submission(call, envelope, len(content), send_at, tags)
+    taking = await call.services.intake.begin(submission)
+    if isinstance(taking, Reply):
+        raise of_reply(taking)
+    try:
+        await taking.write(content)
+    except BaseException:  # the peer or we go away
+        await taking.abort()
+        raise
+    return envelope, taking
 
 
 async def take_content(
@@ -85,26 +94,33 @@ async def take_content(
     size: int | None,
     blocks: AsyncIterator[bytes],
     *,
-    send_at: float | None = None,
-    tags: Tags = (),
+    send_at: float | None,
+    tags: Tags,
 ) -> MessageIntake:
+    """A message as it comes, on its way in. Raises `HttpProblem`."""
+    taking = await take(call.services.intake, _submission(call, envelope, size, send_at, tags), blocks)
+    if isinstance(taking, Reply):
+        raise of_reply(taking)
+    return taking
+
+
+def _submission(
+    call: Call, envelope: Envelope, size: int | None, send_at: float | None, tags: Tags
+) -> Submission:
+    """What is known of a message before its content, which is made of lines, comes."""
     if call.services.intake.settings.traced:
         fields = call.request.headers
         envelope = envelope.within(parse(fields.getlist("traceparent"), fields.getlist("tracestate")))
-    submission = Submission(
+    return Submission(
         client=call.by.client,
         envelope=envelope,
         peer=call.peer,
-        protocol=call.request.url.scheme.upper(),
+        protocol=call.request.scope["scheme"].upper(),
         size=size,
         checked=True,
         send_at=send_at,
         tags=tags,
     )
-    taking = await take(call.services.intake, submission, blocks)
-    if isinstance(taking, Reply):
-        raise of_reply(taking)
-    return taking
 
 
 async def keep(call: Call, taking: MessageIntake, key: str, digest: str) -> str:
@@ -124,7 +140,7 @@ async def hand_in(call: Call, given: NewMessage, key: str) -> tuple[str, bool]:
     with alone(call, key):
         admit(call, dry_run=False)
         _, taking = await take_parts(call, given)
-        return await keep(call, taking, key, digest_of(given)), taking.repeated
+        return await keep(call, taking, key, digest_of(given) if key else ""), taking.repeated
 
 
 def digest_of(given: NewMessage) -> str:
@@ -197,14 +213,13 @@ def time_of(call: Call, given: str | UnsetType, **place: str) -> float | None:
     return moment if moment > now else None
 
 
-def _usual_sender(call: Call, given: NewMessage) -> str:
-    """The address of the account by which a message leaves that does not say who it is from."""
+def _usual_sender(call: Call, given: NewMessage, first: str) -> str:
+    """The address of the account by which a message leaves to `first` that does not say who it is from."""
     if given.from_ is not None:
         return ""
     intake, client = call.services.intake, call.by.client
     if client.default_sender:
         return client.default_sender
-    first = next((address for address, _ in composing.recipients(given)), "")
     account = intake.accounts.get(intake.router.choose(client, "", first).account)
     if account is None:
         raise HttpProblem("forbidden", "No account is set up that this could leave from.")

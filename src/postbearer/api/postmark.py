@@ -257,7 +257,9 @@ async def send_batch(call: Call) -> Response:
         if len(given) > MOST:
             raise TooMany("invalid", f"There are {len(given)} messages: a batch has 1 to {MOST}.")
         readers = [partial(reader, number, bytes(each)) for number, each in enumerate(given)]
-        done = await take_batch(call, readers, key_of(call), meaning_of(octets), permissive=True, within="")
+        done = await take_batch(
+            call, readers, key_of(call), partial(meaning_of, octets), permissive=True, within=""
+        )
         done.refuse_what_may_come_again()
     answers: list[PostmarkAnswer] = []
     for number, each in enumerate(done.items):

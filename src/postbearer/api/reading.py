@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
@@ -50,13 +51,13 @@ def parse_query(query: bytes, type: type[S]) -> S:
         )
     except ValueError as error:
         raise HttpProblem("malformed", f"The query cannot be read: {error}.") from None
-    known = {each.encode_name: each for each in msgspec.structs.fields(type)}
+    known = _lists(type)
     values: dict[str, Any] = {}
     for name, value in given:
         if name not in known:
             hint = did_you_mean(name, known) or _there_are(known)
             raise at("There is no such parameter.", parameter=name[:80], hint=hint)
-        if _is_list(known[name].type):
+        if known[name]:
             values.setdefault(name, []).append(value)
         elif name in values:
             raise at("It is given twice.", parameter=name)
@@ -67,6 +68,12 @@ def parse_query(query: bytes, type: type[S]) -> S:
     except ValidationError as error:
         text, place = _split(str(error))
         raise at(f"{text}.", parameter=_name(place), hint=_help_for(_type_at(type, place))) from None
+
+
+@cache
+def _lists(type: type[Struct]) -> Mapping[str, bool]:
+    """The fields of a query, and whether each may have several values. To find out takes long."""
+    return {each.encode_name: _is_list(each.type) for each in msgspec.structs.fields(type)}
 
 
 def _is_list(type: Any) -> bool:

@@ -244,7 +244,9 @@ async def send_batch(call: Call) -> Response:
         if not 1 <= len(given) <= MOST:
             raise HttpProblem("invalid", f"There are {len(given)} messages: a batch has 1 to {MOST}.")
         readers = [partial(_read, bytes(each)) for each in given]
-        done = await take_batch(call, readers, key, meaning_of(octets), permissive=permissive, within="")
+        done = await take_batch(
+            call, readers, key, partial(meaning_of, octets), permissive=permissive, within=""
+        )
         done.refuse_what_may_come_again()
         if not done.messages:
             raise all_in_one(done.problems, len(given), "")

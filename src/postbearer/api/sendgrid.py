@@ -283,7 +283,7 @@ async def send(call: Call) -> Response:
             call,
             [partial(_as_read, each) for each in made],
             key_of(call),
-            meaning_of(octets),
+            partial(meaning_of, octets),
             permissive=False,
             within="/personalizations",
         )

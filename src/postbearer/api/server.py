@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 import uvicorn
-from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from postbearer.clock import Clock
@@ -58,7 +58,6 @@ class HttpServer:
             proxy_headers=False,
             log_config=None,
             timeout_keep_alive=int(IDLE),
-            h11_max_incomplete_event_size=HEAD,
         )
 
     @property
@@ -125,8 +124,11 @@ class HttpServer:
         await self._application(scope, receive, send)
 
 
-class _Protocol(H11Protocol):
-    """One connection: neither a request that does not come nor a client that does not read lasts."""
+class _Protocol(HttpToolsProtocol):
+    """One connection: neither a request that does not come nor a client that does not read lasts.
+
+    The parser keeps what is not a whole field yet, however much that is: the bounds are ours.
+    """
 
     def __init__(self, *given: Any, limit: ConnectionLimit) -> None:
         super().__init__(*given)
@@ -134,6 +136,9 @@ class _Protocol(H11Protocol):
         self.access_log = False
         self._limit = limit
         self._inside = ExitStack()
+        self._head = 0  # octets of the header so far …
+        self._open = 0  # … and those that came since anything of a request was whole
+        self._headed = False  # what comes now is not of a header any more
         self._late: asyncio.TimerHandle | None = None  # rings when no request came …
         self._stuck: asyncio.TimerHandle | None = None  # … or nothing was read of an answer
 
@@ -152,8 +157,40 @@ class _Protocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        self._open += len(data)
         super().data_received(data)
+        if self._open > HEAD and not self.transport.is_closing():
+            self.send_400_response("The header is too large.")
         self._look()
+
+    def on_message_begin(self) -> None:
+        self._head, self._headed = 0, False
+        super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        self._count(len(url))
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._count(len(name) + len(value) + 4)  # with a colon, a blank and the end of the line
+        if (
+            not self._headed
+        ):  # a field behind the body could say what nobody looks at any more (RFC 9110 6.5.1)
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        self._open, self._headed = 0, True
+        super().on_headers_complete()
+        if self.parser.should_upgrade():  # to nothing: and what follows is read by nobody
+            self.cycle.keep_alive = False
+
+    def on_body(self, body: bytes) -> None:
+        self._open = 0
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._open = 0
+        super().on_message_complete()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -162,6 +199,12 @@ class _Protocol(H11Protocol):
     def resume_writing(self) -> None:
         super().resume_writing()
         _stop(self._stuck)
+
+    def _count(self, octets: int) -> None:
+        self._open = 0
+        self._head += octets
+        if self._head > HEAD:
+            raise ValueError  # which the parser takes for a request that is none
 
     def _look(self) -> None:
         """Between requests, one has to come whole within `HEAD_TIME` once it has begun."""

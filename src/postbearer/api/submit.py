@@ -64,7 +64,7 @@ async def submit(call: Call) -> Response:
 async def _submit(call: Call, key: str) -> Response:
     if media_type(call.request) == RAW:
         return await _submit_raw(call, call.query or RawEnvelope(), key)
-    if parameter := call.request.url.query.partition("=")[0]:
+    if parameter := call.request.scope["query_string"].decode("latin-1").partition("=")[0]:
         raise at("The envelope of a structured message stands in its body.", parameter=parameter[:80])
     return await _submit_parts(call, call.body, key)
 
@@ -72,7 +72,7 @@ async def _submit(call: Call, key: str) -> Response:
 async def _submit_parts(call: Call, given: NewMessage, key: str) -> Response:
     admit(call, dry_run=given.dry_run)
     _, taking = await take_parts(call, given)
-    return await _finish(call, taking, (key, digest_of(given)), dry_run=given.dry_run)
+    return await _finish(call, taking, (key, digest_of(given) if key else ""), dry_run=given.dry_run)
 
 
 async def _submit_raw(call: Call, given: RawEnvelope, key: str) -> Response:

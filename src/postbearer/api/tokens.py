@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Collection, Mapping
 from enum import StrEnum
+from functools import cache
 
 from msgspec import DecodeError, Struct
 from msgspec.json import decode, encode, format
@@ -59,10 +60,15 @@ class ApiToken(Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def allowed(self) -> frozenset[TokenScope]:
         """Its scopes, with what they imply."""
-        return frozenset().union(*(IMPLIED[each] for each in self.scopes))
+        return _allowed(self.scopes)
 
     def expired(self, now: float) -> bool:
         return self.expires is not None and self.expires <= now
+
+
+@cache
+def _allowed(scopes: tuple[TokenScope, ...]) -> frozenset[TokenScope]:
+    return frozenset().union(*(IMPLIED[each] for each in scopes))
 
 
 class _Kept(Struct, frozen=True):

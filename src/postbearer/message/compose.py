@@ -7,10 +7,12 @@ can do this, too, and takes a millisecond for a small message.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from email.utils import formatdate, make_msgid, parsedate_to_datetime
+from functools import lru_cache
 from typing import Any
 
 from postbearer.address import Address, ascii_domain
@@ -88,7 +90,7 @@ class Draft:
             names.add(lowered)
             yield name, value
         if "date" not in names:
-            yield "Date", formatdate(localtime=True)
+            yield "Date", _date(int(time.time()))
         if "message-id" not in names:
             (author, *_) = parse_mailboxes(self.sender)
             yield "Message-ID", make_msgid(domain=ascii_domain(Address.parse(author.address).domain))
@@ -164,3 +166,8 @@ def _written(name: str, value: str, *, utf8: bool) -> bytes:
     if utf8 or line.isascii():
         return fold(line, addresses=addresses, most=WISHED) + b"\r\n"
     return ascii_field(Field(name.lower(), line + b"\r\n")).raw
+
+
+@lru_cache(maxsize=1)
+def _date(second: int) -> str:
+    return formatdate(second, localtime=True)

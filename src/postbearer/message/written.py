@@ -29,7 +29,7 @@ def text_part(text: str, subtype: str) -> WrittenPart:
     """A text in UTF-8, in lines; as it is where every line is short and ASCII, else encoded."""
     lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
     octets = "\r\n".join([*lines, ""]).encode()
-    kind = field("Content-Type", f"text/{subtype}", charset="utf-8")
+    kind = f'Content-Type: text/{subtype}; charset="utf-8"\r\n'.encode()
     if octets.isascii() and b"\0" not in octets and max(map(len, lines)) <= WISHED:
         return _part(kind, "7bit", octets)
     quoted = b2a_qp(octets)

@@ -60,7 +60,7 @@ def draft_of(parts: Mapping[str, Any], address: str) -> Draft:
         inline=inline,
         headers=headers,
     )
-    _refuse_empty(draft)
+    refuse_empty(draft)
     return draft
 
 
@@ -73,8 +73,8 @@ def _refuse_unknown(parts: Mapping[str, Any]) -> None:
             raise UsageError(f"A message has no part {name!r:.80}.", hint=hint)
 
 
-def _refuse_empty(draft: Draft) -> None:
-    """As `postbearer send` does: what is empty was mostly meant to hold what some program failed to write."""
+def refuse_empty(draft: Draft) -> None:
+    """Raise `UsageError` where `postbearer send` does, too: some program failed to write what was meant."""
     if draft.inline and draft.html is None:
         raise UsageError("inline: there is no html that could show it.", hint="Give html=, or attach= it.")
     if (draft.text or draft.html or "").strip() or draft.attachments:
