@@ -12,6 +12,8 @@ import asyncio
 import queue
 import sys
 import threading
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -19,6 +21,7 @@ import apsw
 import uvloop
 
 CHECKPOINT = 1000  # pages
+_Rows = tuple[list[bytes], Callable[[], object]]
 
 
 class Log:
@@ -33,13 +36,14 @@ class Log:
         self._connection.execute("CREATE TABLE message (number INTEGER PRIMARY KEY, data BLOB)")
         self._connection.set_wal_hook(self._count)
         self._pages = 0
-        self._waiting: list[tuple[bytes, Session]] = []
+        self._waiting: list[_Rows] = []
         self._busy = False
-        self._batches: queue.SimpleQueue[list[tuple[bytes, Session]]] = queue.SimpleQueue()
+        self._batches: queue.SimpleQueue[list[_Rows]] = queue.SimpleQueue()
         threading.Thread(target=self._run, daemon=True).start()
 
-    def keep(self, data: bytes, session: Session) -> None:
-        self._waiting.append((data, session))
+    def keep(self, rows: list[bytes], done: Callable[[], object]) -> None:
+        """`done` is called once they are synced."""
+        self._waiting.append((rows, done))
         self._next()
 
     def _next(self) -> None:
@@ -50,8 +54,8 @@ class Log:
     def _begin(self) -> None:
         batch, self._waiting = self._waiting, []
         self._connection.execute("BEGIN IMMEDIATE")
-        for data, _ in batch:
-            self._connection.execute("INSERT INTO message (data) VALUES (?)", (data,))
+        rows = [(data,) for rows, _ in batch for data in rows]
+        self._connection.executemany("INSERT INTO message (data) VALUES (?)", rows)
         self._batches.put(batch)
 
     def _run(self) -> None:
@@ -62,10 +66,10 @@ class Log:
                 self._connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_PASSIVE)
             self._loop.call_soon_threadsafe(self._done, batch)
 
-    def _done(self, batch: list[tuple[bytes, Session]]) -> None:
+    def _done(self, batch: list[_Rows]) -> None:
         self._busy = False
-        for _, session in batch:
-            session.say(b"250 2.6.0 Queued\r\n")
+        for _, done in batch:
+            done()
         self._next()
 
     def _count(self, connection: apsw.Connection, name: str, pages: int) -> int:
@@ -90,7 +94,7 @@ class Session(asyncio.Protocol):
             self._content += data
             if self._content.endswith(b"\r\n.\r\n"):
                 content, self._content = bytes(self._content), None
-                self._log.keep(content, self)
+                self._log.keep([content], partial(self.say, b"250 2.6.0 Queued\r\n"))
         elif data[:1] == b"D":
             self._content = bytearray()
             self.say(b"354 Go on\r\n")
