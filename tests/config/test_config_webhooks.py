@@ -44,6 +44,7 @@ def test_a_good_one_is_taken() -> None:
 events = ["message.accepted", "message.failed"]
 accounts = ["out"]
 clients = ["local", "token:shop"]
+tags = ["customer:42"]
 timeout = "5 s"
 allow-private = ["10.0.0.0/8", "fd00::/8"]
 ca-file = "internal.pem"
@@ -60,6 +61,7 @@ KEYS = '["env:A"]\n'
 @pytest.mark.parametrize(
     ("old", "new", "key", "why", "cure"),
     [
+        ('name = "shop"', 'name = "shop"\ntags = ["customer"]', "tags.0", "no tag", "NAME:VALUE"),
         ('name = "shop"', 'name = "The Shop"', "name", "cannot be", "lower case"),
         (URL, "http://shop.example.org", "url", "http://", "https://"),
         (URL, "https://user:canary@shop.example.org", "url", "user name or password", ""),

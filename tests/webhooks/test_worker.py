@@ -233,6 +233,10 @@ async def test_only_what_is_wanted(hooked: Hooked) -> None:
     hooked.wants(events=frozenset(), clients=frozenset({"app"}))
     assert hooked.target.wants(first)
     assert not hooked.target.wants(replace(first, client="web"))
+    hooked.wants(clients=frozenset(), tags=frozenset({("customer", "42"), ("customer", "43")}))
+    assert hooked.target.wants(replace(first, tags=(("customer", "43"), ("kind", "bill"))))
+    assert not hooked.target.wants(replace(first, tags=(("customer", "4"), ("kind", "42"))))
+    assert not hooked.target.wants(first)
 
 
 async def test_replay_from_an_event_and_of_one_message(hooked: Hooked) -> None:

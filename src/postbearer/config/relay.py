@@ -16,6 +16,7 @@ from postbearer.settings import (
     Reference,
     Seconds,
     Size,
+    TagText,
     TimeSpan,
     WebhookUrl,
 )
@@ -164,6 +165,7 @@ class MessageWebhookSettings(Struct, rename="kebab", forbid_unknown_fields=True,
     events: Annotated[tuple[EventType, ...], Prose("What is told; all unless given.")] = ()
     accounts: Annotated[tuple[AccountName, ...], Prose("Only of mail that leaves from these.")] = ()
     clients: Annotated[tuple[str, ...], Prose("Only of mail that these submitted.")] = ()
+    tags: Annotated[tuple[TagText, ...], Prose("Only of mail that has one of these, NAME:VALUE.")] = ()
     timeout: Annotated[TimeSpan | None, Prose("Limit for one call; 20 s.")] = None
     allow_private: Annotated[
         bool | tuple[NetworkText, ...],

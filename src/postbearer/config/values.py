@@ -15,6 +15,7 @@ from postbearer.errors import UsageError
 from postbearer.oauth import grant_names
 from postbearer.settings import Kind
 from postbearer.suggestion import did_you_mean
+from postbearer.tags import parse_tag
 
 SCHEMES = (
     "env",
@@ -55,6 +56,7 @@ def checks(stores: Collection[str]) -> dict[Kind, Callable[[str], Wrong]]:
         "webhook": lambda text: webhook(text, stores),
         "account": account_name,
         "grant": grant,
+        "tag": tag,
     }
 
 
@@ -159,6 +161,15 @@ def grant(text: str) -> Wrong:
     if text in known or text in (others := plug_ins("postbearer.grants")):
         return None
     return f"cannot be {text!r}", did_you_mean(text, [*known, *sorted(others)])
+
+
+def tag(text: str) -> Wrong:
+    """``NAME:VALUE``, as a message may have it."""
+    try:
+        parse_tag(text)
+    except UsageError as error:
+        return f"holds what is no tag: {error.message.rstrip('.')}", "Write NAME:VALUE, such as customer:42."
+    return None
 
 
 def account_name(text: str) -> Wrong:

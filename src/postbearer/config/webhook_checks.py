@@ -72,7 +72,7 @@ def webhook_doubts(
             yield Problem(
                 ("webhooks", index, "url"),
                 "is that of another webhook: what both want arrives twice under one webhook-id",
-                "Let them want different events, accounts or clients.",
+                "Let them want different events, accounts, clients or tags.",
             )
         for name in each.clients:
             if name not in known and not name.startswith(OWN_CLIENTS):

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from postbearer.assembly import Assembly
 from postbearer.http_addresses import AddressRules
+from postbearer.tags import parse_tag
 from postbearer.webhooks import TIMEOUT, WebhookTarget
 
 
@@ -19,6 +20,7 @@ def webhook_targets(assembly: Assembly) -> Sequence[WebhookTarget]:
             events=frozenset(each.events),
             accounts=frozenset(each.accounts),
             clients=frozenset(each.clients),
+            tags=frozenset(map(parse_tag, each.tags)),
             timeout=TIMEOUT if each.timeout is None else each.timeout,
             rules=AddressRules.allowing(each.allow_private),
             ca_file=str(assembly.folder / each.ca_file) if each.ca_file else "",

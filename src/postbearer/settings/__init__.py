@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from postbearer.settings.constraints import Reference as Reference
     from postbearer.settings.constraints import Seconds as Seconds
     from postbearer.settings.constraints import Size as Size
+    from postbearer.settings.constraints import TagText as TagText
     from postbearer.settings.constraints import TimeSpan as TimeSpan
     from postbearer.settings.constraints import Url as Url
     from postbearer.settings.constraints import WebhookUrl as WebhookUrl
@@ -59,6 +60,7 @@ _EXPORTS = {
         "Reference",
         "Seconds",
         "Size",
+        "TagText",
         "TimeSpan",
         "Url",
         "WebhookUrl",

@@ -20,6 +20,7 @@ Kind = Literal[
     "account",
     "webhook",
     "grant",
+    "tag",
 ]
 
 
@@ -44,5 +45,6 @@ Url = Annotated[str, _kind("url", "https://login.example.org/oauth2/token")]
 WebhookUrl = Annotated[str, _kind("webhook", "https://ops.example.org/hook", "env:HOOK_URL")]
 AccountName = Annotated[str, _kind("account", "alerts")]
 GrantText = Annotated[str, _kind("grant")]
+TagText = Annotated[str, _kind("tag", "customer:42")]
 Day = Annotated[date, Meta(extra_json_schema={"examples": ["2027-03-01"]})]
 Count = Annotated[int, Meta(ge=1)]

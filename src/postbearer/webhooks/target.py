@@ -15,7 +15,7 @@ TIMEOUT = 20.0  # seconds for the whole of a call
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookTarget:
-    """One webhook of the configuration. What of `events`, `accounts` and `clients` is empty wants all."""
+    """One webhook of the configuration. What of the sets is empty wants all; of `tags`, a message has one."""
 
     name: str
     url: str | SecretSource
@@ -23,6 +23,7 @@ class WebhookTarget:
     events: frozenset[str] = frozenset()
     accounts: frozenset[str] = frozenset()
     clients: frozenset[str] = frozenset()
+    tags: frozenset[tuple[str, str]] = frozenset()
     timeout: float = TIMEOUT
     rules: AddressRules = field(default_factory=AddressRules)
     ca_file: str = ""
@@ -37,5 +38,6 @@ class WebhookTarget:
         return (
             (not self.accounts or change.account in self.accounts)
             and (not self.clients or change.client in self.clients)
+            and (not self.tags or not self.tags.isdisjoint(change.tags))
             and (not self.events or event_type(change.status, unknown=change.unknown) in self.events)
         )
