@@ -84,7 +84,7 @@ async def test_a_walk_through_the_console(browser: Browser, shown: ShownRelay, s
     page = window.page
     await expect(page.get_by_role("heading", level=1)).to_have_text("Some mail is not leaving")
     await page.get_by_role("link", name="Queue", exact=True).click()
-    await page.get_by_label("Search").fill(f"{name}@example")
+    await page.get_by_label("Search", exact=True).fill(f"{name}@example")
     await page.get_by_role("button", name="Show", exact=True).click()
     assert f"q={name}%40example" in page.url
     await page.get_by_role("link", name=f"Walk {name} scripts").click()
@@ -154,7 +154,7 @@ async def test_the_keyboard_is_enough(browser: Browser, shown: ShownRelay) -> No
     await page.keyboard.press("/")  # of the overview: to the queue
     await page.wait_for_url("**/queue")
     await page.keyboard.press("/")
-    await expect(page.get_by_label("Search")).to_be_focused()
+    await expect(page.get_by_label("Search", exact=True)).to_be_focused()
     await page.keyboard.press("Escape")
     await page.keyboard.press("j")
     await page.keyboard.press("j")
@@ -169,6 +169,30 @@ async def test_the_keyboard_is_enough(browser: Browser, shown: ShownRelay) -> No
     await page.keyboard.press("Enter")
     await page.wait_for_url("**/messages/*")
     await page.keyboard.press("Tab")
+    assert window.faults == []
+    await window.context.close()
+
+
+async def test_a_search_is_completed_as_it_is_typed(browser: Browser, shown: ShownRelay) -> None:
+    window = await inside(browser, shown)
+    page = window.page
+    await page.goto(f"{shown.url}/queue")
+    field = page.get_by_label("Search", exact=True)
+    await field.press_sequentially("sta")
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Tab")
+    await expect(field).to_have_value("state:")
+    await expect(page.get_by_role("option", name="state:held")).to_be_visible()
+    assert await window.axe() == []
+    await page.keyboard.type("del")
+    await page.get_by_role("option", name="state:delivered").click()
+    await page.keyboard.type("account:ale")
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Enter")
+    await expect(field).to_have_value("state:delivered account:alerts ")
+    await page.keyboard.press("Enter")
+    await page.wait_for_url("**/queue?q=state%3Adelivered+account%3Aalerts*")
+    await expect(page.get_by_role("link", name="Backup finished")).to_be_visible()
     assert window.faults == []
     await window.context.close()
 

@@ -124,11 +124,78 @@ async def test_the_queue_is_searched_by_what_stands_in_the_address(inside: Perso
         ("?state=failed", "web-3", "Invoice"),
         ("?accepted=hour&account=news", "What is new", "Invoice"),
         ("?client=nobody", "Nothing fits", "Invoice"),
+        ("?q=from:news@+state:ready", "What is new", "Backup"),
+        ("?q=to:grace@&account=news", "What is new", "Backup"),
+        ("?q=reply:%22user+unknown%22", "web-3", "Backup"),
+        ("?q=newer:1h+account:billing", "Invoice", "Backup"),
+        ("?tag=customer:42", "Nothing fits", "Invoice"),
         ("?q=%3Cno-such-id%40example.org%3E", "Nothing fits", "Invoice"),
     ):
         told = text(await inside.page(f"/queue{query}"))
         assert shown in told, query
         assert hidden not in told, query
+
+
+async def test_a_search_that_cannot_be_read_is_told_with_its_place(inside: Person) -> None:
+    for asked, told in (
+        ("q=state:helt", "In the search, 'state:helt' (at 1) names a state that there is not"),
+        ("q=account:news&account=news", "asks for the account, and so does another filter"),
+        ("tag=customer", "is no tag with its value"),
+        ("q=%3Cscript%3E:x", "Nothing fits"),
+        ("q=x:%3Cscript%3E", "begins with a name that there is not"),
+    ):
+        answer = await inside.get(f"/queue?{asked}")
+        assert answer.status_code == (200 if told == "Nothing fits" else 422)
+        assert told in text(answer.text), asked
+        assert "<script>" not in answer.text
+        assert "Words of a search" in answer.text
+    wrong = await inside.send("/queue/all", {"act": "hold", "q": "older:soon"}, of="/queue")
+    assert wrong.status_code == 422
+
+
+async def test_what_waits_is_sent_through_another_account(inside: Person) -> None:
+    shown = inside.shown
+    chosen = await ids(shown, account="news")
+    page = await inside.page("/queue")
+    assert "Account that the chosen messages are to leave by" in page
+    form = {"act": "move", "message": chosen[:1], "target": "alerts"}
+    await shown.pause("alerts")
+    asked = await inside.send("/queue/act", form, of="/queue")
+    assert "By: alerts" in text(asked.text)
+    done = await inside.send("/queue/act", {**form, "confirmed": "1"}, of="/queue")
+    assert "1 message is moved (2 recipients)." in text(await inside.told(done))
+    assert await ids(shown, account="news") == chosen[1:]
+    asked = await inside.send("/queue/all", {"act": "move", "account": "news", "target": "alerts"})
+    assert "By: alerts , as far as it may carry them." in text(asked.text)
+    fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', asked.text))
+    begun = await inside.post("/queue/all", {**fields, "act": "move"})
+    job = begun.headers["location"].removeprefix("/console")
+    while "running" in (page := text(await inside.page(job))):
+        pass
+    assert "To the account alerts" in page
+    assert await ids(shown, account="news") == []
+    back = await inside.send(f"/messages/{chosen[0]}/act", {"act": "move", "target": "news"})
+    assert "1 message is moved" in text(await inside.told(back))
+    for path in ("/queue/act", "/queue/all", f"/messages/{chosen[0]}/act"):
+        lost = await inside.send(path, {"act": "move", "message": chosen[0]}, of="/queue")
+        assert "choose the account" in text(await inside.told(lost)), path
+    gone = await inside.send(f"/messages/{chosen[0]}/act", {"act": "move", "target": "nowhere"})
+    assert "Nothing was done:" in text(await inside.told(gone))
+
+
+async def test_what_was_held_by_mistake_is_released_by_a_click(inside: Person) -> None:
+    shown = inside.shown
+    chosen = await ids(shown, account="news")
+    done = await inside.send("/queue/act", {"act": "hold", "message": chosen, "confirmed": "1"}, of="/queue")
+    page = await inside.told(done)
+    assert "Undo: release 2 messages" in text(page)
+    form = re.search(r'<form method="post" action="/console/queue/act" class="actions">(.*?)</form>', page, re.S)
+    assert form
+    fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form[1])
+    undo = {"confirmed": "1", "act": "release", "message": [v for k, v in fields if k == "message"]}
+    assert "2 messages are released" in text(await inside.told(await inside.send("/queue/act", undo)))
+    assert await states(shown, chosen[0]) == ["ready", "ready"]
+    assert "Undo:" not in await inside.page("/queue")
 
 
 async def test_pages_of_messages_follow_each_other(inside: Person, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +264,10 @@ async def test_all_that_fits_is_counted_confirmed_and_done_by_a_job(inside: Pers
     assert "2 of 2" in page
     assert "3 recipients changed" in page
     assert await states(shown, fits[0]) == ["held", "held"]
-    assert "account news" in text(await inside.page("/jobs"))
+    assert "account:news" in text(await inside.page("/jobs"))
+    undo = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', await inside.page(job)))
+    asked = await inside.post("/queue/all", {**{k: unescape(v) for k, v in undo.items()}, "act": "release"})
+    assert "Release: all 2 messages that fit?" in text(asked.text)
     nothing = await inside.send("/queue/all", {"act": "hold", "account": "news"}, of="/queue")
     assert "nothing can be changed by “Hold”" in text(await inside.told(nothing))
     ended = await inside.send(f"{job}/cancel", {})

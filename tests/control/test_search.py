@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from postbearer.control import WORDS, SearchError, parse_search, quoted, with_search
+from postbearer.control import WORDS, SearchError, as_search, parse_search, quoted, with_search
 from postbearer.errors import UsageError
 from postbearer.store import Query, Status
 
@@ -44,6 +44,7 @@ def read(text: str) -> dict[str, Any]:
         ("newer:1970-01-02", {"newer_than": 86400.0}),
         ("older:1970-01-01T00:01:00+00:00", {"older_than": 60.0}),
         ("from:a:b", {"sender": "a:b"}),
+        ('"0123456789abcdef"', {"address": "0123456789abcdef"}),
         ("x@example.org state:held", {"address": "x@example.org", "statuses": (Status.HELD,)}),
     ],
 )
@@ -101,6 +102,24 @@ def test_what_is_quoted_comes_back(values: dict[str, str]) -> None:
     typed = " ".join(f"{name}:{quoted(value)}" for name, value in values.items())
     if len(typed) <= 2000:
         assert read(typed) == {fields.get(name, name): value for name, value in values.items()}
+
+
+TEXTS = st.text(min_size=1, max_size=20)
+
+
+@given(
+    st.builds(
+        Query,
+        address=TEXTS,
+        sender=TEXTS,
+        id_prefix=TEXTS,
+        statuses=st.lists(st.sampled_from(list(Status)), unique=True, max_size=3).map(tuple),
+        tags=st.just((("a b", 'c "d"'), ("x", ""))),
+        newer_than=st.integers(0, 4_000_000_000).map(float),
+    )
+)
+def test_a_query_can_be_typed(query: Query) -> None:
+    assert Query(**read(as_search(query))) == query
 
 
 def test_other_filters_go_along_and_do_not_contradict() -> None:

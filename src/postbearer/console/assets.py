@@ -17,6 +17,8 @@ _NAMES = (
     "connect.js",
     "icon.svg",
     "passkey.js",
+    "pages.css",
+    "search.js",
     "vendor/htmx.min.js",
     "vendor/idiomorph-ext.min.js",
     "vendor/uPlot.iife.min.js",

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
 from starlette.responses import Response
 
 from postbearer.api import HttpProblem
-from postbearer.console.queue import ACTS, Filter
+from postbearer.console.queue import ACTS, Filter, target_of
 from postbearer.console.visit import ConsolePage, Visit
 from postbearer.control import JobInfo, Right
 from postbearer.errors import Conflict, UsageError
+from postbearer.store import JobAction
 
 _LONGEST = 100  # characters of an id
 
@@ -21,23 +22,31 @@ async def start(visit: Visit) -> Response:
     filter_ = Filter.of({each: visit.field(each) for each in Filter._fields})
     if name not in ACTS:
         raise UsageError("That cannot be done to messages.", hint="Go back, and choose what to do.")
-    newer_than = _moment(visit.field("newer_than"))
-    asked = filter_.query(visit.now)
-    if newer_than is not None:  # as it was when they were counted, and not as many seconds later
-        asked["newer_than"] = newer_than
+    if not (target := target_of(visit, ACTS[name])) and ACTS[name].moves:
+        visit.of.say("Nothing was done: choose the account that they are to leave by.", "problem")
+        return visit.go(f"/queue?{filter_.address}" if filter_.address else "/queue")
     count = visit.field("count")
     if not count.isascii() or not count.isdecimal():
-        return await _ask(visit, name, filter_, asked)
+        return await _ask(visit, name, filter_, target)
     try:
-        job = await visit.perform("jobs.start", action=name, matching=asked, count=int(count[:18]))
+        job = await visit.perform(
+            "jobs.start",
+            action=name,
+            matching=filter_.query(_moment(visit.field("at"), visit.now)),  # as when they were counted
+            account=target,
+            count=int(count[:18]),
+        )
     except Conflict as error:
         visit.of.say(f"Nothing was done: {error.message} This is how many they are now.", "problem")
-        return await _ask(visit, name, filter_, asked)
+        return await _ask(visit, name, filter_, target)
     return visit.go(f"/jobs/{job.id}")
 
 
-async def _ask(visit: Visit, name: str, filter_: Filter, asked: dict[str, Any]) -> Response:
-    counted: JobInfo = await visit.perform("jobs.start", action=name, matching=asked, dry_run=True)
+async def _ask(visit: Visit, name: str, filter_: Filter, target: str) -> Response:
+    now = visit.now
+    counted: JobInfo = await visit.perform(
+        "jobs.start", action=name, matching=filter_.query(now), account=target, dry_run=True
+    )
     if not counted.matched:
         visit.of.say(
             f"Nothing was done: of what fits, nothing can be changed by “{ACTS[name].label}”.", "problem"
@@ -49,7 +58,8 @@ async def _ask(visit: Visit, name: str, filter_: Filter, asked: dict[str, Any]) 
         name=name,
         job=counted,
         filter=filter_,
-        newer_than=asked.get("newer_than"),
+        at=now,
+        target=target,
     )
 
 
@@ -59,7 +69,9 @@ async def listed(visit: Visit) -> Response:
 
 
 async def show(visit: Visit) -> Response:
-    return visit.page("job.html", job=await _job(visit), acts=ACTS)
+    job = await _job(visit)
+    held = job.matching.query if job.action is JobAction.HOLD and job.changed else None
+    return visit.page("job.html", job=job, acts=ACTS, held=held and replace(held, statuses=()))
 
 
 async def cancel(visit: Visit) -> Response:
@@ -83,11 +95,13 @@ async def _job(visit: Visit) -> JobInfo:
     return found
 
 
-def _moment(text: str) -> float | None:
+def _moment(text: str, now: float) -> float:
+    """When messages were counted; `now` where that is not told."""
     try:
-        return float(text) if text else None
+        at = float(text)
     except ValueError:
-        return None
+        return now
+    return at if 0.0 <= at <= now else now
 
 
 PAGES = (

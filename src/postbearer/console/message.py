@@ -5,10 +5,10 @@ from __future__ import annotations
 from starlette.responses import Response
 
 from postbearer.api import HttpProblem
-from postbearer.console.queue import ACTS, outcome
+from postbearer.console.queue import ACTS, outcome, target_of
 from postbearer.console.visit import ConsolePage, Visit
 from postbearer.control import MessageDetail, Right
-from postbearer.errors import UsageError
+from postbearer.errors import ConfigError, UsageError
 
 PAGE = 100  # recipients
 _OPEN = ("scheduled", "ready", "leased", "deferred", "held")
@@ -30,6 +30,7 @@ async def show(visit: Visit) -> Response:
         is_open=any(state in _OPEN for state in states),
         held="held" in states,
         acts=ACTS,
+        accounts=sorted(visit.services.api.dispatcher.account_states),
     )
 
 
@@ -39,9 +40,18 @@ async def act(visit: Visit) -> Response:
     if name not in ACTS:
         raise UsageError("That cannot be done to a message.", hint="Go back, and choose what to do.")
     what = ACTS[name]
+    target = target_of(visit, what)
+    if what.moves and not target:
+        visit.of.say("Nothing was done: choose the account that it is to leave by.", "problem")
+        return visit.go(f"/messages/{found.id}")
     if what.asks and not visit.field("confirmed"):
         return visit.page("confirm_message.html", act=what, name=name, message=found, address=address)
-    done = await visit.perform(what.method, message=found.id, address=address)
+    more = {"account": target} if what.moves else {"address": address}
+    try:
+        done = await visit.perform(what.method, message=found.id, **more)
+    except (ConfigError, UsageError) as error:
+        visit.of.say(f"Nothing was done: {error}", "problem")
+        return visit.go(f"/messages/{found.id}")
     visit.of.say(outcome(what, bool(done.changed), done.changed, 1), "done" if done.changed else "problem")
     for pause in getattr(done, "paused", ()):
         visit.of.say(

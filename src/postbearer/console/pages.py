@@ -11,6 +11,7 @@ from starlette.responses import HTMLResponse
 
 from postbearer.console import glossary, wording
 from postbearer.console.assets import assets
+from postbearer.control import as_search
 from postbearer.http_guard import Message, Send
 
 POLICY = (
@@ -46,6 +47,7 @@ def page_environment(**more: PackageLoader) -> Environment:
         "moment": wording.moment,
         "ago": wording.ago,
         "chip": wording.chip,
+        "search": as_search,
         "words": glossary.words,
     }
     made.globals |= {

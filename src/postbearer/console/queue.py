@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from starlette.responses import Response
 
+from postbearer.console.snapshot import Snapshot
 from postbearer.console.visit import ConsolePage, Visit
 from postbearer.console.wording import STATES, many
-from postbearer.control import MessageSummary, Page, Right
+from postbearer.control import WORDS, MessageSummary, Page, Right, quoted, with_search
 from postbearer.errors import PostbearerError, UsageError
+from postbearer.tags import parse_tag
 
 PAGE = 50  # messages
 MOST_CHOSEN = 1000
+_MOST_SUGGESTED = 100  # of each kind
 _LONGEST = 300  # characters of what is searched for
-_ID = re.compile(r"[0-9a-z]{16}")
 _WAITS = ("scheduled", "ready", "leased", "deferred", "held")
 AGES: Mapping[str, tuple[str, float]] = {  # name → what it is called, seconds
     "hour": ("in the last hour", 3600.0),
@@ -35,6 +36,7 @@ class QueueAction(NamedTuple):
     meaning: str
     done: str
     asks: bool = False  # whether it is asked about even for one message
+    moves: bool = False  # whether it needs an account
 
 
 ACTS: Mapping[str, QueueAction] = {
@@ -46,16 +48,28 @@ ACTS: Mapping[str, QueueAction] = {
     "cancel": QueueAction(
         "queue.cancel", "Cancel", "Give up what has not left; nobody is told.", "is cancelled", True
     ),
+    "move": QueueAction(
+        "queue.move", "Send through", "Have it leave by another account.", "is moved", moves=True
+    ),
 }
+VIEWS = (  # a title, and the state that it shows
+    ("All", ""),
+    ("Waiting", "ready"),
+    ("Will retry", "deferred"),
+    ("Held", "held"),
+    ("Failed", "failed"),
+    ("Sent", "delivered"),
+)
 
 
 class Filter(NamedTuple):
     """What the address asks for."""
 
-    q: str = ""  # a part of an address, an id, or a Message-ID
+    q: str = ""  # words of a search
     state: str = ""
     account: str = ""
     client: str = ""
+    tag: str = ""  # NAME:VALUE
     accepted: str = ""  # one of `AGES`
 
     @classmethod
@@ -72,19 +86,15 @@ class Filter(NamedTuple):
         return urlencode({name: value for name, value in self._asdict().items() if value})
 
     def query(self, now: float) -> dict[str, Any]:
-        """As parameters of ``queue.list``."""
+        """As parameters of ``queue.list``; spans of time count back from `now`. Raises `UsageError`."""
         asked: dict[str, Any] = {"account": self.account, "client": self.client}
         if self.state:
             asked["statuses"] = (self.state,)
+        if self.tag:
+            asked["tags"] = (parse_tag(self.tag),)
         if self.accepted:
             asked["newer_than"] = now - AGES[self.accepted][1]
-        if _ID.fullmatch(self.q):
-            asked["id"] = self.q
-        elif self.q.startswith("<"):
-            asked["message_id"] = self.q.strip("<>")
-        else:
-            asked["address"] = self.q
-        return asked
+        return with_search(asked, self.q, now=now)
 
 
 class Line(NamedTuple):
@@ -108,16 +118,25 @@ async def show(visit: Visit) -> Response:
     given = visit.request.query_params
     filter_ = Filter.of(given)
     after, lost = given.get("after", "")[:_LONGEST], False
-    asked = filter_.query(visit.now) | {"limit": PAGE}
+    look, wrong = await visit.look(), None
     try:
-        page: Page = await visit.perform("queue.list", **asked, after=after)
-    except UsageError:
-        lost, after = True, ""
-        page = await visit.perform("queue.list", **asked)
-    look = await visit.look()
+        asked = filter_.query(visit.now) | {"limit": PAGE}
+    except UsageError as error:
+        page, wrong = Page(messages=(), more=False, limit=PAGE), error
+    else:
+        try:
+            page = await visit.perform("queue.list", **asked, after=after)
+        except UsageError:
+            lost, after = True, ""
+            page = await visit.perform("queue.list", **asked)
     return visit.page(
         "queue.html",
+        422 if wrong else 200,
         filter=filter_,
+        wrong=wrong,
+        views=[(title, filter_._replace(state=state)) for title, state in VIEWS],
+        words=WORDS,
+        suggestions=list(_suggestions(visit, look, page)),
         lines=[Line.of(each) for each in page.messages],
         page=page,
         first=not after,
@@ -126,7 +145,26 @@ async def show(visit: Visit) -> Response:
         accounts=[each.name for each in look.accounts],
         ages=AGES,
         acts=ACTS,
+        undo=visit.of.take_held(),
     )
+
+
+def _suggestions(visit: Visit, look: Snapshot, page: Page) -> Iterator[tuple[str, str]]:
+    """Words that may be meant, and what each finds: what is configured, and the tags on the page."""
+    for name, word in WORDS.items():
+        yield f"{name}:", word.meaning
+    for state, known in STATES.items():
+        yield f"state:{state}", known.meaning
+    for account in look.accounts[:_MOST_SUGGESTED]:
+        yield f"account:{quoted(account.name)}", "of this account"
+    for client in visit.services.api.access.clients[:_MOST_SUGGESTED]:
+        yield f"client:{quoted(client.name)}", "of this client"
+    tags = {(name, each) for message in page.messages for name, some in message.tags.items() for each in some}
+    for name, value in sorted(tags)[:_MOST_SUGGESTED]:
+        yield f"tag:{quoted(f'{name}:{value}')}", "with this tag"
+    for span in ("1h", "24h", "7d"):
+        yield f"newer:{span}", "accepted since then"
+        yield f"older:{span}", "accepted before that"
 
 
 async def act(visit: Visit) -> Response:
@@ -138,19 +176,31 @@ async def act(visit: Visit) -> Response:
     if not chosen:
         visit.of.say("Nothing was done: choose messages first.", "problem")
         return _back(visit, back)
+    if not (target := target_of(visit, ACTS[name])) and ACTS[name].moves:
+        visit.of.say("Nothing was done: choose the account that they are to leave by.", "problem")
+        return _back(visit, back)
     if not visit.field("confirmed"):
-        return visit.page("confirm.html", act=ACTS[name], name=name, chosen=chosen, filter=back)
-    await _do(visit, ACTS[name], chosen)
+        return visit.page(
+            "confirm.html", act=ACTS[name], name=name, chosen=chosen, filter=back, target=target
+        )
+    await _do(visit, ACTS[name], chosen, {"account": target} if target else {})
+    if name == "hold":
+        visit.of.held = tuple(chosen)
     return _back(visit, back)
 
 
-async def _do(visit: Visit, what: QueueAction, chosen: Sequence[str]) -> None:
+def target_of(visit: Visit, what: QueueAction) -> str:
+    """The account that the form names to move messages to; empty where the act needs none."""
+    return visit.field("target").strip()[:_LONGEST] if what.moves else ""
+
+
+async def _do(visit: Visit, what: QueueAction, chosen: Sequence[str], more: Mapping[str, str]) -> None:
     """One after the other; what cannot be done to one of them is told, and the others go on."""
     done = recipients = 0
     problems: dict[str, int] = {}
     for message in chosen:
         try:
-            changed = (await visit.perform(what.method, message=message)).changed
+            changed = (await visit.perform(what.method, message=message, **more)).changed
         except PostbearerError as error:
             problems[str(error)] = problems.get(str(error), 0) + 1
         else:

@@ -34,6 +34,7 @@ class ConsoleSession:
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     notices: list[tuple[str, str]] = field(default_factory=list)  # kind and text
     typed: dict[str, Secret] = field(default_factory=dict, repr=False)  # of a form that was not right yet
+    held: tuple[str, ...] = ()  # messages that were held last, for who did not mean that
     reading: str = ""  # the message whose page was shown last
     began: float = 0.0  # monotonic
     seen: float = 0.0
@@ -41,6 +42,11 @@ class ConsoleSession:
     def say(self, text: str, kind: str = "done") -> None:
         """Have the next page tell `text`: what was done, or what was not (`kind` "problem")."""
         self.notices = [*self.notices, (kind, text)][-_NOTICES:]
+
+    def take_held(self) -> tuple[str, ...]:
+        """The messages that were held last, once."""
+        held, self.held = self.held, ()
+        return held
 
     def take_notices(self) -> list[tuple[str, str]]:
         """What is to be told, once."""

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from postbearer.control.principal import of_this_process as of_this_process
     from postbearer.control.search import WORDS as WORDS
     from postbearer.control.search import SearchError as SearchError
+    from postbearer.control.search import as_search as as_search
     from postbearer.control.search import parse_search as parse_search
     from postbearer.control.search import quoted as quoted
     from postbearer.control.search import with_search as with_search
@@ -114,7 +115,7 @@ _EXPORTS = {
     "methods": ["METHODS", "perform"],
     "operations": ["Operations", "Process"],
     "principal": ["FROM_ELSEWHERE", "Principal", "Right", "of_this_process"],
-    "search": ["WORDS", "SearchError", "parse_search", "quoted", "with_search"],
+    "search": ["WORDS", "SearchError", "as_search", "parse_search", "quoted", "with_search"],
     "server": ["ControlServer"],
     "sign_ins": ["SignIns", "person_grant", "with_endpoints"],
     "webhooks": ["WebhookCalls", "WebhookReplayed", "WebhookStatus", "WebhookTested"],

@@ -266,12 +266,21 @@ class Matching(Struct, frozen=True, kw_only=True, omit_defaults=True):
         )
 
     @property
-    def text(self) -> str:
-        """In one line."""
-        given = {name.replace("_", "-"): getattr(self, name) for name in self.__struct_fields__}
-        given["states"] = " or ".join(self.states)
-        given["tags"] = " and ".join(f"{name}:{value}" for name, each in self.tags.items() for value in each)
-        return ", ".join(f"{name} {value}" for name, value in given.items() if value not in ("", None))
+    def query(self) -> Query:
+        """What asks for the same."""
+        return Query(
+            statuses=self.states,
+            account=self.account,
+            client=self.client,
+            address=self.address,
+            sender=self.sender,
+            recipient=self.recipient,
+            reply=self.reply,
+            message_id=self.message_id,
+            tags=tuple((name, value) for name, each in self.tags.items() for value in each),
+            older_than=self.accepted_before,
+            newer_than=self.accepted_after,
+        )
 
 
 SignInState = Literal["waiting", "done", "failed", "busy"]

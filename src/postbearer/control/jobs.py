@@ -16,6 +16,7 @@ from postbearer.control.job_runner import JobRunner
 from postbearer.control.messages import Look
 from postbearer.control.method import Method, Text
 from postbearer.control.principal import Principal, Right
+from postbearer.control.search import as_search
 from postbearer.errors import Conflict, UsageError
 from postbearer.store import Job, JobAction, JobState, Query, Spool
 
@@ -179,7 +180,7 @@ def _told(job: Job, *, dry_run: bool = False) -> JobInfo:
 
 def _detail(job: Job) -> str:
     """What the job is for, in one line of the audit."""
-    return f"job {job.id}: all that matches {Matching.of(job.matching).text}"
+    return f"job {job.id}: all that matches {as_search(job.matching)}"
 
 
 def _messages(count: int) -> str:

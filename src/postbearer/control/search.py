@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from postbearer.errors import UsageError
-from postbearer.store import Status
+from postbearer.store import Query, Status
 from postbearer.suggestion import did_you_mean
 from postbearer.tags import parse_tag
 
+_LAST = 253_402_300_799.0  # Unix seconds of the last time that can be written
 LONGEST = 2000  # characters
 _NAME = re.compile(r"([a-z][a-z-]*):", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -71,7 +73,8 @@ class _Term(NamedTuple):
 def parse_search(text: str, *, now: float) -> dict[str, Any]:
     """The fields of a `Query` that `text` asks for; spans of time count back from `now` (Unix seconds).
 
-    A word without a name is an id, a Message-ID in angle brackets, or a part of an address. Raises
+    A word without a name is an id, a Message-ID in angle brackets, or a part of an address; in quotes
+    always that. Raises
     `SearchError`, which names the word that cannot be read, and where it stands.
     """
     if len(text) > LONGEST:
@@ -105,12 +108,27 @@ def with_search(given: Mapping[str, Any], text: str, *, now: float) -> dict[str,
     return {**kept, **found}
 
 
-def quoted(value: str) -> str:
+def quoted(value: str, *, always: bool = False) -> str:
     """`value` as it is typed behind a name."""
-    if value and not re.search(r'[\s"\\]', value):
+    if value and not always and not re.search(r'[\s"\\]', value):
         return value
     escaped = value.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'
+
+
+def as_search(query: Query) -> str:
+    """What finds the same as `query`, and can be typed."""
+    words = [f"{word}:{quoted(value)}" for word, name in _TEXTS.items() if (value := getattr(query, name))]
+    if query.statuses:
+        words.append(f"state:{','.join(query.statuses)}")
+    words += [f"tag:{quoted(f'{name}:{value}')}" for name, value in query.tags]
+    for name, at in (("older", query.older_than), ("newer", query.newer_than)):
+        if at is not None:
+            words.append(f"{name}:{datetime.fromtimestamp(min(max(at, 0.0), _LAST), UTC).isoformat()}")
+    if query.address:
+        bare = not re.search(r"[:<]", query.address) and not _ID.fullmatch(query.address)
+        words.append(quoted(query.address, always=not bare))
+    return " ".join([query.id, *words] if query.id else words)
 
 
 def _terms(text: str) -> Iterator[_Term]:
@@ -155,6 +173,8 @@ def _bare(term: _Term) -> tuple[str, Any]:
     value = term.value
     if not value:
         raise term.wrong("asks for nothing", "Leave it away.")
+    if term.word.startswith('"'):
+        return "address", value
     if _ID.fullmatch(value):
         return "id", value
     if value.startswith("<"):
@@ -197,7 +217,7 @@ def _time(field: str) -> Callable[[_Term, float], tuple[str, Any]]:
         try:
             if "-" in value or ":" in value:  # no duration has these
                 return field, parse_timestamp(value)
-            return field, now - parse_duration(value)
+            return field, max(0.0, now - parse_duration(value))
         except ValueError as error:
             raise term.wrong(str(error), MOMENT_HINT.replace("from now", "ago")) from None
 
@@ -208,16 +228,19 @@ def _text(field: str) -> Callable[[_Term, float], tuple[str, Any]]:
     return lambda term, now: (field, term.value)
 
 
+_TEXTS: Mapping[str, str] = {
+    "from": "sender",
+    "to": "recipient",
+    "account": "account",
+    "client": "client",
+    "reply": "reply",
+    "id": "id_prefix",
+    "message-id": "message_id",
+}
 _FIELDS: Mapping[str, Callable[[_Term, float], tuple[str, Any]]] = {
-    "from": _text("sender"),
-    "to": _text("recipient"),
+    **{word: _text(field) for word, field in _TEXTS.items()},
     "state": _states,
-    "account": _text("account"),
-    "client": _text("client"),
     "tag": _tag,
-    "reply": _text("reply"),
-    "id": _text("id_prefix"),
-    "message-id": _text("message_id"),
     "older": _time("older_than"),
     "newer": _time("newer_than"),
 }
