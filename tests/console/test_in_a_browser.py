@@ -71,6 +71,9 @@ async def every_page(shown: ShownRelay) -> dict[str, str]:
         "connect-form": "/connect?provider=microsoft",
         "audit": "/audit",
         "jobs": "/jobs",
+        "webhooks": "/webhooks",
+        "clients": "/clients",
+        "settings": "/settings?all",
         "problem": "/messages/none",
     }
 

@@ -21,6 +21,7 @@ from postbearer.control import (
     Operations,
     Principal,
     Right,
+    TokenStatus,
     WebhookReplayed,
     WebhookStatus,
     WebhookTested,
@@ -93,6 +94,29 @@ class Calls:
         )
 
 
+class Desk:
+    """As a relay has them that has an HTTP API."""
+
+    def statuses(self, now: float) -> tuple[TokenStatus, ...]:
+        return (
+            TokenStatus(
+                name="alerts",
+                scopes=("read",),
+                client="",
+                made=now,
+                expires=None,
+                expired=False,
+                used=now,
+                requests=1,
+                failures=0,
+                failure="",
+            ),
+        )
+
+    def revoke(self, name: str) -> None:
+        assert name == "alerts"
+
+
 async def tried(name: str) -> bool:
     return True
 
@@ -122,6 +146,7 @@ def operations(relay: Relay, folder: Path | None = None) -> tuple[Operations, Ea
         process=Process(),
         observer=ears,
         webhooks=Calls(),
+        tokens=Desk(),
         configuration=Configuration(Settings(), "x.toml", "", {"accounts": {}}),
         console=lambda: "http://127.0.0.1:2580/console/login?code=once",
         editing=editing,

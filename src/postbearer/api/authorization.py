@@ -27,14 +27,17 @@ def authorize(services: ApiServices, endpoint: ApiEndpoint, fields: list[str], p
     token = _token(services, endpoint.face, fields, peer)
     if needed not in token.allowed:
         names = ", ".join(token.scopes)
+        services.tokens.used(token, services.clock.now(), f"It has no scope {needed}.")
         raise TokenProblem(
             f'The token {token.name} may not do this: it needs the scope "{needed}", and has {names}.',
             hint=f"Make another: postbearer api-token create NAME --scope {needed}",
             error=INSUFFICIENT,
             scope=needed,
         )
+    submitter = _submitter(services, token, peer)
+    services.tokens.used(token, services.clock.now())
     principal = Principal(f"token {token.name}", "API token", _rights(token.allowed))
-    return ApiCaller(token, _submitter(services, token, peer), principal)
+    return ApiCaller(token, submitter, principal)
 
 
 @cache
@@ -56,6 +59,7 @@ def _token(services: ApiServices, face: Face, fields: list[str], peer: str) -> A
         raise TokenProblem("There is no such token, or it was revoked.", hint=how, error=INVALID)
     if found.expired(services.clock.now()):
         services.reject_log.login_failed(peer, found.name)
+        services.tokens.used(found, services.clock.now(), "It had expired.")
         raise TokenProblem(f"The token {found.name} has expired.", hint=how, error=INVALID)
     return found
 
@@ -66,12 +70,14 @@ def _submitter(services: ApiServices, token: ApiToken, peer: str) -> Submitter:
         return Submitter(name=f"token:{token.name}")
     admission = services.access.named(token.client)
     if admission is None:
+        services.tokens.used(token, services.clock.now(), f"There is no client {token.client}.")
         raise HttpProblem(
             "forbidden",
             f"The token {token.name} is for the client {token.client}, which is not configured.",
             hint=f'Put [[relay.clients]] with name = "{token.client}" back, or revoke the token.',
         )
     if not admission.covers(peer):
+        services.tokens.used(token, services.clock.now(), f"It came from {peer}, which is no network of it.")
         raise HttpProblem(
             "forbidden",
             f"The client {token.client} may not ask from your address.",

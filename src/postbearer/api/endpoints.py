@@ -25,6 +25,7 @@ from postbearer.api import (
     resend_status,
     sendgrid,
     submit,
+    token_access,
     webhooks,
 )
 from postbearer.api.asgi import Api
@@ -65,6 +66,7 @@ ENDPOINTS: Sequence[ApiEndpoint] = (
     *sendgrid.ENDPOINTS,
     *resend_status.ENDPOINTS,
     *webhooks.ENDPOINTS,
+    *token_access.ENDPOINTS,
     ApiEndpoint(
         name="describe",
         method="GET",

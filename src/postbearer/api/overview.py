@@ -43,13 +43,15 @@ class ConfigurationQuery(Struct, frozen=True, kw_only=True):
 
 
 async def nodes(call: Call) -> NodeList:
-    done: NodeList = await _perform(call, "nodes.list", {})
+    done: NodeList = await of_whole_relay(call, "nodes.list", {})
     return done
 
 
 async def configuration(call: Call) -> LoadedConfiguration:
     asked: ConfigurationQuery = call.query or ConfigurationQuery()
-    done: LoadedConfiguration = await _perform(call, "relay.configuration", {"defaults": asked.defaults})
+    done: LoadedConfiguration = await of_whole_relay(
+        call, "relay.configuration", {"defaults": asked.defaults}
+    )
     return done
 
 
@@ -57,17 +59,18 @@ async def audit(call: Call) -> AuditList:
     asked: AuditQuery = call.query or AuditQuery()
     cursors, alike = call.services.cursors, AuditQuery(limit=1)
     before = int(cursors.read(alike, asked.cursor)) if asked.cursor else None
-    page: AuditPage = await _perform(call, "audit.list", {"before": before, "limit": asked.limit})
+    page: AuditPage = await of_whole_relay(call, "audit.list", {"before": before, "limit": asked.limit})
     cursor = cursors.write(alike, str(page.entries[-1].number)) if page.more else None
     return AuditList(entries=page.entries, cursor=cursor)
 
 
 async def verify(call: Call) -> AuditVerified:
-    done: AuditVerified = await _perform(call, "audit.verify", {})
+    done: AuditVerified = await of_whole_relay(call, "audit.verify", {})
     return done
 
 
-async def _perform(call: Call, method: str, given: Mapping[str, Any]) -> Any:
+async def of_whole_relay(call: Call, method: str, given: Mapping[str, Any]) -> Any:
+    """Call a method that is about more than the messages of one client."""
     if call.by.confined:
         raise HttpProblem(
             "forbidden",

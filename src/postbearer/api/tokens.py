@@ -11,12 +11,14 @@ import os
 import re
 import secrets
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cache
 
 from msgspec import DecodeError, Struct
 from msgspec.json import decode, encode, format
 
+from postbearer.control import TokenStatus
 from postbearer.errors import StoreError, UsageError
 from postbearer.secret import Secret
 from postbearer.state import FileLock, StateFolder, read_private, trouble, write_private
@@ -84,6 +86,7 @@ class ApiTokens:
         self._seen: tuple[int, int, int] | None = None  # what tells that the file is another one
         self._tokens: tuple[ApiToken, ...] = ()
         self._by_hash: dict[str, ApiToken] = {}
+        self._uses: dict[str, _Use] = {}
 
     def all(self) -> tuple[ApiToken, ...]:
         """All that are not revoked, in the order in which they were made."""
@@ -132,6 +135,21 @@ class ApiTokens:
                 raise UsageError(f"There are {MOST} tokens already.", hint="Revoke those nobody uses.")
             self._write((*kept, made))
         return token
+
+    def used(self, token: ApiToken, now: float, refusal: str = "") -> None:
+        """Note, in memory, that somebody asked by it; `refusal` says why that was not answered."""
+        use = self._uses.setdefault(token.sha256, _Use())
+        if refusal:
+            use.failures, use.failure = use.failures + 1, refusal
+        else:
+            use.used, use.requests = now, use.requests + 1
+
+    def statuses(self, now: float) -> tuple[TokenStatus, ...]:
+        """All that are not revoked, for people, with what became of requests by them in this process."""
+        tokens = self.all()
+        known = {each.sha256 for each in tokens}
+        self._uses = {key: use for key, use in self._uses.items() if key in known}
+        return tuple(_status(each, self._uses.get(each.sha256, _Use()), now) for each in tokens)
 
     def revoke(self, name: str) -> None:
         """End a token, at once and for good. Raises `UsageError` if there is none of that name."""
@@ -187,6 +205,31 @@ class ApiTokens:
 
     def _write(self, tokens: tuple[ApiToken, ...]) -> None:
         write_private(self._path, format(encode(_Kept(tokens)), indent=1))
+
+
+@dataclass(slots=True)
+class _Use:
+    """What became of requests by a token."""
+
+    used: float | None = None
+    requests: int = 0
+    failures: int = 0
+    failure: str = ""
+
+
+def _status(token: ApiToken, use: _Use, now: float) -> TokenStatus:
+    return TokenStatus(
+        name=token.name,
+        scopes=tuple(token.scopes),
+        client=token.client,
+        made=token.made,
+        expires=token.expires,
+        expired=token.expired(now),
+        used=use.used,
+        requests=use.requests,
+        failures=use.failures,
+        failure=use.failure,
+    )
 
 
 def _hash(token: str) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from postbearer.config.edit import setting_names as setting_names
     from postbearer.config.edit import typed_value as typed_value
     from postbearer.config.edit import unset_key as unset_key
+    from postbearer.config.explaining import explained as explained
     from postbearer.config.jsonschema import json_schema as json_schema
     from postbearer.config.loading import Configuration as Configuration
     from postbearer.config.loading import load as load
@@ -50,6 +51,7 @@ _EXPORTS = {
     "account_edits": ["renamed", "with_keys", "without_account"],
     "addition": ["Addition", "descriptions"],
     "edit": ["holds_secret", "key_path", "replace", "set_key", "setting_names", "typed_value", "unset_key"],
+    "explaining": ["explained"],
     "jsonschema": ["json_schema"],
     "loading": ["Configuration", "load", "parse"],
     "new_file": ["write_new"],

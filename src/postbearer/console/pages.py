@@ -54,6 +54,8 @@ def page_environment(**more: PackageLoader) -> Environment:
         "states": wording.STATES,
         "account_states": wording.ACCOUNTS,
         "job_states": wording.JOBS,
+        "webhook_states": wording.WEBHOOKS,
+        "token_states": wording.TOKENS,
         "asset": {name: each.name for name, each in assets().items()},
     }
     return made

@@ -9,6 +9,7 @@ from postbearer.console import (
     accounts,
     audit,
     checks,
+    clients,
     connect,
     jobs,
     message,
@@ -16,7 +17,9 @@ from postbearer.console import (
     provider_sign_in,
     queue,
     reading,
+    settings,
     signing_in,
+    webhooks,
 )
 from postbearer.console.application import ConsoleApplication
 from postbearer.console.services import ConsoleServices
@@ -36,6 +39,9 @@ PAGES: Sequence[ConsolePage] = (
     *connect.PAGES,
     *provider_sign_in.PAGES,
     *audit.PAGES,
+    *webhooks.PAGES,
+    *clients.PAGES,
+    *settings.PAGES,
 )
 
 

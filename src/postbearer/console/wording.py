@@ -45,6 +45,16 @@ ACCOUNTS: Mapping[str, StateWord] = {
 }
 
 
+WEBHOOKS: Mapping[str, StateWord] = {
+    "working": StateWord("works", "good", "What it is told arrives."),
+    "failing": StateWord(
+        "fails", "wait", "The last calls did not arrive; they are tried again by themselves."
+    ),
+    "disabled": StateWord("disabled", "bad", "It is not called any more, until somebody enables it."),
+}
+TOKENS: Mapping[str, StateWord] = {
+    "expired": StateWord("expired", "off", "It is good for nothing any more."),
+}
 JOBS: Mapping[str, StateWord] = {
     "running": StateWord("running", "busy", "It goes on by itself, also over a restart."),
     "done": StateWord("done", "good", "It has come to its end."),

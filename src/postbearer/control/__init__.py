@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from postbearer.control.answers import RecipientRow as RecipientRow
     from postbearer.control.answers import RelayReloaded as RelayReloaded
     from postbearer.control.answers import RelayStopping as RelayStopping
+    from postbearer.control.answers import SettingRow as SettingRow
+    from postbearer.control.answers import SettingsExplained as SettingsExplained
     from postbearer.control.answers import SignInInfo as SignInInfo
     from postbearer.control.answers import Time as Time
     from postbearer.control.answers import Woken as Woken
@@ -65,6 +67,9 @@ if TYPE_CHECKING:
     from postbearer.control.sign_ins import SignIns as SignIns
     from postbearer.control.sign_ins import person_grant as person_grant
     from postbearer.control.sign_ins import with_endpoints as with_endpoints
+    from postbearer.control.tokens import TokenDesk as TokenDesk
+    from postbearer.control.tokens import TokenRevoked as TokenRevoked
+    from postbearer.control.tokens import TokenStatus as TokenStatus
     from postbearer.control.webhooks import WebhookCalls as WebhookCalls
     from postbearer.control.webhooks import WebhookReplayed as WebhookReplayed
     from postbearer.control.webhooks import WebhookStatus as WebhookStatus
@@ -92,6 +97,8 @@ _EXPORTS = {
         "LoadedConfiguration",
         "NodeInfo",
         "NodeList",
+        "SettingRow",
+        "SettingsExplained",
         "SignInInfo",
         "LetGo",
         "MessageDetail",
@@ -118,6 +125,7 @@ _EXPORTS = {
     "search": ["WORDS", "SearchError", "as_search", "parse_search", "quoted", "with_search"],
     "server": ["ControlServer"],
     "sign_ins": ["SignIns", "person_grant", "with_endpoints"],
+    "tokens": ["TokenDesk", "TokenRevoked", "TokenStatus"],
     "webhooks": ["WebhookCalls", "WebhookReplayed", "WebhookStatus", "WebhookTested"],
 }
 

@@ -61,6 +61,10 @@ class AuditRecorder:
         self._clock = clock
         self._observer = observer
 
+    def now(self) -> float:
+        """By the clock that acts are recorded by."""
+        return self._clock.now()
+
     async def done(self, act: Act, *, count: int = 0) -> None:
         """It was done. Raises `StoreError`."""
         await self._spool.audit.add(act.record(self._clock.now(), count=count))

@@ -339,6 +339,24 @@ class LoadedConfiguration(Struct, frozen=True, kw_only=True):
     settings: dict[str, Any]
 
 
+class SettingRow(Struct, frozen=True, kw_only=True):
+    """A key of the configuration: what holds and means; whether it was `given`, by which variable."""
+
+    table: str
+    key: str
+    value: Any
+    meaning: str
+    given: bool
+    origin: str
+
+
+class SettingsExplained(Struct, frozen=True, kw_only=True):
+    """What the relay goes by, key by key, without secrets."""
+
+    file: str
+    rows: tuple[SettingRow, ...]
+
+
 class AuditRow(Struct, frozen=True, kw_only=True):
     """Who did what; `result` is empty if it was done, else why not.
 

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import ValidationError, convert
 
-from postbearer.control import account_editor, accounts, jobs, messages, operations, overview, webhooks
+from postbearer.control import (
+    account_editor,
+    accounts,
+    jobs,
+    messages,
+    operations,
+    overview,
+    tokens,
+    webhooks,
+)
 from postbearer.control.method import Method
 from postbearer.control.principal import Principal, Right
 from postbearer.errors import NotPermitted, UsageError
@@ -22,6 +31,7 @@ METHODS: Mapping[str, Method] = {
     **accounts.METHODS,
     **account_editor.METHODS,
     **webhooks.METHODS,
+    **tokens.METHODS,
     **overview.METHODS,
     **operations.METHODS,
 }

@@ -26,6 +26,7 @@ from postbearer.control.messages import Messages
 from postbearer.control.method import Method, Nothing, Text
 from postbearer.control.overview import Overview
 from postbearer.control.principal import Principal, Right
+from postbearer.control.tokens import TokenDesk, Tokens
 from postbearer.control.transfer import Transfer
 from postbearer.control.webhooks import WebhookCalls, Webhooks
 from postbearer.errors import Conflict, NotPermitted, PostbearerError, UsageError
@@ -76,9 +77,9 @@ class Operations:
     `dispatcher` is there in the relay's own process only, and `process` where a relay runs by itself.
     `accounts` names those that are configured, and `find` makes one that no dispatcher has; `foresee` tells
     what is known ahead of them, and `changed` has a paused one tried again. `runner` works on jobs in the
-    background. `webhooks` and `sign_ins` are those of the relay's own process, `configuration` what it goes
-    by, and by `editing` it is changed. `observer` hears who changed what. `console` gives an address that
-    opens the console once; empty where there is none.
+    background. `webhooks`, `tokens` and `sign_ins` are those of the relay's own process, `configuration` what
+    it goes by, and by `editing` it is changed. `observer` hears who changed what. `console` gives an address
+    that opens the console once; empty where there is none.
     """
 
     def __init__(
@@ -95,6 +96,7 @@ class Operations:
         find: Callable[[str], Account] | None = None,
         runner: JobRunner | None = None,
         webhooks: WebhookCalls | None = None,
+        tokens: TokenDesk | None = None,
         configuration: Configuration | None = None,
         console: Callable[[], str] | None = None,
         sign_ins: SignIns | None = None,
@@ -116,6 +118,7 @@ class Operations:
             AccountEditor(editing, spool, clock, dispatcher, runner, self._recorder) if editing else None
         )
         self.webhooks: Webhooks = Webhooks(webhooks, self._recorder)
+        self.tokens: Tokens = Tokens(tokens, self._recorder)
         self.accounts: Accounts = Accounts(
             spool,
             clock,

@@ -15,6 +15,8 @@ from postbearer.control.answers import (
     LoadedConfiguration,
     NodeInfo,
     NodeList,
+    SettingRow,
+    SettingsExplained,
 )
 from postbearer.control.method import Method, Nothing
 from postbearer.control.principal import Right
@@ -80,6 +82,27 @@ class Overview:
         origins = {".".join(map(str, path)): variable for path, variable in loaded.origins.items()}
         return LoadedConfiguration(file=str(loaded.path), origins=origins, settings=values)
 
+    async def explained(self) -> SettingsExplained:
+        """The same, key by key, with what each means."""
+        from postbearer.config import explained
+
+        loaded = self._configuration
+        if loaded is None:
+            raise UsageError("No relay runs that goes by a configuration.")
+        origins = {".".join(map(str, path)): variable for path, variable in loaded.origins.items()}
+        rows = [
+            SettingRow(
+                table=each.table,
+                key=each.key,
+                value=each.value,
+                meaning=each.meaning,
+                given=each.given,
+                origin=origins.get(f"{each.table}.{each.key}".lstrip("."), ""),
+            )
+            for each in explained(loaded.settings, loaded.data)
+        ]
+        return SettingsExplained(file=str(loaded.path), rows=tuple(rows))
+
     async def audit(self, before: int | None = None, limit: int = 100) -> AuditPage:
         """Who did what, the newest first."""
         found = await self._spool.audit.read(before, limit + 1)
@@ -107,6 +130,9 @@ METHODS: Mapping[str, Method] = {
     ),
     "audit.verify": Method(
         Nothing, AuditVerified, Right.OPERATE, lambda on, given, by: on.overview.verified()
+    ),
+    "relay.explained": Method(
+        Nothing, SettingsExplained, Right.ADMIN, lambda on, given, by: on.overview.explained()
     ),
     "relay.configuration": Method(
         *(Shown, LoadedConfiguration, Right.ADMIN),

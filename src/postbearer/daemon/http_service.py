@@ -40,6 +40,7 @@ class HttpService(Service):
         plan: ServicePlan,
         *,
         spool: DurableSpool,
+        tokens: ApiTokens,
     ) -> None:
         self._spool = spool
         self._shared = shared
@@ -47,7 +48,7 @@ class HttpService(Service):
         self._metering = metering
         self._dispatcher = dispatcher
         self._feed = feed
-        self._tokens = ApiTokens(plan.assembly.state)
+        self._tokens = tokens
         self._cursors = Cursors()
         self._stopping = asyncio.Event()
         http = _plan(plan)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from postbearer.api import ApiTokens
 from postbearer.assembly import Assembly
 from postbearer.clock import Clock, SystemClock
 from postbearer.control import Process
@@ -144,6 +145,7 @@ class Relay:
         events.add(refresher)
         feed = Feed(spool, clock, events)
         webhooks = WebhookService(plan, spool, feed, clock, events)
+        tokens = ApiTokens(plan.assembly.state) if plan.relay.http is not None else None
         control = ControlService(
             folder,
             plan,
@@ -156,10 +158,11 @@ class Relay:
             queue_clock=self._queue_clock,
             observer=events,
             webhooks=webhooks,
+            tokens=tokens,
         )
         by_http: tuple[Service, ...] = ()
-        if plan.relay.http is not None:
-            metering, self._http = self._over_http(plan, shared, control, feed, webhooks)
+        if tokens is not None:
+            metering, self._http = self._over_http(plan, shared, control, feed, webhooks, tokens=tokens)
             by_http = (metering, self._http)
         around = [  # what takes mail in, and what looks after the queue: one line each
             SubmitSocketService(folder, plan, shared),
@@ -198,6 +201,8 @@ class Relay:
         control: ControlService,
         feed: Feed,
         webhooks: WebhookService,
+        *,
+        tokens: ApiTokens,
     ) -> tuple[Metering, HttpService]:
         """The API, and what it alone shows. Who has no API loads nothing for it."""
         try:
@@ -213,4 +218,6 @@ class Relay:
             *(plan, self.spool, self.dispatcher, webhooks, self._queue_clock, self._observer),
         )
         self._observer.add(metering)
-        return metering, HttpService(shared, control, metering, self.dispatcher, feed, plan, spool=self.spool)
+        return metering, HttpService(
+            *(shared, control, metering, self.dispatcher, feed, plan), spool=self.spool, tokens=tokens
+        )

@@ -18,6 +18,7 @@ from postbearer.control import (
     Operations,
     Process,
     SignIns,
+    TokenDesk,
     WebhookCalls,
 )
 from postbearer.daemon.plan import ListenerPlan
@@ -241,7 +242,9 @@ class ControlService(Service):
         queue_clock: Clock,
         observer: Observer,
         webhooks: WebhookCalls | None = None,
+        tokens: TokenDesk | None = None,
     ) -> None:
+        self._tokens = tokens
         self._console = console
         self._spool = spool
         self._webhooks = webhooks
@@ -291,6 +294,7 @@ class ControlService(Service):
             observer=self._observer,
             runner=self._runner,
             webhooks=self._webhooks,
+            tokens=self._tokens,
             configuration=plan.assembly.configuration,
             console=self._console,
             sign_ins=self._sign_ins,
