@@ -46,16 +46,17 @@ def _table(kind: inspect.Type, holds: Mapping[str, Any], given: Any, path: str) 
             more = written if isinstance(written, list | tuple) else [None] * len(value)
             tables = [(f"{place}[{n}]", *pair) for n, pair in enumerate(zip(value, more, strict=True))]
         elif not isinstance(_bare(each.type), inspect.StructType):
-            more = written if isinstance(written, Mapping) else {}
-            tables = [(f"{place}.{key}", one, more.get(key)) for key, one in value.items()]
+            named = written if isinstance(written, Mapping) else {}
+            tables = [(f"{place}.{key}", one, named.get(key)) for key, one in value.items()]
         within += [_table(inner, one, text, at) for at, one, text in tables]
     for keys in within:
         yield from keys
 
 
 def _meaning(kind: inspect.Type) -> str:
-    described = isinstance(kind, inspect.Metadata)
-    return str((kind.extra_json_schema or {}).get("description", "")) if described else ""
+    if not isinstance(kind, inspect.Metadata):
+        return ""
+    return str((kind.extra_json_schema or {}).get("description", ""))
 
 
 def _bare(kind: inspect.Type) -> inspect.Type:
