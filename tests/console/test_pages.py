@@ -299,6 +299,30 @@ async def test_no_act_is_without_an_answer(inside: Person) -> None:
     assert (await inside.send("/accounts/alerts/act", {"act": "explode"})).status_code == 422
 
 
+async def test_what_was_said_to_a_server_that_refused_is_shown_without_secrets(inside: Person) -> None:
+    shown = inside.shown
+    await shown.send("alerts@example.org", "mallory@example.org", "Refused")
+    await shown.settled(5)
+    [refused] = await ids(shown, recipient="mallory@")
+    page = await inside.page(f"/messages/{refused}")
+    told = text(page)
+    assert "What was said" in told
+    assert "C: RCPT TO:<mallory@example.org>" in told
+    assert "S: 550 5.7.1 <img src=x" in told
+    assert EVIL not in page
+    assert "Bearer" not in told
+    [backup] = [
+        each for each in await ids(shown, address="ops@") if await states(shown, each) == ["delivered"]
+    ]
+    assert "What was said" not in await inside.page(f"/messages/{backup}")
+    for message in await ids(shown):
+        entry = await shown.running.spool.show(message)
+        assert entry is not None
+        for attempt in entry.attempts:
+            known = r"C: (?!AUTH XOAUTH2 \*|\*|EHLO|STARTTLS|MAIL|RCPT|DATA|BDAT|RSET|\[)"
+            assert not re.search(known, attempt.transcript)
+
+
 async def test_a_message_tells_its_whole_way(inside: Person) -> None:
     shown = inside.shown
     [refused] = [each for each in await ids(shown) if "failed" in await states(shown, each)]

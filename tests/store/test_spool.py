@@ -2,8 +2,11 @@
 
 import asyncio
 import hashlib
+from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
+import apsw
 import pytest
 
 from postbearer.envelope import Envelope, Recipient
@@ -467,6 +470,34 @@ async def test_senders_and_recipients_and_what_was_said_are_told_apart(
     assert await ids(spool, Query(reply="füll")) == ["m2"]
     assert await ids(spool, Query(reply="at Home")) == ["m1", "m3"]
     assert await ids(spool, Query(reply="4.2.2", recipient="jörg")) == ["m2"]
+
+
+async def test_what_was_said_in_an_attempt_comes_back_and_goes_with_its_message(
+    spool: Spool, tmp_path: Path
+) -> None:
+    await accept(spool, "m1")
+    said = "S: 220 Hello\nC: EHLO x\nS: 451 Später \x00"
+    for transcript, counted, status in (
+        (said, True, Status.DEFERRED),
+        ("no try", False, Status.DEFERRED),
+        ("", True, Status.DEFERRED),
+        ("x" * 100_000, True, Status.FAILED),
+    ):
+        [claimed] = await claim(spool)
+        settlement = replace(ending(claimed, status, due=START), transcript=transcript, counted=counted)
+        await spool.settle(claimed, settlement)
+    entry = await spool.show("m1")
+    assert entry is not None
+    first, second, third = (each.transcript for each in entry.attempts)
+    assert first.replace("\N{REPLACEMENT CHARACTER}", "\x00") == said
+    assert second == ""
+    assert 10_000 < len(third) < 17_000
+    assert all(each.attempts == () for each in await spool.search(Query()))
+    await spool.retire(START + 1)
+    assert await spool.show("m1") is None
+    if (tmp_path / "spool.db").exists():
+        with closing(apsw.Connection(str(tmp_path / "spool.db"), apsw.SQLITE_OPEN_READONLY)) as connection:
+            assert connection.execute("SELECT count(*) FROM transcript").get == 0
 
 
 async def test_of_what_was_said_the_last_counts(spool: Spool) -> None:

@@ -51,6 +51,7 @@ class AttemptRow(Struct, frozen=True, kw_only=True):
     queue_id: str  # the provider's
     error: str
     unknown: bool
+    transcript: str  # what was said to the server and by it, without secrets; unless all went well
 
 
 class MessageSummary(Struct, frozen=True, kw_only=True):

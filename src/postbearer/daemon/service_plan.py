@@ -21,6 +21,7 @@ from postbearer.oauth import CachedSource
 from postbearer.store import SpoolPlace
 from postbearer.submission import LOCAL
 from postbearer.tracing import wanted
+from postbearer.transport import OpenRecording
 from postbearer.webhooks import WebhookTarget
 
 _OWN = ("node", "listen", "listeners", "certificate", "key")  # of a relay, among those that share a queue
@@ -56,7 +57,9 @@ class ServicePlan:
 
         def channel(account: Account) -> Channel:
             credential = account.credential(assembly.persistence, clock=clock, observer=observer)
-            transport = account.open_transport(credential, clock=clock, observer=observer)
+            transport = account.open_transport(
+                credential, clock=clock, observer=observer, capture=OpenRecording
+            )
             ledger = account.ledger(assembly.persistence, clock=queue_clock)
             source = credential if isinstance(credential, CachedSource) else None
             return Channel(account, transport, ledger, source)

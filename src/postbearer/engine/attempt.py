@@ -20,6 +20,7 @@ from postbearer.errors import LeaseLost, PostbearerError, StoreError, StoreFull,
 from postbearer.events import DeliveryEnded, Observer, PossibleDuplicate, Reported, Warned
 from postbearer.message import Content, DeliveryReport
 from postbearer.store import Attempt, Claimed, Report, Settlement, Spool, Staging, Status, readable
+from postbearer.transport import recording
 
 SETTLE_TRIES = 6
 READ_AGAIN = 60.0  # seconds until a message is tried again that could not be read
@@ -99,7 +100,10 @@ class AttemptRunner:
                 judge.all(claimed, Status.DEFERRED, cause="Too large for the substitute."), now
             )
         try:
-            ending = await attempt(claimed, content, account_state.channel, judge, now)
+            with recording() as said:
+                ending = await attempt(claimed, content, account_state.channel, judge, now)
+            if any(fate.status is not Status.DELIVERED for fate in ending.fates):
+                ending = replace(ending, transcript=said.text)
         except asyncio.CancelledError:
             if not self.stopping:
                 raise
@@ -130,6 +134,7 @@ class AttemptRunner:
             server=ending.server,
             queue_id=ending.queue_id,
             error=ending.error,
+            transcript=ending.transcript,
             warned=not quiet and self.rules.reporter.wants_delay_warning(claimed, ending, self._steady.now()),
             counted=ending.counted,
         )

@@ -52,6 +52,7 @@ class AttemptResult:
     queue_id: str = ""
     dsn: bool = False  # the provider takes wishes for reports
     error: str = ""
+    transcript: str = ""  # what was said, if it did not go well for all
     stop: PauseOrder | None = None
     rest: float | None = None
     missed: bool = False  # nothing could be attempted, as no server could be reached or no token was had

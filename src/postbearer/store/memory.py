@@ -251,6 +251,7 @@ class MemorySpool:
                 queue_id=settlement.queue_id,
                 error=settlement.error,
                 unknown=settlement.unknown,
+                transcript=settlement.transcript,
             )
         if delivery.waiting:
             delivery.due = settlement.ended if settlement.due is None else settlement.due

@@ -120,6 +120,7 @@ def _attempts(connection: apsw.Connection, number: int) -> tuple[Attempt, ...]:
             queue_id=text(row[4]),
             error=text(row[5]),
             unknown=bool(row[6]),
+            transcript=text(row[7]),
         )
         for row in connection.execute(SQL["attempts"], (number,))
     )

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from postbearer.message import ParsedHeader
 
 TEXTS = 64 * 1024  # characters of each kind of text that the end of an attempt keeps, as long as each …
+TRANSCRIPT = 16 * 1024  # characters of what was said in one attempt
 SHORTEST = 100  # … recipient has so many
 
 
@@ -177,6 +178,7 @@ class Settlement:
     server: str = ""
     queue_id: str = ""  # the provider's
     error: str = ""
+    transcript: str = ""  # what was said to the server and by it, without secrets
     reports: tuple[Report, ...] = ()
     warned: bool = False
     account: str = ""  # move what stays open to this account (fallback, overflow)
@@ -189,6 +191,8 @@ class Settlement:
         if max(len(self.server), len(self.queue_id), len(self.error)) > TEXT:
             for name in ("server", "queue_id", "error"):
                 object.__setattr__(self, name, cut(getattr(self, name), TEXT))
+        if len(self.transcript) > TRANSCRIPT:
+            object.__setattr__(self, "transcript", cut(self.transcript, TRANSCRIPT))
 
 
 BY_HAND = "Paused by hand."  # the reason of a pause that a person made
@@ -231,6 +235,7 @@ class Attempt:
     queue_id: str = ""
     error: str = ""
     unknown: bool = False
+    transcript: str = ""  # what was said, unless all went well
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -257,6 +257,8 @@ def _close_attempt(
         return
     said = (settlement.server, settlement.queue_id, settlement.error) if texts else ("", "", "")
     connection.execute(SQL["close-attempt"], (settlement.ended, settlement.unknown, *said, *key))
+    if texts and settlement.transcript:
+        connection.execute(SQL["add-transcript"], (*key, settlement.transcript))
 
 
 def _state(connection: apsw.Connection, delivery: int) -> str:
@@ -380,7 +382,7 @@ def retire(connection: apsw.Connection, before: float) -> tuple[int, bool]:
 
 def _drop_message(connection: apsw.Connection, number: int) -> None:
     for (delivery,) in rows(connection, SQL["deliveries-of"], (number,)):
-        for query in ("drop-answers", "drop-recipients", "drop-attempts"):
+        for query in ("drop-answers", "drop-recipients", "drop-attempts", "drop-transcripts"):
             connection.execute(SQL[query], (delivery,))
     for query in ("drop-deliveries", "drop-scheduled", "drop-tags", "drop-message"):
         connection.execute(SQL[query], (number,))

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from postbearer.transport.pool import CONNECTIONS as CONNECTIONS
     from postbearer.transport.pool import PoolLimits as PoolLimits
     from postbearer.transport.proxy import Proxy as Proxy
+    from postbearer.transport.recorded import OpenRecording as OpenRecording
+    from postbearer.transport.recorded import recording as recording
     from postbearer.transport.server_address import ServerAddress as ServerAddress
     from postbearer.transport.session import ClientSession as ClientSession
     from postbearer.transport.session import Transmission as Transmission
@@ -49,6 +51,7 @@ _EXPORTS = {
     "outcomes": ["dealt_with"],
     "pool": ["CONNECTIONS", "PoolLimits"],
     "proxy": ["Proxy"],
+    "recorded": ["OpenRecording", "recording"],
     "server_address": ["ServerAddress"],
     "session": ["ClientSession", "Transmission"],
     "settings": ["TransportSettings"],

@@ -233,6 +233,7 @@ def _attempts(deliveries: Sequence[Any], outcomes: Iterable[Any]) -> tuple[Attem
                 queue_id=row["queue_id"],
                 error=row["error"],
                 unknown=row["doubtful"],
+                transcript=row["transcript"],
             ),
         )
         for row in outcomes

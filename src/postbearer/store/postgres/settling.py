@@ -114,6 +114,7 @@ def _settled(
         clean(settlement.queue_id),
         clean(settlement.error),
         said_text(ending.said()),
+        clean(settlement.transcript),
     )
     place = Place(claimed.message.id, claimed.message.client, account, claimed.message.send_at)
     words = ending.words()
@@ -147,7 +148,7 @@ async def end_leased(transaction: Transaction, rows: Sequence[Any], *, doubtful:
         )
         for number, turn, due in found:
             transaction.wait(row["account"], row["priority"], row["lane_client"], due, number, turn)
-            attempt = (row["attempt"], True, row["began"], now, doubtful, "", "", error, said_text([]))
+            attempt = (row["attempt"], True, row["began"], now, doubtful, "", "", error, said_text([]), "")
             transaction.outcome(number, row["lease"], *attempt)
             place = Place(row["id"], row["client"], row["account"])
             for each, recipient in enumerate(recipients_of(row["recipients"])):

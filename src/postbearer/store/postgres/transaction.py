@@ -167,7 +167,7 @@ class Transaction:
         if self._ready:
             await run(ACCEPT["add-ready"], *_columns(self._ready, 6))
         for each, rows in by_slot(self._outcomes).items():
-            await run(TURN["add-outcomes"], each, *_columns(rows, 11))
+            await run(TURN["add-outcomes"], each, *_columns(rows, 12))
         if self._events:
             await run(ACCEPT["add-events"], *_columns(self._events, 9))
         if self._traffic:

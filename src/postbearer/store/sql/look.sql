@@ -35,7 +35,10 @@ SELECT CAST(recipient.address AS BLOB),
 -- name: attempts
 SELECT attempt.number, CAST(attempt.began AS REAL), CAST(attempt.ended AS REAL),
        CAST(attempt.server AS BLOB), CAST(attempt.queue_id AS BLOB), CAST(attempt.error AS BLOB),
-       CAST(attempt.unknown AS INTEGER)
+       CAST(attempt.unknown AS INTEGER),
+       CAST(coalesce((SELECT transcript.text FROM transcript
+                       WHERE transcript.delivery = attempt.delivery AND transcript.number = attempt.number), '')
+            AS BLOB)
   FROM delivery JOIN attempt ON attempt.delivery = delivery.id
  WHERE delivery.message = ?
  ORDER BY attempt.began, delivery.id, attempt.number;

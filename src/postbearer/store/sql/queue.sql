@@ -126,6 +126,12 @@ INSERT OR REPLACE INTO answer VALUES (?, ?, ?, ?);
 UPDATE attempt SET ended = ?, unknown = ?, server = ?, queue_id = ?, error = ?
  WHERE delivery = ? AND number = ?;
 
+-- name: add-transcript
+INSERT OR REPLACE INTO transcript VALUES (?, ?, ?);
+
+-- name: drop-transcripts
+DELETE FROM transcript WHERE delivery = ?;
+
 -- name: drop-attempt
 DELETE FROM attempt WHERE delivery = ? AND number = ?;
 

@@ -79,7 +79,7 @@ SELECT slot, message, number, account, priority, state, due, attempt, began, sta
   FROM delivery WHERE slot = ANY($1::smallint[]) AND message = ANY($2::bigint[]) ORDER BY number;
 
 -- name: outcomes
-SELECT delivery, attempt, counted, began, ended, doubtful, server, queue_id, error, said
+SELECT delivery, attempt, counted, began, ended, doubtful, server, queue_id, error, said, transcript
   FROM outcome WHERE slot = ANY($1::smallint[]) AND delivery = ANY($2::bigint[]) ORDER BY ended, lease;
 
 -- name: statistics

@@ -81,10 +81,11 @@ UPDATE delivery AS d
 RETURNING d.number, d.turn, d.due;
 
 -- name: add-outcomes
-INSERT INTO outcome (slot, delivery, lease, attempt, counted, began, ended, doubtful, server, queue_id, error, said)
+INSERT INTO outcome (slot, delivery, lease, attempt, counted, began, ended, doubtful, server, queue_id, error, said,
+                     transcript)
 SELECT $1::smallint, * FROM unnest(
   $2::bigint[], $3::bigint[], $4::integer[], $5::boolean[], $6::float8[], $7::float8[], $8::boolean[], $9::text[],
-  $10::text[], $11::text[], $12::text[]);
+  $10::text[], $11::text[], $12::text[], $13::text[]);
 
 -- name: warn
 UPDATE delivery SET warned = true WHERE slot = $1 AND number = $2 AND state = 'w' AND NOT warned RETURNING 1;
