@@ -136,6 +136,7 @@ async def test_a_page_stays_fresh_while_it_is_seen_and_never_under_a_choice(
     assert window.sent == []  # the row that was chosen stays where it is
     await page.get_by_role("checkbox").uncheck()
     await page.get_by_role("button", name="Pause", exact=True).click()
+    window.sent.clear()  # between the two it may have looked
     await page.clock.run_for(20_000)
     assert window.sent == []
     await page.get_by_role("button", name="Go on").click()
