@@ -17,7 +17,10 @@ from postbearer.cli.output import TIMES
 from postbearer.config import Configuration, Settings
 from postbearer.control import (
     METHODS,
+    AlertStatus,
     EditingSettings,
+    LogPage,
+    LogQuery,
     Operations,
     Principal,
     Right,
@@ -106,7 +109,7 @@ class Desk:
                 made=now,
                 expires=None,
                 expired=False,
-                used=now,
+                last_used=now,
                 requests=1,
                 failures=0,
                 failure="",
@@ -115,6 +118,12 @@ class Desk:
 
     def revoke(self, name: str) -> None:
         assert name == "alerts"
+
+    def status(self) -> AlertStatus:
+        return AlertStatus(channels=("mail",), open=(), waiting=(), told=())
+
+    def page(self, asked: LogQuery) -> LogPage:
+        return LogPage(lines=(), last=0)
 
 
 async def tried(name: str) -> bool:
@@ -147,6 +156,8 @@ def operations(relay: Relay, folder: Path | None = None) -> tuple[Operations, Ea
         observer=ears,
         webhooks=Calls(),
         tokens=Desk(),
+        alerts=Desk(),
+        log=Desk(),
         configuration=Configuration(Settings(), "x.toml", "", {"accounts": {}}),
         console=lambda: "http://127.0.0.1:2580/console/login?code=once",
         editing=editing,
@@ -250,6 +261,7 @@ async def test_a_method_is_for_those_who_have_its_right(right: Right) -> None:
 
 
 CHANGES = {
+    "tokens.revoke": "revoke token by anna (uid 1000), alerts",
     "queue.hold": "ID: hold by anna (uid 1000), 1 recipient",
     "queue.release": "ID: release by anna (uid 1000), 1 recipient",
     "queue.retry": "ID: retry by anna (uid 1000), 1 recipient",

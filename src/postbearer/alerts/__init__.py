@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from postbearer.alerts.monitor import AlertPreferences as AlertPreferences
     from postbearer.alerts.monitor import AlertSources as AlertSources
     from postbearer.alerts.state import AlertState as AlertState
+    from postbearer.alerts.state import Notes as Notes
 
 _EXPORTS = {
     "alert": ["Alert"],
@@ -25,7 +26,7 @@ _EXPORTS = {
     "heartbeat": ["EVERY", "Heartbeat"],
     "mail": ["AlertMail"],
     "monitor": ["AlertMonitor", "AlertPreferences", "AlertSources"],
-    "state": ["AlertState"],
+    "state": ["AlertState", "Notes"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

@@ -36,6 +36,11 @@ class AlertDispatcher:
         """Where a notice goes."""
         return [name for name in self._channels if name not in self._closed]
 
+    @property
+    def names(self) -> dict[str, str]:
+        """What to call each way."""
+        return {to: channel.name for to, channel in self._channels.items()}
+
     def use(self, channels: Mapping[str, AlertChannel]) -> None:
         """Go by another configuration."""
         self._channels = channels
@@ -70,6 +75,7 @@ class AlertDispatcher:
             if error is None:
                 post.targets.remove(target)
                 self._complained.discard(name)
+                self._notebook.ended(post.notice, channel.name, self._clock.now())
             elif self._failed(channel, post, target, error):
                 return
             await self._tidy()
@@ -96,6 +102,7 @@ class AlertDispatcher:
             text = f"{channel.name} did not get {notice.title!r}, and {why}: {error}"
             self._observer.notice(Warned(notice.account, text))
             post.targets.remove(target)
+            self._notebook.ended(notice, channel.name, now, f"{why}: {error}")
             if gone:
                 self._closed.add(target.to)
             return gone

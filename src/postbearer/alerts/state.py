@@ -13,6 +13,7 @@ from postbearer.events import Observer, Warned
 from postbearer.state import Document
 
 LONGEST = 200  # notices that wait to be told; the oldest goes first
+DONE = 100  # notices that were told, to be looked at
 OWN_LETTERS = 100  # ids of our own messages: that they fail is no news
 
 
@@ -30,6 +31,15 @@ class Post(msgspec.Struct):
 
     notice: Alert
     targets: list[PendingAlert]
+
+
+class DoneAlert(msgspec.Struct):
+    """A notice that went one of its ways, or did not, for what `error` says."""
+
+    at: float
+    notice: Alert
+    to: str  # what to call the way
+    error: str = ""
 
 
 class SentAlert(msgspec.Struct):
@@ -66,6 +76,7 @@ class Notes(msgspec.Struct):
     backlog: dict[str, float] = {}  # since when it is told
     letters: list[str] = []
     outbox: list[Post] = []
+    done: list[DoneAlert] = []
 
 
 class AlertState:
@@ -120,6 +131,10 @@ class AlertState:
         while len(outbox) > LONGEST:
             lost = outbox.pop(0).notice
             self._observer.notice(Warned(lost.account, f"Nobody was told: {lost.title}."))
+
+    def ended(self, notice: Alert, to: str, at: float, error: str = "") -> None:
+        """A notice arrived, or was given up."""
+        self.notes.done = [*self.notes.done[1 - DONE :], DoneAlert(at, notice, to, error)]
 
     def wrote(self, message: str) -> None:
         """`message` is a letter of ours."""

@@ -26,6 +26,7 @@ from postbearer.api import (
     sendgrid,
     submit,
     token_access,
+    watching,
     webhooks,
 )
 from postbearer.api.asgi import Api
@@ -67,6 +68,7 @@ ENDPOINTS: Sequence[ApiEndpoint] = (
     *resend_status.ENDPOINTS,
     *webhooks.ENDPOINTS,
     *token_access.ENDPOINTS,
+    *watching.ENDPOINTS,
     ApiEndpoint(
         name="describe",
         method="GET",

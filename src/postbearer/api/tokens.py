@@ -225,7 +225,7 @@ def _status(token: ApiToken, use: _Use, now: float) -> TokenStatus:
         made=token.made,
         expires=token.expires,
         expired=token.expired(now),
-        used=use.used,
+        last_used=use.used,
         requests=use.requests,
         failures=use.failures,
         failure=use.failure,

@@ -17,6 +17,7 @@ _NAMES = (
     "connect.js",
     "icon.svg",
     "passkey.js",
+    "log.js",
     "pages.css",
     "search.js",
     "vendor/htmx.min.js",

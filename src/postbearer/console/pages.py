@@ -56,6 +56,8 @@ def page_environment(**more: PackageLoader) -> Environment:
         "job_states": wording.JOBS,
         "webhook_states": wording.WEBHOOKS,
         "token_states": wording.TOKENS,
+        "log_levels": wording.LOG,
+        "alert_states": wording.ALERTS,
         "asset": {name: each.name for name, each in assets().items()},
     }
     return made

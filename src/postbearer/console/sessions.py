@@ -88,6 +88,10 @@ class ConsoleSessions:
         found.seen = self._clock.monotonic()
         return found
 
+    def alive(self, session: ConsoleSession) -> bool:
+        """Whether it has not ended; to ask does not keep it alive."""
+        return not self._over(session) and any(each is session for each in self._sessions.values())
+
     def end(self, token: str) -> None:
         """It is over."""
         self._sessions.pop(_hash(token), None)

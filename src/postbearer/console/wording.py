@@ -52,6 +52,16 @@ WEBHOOKS: Mapping[str, StateWord] = {
     ),
     "disabled": StateWord("disabled", "bad", "It is not called any more, until somebody enables it."),
 }
+LOG: Mapping[str, StateWord] = {
+    "info": StateWord("info", "off", "It goes as it should."),
+    "warning": StateWord("warning", "wait", "Somebody should look at it."),
+    "error": StateWord("error", "bad", "It is a defect."),
+}
+ALERTS: Mapping[str, StateWord] = {
+    "paused": StateWord("paused", "bad", "The account sends nothing; its mail waits here and is safe."),
+    "runs-out": StateWord("runs out", "wait", "Something that the account needs ends on that day."),
+    "backlog": StateWord("backlog", "wait", "Mail waits longer than it should."),
+}
 TOKENS: Mapping[str, StateWord] = {
     "expired": StateWord("expired", "off", "It is good for nothing any more."),
 }

@@ -8,6 +8,11 @@ if TYPE_CHECKING:
     from postbearer.control.account_editor import EditingSettings as EditingSettings
     from postbearer.control.account_finder import AccountFinder as AccountFinder
     from postbearer.control.acts import AuditRecorder as AuditRecorder
+    from postbearer.control.alerts import AlertDesk as AlertDesk
+    from postbearer.control.alerts import AlertStatus as AlertStatus
+    from postbearer.control.alerts import OpenAlert as OpenAlert
+    from postbearer.control.alerts import ToldAlert as ToldAlert
+    from postbearer.control.alerts import WaitingAlert as WaitingAlert
     from postbearer.control.answers import AccountCourse as AccountCourse
     from postbearer.control.answers import AccountEdited as AccountEdited
     from postbearer.control.answers import AccountFile as AccountFile
@@ -48,6 +53,12 @@ if TYPE_CHECKING:
     from postbearer.control.configuration_draft import target as target
     from postbearer.control.configuration_draft import usual_name as usual_name
     from postbearer.control.job_runner import JobRunner as JobRunner
+    from postbearer.control.log import LEVELS as LEVELS
+    from postbearer.control.log import Level as Level
+    from postbearer.control.log import LogDesk as LogDesk
+    from postbearer.control.log import LogLine as LogLine
+    from postbearer.control.log import LogPage as LogPage
+    from postbearer.control.log import LogQuery as LogQuery
     from postbearer.control.messages import recipient_id as recipient_id
     from postbearer.control.methods import METHODS as METHODS
     from postbearer.control.methods import perform as perform
@@ -79,6 +90,7 @@ _EXPORTS = {
     "account_editor": ["EditingSettings"],
     "account_finder": ["AccountFinder"],
     "acts": ["AuditRecorder"],
+    "alerts": ["AlertDesk", "AlertStatus", "OpenAlert", "ToldAlert", "WaitingAlert"],
     "answers": [
         "AccountCourse",
         "AccountEdited",
@@ -118,6 +130,7 @@ _EXPORTS = {
     "client": ["ControlClient"],
     "configuration_draft": ["KEYS", "ConfigurationDraft", "target", "usual_name"],
     "job_runner": ["JobRunner"],
+    "log": ["LEVELS", "Level", "LogDesk", "LogLine", "LogPage", "LogQuery"],
     "messages": ["recipient_id"],
     "methods": ["METHODS", "perform"],
     "operations": ["Operations", "Process"],

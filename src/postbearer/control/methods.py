@@ -10,7 +10,9 @@ from msgspec import ValidationError, convert
 from postbearer.control import (
     account_editor,
     accounts,
+    alerts,
     jobs,
+    log,
     messages,
     operations,
     overview,
@@ -32,6 +34,8 @@ METHODS: Mapping[str, Method] = {
     **account_editor.METHODS,
     **webhooks.METHODS,
     **tokens.METHODS,
+    **alerts.METHODS,
+    **log.METHODS,
     **overview.METHODS,
     **operations.METHODS,
 }

@@ -19,9 +19,11 @@ from postbearer.control.account_editor import AccountEditor, EditingSettings
 from postbearer.control.account_finder import AccountFinder
 from postbearer.control.accounts import Accounts, Foresight
 from postbearer.control.acts import Act, AuditRecorder
+from postbearer.control.alerts import AlertDesk, Alerts
 from postbearer.control.answers import ConsoleAddress, DiagnosisResult, RelayReloaded, RelayStopping
 from postbearer.control.job_runner import JobRunner
 from postbearer.control.jobs import Jobs
+from postbearer.control.log import Log, LogDesk
 from postbearer.control.messages import Messages
 from postbearer.control.method import Method, Nothing, Text
 from postbearer.control.overview import Overview
@@ -77,9 +79,9 @@ class Operations:
     `dispatcher` is there in the relay's own process only, and `process` where a relay runs by itself.
     `accounts` names those that are configured, and `find` makes one that no dispatcher has; `foresee` tells
     what is known ahead of them, and `changed` has a paused one tried again. `runner` works on jobs in the
-    background. `webhooks`, `tokens` and `sign_ins` are those of the relay's own process, `configuration` what
-    it goes by, and by `editing` it is changed. `observer` hears who changed what. `console` gives an address
-    that opens the console once; empty where there is none.
+    background. `webhooks`, `tokens`, `alerts`, `log` and `sign_ins` are those of the relay's own process,
+    `configuration` is what it goes by, and by `editing` it is changed. `observer` hears who changed what.
+    `console` gives an address that opens the console once; empty where there is none.
     """
 
     def __init__(
@@ -97,6 +99,8 @@ class Operations:
         runner: JobRunner | None = None,
         webhooks: WebhookCalls | None = None,
         tokens: TokenDesk | None = None,
+        alerts: AlertDesk | None = None,
+        log: LogDesk | None = None,
         configuration: Configuration | None = None,
         console: Callable[[], str] | None = None,
         sign_ins: SignIns | None = None,
@@ -119,6 +123,8 @@ class Operations:
         )
         self.webhooks: Webhooks = Webhooks(webhooks, self._recorder)
         self.tokens: Tokens = Tokens(tokens, self._recorder)
+        self.alerts: Alerts = Alerts(alerts)
+        self.log: Log = Log(log)
         self.accounts: Accounts = Accounts(
             spool,
             clock,

@@ -17,7 +17,7 @@ from postbearer.moments import Time
 class TokenStatus(Struct, frozen=True, kw_only=True):
     """A token of the HTTP API, without the token.
 
-    `client` is the name in ``[[relay.clients]]`` that it is for. Since the relay began, it was `used` last
+    `client` is the name in ``[[relay.clients]]`` that it is for. Since the relay began, it was `last_used`
     then, and so many requests by it were refused (`failures`), the last one for `failure`.
     """
 
@@ -27,7 +27,7 @@ class TokenStatus(Struct, frozen=True, kw_only=True):
     made: Time
     expires: Time | None
     expired: bool
-    used: Time | None
+    last_used: Time | None
     requests: int
     failures: int
     failure: str

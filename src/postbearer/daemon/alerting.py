@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -16,9 +16,11 @@ from postbearer.alerts import (
     AlertPreferences,
     AlertSources,
     AlertState,
+    Notes,
 )
 from postbearer.assembly import Assembly
 from postbearer.clock import Clock, event_or_time
+from postbearer.control import AlertStatus, OpenAlert, ToldAlert, WaitingAlert
 from postbearer.daemon.service import Service
 from postbearer.daemon.service_plan import ServicePlan
 from postbearer.diagnosis import cures
@@ -97,6 +99,38 @@ class Alerting(Service):
                 await asyncio.wait_for(self._teller.finish(), min(patience, TELLING))
         await self._tasks.stop()
 
+    def status(self) -> AlertStatus:
+        """What is open, on its way, and was told."""
+        notes, names = self._notebook.notes, self._teller.names
+        return AlertStatus(
+            channels=tuple(names.values()),
+            open=tuple(_open(notes)),
+            waiting=tuple(
+                WaitingAlert(
+                    title=post.notice.title,
+                    account=post.notice.account,
+                    to=names.get(each.to, each.to),
+                    since=each.since,
+                    tries=each.tries,
+                    due=each.due,
+                )
+                for post in notes.outbox
+                for each in post.targets
+            ),
+            told=tuple(
+                ToldAlert(
+                    at=each.at,
+                    kind=each.notice.kind,
+                    account=each.notice.account,
+                    title=each.notice.title,
+                    text=each.notice.text,
+                    to=each.to,
+                    error=each.error,
+                )
+                for each in reversed(notes.done)
+            ),
+        )
+
     def _use(self, plan: ServicePlan) -> None:
         assembly, accounts = plan.assembly, plan.accounts
         sources = AlertSources(
@@ -160,6 +194,19 @@ class Alerting(Service):
         if account_state is None or account_state.paused:
             return False
         return not await awaits_sign_in(accounts[name], state, self._clock)
+
+
+def _open(notes: Notes) -> Iterator[OpenAlert]:
+    """What was told and is still so."""
+    for name, sent in notes.paused.items():
+        yield OpenAlert(
+            what="paused", account=name, since=sent.since, text=sent.reasons[-1] if sent.reasons else ""
+        )
+    for key, level in notes.levels.items():
+        name, _, what = key.partition(" ")
+        yield OpenAlert(what="runs-out", account=name, since=level.at, text=what, level=level.days)
+    for name, since in notes.backlog.items():
+        yield OpenAlert(what="backlog", account=name, since=since, text="")
 
 
 def _cures(assembly: Assembly, accounts: Mapping[str, Account], name: str, reason: str) -> Sequence[str]:

@@ -12,6 +12,7 @@ from postbearer.control import Process
 from postbearer.daemon.alerting import Alerting, AlertNotebook
 from postbearer.daemon.heartbeat import HeartbeatService
 from postbearer.daemon.plan import relay_settings
+from postbearer.daemon.recent_log import RecentLog
 from postbearer.daemon.refresher import SignInRefresher
 from postbearer.daemon.service import Service, Services, Together
 from postbearer.daemon.service_plan import ServicePlan
@@ -146,6 +147,10 @@ class Relay:
         feed = Feed(spool, clock, events)
         webhooks = WebhookService(plan, spool, feed, clock, events)
         tokens = ApiTokens(plan.assembly.state) if plan.relay.http is not None else None
+        log = None
+        if tokens is not None:
+            log = RecentLog()
+            events.add(log)
         control = ControlService(
             folder,
             plan,
@@ -159,6 +164,8 @@ class Relay:
             observer=events,
             webhooks=webhooks,
             tokens=tokens,
+            alerts=alerting,
+            log=log,
         )
         by_http: tuple[Service, ...] = ()
         if tokens is not None:

@@ -11,10 +11,12 @@ from postbearer.account import Account
 from postbearer.clock import Clock
 from postbearer.control import (
     AccountFinder,
+    AlertDesk,
     AuditRecorder,
     ControlServer,
     EditingSettings,
     JobRunner,
+    LogDesk,
     Operations,
     Process,
     SignIns,
@@ -243,8 +245,12 @@ class ControlService(Service):
         observer: Observer,
         webhooks: WebhookCalls | None = None,
         tokens: TokenDesk | None = None,
+        alerts: AlertDesk | None = None,
+        log: LogDesk | None = None,
     ) -> None:
         self._tokens = tokens
+        self._alerts = alerts
+        self._log = log
         self._console = console
         self._spool = spool
         self._webhooks = webhooks
@@ -295,6 +301,8 @@ class ControlService(Service):
             runner=self._runner,
             webhooks=self._webhooks,
             tokens=self._tokens,
+            alerts=self._alerts,
+            log=self._log,
             configuration=plan.assembly.configuration,
             console=self._console,
             sign_ins=self._sign_ins,

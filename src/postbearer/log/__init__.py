@@ -9,12 +9,13 @@ if TYPE_CHECKING:
     from postbearer.log.handlers import EventLog as EventLog
     from postbearer.log.handlers import JsonFormatter as JsonFormatter
     from postbearer.log.handlers import TextFormatter as TextFormatter
+    from postbearer.log.handlers import level_of as level_of
     from postbearer.log.handlers import set_up as set_up
     from postbearer.log.sentences import sentence as sentence
 
 _EXPORTS = {
     "capture": ["capture_everything"],
-    "handlers": ["EventLog", "JsonFormatter", "TextFormatter", "set_up"],
+    "handlers": ["EventLog", "JsonFormatter", "TextFormatter", "level_of", "set_up"],
     "sentences": ["sentence"],
 }
 

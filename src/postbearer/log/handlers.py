@@ -82,13 +82,18 @@ class EventLog:
         return not kind.for_counting
 
     def notice(self, event: Event) -> None:
-        level = _LEVELS.get(type(event), logging.INFO)
+        level = level_of(type(event))
         if self._logger.isEnabledFor(level):
             for each in _lines(event):
                 # `Logger.log` would walk the stack to find its caller, for each message twice.
                 record = logging.LogRecord(NAME, level, "", 0, sentence(each), None, None)
                 record.event = each
                 self._logger.handle(record)
+
+
+def level_of(kind: type[Event]) -> int:
+    """How much an event of that kind matters, as `logging` has it."""
+    return _LEVELS.get(kind, logging.INFO)
 
 
 def _lines(event: Event) -> Sequence[Event]:
