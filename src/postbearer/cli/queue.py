@@ -142,10 +142,10 @@ def show(common: Common, message: str) -> None:
         )
         said = printable(", ".join(part for part in told if part))
         click.echo(f"\nattempt {attempt.number}  {moment(attempt.began)}  {said}")
-    told = [attempt for attempt in found.attempts if attempt.transcript]
-    if told:
-        click.echo(f"\nwhat was said in attempt {told[-1].number}")
-        for line in told[-1].transcript.split("\n"):
+    recorded = [attempt for attempt in found.attempts if attempt.transcript]
+    if recorded:
+        click.echo(f"\nwhat was said in attempt {recorded[-1].number}")
+        for line in recorded[-1].transcript.split("\n"):
             click.echo(f"  {printable(line)}")
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Iterator, Mapping
+from typing import Self
 
 from postbearer.control import LEVELS, Level, LogLine, LogPage, LogQuery
-from postbearer.events import Event
+from postbearer.events import Event, Several
 from postbearer.log import level_of, sentence
 
 KEPT = 1000  # lines
@@ -20,6 +21,13 @@ class RecentLog:
 
     def __init__(self) -> None:
         self._events: deque[Event] = deque(maxlen=KEPT)
+
+    @classmethod
+    def of(cls, events: Several) -> Self:
+        """One that remembers `events`, from now on."""
+        made = cls()
+        events.add(made)
+        return made
 
     def hears(self, kind: type[Event]) -> bool:
         return not kind.for_counting and level_of(kind) >= logging.INFO

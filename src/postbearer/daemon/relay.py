@@ -147,10 +147,7 @@ class Relay:
         feed = Feed(spool, clock, events)
         webhooks = WebhookService(plan, spool, feed, clock, events)
         tokens = ApiTokens(plan.assembly.state) if plan.relay.http is not None else None
-        log = None
-        if tokens is not None:
-            log = RecentLog()
-            events.add(log)
+        log = RecentLog.of(events) if tokens is not None else None
         control = ControlService(
             folder,
             plan,
