@@ -49,12 +49,14 @@ def test_all_that_may_differ_runs_on_the_ends(dev: ModuleType, monkeypatch: pyte
     monkeypatch.setattr(dev, "others", lambda: found)
     monkeypatch.setattr(dev, "install", lambda *groups, python, folder: ROOT / folder)
     jobs = {title: command for title, _, command in dev.tests_on_others()}
-    whole = [title for title, command in jobs.items() if "--ignore=tests/house" in command]
+    whole = [title for title, command in jobs.items() if "tests/engine" in command]
     assert whole == ["pytest on 3.11.2", "pytest on 3.13.0"]
-    assert "--ignore=tests/cli" not in jobs["pytest on 3.11.2"]
-    assert "--ignore=tests/cli" in jobs["pytest on 3.13.0"]
+    assert not any("tests/house" in command or "tests/cli" in command for command in jobs.values())
+    assert [title for title, command in jobs.items() if "tests/cli/test_login.py" in command] == whole[:1]
+    assert {name for name in dev.TALKING if not (ROOT / f"tests/cli/test_{name}.py").is_file()} == set()
     assert "tests/transport" in jobs["pytest on 3.12.1"]
-    named = {*dev.ONCE, *dev.BETWEEN, *dev.STARTED, *dev.WITH_PROCESSES}
+    waiting = (name for names in dev.WAITING.values() for name in names)
+    named = {*dev.ONCE, *dev.BETWEEN, *dev.STARTED, *waiting}
     assert {name for name in named if not (ROOT / "tests" / name).is_dir()} == set()
 
 
