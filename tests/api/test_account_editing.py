@@ -211,6 +211,32 @@ async def test_a_further_mailbox_is_as_the_first(api: Editable, admin: httpx2.As
     assert shop == {**desk, "address": "shop@example.org"}
 
 
+async def test_scopes_are_shared_where_nobody_else_knows_them(
+    api: Editable, admin: httpx2.AsyncClient
+) -> None:
+    place = {
+        "provider": "smtp",
+        "address": "desk@example.org",
+        "servers": ["127.0.0.1:1"],
+        "issuer": "https://login.example.org",
+        "grant": "client-credentials",
+        "client-id": "app",
+        "scopes": ["smtp.send"],
+    }
+    assert (await added(admin, settings=place)).status_code == 201
+    second = {
+        "name": "shop",
+        "settings": {"address": "shop@example.org", "grant": "device-code"},
+        "like": "desk",
+    }
+    assert (await admin.post("/v1/accounts", json=second)).status_code == 201
+    assert api.accounts["shop"]["scopes"] == ["smtp.send"]
+    await added(admin, "ours", settings={**GOOD, "scopes": ["https://outlook.office365.com/.default"]})
+    third = {**second, "name": "third", "like": "ours"}
+    assert (await admin.post("/v1/accounts", json=third)).status_code == 201
+    assert "scopes" not in api.accounts["third"]  # Microsoft's own are known for that grant
+
+
 async def test_a_further_mailbox_takes_no_secret_elsewhere(api: Editable, admin: httpx2.AsyncClient) -> None:
     """Else who may add accounts could have the secret of another one sent to a server of theirs."""
     await added(admin)

@@ -100,7 +100,9 @@ def fields(preset: Preset, grant: str, *, like: bool) -> Iterator[FormField]:
     yield _field("name", optional=True)
     yield _field("address")
     if not like:
-        yield from _place(preset, grant, kind)
+        yield from _place(preset, kind, grant)
+    if kind is not None and not preset.scopes.get(grant):
+        yield _field("scopes", optional=True)
     if kind is None:
         yield _field("password", optional=like)
         return
@@ -110,7 +112,7 @@ def fields(preset: Preset, grant: str, *, like: bool) -> Iterator[FormField]:
     yield from _secrets(kind, asked, like=like)
 
 
-def _place(preset: Preset, grant: str, kind: type[TokenGrant] | None) -> Iterator[FormField]:
+def _place(preset: Preset, kind: type[TokenGrant] | None, grant: str) -> Iterator[FormField]:
     if kind is not None and "{tenant}" in preset.token_url:
         yield _field("tenant", optional=grant not in preset.tenant_required_by)
     if not preset.servers:
@@ -118,8 +120,6 @@ def _place(preset: Preset, grant: str, kind: type[TokenGrant] | None) -> Iterato
     if kind is not None and kind.endpoints and not (preset.token_url or preset.issuer):
         yield _field("issuer", optional=True)
         yield from (_field(key, optional=True) for key in kind.endpoints)
-    if kind is not None and not preset.scopes.get(grant):
-        yield _field("scopes", optional=True)
 
 
 def _secrets(kind: type[TokenGrant], asked: set[str], *, like: bool) -> Iterator[FormField]:

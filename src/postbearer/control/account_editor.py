@@ -244,7 +244,9 @@ class AccountEditor:
                 hint = did_you_mean(like, addition.accounts())
                 raise ConfigError(f"There is no account {like!r:.80}.", key="like", hint=hint)
             given = frozenset({*keys, *secrets})
-            for key, value in shared(addition.tables()[like], given, keys.get("grant")).items():
+            table = addition.tables()[like]
+            preset = draft.providers.preset(str(table.get("provider", "")), str(table.get("cloud", "")))
+            for key, value in shared(table, given, keys.get("grant"), preset).items():
                 draft.put(key, value)
         draft.complete()
         if not addition.name:

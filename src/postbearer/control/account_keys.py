@@ -11,6 +11,7 @@ from postbearer.settings import AccountSettings
 from postbearer.suggestion import did_you_mean
 
 if TYPE_CHECKING:
+    from postbearer.providers import Preset
     from postbearer.state import StateFolder
 
 KEYS: Final = frozenset(AccountSettings.__struct_encode_fields__)
@@ -78,13 +79,16 @@ def _refused(name: str, keys: Mapping[str, Any], allowed: frozenset[str]) -> Ite
             )
 
 
-def shared(table: Mapping[str, Any], given: frozenset[str], grant: object) -> dict[str, Any]:
-    """What a further mailbox takes over from the account `table`, unless it is `given`; it has `grant`."""
+def shared(table: Mapping[str, Any], given: frozenset[str], grant: object, preset: Preset) -> dict[str, Any]:
+    """What a further mailbox takes over from the account `table`, unless it is `given`; it has `grant`.
+
+    Scopes too, unless it is another grant and `preset` knows those of that one.
+    """
     ours = _SHARED - (PROOF if given & PROOF else frozenset()) - given
     found = {key: value for key, value in table.items() if key in ours}
-    if grant in (None, table.get("grant")):
-        found |= {key: table[key] for key in ("grant", "scopes") if key in table and key not in given}
-    return found
+    same = grant in (None, table.get("grant"))
+    more = {"grant": same, "scopes": same or not preset.scopes.get(str(grant))}
+    return found | {key: table[key] for key, too in more.items() if too and key in table and key not in given}
 
 
 def sealed(
