@@ -156,6 +156,7 @@ async def test_all_that_is_wrong_is_told_at_once(api: Editable, admin: httpx2.As
     answer = await added(admin, settings={"provider": "microsoft", "address": "x"}, secrets={})
     pointers = {each["pointer"] for each in answer.json()["errors"]}
     assert {"/settings/address", "/settings/grant"} <= pointers
+    assert ".toml" not in answer.text  # its lines are of no file that is there
 
 
 async def test_a_name_that_exists_is_no_second_one(api: Editable, admin: httpx2.AsyncClient) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -113,7 +113,7 @@ class AccountEditor:
             if draft.name in draft.addition.accounts():
                 raise self._taken(draft.name)
             if problems := await asyncio.to_thread(draft.problems):
-                raise problems[0] if len(problems) == 1 else ConfigErrors(problems)
+                raise _unwritten(problems)
             before = draft.addition.before or b""
             given = ", ".join(draft.keys)
             act = Act(by=by, action="add account", account=draft.name, detail=given)
@@ -189,7 +189,7 @@ class AccountEditor:
             account = None
             with suppress(ConfigError):  # one that cannot be made of its keys has no tokens of now
                 account = await asyncio.to_thread(self._examine, before, name)
-            await asyncio.to_thread(self._parsed, after)
+            await asyncio.to_thread(self._check, after)
             await self._take(before, after, Act(by=by, action="remove account", account=name))
             if account is not None:
                 await self._forget(account)
@@ -279,9 +279,19 @@ class AccountEditor:
     def _parsed(self, content: bytes) -> Configuration:
         return parse(content, self._path, self._settings.assembly.environ)
 
+    def _check(self, content: bytes) -> None:
+        """Raise `ConfigError` for what is wrong in a file that is not there yet."""
+        try:
+            self._parsed(content)
+        except ConfigError as error:
+            raise _unwritten(error.problems) from None
+
     def _examine(self, content: bytes, name: str) -> Account:
         """The account `name` of a file that is not there yet. Raises `ConfigError` for what is wrong."""
-        return self._settings.assembly.going_by(self._parsed(content)).account(name)
+        try:
+            return self._settings.assembly.going_by(self._parsed(content)).account(name)
+        except ConfigError as error:
+            raise _unwritten(error.problems) from None
 
     def _taken(self, name: str) -> Conflict:
         return Conflict(f"There is an account {name} already.", hint="Choose another name.")
@@ -364,6 +374,12 @@ class AccountEditor:
             with suppress(Conflict):  # it is another number by now
                 await jobs.start(JobAction.MOVE, waiting, to, count, by=by)
                 return
+
+
+def _unwritten(problems: Sequence[ConfigError]) -> ConfigError:
+    """What is wrong, without the lines of a file that nobody has."""
+    told = [ConfigError(each.message, key=each.key, hint=each.hint) for each in problems]
+    return told[0] if len(told) == 1 else ConfigErrors(told)
 
 
 def _can_be_replaced(path: str) -> bool:
