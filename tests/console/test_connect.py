@@ -200,6 +200,24 @@ async def test_a_second_mailbox_by_a_code_until_its_test_message(
     assert "refresh" not in shown.file
 
 
+async def test_what_a_server_says_to_open_is_no_script(
+    inside: Person, shown: EditableRelay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An authorization server is not trusted to name a page: RFC 8628 3.2 has it send any URI."""
+    form = {"like": "alerts", "grant": "device-code", "address": "other@example.org", "name": "other"}
+    assert (await inside.send("/connect", form, of="/connect?like=alerts")).status_code == 303
+    server = shown.sandbox.authorization
+    begin = server.begin_device
+
+    def hostile(form: Any, base: str) -> dict[str, object]:
+        return {**begin(form, base), "verification_uri": "javascript:alert(1)//<script>"}
+
+    monkeypatch.setattr(server, "begin_device", hostile)
+    page = await inside.told(await inside.send("/accounts/other/sign-in", {"how": "code"}))
+    assert "javascript:alert(1)" in page
+    assert 'href="javascript:' not in page
+
+
 async def test_the_browser_comes_back_by_itself(inside: Person, shown: EditableRelay) -> None:
     form = {"like": "alerts", "grant": "authorization-code", "address": "other@example.org", "name": "other"}
     assert (await inside.send("/connect", form, of="/connect?like=alerts")).status_code == 303
