@@ -50,7 +50,7 @@ from postbearer.secret import Secret
 from postbearer.settings import Limits
 from postbearer.state import Charge, Charges, FileLedger
 from postbearer.state.ledger import _write_whole
-from postbearer.store import Query, SqliteSpool, Status
+from postbearer.store import Query, SqliteSpool, Status, WaitingEvent, WebhookRow
 
 TEXT = b"From: a0@example.org\r\nSubject: hello\r\n\r\n" + (b"x" * 70 + b"\r\n") * 50
 MESSAGES = 400
@@ -184,18 +184,62 @@ async def cost(
 
 FILL = """
 WITH RECURSIVE up (n) AS (SELECT :first UNION ALL SELECT n + 1 FROM up WHERE n < :last)
-INSERT INTO {table} SELECT {columns} FROM up
+INSERT INTO {table} ({names}) SELECT {columns} FROM up
 """
 TABLES = {
-    "message": "n, 'id' || n, :now - n * 0.001, 'app', :envelope, '', 10, '', 0, 0, :now + 400000, "
-    "'<' || n || '@example.org>', 'app@example.org', 'hello', ''",
-    "delivery": "n, n, {account}, 1, 'app', :due, :state, 0, 0, 0, 0, :ended",
-    "recipient": "n, n, :letter, 0, 'user' || n || '@example.net', '', ''",
+    "message": {
+        "number": "n",
+        "id": "'id' || n",
+        "accepted": ":now - n * 0.001",
+        "client": "'app'",
+        "envelope": ":envelope",
+        "received": "''",
+        "size": "10",
+        "sha256": "''",
+        "eight_bit": "0",
+        "binary": "0",
+        "expires": ":now + 400000",
+        "message_id": "'<' || n || '@example.org>'",
+        "author": "'app@example.org'",
+        "subject": "'hello'",
+        "report_of": "''",
+    },
+    "delivery": {
+        "id": "n",
+        "message": "n",
+        "account": "{account}",
+        "priority": "1",
+        "client": "'app'",
+        "due": ":due",
+        "state": ":state",
+        "since": "iif(:timed, :due, :now - n * 0.001)",
+        "timed": ":timed",
+        "ended": ":ended",
+    },
+    "recipient": {
+        "id": "n",
+        "delivery": "n",
+        "state": ":letter",
+        "address": "'user' || n || '@example.net'",
+        "notify": "''",
+        "orcpt": "''",
+    },
 }
 
 
-def fill(folder: Path, rows: int, *, finished: bool, account: str = "'other'", wait: float = 0) -> None:
-    """So many messages of another account, which is not there, that wait; or that are finished and kept."""
+def fill(
+    folder: Path,
+    rows: int,
+    *,
+    finished: bool,
+    account: str = "'other'",
+    wait: float = 0,
+    timed: bool = False,
+) -> None:
+    """So many messages of another account, which is not there, that wait; or that are finished and kept.
+
+    `timed`: they wait for the time that their client named, in `wait` seconds.
+    """
     connection = apsw.Connection(str(folder / "spool.db"))
     now = time.time()
     values = {
@@ -203,13 +247,17 @@ def fill(folder: Path, rows: int, *, finished: bool, account: str = "'other'", w
         "due": now + wait,
         "state": "x" if finished else "w",
         "ended": now if finished else 0,
+        "timed": timed,
     }
     values |= {"envelope": msgspec.json.encode(Envelope.of("app@example.org", ["you@example.net"])).decode()}
     values |= {"letter": "o" if finished else "r", "first": 1, "last": rows}
     if rows:
-        for table, columns in TABLES.items():
-            columns = columns.format(account=account)
-            connection.execute(FILL.format(table=table, columns=columns), values)
+        for table, filled in TABLES.items():
+            names, columns = ", ".join(filled), ", ".join(filled.values()).format(account=account)
+            connection.execute(FILL.format(table=table, names=names, columns=columns), values)
+        if timed:
+            named = {"table": "scheduled", "names": "message, send_at", "columns": "n, :due"}
+            connection.execute(FILL.format(**named), values)
     connection.close()
 
 
@@ -296,6 +344,25 @@ async def with_lanes(folder: Path, lanes: int) -> float:
         return await cost(made)
 
 
+async def with_scheduled(folder: Path, rows: int) -> float:
+    """Beside messages that their clients want to leave later, by the same account."""
+    async with world(folder):
+        pass
+    fill(folder, rows, finished=False, account="'a0'", wait=50_000, timed=True)
+    async with world(folder) as made:
+        return await cost(made)
+
+
+async def with_webhooks(folder: Path, webhooks: int) -> float:
+    """While each change is kept for webhooks, each of which waits for calls to be made again."""
+    async with world(folder) as made:
+        await made.spool.keep_history()
+        for number in range(webhooks):
+            row, now = WebhookRow(f"w{number}", 0), time.time()
+            await made.spool.keep_webhook(row, [WaitingEvent(1, "id1", now, now + DAY, 1)])
+        return await cost(made)
+
+
 ROWS: dict[str, tuple[str, float, Callable[[Path, int], Awaitable[float]], tuple[int, ...]]] = {
     "charge": ("past charges: one more, µs", 1e6, charge, (1, 1_000, 10_000, 100_000)),
     "charges": ("past charges, three limits set", 1e6, with_charges, (1, 1_000, 100_000)),
@@ -313,6 +380,8 @@ ROWS: dict[str, tuple[str, float, Callable[[Path, int], Awaitable[float]], tuple
     ),
     "accounts": ("accounts, with a route each", 1e6, with_accounts, (10, 300, 1_500, 5_000)),
     "lanes": ("accounts whose mail waits", 1e6, with_lanes, (10, 300, 1_500, 5_000)),
+    "scheduled": ("scheduled, of the same account", 1e6, with_scheduled, (10, 1_000, 10_000, 100_000)),
+    "webhooks": ("webhooks, changes being kept", 1e6, with_webhooks, (0, 1, 10, 100)),
     "routes": ("clients, and routes", 1e6, with_routes, (10, 100, 1_000, 10_000)),
     "recipients": ("recipients: µs for one of them", 1e6, with_recipients, (1, 10, 100, 1_000)),
     "searches": ("waiting: the slowest search, s", 1, searches, (1_000, 10_000, 100_000, 1_000_000)),

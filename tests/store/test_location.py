@@ -43,6 +43,16 @@ def test_where_there_is_plenty_one_look_is_good_for_a_moment(disk: Disk) -> None
     assert room.missing(4096) == RESERVE + 4096
 
 
+def test_it_is_looked_at_as_seldom_while_nothing_is_accepted(disk: Disk) -> None:
+    clock = ManualClock()
+    room = DiskSpace(Path(), RESERVE, clock)
+    assert not any(room.tight() for _ in range(100))
+    assert disk.looks == 1
+    clock.advance(MOMENT)
+    disk.f_bavail = 0
+    assert room.tight()
+
+
 def test_where_room_is_short_each_message_is_a_look(disk: Disk) -> None:
     room = DiskSpace(Path(), RESERVE, ManualClock())
     disk.f_bavail = RESERVE + PLENTY

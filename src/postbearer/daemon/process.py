@@ -27,6 +27,7 @@ from postbearer.log import EventLog
 from postbearer.tasks import Tasks, defect
 
 HURRIED = 5.0  # seconds, once somebody asks for the end a second time
+TURN = 50e-6  # seconds after which a thread lets others go on, such as the one that has just committed
 
 
 def run(load: Callable[[], Assembly], show_console: Callable[[str], None] | None = None) -> None:
@@ -45,6 +46,7 @@ def run(load: Callable[[], Assembly], show_console: Callable[[str], None] | None
             factory = uvloop.new_event_loop
         except ImportError:
             factory = None
+    sys.setswitchinterval(TURN)
     with asyncio.Runner(loop_factory=factory) as runner:
         runner.run(_main(load, show_console))
 

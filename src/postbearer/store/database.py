@@ -221,13 +221,18 @@ class Readers:
         self._closed = False
 
     @contextmanager
-    def reading(self, *, once: bool = False) -> Iterator[apsw.Connection]:
+    def reading(
+        self, *, once: bool = False, other: apsw.Connection | None = None
+    ) -> Iterator[apsw.Connection]:
         """A connection for this block, which should be short: it keeps the log from being reused.
 
-        All that it reads is of one moment, as a single query is, `once`, by itself. Raises `StoreError`, also
-        for what goes wrong inside.
+        All that it reads is of one moment, as a single query is, `once`, by itself; then an `other` one will
+        do as well. Raises `StoreError`, also for what goes wrong inside.
         """
         try:
+            if once and other is not None:
+                yield other
+                return
             connection = self._take()
             try:
                 if once:

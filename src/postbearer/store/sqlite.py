@@ -199,7 +199,9 @@ class SqliteSpool:
     async def lanes(self, now: float, among: Collection[LaneKey] | None = None) -> Sequence[Lane]:
         # Not in another thread: it takes less time than to ask one, as these rows are always in memory.
         while True:
-            with self._opening.readers.reading(once=among is not None and len(among) == 1) as connection:
+            once = among is not None and len(among) == 1
+            own = self._writing.at_hand if self._writing is not None else None
+            with self._opening.readers.reading(once=once, other=own) as connection:
                 found, damaged = reads.lanes(connection, among)
             if not damaged:
                 return found

@@ -33,7 +33,7 @@ Work = Callable[[apsw.Connection], T]
 MOST = 1_000  # jobs a commit takes
 _quick, _urgent = attrgetter("quick"), attrgetter("urgent")
 ROUNDS = 3  # of the loop that a commit is gathered in: what comes in them was on its way already …
-ROUND = 1  # … and where a free connection waits for it
+ROUND = 2  # … where a free connection waits for it, or nobody else came to the last one
 PATIENCE = 0.001  # seconds that a job nobody waits for waits for another one's commit
 
 # What is wrong with the file, and not with the job. After all but a full disk, a write may stand or not, and
@@ -85,7 +85,9 @@ class Writer:
         self._opening = opening
         self._opened: asyncio.Future[Opened] = self._loop.create_future()
         self._batches: queue.SimpleQueue[Batch | None] = queue.SimpleQueue()
-        self._busy = False  # the connection is the thread's
+        self._busy = False  # a commit is gathered or made
+        self._handed_over = False  # the connection is the thread's
+        self._alone = True  # a single job was in the last commit
         self._waiting: list[WriteJob] = []
         self._patient: list[WriteJob] = []
         self._hurry: asyncio.TimerHandle | None = None
@@ -142,6 +144,14 @@ class Writer:
                 self._rounds = min(self._rounds, ROUND)
         return future
 
+    @property
+    def at_hand(self) -> apsw.Connection | None:
+        """The connection, to be read by in this round of the loop; None while a commit is made.
+
+        It knows its pages by heart, as nobody else writes them.
+        """
+        return None if self._handed_over else self._connection
+
     def others_wrote(self) -> bool:
         """Whether another connection than this has written into the file since this was asked last.
 
@@ -164,7 +174,8 @@ class Writer:
     def _next(self) -> None:
         if self._waiting and not self._busy:
             self._busy = True
-            self._rounds = ROUND if any(map(_urgent, self._waiting)) else ROUNDS
+            hurry = self._alone or any(map(_urgent, self._waiting))
+            self._rounds = ROUND if hurry else ROUNDS
             self._gather()
 
     def _gather(self) -> None:
@@ -178,9 +189,11 @@ class Writer:
     def _hand_over(self) -> None:
         batch = Batch(self._waiting[:MOST])
         del self._waiting[:MOST]
+        self._alone = len(batch.jobs) == 1
         self._measure = hears(self._observer, Committed)
         if self._connection is not None and all(map(_quick, batch.jobs)):
             self._begin(self._connection, batch)
+        self._handed_over = True
         self._batches.put(batch)
 
     def _begin(self, connection: apsw.Connection, batch: Batch) -> None:
@@ -200,7 +213,7 @@ class Writer:
 
     def _done(self, jobs: list[WriteJob]) -> None:
         """The thread has nothing to do."""
-        self._busy = False
+        self._busy = self._handed_over = False
         _resolve(jobs)
         if self._waiting:
             self._next()
