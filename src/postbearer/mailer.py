@@ -35,9 +35,8 @@ from postbearer.message import (
     Draft,
     Header,
     author_of,
-    edit,
+    edit_and_read,
     envelope_of,
-    read_header,
     to_bytes,
 )
 from postbearer.outcome import Outcome, Receipt
@@ -363,8 +362,7 @@ class AsyncMailer:
             message = Composed(to_bytes(message))
         content, envelope = enveloped(message, envelope)
         if isinstance(content, Composed):
-            content = edit(content, self._complete)
-            header = read_header(content)
+            content, header = edit_and_read(content, self._complete)
         else:
             content, header = self._admitted(content, binary=binary)
             if binary and content.binary:
@@ -399,8 +397,7 @@ class AsyncMailer:
             refuse_bare_line_ends(
                 content, " From Python, binary=True sends it as it is to a server that takes BINARYMIME."
             )
-        content = edit(content, lambda header: self.account.sender.checked(header.public()))
-        header = read_header(content)
+        content, header = edit_and_read(content, lambda header: self.account.sender.checked(header.public()))
         missing = [name for name in ("Date", "Message-ID") if name not in header]
         if missing:
             self._observer.notice(

@@ -98,6 +98,7 @@ def test_nothing_is_loaded_before_it_is_needed(
 RELAY = """
 from postbearer.assembly import Assembly
 from postbearer.daemon import Relay
+import postbearer.daemon.process
 from postbearer.events import Silent
 from postbearer.state import StateFolder
 import os
@@ -115,6 +116,7 @@ def test_a_relay_without_an_api_loads_nothing_for_it(tmp_path: Path, table: str,
     given = {"CONFIG": str(config), "STATE": str(tmp_path / "state"), "PATH": os.environ["PATH"]}
     found = loaded(RELAY, given)
     assert ({"starlette", "uvicorn", "httptools"} & found != set()) is served
+    assert "asyncpg" not in found  # the queue is a file
     assert "opentelemetry" not in found  # which the environment has to ask for
 
 

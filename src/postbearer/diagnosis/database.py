@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 from postbearer.clock import Clock
 from postbearer.diagnosis.finding import Failure, Finding, Step
 from postbearer.errors import StoreError
 from postbearer.secret import SecretSource
 from postbearer.state import Persistence
-from postbearer.store import DatabaseInfo, PostgresUrl, inspect_database
+from postbearer.store import PostgresUrl, inspect_database
+
+if TYPE_CHECKING:  # it comes with asyncpg, which a relay with a file needs not have
+    from postbearer.store import DatabaseInfo
 
 
 async def examine_database(

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from postbearer.message.conversion import Conversion as Conversion
     from postbearer.message.conversion import convert as convert
     from postbearer.message.edited import edit as edit
+    from postbearer.message.edited import edit_and_read as edit_and_read
     from postbearer.message.edited import parse_header as parse_header
     from postbearer.message.edited import read_header as read_header
     from postbearer.message.edited import with_header as with_header
@@ -46,7 +47,7 @@ _EXPORTS = {
     "compose": ["Composed", "Draft"],
     "content": ["BLOCK", "BytesContent", "Content", "FileContent", "Scanner", "Traits", "has_bare_line_ends"],
     "conversion": ["Conversion", "convert"],
-    "edited": ["edit", "parse_header", "read_header", "with_header"],
+    "edited": ["edit", "edit_and_read", "parse_header", "read_header", "with_header"],
     "encoded_words": ["decoded"],
     "fields": ["Header"],
     "files": ["AttachedFile", "Disposition", "type_by_name"],

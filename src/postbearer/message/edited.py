@@ -33,10 +33,16 @@ def edit(content: Content, change: Callable[[Header], Header]) -> Content:
 
     The same object when that changes no octet. Raises `UsageError` for a header nobody may send.
     """
+    return edit_and_read(content, change)[0]
+
+
+def edit_and_read(content: Content, change: Callable[[Header], Header]) -> tuple[Content, Header]:
+    """The same, with the header that it then has."""
     reader, head = _read(content)
     parsed = ParsedHeader.of(reader)
-    front = _front(content, parsed, change(parsed.header))
-    return content if head == front else Edited(front, content, parsed.body)
+    header = change(parsed.header)
+    front = _front(content, parsed, header)
+    return content if head == front else Edited(front, content, parsed.body), header
 
 
 def _front(content: Content, parsed: ParsedHeader, header: Header) -> bytes:
