@@ -15,7 +15,7 @@ LAYERS: dict[int, tuple[str, ...]] = {
     7: ("cli", "daemon", "testing"),
     6: (
         *("submission", "control", "api", "console", "alerts", "webhooks", "log", "metrics", "tracing"),
-        *("importing", "integrations", "backup"),
+        *("importing", "integrations", "backup", "outbox"),
     ),
     5: ("config", "assembly", "mailer", "blocking", "sending", "tokens"),
     4: ("engine", "account", "arguments", "forecast", "diagnosis", "tracking"),
@@ -69,6 +69,7 @@ SIBLINGS = {  # who may import a unit of the same layer; layer 0 is one vocabula
     "blocking": {"mailer", "assembly", "sending"},  # the same in a thread of its own
     "tokens": {"assembly"},  # so can these
     "api": {"control", "submission"},  # what people do, and who submits how much, by another protocol
+    "outbox": {"integrations"},  # what a mail backend of Django is
     "console": {"api", "control", "submission"},  # the same for a browser, at the same addresses
     "cli": {"testing", "daemon"},  # demo and sandbox, and serve
 }

@@ -35,7 +35,6 @@ NOT_BY_NAME = {  # fields that the code does not name where it reads them: who r
 }
 CALLED_BY = {  # functions that the package does not call itself: who does
     "run_in_executor": "asyncio, of a loop",
-    "send_messages": "Django",
     "format_commands": "click",
     "get_buffer": "asyncio (BufferedProtocol)",
     "buffer_updated": "the same",

@@ -47,6 +47,9 @@ class ClientSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only
 
     name: Annotated[str, Prose("Name shown in logs and reports.")]
     networks: Annotated[tuple[NetworkText, ...], Prose("Networks the client connects from.")] = ()
+    database_roles: Annotated[
+        tuple[str, ...], Prose("Roles of the database as which it hands over by the outbox.")
+    ] = ()
     username: Annotated[str | None, Prose("Login of the client.")] = None
     password_hash: Annotated[str | None, Prose("argon2id hash of its password.")] = None
     senders: Annotated[tuple[str, ...], Prose("Reverse-paths and authors the client may use.")] = ()

@@ -274,7 +274,13 @@ def _admission(settings: ClientSettings) -> Admission:
         size=settings.size,
         bounces_to=settings.bounces_to or "",
     )
-    return Admission(client, found, settings.username or "", settings.password_hash or "")
+    return Admission(
+        client,
+        found,
+        settings.username or "",
+        settings.password_hash or "",
+        settings.database_roles,
+    )
 
 
 def _is_the_world(network: Network) -> bool:
@@ -302,6 +308,13 @@ def _check_sender(client: str, pattern: str) -> None:
 def _check_names(admissions: Sequence[Admission]) -> None:
     """Names stand for clients in logs and limits."""
     names = Counter(admission.client.name for admission in admissions)
+    roles = Counter(role for admission in admissions for role in admission.roles)
+    if twice := next((role for role, count in roles.items() if count > 1), None):
+        raise ConfigError(
+            f"The role {twice} would be two clients.",
+            key="relay.clients.database-roles",
+            hint="Name each role of the database at one client.",
+        )
     if twice := next((name for name, count in names.items() if count > 1), None):
         raise ConfigError(
             f"There are two clients with the name {twice}.",

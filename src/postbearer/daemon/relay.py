@@ -25,6 +25,7 @@ from postbearer.daemon.services import (
     LeaseService,
     ListenerService,
     NodeService,
+    OutboxService,
     QueueService,
     RemarksService,
     SubmitSocketService,
@@ -34,7 +35,7 @@ from postbearer.daemon.webhook_service import WebhookService
 from postbearer.engine import Dispatcher, FlooredClock, Intake
 from postbearer.errors import ConfigError
 from postbearer.events import Observer, Several
-from postbearer.store import open_spool
+from postbearer.store import PostgresUrl, open_spool
 from postbearer.tracking import Feed
 
 if TYPE_CHECKING:
@@ -174,6 +175,7 @@ class Relay:
             *self._listeners,
             *by_http,
             DropFolderService(plan, self.intake, clock, events),
+            *([OutboxService(plan, shared)] if isinstance(plan.spool, PostgresUrl) else []),
             alerting,
             refresher,
             DelayWarningService(dispatcher, clock, events),

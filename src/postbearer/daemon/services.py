@@ -32,7 +32,7 @@ from postbearer.errors import StoreError
 from postbearer.events import Observer, PossibleDuplicate, Warned
 from postbearer.forecast import gather_all
 from postbearer.state import Persistence
-from postbearer.store import HEARTBEAT, Found, NodeDetails, Spool
+from postbearer.store import HEARTBEAT, Found, NodeDetails, PostgresUrl, Spool, open_outbox
 from postbearer.submission import (
     ConnectionLimit,
     DropFolder,
@@ -40,6 +40,7 @@ from postbearer.submission import (
     ListenerContext,
     LocalSubmission,
     Logins,
+    OutboxCollector,
     RateLimit,
     RejectLog,
     SessionLimits,
@@ -225,6 +226,33 @@ class DropFolderService(Service):
 
     async def stop(self, patience: float) -> None:
         await self._tasks.stop()
+
+
+class OutboxService(Service):
+    """The outbox of the database, where the queue is in one."""
+
+    def __init__(self, plan: ServicePlan, shared: IntakeService) -> None:
+        assert isinstance(plan.spool, PostgresUrl)
+        self._outbox = open_outbox(plan.spool, plan.assembly.spool_password)
+        self._collector = OutboxCollector(
+            self._outbox,
+            shared.intake,
+            plan.relay.access,
+            shared.rate_limit,
+            clock=shared.clock,
+            observer=shared.observer,
+        )
+        self._tasks = Tasks(shared.clock, shared.observer)
+
+    async def start(self) -> None:
+        self._tasks.keep(self._collector.run, "outbox")
+
+    async def reload(self, plan: ServicePlan) -> None:
+        self._collector.use(plan.relay.access)
+
+    async def stop(self, patience: float) -> None:
+        await self._tasks.stop()
+        await self._outbox.close()
 
 
 class ControlService(Service):

@@ -58,7 +58,8 @@ class Submission(Struct, frozen=True, kw_only=True):
     """What is known before the content comes. `peer` is an address, `protocol` as in RFC 3848.
 
     `checked`: content with a NUL, or with a CR or LF that is not a CRLF, will not come to its end.
-    `send_at` is when it is to leave (Unix seconds); what is past is now.
+    `send_at` is when it is to leave (Unix seconds); what is past is now. `id`: it was told already
+    that it has this one.
     """
 
     client: Submitter
@@ -70,6 +71,7 @@ class Submission(Struct, frozen=True, kw_only=True):
     checked: bool = False
     send_at: float | None = None
     tags: Tags = ()
+    id: str = ""
 
 
 class Intake:
@@ -167,7 +169,7 @@ class Intake:
         try:
             if not await self.spool.room(submission.size or 0):
                 return NO_ROOM
-            identifier = new_id(self.clock.now())
+            identifier = submission.id or new_id(self.clock.now())
             return MessageIntake(self, submission, identifier, self.spool.stage(identifier))
         except StoreError as error:
             return refusal_of(error)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 from traceback import clear_frames
 
-from postbearer.integrations.requires import requires
+from postbearer.integrations.requirement import requires
 
 with requires("aiosmtplib", "aiosmtplib"):
     import aiosmtplib

@@ -16,7 +16,7 @@ from email import message_from_bytes
 from email.message import Message
 from typing import TYPE_CHECKING, Any
 
-from postbearer.integrations.requires import requires
+from postbearer.integrations.requirement import requires
 
 with requires("django", "Django"):
     from django.conf import settings
@@ -155,9 +155,9 @@ class EmailBackend(BaseEmailBackend):
     def _send(self, mailer: Mailer, message: Any) -> bool:
         if not message.recipients():
             return False
-        envelope = _envelope(mailer.account, message)
+        envelope = envelope_for(mailer.account, message)
         try:
-            receipt = mailer.send(_plain(message), envelope, timeout=self.timeout)
+            receipt = mailer.send(as_plain_parts(message), envelope, timeout=self.timeout)
         except PostbearerError as error:
             return self._failed(error)
         message.receipt = receipt
@@ -169,10 +169,10 @@ class EmailBackend(BaseEmailBackend):
             return False
         account = self.account if isinstance(self.account, str) else self.account.name
         timeout = TIMEOUT if self.timeout is None else self.timeout
-        envelope = _envelope(None, message)
+        envelope = envelope_for(None, message)
         try:
             message.queue_id = submit(
-                _plain(message),
+                as_plain_parts(message),
                 envelope,
                 account=account,
                 timeout=timeout,
@@ -190,12 +190,12 @@ class EmailBackend(BaseEmailBackend):
         raise NotSent(error) from error
 
 
-def _plain(message: Any) -> Message:
+def as_plain_parts(message: Any) -> Message:
     """As plain parts: those of Django before 6.0 insist on their own encoding, and would not go 7-bit."""
     return message_from_bytes(message.message().as_bytes())
 
 
-def _envelope(account: Account | None, message: Any) -> Envelope:
+def envelope_for(account: Account | None, message: Any) -> Envelope:
     """To, Cc and Bcc as Django keeps them: the header may say something else, and never names Bcc.
 
     Without an account, which is the relay's then, so is its sender rule.

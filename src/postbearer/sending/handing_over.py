@@ -78,17 +78,30 @@ class ToSubmit:
         tags: Tags = (),
     ) -> str:
         """Have the relay keep it; the id it has there. See `submit`; `send_at` is in Unix seconds."""
+        key = key or secrets.token_hex(16)
+        fields = self.request(account=account, priority=priority, key=key, send_at=send_at, tags=tags)
+        return _Tries(fields, self.content).run(seconds(timeout))
+
+    def request(
+        self,
+        *,
+        account: str,
+        priority: PriorityName | None,
+        key: str,
+        send_at: float | None,
+        tags: Tags,
+    ) -> dict[str, Any]:
+        """What is said beside the content, as a relay reads it. Raises `UsageError`."""
         if not isinstance(account, str):
             raise UsageError(f"account cannot be {account!r:.80}.", hint="Give the name of an account.")
-        fields = {
+        return {
             **_handed_over(self.envelope, priority),
             "account": account,
-            "key": _checked_key(key) if key else secrets.token_hex(16),
+            "key": _checked_key(key) if key else "",
             "digest": self.digest,
             **({} if send_at is None else {"send_at": float(send_at)}),
             "tags": tags,
         }
-        return _Tries(fields, self.content).run(seconds(timeout))
 
 
 @overload

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from postbearer.store.factory import SpoolPlace as SpoolPlace
     from postbearer.store.factory import SpoolUrl as SpoolUrl
     from postbearer.store.factory import inspect_database as inspect_database
+    from postbearer.store.factory import open_outbox as open_outbox
     from postbearer.store.factory import open_spool as open_spool
     from postbearer.store.factory import open_state as open_state
     from postbearer.store.factory import spool_place as spool_place
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from postbearer.store.operating import JobAction as JobAction
     from postbearer.store.operating import JobState as JobState
     from postbearer.store.operating import NodeRecord as NodeRecord
+    from postbearer.store.outbox import Outbox as Outbox
+    from postbearer.store.outbox import OutboxRow as OutboxRow
+    from postbearer.store.outbox import Taken as Taken
     from postbearer.store.postgres.inspection import DatabaseInfo as DatabaseInfo
     from postbearer.store.postgres.url import NO_KEY as NO_KEY
     from postbearer.store.postgres.url import PostgresUrl as PostgresUrl
@@ -61,10 +65,19 @@ if TYPE_CHECKING:
     from postbearer.store.staging import Staging as Staging
 
 _EXPORTS = {
-    "factory": ["SpoolPlace", "SpoolUrl", "inspect_database", "open_spool", "open_state", "spool_place"],
+    "factory": [
+        "SpoolPlace",
+        "SpoolUrl",
+        "inspect_database",
+        "open_outbox",
+        "open_spool",
+        "open_state",
+        "spool_place",
+    ],
     "lease": ["HEARTBEAT", "LEASE", "LOCAL", "NodeDetails"],
     "memory": ["MemorySpool"],
     "operating": ["AuditEntry", "AuditRecord", "Job", "JobAction", "JobState", "NodeRecord"],
+    "outbox": ["Outbox", "OutboxRow", "Taken"],
     "postgres.inspection": ["DatabaseInfo"],
     "postgres.url": ["NO_KEY", "PostgresUrl"],
     "records": [

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from postbearer.events import Observer
     from postbearer.secret import SecretSource
     from postbearer.state import Persistence
+    from postbearer.store.outbox import Outbox
     from postbearer.store.postgres.inspection import DatabaseInfo
     from postbearer.store.spool import DurableSpool
 
@@ -127,6 +128,14 @@ def open_state(url: PostgresUrl, key: SecretSource, password: SecretSource | Non
     from postbearer.store.postgres.state import PostgresState
 
     return PostgresState(url, key, password=password)
+
+
+def open_outbox(url: PostgresUrl, password: SecretSource | None = None) -> Outbox:
+    """What programs hand over in the database of the spool. Raises `ConfigError`."""
+    _need_asyncpg()
+    from postbearer.store.postgres.outbox import PostgresOutbox
+
+    return PostgresOutbox(url, password)
 
 
 async def inspect_database(url: PostgresUrl, clock: Clock, password: SecretSource | None) -> DatabaseInfo:

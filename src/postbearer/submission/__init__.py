@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from postbearer.submission.login import Logins as Logins
     from postbearer.submission.login import hash_password as hash_password
     from postbearer.submission.login import is_password_hash as is_password_hash
+    from postbearer.submission.outbox import OutboxCollector as OutboxCollector
     from postbearer.submission.rate_limit import ConnectionLimit as ConnectionLimit
     from postbearer.submission.rate_limit import RateLimit as RateLimit
     from postbearer.submission.rate_limit import RejectLog as RejectLog
@@ -41,6 +42,7 @@ _EXPORTS = {
     "listener": ["Listener", "address_of", "host_port", "is_local", "listening_socket"],
     "local_submission": ["LocalSubmission"],
     "login": ["Logins", "hash_password", "is_password_hash"],
+    "outbox": ["OutboxCollector"],
     "rate_limit": ["ConnectionLimit", "RateLimit", "RejectLog", "SessionLimits", "Window"],
     "session": ["ListenerContext", "SmtpSession"],
     "submit_protocol": ["SubmitRequest", "parse_line", "parse_slip"],

@@ -18,6 +18,7 @@ from postbearer.errors import ConfigError
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOCAL = Submitter(name="local")
+OUTBOX = Submitter(name="outbox")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class Admission:
     networks: tuple[Network, ...] = ()
     username: str = ""
     password_hash: str = field(default="", repr=False)  # argon2id, as a PHC string
+    roles: tuple[str, ...] = ()  # of the database, as which it hands over by the outbox
 
     def covers(self, address: str) -> bool:
         """Whether `address` may be this client at all; without networks, any address may."""
@@ -42,6 +44,7 @@ class Access:
         self._admissions = tuple(admissions)
         self._names = {admission.client.name: admission for admission in self._admissions}
         # Found by name and by network, however many there are: a network is its version, length and number.
+        self._roles: dict[str, Submitter] = {}
         self._logins: dict[str, list[Admission]] = defaultdict(list)
         self._networks: dict[tuple[int, int], dict[int, list[int]]] = defaultdict(lambda: defaultdict(list))
         for number, admission in enumerate(self._admissions):
@@ -49,7 +52,8 @@ class Access:
             for each in admission.networks:
                 found = self._networks[each.version, each.prefixlen]
                 found[int(each.network_address) >> each.max_prefixlen - each.prefixlen].append(number)
-            if not admission.networks and not admission.username and not by_token:
+            self._roles.update(dict.fromkeys(admission.roles, admission.client))
+            if not (admission.networks or admission.username or admission.roles or by_token):
                 raise ConfigError(
                     f"The client {admission.client.name} could be anybody.",
                     key="relay.clients",
@@ -83,6 +87,13 @@ class Access:
         if legacy or admissions:
             return None
         return LOCAL if is_loopback(address) else None
+
+    def by_role(self, role: str) -> Submitter | None:
+        """Who hands over as `role` of the database.
+
+        While no client is known by one, the database alone says who may.
+        """
+        return self._roles.get(role) if self._roles else OUTBOX
 
     def why_not(self, address: str, *, legacy: bool = False) -> str:
         """Why whoever comes from `address` is nobody without a login, and what to do about it."""

@@ -16,12 +16,18 @@ BAD_LINES = compose(554, "The content holds a NUL, or a line that does not end w
 
 
 async def enqueue(
-    intake: Intake, client: Submitter, slip: SubmitRequest, size: int, blocks: AsyncIterator[bytes]
+    intake: Intake,
+    client: Submitter,
+    slip: SubmitRequest,
+    size: int,
+    blocks: AsyncIterator[bytes],
+    *,
+    id: str = "",
 ) -> str | Reply:
     """Take a message of `size` octets with the rights of `client`: its id once it is durable, or why not.
 
     The rules are those of SMTP; one recipient that is refused refuses the message, since one answer is
-    all that a program waits for.
+    all that a program waits for. `id` is what the program was told already, if it was.
     """
     if slip.account and slip.account not in intake.accounts:
         return compose(550, f"There is no account {plain(slip.account)} here", enhanced="5.7.1")
@@ -43,6 +49,7 @@ async def enqueue(
         size=size,
         send_at=slip.send_at,
         tags=slip.tags,
+        id=id,
     )
     taking = await take(intake, submission, blocks)
     if isinstance(taking, Reply):

@@ -137,7 +137,7 @@ class ConnectionPool:
     async def reading(self, *, hot: bool = False) -> AsyncIterator[Any]:
         """A connection within a transaction that only reads. Raises `StoreError`."""
         async with self._slots:
-            with self._translated():
+            with self.translated():
                 connection = await self._ready(hot)
                 with dropped_on_failure(connection):
                     yield connection
@@ -150,7 +150,7 @@ class ConnectionPool:
     async def ask(self, query: str) -> Any:
         """The one value that a single statement gives, which names its schema. Raises `StoreError`."""
         async with self._slots:
-            with self._translated():
+            with self.translated():
                 connection = self._idle.pop() if self._idle else await self.connect()
                 with dropped_on_failure(connection):
                     found = await connection.fetchval(query)
@@ -163,14 +163,14 @@ class ConnectionPool:
     @asynccontextmanager
     async def apart(self) -> AsyncIterator[Any]:
         """A connection of one's own, which is left at the end. Raises `StoreError`."""
-        with self._translated():
+        with self.translated():
             connection = await self.connect()
             with dropped_on_failure(connection):
                 yield connection
             await leave(connection)
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def translated(self) -> Iterator[None]:
         """What fails within is told as what it means for people."""
         try:
             yield
