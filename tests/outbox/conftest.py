@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -100,3 +101,10 @@ async def picking(
 async def relay(database: Postgresql, schema: str) -> AsyncIterator[Picking]:
     async with picking(database, schema) as made:
         yield made
+
+
+async def ended(*tasks: asyncio.Task[None]) -> None:
+    """Cancelled, and done with what they had to put in order."""
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

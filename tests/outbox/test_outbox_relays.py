@@ -13,7 +13,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from outbox.conftest import Picking, picking
+from outbox.conftest import Picking, ended, picking
 from outbox.test_outbox_sql import call
 from postbearer.errors import StoreError
 from postbearer.store.postgres import outbox as module
@@ -48,8 +48,7 @@ async def test_two_relays_take_each_message_once(database: Postgresql, schema: s
 
         made = set[str]().union(*await asyncio.gather(*map(program, connections)))
         await until(one, len(made))
-        for task in running:
-            task.cancel()
+        await ended(*running)
         for connection in connections:
             await connection.close()
         taken = [entry.message.id for entry in await one.messages()]
@@ -70,7 +69,7 @@ async def test_it_is_woken_by_the_commit(relay: Picking, monkeypatch: pytest.Mon
             await asyncio.sleep(0.05)
             assert len(await relay.messages()) == count - 1
         await until(relay, count)
-    running.cancel()
+    await ended(running)
     await connection.close()
 
 
@@ -138,7 +137,7 @@ async def test_a_database_that_goes_away_is_told_once_and_then_it_goes_on(
     )
     await call(connection, relay)
     await until(relay, 2)
-    running.cancel()
+    await ended(running)
     await connection.close()
 
 
@@ -156,5 +155,5 @@ async def test_behind_a_pooler_it_looks_once_a_second_and_listens_to_nobody(
             await call(connection, relay)
             await until(relay, 2)
             assert relay.outbox._listening is None
-            running.cancel()
+            await ended(running)
             await connection.close()

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from outbox.conftest import ROLE, Picking, picking
+from outbox.conftest import ROLE, Picking, ended, picking
 from postbearer.engine import Submitter
 from postbearer.events import Accepted, Defect, Warned
 from postbearer.submission import Admission
@@ -78,7 +78,7 @@ async def test_what_is_rolled_back_is_never_sent(relay: Picking) -> None:
     async with asyncio.timeout(20.0):
         while relay.waiting() or len(await relay.messages()) < len(kept):  # noqa: ASYNC110
             await asyncio.sleep(0.05)
-    running.cancel()
+    await ended(running)
     assert {entry.message.id for entry in await relay.messages()} == kept
 
 
@@ -327,7 +327,7 @@ async def test_whatever_is_handed_over_is_told_or_taken_or_put_aside(
         "options": json.dumps(data.draw(st.dictionaries(NAMES, JSON, max_size=3))),
     }
     connection, handed = await asyncpg.connect(relay.dsn), 0
-    before = await ended(relay)
+    before = await results(relay)
     try:
         await call(connection, relay, **values)
         handed = 1
@@ -337,11 +337,11 @@ async def test_whatever_is_handed_over_is_told_or_taken_or_put_aside(
         await connection.close()
     await relay.collector.collect()
     assert relay.waiting() == 0
-    assert await ended(relay) - before == handed or '"key"' in values["options"]  # known by it, perhaps
+    assert await results(relay) - before == handed or '"key"' in values["options"]  # known by it, perhaps
     assert not [event for event in relay.events if isinstance(event, Defect)]
 
 
-async def ended(relay: Picking) -> int:
+async def results(relay: Picking) -> int:
     """How many messages are in the queue, or put aside."""
     refused = relay.database.sql(f"SELECT count(*) FROM {relay.schema}.outbox_refused")
     return len(await relay.messages()) + int(refused)

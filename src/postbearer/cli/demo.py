@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from postbearer.cli.demo_http import post_and_follow
-from postbearer.cli.extras import need_relay, need_sandbox
+from postbearer.cli.extras import need_postgres, need_relay, need_sandbox
 from postbearer.cli.options import Common, common_options, pass_common
 from postbearer.cli.output import print_json, printable, style
 from postbearer.cli.sandbox import stopped
+from postbearer.errors import UsageError
 from postbearer.events import Accepted, Attempted, Authenticated, DeliveryEnded, Event, Started
 from postbearer.log import sentence
 
@@ -93,20 +94,28 @@ class Steps:
     show_default=True,
     help="Whose manners the provider has.",
 )
+@click.option("--cluster", is_flag=True, help="Three relays on one PostgreSQL, one of which is killed.")
 @click.option("--keep", is_flag=True, help="Leave it running, with inbox and console, until interrupted.")
 @common_options
 @pass_common
-def command(common: Common, provider: str, keep: bool) -> None:
+def command(common: Common, provider: str, cluster: bool, keep: bool) -> None:
     """Send messages through a mail provider that lives on this machine only.
 
     A sandbox that takes nothing but bearer tokens starts on free loopback ports, and a relay in front of
     it. A program that knows only plain SMTP sends one message to the relay; the relay keeps it safe, gets
     a token, and sends it on over TLS. Another program posts a message by HTTP, and follows what becomes of
     it. Nothing is configured, and nothing is left behind.
+
+    With --cluster a PostgreSQL of its own starts, and three relays that share one queue in it. All three take
+    mail, one is killed in the middle, and all of it arrives, within the limits of the one mailbox.
     """
     need_sandbox()
     need_relay()
-    asyncio.run(_run(common, provider, keep))
+    if cluster:
+        need_postgres()
+    if cluster and keep:
+        raise UsageError("--cluster leaves nothing running.", hint="Leave out --keep.")
+    asyncio.run(_run_cluster(common, provider) if cluster else _run(common, provider, keep))
 
 
 async def _run(common: Common, provider: str, keep: bool) -> None:
@@ -133,6 +142,18 @@ async def _run(common: Common, provider: str, keep: bool) -> None:
 
         with tempfile.TemporaryDirectory(prefix="postbearer-") as folder:
             await _through_the_relay(sandbox, Path(folder), steps, finish)
+
+
+async def _run_cluster(common: Common, provider: str) -> None:
+    from postbearer.cli.demo_cluster import run_cluster
+    from postbearer.testing import Sandbox
+
+    began, steps = time.monotonic(), Steps(quiet=common.as_json)
+    async with Sandbox(provider) as sandbox:
+        told = await run_cluster(sandbox, steps.show)
+    told["elapsed_ms"] = round((time.monotonic() - began) * 1000)
+    if common.as_json:
+        print_json(told)
 
 
 async def _through_the_relay(

@@ -27,6 +27,12 @@ def need_relay() -> None:
         raise NotInstalled("The relay needs apsw.", hint="Install it: pip install 'postbearer[relay]'")
 
 
+def need_postgres() -> None:
+    """Raise `UsageError` naming what to install, if a queue in PostgreSQL cannot be reached."""
+    if find_spec("asyncpg") is None:
+        raise NotInstalled("A cluster needs asyncpg.", hint="Install it: pip install 'postbearer[postgres]'")
+
+
 def need_yaml() -> None:
     """Raise `UsageError` naming what to install, if YAML files cannot be read."""
     if find_spec("yaml") is None:

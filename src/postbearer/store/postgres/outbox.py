@@ -86,11 +86,12 @@ class PostgresOutbox:
             return None
         with suppress(asyncpg.PostgresError, *LOST):
             connection = await self._pool.connect()
-            self._pooled = connection.get_server_pid() != await connection.fetchval(PID)
-            if not self._pooled:
-                await connection.add_listener(self._channel, lambda *_: self._rings.set())
-                self._rings.set()  # what came before is looked for
-                return connection
+            with dropped_on_failure(connection):
+                self._pooled = connection.get_server_pid() != await connection.fetchval(PID)
+                if not self._pooled:
+                    await connection.add_listener(self._channel, lambda *_: self._rings.set())
+                    self._rings.set()  # what came before is looked for
+                    return connection
             await leave(connection)
         return None
 

@@ -1,0 +1,51 @@
+"""The scripts that make tables are looked through by squawk: none may stop a queue that is used."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from postbearer.store.postgres import opening
+from postbearer.store.queries import migrations
+
+FOLDER = Path(opening.__file__).parent / "migrations"
+SCRIPTS = sorted(FOLDER.iterdir())
+# What squawk would have otherwise, and why it is right here.
+LEFT_OUT = {
+    "require-lock-timeout": "`opening.migrate` sets it for all scripts",
+    "require-statement-timeout": "each transaction sets it (`session.sql`)",
+    "require-concurrent-index-creation": "indexes are made with their tables, or for a column that is new",
+    "prefer-bigint-over-smallint": "slots, rings and lanes have few values",
+    "prefer-bigint-over-int": "counts of the tries or the chunks of one message",
+}
+
+
+def test_squawk_finds_nothing_else() -> None:
+    program = Path(sys.executable).with_name("squawk")
+    found = subprocess.run(
+        [program, "--assume-in-transaction", "--exclude", ",".join(LEFT_OUT), *SCRIPTS],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+@pytest.mark.parametrize("script", migrations("postgres"), ids=[each.stem for each in SCRIPTS])
+def test_no_script_undoes_what_an_older_node_uses(script: str) -> None:
+    """Old and new nodes run side by side: columns and tables are added, with defaults, and none goes."""
+    code = re.sub(r"--[^\n]*", "", script)
+    assert not re.search(r"\b(DROP|RENAME)\b", code, re.IGNORECASE)
+    assert not re.search(r"ALTER\s+(COLUMN\s+)?\w+\s+(SET\s+DATA\s+)?TYPE\b", code, re.IGNORECASE)
+    for column in re.findall(r"ADD COLUMN ([^;]*);", code):
+        assert "NOT NULL" not in column or "DEFAULT" in column, column
+
+
+def test_a_script_waits_for_no_lock_for_long() -> None:
+    text = Path(opening.__file__).read_text()
+    assert "set_config('lock_timeout', '5s', true)" in text.partition("async def migrate")[2]
