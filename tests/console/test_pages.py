@@ -505,15 +505,21 @@ async def test_a_message_for_many_shows_a_part_of_them_at_a_time(inside: Person)
 
 async def test_open_pages_cost_as_much_as_one(inside: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     spool, asked = inside.shown.running.spool, 0
-    statistics = spool.statistics
 
-    async def counted() -> object:
-        nonlocal asked
-        asked += 1
-        return await statistics()
+    def counted(name: str) -> None:
+        real = getattr(spool, name)
 
-    monkeypatch.setattr(spool, "statistics", counted)
+        async def ask(*given: object) -> object:
+            nonlocal asked
+            asked += 1
+            return await real(*given)
+
+        monkeypatch.setattr(spool, name, ask)
+
+    for name in ("statistics", "waiting", "traffic", "pauses", "search"):
+        counted(name)
     monkeypatch.setattr("postbearer.console.snapshot.SOONEST", 3600.0)
+    monkeypatch.setattr("postbearer.console.traffic.FRESH", 3600.0)
     inside.shown.running._http._state.looks.forget()  # type: ignore[union-attr]
     await inside.page("/")
     once = asked
