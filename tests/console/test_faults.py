@@ -105,7 +105,6 @@ async def test_a_limit_that_passes_by_itself_is_told_apart_from_what_somebody_ha
     assert 'class="verdict wait"' in page
     assert "chip bad" not in page
     assert "waits for a limit" in text(await person.page("/accounts"))
-    assert "resume" not in page
 
 
 async def test_why_a_message_failed_stands_there_with_the_next_step(person: Person) -> None:
