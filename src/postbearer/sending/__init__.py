@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from postbearer.sending.many import parallel as parallel
     from postbearer.sending.many import side_by_side as side_by_side
     from postbearer.sending.parts import Parts as Parts
+    from postbearer.sending.parts import draft_of as draft_of
     from postbearer.sending.parts import refuse_empty as refuse_empty
     from postbearer.sending.retry import Retry as Retry
     from postbearer.sending.retry import Tries as Tries
@@ -34,7 +35,7 @@ _EXPORTS = {
     "sendable": ["Sendable", "enveloped", "given", "refuse_bare_line_ends"],
     "loop": ["LoopThread", "result_of"],
     "many": ["Many", "OnProgress", "SendResult", "ToSend", "parallel", "side_by_side"],
-    "parts": ["Parts", "refuse_empty"],
+    "parts": ["Parts", "draft_of", "refuse_empty"],
     "retry": ["Retry", "Tries", "seconds"],
     "handing_over": ["TIMEOUT", "SendAt", "TagValues", "ToSubmit", "dated", "moment_of", "submit"],
 }
