@@ -173,14 +173,13 @@ class _Protocol(HttpToolsProtocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count(len(name) + len(value) + 4)  # with a colon, a blank and the end of the line
-        if (
-            not self._headed
-        ):  # a field behind the body could say what nobody looks at any more (RFC 9110 6.5.1)
+        if not self._headed:  # behind the body it would say what nobody looks at any more (RFC 9110 6.5.1)
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._open, self._headed = 0, True
         super().on_headers_complete()
+        assert self.parser is not None, "it has called us"
         if self.parser.should_upgrade():  # to nothing: and what follows is read by nobody
             self.cycle.keep_alive = False
 
