@@ -21,7 +21,6 @@ from postbearer.store.queries import queries
 
 SQL = queries("outbox", "postgres")
 
-PID = "SELECT pg_catalog.pg_backend_pid()"
 PEEK = "SELECT EXISTS (SELECT 1 FROM {schema}.outbox)"
 POLL = 1.0  # seconds between looks where nobody wakes us …
 LISTENED = 5.0  # … and where somebody does
@@ -35,7 +34,6 @@ class PostgresOutbox:
         self._pool = ConnectionPool(url, password)
         self._schema = url.schema
         self._channel = f"{url.schema}.outbox"
-        self._pooled = False
         self._connection: Any = None
         self._listening: Any = None
         self._rings = asyncio.Event()
@@ -82,13 +80,12 @@ class PostgresOutbox:
 
     async def _listen(self) -> Any:
         """A connection by which we are woken; None where there is none, or a pooler stands between."""
-        if self._pooled:
+        if self._pool.direct is False:
             return None
         with suppress(asyncpg.PostgresError, *LOST):
             connection = await self._pool.connect()
             with dropped_on_failure(connection):
-                self._pooled = connection.get_server_pid() != await connection.fetchval(PID)
-                if not self._pooled:
+                if self._pool.direct:
                     await connection.add_listener(self._channel, lambda *_: self._rings.set())
                     self._rings.set()  # what came before is looked for
                     return connection
