@@ -137,12 +137,11 @@ class Relay:
     ) -> Services:
         """All services, in the order in which they start."""
         clock, events, spool, dispatcher = self._clock, self._observer, self.spool, self.dispatcher
-        queue = QueueService(spool, self._queue_clock, plan.assembly.persistence)
-        notebook = AlertNotebook(plan.assembly.persistence, events)
+        persistence = plan.assembly.persistence
+        queue = QueueService(spool, self._queue_clock, persistence)
+        notebook = AlertNotebook(persistence, events)
         alerting = Alerting(plan, notebook, spool, dispatcher, clock, events)
-        refresher = SignInRefresher(
-            plan.assembly.persistence, spool, dispatcher, clock, events, plan.accounts
-        )
+        refresher = SignInRefresher(persistence, spool, dispatcher, clock, events, plan.accounts)
         events.add(alerting)
         events.add(refresher)
         feed = Feed(spool, clock, events)
