@@ -76,6 +76,7 @@ class Relay:
         wrapped_in: Sequence[str] = (),
         program: Path | None = None,
         environ: Mapping[str, str] | None = None,
+        options: Sequence[str] = (),
     ) -> bool:
         """Start it, and wait until it listens; False when it ended before that.
 
@@ -86,7 +87,7 @@ class Relay:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("POSTBEARER")}
         clean.pop("RUNTIME_DIRECTORY", None)
         command = [str(program)] if program else ["-m", "postbearer"]
-        argv = [*wrapped_in, sys.executable, *command, "serve", "--log", "json"]
+        argv = [*wrapped_in, sys.executable, *command, "serve", "--log", "json", *options]
         began = time.monotonic()
         with self._logs[-1].open("wb") as log:
             self._process = subprocess.Popen(

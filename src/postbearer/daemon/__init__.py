@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from postbearer.daemon.process import run as run
     from postbearer.daemon.relay import Relay as Relay
     from postbearer.daemon.service_manager import ServiceManager as ServiceManager
+    from postbearer.daemon.workers import Worker as Worker
+    from postbearer.daemon.workers import run_workers as run_workers
 
 _EXPORTS = {
     "checks": ["database_findings", "examination"],
@@ -21,6 +23,7 @@ _EXPORTS = {
     "process": ["run"],
     "relay": ["Relay"],
     "service_manager": ["ServiceManager"],
+    "workers": ["Worker", "run_workers"],
 }
 
 __getattr__, __all__ = lazy(__name__, _EXPORTS)

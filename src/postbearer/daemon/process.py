@@ -20,6 +20,7 @@ from postbearer.daemon.checks import examined, examining
 from postbearer.daemon.relay import DRAIN, Relay
 from postbearer.daemon.service import Service
 from postbearer.daemon.service_manager import ServiceManager
+from postbearer.daemon.workers import Worker
 from postbearer.diagnosis import Finding
 from postbearer.errors import ConfigError, ConfigErrors, SecretError, StoreError
 from postbearer.events import Reloaded, Started, Stopped, Warned
@@ -30,10 +31,15 @@ HURRIED = 5.0  # seconds, once somebody asks for the end a second time
 TURN = 50e-6  # seconds after which a thread lets others go on, such as the one that has just committed
 
 
-def run(load: Callable[[], Assembly], show_console: Callable[[str], None] | None = None) -> None:
+def run(
+    load: Callable[[], Assembly],
+    show_console: Callable[[str], None] | None = None,
+    worker: Worker | None = None,
+) -> None:
     """Run the relay until SIGTERM or SIGINT. `load` reads the configuration, now and at each SIGHUP.
 
-    `show_console` is given an address that opens the console once, if there is a console.
+    `show_console` is given an address that opens the console once, if there is a console. `worker`: it is one
+    of several, and ends with their supervisor.
 
     Raises `ConfigError` or `StoreError` when it cannot start.
     """
@@ -48,12 +54,14 @@ def run(load: Callable[[], Assembly], show_console: Callable[[str], None] | None
             factory = None
     sys.setswitchinterval(TURN)
     with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(_main(load, show_console))
+        runner.run(_main(load, show_console, worker))
 
 
-async def _main(load: Callable[[], Assembly], show_console: Callable[[str], None] | None) -> None:
-    log, supervisor = EventLog(), ServiceManager()
-    runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0]
+async def _main(
+    load: Callable[[], Assembly], show_console: Callable[[str], None] | None, worker: Worker | None
+) -> None:
+    log, supervisor = EventLog(), worker or ServiceManager()
+    runtime = os.environ.get("RUNTIME_DIRECTORY", "").split(":")[0] if worker is None or worker.first else ""
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(partial(_unforeseen, log))
     process = _Process(load, log, supervisor)
@@ -146,6 +154,12 @@ class _Process:
         """Tell the service manager."""
         self.supervisor.ready(f"Listening on {', '.join(self.relay.addresses)}")
 
+    def supervisor_went(self) -> None:
+        """It says nothing, so there is something to read at its end only."""
+        assert isinstance(self.supervisor, Worker)
+        asyncio.get_running_loop().remove_reader(self.supervisor.line)
+        self.stop()
+
     def stop(self) -> None:
         """As SIGTERM does."""
         self.wishes.put_nowait(signal.SIGTERM)
@@ -162,6 +176,8 @@ class _Supervised(Service):
         process, loop = self._process, asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, process.wishes.put_nowait, number)
+        if isinstance(process.supervisor, Worker):
+            loop.add_reader(process.supervisor.line, process.supervisor_went)
         process.log.notice(Started("", ", ".join(process.relay.addresses)))
         process.ready()
         self._watchdog.keep(partial(_watch, process.supervisor), "watchdog")

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from postbearer.submission.access import networks as networks
     from postbearer.submission.drop import DropFolder as DropFolder
     from postbearer.submission.enqueue import take as take
+    from postbearer.submission.listener import INHERITED as INHERITED
     from postbearer.submission.listener import Listener as Listener
     from postbearer.submission.listener import address_of as address_of
     from postbearer.submission.listener import host_port as host_port
@@ -39,7 +40,7 @@ _EXPORTS = {
     "access": ["LOCAL", "Access", "Admission", "Network", "is_loopback", "neighbourhood", "networks"],
     "drop": ["DropFolder"],
     "enqueue": ["take"],
-    "listener": ["Listener", "address_of", "host_port", "is_local", "listening_socket"],
+    "listener": ["INHERITED", "Listener", "address_of", "host_port", "is_local", "listening_socket"],
     "local_submission": ["LocalSubmission"],
     "login": ["Logins", "hash_password", "is_password_hash"],
     "outbox": ["OutboxCollector"],

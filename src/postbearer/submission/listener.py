@@ -197,7 +197,12 @@ def address_of(listening: socket.socket) -> str:
     return f"unix:{name}"
 
 
+INHERITED: dict[str, socket.socket] = {}  # by address: what the supervisor of this process opened
+
+
 def _socket(address: str, environ: Mapping[str, str], key: str) -> socket.socket:
+    if address in INHERITED:
+        return INHERITED[address].dup()
     if address.startswith("systemd:"):
         return _handed_over(address.removeprefix("systemd:"), environ, key)
     if address.startswith("unix:"):
