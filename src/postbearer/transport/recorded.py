@@ -20,56 +20,35 @@ LONGEST = 12_288  # characters of the text of one attempt …
 LINE = 600  # … and of one line in it
 FIRST, LAST = 30, 60  # commands and replies that are kept, from either end
 
+Entry = tuple[Any, ...]  # what kind it is, and what was told of it
+
 _OPEN: ContextVar[Recording | None] = ContextVar("recording", default=None)
 
 
 class Recording:
-    """Commands and replies, as `Capture` sees them; the middle of many is left out."""
+    """Commands and replies, as a `Capture` sees them; the middle of many is left out."""
+
+    __slots__ = ("count", "first", "last")
 
     def __init__(self) -> None:
-        self._first: list[tuple[Any, ...]] = []
-        self._last: deque[tuple[Any, ...]] = deque(maxlen=LAST)
-        self._count = 0
-
-    def sent(self, command: Command, line: bytes) -> None:
-        if isinstance(command, Auth | AuthResponse):  # no credential is kept, however short
-            transcript = Transcript()
-            transcript.sent(command, line)
-            self._keep("lines", transcript.lines)
-        else:
-            self._keep("sent", command, line)
-
-    def content(self, octets: int) -> None:
-        kept = self._last or self._first
-        if kept and kept[-1][0] == "content":  # it goes in many pieces
-            octets += kept.pop()[1]
-            self._count -= 1
-        self._keep("content", octets)
-
-    def received(self, command: Command, reply: Reply) -> None:
-        self._keep("received", command, reply)
+        self.first: list[Entry] = []
+        self.last: deque[Entry] = deque(maxlen=LAST)
+        self.count = 0
 
     @property
     def text(self) -> str:
         """As people read it, secrets masked; empty if nothing was said."""
         transcript = Transcript()
-        for kind, *told in self._first:
+        for kind, *told in self.first:
             _tell(transcript, kind, told)
-        if left_out := self._count - len(self._first) - len(self._last):
+        if left_out := self.count - len(self.first) - len(self.last):
             transcript.lines.append(f"… {left_out} commands and replies left out …")
-        for kind, *told in self._last:
+        for kind, *told in self.last:
             _tell(transcript, kind, told)
         lines = [cut(line, LINE) for line in transcript.lines]
         while sum(map(len, lines)) + len(lines) > LONGEST:
             del lines[len(lines) // 3]  # both ends say more: how it began, and how it ended
         return "\n".join(lines)
-
-    def _keep(self, *entry: Any) -> None:
-        self._count += 1
-        if len(self._first) < FIRST:
-            self._first.append(entry)
-        else:
-            self._last.append(entry)
 
 
 def _tell(transcript: Transcript, kind: str, told: list[Any]) -> None:
@@ -85,19 +64,39 @@ def _tell(transcript: Transcript, kind: str, told: list[Any]) -> None:
 
 
 class OpenRecording:
-    """A `Capture` for connections that are kept: it gives all it sees to the recording that is open."""
+    """A `Capture` for connections that are kept: it gives all it sees to the recording that is open.
+
+    It does so itself: each message is recorded, and hardly any recording is read.
+    """
 
     def sent(self, command: Command, line: bytes) -> None:
-        if (recording := _OPEN.get()) is not None:
-            recording.sent(command, line)
+        if (recording := _OPEN.get()) is None:
+            return
+        entry: Entry = ("sent", command, line)
+        if isinstance(command, Auth | AuthResponse):  # no credential is kept, however short
+            transcript = Transcript()
+            transcript.sent(command, line)
+            entry = ("lines", transcript.lines)
+        recording.count += 1
+        (recording.first if len(recording.first) < FIRST else recording.last).append(entry)
 
     def content(self, octets: int) -> None:
-        if (recording := _OPEN.get()) is not None:
-            recording.content(octets)
+        if (recording := _OPEN.get()) is None:
+            return
+        kept = recording.last or recording.first
+        if kept and kept[-1][0] == "content":  # it goes in many pieces
+            kept[-1] = ("content", octets + kept[-1][1])
+            return
+        recording.count += 1
+        (recording.first if len(recording.first) < FIRST else recording.last).append(("content", octets))
 
     def received(self, command: Command, reply: Reply) -> None:
-        if (recording := _OPEN.get()) is not None:
-            recording.received(command, reply)
+        if (recording := _OPEN.get()) is None:
+            return
+        recording.count += 1
+        (recording.first if len(recording.first) < FIRST else recording.last).append(
+            ("received", command, reply)
+        )
 
 
 @contextmanager
