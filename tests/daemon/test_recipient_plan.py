@@ -46,6 +46,12 @@ def test_a_file_of_aliases_is_read_beside_the_configuration(plan: Planned, tmp_p
     assert found.resolve("root@example.com") == ("root@example.com",)
 
 
+def test_a_doubt_names_the_file_by_its_whole_path(plan: Planned, tmp_path: Path) -> None:
+    (tmp_path / "aliases").write_text("root: a@example.org\nops: |/bin/page\n")
+    (doubt,) = plan('aliases = "aliases"').recipients.doubts
+    assert (doubt.file, doubt.line) == (str(tmp_path / "aliases"), 2)
+
+
 def test_aliases_stand_in_the_configuration_as_well(plan: Planned) -> None:
     found = rules(plan('aliases = { root = "admin@example.org, ops", ops = "ops@example.net" }'))
     assert found.resolve("root@localhost") == ("admin@example.org", "ops@example.net")

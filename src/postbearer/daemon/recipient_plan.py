@@ -15,6 +15,8 @@ from postbearer.errors import ConfigError, UsageError
 from postbearer.handover import mail_domain, mailname
 
 LARGEST = 4 * 1024 * 1024  # octets of a file of aliases
+Source = Path | dict[str, str]  # where aliases stand: in a file, or in the configuration
+
 _LOOPBACK = ("localhost", "localhost.localdomain")
 
 
@@ -29,38 +31,37 @@ class RecipientPlan:
     def of(cls, configuration: Configuration, hostname: str) -> RecipientPlan:
         """Raises `ConfigError`."""
         settings = configuration.settings.relay or RelaySettings()
-        given = (settings.aliases, settings.redirect_all_to, settings.allow_recipients, settings.archive_to)
-        if not any(given):
+        rewriting = settings.aliases, settings.redirect_all_to, settings.allow_recipients, settings.archive_to
+        if not any(rewriting):
             return NO_RULES
         for pattern in settings.allow_recipients:
             _check_pattern(pattern)
-        aliases = Aliases()
-        if settings.aliases is not None:
-            aliases = _aliases(settings.aliases, hostname, Path(configuration.path).parent)
+        given = settings.aliases or {}
+        source = Path(configuration.path).parent / given if isinstance(given, str) else given
+        aliases = _aliases(source, hostname)
         rules = RecipientRules(
             aliases=aliases,
             redirect_to=settings.redirect_all_to or "",
             allowed=settings.allow_recipients,
             archive=settings.archive_to or "",
         )
-        doubts = [*_staging(rules), *_unfollowed(settings.aliases, aliases)]
+        doubts = [*_staging(rules), *_unfollowed(source, aliases)]
         return cls(rules, tuple([each if each.file else configuration.located(each) for each in doubts]))
 
 
 NO_RULES = RecipientPlan(None)
 
 
-def _aliases(given: str | dict[str, str], hostname: str, folder: Path) -> Aliases:
-    """Relative paths are relative to the configuration, `folder`."""
+def _aliases(source: Source, hostname: str) -> Aliases:
     domains = (*_LOOPBACK, mail_domain("", hostname), mail_domain(mailname(), posix.uname().nodename))
     try:
-        if isinstance(given, str):
-            entries = read_aliases(_text(folder / given))
+        if isinstance(source, Path):
+            entries = read_aliases(_text(source))
         else:
-            entries = [Alias(name, read_targets(text), 0) for name, text in given.items()]
+            entries = [Alias(name, read_targets(text), 0) for name, text in source.items()]
         return Aliases.of(entries, {each.lower() for each in domains})
     except ConfigError as error:
-        _say_where(given, folder, error)
+        _say_where(source, error)
 
 
 def _text(path: Path) -> str:
@@ -79,9 +80,9 @@ def _text(path: Path) -> str:
         raise ConfigError("This line is no UTF-8.", line=line) from None
 
 
-def _say_where(given: str | dict[str, str], folder: Path, error: ConfigError) -> NoReturn:
-    if isinstance(given, str) and error.line:
-        raise ConfigError(error.message, file=str(folder / given), line=error.line, hint=error.hint) from None
+def _say_where(source: Source, error: ConfigError) -> NoReturn:
+    if isinstance(source, Path) and error.line:
+        raise ConfigError(error.message, file=str(source), line=error.line, hint=error.hint) from None
     raise ConfigError(error.message, key="relay.aliases", hint=error.hint) from None
 
 
@@ -108,10 +109,10 @@ def _staging(rules: RecipientRules) -> Iterator[ConfigError]:
         )
 
 
-def _unfollowed(given: str | dict[str, str] | None, aliases: Aliases) -> Iterator[ConfigError]:
+def _unfollowed(source: Source, aliases: Aliases) -> Iterator[ConfigError]:
     hint = "Mail for it reaches only the addresses that stand there."
     for line, text in aliases.doubts:
-        if isinstance(given, str):
-            yield ConfigError(f"{text}.", file=given, line=line, hint=hint)
+        if isinstance(source, Path):
+            yield ConfigError(f"{text}.", file=str(source), line=line, hint=hint)
         else:
             yield ConfigError(f"{text}.", key="relay.aliases", hint=hint)
