@@ -109,6 +109,13 @@ class RelaySettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=
         Prose("Staging: addresses and @domain that mail may reach; other mail is held, or redirected."),
     ] = ()
     archive_to: Annotated[AddressText | None, Prose("Who gets a copy of each message.")] = None
+    log: Annotated[
+        tuple[str, ...],
+        Prose("Where the log goes beside standard error: file:/path, syslog: or syslog://host:port."),
+    ] = ()
+    log_format: Annotated[Literal["text", "json"], Prose("How it looks there.")] = "text"
+    log_size: Annotated[Size | None, Prose("Octets from which a log file is put aside.")] = None
+    log_keep: Annotated[Count | None, Prose("How many log files that were put aside are kept.")] = None
     operators: Annotated[str | None, Prose("Group whose members may look at the queue.")] = None
     retry: Annotated[RetrySettings, Prose("When deferred mail is tried again.")] = RetrySettings()
     size: Annotated[Size | None, Prose("Largest message accepted, in octets.")] = None

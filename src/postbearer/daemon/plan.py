@@ -7,7 +7,7 @@ import socket
 import ssl
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from postbearer.daemon.http_plan import HttpPlan, load_certificate
 from postbearer.daemon.recipient_plan import NO_RULES, RecipientPlan
 from postbearer.engine import LONGEST_HOLD, RetryPolicy, Route, Router, RouteRule, Submitter
 from postbearer.errors import ConfigError, UsageError
+from postbearer.log import KEPT, LARGEST, LogDestination
 from postbearer.store import LOCAL, PostgresUrl, Priority, SpoolPlace
 from postbearer.submission import Access, Admission, Network, is_local, is_password_hash, networks
 from postbearer.wire import Extensions, LineLimits, Offer
@@ -53,6 +54,7 @@ class RelayPlan:
     size: int
     bounces_to: str = ""
     recipients: RecipientPlan = NO_RULES
+    log: tuple[LogDestination, ...] = ()
     operators: int | None = None  # the group that may look
     http: HttpPlan | None = None
     warnings: tuple[str, ...] = field(default=())
@@ -102,6 +104,7 @@ class RelayPlan:
             size=settings.size or DEFAULT_SIZE,
             bounces_to=settings.bounces_to or "",
             recipients=RecipientPlan.of(assembly.configuration, hostname),
+            log=tuple(_log(settings, assembly.folder)),
             operators=_group(settings.operators),
             http=HttpPlan.of(assembly),
             warnings=tuple(_warnings(doors, access)),
@@ -348,6 +351,17 @@ def _route(number: int, settings: RouteSettings) -> RouteRule:
         header=fields,
         route=route,
     )
+
+
+def _log(settings: RelaySettings, folder: Path) -> Iterator[LogDestination]:
+    for text in settings.log:
+        yield LogDestination.of(
+            text,
+            folder,
+            as_json=settings.log_format == "json",
+            size=settings.log_size or LARGEST,
+            keep=settings.log_keep or KEPT,
+        )
 
 
 def _retry(settings: RelaySettings) -> RetryPolicy:

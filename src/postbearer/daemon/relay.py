@@ -11,6 +11,7 @@ from postbearer.clock import Clock, SystemClock
 from postbearer.control import Process
 from postbearer.daemon.alerting import Alerting, AlertNotebook
 from postbearer.daemon.heartbeat import HeartbeatService
+from postbearer.daemon.log_service import LogService
 from postbearer.daemon.plan import relay_settings
 from postbearer.daemon.recent_log import RecentLog
 from postbearer.daemon.refresher import SignInRefresher
@@ -40,7 +41,6 @@ from postbearer.tracking import Feed
 
 if TYPE_CHECKING:
     from postbearer.daemon.http_service import HttpService
-    from postbearer.daemon.metering import Metering
 
 DRAIN = 660.0  # seconds: the longest wait for a final reply (RFC 5321 4.5.3.2.6), and some for the marks
 
@@ -166,8 +166,7 @@ class Relay:
         )
         by_http: tuple[Service, ...] = ()
         if tokens is not None:
-            metering, self._http = self._over_http(plan, shared, control, feed, webhooks, tokens=tokens)
-            by_http = (metering, self._http)
+            by_http = self._over_http(plan, shared, control, feed, webhooks, tokens=tokens)
         around = [  # what takes mail in, and what looks after the queue: one line each
             SubmitSocketService(folder, plan, shared),
             control,
@@ -182,6 +181,7 @@ class Relay:
             webhooks,
         ]
         services = [
+            LogService(plan, events),
             *([TracingService(plan.assembly.environ, events)] if plan.traced else []),
             queue,
             notebook,
@@ -208,7 +208,7 @@ class Relay:
         webhooks: WebhookService,
         *,
         tokens: ApiTokens,
-    ) -> tuple[Metering, HttpService]:
+    ) -> tuple[Service, ...]:
         """The API, and what it alone shows. Who has no API loads nothing for it."""
         try:
             from postbearer.daemon.http_service import HttpService
@@ -223,6 +223,7 @@ class Relay:
             *(plan, self.spool, self.dispatcher, webhooks, self._queue_clock, self._observer),
         )
         self._observer.add(metering)
-        return metering, HttpService(
+        self._http = HttpService(
             *(shared, control, metering, self.dispatcher, feed, plan), spool=self.spool, tokens=tokens
         )
+        return metering, self._http

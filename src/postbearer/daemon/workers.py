@@ -179,7 +179,14 @@ def run_workers(count: int, load: Callable[[StateFolder | None], Assembly], work
             key="relay.spool",
             hint='Put it into PostgreSQL: spool = "postgresql://user@host/database".',
         )
-    for door in RelayPlan.of(first).doors:
+    plan = RelayPlan.of(first)
+    if any(each.path for each in plan.log):
+        raise ConfigError(
+            f"{count} workers cannot write to one log file.",
+            key="relay.log",
+            hint="Use syslog:, or standard error.",
+        )
+    for door in plan.doors:
         if not door.address.startswith("unix:"):
             INHERITED[door.address] = listening_socket(door.address, os.environ)
 

@@ -6,6 +6,10 @@ from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
     from postbearer.log.capture import capture_everything as capture_everything
+    from postbearer.log.destinations import KEPT as KEPT
+    from postbearer.log.destinations import LARGEST as LARGEST
+    from postbearer.log.destinations import LogDestination as LogDestination
+    from postbearer.log.handlers import LOGGER as LOGGER
     from postbearer.log.handlers import EventLog as EventLog
     from postbearer.log.handlers import JsonFormatter as JsonFormatter
     from postbearer.log.handlers import TextFormatter as TextFormatter
@@ -15,7 +19,8 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "capture": ["capture_everything"],
-    "handlers": ["EventLog", "JsonFormatter", "TextFormatter", "level_of", "set_up"],
+    "destinations": ["KEPT", "LARGEST", "LogDestination"],
+    "handlers": ["LOGGER", "EventLog", "JsonFormatter", "TextFormatter", "level_of", "set_up"],
     "sentences": ["sentence"],
 }
 

@@ -7,13 +7,13 @@ import sys
 import threading
 from types import TracebackType
 
-from postbearer.log.handlers import NAME
+from postbearer.log.handlers import LOGGER
 
 
 def capture_everything() -> None:
     """Have the warnings of Python and of other packages, and what nobody caught, in the log."""
     others = logging.getLogger()
-    others.handlers[:] = logging.getLogger(NAME).handlers
+    others.handlers[:] = logging.getLogger(LOGGER).handlers
     others.setLevel(logging.WARNING)
     logging.captureWarnings(True)
     sys.excepthook = _uncaught
@@ -25,4 +25,4 @@ def _uncaught(
     kind: type[BaseException], error: BaseException | None, trace: TracebackType | None = None
 ) -> None:
     text = f"nobody caught an error: {kind.__name__}: {error}"
-    logging.getLogger(NAME).error(text, exc_info=(kind, error or kind(), trace))
+    logging.getLogger(LOGGER).error(text, exc_info=(kind, error or kind(), trace))

@@ -41,7 +41,7 @@ from postbearer.events import (
 )
 from postbearer.log.sentences import sentence
 
-NAME = "postbearer"
+LOGGER = "postbearer"
 
 _LEVELS: Mapping[type[Event], int] = {
     Attempted: logging.DEBUG,  # the relay says the same by message, as DeliveryEnded
@@ -76,7 +76,7 @@ class EventLog:
     """An observer that writes every event to the logger ``postbearer``."""
 
     def __init__(self) -> None:
-        self._logger = logging.getLogger(NAME)
+        self._logger = logging.getLogger(LOGGER)
 
     def hears(self, kind: type[Event]) -> bool:
         return not kind.for_counting
@@ -86,7 +86,7 @@ class EventLog:
         if self._logger.isEnabledFor(level):
             for each in _lines(event):
                 # `Logger.log` would walk the stack to find its caller, for each message twice.
-                record = logging.LogRecord(NAME, level, "", 0, sentence(each), None, None)
+                record = logging.LogRecord(LOGGER, level, "", 0, sentence(each), None, None)
                 record.event = each
                 self._logger.handle(record)
 
@@ -116,14 +116,25 @@ class TextFormatter(logging.Formatter):
         self._journal = journal
 
     def format(self, record: logging.LogRecord) -> str:
-        event: Event | None = getattr(record, "event", None)
-        account = f"{event.account}: " if event is not None and event.account else ""
-        text = account + record.getMessage()
-        text = _short(_one_line(text[:LONGEST]), LONGEST, len(text))
+        text = _text(record)
         if self._journal:
             return f"<{_syslog(record.levelno)}>{text}"
         severity = f"{record.levelname.lower()}: " if record.levelno >= logging.WARNING else ""
         return f"{_local(int(record.created))} {severity}{text}"
+
+
+class SyslogFormatter(logging.Formatter):
+    """The same for syslog, which has time and priority of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return _text(record)
+
+
+def _text(record: logging.LogRecord) -> str:
+    event: Event | None = getattr(record, "event", None)
+    account = f"{event.account}: " if event is not None and event.account else ""
+    text = account + record.getMessage()
+    return _short(_one_line(text[:LONGEST]), LONGEST, len(text))
 
 
 class JsonFormatter(logging.Formatter):
@@ -182,7 +193,7 @@ class RoundHandler(logging.StreamHandler[TextIO]):
             return self.format(record)
         except Exception as error:  # of formatting, which can be any: it is told in the form of all others
             text = f"a line of the log could not be written: {error!r}"
-            return self.format(logging.LogRecord(NAME, logging.ERROR, "", 0, text, None, None))
+            return self.format(logging.LogRecord(LOGGER, logging.ERROR, "", 0, text, None, None))
 
     def flush(self) -> None:
         """Write what was said."""
@@ -209,7 +220,7 @@ def set_up(stream: TextIO, *, as_json: bool, verbose: bool, journal: bool = Fals
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     handler = RoundHandler(stream)
     handler.setFormatter(JsonFormatter() if as_json else TextFormatter(journal=journal))
-    logger = logging.getLogger(NAME)
+    logger = logging.getLogger(LOGGER)
     logger.handlers[:] = [handler]
     logger.setLevel(logging.DEBUG if verbose else logging.INFO)
     logger.propagate = False
