@@ -25,6 +25,11 @@ posix._exit(main())
 """
 
 
+def script(python: str, folder: str) -> str:
+    """The script, for the interpreter of that path and the package's own folder."""
+    return _SCRIPT.format(python=python, mark=MARK, folder=folder)
+
+
 @contextmanager
 def _new_beside(path: Path) -> Iterator[BinaryIO]:
     """A new file in the same folder; it is gone afterwards, unless it has another name by then."""
@@ -48,7 +53,7 @@ def install(path: Path) -> str:
             f"{path} is another program's.",
             hint="Move it away first (dpkg-divert, alternatives), or name another place.",
         )
-    text = _SCRIPT.format(python=sys.executable, mark=MARK, folder=folder)
+    text = script(sys.executable, folder)
     try:
         with _new_beside(path) as file:  # a name that nobody can have made before
             file.write(text.encode())

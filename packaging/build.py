@@ -1,0 +1,112 @@
+"""What is published, in one folder: wheel, source archive, Debian package, a list of what is in it.
+
+`./dev package` runs it. The same commit and the same dependencies give the same bytes: all that has a time
+has that of the commit (or `SOURCE_DATE_EPOCH`). The list is CycloneDX's.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from deb import ROOT, Contents, build_deb
+from sbom import bill_of_materials
+
+SYSTEM_PYTHON = "/usr/bin/python3"  # a Debian package runs on Debian's own
+EXTRAS = "import,passkeys,postgres,relay,sandbox"  # the rest of them is for other people's programs
+
+
+def main() -> int:
+    asked = argparse.ArgumentParser(prog="./dev package", description=(__doc__ or "").splitlines()[0])
+    asked.add_argument("--out", type=Path, default=ROOT / "dist", metavar="DIR", help="where to (dist/)")
+    out: Path = asked.parse_args().out.absolute()
+    epoch = source_date()
+    os.environ["SOURCE_DATE_EPOCH"] = str(epoch)
+    os.umask(0o022)
+    with tempfile.TemporaryDirectory() as made:
+        fresh, site = Path(made, "dist"), Path(made, "site")
+        run(
+            sys.executable,
+            "-m",
+            "hatchling",
+            "build",
+            "--target",
+            "sdist",
+            "--target",
+            "wheel",
+            "-d",
+            str(fresh),
+        )
+        (wheel,) = fresh.glob("*.whl")
+        missing = [each for each in ("dpkg-deb", SYSTEM_PYTHON) if not shutil.which(each)]
+        if missing:
+            print(
+                f"left out: the Debian package and what is in it; not here: {', '.join(missing)}",
+                file=sys.stderr,
+            )
+        else:
+            vendor(wheel, site)
+            bill = fresh / f"{wheel.name.rsplit('-', 3)[0]}.cdx.json"
+            bill.write_text(json.dumps(bill_of_materials(site, epoch), indent=1, sort_keys=True) + "\n")
+            build_deb(Contents(wheel, site, bill, SYSTEM_PYTHON, epoch), fresh)
+        out.mkdir(parents=True, exist_ok=True)
+        for file in sorted(fresh.iterdir()):
+            print(shutil.copyfile(file, out / file.name))
+    return 0
+
+
+def source_date() -> int:
+    """Seconds since 1970, for everything that is built."""
+    if given := os.environ.get("SOURCE_DATE_EPOCH"):
+        return int(given)
+    git = ["git", "log", "-1", "--format=%ct"]
+    done = subprocess.run(git, cwd=ROOT, capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(
+            "./dev package: no commit here to take the date of; set SOURCE_DATE_EPOCH (seconds)."
+        )
+    return int(done.stdout)
+
+
+def vendor(wheel: Path, site: Path) -> None:
+    """The wheel with all it needs, as the system's Python imports it."""
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        SYSTEM_PYTHON,
+        "install",
+        "-qq",
+        "--disable-pip-version-check",
+    ]
+    run(*pip, "--no-compile", "--only-binary", ":all:", "--target", str(site), f"{wheel}[{EXTRAS}]")
+    for name in ("bin", "share"):  # commands of our own, and pages, are placed where Debian has them
+        shutil.rmtree(site / name, ignore_errors=True)
+    for name in (
+        "RECORD",
+        "INSTALLER",
+        "REQUESTED",
+        "direct_url.json",
+    ):  # pip's own notes, with paths of this machine
+        for file in site.glob(f"*.dist-info/{name}"):
+            file.unlink()
+    shutil.rmtree(
+        site / "apsw" / "sqlite_extra_binaries", ignore_errors=True
+    )  # SQLite's tools, used by nothing here
+
+
+def run(*command: str) -> None:
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        raise SystemExit(f"{done.stdout}./dev package: this failed: {' '.join(command)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

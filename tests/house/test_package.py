@@ -1,0 +1,185 @@
+"""What `./dev package` builds: the same bytes each time, and a Debian package that comes and goes cleanly."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from house.tree import PACKAGE, ROOT
+
+pytestmark = pytest.mark.servers  # Debian's tools, and root
+
+VERSION = (PACKAGE / "_version.py").read_text().split('"')[-2]
+UNIT = ROOT / "packaging" / "systemd" / "postbearer.service"
+# A machine to throw away: this one's files below, what is changed in memory. `$1` runs in it.
+THROWN_AWAY = """
+set -e
+mount -t tmpfs none "$2" && mkdir "$2/up" "$2/work" "$2/root"
+mount -t overlay none -o "lowerdir=/,upperdir=$2/up,workdir=$2/work" "$2/root"
+mkdir -p "$2/root/package" && cp "$3" "$2/root/package/postbearer.deb"
+rm -f "$2/root/usr/sbin/sendmail" "$2/root/usr/bin/mailq" "$2/root/usr/bin/newaliases"
+rm -rf "$2/root/var/lib/postbearer" "$2/root/etc/postbearer"
+exec chroot "$2/root" sh -ec "$1"
+"""
+LISTED = """
+find /etc /usr/bin /usr/sbin /usr/lib /usr/share /var -xdev \\
+  -not -path '/var/lib/dpkg/*' -not -path '/var/cache/*' -not -path '/var/log/*' | sort"""
+
+
+def run(*command: str, **environ: str) -> str:
+    env = {**os.environ, "LC_ALL": "C.UTF-8", **environ}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+    return done.stdout
+
+
+def build(out: Path) -> Path:
+    run(sys.executable, "packaging/build.py", "--out", str(out))
+    return out
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("built"))
+
+
+@pytest.fixture(scope="module")
+def deb(built: Path) -> Path:
+    (package,) = built.glob("*.deb")
+    return package
+
+
+@pytest.fixture(scope="module")
+def unpacked(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    tree = tmp_path_factory.mktemp("unpacked")
+    run("dpkg-deb", "--extract", str(deb), str(tree))
+    return tree
+
+
+def thrown_away(script: str, deb: Path, folder: Path) -> str:
+    return run("unshare", "--mount", "sh", "-c", THROWN_AWAY, "sh", script, str(folder), str(deb))
+
+
+def test_all_that_is_published_is_built_the_same_twice(built: Path, tmp_path: Path) -> None:
+    names = {file.name for file in built.iterdir()}
+    architecture = run("dpkg", "--print-architecture").strip()
+    assert names == {
+        f"postbearer-{VERSION}-py3-none-any.whl",
+        f"postbearer-{VERSION}.tar.gz",
+        f"postbearer-{VERSION}.cdx.json",
+        f"postbearer_{VERSION}_{architecture}.deb",
+    }
+    again = build(tmp_path / "again")
+    assert [name for name in names if (built / name).read_bytes() != (again / name).read_bytes()] == []
+
+
+def test_the_bill_of_materials_names_what_is_in_the_package(built: Path, unpacked: Path) -> None:
+    bill = json.loads((built / f"postbearer-{VERSION}.cdx.json").read_text())
+    assert (bill["bomFormat"], bill["metadata"]["component"]["version"]) == ("CycloneDX", VERSION)
+    there = {(each["name"], each["version"]) for each in bill["components"]}
+    found = set()
+    for folder in unpacked.glob("usr/lib/postbearer/lib/python3.*/site-packages/*.dist-info"):
+        name, _, version = folder.name.removesuffix(".dist-info").rpartition("-")
+        found.add((name.replace("_", "-").lower(), version))
+        assert list(folder.rglob("LICENSE*")), f"{folder.name} has no text of its licence"
+    assert there == found - {("postbearer", VERSION)}
+    declared = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    assert {each.split(">=")[0] for each in declared} <= {name for name, _ in there}
+    assert [each["name"] for each in bill["components"] if not each.get("licenses")] == []
+
+
+def test_what_a_service_needs_is_in_its_place(unpacked: Path) -> None:
+    for name in (
+        "lib/systemd/system/postbearer.service",
+        "usr/share/man/man1/postbearer-send.1.gz",
+        "usr/share/bash-completion/completions/postbearer",
+        "usr/share/zsh/vendor-completions/_postbearer",
+        "usr/share/fish/vendor_completions.d/postbearer.fish",
+        "usr/share/postbearer/prometheus/postbearer.rules.yaml",
+        "usr/share/postbearer/grafana/postbearer.json",
+        "usr/share/postbearer/examples/send_one.py",
+        "usr/share/doc/postbearer/copyright",
+        "usr/share/doc/postbearer/sbom.cdx.json",
+    ):
+        assert (unpacked / name).stat().st_size, name
+    unit = (unpacked / "lib/systemd/system/postbearer.service").read_text()
+    assert "ExecStart=/usr/bin/postbearer serve\n" in unit
+    assert "/usr/local" not in unit
+    assert unit.partition("[Service]")[2].replace("/usr/", "/usr/local/") in UNIT.read_text()
+    machine = [str(folder) for folder in (ROOT, Path.home() / ".cache", PACKAGE) if len(folder.parts) > 1]
+    texts = [file for file in unpacked.rglob("*.dist-info/*") if file.is_file()]
+    assert [file.name for file in texts if any(each in file.read_text() for each in machine)] == []
+
+
+def test_lintian_finds_no_error(deb: Path) -> None:
+    root = ["--allow-root"] if os.geteuid() == 0 else []
+    told = run("lintian", *root, "--fail-on", "none", str(deb)).splitlines()
+    assert [line for line in told if line.startswith("E: ")] == []
+
+
+INSTALLED = f"""
+{LISTED} >/tmp/before
+dpkg --no-triggers --install /package/postbearer.deb >/tmp/told 2>&1 || {{ cat /tmp/told; exit 1; }}
+postbearer --version
+readlink -f /usr/sbin/sendmail /usr/bin/mailq
+stat -c '%U %a' /var/lib/postbearer
+test -L /etc/systemd/system/multi-user.target.wants/postbearer.service && echo enabled
+systemd-analyze verify /lib/systemd/system/postbearer.service && echo verified
+cd /tmp && env -u HOME runuser -u postbearer -- postbearer providers microsoft | head -1
+mkdir -p /etc/postbearer && echo kept >/etc/postbearer/postbearer.toml
+dpkg --no-triggers --install /package/postbearer.deb >/dev/null 2>&1
+dpkg --no-triggers --remove postbearer >/dev/null 2>&1
+cat /etc/postbearer/postbearer.toml
+test -e /usr/sbin/sendmail || echo "no sendmail"
+dpkg --no-triggers --purge postbearer >/dev/null 2>&1
+getent passwd postbearer || echo "no user"
+{LISTED} | comm -3 /tmp/before -
+"""
+
+
+def test_it_is_installed_used_upgraded_removed_and_purged(deb: Path, tmp_path: Path) -> None:
+    lines = thrown_away(INSTALLED, deb, tmp_path).splitlines()
+    assert lines[:6] == [
+        f"postbearer {VERSION}",
+        "/usr/lib/postbearer/bin/sendmail",
+        "/usr/lib/postbearer/bin/sendmail",
+        "postbearer 711",
+        "enabled",
+        "verified",
+    ]
+    assert "icrosoft" in lines[6]
+    # removing keeps configuration and state; purging leaves nothing, be it a file or a folder
+    assert lines[-3:] == ["kept", "no sendmail", "no user"], lines
+
+
+WITH_ANOTHER = """
+printf '#!/bin/sh\\necho theirs\\n' >/usr/sbin/sendmail && chmod 755 /usr/sbin/sendmail
+dpkg --no-triggers --install /package/postbearer.deb >/dev/null 2>&1
+/usr/sbin/sendmail
+dpkg --no-triggers --purge postbearer >/dev/null 2>&1
+/usr/sbin/sendmail
+"""
+
+
+def test_another_mta_keeps_its_sendmail(deb: Path, tmp_path: Path) -> None:
+    assert thrown_away(WITH_ANOTHER, deb, tmp_path).split() == ["theirs", "theirs"]
+
+
+MOST_EXPOSED = 15  # tenths of systemd's 0 (shut off) to 10 (all open)
+
+
+def test_the_unit_is_shut_off(tmp_path: Path) -> None:
+    unit = tmp_path / UNIT.name
+    shutil.copyfile(UNIT, unit)
+    score = ("systemd-analyze", "security", "--offline=true", f"--threshold={MOST_EXPOSED}", "--no-pager")
+    run(*score, str(unit))
+    lines = unit.read_text().splitlines()
+    assert "RestartPreventExitStatus=64 78" in lines
+    assert "ConditionPathExists=/etc/postbearer/postbearer.toml" in lines
