@@ -41,6 +41,54 @@ async def test_a_message_is_seen_and_worked_on(api: Api) -> None:
     assert {known_by for _, known_by in acts} == {"API token"}
 
 
+async def test_a_message_is_sent_again_as_a_new_one(api: Api) -> None:
+    async with api.http(api.token("operate", "submit")) as client:
+        old = await submitted(client)
+        place = f"/v1/messages/{old}/resend"
+        done = await client.post(place)
+        assert done.status_code == 202, done.text
+        made = done.json()
+        assert made["original"] == old
+        assert made["recipients"] == HELLO["to"]
+        assert done.headers["location"] == f"/v1/messages/{made['id']}"
+        shown = (await client.get(done.headers["location"])).json()
+        first = (await client.get(f"/v1/messages/{old}")).json()
+        assert (shown["sha256"], shown["client"]) == (first["sha256"], first["client"])
+        one = await client.post(place, json={"to": ["you@example.org"]})
+        assert one.json()["recipients"] == ["you@example.org"]
+        key = {"idempotency-key": "again"}
+        ids = {(await client.post(place, headers=key)).json()["id"] for _ in range(2)}
+        assert len(ids) == 1
+        reused = await client.post(place, headers=key, json={"to": ["you@example.org"]})
+        assert reused.status_code == 409, reused.text
+        strange = await client.post(place, json={"to": ["eve@example.org"]})
+        assert (strange.status_code, "was not for eve@example.org" in strange.text) == (403, True)
+        for wrong in ({"to": "you@example.org"}, {"to": [""]}, {"whom": []}, {"to": ["x"] * 101}):
+            assert (await client.post(place, json=wrong)).status_code == 422, wrong
+        assert (await client.post("/v1/messages/none/resend")).status_code == 404
+        assert len((await client.get("/v1/messages")).json()["messages"]) == 4
+    async with api.http(api.token("read")) as client:
+        assert (await client.post(place)).status_code == 403
+    async with api.http(api.token("admin")) as client:
+        other = await client.post(place, json={"to": ["eve@example.org"]})
+        assert other.json()["recipients"] == ["eve@example.org"]
+
+
+async def test_a_client_resends_its_own_by_its_own_rules_and_limits(api: Api) -> None:
+    async with api.http(api.token("operate", "submit", client="slow")) as client:
+        old = await submitted(client, **{"from": "a@example.org"})
+        assert (await client.post(f"/v1/messages/{old}/resend")).status_code == 202
+        third = await client.post(f"/v1/messages/{old}/resend")
+        assert (third.status_code, "messages of this minute" in third.text) == (429, True)
+    async with api.http(api.token("operate", client="shop")) as client:
+        assert (await client.post(f"/v1/messages/{old}/resend")).status_code == 404
+    async with api.http(api.token("operate")) as client:
+        api.text = api.text.replace('name = "slow"', 'name = "fast"')
+        await api.reload()
+        gone = await client.post(f"/v1/messages/{old}/resend")
+        assert (gone.status_code, "slow, which is no client any more" in gone.text) == (422, True)
+
+
 async def test_a_list_goes_on_with_its_cursor_and_with_no_other(api: Api) -> None:
     async with api.http(api.token("admin")) as client:
         made = [await submitted(client, subject=f"n{number}") for number in range(5)]

@@ -61,6 +61,7 @@ TYPED = {
     "queue list": "--all",
     "queue move": "m1 --account alerts",
     "queue release": "m1",
+    "queue resend": "m1",
     "queue retry": "m1",
     "queue show": "m2",
     "queue stats": "",

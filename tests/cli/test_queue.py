@@ -414,6 +414,16 @@ def test_the_beginning_of_an_id_will_do_if_it_is_of_one_message_only(
     assert (told["id"] if command == "show" else told["messages"][0]["id"]) == "abd1"
 
 
+def test_a_message_is_resent_by_a_relay_that_runs_only(home: Home, state: Path) -> None:
+    stopped(state, some)
+    ran = home.run("queue", "resend", "m1")
+    assert ran.code == 64
+    assert "No relay runs that could take it." in ran.err
+    assert "postbearer serve" in ran.err
+    assert home.run("queue", "resend", "x").code == 64
+    assert home.run("queue", "resend").code == 64
+
+
 def test_a_recipient_that_a_message_does_not_have_changes_nothing(home: Home, state: Path) -> None:
     stopped(state, some)
     for named in ("me@example.org", "no address"):

@@ -76,6 +76,7 @@ TYPED: dict[str, tuple[str, int, str]] = {
     "queue list": ("", 64, RELAY),
     "queue move": ("m1 --account alerts", 64, RELAY),
     "queue release": ("m1", 64, RELAY),
+    "queue resend": ("m1", 64, RELAY),
     "queue retry": ("m1", 64, RELAY),
     "queue show": ("m1", 64, RELAY),
     "queue stats": ("", 64, RELAY),

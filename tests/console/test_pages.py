@@ -348,6 +348,35 @@ async def test_a_message_tells_its_whole_way(inside: Person) -> None:
     assert "It waits all the same: the account news is paused." in text(await inside.told(released))
 
 
+async def test_a_message_is_sent_again_to_whom_one_chooses(inside: Person) -> None:
+    shown = inside.shown
+    [waits, _] = await ids(shown, account="news")
+    assert f'href="/console/messages/{waits}/resend"' in await inside.page(f"/messages/{waits}")
+    place = f"/messages/{waits}/resend"
+    asked = await inside.page(place)
+    assert "Whoever got the first one gets it twice" in text(asked)
+    [key] = re.findall(r'name="key" value="([^"]+)"', asked)
+    choices = re.findall(r'name="to" value="([^"]+)" checked', asked)
+    assert "ada@example.org" in choices
+    assert len(choices) == 2
+    before = await ids(shown)
+    none = await inside.send(place, {"key": key}, of=place)
+    assert "choose to whom it is to go" in text(await inside.told(none))
+    form = {"key": key, "to": ["ada@example.org"]}
+    done = [await inside.send(place, form, of=place) for _ in range(2)]  # the button, clicked twice
+    assert len({each.headers["location"] for each in done}) == 1
+    told = text(await inside.told(done[0]))
+    assert "This is the new message, for 1 recipient." in told
+    [new] = set(await ids(shown)) - set(before)
+    assert done[0].headers["location"] == f"/console/messages/{new}"
+    assert len(await states(shown, new)) == 1
+    assert "resend" in text(await inside.page("/audit"))
+    wrong = await inside.send(place, {"key": "other", "to": ["no address"]}, of=place)
+    assert "Nothing was done:" in text(await inside.told(wrong))
+    gone = await inside.get("/messages/0000/resend")
+    assert gone.status_code == 404
+
+
 async def test_what_is_scheduled_and_tagged_is_told_so(inside: Person) -> None:
     shown = inside.shown
     token = (shown.home / "state" / "api-token").read_text().strip()

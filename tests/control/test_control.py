@@ -160,7 +160,7 @@ async def test_a_request_without_end_is_cut(folder: Path) -> None:
 
 def test_nothing_but_the_table_can_be_asked() -> None:
     assert set(METHODS) == {
-        *(f"queue.{act}" for act in ("list", "show", "hold", "release", "retry", "cancel", "move")),
+        *(f"queue.{act}" for act in ("list", "show", "hold", "release", "retry", "cancel", "move", "resend")),
         *("queue.stats", "queue.waiting"),
         *(f"jobs.{act}" for act in ("start", "list", "show", "wait", "cancel")),
         *(f"accounts.{act}" for act in ("list", "show", "pause", "resume", "changed", "token", "check")),

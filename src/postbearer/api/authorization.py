@@ -11,7 +11,7 @@ from postbearer.api.services import ApiServices
 from postbearer.api.tokens import ApiToken, TokenScope
 from postbearer.control import Principal, Right
 from postbearer.engine import Submitter
-from postbearer.submission import is_loopback
+from postbearer.submission import API_CLIENT, is_loopback
 
 _RIGHTS = {TokenScope.READ: Right.LOOK, TokenScope.OPERATE: Right.OPERATE, TokenScope.ADMIN: Right.ADMIN}
 
@@ -67,7 +67,7 @@ def _token(services: ApiServices, face: Face, fields: list[str], peer: str) -> A
 def _submitter(services: ApiServices, token: ApiToken, peer: str) -> Submitter:
     """As whom the token submits: the client that it names, else one of its own name."""
     if not token.client:
-        return Submitter(name=f"token:{token.name}")
+        return Submitter(name=f"{API_CLIENT}{token.name}")
     admission = services.access.named(token.client)
     if admission is None:
         services.tokens.used(token, services.clock.now(), f"There is no client {token.client}.")

@@ -9,14 +9,25 @@ from msgspec import Meta, Struct
 from msgspec.structs import replace
 
 from postbearer.api.endpoint import ApiEndpoint, Call
-from postbearer.api.handing_in import tags_of
-from postbearer.api.problems import HttpProblem, at
+from postbearer.api.handing_in import IDEMPOTENCY_KEY, alone, key_of, tags_of
+from postbearer.api.problems import HttpProblem, at, of_error, of_reply
 from postbearer.api.tokens import TokenScope
-from postbearer.control import Change, LetGo, MessageDetail, MessageSummary, Page, Time, perform, with_search
-from postbearer.errors import UsageError
+from postbearer.control import (
+    Change,
+    LetGo,
+    MessageDetail,
+    MessageResent,
+    MessageSummary,
+    Page,
+    Time,
+    perform,
+    with_search,
+)
+from postbearer.errors import SubmissionRefused, UsageError
 from postbearer.store import Status
 
 MOST = 1000
+MOST_CHOSEN = 100  # recipients of a message that is resent
 
 _Text = Annotated[str, Meta(max_length=1000)]
 
@@ -48,6 +59,14 @@ class MessageQuery(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True
     """One recipient of the message; without, all."""
 
     recipient: Annotated[str, Meta(max_length=1000, description="an address")] = ""
+
+
+class MessageAgain(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
+    """To whom the new message goes; without, to all whom the first was for. Others need the scope `admin`."""
+
+    to: Annotated[
+        tuple[Annotated[str, Meta(min_length=1, max_length=1000)], ...], Meta(max_length=MOST_CHOSEN)
+    ] = ()
 
 
 class MessageMove(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
@@ -128,6 +147,18 @@ async def move(call: Call) -> Any:
     return await _perform(call, "queue.move", {"message": message.id, "account": wanted.account})
 
 
+async def resend(call: Call) -> MessageResent:
+    message, wanted, key = await shown(call), call.body or MessageAgain(), key_of(call)
+    with alone(call, key):
+        given = {"message": message.id, "to": wanted.to, "key": key}
+        try:
+            done: MessageResent = await _perform(call, "queue.resend", given)
+        except SubmissionRefused as refused:
+            raise of_reply(refused.reply) if refused.reply else of_error(refused) from None
+    call.headers["location"] = f"{call.request.scope.get('root_path', '')}/v1/messages/{done.id}"
+    return done
+
+
 async def _change(call: Call, method: str) -> Any:
     message, which = await shown(call), call.body or MessageQuery()
     if which.recipient and all(each.address != which.recipient for each in message.recipients):
@@ -204,5 +235,19 @@ ENDPOINTS = (
         do=move,
         takes=MessageMove,
         answers=LetGo,
+    ),
+    ApiEndpoint(
+        name="resend",
+        method="POST",
+        path="/v1/messages/{id}/resend",
+        needs=TokenScope.OPERATE,
+        summary="Hand in a new message of the same content, by the way of all others.",
+        do=resend,
+        takes=MessageAgain,
+        body_needed=False,
+        answers=MessageResent,
+        status=202,
+        parameters=(IDEMPOTENCY_KEY,),
+        problems=("conflict", "in-progress", "no-room", "rate-limited"),
     ),
 )

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from postbearer.control import (
         Change,
         MessageDetail,
+        MessageResent,
         MessageSummary,
         NodeInfo,
         NodeList,
@@ -210,6 +211,32 @@ def move(common: Common, /, messages: tuple[str, ...], target: str, **choice: Un
     ids = [_named(asked, each).id for each in messages]
     moved = [asked.call("queue.move", message=message, account=target) for message in dict.fromkeys(ids)]
     _tell(common, f"moved to {target}", moved)
+
+
+@command.command("resend")
+@click.argument("message", metavar="ID", shell_complete=completion.messages)
+@click.option(
+    "--to",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Only to this address; may be repeated. Others than its recipients are for who may read messages.",
+)
+@common_options
+@pass_common
+def resend(common: Common, message: str, to: tuple[str, ...]) -> None:
+    """Hand in a new message of the same content, to the same recipients.
+
+    The relay takes it as the client that handed in the first one, by the rules and limits of now. Whoever
+    got that gets it twice. It works for what is still in the queue, or was done with in the last days.
+    """
+    from postbearer.cli.queue_client import queue_client
+
+    asked = queue_client(common, changes=True)
+    done: MessageResent = asked.call("queue.resend", message=_named(asked, message).id, to=to)
+    if common.as_json:
+        print_json(done)
+        return
+    click.echo(f"{done.id}: made of {done.original}, for {_recipients(len(done.recipients))}")
 
 
 def _tell(common: Common, done: str, changed: Sequence[Change]) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from postbearer.control.answers import LoadedConfiguration as LoadedConfiguration
     from postbearer.control.answers import Matching as Matching
     from postbearer.control.answers import MessageDetail as MessageDetail
+    from postbearer.control.answers import MessageResent as MessageResent
     from postbearer.control.answers import MessageSummary as MessageSummary
     from postbearer.control.answers import NodeInfo as NodeInfo
     from postbearer.control.answers import NodeList as NodeList
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from postbearer.control.principal import Principal as Principal
     from postbearer.control.principal import Right as Right
     from postbearer.control.principal import of_this_process as of_this_process
+    from postbearer.control.resending import WayIn as WayIn
     from postbearer.control.search import WORDS as WORDS
     from postbearer.control.search import SearchError as SearchError
     from postbearer.control.search import as_search as as_search
@@ -114,6 +116,7 @@ _EXPORTS = {
         "SignInInfo",
         "LetGo",
         "MessageDetail",
+        "MessageResent",
         "MessageSummary",
         "RecipientRow",
         "Page",
@@ -135,6 +138,7 @@ _EXPORTS = {
     "methods": ["METHODS", "perform"],
     "operations": ["Operations", "Process"],
     "principal": ["FROM_ELSEWHERE", "Principal", "Right", "of_this_process"],
+    "resending": ["WayIn"],
     "search": ["WORDS", "SearchError", "as_search", "parse_search", "quoted", "with_search"],
     "server": ["ControlServer"],
     "sign_ins": ["SignIns", "person_grant", "with_endpoints"],

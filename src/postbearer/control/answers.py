@@ -125,6 +125,14 @@ class LetGo(Change, frozen=True, kw_only=True):
     send_at: Time | UnsetType = UNSET
 
 
+class MessageResent(Struct, frozen=True, kw_only=True):
+    """A new message of the content of another, the `original`, and who gets it."""
+
+    id: str
+    original: str
+    recipients: tuple[str, ...]
+
+
 class QueueStatistics(Struct, frozen=True, kw_only=True):
     """Recipients by state and account, and how long the oldest open message waits (seconds)."""
 

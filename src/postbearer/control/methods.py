@@ -16,6 +16,7 @@ from postbearer.control import (
     messages,
     operations,
     overview,
+    resending,
     tokens,
     webhooks,
 )
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 EXPORT, IMPORT = "queue.export", "queue.import"
 METHODS: Mapping[str, Method] = {
     **messages.METHODS,
+    **resending.METHODS,
     **jobs.METHODS,
     **accounts.METHODS,
     **account_editor.METHODS,

@@ -28,6 +28,7 @@ from postbearer.control.messages import Messages
 from postbearer.control.method import Method, Nothing, Text
 from postbearer.control.overview import Overview
 from postbearer.control.principal import Principal, Right
+from postbearer.control.resending import Resending, WayIn
 from postbearer.control.tokens import TokenDesk, Tokens
 from postbearer.control.transfer import Transfer
 from postbearer.control.webhooks import WebhookCalls, Webhooks
@@ -81,6 +82,7 @@ class Operations:
     what is known ahead of them, and `changed` has a paused one tried again. `runner` works on jobs in the
     background. `webhooks`, `tokens`, `alerts`, `log` and `sign_ins` are those of the relay's own process,
     `configuration` is what it goes by, and by `editing` it is changed. `observer` hears who changed what.
+    Mail is taken by `way_in`.
     `console` gives an address that opens the console once; empty where there is none.
     """
 
@@ -105,6 +107,7 @@ class Operations:
         console: Callable[[], str] | None = None,
         sign_ins: SignIns | None = None,
         editing: EditingSettings | None = None,
+        way_in: WayIn | None = None,
     ) -> None:
         self._process = process
         self._console = console
@@ -114,6 +117,7 @@ class Operations:
         self._recorder = AuditRecorder(spool, clock, observer)
         self._sign_ins = sign_ins
         self.messages: Messages = Messages(spool, clock, dispatcher, accounts, observer, known)
+        self.resending: Resending = Resending(spool, self._recorder, way_in)
         self.transfer = Transfer(spool, self._recorder)
         self.overview: Overview = Overview(spool, clock, configuration)
         runner = runner or JobRunner(spool, clock, observer, known)

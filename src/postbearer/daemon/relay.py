@@ -149,8 +149,7 @@ class Relay:
         tokens = ApiTokens(plan.assembly.state) if plan.relay.http is not None else None
         log = RecentLog.of(events) if tokens is not None else None
         control = ControlService(
-            folder,
-            plan,
+            *(folder, plan, shared),
             spool=spool,
             dispatcher=dispatcher,
             refresher=refresher,

@@ -109,6 +109,10 @@ class ServicePlan:
         """Who the programs of this machine are."""
         return self.relay.access.by_network("") or LOCAL
 
+    def client(self, name: str) -> Submitter | None:
+        """Who hands in messages under that name, as far as the configuration still knows it."""
+        return self.relay.access.known(name, self.local_client)
+
     def check_places(self, before: ServicePlan) -> None:
         """Raises `ConfigError` if this cannot follow `before` without a restart."""
         if self._places() != before._places():

@@ -21,6 +21,7 @@ from postbearer.control import (
     Process,
     SignIns,
     TokenDesk,
+    WayIn,
     WebhookCalls,
 )
 from postbearer.daemon.plan import ListenerPlan
@@ -262,6 +263,7 @@ class ControlService(Service):
         self,
         folder: Path,
         plan: ServicePlan,
+        shared: IntakeService,
         *,
         spool: Spool,
         dispatcher: Dispatcher,
@@ -276,6 +278,7 @@ class ControlService(Service):
         alerts: AlertDesk | None = None,
         log: LogDesk | None = None,
     ) -> None:
+        self._shared = shared
         self._tokens = tokens
         self._alerts = alerts
         self._log = log
@@ -335,6 +338,7 @@ class ControlService(Service):
             console=self._console,
             sign_ins=self._sign_ins,
             editing=self._editing(plan),
+            way_in=WayIn(self._shared.intake, plan.client, self._shared.rate_limit.admit),
         )
 
     def _editing(self, plan: ServicePlan) -> EditingSettings:

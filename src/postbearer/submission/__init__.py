@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
+    from postbearer.submission.access import API_CLIENT as API_CLIENT
     from postbearer.submission.access import LOCAL as LOCAL
     from postbearer.submission.access import Access as Access
     from postbearer.submission.access import Admission as Admission
@@ -37,7 +38,16 @@ if TYPE_CHECKING:
     from postbearer.submission.submit_protocol import parse_slip as parse_slip
 
 _EXPORTS = {
-    "access": ["LOCAL", "Access", "Admission", "Network", "is_loopback", "neighbourhood", "networks"],
+    "access": [
+        "LOCAL",
+        "API_CLIENT",
+        "Access",
+        "Admission",
+        "Network",
+        "is_loopback",
+        "neighbourhood",
+        "networks",
+    ],
     "drop": ["DropFolder"],
     "enqueue": ["take"],
     "listener": ["INHERITED", "Listener", "address_of", "host_port", "is_local", "listening_socket"],

@@ -19,6 +19,7 @@ from postbearer.errors import ConfigError
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOCAL = Submitter(name="local")
 OUTBOX = Submitter(name="outbox")
+API_CLIENT = "token:"  # so begin the names of clients that are known by a token of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +74,15 @@ class Access:
     def named(self, name: str) -> Admission | None:
         """The client of that name."""
         return self._names.get(name)
+
+    def known(self, name: str, local: Submitter) -> Submitter | None:
+        """Who has handed in under that name, if anybody may do so any more; `local` is this machine."""
+        admission = self._names.get(name)
+        if admission is not None:
+            return admission.client
+        if name == LOCAL.name:
+            return local
+        return Submitter(name=name) if name == OUTBOX.name or name.startswith(API_CLIENT) else None
 
     def by_network(self, address: str, *, legacy: bool = False) -> Submitter | None:
         """Who a connection from `address` is without a login; ``""`` is a Unix socket.
