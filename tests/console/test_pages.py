@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from console.conftest import Person
 from postbearer.errors import StoreError
 from postbearer.events import Defect
 from postbearer.state import LastBackup, last_backup, note_backup
-from postbearer.store import Query, Status
+from postbearer.store import NodeRecord, Query, Status
 from support.shown_relay import EVIL, SCRIPT, ShownRelay, fill
 
 PAGES = Path(__file__).parents[2] / "src" / "postbearer" / "console"
@@ -84,6 +85,41 @@ async def test_a_backup_is_asked_for_until_there_is_one_that_is_not_old(
     assert "The last one was made 8 d" in told
     (home / "state" / ".last-backup.json").write_text("{")  # damaged: as if there were none
     assert "None is known of." in text(await person.page("/"))
+
+
+async def test_relays_that_share_the_queue_are_told_with_who_is_silent(
+    inside: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = inside.shown
+    spool = shown.running.spool
+    assert "Relays on this queue" not in await inside.page("/")
+    [own] = await spool.nodes()
+    lost = replace(
+        own,
+        name="mail-2<b>",
+        own=False,
+        since=1_790_000_000.0,
+        heartbeat=1_790_000_300.0,
+        expires=1_790_000_330.0,
+        version="0.0.9",
+        configuration="other",
+        busy=3,
+    )
+
+    async def nodes() -> list[NodeRecord]:
+        return [own, lost]
+
+    monkeypatch.setattr(spool, "nodes", nodes)
+    await shown.pause("alerts")
+    await inside.send("/accounts/alerts/act", {"act": "resume"})  # so that the next page looks anew
+    page = await inside.page("/")
+    told = text(page)
+    assert f"{own.name} works the one that you look at" in told
+    assert "mail-2<b> silent 3 attempts under way, version 0.0.9" in told
+    assert "<b>" not in page
+    silent = page[page.index("It has been silent since") :]
+    assert 'datetime="2026-09-21T14:18:20' in silent[:120]
+    assert "They have different configurations" in told
 
 
 async def test_all_is_well_once_it_is(inside: Person) -> None:

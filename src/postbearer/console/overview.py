@@ -51,6 +51,7 @@ async def show(visit: Visit) -> Response:
         gone=None if gone is None or math.isinf(gone) else gone,
         in_trouble=gone is not None and math.isinf(gone),
         failures=look.failures[:_MOST_CAUSES],
+        nodes=look.nodes if len(look.nodes) > 1 else (),
         steps=[] if all(step.done for step in steps) else steps,
         chart=await chart(visit),
         spans=SPANS,

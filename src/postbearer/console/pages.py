@@ -54,6 +54,7 @@ def page_environment(**more: PackageLoader) -> Environment:
         "states": wording.STATES,
         "account_states": wording.ACCOUNTS,
         "job_states": wording.JOBS,
+        "node_states": wording.NODES,
         "webhook_states": wording.WEBHOOKS,
         "token_states": wording.TOKENS,
         "log_levels": wording.LOG,

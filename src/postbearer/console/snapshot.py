@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from postbearer.clock import Clock
-from postbearer.control import AccountStatus, QueueStatistics, RecipientRow
+from postbearer.control import AccountStatus, NodeInfo, QueueStatistics, RecipientRow
 from postbearer.store import Query, Status, TrafficCount, Waiting
 
 if TYPE_CHECKING:
@@ -44,6 +44,7 @@ class Snapshot:
     room: bool  # whether the queue takes mail
     day: dict[Status, int]
     failures: Sequence[Failure]  # why recipients of the last 24 hours failed, the most frequent first
+    nodes: Sequence[NodeInfo]  # the relays that work on the queue
 
     def account(self, name: str) -> AccountStatus | None:
         return next((each for each in self.accounts if each.name == name), None)
@@ -98,6 +99,7 @@ async def look_around(
         room=await services.intake.has_room(0),
         day=day,
         failures=await _failures(services, now, failed(day), before),
+        nodes=(await operations.overview.nodes()).nodes,
     )
 
 

@@ -45,6 +45,12 @@ ACCOUNTS: Mapping[str, StateWord] = {
 }
 
 
+NODES: Mapping[str, StateWord] = {
+    "working": StateWord("works", "good", "It gives signs of life, or has nothing to do."),
+    "silent": StateWord(
+        "silent", "bad", "It gives no sign of life. The others went on with what it was sending."
+    ),
+}
 WEBHOOKS: Mapping[str, StateWord] = {
     "working": StateWord("works", "good", "What it is told arrives."),
     "failing": StateWord(
