@@ -117,3 +117,23 @@ def test_whoever_is_nobody_is_told_of_with_a_cure(
     told = access.why_not(address, legacy=legacy)
     assert why in told
     assert cure in told
+
+
+@pytest.mark.parametrize(
+    ("name", "client"),
+    [
+        ("shop", Submitter(name="shop", senders=("@shop.example.org",))),
+        ("local", Submitter(name="local", senders=("root@example.org",))),
+        ("user:anna", Submitter(name="user:anna", senders=("root@example.org",))),
+        ("outbox", Submitter(name="outbox")),
+        ("token:app", Submitter(name="token:app")),
+        ("old-shop", None),
+        ("", None),
+    ],
+)
+def test_who_handed_in_a_message_is_known_by_the_name_that_it_bears(
+    name: str, client: Submitter | None
+) -> None:
+    shop = Admission(client=Submitter(name="shop", senders=("@shop.example.org",)), username="shop")
+    local = Submitter(name="local", senders=("root@example.org",))
+    assert Access([shop]).known(name, local) == client

@@ -9,7 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 
 from postbearer.config import network
@@ -19,7 +19,8 @@ from postbearer.errors import ConfigError
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 LOCAL = Submitter(name="local")
 OUTBOX = Submitter(name="outbox")
-API_CLIENT = "token:"  # so begin the names of clients that are known by a token of their own
+API_CLIENT = "token:"  # so begin the names of clients that are known by a token of their own …
+LOCAL_USER = "user:"  # … and those of users of this machine, who have the rights of `LOCAL`
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +83,8 @@ class Access:
             return admission.client
         if name == LOCAL.name:
             return local
+        if name.startswith(LOCAL_USER):
+            return replace(local, name=name)
         return Submitter(name=name) if name == OUTBOX.name or name.startswith(API_CLIENT) else None
 
     def by_network(self, address: str, *, legacy: bool = False) -> Submitter | None:

@@ -13,7 +13,7 @@ from postbearer.errors import UsageError
 from postbearer.events import CommandRejected, hears
 from postbearer.reply import Reply
 from postbearer.serving import Link, LocalServer, Reader, peer_name, user_name
-from postbearer.submission.access import LOCAL
+from postbearer.submission.access import LOCAL, LOCAL_USER
 from postbearer.submission.enqueue import INCOMPLETE, enqueue, plain
 from postbearer.submission.rate_limit import ConnectionLimit
 from postbearer.submission.session import FAILED, ListenerContext, SmtpSession
@@ -146,7 +146,7 @@ async def local_client(base: Submitter, uid: int | None) -> Submitter:
     if uid is None:
         return base
     name = await asyncio.to_thread(user_name, uid)  # may ask a directory server
-    return replace(base, name=f"user:{name}")
+    return replace(base, name=f"{LOCAL_USER}{name}")
 
 
 async def _exactly(reader: Reader, length: int) -> bytes:
