@@ -46,7 +46,6 @@ async def test_what_is_made_of_the_document_finds_no_fault(api: Api, long: bool)
         *("--exclude-checks", "positive_data_acceptance"),
         *("--exclude-path", "/v1/events"),
         *("--max-examples", "200" if long else "10", "--seed", "1", "--no-color"),
-        *("--workers", "4"),  # it mostly waits for answers
     ]
     pipe = asyncio.subprocess.PIPE
     running = await asyncio.create_subprocess_exec(
