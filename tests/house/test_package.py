@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tomllib
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,15 @@ mount -t overlay none -o "lowerdir=/,upperdir=$2/up,workdir=$2/work" "$2/root"
 mkdir -p "$2/root/package" && cp "$3" "$2/root/package/postbearer.deb"
 rm -f "$2/root/usr/sbin/sendmail" "$2/root/usr/bin/mailq" "$2/root/usr/bin/newaliases"
 rm -rf "$2/root/var/lib/postbearer" "$2/root/etc/postbearer"
+exec chroot "$2/root" sh -ec "$1"
+"""
+# A bare Debian instead, as the distribution's archive has it; apt brings what the package needs.
+BARE = """
+set -e
+mount -t tmpfs none "$2"
+mmdebstrap --quiet --variant=minbase "$(. /etc/os-release; echo "$VERSION_CODENAME")" "$2/root" 2>&1
+mkdir "$2/root/package" && cp "$3" "$2/root/package/postbearer.deb"
+cp /etc/resolv.conf /etc/hosts "$2/root/etc/"
 exec chroot "$2/root" sh -ec "$1"
 """
 LISTED = """
@@ -63,8 +74,10 @@ def unpacked(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tree
 
 
-def thrown_away(script: str, deb: Path, folder: Path) -> str:
-    return run("unshare", "--mount", "sh", "-c", THROWN_AWAY, "sh", script, str(folder), str(deb))
+def thrown_away(script: str, deb: Path, folder: Path, machine: str = THROWN_AWAY, **environ: str) -> str:
+    """What the script says on a machine that is gone, with all its processes, when it ends."""
+    apart = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
+    return run(*apart, "sh", "-c", machine, "sh", script, str(folder), str(deb), **environ)
 
 
 def test_all_that_is_published_is_built_the_same_twice(built: Path, tmp_path: Path) -> None:
@@ -118,6 +131,7 @@ def test_what_a_service_needs_is_in_its_place(unpacked: Path) -> None:
     assert [file.name for file in texts if any(each in file.read_text() for each in machine)] == []
 
 
+@pytest.mark.long
 def test_lintian_finds_no_error(deb: Path) -> None:
     root = ["--allow-root"] if os.geteuid() == 0 else []
     told = run("lintian", *root, "--fail-on", "none", str(deb)).splitlines()
@@ -170,6 +184,66 @@ dpkg --no-triggers --purge postbearer >/dev/null 2>&1
 
 def test_another_mta_keeps_its_sendmail(deb: Path, tmp_path: Path) -> None:
     assert thrown_away(WITH_ANOTHER, deb, tmp_path).split() == ["theirs", "theirs"]
+
+
+MAIL_OF_ROOT = """
+export STATE_DIRECTORY=/var/lib/postbearer RUNTIME_DIRECTORY=/run/postbearer  # as the unit has them
+install -d -o postbearer /run/postbearer
+as_service() {
+  cd /; HOME=/var/lib/postbearer TMPDIR=/run/postbearer exec runuser -u postbearer -- postbearer "$@"
+}
+inbox() { python3 -c 'import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode())' \\
+  "http://127.0.0.1:$INBOX/inbox" 2>/dev/null; }
+arrived() { inbox | grep ops@example.org; }
+until_so() {
+  for _ in $(seq 600); do if "$@" >/dev/null; then return; fi; sleep 0.1; done
+  echo "never: $*"; cat /run/*.log; exit 1
+}
+as_service sandbox --http-port "$INBOX" >/run/sandbox.log 2>&1 &
+until_so inbox
+{ cat /run/postbearer/postbearer-*/postbearer.toml
+  printf '\\n[relay]\\nlisten = ["127.0.0.1:%s"]\\nallow-ephemeral = true\\n' "$SMTP"
+  echo 'aliases = { root = "ops@example.org" }'
+} >/etc/postbearer/postbearer.toml
+as_service serve >/run/serve.log 2>&1 &
+until_so grep -q listen /run/serve.log
+echo hi | env -u STATE_DIRECTORY -u RUNTIME_DIRECTORY sendmail root
+until_so arrived
+arrived
+"""
+BY_DPKG = "dpkg --no-triggers --install /package/postbearer.deb >/dev/null 2>&1"
+BY_APT = """
+export DEBIAN_FRONTEND=noninteractive
+{ apt-get update && apt-get install --yes --no-install-recommends /package/postbearer.deb
+} >/tmp/told 2>&1 || { cat /tmp/told; exit 1; }
+"""
+LEFT = """
+apt-get purge --yes postbearer >/dev/null 2>&1
+find / -xdev -iname '*postbearer*' -not -path '/package/*' -not -path '/proc/*' -not -path '/run/*'
+"""
+
+
+def free_ports() -> dict[str, str]:
+    with (
+        closing(socket.create_server(("127.0.0.1", 0))) as one,
+        closing(socket.create_server(("127.0.0.1", 0))) as other,
+    ):
+        return {"INBOX": str(one.getsockname()[1]), "SMTP": str(other.getsockname()[1])}
+
+
+def test_mail_of_root_arrives(deb: Path, tmp_path: Path) -> None:
+    (message,) = json.loads(thrown_away(BY_DPKG + MAIL_OF_ROOT, deb, tmp_path, **free_ports()))
+    assert message["to"] == ["ops@example.org"]
+    assert message["mechanism"] == "OAUTHBEARER"
+
+
+@pytest.mark.long
+def test_mail_of_root_arrives_from_a_bare_debian_and_a_purge_leaves_nothing(
+    deb: Path, tmp_path: Path
+) -> None:
+    inbox, *left = thrown_away(BY_APT + MAIL_OF_ROOT + LEFT, deb, tmp_path, BARE, **free_ports()).splitlines()
+    assert json.loads(inbox)[0]["to"] == ["ops@example.org"]
+    assert left == []
 
 
 MOST_EXPOSED = 15  # tenths of systemd's 0 (shut off) to 10 (all open)
