@@ -26,6 +26,8 @@ def main() -> int:
     asked = argparse.ArgumentParser(prog="./dev package", description=(__doc__ or "").splitlines()[0])
     asked.add_argument("--out", type=Path, default=ROOT / "dist", metavar="DIR", help="where to (dist/)")
     out: Path = asked.parse_args().out.absolute()
+    if out.exists() and not out.is_dir():
+        raise SystemExit(f"./dev package: {out} is a file; --out takes a folder.")
     epoch = source_date()
     os.environ["SOURCE_DATE_EPOCH"] = str(epoch)
     os.umask(0o022)
@@ -64,6 +66,8 @@ def main() -> int:
 def source_date() -> int:
     """Seconds since 1970, for everything that is built."""
     if given := os.environ.get("SOURCE_DATE_EPOCH"):
+        if not given.isdecimal():
+            raise SystemExit(f"./dev package: SOURCE_DATE_EPOCH is {given!r}; it takes seconds since 1970.")
         return int(given)
     git = ["git", "log", "-1", "--format=%ct"]
     done = subprocess.run(git, cwd=ROOT, capture_output=True, text=True)

@@ -93,6 +93,21 @@ def test_all_that_is_published_is_built_the_same_twice(built: Path, tmp_path: Pa
     assert [name for name in names if (built / name).read_bytes() != (again / name).read_bytes()] == []
 
 
+@pytest.mark.parametrize(
+    ("out", "date", "said"), [("taken", "0", "--out takes a folder"), ("new", "today", "seconds since 1970")]
+)
+def test_what_cannot_be_is_said_before_anything_is_built(
+    tmp_path: Path, out: str, date: str, said: str
+) -> None:
+    (tmp_path / "taken").write_text("")
+    command = [sys.executable, "packaging/build.py", "--out", str(tmp_path / out)]
+    env = {**os.environ, "SOURCE_DATE_EPOCH": date}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, (tmp_path / "new").exists()) == (1, "", False)
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_the_bill_of_materials_names_what_is_in_the_package(built: Path, unpacked: Path) -> None:
     bill = json.loads((built / f"postbearer-{VERSION}.cdx.json").read_text())
     assert (bill["bomFormat"], bill["metadata"]["component"]["version"]) == ("CycloneDX", VERSION)
