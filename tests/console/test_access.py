@@ -143,14 +143,15 @@ async def test_another_site_does_nothing_even_with_cookie_and_token(
 async def test_another_site_may_lead_here_and_fetch_nothing(person: Person) -> None:
     await person.open()
     follow = {"sec-fetch-site": "cross-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "document"}
-    assert (await person.get("/", headers=follow)).status_code == 200
+    seen = await person.get("/accounts", headers=follow)
+    assert (seen.status_code, "/accounts/alerts" in seen.text) == (200, True)
     for fetched in (
         {"sec-fetch-site": "cross-site", "sec-fetch-mode": "no-cors", "sec-fetch-dest": "image"},
         {"sec-fetch-site": "same-site", "sec-fetch-mode": "navigate", "sec-fetch-dest": "iframe"},
     ):
-        answer = await person.get("/", headers=fetched)
+        answer = await person.get("/accounts", headers=fetched)
         assert answer.status_code == 403
-        assert "alerts" not in answer.text
+        assert "/accounts/alerts" not in answer.text
 
 
 async def test_another_name_is_none_of_ours(person: Person) -> None:
