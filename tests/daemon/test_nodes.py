@@ -102,6 +102,13 @@ async def until(relay: Relay, wanted: list[Status]) -> None:
             await asyncio.sleep(0.05)
 
 
+async def knows_of_the_pause(relay: Relay) -> None:
+    """A pause by another node is read within a second; until then it may still send."""
+    async with asyncio.timeout(PATIENCE):
+        while not relay.dispatcher.account_states["sandbox"].pause:  # noqa: ASYNC110 - another's doing
+            await asyncio.sleep(0.05)
+
+
 async def test_they_share_one_token_and_each_sends_what_it_took(nodes: Nodes) -> None:
     before = nodes.sandbox.token_requests
     async with nodes.running("a") as first, nodes.running("b") as second:
@@ -129,6 +136,7 @@ async def test_what_one_left_when_it_was_stopped_the_other_sends(nodes: Nodes) -
     async with nodes.running("b") as second:
         async with nodes.running("a") as first:
             await first.spool.pause(_pause())
+            await knows_of_the_pause(second)
             await submit(first, 2)
             await until(second, [Status.READY] * 2)
         await second.spool.resume("sandbox")
@@ -138,9 +146,7 @@ async def test_what_one_left_when_it_was_stopped_the_other_sends(nodes: Nodes) -
 async def test_a_pause_reaches_the_other(nodes: Nodes) -> None:
     async with nodes.running("a") as first, nodes.running("b") as second:
         await first.spool.pause(_pause())
-        async with asyncio.timeout(PATIENCE):
-            while not second.dispatcher.account_states["sandbox"].pause:  # noqa: ASYNC110
-                await asyncio.sleep(0.05)
+        await knows_of_the_pause(second)
         await submit(second)
         await until(first, [Status.READY])
         await first.spool.resume("sandbox")
