@@ -170,7 +170,12 @@ def compared(
         if not entry.message.report_of:
             finals += [Final(name, row.address, str(row.status)) for row in entry.rows]
     doubts = [Doubt(names.get(each["id"], each["id"]), each["window"]) for each in doubted]
-    return check(load.submitted, arrivals(sink.messages()), doubts, finals, load.batches)
+    reports = {
+        each.message.message_id.strip("<>"): names.get(each.message.report_of, "")
+        for each in entries
+        if each.message.report_of
+    }
+    return check(load.submitted, arrivals(sink.messages(), reports), doubts, finals, load.batches)
 
 
 def _name(message_id: str, addresses: tuple[str, ...]) -> str:

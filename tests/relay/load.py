@@ -9,7 +9,7 @@ import re
 import smtplib
 import subprocess
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from urllib.parse import urlencode
@@ -144,6 +144,9 @@ class Load:
         return code
 
 
+_MESSAGE_ID = re.compile(rb"^Message-ID: <([^>]+)>", re.IGNORECASE | re.MULTILINE)
+
+
 def transaction(client: smtplib.SMTP, to: Iterable[str], content: bytes, *, sender: str = SENDER) -> int:
     """One message over a connection; the reply that decides. Unlike smtplib's, it adds no parameters."""
     code = client.docmd("MAIL", f"FROM:<{sender}>")[0]
@@ -161,14 +164,22 @@ def transaction(client: smtplib.SMTP, to: Iterable[str], content: bytes, *, send
         return refused.smtp_code
 
 
-def arrivals(messages: Sequence[Received]) -> list[Arrived]:
-    """What the sink has, as the checker wants it."""
+def arrivals(messages: Sequence[Received], reports: Mapping[str, str] | None = None) -> list[Arrived]:
+    """What the sink has, as the checker wants it.
+
+    `reports`: what each is about, by its Message-ID, for those that bring nothing back of the message, as
+    its content could not be read when they were made.
+    """
     found = []
     for each in messages:
         named = _NAME.search(each.content)
         report = b"multipart/report" in each.content
-        if report and named is None:  # about a message of smtp-source
-            continue
+        if report and named is None:
+            about = _MESSAGE_ID.search(each.content)
+            known = (reports or {}).get(about[1].decode(), "") if about else ""
+            if known and "@" not in known:
+                found.append(Arrived(known, each.addresses[0], report=True))
+            continue  # else it is about a message of smtp-source
         for to in each.addresses:
             if named is None:
                 found.append(Arrived(to, to))
