@@ -40,7 +40,7 @@ _COLUMNS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
+class Sample:
     """What one look found, at `at` (monotonic)."""
 
     accounts: Sequence[AccountStatus]
@@ -76,7 +76,7 @@ def command(common: Common, every: float | None, once: bool) -> None:
         _watch(max(every or EVERY, 0.2))
 
 
-def _look() -> Snapshot:
+def _look() -> Sample:
     """Ask once. No connection stays open, which a relay that is to end would wait for."""
     from postbearer.cli.queue_client import connect, no_relay
 
@@ -86,7 +86,7 @@ def _look() -> Snapshot:
     with client as relay:
         stats: QueueStatistics = relay.call("queue.stats")
         waiting = backlogs(relay, stats)
-        return Snapshot(relay.call("accounts.list"), stats, waiting, time.monotonic())
+        return Sample(relay.call("accounts.list"), stats, waiting, time.monotonic())
 
 
 def _watch(every: float) -> None:
@@ -106,7 +106,7 @@ def _watch(every: float) -> None:
             return
 
 
-def _show(look: Snapshot, before: Snapshot | None, most: int | None = None) -> None:
+def _show(look: Sample, before: Sample | None, most: int | None = None) -> None:
     """All of it; of the accounts as many as there are lines for, those in trouble first."""
     counts, judged = look.stats.counts, look.judged
     click.echo(judged.line)
@@ -123,7 +123,7 @@ def _show(look: Snapshot, before: Snapshot | None, most: int | None = None) -> N
         click.echo(f"… and {len(found) - len(shown)} more")
 
 
-def _speed(look: Snapshot, before: Snapshot | None) -> str:
+def _speed(look: Sample, before: Sample | None) -> str:
     """How many recipients a minute were delivered since the look before, as far as they are still counted."""
     if before is None:
         return ""

@@ -70,21 +70,21 @@ _SKIPPED = re.compile(r"<pre\b.*?</pre>|<[^>]*>", re.DOTALL)  # tags, and what i
 _WORD = re.compile(r"[\w-]+")
 
 
-class Word(NamedTuple):
+class GlossaryEntry(NamedTuple):
     """One word, and what it means."""
 
     word: str
     meaning: str
 
 
-def words(page: str) -> list[Word]:
+def words(page: str) -> list[GlossaryEntry]:
     """Those of `page`, HTML, that need to be explained, in alphabetical order; plurals, too."""
     text = _SKIPPED.sub(" ", page).lower()
     found = set(_WORD.findall(text))
     found |= {each.removesuffix("s") for each in found}
     spaced = " ".join(text.split())
     return [
-        Word(each, meaning)
+        GlossaryEntry(each, meaning)
         for each, meaning in WORDS.items()
         if (each.lower() in spaced if " " in each else each.lower() in found)
     ]

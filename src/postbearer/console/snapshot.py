@@ -23,7 +23,7 @@ _LOOKED_AT = 200  # messages that failed
 _SPAN = 600  # seconds: the day is summed up of spans as long
 
 
-class Failure(NamedTuple):
+class FailureCause(NamedTuple):
     """Why recipients did not get their message, what to do next, and one of the messages."""
 
     account: str
@@ -43,7 +43,7 @@ class Snapshot:
     waiting: Sequence[Waiting]  # what has not left yet, by account; nothing that is held
     room: bool  # whether the queue takes mail
     day: dict[Status, int]
-    failures: Sequence[Failure]  # why recipients of the last 24 hours failed, the most frequent first
+    failures: Sequence[FailureCause]  # why recipients of the last 24 hours failed, the most frequent first
     nodes: Sequence[NodeInfo]  # the relays that work on the queue
 
     def account(self, name: str) -> AccountStatus | None:
@@ -110,7 +110,7 @@ def failed(day: Mapping[Status, int]) -> int:
 
 async def _failures(
     services: ApiServices, now: float, count: int, before: Snapshot | None
-) -> Sequence[Failure]:
+) -> Sequence[FailureCause]:
     """Why, by account; looked for anew where some more failed than `before`."""
     if not count:
         return ()
@@ -123,7 +123,7 @@ async def _failures(
             if row.state in _FAILED:
                 found.setdefault((row.account, row.cause or row.reply), []).append((message.id, row))
     causes = [
-        Failure(
+        FailureCause(
             account=account, cause=cause, step=some[0][1].remedy, recipients=len(some), message=some[-1][0]
         )
         for (account, cause), some in found.items()

@@ -29,7 +29,7 @@ from postbearer.store.postgres.settling import Ending, Held
 from postbearer.store.postgres.transaction import TURN, Transaction
 from postbearer.store.postgres.upkeep import upkeep
 from postbearer.store.postgres.url import PostgresUrl
-from postbearer.store.postgres.writer import TransactionJob, Work, Writer
+from postbearer.store.postgres.writer import PostgresWriter, TransactionJob, Work
 from postbearer.store.records import (
     Claimed,
     Entry,
@@ -86,7 +86,7 @@ class PostgresSpool(Operated, Following):
         self._leases = LeaseClock(self._node, clock)
         self._places = WriteTarget()
         self._alive: dict[int, Held] = {}  # leases that somebody here was told of
-        self._writing: Writer | None = None
+        self._writing: PostgresWriter | None = None
         self._recent = ContentCache()
         self._changes = Changes()
         self._unheard = Unclaimed(self._settling, lambda: self._writing is not None, self._changes, clock)
@@ -110,7 +110,7 @@ class PostgresSpool(Operated, Following):
                 return Found(clean=True)
             await nodes.refuse_namesake(self._pool, connection, self._node)
             series = await self._series(connection)
-        self._writing = Writer(
+        self._writing = PostgresWriter(
             self._pool,
             Numbers(self._node, series),
             self._places,
@@ -461,7 +461,7 @@ class PostgresSpool(Operated, Following):
         return await self._writer.submit(work)
 
     @property
-    def _writer(self) -> Writer:
+    def _writer(self) -> PostgresWriter:
         if self._writing is None:
             raise StoreError("The spool is not open, or for looking only.")
         return self._writing

@@ -84,7 +84,7 @@ class _Lost(Exception):
         self.cause = cause
 
 
-class Writer:
+class PostgresWriter:
     """Commits jobs in groups. `time` stands in for the clock of the database, in tests."""
 
     def __init__(
