@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from postbearer.errors import SchemaMismatch, StoreError
+from postbearer.errors import OutcomeUnknown, SchemaMismatch, StoreError
 from postbearer.store import Query, Status
 from postbearer.store.postgres import upkeep
 from postbearer.store.postgres.reads import LOOK
@@ -223,3 +223,21 @@ async def test_tags_are_found_by_an_index(queue: PostgresSpool, database: Postgr
     plan = database.sql(f"{sql} {condition.partition(chr(10))[2]}")
     assert "Bitmap Index Scan on message_0_tags" in plan
     assert "Seq Scan" not in plan
+
+
+async def test_what_is_broken_off_is_not_said_to_be_kept(schema: str, clock: ManualClock) -> None:
+    """Whoever waits for a commit that is cancelled hears that nobody knows, and never that it stands."""
+    spool = postgresql(schema, clock)
+    await spool.open()
+    async with spool._pool.apart() as other:
+        await other.execute(f"BEGIN; LOCK TABLE {schema.rpartition('=')[2]}.message IN ACCESS EXCLUSIVE MODE")
+        accepting = asyncio.ensure_future(accept(spool, "m1"))
+        while not await other.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+        writer, spool._writing = spool._writer, None
+        await writer._tasks.stop()
+        with pytest.raises(OutcomeUnknown, match="broken off"):
+            await accepting
+        await other.execute("ROLLBACK")
+    writer._drop()
+    await spool.close()

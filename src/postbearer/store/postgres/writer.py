@@ -162,6 +162,11 @@ class PostgresWriter:
         except Exception as error:  # any: whoever waits for one of them is told
             _fail(jobs, trouble(error, self._pool.place))
             raise
+        except BaseException:  # it is cancelled: what is under way may stand, or may not
+            _fail(
+                jobs, OutcomeUnknown(f"Writing to {self._pool.place} was broken off.", hint="Try it again.")
+            )
+            raise
         finally:
             for job in jobs:
                 _resolve(job)
