@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +20,7 @@ from postbearer.events import Defect, OperatorAction
 from postbearer.oauth import TokenAnswer, keep_sign_in
 from postbearer.secret import Secret
 from postbearer.store import Query
+from support.editable import ConfigurationFile
 from support.http_api import ACCOUNT, HTTP, Api
 
 CANARY = "canary-Zy8~Q.1+abc"
@@ -35,7 +35,7 @@ GOOD = {
 HEAD = "# Mind this file.\n"
 
 
-class Editable(Api):
+class Editable(Api, ConfigurationFile):
     """A relay that takes its configuration anew when it is told so."""
 
     def load(self) -> Assembly:
@@ -48,15 +48,6 @@ class Editable(Api):
     async def start(self) -> None:
         self.relay = embedded(self.load, observer=self.ears)
         await self.relay.start()
-
-    @property
-    def file(self) -> str:
-        return (self.home / "postbearer.toml").read_text()
-
-    @property
-    def accounts(self) -> dict[str, Any]:
-        found: dict[str, Any] = tomllib.loads(self.file)["accounts"]
-        return found
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import tomllib
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from html import unescape
@@ -21,6 +20,7 @@ from postbearer.daemon import embedded
 from postbearer.events import Defect
 from postbearer.state import StateFolder
 from support.browser import Browser
+from support.editable import ConfigurationFile
 from support.shown_relay import ShownRelay
 
 CANARY = "canary-Zy8~Q.1+abc"
@@ -34,7 +34,7 @@ FORM = {
 }
 
 
-class EditableRelay(ShownRelay):
+class EditableRelay(ShownRelay, ConfigurationFile):
     """One whose file is written once, and then by itself."""
 
     async def start(self) -> None:
@@ -49,15 +49,6 @@ class EditableRelay(ShownRelay):
             first, rest = path.read_text().split("\n", 2)[1:]
             path.write_text(f'{first}\nissuer = "{self.sandbox.url}"\n{rest}')
         return Assembly.load(path, {}, state=StateFolder(self.home / "state"))
-
-    @property
-    def file(self) -> str:
-        return (self.home / "postbearer.toml").read_text()
-
-    @property
-    def accounts(self) -> dict[str, Any]:
-        found: dict[str, Any] = tomllib.loads(self.file)["accounts"]
-        return found
 
 
 @pytest.fixture

@@ -53,7 +53,18 @@ class NotSent(smtplib.SMTPException):
         return type(self), (self.error,), vars(self)
 
 
-class EmailBackend(BaseEmailBackend):
+class DjangoBackend(BaseEmailBackend):
+    """What backends have in common: which options they are given."""
+
+    def __init__(self, *, fail_silently: bool = False, **options: Any) -> None:
+        if "alias" not in options:  # before MAILERS of Django 6.1, send_mail() gives these to every backend
+            options.pop("username", None)
+            options.pop("password", None)
+        super().__init__(**options)  # type: ignore[no-untyped-call] # it tells of those nobody knows
+        self.fail_silently = fail_silently
+
+
+class EmailBackend(DjangoBackend):
     """Sends Django's messages through one account.
 
     `account` is the name of one in the configuration file `config`, or an `Account`; `timeout` is how many
@@ -79,11 +90,7 @@ class EmailBackend(BaseEmailBackend):
         fail_silently: bool = False,
         **options: Any,
     ) -> None:
-        if "alias" not in options:  # before MAILERS of Django 6.1, send_mail() gives these to every backend
-            options.pop("username", None)
-            options.pop("password", None)
-        super().__init__(**options)  # type: ignore[no-untyped-call] # it tells of those nobody knows
-        self.fail_silently = fail_silently
+        super().__init__(fail_silently=fail_silently, **options)
         chosen: Any = account or getattr(settings, "POSTBEARER_ACCOUNT", "")
         self.account: Account | str = chosen
         self.config = config or getattr(settings, "POSTBEARER_CONFIG", None)

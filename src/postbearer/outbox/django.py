@@ -13,12 +13,11 @@ from postbearer.integrations import requires
 
 with requires("django", "Django"):
     from django.conf import settings
-    from django.core.mail.backends.base import BaseEmailBackend
     from django.db import DEFAULT_DB_ALIAS, DatabaseError, connections
 
 from postbearer.envelope import Envelope
 from postbearer.errors import PostbearerError, UsageError
-from postbearer.integrations import NotSent, as_plain_parts, envelope_for
+from postbearer.integrations import DjangoBackend, NotSent, as_plain_parts, envelope_for
 from postbearer.outbox.call import SCHEMA, OutboxCall, OutboxOptions
 from postbearer.sending import Sendable
 
@@ -52,7 +51,7 @@ def send(
         return str(cursor.fetchone()[0])
 
 
-class EmailBackend(BaseEmailBackend):
+class EmailBackend(DjangoBackend):
     """Hands Django's messages to the outbox.
 
     `using` is the database (``POSTBEARER_OUTBOX_DATABASE``, else the default one), `schema` that of the queue
@@ -69,11 +68,7 @@ class EmailBackend(BaseEmailBackend):
         fail_silently: bool = False,
         **options: Any,
     ) -> None:
-        if "alias" not in options:  # before MAILERS of Django 6.1, send_mail() gives these to every backend
-            options.pop("username", None)
-            options.pop("password", None)
-        super().__init__(**options)  # type: ignore[no-untyped-call] # it tells of those nobody knows
-        self.fail_silently = fail_silently
+        super().__init__(fail_silently=fail_silently, **options)
         self.using = using or str(getattr(settings, "POSTBEARER_OUTBOX_DATABASE", DEFAULT_DB_ALIAS))
         self.schema = schema or str(getattr(settings, "POSTBEARER_OUTBOX_SCHEMA", SCHEMA))
         self.account = account or str(getattr(settings, "POSTBEARER_ACCOUNT", ""))
