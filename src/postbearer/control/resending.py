@@ -115,7 +115,7 @@ class Resending:
         try:
             for block in content.blocks():
                 await taking.write(block)
-        except BaseException:
+        except BaseException:  # also when who asked goes away in the middle
             await taking.abort()
             raise
         return taking

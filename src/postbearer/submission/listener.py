@@ -117,7 +117,7 @@ class Listener:
             if reject_log is not None:
                 reject_log.turned_away(whose, str(error) or "Its PROXY header did not come in time.")
             return
-        except BaseException:
+        except BaseException:  # also when we stop meanwhile
             connection.close()
             raise
         await self._serve(connection, client, client)
@@ -135,7 +135,7 @@ class Listener:
             except OSError:  # gone already, or no TLS came about
                 connection.close()
                 return
-            except BaseException:
+            except BaseException:  # also when we stop meanwhile
                 connection.close()
                 raise
             session = SmtpSession(listener_context, link)

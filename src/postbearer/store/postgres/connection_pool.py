@@ -96,11 +96,8 @@ class ConnectionPool:
         """A connection of one's own. Raises what `LOST` names, `asyncpg.PostgresError`, or `SecretError`."""
         if self.direct is None:
             connection = await self._connect(0)
-            try:
+            with dropped_on_failure(connection):
                 self.direct = await _is_direct(connection)
-            except BaseException:
-                discard(connection)
-                raise
             if not self.direct:
                 return connection
             await leave(connection)
