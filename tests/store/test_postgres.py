@@ -8,13 +8,13 @@ from collections.abc import AsyncIterator
 import pytest
 
 from postbearer.errors import OutcomeUnknown, SchemaMismatch, StoreError
-from postbearer.store import Query, Status
+from postbearer.store import IdempotencyKey, Query, Status
 from postbearer.store.postgres import upkeep
 from postbearer.store.postgres.reads import LOOK
 from postbearer.store.postgres.spool import PostgresSpool
 from postbearer.testing import ManualClock
 from servers.postgresql import Postgresql
-from support.spooling import START, accept, claim, ending, postgresql, statuses
+from support.spooling import START, TEXT, accept, claim, delivery, ending, message, postgresql, statuses
 
 pytestmark = pytest.mark.servers
 
@@ -241,3 +241,24 @@ async def test_what_is_broken_off_is_not_said_to_be_kept(schema: str, clock: Man
         await other.execute("ROLLBACK")
     writer._drop()
     await spool.close()
+
+
+async def test_a_slot_that_is_begun_in_the_middle_of_a_commit_is_for_the_next_one(
+    queue: PostgresSpool, schema: str
+) -> None:
+    """Else a message would stand in another part than its number says, where nobody would find it."""
+    async with queue._pool.apart() as other:
+        await other.execute(f"BEGIN; LOCK TABLE {schema.rpartition('=')[2]}.idempotency IN SHARE MODE")
+        content = queue.stage("m1")
+        await content.write(TEXT)
+        made = message("m1", content)
+        key = IdempotencyKey(client="app", key="k", digest="d")
+        accepting = asyncio.ensure_future(queue.accept(made, content, [delivery(made)], key=key))
+        query = "SELECT count(*) FROM pg_locks WHERE NOT granted AND mode = 'RowExclusiveLock'"
+        while not await other.fetchval(query):  # noqa: ASYNC110 - by the server
+            await asyncio.sleep(0.01)
+        queue._places.slot += 1
+        await other.execute("ROLLBACK")
+    await accepting
+    await deliver(queue, START)
+    assert await statuses(queue, "m1") == [Status.DELIVERED]

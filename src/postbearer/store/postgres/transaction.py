@@ -48,6 +48,7 @@ class Transaction:
     time: float
     places: WriteTarget
     numbers: Numbers
+    slot: int = field(init=False)  # what is new goes there, also when another one is begun meanwhile
     stirs: bool = False  # other nodes should look
     evidence: tuple[str, tuple[int, ...]] | None = None  # a query, true if this was committed, and its values
     _messages: list[tuple[Any, ...]] = field(default_factory=list)
@@ -59,19 +60,22 @@ class Transaction:
     _event_count: int = 0
     _traffic: Counter[str] = field(default_factory=Counter)
 
+    def __post_init__(self) -> None:
+        self.slot = self.places.slot
+
     def keep(
         self, message: Message, content: PostgresStaging, deliveries: Sequence[NewDelivery]
     ) -> list[Claimed]:
         """Add a message; what is to begin at once is leased."""
-        number = self.numbers.number(self.places.slot)
+        number = self.numbers.number(self.slot)
         addresses = [each.address for one in deliveries for each in one.recipients]
         self._messages.append(message_row(number, message, addresses))
         self._contents.append((number, content))
-        self.evidence = self.evidence or ("has-message", (self.places.slot, number))
+        self.evidence = self.evidence or ("has-message", (self.slot, number))
         return [claimed for new in deliveries if (claimed := self._deliver(number, message, new)) is not None]
 
     def _deliver(self, number: int, message: Message, new: NewDelivery) -> Claimed | None:
-        delivery, lease = self.numbers.number(self.places.slot), 0
+        delivery, lease = self.numbers.number(self.slot), 0
         letter = LETTERS[Status.HELD if new.held else Status.READY]
         state = HELD if new.held else WAITING
         if new.at_once:
@@ -158,7 +162,7 @@ class Transaction:
 
     async def flush(self) -> None:
         """Add what was collected."""
-        slot, run = self.places.slot, self.connection.execute
+        slot, run = self.slot, self.connection.execute
         if self._messages:
             await run(ACCEPT["add-messages"], slot, *_columns(self._messages, 18))
             await self._add_contents(slot)
