@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
+import asyncpg
 import pytest
 
-from postbearer.errors import OutcomeUnknown, SchemaMismatch, StoreError
+from postbearer.errors import LeaseLost, OutcomeUnknown, SchemaMismatch, StoreError
 from postbearer.store import IdempotencyKey, Query, Status
+from postbearer.store.lease import LEASE
 from postbearer.store.postgres import upkeep
 from postbearer.store.postgres.reads import LOOK
 from postbearer.store.postgres.spool import PostgresSpool
@@ -262,3 +265,35 @@ async def test_a_slot_that_is_begun_in_the_middle_of_a_commit_is_for_the_next_on
     await accepting
     await deliver(queue, START)
     assert await statuses(queue, "m1") == [Status.DELIVERED]
+
+
+async def test_a_commit_that_was_lost_is_not_taken_for_what_another_node_wrote(
+    queue: PostgresSpool, schema: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The end of an attempt and a new message go into one commit, which the database loses. Before it can be
+    asked for it, another node has taken over the lease, and so has ended the same attempt."""
+    other = postgresql(schema, clock, node="other")
+    await other.open()
+    await accept(queue, "m1")
+    (claimed,) = await claim(queue, now=START)
+    execute = asyncpg.Connection.execute
+    lost: list[str] = []
+
+    async def losing(connection: asyncpg.Connection, query: str, *given: Any, **how: Any) -> str:
+        if query == "COMMIT" and connection is queue._writer._connection and not lost:
+            lost.append(query)
+            connection.terminate()
+            clock.advance(LEASE + 1)
+            await other.heartbeat()
+            raise ConnectionResetError
+        return await execute(connection, query, *given, **how)
+
+    monkeypatch.setattr(asyncpg.Connection, "execute", losing)
+    told = await asyncio.gather(
+        queue.settle(claimed, ending(claimed, Status.DELIVERED)), accept(queue, "m2"), return_exceptions=True
+    )
+    await other.close()
+    assert lost
+    assert isinstance(told[0], LeaseLost)
+    kept = [each.message.id for each in await queue.search(Query())]
+    assert kept == ["m1", "m2"]

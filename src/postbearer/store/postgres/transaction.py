@@ -50,7 +50,8 @@ class Transaction:
     numbers: Numbers
     slot: int = field(init=False)  # what is new goes there, also when another one is begun meanwhile
     stirs: bool = False  # other nodes should look
-    evidence: tuple[str, tuple[int, ...]] | None = None  # a query, true if this was committed, and its values
+    # A query that is true if this was committed, whatever others commit, and its values.
+    evidence: tuple[str, tuple[Any, ...]] | None = None
     _messages: list[tuple[Any, ...]] = field(default_factory=list)
     _contents: list[tuple[int, PostgresStaging]] = field(default_factory=list)
     _deliveries: list[tuple[Any, ...]] = field(default_factory=list)
@@ -122,10 +123,22 @@ class Transaction:
         self.places.cursors.lower((account, Priority(priority), client), due)
         self._ready.append((account, priority, client, due, delivery, turn))
 
-    def outcome(self, delivery: int, lease: int, *columns: Any) -> None:
-        """An attempt is over."""
-        self._outcomes.append((delivery, lease, *columns))
-        self.evidence = self.evidence or ("has-outcome", (slot_of(delivery), delivery, lease))
+    def outcome(
+        self,
+        delivery: int,
+        lease: int,
+        attempt: int,
+        counted: bool,
+        began: float,
+        ended: float,
+        *more: Any,
+    ) -> None:
+        """An attempt is over.
+
+        When it ended is part of the evidence: another node that takes over the lease ends it, too, later on.
+        """
+        self._outcomes.append((delivery, lease, attempt, counted, began, ended, *more))
+        self.evidence = self.evidence or ("has-outcome", (slot_of(delivery), delivery, lease, ended))
 
     def event(
         self,
@@ -181,7 +194,7 @@ class Transaction:
             await run(ACCEPT["add-traffic"], *_columns(rows, 3))
         self._clear()
 
-    def forget(self, evidence: tuple[str, tuple[int, ...]] | None) -> None:
+    def forget(self, evidence: tuple[str, tuple[Any, ...]] | None) -> None:
         """What was collected since the last `flush` is not added; the evidence is what it was."""
         self.evidence = evidence
         self._clear()

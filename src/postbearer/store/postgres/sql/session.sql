@@ -34,7 +34,8 @@ UPDATE meta SET value = value WHERE name = 'slot';
 SELECT EXISTS (SELECT 1 FROM message WHERE slot = $1::smallint AND number = $2::bigint);
 
 -- name: has-outcome
-SELECT EXISTS (SELECT 1 FROM outcome WHERE slot = $1::smallint AND delivery = $2::bigint AND lease = $3::bigint);
+SELECT EXISTS (SELECT 1 FROM outcome
+                WHERE slot = $1::smallint AND delivery = $2::bigint AND lease = $3::bigint AND ended = $4::float8);
 
 -- name: has-lease
 SELECT EXISTS (SELECT 1 FROM delivery WHERE slot = $1::smallint AND number = $2::bigint AND lease = $3::bigint);
