@@ -141,6 +141,18 @@ async def test_a_database_that_goes_away_is_told_once_and_then_it_goes_on(
     await connection.close()
 
 
+async def test_it_ends_though_it_is_woken_in_the_same_moment(relay: Picking) -> None:
+    running = asyncio.create_task(relay.collector.run())
+    while relay.outbox._listening is None:  # noqa: ASYNC110 - by another task
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)
+    relay.outbox._rings.set()
+    running.cancel()
+    done, _ = await asyncio.wait([running], timeout=10.0)
+    assert done == {running}
+    assert running.cancelled()
+
+
 async def test_behind_a_pooler_it_looks_once_a_second_and_listens_to_nobody(
     database: Postgresql, schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -165,7 +165,8 @@ class _Node:
         if self.process is not None and self.process.returncode is None:
             self.process.terminate()
             try:
-                await asyncio.wait_for(self.process.wait(), 10.0)
+                async with asyncio.timeout(10.0):
+                    await self.process.wait()
             except TimeoutError:
                 await self.kill()
 

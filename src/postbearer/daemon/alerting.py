@@ -96,7 +96,8 @@ class Alerting(Service):
         """Tell nothing more but what is being told right now, for a few seconds."""
         if self._tasks:
             with suppress(TimeoutError):  # who has not answered by then is told again by the next run
-                await asyncio.wait_for(self._teller.finish(), min(patience, TELLING))
+                async with asyncio.timeout(min(patience, TELLING)):
+                    await self._teller.finish()
         await self._tasks.stop()
 
     def status(self) -> AlertStatus:

@@ -54,4 +54,5 @@ class TracingService(Service):
         # In a thread that the end of the process does not wait for, either: who takes spans may hang.
         threading.Thread(target=shut_down, args=(self._provider,), daemon=True).start()
         with suppress(TimeoutError):
-            await asyncio.wait_for(sent.wait(), FLUSH)
+            async with asyncio.timeout(FLUSH):
+                await sent.wait()

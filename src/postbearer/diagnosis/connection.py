@@ -119,7 +119,8 @@ class ConnectionAttempt:
         else:
             return self._found(Step.DNS, f"{host} is an address", addresses=[host])
         try:
-            addresses = await asyncio.wait_for(self.resolve(host, port), PATIENCE.connect)
+            async with asyncio.timeout(PATIENCE.connect):
+                addresses = await self.resolve(host, port)
         except (OSError, UnicodeError) as error:
             return self._not_found(host, error)
         later = f"; {proxy} looks up {self.server.host}" if proxy is not None else ""

@@ -288,7 +288,8 @@ class TcpStream:
             self._transport.close()
         try:
             with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(self._receiver.closed), CLOSING)
+                async with asyncio.timeout(CLOSING):
+                    await asyncio.shield(self._receiver.closed)
         finally:
             self._transport.abort()
 

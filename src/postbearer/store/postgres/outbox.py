@@ -72,7 +72,8 @@ class PostgresOutbox:
         if self._listening is None or self._listening.is_closed():
             self._listening = await self._listen()
         try:
-            await asyncio.wait_for(self._rings.wait(), POLL if self._listening is None else LISTENED)
+            async with asyncio.timeout(POLL if self._listening is None else LISTENED):
+                await self._rings.wait()
         except TimeoutError:
             return False
         self._rings.clear()
