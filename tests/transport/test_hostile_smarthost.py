@@ -1,4 +1,4 @@
-"""A hostile mail server: rows C1 to C9 of the threat table. No token for those who have not earned it."""
+"""A hostile mail server. No token for those who have not earned it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A hostile smarthost (rows C1, C2, C5, C7 of the test plan), as far as the core alone can tell."""
+"""A hostile smarthost, as far as the core alone can tell."""
 
 from __future__ import annotations
 

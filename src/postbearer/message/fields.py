@@ -121,7 +121,7 @@ def make_field(name: str, value: str) -> Field:
 
 
 def check_field(name: str, value: str) -> None:
-    """Raise `UsageError` if name or value could smuggle in another field (rows L1, L2)."""
+    """Raise `UsageError` if name or value could smuggle in another field."""
     if not _NAME.match(name):
         raise UsageError(f"{name[:80]!r} cannot be the name of a header field (RFC 5322 3.6.8).")
     refuse_controls(value, f"the value of {name}")

@@ -34,8 +34,8 @@ _FOLD = re.compile(r"\r?\n(?=[ \t]+[^ \t\r\n])")
 def to_bytes(message: Message) -> bytes:
     """The message as CRLF lines, 7-bit, without Bcc and Return-Path; the given object is not changed.
 
-    Raises `UsageError` when a header field of it, or of any part, could smuggle in another one (rows L1, L2),
-    and when it cannot be written at all.
+    Raises `UsageError` when a header field of it, or of any part, could smuggle in another one, and
+    when it cannot be written at all.
     """
     try:
         return _flat(message)
