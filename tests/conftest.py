@@ -1,7 +1,9 @@
-"""What every test run shares: the long loops run only when asked for."""
+"""What every test run shares: the long loops run only when asked for, and none lasts for ever."""
 
 from __future__ import annotations
 
+import faulthandler
+import os
 import shutil
 import signal
 import tempfile
@@ -21,6 +23,12 @@ settings.load_profile("postbearer")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts what runs in the background so, and all that is started from there inherits it.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+# Who is told to end takes the servers down that it started, as with Ctrl-C.
+signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+LONG = 7200.0  # seconds: what one of the full loops may take in place of `timeout` in pyproject.toml
+STUCK = 120.0  # seconds: for what went on though it was told to end, and for threads that never do
+ERRORS = pytest.StashKey[int]()  # where pytest captures nothing
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,8 +36,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--pictures", action="store_true", help="make the documentation's pictures anew")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[ERRORS] = os.dup(2)
+
+
+def end_within(seconds: float, config: pytest.Config) -> None:
+    """Where all goes on though its time is over: tell where, and end the run."""
+    faulthandler.dump_traceback_later(seconds, exit=True, file=config.stash[ERRORS])
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    mark = item.get_closest_marker("timeout")
+    end_within(float(mark.args[0] if mark else item.config.getini("timeout")) + STUCK, item.config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    end_within(STUCK, item.config)  # anew: pytest calls it off when a test fails
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    end_within(STUCK, config)  # Python waits for threads as it ends
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--long"):
+        for item in items:
+            item.add_marker(pytest.mark.timeout(LONG))
         return
     late = [item for item in items if item.get_closest_marker("long")]
     config.hook.pytest_deselected(items=late)

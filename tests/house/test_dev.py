@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 
 from house.tree import ROOT
+from relay.running import eventually
 
 
 @pytest.fixture
@@ -70,3 +73,40 @@ def test_the_quick_part_leaves_out_house_rules_that_there_are_and_says_so(dev: M
 def test_this_machines_own_python_would_be_used(dev: ModuleType) -> None:
     version = dev.version_of(dev.DISTRIBUTION)
     assert version is None or version < dev.OLDEST or version == dev.HERE or version in dev.others()
+
+
+STUBBORN = (
+    "import signal, time; signal.signal(15, signal.SIG_IGN); print('here', flush=True); time.sleep(600)"
+)
+
+
+def test_what_does_not_end_is_made_to_and_has_failed(
+    dev: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(dev, "STOPPING", 1.0)
+    monkeypatch.setattr(dev, "longest", lambda command: 5.0)
+    here = Path(sys.executable)
+    with dev.beside([("stuck", here, ["python", "-c", STUBBORN])]):
+        pass
+    assert [(title, passed) for title, passed, _ in dev.STEPS] == [("stuck", False)]
+    told = capsys.readouterr()
+    assert "— stuck\nhere\n" in told.out
+    assert "did not end within 5.0 s" in told.err
+
+
+def test_who_stops_it_hears_what_was_said_until_then(
+    dev: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mark = tmp_path / "mark"
+    program = f"import pathlib, time; print('this far', flush=True); pathlib.Path({str(mark)!r}).touch()"
+    beside = ("beside", Path(sys.executable), ["python", "-c", f"{program}; time.sleep(600)"])
+
+    def interrupted() -> None:
+        with dev.beside([beside]):
+            eventually(mark.exists)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert [(title, passed) for title, passed, _ in dev.STEPS] == [("beside", False)]
+    assert "— beside\nthis far\n" in capsys.readouterr().out
