@@ -14,57 +14,15 @@ from pathlib import Path
 
 import pytest
 
+from house.machine import BARE, VERSION, build, run, thrown_away
 from house.tree import PACKAGE, ROOT
 
 pytestmark = pytest.mark.servers  # Debian's tools, and root
 
-VERSION = (PACKAGE / "_version.py").read_text().split('"')[-2]
 UNIT = ROOT / "packaging" / "systemd" / "postbearer.service"
-# A machine to throw away: this one's files below, what is changed in memory. `$1` runs in it.
-THROWN_AWAY = """
-set -e
-mount -t tmpfs none "$2" && mkdir "$2/up" "$2/work" "$2/root"
-mount -t overlay none -o "lowerdir=/,upperdir=$2/up,workdir=$2/work" "$2/root"
-mkdir -p "$2/root/package" && cp "$3" "$2/root/package/postbearer.deb"
-rm -f "$2/root/usr/sbin/sendmail" "$2/root/usr/bin/mailq" "$2/root/usr/bin/newaliases"
-rm -rf "$2/root/var/lib/postbearer" "$2/root/etc/postbearer"
-exec chroot "$2/root" sh -ec "$1"
-"""
-# A bare Debian instead, as the distribution's archive has it; apt brings what the package needs.
-BARE = """
-set -e
-mount -t tmpfs none "$2"
-mmdebstrap --quiet --variant=minbase "$(. /etc/os-release; echo "$VERSION_CODENAME")" "$2/root" 2>&1
-mkdir "$2/root/package" && cp "$3" "$2/root/package/postbearer.deb"
-cp /etc/resolv.conf /etc/hosts "$2/root/etc/"
-exec chroot "$2/root" sh -ec "$1"
-"""
 LISTED = """
 find /etc /usr/bin /usr/sbin /usr/lib /usr/share /var -xdev \\
   -not -path '/var/lib/dpkg/*' -not -path '/var/cache/*' -not -path '/var/log/*' | sort"""
-
-
-def run(*command: str, **environ: str) -> str:
-    env = {**os.environ, "LC_ALL": "C.UTF-8", **environ}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def build(out: Path) -> Path:
-    run(sys.executable, "packaging/build.py", "--out", str(out))
-    return out
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build(tmp_path_factory.mktemp("built"))
-
-
-@pytest.fixture(scope="module")
-def deb(built: Path) -> Path:
-    (package,) = built.glob("*.deb")
-    return package
 
 
 @pytest.fixture(scope="module")
@@ -72,12 +30,6 @@ def unpacked(deb: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tree = tmp_path_factory.mktemp("unpacked")
     run("dpkg-deb", "--extract", str(deb), str(tree))
     return tree
-
-
-def thrown_away(script: str, deb: Path, folder: Path, machine: str = THROWN_AWAY, **environ: str) -> str:
-    """What the script says on a machine that is gone, with all its processes, when it ends."""
-    apart = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
-    return run(*apart, "sh", "-c", machine, "sh", script, str(folder), str(deb), **environ)
 
 
 def test_all_that_is_published_is_built_the_same_twice(built: Path, tmp_path: Path) -> None:

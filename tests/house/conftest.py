@@ -1,0 +1,20 @@
+"""What is published is built once for all that look at it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from house.machine import build
+
+
+@pytest.fixture(scope="session")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("built"))
+
+
+@pytest.fixture(scope="session")
+def deb(built: Path) -> Path:
+    (package,) = built.glob("*.deb")
+    return package
