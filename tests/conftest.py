@@ -85,6 +85,17 @@ def database() -> Iterator[Postgresql]:
     shutil.rmtree(folder, ignore_errors=True)
 
 
+@pytest.fixture(autouse=True)
+def no_name_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody outside is asked about the domains of tests; `support.nameserver` is, where one wants it."""
+    from postbearer.diagnosis import name_service
+
+    def none() -> None:
+        raise OSError("no test asks the name servers of this machine")
+
+    monkeypatch.setattr(name_service, "system_resolver", none)
+
+
 @pytest.fixture
 def schema(database: Postgresql) -> Iterator[str]:
     """The URL of an empty place in a database."""

@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Self, TypedDict, Unpack, cast
 
+from msgspec import structs
+
 from postbearer.address import Address
 from postbearer.clock import Clock
 from postbearer.errors import ConfigError, StoreError, UsageError
 from postbearer.events import Observer, Warned
 from postbearer.message import SenderRule
 from postbearer.oauth import CachedSource, Endpoint, Grant, GrantStore, SparingPassword, binding, resolved
-from postbearer.providers import Catalogue, Ids, Preset, preset
+from postbearer.providers import Catalogue, Ids, Preset, SenderDomain, preset
 from postbearer.providers import Rule as ReplyRule
 from postbearer.secret import GivenSecret, Secret, SecretSource
 from postbearer.secrets import source
@@ -103,6 +105,7 @@ class Account:
     refresh_lifetime: float = 0.0  # seconds after which a sign-in ends in any case; 0: not known
     expires: Mapping[str, float] = field(default_factory=dict)  # what ends when (Unix seconds), by key
     organisations: frozenset[str] = frozenset()  # what it shares with accounts that one refusal may reach too
+    sender_domain: SenderDomain = field(default_factory=SenderDomain)  # what DNS has to say
     # Under which `postbearer token` may take a kept token without reading more. It is of the whole file, so
     # an account is the same when something else in there has changed.
     shortcut: str = field(default="", compare=False)
@@ -203,6 +206,7 @@ class Account:
             refresh_lifetime=_or(settings.refresh_token_lifetime, preset.refresh_lifetime),
             expires=expires or {},
             organisations=_organisations(preset, settings),
+            sender_domain=_sender_domain(preset, settings),
         )
 
     @property
@@ -425,6 +429,11 @@ def _organisations(preset: Preset, settings: AccountSettings) -> frozenset[str]:
     if preset.organisation_by_domain:
         names.append(f"domain {Address.parse(settings.address).domain.casefold()}")
     return frozenset(f"{preset.name} {name}" for name in names)
+
+
+def _sender_domain(preset: Preset, settings: AccountSettings) -> SenderDomain:
+    known = preset.sender_domain
+    return structs.replace(known, dkim=settings.dkim_selectors) if settings.dkim_selectors else known
 
 
 def _scoped(grant: Grant, preset: Preset) -> Grant:

@@ -297,3 +297,56 @@ def told(known: Preset) -> str:
             *(cloud.note for cloud in known.clouds.values()),
         ]
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "cloud", "spf", "selectors"),
+    [
+        ("microsoft", "global", "spf.protection.outlook.com", ["selector1", "selector2"]),
+        ("microsoft", "gcc-high", "spf.protection.office365.us", ["selector1", "selector2"]),
+        ("microsoft", "dod", "spf.protection.office365.us", ["selector1", "selector2"]),
+        ("microsoft", "china", "spf.protection.partner.outlook.cn", ["selector1", "selector2"]),
+        (
+            "azure",
+            "",
+            "spf.protection.outlook.com",
+            ["selector1-azurecomm-prod-net", "selector2-azurecomm-prod-net"],
+        ),
+        ("google", "", "_spf.google.com", ["google"]),
+        ("google-relay", "", "_spf.google.com", ["google"]),
+        ("fastmail", "", "spf.messagingengine.com", ["fm1", "fm2", "fm3"]),
+        ("yandex", "", "_spf.yandex.net", ["mail"]),
+        ("mailru", "", "_spf.mail.ru", ["mailru"]),
+        ("icloud", "", "icloud.com", ["sig1"]),
+        ("zoho", "", "", []),  # several by place of the data, and selectors of one's own choice
+        ("smtp", "", "", []),
+    ],
+)
+def test_what_dns_has_to_say_of_a_senders_domain(
+    name: str, cloud: str, spf: str, selectors: list[str]
+) -> None:
+    known = preset(name, cloud).sender_domain
+    assert (known.spf, list(known.dkim)) == (spf, selectors)
+    assert not known.owns("example.org")
+
+
+@pytest.mark.parametrize(
+    ("name", "domain"),
+    [
+        ("microsoft", "contoso.onmicrosoft.com"),
+        ("google", "gmail.com"),
+        ("fastmail", "fastmail.com"),
+        ("icloud", "me.com"),
+        ("yandex", "ya.ru"),
+        ("mailru", "bk.ru"),
+        ("outlook", "hotmail.com"),
+        ("yahoo", "ymail.com"),
+        ("aol", "aol.com"),
+        ("att", "att.net"),
+        ("comcast", "comcast.net"),
+    ],
+)
+def test_domains_that_a_provider_looks_after_itself(name: str, domain: str) -> None:
+    assert preset(name).sender_domain.owns(domain)
+    everything = name in ("outlook", "yahoo", "aol", "att", "comcast")
+    assert preset(name).sender_domain.owns("gmail.com.example.org") is everything

@@ -56,8 +56,9 @@ def command(
     """Find out why mail does not leave, and what to do about it.
 
     Walks the whole way of each ACCOUNT, or of all: configuration, secrets, DNS, TCP, TLS, EHLO, token,
-    login; with --send-to also a real message, which some servers need to tell that a permission is
-    missing. A token is asked for anew, so that a secret that no longer works is not hidden by a kept one.
+    login, and whether DNS (SPF, DKIM, DMARC) has others believe the mail; with --send-to also a real
+    message, which some servers need to tell that a permission is missing. A token is asked for anew, so
+    that a secret that no longer works is not hidden by a kept one.
 
     If a relay runs by the same file, it is the one that looks, with its own secrets, by the configuration
     as it is in the file now; else, or with --local or --config, this command itself.
@@ -66,7 +67,7 @@ def command(
     postbearer check alerts --send-to you@example.org
     postbearer check --explain "535 5.7.3 Authentication unsuccessful"
 
-    Exit code 0 means that nothing failed, 78 that something is set wrong, 77 that we were refused,
+    Exit code 0 means that mail leaves, 78 that something is set wrong, 77 that we were refused,
     69 that the recipient was, 75 that trying again may be enough. With -v the conversation is shown,
     without secrets.
     """
@@ -258,6 +259,7 @@ def _exit_code(findings: Iterator[Finding] | list[Finding]) -> ExitCode:
         Failure.REFUSED: ExitCode.NO_PERMISSION,
         Failure.UNDELIVERABLE: ExitCode.UNAVAILABLE,
         Failure.TRANSIENT: ExitCode.TRY_AGAIN,
+        Failure.UNTRUSTED: ExitCode.OK,  # mail leaves
     }
     return codes[worst(findings)]
 

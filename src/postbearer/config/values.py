@@ -36,6 +36,7 @@ Wrong = tuple[str, str] | None
 _REFERENCE = re.compile(r"([A-Za-z0-9][A-Za-z0-9_-]*):(.+)", re.DOTALL)
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _HOST_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]@]+):([0-9]{1,5})")
+_SELECTOR = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,62}[A-Za-z0-9])?")
 _ACCOUNT = re.compile(r"[a-z0-9][a-z0-9_-]*")
 
 REFERENCE_HINT = (
@@ -51,6 +52,7 @@ def checks(stores: Collection[str]) -> dict[Kind, Callable[[str], Wrong]]:
         "address": address,
         "host-port": host_port,
         "host-name": host_name,
+        "dkim-selector": dkim_selector,
         "network": network,
         "url": url,
         "webhook": lambda text: webhook(text, stores),
@@ -105,6 +107,13 @@ def host_name(text: str) -> Wrong:
 
     if not EHLO_NAME.fullmatch(text) or text.endswith("."):  # RFC 5321 4.1.2: servers refuse a dot there
         return f"cannot be {text!r}", "Write the name of this host, or its address in brackets: [192.0.2.1]."
+    return None
+
+
+def dkim_selector(text: str) -> Wrong:
+    """A name below ``_domainkey`` (RFC 6376 3.1)."""
+    if not _SELECTOR.fullmatch(text):
+        return f"cannot be {text!r:.80}", "Write the selector alone, as the provider shows it: selector1."
     return None
 
 

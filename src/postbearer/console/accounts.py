@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from starlette.responses import Response
@@ -12,6 +12,7 @@ from postbearer.console.health import Trouble, judge, waiting
 from postbearer.console.overview import limits
 from postbearer.console.visit import ConsolePage, Visit
 from postbearer.control import AccountStatus, JobInfo, Right, known
+from postbearer.diagnosis import Finding
 from postbearer.errors import ConfigError, UsageError
 from postbearer.settings import Limits
 
@@ -71,6 +72,7 @@ async def show(visit: Visit) -> Response:
         life=known(status.token_lifetime),
         course=await visit.perform("accounts.course", name=status.name),
         signs_in=_signs_in(visit, status.name),
+        domain=_domain(visit, status.name),
         others=[each.name for each in look.accounts if each.name != status.name],
     )
 
@@ -111,6 +113,12 @@ def _signs_in(visit: Visit, name: str) -> bool:
     """Whether a person signs in for it."""
     state = visit.services.api.dispatcher.account_states.get(name)
     return state is not None and state.account.grant is not None and state.account.grant.signs_in
+
+
+def _domain(visit: Visit, name: str) -> Sequence[Finding] | None:
+    """What DNS says of its sender's domain; None where that is not known yet."""
+    state = visit.services.api.dispatcher.account_states.get(name)
+    return () if state is None else visit.services.state.domains.known(state.account)
 
 
 def _row(status: AccountStatus, trouble: Trouble | None) -> AccountRow:

@@ -8,7 +8,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 
 from postbearer.api import ApiServices
-from postbearer.diagnosis import Finding
+from postbearer.diagnosis import Failure, Finding, worst
 from postbearer.errors import PostbearerError
 from postbearer.tasks import Tasks
 
@@ -24,9 +24,12 @@ class CheckRun:
     error: str = ""
 
     @property
-    def good(self) -> bool:
-        """Whether all is well, as far as it got."""
-        return not self.error and all(each.ok is not False for each in self.findings)
+    def word(self) -> str:
+        """How it looks, as far as it got: good, bad; wait: mail leaves, and others may not believe it."""
+        failure = worst(self.findings)
+        if self.error or failure not in (None, Failure.UNTRUSTED):
+            return "bad"
+        return "good" if failure is None else "wait"
 
 
 class CheckRuns:

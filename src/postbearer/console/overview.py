@@ -11,23 +11,30 @@ from starlette.responses import Response
 
 from postbearer.clock import age
 from postbearer.console.health import OverallHealth, backlog, judge
+from postbearer.console.sender_domains import MOST
 from postbearer.console.services import ConsoleSettings
 from postbearer.console.snapshot import Snapshot
 from postbearer.console.traffic import SPANS, chart
 from postbearer.console.visit import ConsolePage, Visit
 from postbearer.control import Right
+from postbearer.diagnosis import KINDS
 from postbearer.settings import Limits
 from postbearer.state import LastBackup, last_backup
 
 BACKUP_GOOD = 7 * 86_400.0  # seconds
 _MOST = 20  # troubles that are told one by one
 _MOST_CAUSES = 5  # of failures
+_DOMAIN: Mapping[str, str] = {
+    "SPF": "The sender's domain names the provider's servers (SPF)",
+    "DKIM": "The sender's domain has a key for what the provider signs (DKIM)",
+    "DMARC": "The sender's domain says what to do with forged mail (DMARC)",
+}
 
 
 class NextStep(NamedTuple):
-    """Something to set up, and how."""
+    """Something to set up, and how. `done` is None where it is not known."""
 
-    done: bool
+    done: bool | None
     what: str
     how: str = ""
     example: str = ""  # lines of the configuration
@@ -39,7 +46,7 @@ async def show(visit: Visit) -> Response:
     gone = backlog(look)
     settings = visit.services.settings
     backup = await asyncio.to_thread(last_backup, settings.state) if settings.state else None
-    steps = [*_steps(look, health, settings)]
+    steps = [*_steps(look, health, settings), *_domains(visit)]
     if settings.state:
         steps.append(_backup(backup, visit.now))
     return visit.page(
@@ -52,7 +59,7 @@ async def show(visit: Visit) -> Response:
         in_trouble=gone is not None and math.isinf(gone),
         failures=look.failures[:_MOST_CAUSES],
         nodes=look.nodes if len(look.nodes) > 1 else (),
-        steps=[] if all(step.done for step in steps) else steps,
+        steps=steps if any(step.done is False for step in steps) else [],
         chart=await chart(visit),
         spans=SPANS,
     )
@@ -92,6 +99,28 @@ def _steps(look: Snapshot, health: OverallHealth, settings: ConsoleSettings) -> 
         "Many programs send as an address that nobody reads. Name who gets the reports of those:",
         '[relay]\nbounces-to = "postmaster@example.org"',
     )
+
+
+def _domains(visit: Visit) -> Iterator[NextStep]:
+    """What DNS has to say of the domains that mail leaves from; looked up meanwhile, and for no page."""
+    states, domains = visit.services.api.dispatcher.account_states, visit.services.state.domains
+    domains.keep(states)
+    accounts = [states[name].account for name in sorted(states)[:MOST]]
+    found = {account.name: domains.known(account) for account in accounts}
+    for kind in KINDS:
+        told = [each for some in found.values() for each in some or () if each.details.get("record") == kind]
+        broken = [each for each in told if each.ok is False]
+        unknown = [each for each in told if each.ok is None]
+        if broken:
+            more = len({each.details["domain"] for each in broken}) - 1
+            others = f" It is so with {more} more, too: see the accounts." if more else ""
+            yield NextStep(False, _DOMAIN[kind], f"{broken[0].text}. {broken[0].fix}{others}")
+        elif None in found.values():
+            yield NextStep(None, _DOMAIN[kind], "Not known yet: it is being looked up.")
+        elif unknown:
+            yield NextStep(None, _DOMAIN[kind], ". ".join((unknown[0].text, *unknown[0].notes)))
+        elif told:
+            yield NextStep(True, _DOMAIN[kind])
 
 
 def _backup(backup: LastBackup | None, now: float) -> NextStep:

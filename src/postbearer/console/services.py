@@ -12,6 +12,7 @@ from postbearer.console.codes import OneTimeCodes
 from postbearer.console.gate import Gate
 from postbearer.console.logins import ConsoleLogin
 from postbearer.console.passkeys import Passkeys
+from postbearer.console.sender_domains import SenderDomains
 from postbearer.console.sessions import ConsoleSessions
 from postbearer.console.snapshot import SnapshotCache
 from postbearer.store import Statistics, TrafficCount, Waiting
@@ -51,6 +52,12 @@ class ConsoleState:
         self.charts: dict[str, Chart] = {}  # by the name of the span: the last of each
         self.gate = Gate(codes, passkeys, services.clock, services.reject_log)
         self.checks = CheckRuns(services)
+        self.domains = SenderDomains(services)
+
+    async def stop(self) -> None:
+        """End what goes on in the background."""
+        await self.checks.stop()
+        await self.domains.stop()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

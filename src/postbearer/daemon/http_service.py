@@ -96,7 +96,7 @@ class HttpService(Service):
 
     async def stop(self, patience: float) -> None:
         self._stopping.set()
-        await self._state.checks.stop()
+        await self._state.stop()
         await self._feed.stop()
         patience = min(patience, FAREWELL)
         await asyncio.gather(self._server.stop(patience), self._probes.stop(patience))

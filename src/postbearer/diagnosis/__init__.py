@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from postbearer.diagnosis.finding import not_configured as not_configured
     from postbearer.diagnosis.finding import worst as worst
     from postbearer.diagnosis.report import DiagnosisReport as DiagnosisReport
+    from postbearer.diagnosis.sender_domain import KINDS as KINDS
+    from postbearer.diagnosis.sender_domain import domain_in_use as domain_in_use
+    from postbearer.diagnosis.sender_domain import examine_sender_domain as examine_sender_domain
     from postbearer.diagnosis.tokens import secret_doubts as secret_doubts
     from postbearer.diagnosis.tokens import secret_sources as secret_sources
 
@@ -28,6 +31,7 @@ _EXPORTS = {
     "explanation": ["Explanation", "explain"],
     "finding": ["Failure", "Finding", "Step", "not_configured", "worst"],
     "report": ["DiagnosisReport"],
+    "sender_domain": ["KINDS", "domain_in_use", "examine_sender_domain"],
     "tokens": ["secret_doubts", "secret_sources"],
 }
 

@@ -14,6 +14,7 @@ from postbearer.diagnosis.failures import Explainer
 from postbearer.diagnosis.finding import Finding, Step, not_done
 from postbearer.diagnosis.masking import Mask
 from postbearer.diagnosis.refused_token import narrowed
+from postbearer.diagnosis.sender_domain import examine_sender_domain
 from postbearer.diagnosis.tokens import SHORT_CAP, TokenStep, read_secrets
 from postbearer.errors import ConfigError, PostbearerError, UsageError
 from postbearer.events import Authenticated, Event, Silent, Warned
@@ -125,7 +126,7 @@ class Diagnosis:
             finding = await self._log_in(reach, source, lacking)
             entered = entered or (reach if finding.ok is True else None)
             yield finding
-        for finding in await self._endings():
+        for finding in (*await self._endings(), *await examine_sender_domain(self.account)):
             yield finding
         yield await self._message(entered)
 

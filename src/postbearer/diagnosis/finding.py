@@ -24,6 +24,7 @@ class Step(StrEnum):
     TOKEN = "token"  # noqa: S105 - the name of a step
     AUTH = "AUTH"
     EXPIRY = "runs out"
+    DOMAIN = "domain"  # what DNS says of the sender's
     MESSAGE = "message"
 
 
@@ -35,6 +36,7 @@ class Failure(StrEnum):
     REFUSED = "refused"  # the other side does not want us
     UNDELIVERABLE = "undeliverable"  # the recipient or the content is refused for good
     TRANSIENT = "transient"  # trying again may be enough
+    UNTRUSTED = "untrusted"  # mail leaves, and others may take it for forged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,11 @@ def not_configured(error: PostbearerError) -> tuple[Finding, ...]:
         )
         for problem in (error.problems if isinstance(error, ConfigError) else (error,))
     )
-    elsewhere = (Step.DATABASE, Step.EXPIRY)  # not the account's; and without one, nothing runs out
+    elsewhere = (
+        Step.DATABASE,
+        Step.EXPIRY,
+        Step.DOMAIN,
+    )  # not the account's; or none without it
     steps = [step for step in Step if step not in elsewhere]
     rest = steps[steps.index(failed) + 1 :]
     return (*problems, *(not_done(step, "the configuration is wrong") for step in rest))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from postbearer.providers.model import GrantPreset as GrantPreset
     from postbearer.providers.model import Note as Note
     from postbearer.providers.model import Preset as Preset
+    from postbearer.providers.model import SenderDomain as SenderDomain
     from postbearer.providers.model import SetupStep as SetupStep
     from postbearer.providers.rules import Disposition as Disposition
     from postbearer.providers.rules import ImmediateAction as ImmediateAction
@@ -30,7 +31,7 @@ _EXPORTS = {
     "catalogue": ["Catalogue"],
     "ids": ["Ids"],
     "loading": ["generic_rules", "names", "parse", "preset", "unknown_provider"],
-    "model": ["Cloud", "Ehlo", "GrantPreset", "Note", "Preset", "SetupStep"],
+    "model": ["Cloud", "Ehlo", "GrantPreset", "Note", "Preset", "SenderDomain", "SetupStep"],
     "rules": ["Disposition", "ImmediateAction", "Mark", "Phase", "Rule", "Scope", "Who"],
 }
 

@@ -53,6 +53,19 @@ class Note(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename
     mark: Mark
 
 
+class SenderDomain(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+    """What DNS has to say of a domain whose mail leaves by a provider."""
+
+    spf: str = ""  # what its SPF record has to include (RFC 7208 5.2); empty: not known
+    dkim: tuple[str, ...] = ()  # the selectors that it signs by (RFC 6376 3.1); one with a key is enough
+    own: tuple[str, ...] = ()  # domains that are the provider's, with those below them; "*": all of them
+    mark: Mark = "documented"
+
+    def owns(self, domain: str) -> bool:
+        """Whether the provider, and no customer, looks after `domain`."""
+        return any(each == "*" or f".{domain}".endswith(f".{each}") for each in self.own)
+
+
 class Ehlo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """Lines that the server was seen to answer EHLO with; never relied upon."""
 
@@ -124,6 +137,7 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     organisation_by_domain: bool = False  # mailboxes with one domain belong to one customer of the provider
     null_sender: bool = True  # MAIL FROM:<> is taken
     ehlo: Ehlo = Ehlo()
+    sender_domain: SenderDomain = SenderDomain()
     setup: tuple[SetupStep, ...] = ()
     quirks: tuple[Note, ...] = ()
     clouds: dict[str, Cloud] = {}

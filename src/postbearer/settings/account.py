@@ -14,6 +14,7 @@ from postbearer.settings.constraints import (
     AccountName,
     AddressText,
     Day,
+    DkimSelector,
     GrantText,
     HostName,
     HostPort,
@@ -127,6 +128,9 @@ class AccountSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_onl
         Prose("force: everything leaves as the address. check: others are refused. allow: send-as."),
     ] = "force"
     aliases: Annotated[tuple[AddressText, ...], Prose("Further senders the mailbox may use.")] = ()
+    dkim_selectors: Annotated[
+        tuple[DkimSelector, ...], Prose("Selectors under which DNS has the keys that sign its mail (DKIM).")
+    ] = ()
     limits: Annotated[Limits, Prose("What the account may send.")] = Limits()
     fallback: Annotated[AccountName | None, Prose("Account used while this one is paused.")] = None
     fallback_when: Annotated[

@@ -15,6 +15,7 @@ Kind = Literal[
     "address",
     "host-port",
     "host-name",
+    "dkim-selector",
     "network",
     "url",
     "account",
@@ -40,6 +41,7 @@ Reference = Annotated[str, _kind("secret", "env:NAME", "file:/run/secrets/name",
 AddressText = Annotated[str, _kind("address", "alerts@example.org")]
 HostPort = Annotated[str, _kind("host-port", "mail.example.org:587")]
 HostName = Annotated[str, _kind("host-name", "host.example.org", "[192.0.2.1]")]
+DkimSelector = Annotated[str, _kind("dkim-selector", "selector1", "google")]
 NetworkText = Annotated[str, _kind("network", "192.0.2.0/24", "2001:db8::/32", "192.0.2.9")]
 Url = Annotated[str, _kind("url", "https://login.example.org/oauth2/token")]
 WebhookUrl = Annotated[str, _kind("webhook", "https://ops.example.org/hook", "env:HOOK_URL")]
