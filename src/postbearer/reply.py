@@ -64,6 +64,8 @@ class Reply:
         Invalid UTF-8 and control characters are escaped. A server may say a MiB to each of a thousand
         recipients: what becomes text goes to the log and to the queue, for each of them.
         """
+        if len(self.lines) == 1 and len(self.lines[0]) <= KEPT:  # as nearly always
+            return cut(printable(self.lines[0]).strip())
         short = self.short
         return cut(" ".join([printable(line) for line in short.lines]).strip(), more=short is not self)
 

@@ -56,6 +56,15 @@ def test_lines_that_end_in_lf_are_read_alike_where_they_may(
     assert all(lines.endswith(b"\n") and b"\r" not in lines for _, lines in reader.fields)
 
 
+def test_thousands_of_names_are_read_one_by_one() -> None:
+    for number in range(3000):
+        for written, name in ((f"X-{number}", f"x-{number}"), (f"X-{number} \t", f"x-{number}")):
+            [(read, lines)] = cut_header(f"{written}: 1\r\n\r\n".encode()).fields
+            assert (read, lines) == (name.encode(), f"X-{number}: 1\r\n".encode())
+    assert cut_header(b"X-1 2: 1\r\n\r\n").fields == []
+    assert cut_header(b"X-1 2: 1\r\n\r\n").fields == []
+
+
 PIECES = [
     *(b"From", b"From:", b"From :", b"X", b":", b" ", b"\t", b"\r", b"\n", b"\r\n", b"\0", b"\xff", b","),
     *(b"From ", b" a@example.org", b"\r\n\r\n", b"X: y\r\n", b"\r\n ", b"\x0b", b"\x0c", b"\x1c"),

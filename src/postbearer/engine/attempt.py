@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import attrgetter
 
 from postbearer.clock import Clock
 from postbearer.engine.account_state import AccountState
@@ -33,6 +34,7 @@ NOT_READABLE = (
 )
 LOOK_AT_IT = "Look at it by `postbearer queue show`, send it anew if it is still wanted, and cancel it."
 LOOK = "Look whether it arrived; release or cancel it."
+_status = attrgetter("status")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class AttemptRunner:
         try:
             with recording() as said:
                 ending = await attempt(claimed, content, account_state.channel, judge, now)
-            if any(fate.status is not Status.DELIVERED for fate in ending.fates):
+            if not _all_delivered(ending):
                 ending = replace(ending, transcript=said.text)
         except asyncio.CancelledError:
             if not self.stopping:
@@ -262,10 +264,14 @@ class AttemptRunner:
 
 def _goes_unreported(claimed: Claimed, ending: AttemptResult) -> bool:
     """Whether all went well, and nobody asked to hear of that: so it is with nearly all mail."""
-    for fate in ending.fates:
-        if fate.status is not Status.DELIVERED:
+    for target in claimed.targets:
+        if "SUCCESS" in target.recipient.notify:
             return False
-    return "SUCCESS" not in [wish for target in claimed.targets for wish in target.recipient.notify]
+    return _all_delivered(ending)
+
+
+def _all_delivered(ending: AttemptResult) -> bool:
+    return set(map(_status, ending.fates)) <= {Status.DELIVERED}
 
 
 def _without_result(attempt: Attempt) -> bool:

@@ -143,9 +143,9 @@ class Intake:
                 return refuse(550, "5.7.1", f"Mail may not leave {account.name} as {reverse_path}")
         return None
 
-    def refuse_time(self, send_at: float | None) -> Reply | None:
+    def refuse_time(self, send_at: float) -> Reply | None:
         """Why nothing is kept until then; None: it is."""
-        if send_at is None or send_at <= self.clock.now() + LONGEST_HOLD:
+        if send_at <= self.clock.now() + LONGEST_HOLD:
             return None
         return refuse(501, "5.5.4", f"A message is held for {LONGEST_HOLD // 86_400} days at most")
 
@@ -161,7 +161,7 @@ class Intake:
         limit = self.size_for(submission.client)
         if submission.size is not None and submission.size > limit:
             return too_large(limit)
-        if refusal := self.refuse_time(submission.send_at):
+        if submission.send_at is not None and (refusal := self.refuse_time(submission.send_at)):
             return refusal
         if self.settings.recipients is not None:
             envelope = self.settings.recipients.apply(submission.envelope)
@@ -170,7 +170,7 @@ class Intake:
             if not await self.spool.room(submission.size or 0):
                 return NO_ROOM
             identifier = submission.id or new_id(self.clock.now())
-            return MessageIntake(self, submission, identifier, self.spool.stage(identifier))
+            return MessageIntake(self, submission, identifier, self.spool.stage(identifier), limit)
         except StoreError as error:
             return refusal_of(error)
 
@@ -201,6 +201,7 @@ class _Plan(NamedTuple):
 
     message: Message
     groups: _Groups
+    account: str  # by which all of it leaves; empty if that is several
 
 
 class MessageIntake:
@@ -210,7 +211,10 @@ class MessageIntake:
     the earliest, if that is later, and `repeated` whether it was known by its idempotency key.
     """
 
-    def __init__(self, intake: Intake, submission: Submission, identifier: str, staging: Staging) -> None:
+    def __init__(
+        self, intake: Intake, submission: Submission, identifier: str, staging: Staging, limit: int
+    ) -> None:
+        """`limit`: octets that it may have."""
         self.id = identifier
         self.lanes: dict[str, tuple[str, Priority]] = {}
         self.send_at: float | None = None
@@ -218,7 +222,7 @@ class MessageIntake:
         self._intake = intake
         self._submission = submission
         self._staging = staging
-        self._limit = intake.size_for(submission.client)
+        self._limit = limit
         self._scanner = Scanner(checked=submission.checked)
         self._reader = HeaderReader()
         self._refusal: Reply | None = None  # found while the content still comes
@@ -279,8 +283,9 @@ class MessageIntake:
     def incoming(self, places: Reservations, key: IdempotencyKey | None) -> Incoming:
         """What was prepared, as the spool takes it. What may begin at once has a place among `places`."""
         assert self._plan is not None, "it was prepared"
-        groups = self._plan.groups.items()
-        deliveries = [each for group in groups for each in self._deliveries(places, *group)]
+        deliveries: list[NewDelivery] = []
+        for lane, routed in self._plan.groups.items():
+            deliveries += self._deliveries(places, lane, routed)
         return Incoming(
             message=self._plan.message, content=self._staging, deliveries=tuple(deliveries), key=key
         )
@@ -288,10 +293,10 @@ class MessageIntake:
     def tell(self) -> None:
         """It is accepted."""
         assert self._plan is not None, "it was prepared"
-        message, accounts = self._plan.message, {account for account, _ in self._plan.groups}
+        message = self._plan.message
         self._intake.observer.notice(
             Accepted(
-                accounts.pop() if len(accounts) == 1 else "",
+                self._plan.account,
                 id=self.id,
                 client=message.client,
                 size=message.size,
@@ -337,7 +342,8 @@ class MessageIntake:
                 return refusal
         if refusal := self._refuse_author(header, accounts):
             return refusal
-        self._plan = _Plan(self._message(parsed, groups), groups)
+        account = accounts.pop() if len(accounts) == 1 else ""
+        self._plan = _Plan(self._message(parsed, groups), groups, account)
         return None
 
     def _takes_eight_bit(self, name: str) -> bool:

@@ -60,20 +60,24 @@ class Header:
         return b"".join([field.raw for field in self.fields])
 
     def all(self, name: str) -> tuple[Field, ...]:
+        return tuple((self._named or self._by_name()).get(name.lower(), ()))
+
+    def _by_name(self) -> Mapping[str, list[Field]]:
+        """The fields by their names."""
         if self._named is None:
             named: dict[str, list[Field]] = {}
             for each in self.fields:
                 named.setdefault(each.name, []).append(each)
             object.__setattr__(self, "_named", named)
-        assert self._named is not None
-        return tuple(self._named.get(name.lower(), ()))
+            return named
+        return self._named
 
     def __contains__(self, name: str) -> bool:
-        return bool(self.all(name))
+        return name.lower() in (self._named or self._by_name())
 
     def get(self, name: str) -> str | None:
         """Value of the first field of that name."""
-        found = self.all(name)
+        found = (self._named or self._by_name()).get(name.lower())
         return found[0].value if found else None
 
     def set(self, name: str, value: str) -> Header:
@@ -82,6 +86,8 @@ class Header:
 
     def put(self, new: Field) -> Header:
         """`set`, with a field that is made already."""
+        if (self._named or self._by_name()).get(new.name) == [new]:
+            return self
         kept: list[Field] = []
         place = None
         for each in self.fields:
@@ -94,6 +100,8 @@ class Header:
 
     def map(self, names: Collection[str], change: Callable[[Field], Field]) -> Header:
         """With each field that has one of `names` (lower case) put through `change`."""
+        if (self._named or self._by_name()).keys().isdisjoint(names):
+            return self
         return Header(tuple([change(field) if field.name in names else field for field in self.fields]))
 
     def add(self, name: str, value: str) -> Header:
@@ -102,6 +110,8 @@ class Header:
 
     def without(self, *names: str) -> Header:
         gone = frozenset(map(str.lower, names))
+        if (self._named or self._by_name()).keys().isdisjoint(gone):
+            return self
         return Header(tuple([field for field in self.fields if field.name not in gone]))
 
     def public(self) -> Header:
@@ -138,13 +148,10 @@ def _folded(line: str) -> list[str]:
             cut = line.find(" ", max(start + 78, first))
         if cut < 0:
             break
-        lines.append(_bounded(line[start:cut]))
+        lines.append(line[start:cut])
         start = cut + 1
-    lines.append(_bounded(line[start:]))
+    lines.append(line[start:])
+    for each in lines:
+        if len(each.encode()) > 990:
+            raise UsageError(f"A header field has {len(each)} characters without a blank to fold it at.")
     return lines
-
-
-def _bounded(line: str) -> str:
-    if len(line.encode()) > 990:
-        raise UsageError(f"A header field has {len(line)} characters without a blank to fold it at.")
-    return line

@@ -14,7 +14,10 @@ MAXIMUM_LINES = 10_000  # folded ones, too
 _FTEXT = bytes(each for each in range(33, 127) if each != 58)  # RFC 5322 3.6.8
 _LONGEST_NAME = 256  # octets, with blanks behind it
 _MBOX = (b"From ", b">From ")
-_BLANK = frozenset([b" ", b"\t"])
+_BLANK = frozenset(b" \t")
+_MOST_NAMES = 1000
+
+_names: dict[bytes, bytes] = {}  # what was read of most names before: `_name` of each
 
 
 class HeaderReader:
@@ -49,22 +52,20 @@ class HeaderReader:
             self._rest += data[:start] if start else data
             if start:
                 line, self._rest = bytes(self._rest), bytearray()
-                self._take(line)
-        if start or not self._rest:
-            while not self.ended and (end := data.find(b"\n", start) + 1):
-                self._take(data[start:end])
-                start = end
+                self._take(line, 0)
+        if not self.ended and (start or not self._rest):
+            start = self._take(data, start)
             if not self.ended:
                 self._rest += data[start:]
         if not self.ended and self.body + len(self._rest) > MAXIMUM_HEADER:
-            self._take(bytes(self._rest))
+            self._take(bytes(self._rest) + b"\n", 0)
         return self.ended
 
     def finish(self) -> None:
         """No more comes: a last line without its end is a line, too."""
         if not self.ended and self._rest:
             came = self.body + len(self._rest)
-            self._take(bytes(self._rest) + (b"\n" if self._lf else b"\r\n"))
+            self._take(bytes(self._rest) + (b"\n" if self._lf else b"\r\n"), 0)
             self.body = min(self.body, came)
         if not self.ended:
             self._end(0)
@@ -72,21 +73,43 @@ class HeaderReader:
     @property
     def fields(self) -> list[tuple[bytes, bytes]]:
         """Each field: its name in lower case, and its lines."""
-        return [(name, b"".join(lines)) for name, lines in self._fields]
+        fields = []
+        for name, lines in self._fields:
+            fields.append((name, lines[0] if len(lines) == 1 else b"".join(lines)))
+        return fields
 
-    def _take(self, line: bytes) -> None:
-        if line[:1] in _BLANK and self._fields:
-            self._keep(line, len(line))
-            return
-        colon = line.find(b":", 0, _LONGEST_NAME)
-        name = line[:colon] if colon > 0 else b""
-        if not name or name.translate(None, _FTEXT):
-            name = name.rstrip(b" \t")
-            if not name or name.translate(None, _FTEXT):
-                self._no_field(line)
-                return
-        self._fields.append((name.lower(), []))
-        self._keep(line if len(name) == colon else name + line[colon:], len(line))
+    def _take(self, data: bytes, start: int) -> int:
+        """Take the whole lines of `data` from `start` on, until the header ends; where it goes on.
+
+        In one loop, because every message that comes in is read here line by line.
+        """
+        fields = self._fields
+        while not self.ended and (end := data.find(b"\n", start) + 1):
+            line, folded = data[start:end], data[start] in _BLANK and bool(fields)
+            if not folded:
+                colon = line.find(b":", 0, _LONGEST_NAME)
+                written = line[:colon] if colon > 0 else b""
+                name = _names.get(written)
+                if name is None:
+                    name = _name(written)
+                if not name:
+                    self._no_field(line)
+                    start = end
+                    continue
+                fields.append((name, []))
+                line = line if len(name) == colon else line[: len(name)] + line[colon:]
+            self.body += end - start
+            self._lines += 1
+            if self.body > MAXIMUM_HEADER or len(fields) > MAXIMUM_FIELDS or self._lines > MAXIMUM_LINES:
+                self._refuse(self._too_much())
+            elif self._lf:
+                line = line.rstrip(b"\r\n").replace(b"\r", b" ") + b"\n"
+            elif line.find(b"\r") != len(line) - 2 or b"\0" in line:
+                self._refuse("The header of the message holds a bare CR or LF, or a NUL")
+            if not folded or line.strip(b" \t\r\n"):
+                fields[-1][1].append(line)
+            start = end
+        return start
 
     def _no_field(self, line: bytes) -> None:
         if line == b"\r\n" or (self._lf and not line.strip(b"\r\n")):
@@ -97,22 +120,13 @@ class HeaderReader:
         else:
             self._end(0)
 
-    def _keep(self, line: bytes, length: int) -> None:
-        """Put `line`, which came as `length` octets, to the last field, unless it holds nothing."""
-        self.body += length
-        self._lines += 1
+    def _too_much(self) -> str:
+        """What there is too much of."""
         if self.body > MAXIMUM_HEADER:
-            self._refuse(f"The header of the message is larger than {MAXIMUM_HEADER // 1024} KiB")
-        elif len(self._fields) > MAXIMUM_FIELDS:
-            self._refuse(f"The header of the message has more than {MAXIMUM_FIELDS} fields")
-        elif self._lines > MAXIMUM_LINES:
-            self._refuse(f"The header of the message has more than {MAXIMUM_LINES} lines")
-        elif self._lf:
-            line = line.rstrip(b"\r\n").replace(b"\r", b" ") + b"\n"
-        elif line.find(b"\r") != len(line) - 2 or b"\0" in line:
-            self._refuse("The header of the message holds a bare CR or LF, or a NUL")
-        if line[:1] not in _BLANK or line.strip(b" \t\r\n"):
-            self._fields[-1][1].append(line)
+            return f"The header of the message is larger than {MAXIMUM_HEADER // 1024} KiB"
+        if len(self._fields) > MAXIMUM_FIELDS:
+            return f"The header of the message has more than {MAXIMUM_FIELDS} fields"
+        return f"The header of the message has more than {MAXIMUM_LINES} lines"
 
     def _end(self, length: int) -> None:
         """The header is over; a line of `length` octets parts it from the body."""
@@ -123,6 +137,16 @@ class HeaderReader:
     def _refuse(self, fault: str) -> None:
         self.ended = True
         self.fault = fault
+
+
+def _name(written: bytes) -> bytes:
+    """The name of a field in lower case, without the blanks behind it; empty if it is none."""
+    name = written.rstrip(b" \t")
+    name = b"" if name.translate(None, _FTEXT) else name.lower()
+    if len(_names) >= _MOST_NAMES:  # somebody makes them up
+        _names.clear()
+    _names[written] = name
+    return name
 
 
 def cut_header(data: bytes, *, lf: bool = False) -> HeaderReader:

@@ -274,7 +274,7 @@ class SmtpSession:
         if not await intake.has_room(size):
             return NO_ROOM
         send_at = self._time_of(event)
-        if refusal := intake.refuse_time(send_at):
+        if send_at is not None and (refusal := intake.refuse_time(send_at)):
             return refusal
         if not self._context.rate_limit.admit(client):
             return TOO_MANY
