@@ -297,3 +297,38 @@ async def test_a_commit_that_was_lost_is_not_taken_for_what_another_node_wrote(
     assert isinstance(told[0], LeaseLost)
     kept = [each.message.id for each in await queue.search(Query())]
     assert kept == ["m1", "m2"]
+
+
+async def test_a_run_that_began_in_a_lost_commit_may_be_another_nodes(
+    queue: PostgresSpool,
+    schema: str,
+    clock: ManualClock,
+    database: Postgresql,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Others have taken over what a node had leased, so that it begins a new run. The database loses that
+    in a crash, with the number of the run, which the next node gets: each keeps to a run of its own."""
+    other, third = postgresql(schema, clock, node="other"), postgresql(schema, clock, node="third")
+    await other.open()
+    clock.advance(LEASE + 1)
+    await other.heartbeat()
+    execute = asyncpg.Connection.execute
+    lost: list[int] = []
+
+    async def losing(connection: asyncpg.Connection, query: str, *given: Any, **how: Any) -> str:
+        if query == "COMMIT" and connection is queue._writer._connection and not lost:
+            lost.append(queue._node.run)
+            connection.terminate()
+            name = schema.rpartition("=")[2]
+            database.sql(f"SELECT setval('{name}.run', {queue._node.run - 2})")  # one is for its numbers
+            await third.open()
+            raise ConnectionResetError
+        return await execute(connection, query, *given, **how)
+
+    monkeypatch.setattr(asyncpg.Connection, "execute", losing)
+    await queue.heartbeat()
+    assert third._node.run in lost
+    assert queue._node.run != third._node.run
+    assert {each.name for each in await queue.nodes()} == {queue._node.name, "other", "third"}
+    await third.close()
+    await other.close()

@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import pytest
 
 from postbearer.clock import SystemClock
 from postbearer.errors import LeaseLost, OutcomeUnknown, StoreError
-from postbearer.store import Query, Status
+from postbearer.store import Pause, Query, Status
 from postbearer.store.postgres import writer
 from postbearer.store.postgres.spool import PostgresSpool
 from postbearer.store.postgres.url import PostgresUrl
@@ -173,6 +175,28 @@ async def test_connections_that_are_ended_in_the_middle_lose_nothing(fragile: Po
 
             await load.run(asyncio.ensure_future(faults()), 100)
             await judged(load, spool)
+
+
+async def test_a_commit_is_not_known_by_a_number_that_was_given_again(fragile: Postgresql) -> None:
+    """The database loses it in a crash, and that its number was given: another commit has it next."""
+    async with through_proxy(fragile) as (spool, _):
+        execute = asyncpg.Connection.execute
+        crashed: list[int] = []
+
+        async def crashing(connection: asyncpg.Connection, query: str, *given: Any, **how: Any) -> str:
+            if query == "COMMIT" and connection is spool._writer._connection and not crashed:
+                crashed.append(await connection.fetchval("SELECT pg_current_xact_id()::text::bigint"))
+                fragile.stop("immediate")
+                fragile.start()
+                crashed.extend(int(fragile.sql("SELECT pg_current_xact_id()")) for _ in range(50))
+                raise ConnectionResetError
+            return await execute(connection, query, *given, **how)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(asyncpg.Connection, "execute", crashing)
+            await spool.pause(Pause(account="work", since=1.0, reason="told"))
+        assert crashed[0] in crashed[1:], "its number was not given again"
+        assert [each.reason for each in await spool.pauses()] == ["told"]
 
 
 @pytest.mark.parametrize("where", ["before", "behind"])

@@ -9,11 +9,12 @@ from postbearer.errors import UsageError
 from postbearer.store.postgres.nodes import NODES
 from postbearer.store.postgres.reads import LOOK, meta
 from postbearer.store.postgres.rows import clean, recipients_of, shown_status, status_of
-from postbearer.store.postgres.transaction import TURN, Place, Transaction
+from postbearer.store.postgres.transaction import SESSION, TURN, Place, Transaction
 from postbearer.store.records import KEYS_KEPT, Pause, Status
 from postbearer.store.rows import DONE, LETTERS, WAITING, settled_state
 
 FOR_WEBHOOKS = 4 * 86_400.0  # seconds that events a webhook needs are kept longer than others
+MARKS_KEPT = 3600.0  # seconds, as a commit is asked for within some ten
 
 
 async def change(
@@ -138,4 +139,5 @@ async def retire(transaction: Transaction, before: float) -> int:
         await connection.execute(NODES["set"], "retired", before)
     await connection.execute(LOOK["drop-keys"], before - KEYS_KEPT, max(before, retired))
     await connection.execute(LOOK["forget-events"], before, before - FOR_WEBHOOKS)
+    await connection.execute(SESSION["drop-marks"], transaction.time - MARKS_KEPT)
     return count

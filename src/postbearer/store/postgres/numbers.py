@@ -33,6 +33,10 @@ class Numbers:
         """One for a message or a delivery in `slot`, larger than those before."""
         return (self._series << COUNT_BITS | next(self._count)) << SLOT_BITS | slot
 
+    def mark(self) -> tuple[int, int]:
+        """What no other commit is marked with."""
+        return self._series, next(self._count)
+
     def lease(self) -> int:
         """Raises `StoreError` for who takes none."""
         return self.node.next_lease()

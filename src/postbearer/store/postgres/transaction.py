@@ -22,6 +22,7 @@ from postbearer.store.rows import HELD, LEASED, LETTERS, WAITING
 
 ACCEPT = queries("accept", "postgres")
 TURN = queries("turn", "postgres")
+SESSION = queries("session", "postgres")
 
 AT_ONCE = 16  # chunks of content that one statement adds
 READY = LETTERS[Status.READY]
@@ -72,7 +73,7 @@ class Transaction:
         addresses = [each.address for one in deliveries for each in one.recipients]
         self._messages.append(message_row(number, message, addresses))
         self._contents.append((number, content))
-        self.evidence = self.evidence or ("has-message", (self.slot, number))
+        self.evidence = self.evidence or ("has-message", (self.slot, number, message.id))
         return [claimed for new in deliveries if (claimed := self._deliver(number, message, new)) is not None]
 
     def _deliver(self, number: int, message: Message, new: NewDelivery) -> Claimed | None:
@@ -193,6 +194,13 @@ class Transaction:
             rows = [(minute, letter, count) for letter, count in counted]
             await run(ACCEPT["add-traffic"], *_columns(rows, 3))
         self._clear()
+
+    async def mark(self) -> None:
+        """Have it be known that this was committed, if nothing in it shows that."""
+        if self.evidence is None:
+            mark = self.numbers.mark()
+            await self.connection.execute(SESSION["mark"], *mark, self.time)
+            self.evidence = "has-mark", mark
 
     def forget(self, evidence: tuple[str, tuple[Any, ...]] | None) -> None:
         """What was collected since the last `flush` is not added; the evidence is what it was."""

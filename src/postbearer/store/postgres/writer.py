@@ -203,8 +203,7 @@ class PostgresWriter:
         until, pause, tries = asyncio.get_running_loop().time() + PATIENCE, 0.05, 0
         while True:
             try:
-                transaction = await self._fill(jobs)
-                await self._end(transaction, jobs)
+                await self._once(jobs)
             except _Lost as lost:
                 self._drop()
                 if asyncio.get_running_loop().time() + pause > until or self._stopping:
@@ -220,6 +219,15 @@ class PostgresWriter:
                 self.failed = ""
                 self.commits += 1
                 return
+
+    async def _once(self, jobs: Sequence[TransactionJob]) -> None:
+        """Fill a transaction, and commit it. A run that began in a lost one may be another node's next."""
+        run = self._numbers.node.run
+        try:
+            await self._end(await self._fill(jobs), jobs)
+        except BaseException:  # any: it is not certain to stand
+            self._numbers.node.run = run
+            raise
 
     async def _fill(self, jobs: Sequence[TransactionJob]) -> Transaction:
         """A transaction with all the jobs in it, to be committed."""
@@ -296,7 +304,11 @@ class PostgresWriter:
         )
 
     async def _ask(self, transaction: Transaction) -> str:
-        """What became of it: by what it added, else by its number; "committed" once that is replicated."""
+        """What became of it; "committed" once that is replicated.
+
+        What it added shows that it was. Its number tells whether it may still be: after a crash that may be
+        another one's, which was committed.
+        """
         if self._connection is None:
             self._connection = await self._pool.connect()
             self._connection.add_log_listener(self._notices)
@@ -306,7 +318,7 @@ class PostgresWriter:
         if transaction.evidence is not None:
             name, values = transaction.evidence
             there = await connection.fetchval(SQL[name], *values)
-            fate = "committed" if there else "unknown" if fate == "committed" else fate
+            fate = "committed" if there else "aborted" if fate == "committed" else fate
         self._notices.texts.clear()
         await connection.execute(SQL["touch"])
         status = await connection.execute("COMMIT", timeout=COMMIT)
@@ -353,6 +365,7 @@ async def _fill(transaction: Transaction, jobs: Sequence[TransactionJob]) -> Non
     for job in jobs:
         if job.work is not None:
             await (_part if len(jobs) > 1 else _whole)(transaction, job, job.work)
+    await transaction.mark()
 
 
 async def _whole(transaction: Transaction, job: TransactionJob, work: Work[Any]) -> None:

@@ -31,7 +31,7 @@ SELECT name, value FROM meta;
 UPDATE meta SET value = value WHERE name = 'slot';
 
 -- name: has-message
-SELECT EXISTS (SELECT 1 FROM message WHERE slot = $1::smallint AND number = $2::bigint);
+SELECT EXISTS (SELECT 1 FROM message WHERE slot = $1::smallint AND number = $2::bigint AND id = $3::text);
 
 -- name: has-outcome
 SELECT EXISTS (SELECT 1 FROM outcome
@@ -40,8 +40,20 @@ SELECT EXISTS (SELECT 1 FROM outcome
 -- name: has-lease
 SELECT EXISTS (SELECT 1 FROM delivery WHERE slot = $1::smallint AND number = $2::bigint AND lease = $3::bigint);
 
+-- name: mark
+INSERT INTO commit_mark VALUES ($1, $2, $3)
+    ON CONFLICT (series) DO UPDATE SET count = excluded.count, at = excluded.at;
+
+-- name: has-mark
+SELECT EXISTS (SELECT 1 FROM commit_mark WHERE series = $1::bigint AND count = $2::bigint);
+
+-- name: drop-marks
+DELETE FROM commit_mark WHERE at < $1;
+
 -- name: fate
-SELECT pg_catalog.pg_xact_status($1::text::pg_catalog.xid8);
+-- Of a transaction by its number: that of a later one is larger, but for what a crash lost.
+SELECT CASE WHEN $1::text::pg_catalog.xid8 > pg_catalog.pg_current_xact_id() THEN 'aborted'
+            ELSE pg_catalog.pg_xact_status($1::text::pg_catalog.xid8) END;
 
 -- name: server
 SELECT pg_catalog.current_setting('server_encoding') AS encoding,
