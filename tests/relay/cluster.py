@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Self
@@ -13,6 +14,7 @@ from postbearer.store.postgres.spool import PostgresSpool
 from postbearer.store.postgres.url import PostgresUrl
 from relay.campaign import Row, compared
 from relay.checker import Findings
+from relay.explaining import explained
 from relay.load import REFUSED, Load
 from relay.running import Relay, eventually, plain_account, relay_table
 from servers.sink import Sink
@@ -26,11 +28,13 @@ class Cluster:
     """Nodes on the queue at `url`; so many seconds the clock of the last one is `ahead`."""
 
     def __init__(
-        self, folder: Path, url: str, seed: int, *, count: int = 3, ahead: float = 0.0, account: str = ""
+        self, folder: Path, url: str, seed: int, *, count: int = 4, ahead: float = 0.0, account: str = ""
     ) -> None:
         folder.mkdir(parents=True)
+        self.folder = folder
         self.seed = seed
         self.faults = 0
+        self.explanation = ""  # of what `outcome` found that must not be
         self.url = url
         self.sink = Sink({REFUSED: "550 5.1.1 No such user"})
         self.load = Load(seed, refused=0.02, large=0.01)
@@ -41,8 +45,7 @@ class Cluster:
         self._ahead = ahead
         self._account = account
         self.nodes = [self._node(folder, number, key) for number in range(count)]
-        for node in self.nodes:
-            self.start(node)
+        self.start(*self.nodes)
 
     def _node(self, folder: Path, number: int, key: Path) -> Relay:
         name = "abcdef"[number]
@@ -53,9 +56,15 @@ class Cluster:
         text += f'[vault]\nkey = "file:{key}"\n[http]\nlisten = ["127.0.0.1:{self._ports[number]}"]\n'
         return Relay(home, text)
 
-    def start(self, node: Relay) -> None:
+    def start(self, *nodes: Relay) -> None:
+        """Start them at the same time."""
+        with ThreadPoolExecutor(len(nodes)) as threads:
+            for node, started in zip(nodes, threads.map(self._start, nodes), strict=True):
+                assert started, node.log
+
+    def _start(self, node: Relay) -> bool:
         ahead = self._ahead if node is self.nodes[-1] else 0.0
-        assert node.start(program=HURRIED, environ={"POSTBEARER_TEST_AHEAD": str(ahead)}), node.log
+        return node.start(program=HURRIED, environ={"POSTBEARER_TEST_AHEAD": str(ahead)})
 
     def __enter__(self) -> Self:
         return self
@@ -84,15 +93,14 @@ class Cluster:
 
     async def outcome(self, variant: str) -> tuple[Row, Findings]:
         """Let them finish, stop them, compare."""
-        for node in self.nodes:
-            if not node.running:
-                self.start(node)
-        drained = self.nodes[0].drain()
-        assert drained, "something waits, and nobody sends it"
+        if ended := [node for node in self.nodes if not node.running]:
+            self.start(*ended)
+        self.nodes[0].drain()  # what is left is found below
         for node in self.nodes:
             assert node.stop() == 0, node.log
         doubts = [each for node in self.nodes for each in node.said("PossibleDuplicate")]
         found = compared(await self._entries(), doubts, self.load, self.sink)
+        self.explanation = await explained(self, found) if found.bad else ""
         starts = [each for node in self.nodes for each in node.starts]
         row = Row.of(
             "nodes on PostgreSQL", found, variant=variant, kills=self.faults, starts=starts, seed=self.seed

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.servers
 
 Tell = Callable[[Row], None]
 DAYS = 3 * 86_400.0
-BUDGET = 60
+BUDGET = 120
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,7 @@ def fragile() -> Iterator[Postgresql]:
 def judged(cluster: Cluster, variant: str, tell: Tell) -> None:
     row, found = asyncio.run(cluster.outcome(variant))
     tell(row)
-    assert found.bad == {}
+    assert found.bad == {}, cluster.explanation
     assert found.accepted > 0
 
 
@@ -122,7 +122,7 @@ def test_a_synchronous_standby_that_takes_over(home: Path, tell: Tell, long: boo
         with pair() as (primary, standby):
             hosts = f"127.0.0.1:{primary.port},127.0.0.1:{standby.port}"
             url = f"postgresql://{USER}@{hosts}/postgres?target_session_attrs=read-write&schema=mail"
-            with Cluster(home / f"c{number}", url, 300 + number, count=2) as cluster:
+            with Cluster(home / f"c{number}", url, 300 + number) as cluster:
                 with cluster.loaded():
                     cluster.arrive(30)
                     primary.stop("immediate")
@@ -161,8 +161,8 @@ def test_a_database_that_has_no_connection_left(
 
 def test_a_node_whose_clock_is_days_ahead(home: Path, fragile: Postgresql, tell: Tell, long: bool) -> None:
     """It goes by the clock of the database: what it takes leaves at once, by whichever node."""
-    with fragile.schema() as url, Cluster(home / "c", url, 205, count=2, ahead=DAYS) as cluster:
-        right, wrong = cluster.nodes
+    with fragile.schema() as url, Cluster(home / "c", url, 205, ahead=DAYS) as cluster:
+        *right, wrong = cluster.nodes
         with cluster.loaded():
             cluster.arrive(20)
             wrong.kill()
@@ -170,8 +170,9 @@ def test_a_node_whose_clock_is_days_ahead(home: Path, fragile: Postgresql, tell:
         cluster.start(wrong)
         with cluster.loaded():
             cluster.arrive(20)
-            right.kill()
-            cluster.faults += 1
+            for node in right:
+                node.kill()
+                cluster.faults += 1
             cluster.arrive(5)
         judged(cluster, "a clock three days ahead", tell)
 
@@ -187,9 +188,8 @@ def test_one_token_and_one_budget_while_nodes_are_killed(home: Path, fragile: Po
                     node.kill()
                 cluster.start(node)
             with cluster.loaded():
-                eventually(
-                    lambda: len(sandbox.inbox.messages) >= BUDGET / 2
-                )  # what a killed node had counted is gone
+                # What a killed node had counted is gone.
+                eventually(lambda: len(sandbox.inbox.messages) >= BUDGET / 4, 120)
                 time.sleep(2.0)
             assert len(sandbox.inbox.messages) <= BUDGET
             assert sandbox.token_requests == 1
