@@ -27,6 +27,7 @@ from postbearer.errors import SubmissionRefused, UsageError
 from postbearer.store import Status
 
 MOST = 1000
+_LONGEST = 1000  # characters of an id
 MOST_CHOSEN = 100  # recipients of a message that is resent
 
 _Text = Annotated[str, Meta(max_length=1000)]
@@ -46,6 +47,21 @@ class Asked(Struct, rename="kebab", frozen=True, kw_only=True):
     accepted_after: Time | None = None
     limit: Annotated[int, Meta(ge=1, le=MOST)] = 100
     cursor: Annotated[str, Meta(max_length=1000, description="where an earlier answer ended")] = ""
+
+
+class RecipientsAsked(Struct, rename="kebab", frozen=True, kw_only=True):
+    """Which recipients of a message are told."""
+
+    state: Annotated[Status | None, Meta(description="only those in this state")] = None
+    limit: Annotated[int, Meta(ge=1, le=MOST)] = MOST
+    cursor: Annotated[str, Meta(max_length=1000, description="where an earlier answer ended")] = ""
+
+
+class RecipientList(Struct, frozen=True, kw_only=True):
+    """What a cursor into the recipients of a message holds good for."""
+
+    message: str
+    state: Status | None
 
 
 class MessageList(Struct, frozen=True, kw_only=True):
@@ -114,9 +130,20 @@ def searched(call: Call, wanted: Mapping[str, Any], text: str, **place: str) -> 
 
 
 async def shown(call: Call) -> MessageDetail:
+    """The message that the path names, with the recipients that are asked for."""
+    asked: RecipientsAsked = call.query or RecipientsAsked()
+    list_ = RecipientList(message=call.path["id"][:_LONGEST], state=asked.state)
+    cursors = call.services.cursors
+    after = cursors.read(list_, asked.cursor) if asked.cursor else ""
+    page = await found(call, limit=asked.limit, state=asked.state, after=after)
+    return replace(page, cursor=cursors.write(list_, page.cursor) if page.cursor else "")
+
+
+async def found(call: Call, **page: Any) -> MessageDetail:
+    """The message that the path names, with all its recipients, or a `page` of them."""
     identifier = call.path["id"]
     try:
-        found: MessageDetail = await _perform(call, "queue.show", {"message": identifier[:1000]})
+        found: MessageDetail = await _perform(call, "queue.show", {"message": identifier[:_LONGEST], **page})
     except UsageError:
         raise _none(identifier) from None
     if call.by.confined and found.client != call.by.client.name:
@@ -141,14 +168,14 @@ async def retry(call: Call) -> Any:
 
 
 async def move(call: Call) -> Any:
-    message, wanted = await shown(call), call.body
+    message, wanted = await found(call, limit=1), call.body
     if call.by.confined:
         raise may_not_move(call)
     return await _perform(call, "queue.move", {"message": message.id, "account": wanted.account})
 
 
 async def resend(call: Call) -> MessageResent:
-    message, wanted, key = await shown(call), call.body or MessageAgain(), key_of(call)
+    message, wanted, key = await found(call, limit=1), call.body or MessageAgain(), key_of(call)
     with alone(call, key):
         given = {"message": message.id, "to": wanted.to, "key": key}
         try:
@@ -160,7 +187,8 @@ async def resend(call: Call) -> MessageResent:
 
 
 async def _change(call: Call, method: str) -> Any:
-    message, which = await shown(call), call.body or MessageQuery()
+    which = call.body or MessageQuery()
+    message = await (found(call) if which.recipient else found(call, limit=1))
     if which.recipient and all(each.address != which.recipient for each in message.recipients):
         raise HttpProblem("not-found", f"{message.id} has no recipient {which.recipient!r:.80}.")
     return await _perform(call, method, {"message": message.id, "address": which.recipient})
@@ -220,6 +248,7 @@ ENDPOINTS = (
         needs=TokenScope.READ,
         summary="All that is known of a message: recipients, attempts, replies.",
         do=shown,
+        asks=RecipientsAsked,
         answers=MessageDetail,
     ),
     _act("hold", "Keep it until it is released.", hold, Change),

@@ -67,7 +67,7 @@ class ResendNothing(Struct, forbid_unknown_fields=True, frozen=True, kw_only=Tru
 
 async def show(call: Call) -> ResendStored:
     """One message, with the mailboxes that its header names; who is in none of its fields was in Bcc."""
-    found = await messages.shown(call)
+    found = await messages.found(call)
     header = await _header(call, found.id)
     to, cc, reply_to = (_mailboxes(header, name) for name in ("to", "cc", "reply-to"))
     named = {address.lower() for address in (*to, *cc)}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from postbearer.control.answers import AccountEdited as AccountEdited
     from postbearer.control.answers import AccountFile as AccountFile
     from postbearer.control.answers import AccountStatus as AccountStatus
+    from postbearer.control.answers import AttemptRow as AttemptRow
     from postbearer.control.answers import AuditPage as AuditPage
     from postbearer.control.answers import AuditRow as AuditRow
     from postbearer.control.answers import AuditVerified as AuditVerified
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from postbearer.control.answers import LoadedConfiguration as LoadedConfiguration
     from postbearer.control.answers import Matching as Matching
     from postbearer.control.answers import MessageDetail as MessageDetail
+    from postbearer.control.answers import MessageNews as MessageNews
     from postbearer.control.answers import MessageResent as MessageResent
     from postbearer.control.answers import MessageSummary as MessageSummary
     from postbearer.control.answers import NodeInfo as NodeInfo
@@ -105,6 +107,7 @@ _EXPORTS = {
         "JobInfo",
         "JobList",
         "Matching",
+        "AttemptRow",
         "AuditPage",
         "AuditRow",
         "AuditVerified",
@@ -116,6 +119,7 @@ _EXPORTS = {
         "SignInInfo",
         "LetGo",
         "MessageDetail",
+        "MessageNews",
         "MessageResent",
         "MessageSummary",
         "RecipientRow",

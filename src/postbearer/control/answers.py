@@ -25,7 +25,7 @@ encode = Encoder(enc_hook=str).encode  # by `str`: what a finding holds beside i
 class RecipientRow(Struct, frozen=True, kw_only=True):
     """One recipient of a queued message, and where it stands."""
 
-    id: str  # the message's, and its place in the envelope
+    id: str  # the message's, and its place in the envelope; empty where there are too many to tell it
     address: str
     account: str
     priority: str
@@ -39,12 +39,14 @@ class RecipientRow(Struct, frozen=True, kw_only=True):
     meaning: str
     waits: str = ""  # why it waits for its account, if it does …
     way_out: str = ""  # … and what ends that
+    delivery: str = ""  # the same as of the attempts that were made for it
 
 
 class AttemptRow(Struct, frozen=True, kw_only=True):
-    """One try to deliver a message."""
+    """One try to deliver a message, or a part of its recipients: those of the same `delivery`."""
 
     number: int
+    delivery: str
     began: Time
     ended: Time | None
     server: str
@@ -74,11 +76,25 @@ class MessageSummary(Struct, frozen=True, kw_only=True):
 
 
 class MessageDetail(MessageSummary, frozen=True, kw_only=True):
-    """All that is known about a message."""
+    """All that is known about a message, or a page of it.
 
+    `counts` are of all its recipients. Where there are more than the `recipients` told, `cursor` is what to
+    ask on with, and `attempts` are the last ones for these.
+    """
+
+    counts: Counts
+    cursor: str
     attempts: tuple[AttemptRow, ...]
     received: str
     sha256: str
+
+
+class MessageReport(Struct, frozen=True, kw_only=True):
+    """A report about a message, which is a message of its own, to its sender."""
+
+    id: str
+    accepted: Time
+    counts: Counts
 
 
 class Page(Struct, frozen=True, kw_only=True):
@@ -384,6 +400,13 @@ class AuditRow(Struct, frozen=True, kw_only=True):
     count: int
     result: str
     hash: str
+
+
+class MessageNews(Struct, frozen=True, kw_only=True):
+    """What came after a message was accepted: what people did to it, and the ids of reports about it."""
+
+    acts: tuple[AuditRow, ...]  # the oldest first
+    reports: tuple[MessageReport, ...]
 
 
 class AuditPage(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-import msgspec
 from msgspec import Meta, Struct
 
 from postbearer.address import same_mailbox
@@ -32,7 +31,18 @@ from postbearer.control.method import Method, Nothing, Text
 from postbearer.control.principal import Principal, Right
 from postbearer.errors import UsageError
 from postbearer.events import Observer
-from postbearer.store import Entry, Pause, Query, Row, Spool, Statistics, Status, Waiting
+from postbearer.store import (
+    Attempt,
+    Entry,
+    Pause,
+    Query,
+    RecipientPage,
+    Row,
+    Spool,
+    Statistics,
+    Status,
+    Waiting,
+)
 from postbearer.tags import by_name
 
 if TYPE_CHECKING:
@@ -40,13 +50,21 @@ if TYPE_CHECKING:
     from postbearer.engine import AccountState, Dispatcher
 
 MOST = 1000  # messages one answer may list
+_NONE = RecipientPage(most=0)
 _CAN_GO = (Status.SCHEDULED, Status.READY, Status.DEFERRED, Status.HELD)
 
 
-class One(Struct, forbid_unknown_fields=True, frozen=True):
-    """A message."""
+class OneShown(Struct, forbid_unknown_fields=True, frozen=True):
+    """A message, with `limit` recipients behind the place `after`, in one `state`; 0: all of them."""
 
     message: Text
+    limit: Annotated[int, Meta(ge=0, le=MOST)] = 0
+    after: Text = ""
+    state: Status | None = None
+
+    @property
+    def page(self) -> RecipientPage | None:
+        return RecipientPage(most=self.limit, after=self.after, status=self.state) if self.limit else None
 
 
 class Which(Struct, forbid_unknown_fields=True, frozen=True):
@@ -118,12 +136,14 @@ class Messages:
         more = len(found) > query.limit
         return Page(messages=shown, more=more, limit=query.limit, cursor=shown[-1].id if more else "")
 
-    async def show(self, message: str) -> MessageDetail:
-        """All that is known about one message."""
-        entry = await self._entry(message)
+    async def show(self, message: str, page: RecipientPage | None = None) -> MessageDetail:
+        """All that is known about one message, or a page of its recipients."""
+        entry = await self._entry(message, page)
         return MessageDetail(
             **_summary(entry, self._clock.now(), await self._obstacles()),
-            attempts=msgspec.convert(entry.attempts, tuple[AttemptRow, ...], from_attributes=True),
+            counts=counted(entry.counts),
+            cursor=entry.cursor,
+            attempts=tuple(map(_attempt, entry.attempts)),
             received=entry.message.received,
             sha256=entry.message.sha256,
         )
@@ -231,7 +251,7 @@ class Messages:
         due: float | None = None,
     ) -> Change:
         """`due`: when what is let go is, if not now."""
-        await self._entry(message)
+        await self._entry(message, _NONE)
         act, now = Act(by=by, action=action, message=message, recipient=address), self._clock.now()
         when = now if due is None else due
         changed = await self._spool.change(message, status, when, address, audit=act.record(now))
@@ -241,10 +261,10 @@ class Messages:
 
     async def _states(self, message: str) -> Counts:
         """Where its recipients stand."""
-        return counted(Counter(row.status for row in (await self._entry(message)).rows))
+        return counted((await self._entry(message, _NONE)).counts)
 
-    async def _entry(self, message: str) -> Entry:
-        entry = await self._spool.show(message)
+    async def _entry(self, message: str, page: RecipientPage | None = None) -> Entry:
+        entry = await self._spool.show(message, page)
         if entry is None:
             raise UsageError(
                 f"There is no message {message!r} in the queue.", hint="`postbearer queue list` shows them."
@@ -284,7 +304,8 @@ def _comes_from(entry: Entry) -> str:
 def _summary(entry: Entry, now: float, obstacles: _Obstacles) -> dict[str, Any]:
     """The fields of `MessageSummary`."""
     message = entry.message
-    numbers = {address: number for number, address in enumerate(message.envelope.addresses, 1)}
+    named = message.envelope.addresses if entry.whole else ()
+    numbers = {address: number for number, address in enumerate(named, 1)}
     return {
         "id": message.id,
         "accepted": message.accepted,
@@ -300,7 +321,11 @@ def _summary(entry: Entry, now: float, obstacles: _Obstacles) -> dict[str, Any]:
         "send_at": message.send_at,
         "tags": by_name(message.tags),
         "recipients": tuple(
-            _row(recipient_id(message.id, numbers.get(row.address, 0)), row, *obstacles.of(row))
+            _row(
+                recipient_id(message.id, numbers.get(row.address, 0)) if entry.whole else "",
+                row,
+                *obstacles.of(row),
+            )
             for row in entry.rows
         ),
     }
@@ -327,13 +352,29 @@ def _row(identifier: str, row: Row, waits: str, way_out: str) -> RecipientRow:
         meaning="accepted by the provider" if row.status is Status.DELIVERED else str(row.status),
         waits=waits,
         way_out=way_out,
+        delivery=str(row.delivery),
+    )
+
+
+def _attempt(attempt: Attempt) -> AttemptRow:
+    return AttemptRow(
+        number=attempt.number,
+        delivery=str(attempt.delivery),
+        began=attempt.began,
+        ended=attempt.ended,
+        server=attempt.server,
+        queue_id=attempt.queue_id,
+        error=attempt.error,
+        unknown=attempt.unknown,
+        transcript=attempt.transcript,
     )
 
 
 METHODS: Mapping[str, Method] = {
     "queue.list": Method(Look, Page, Right.LOOK, lambda on, given, by: on.messages.list(given.query())),
     "queue.show": Method(
-        One, MessageDetail, Right.LOOK, lambda on, given, by: on.messages.show(given.message)
+        *(OneShown, MessageDetail, Right.LOOK),
+        lambda on, given, by: on.messages.show(given.message, given.page),
     ),
     "queue.hold": Method(
         *(Which, Change, Right.OPERATE),

@@ -13,20 +13,24 @@ from postbearer.control.answers import (
     AuditRow,
     AuditVerified,
     LoadedConfiguration,
+    MessageNews,
+    MessageReport,
     NodeInfo,
     NodeList,
     SettingRow,
     SettingsExplained,
+    counted,
 )
-from postbearer.control.method import Method, Nothing
+from postbearer.control.method import Method, Nothing, Text
 from postbearer.control.principal import Right
 from postbearer.errors import UsageError
-from postbearer.store import AuditEntry, Spool
+from postbearer.store import AuditEntry, Query, Spool
 
 if TYPE_CHECKING:
     from postbearer.config import Configuration
 
 MOST = 1000  # entries that one answer has
+MOST_NEWS = 50  # of each kind
 
 
 class Before(Struct, forbid_unknown_fields=True, frozen=True):
@@ -34,6 +38,12 @@ class Before(Struct, forbid_unknown_fields=True, frozen=True):
 
     before: Annotated[int, Meta(ge=1, le=2**62)] | None = None
     limit: Annotated[int, Meta(ge=1, le=MOST)] = 100
+
+
+class OfMessage(Struct, forbid_unknown_fields=True, frozen=True):
+    """A message."""
+
+    message: Text
 
 
 class Shown(Struct, forbid_unknown_fields=True, frozen=True):
@@ -108,6 +118,22 @@ class Overview:
         found = await self._spool.audit.read(before, limit + 1)
         return AuditPage(entries=tuple(map(_row, found[:limit])), more=len(found) > limit)
 
+    async def news(self, message: str) -> MessageNews:
+        """What people did to a message, and the reports about it; the last ones of both."""
+        acts = await self._spool.audit.about(message, MOST_NEWS)
+        reports = await self._spool.search(Query(report_of=message, limit=MOST_NEWS))
+        return MessageNews(
+            acts=tuple(map(_row, acts)),
+            reports=tuple(
+                MessageReport(
+                    id=each.message.id,
+                    accepted=each.message.accepted,
+                    counts=counted(each.counts),
+                )
+                for each in reports
+            ),
+        )
+
     async def verified(self) -> AuditVerified:
         """Whether anything in it was changed, or taken out."""
         last = await self._spool.audit.read(None, 1)
@@ -123,6 +149,9 @@ def _row(entry: AuditEntry) -> AuditRow:
 _OF_RECORD = [each.name for each in structs.fields(AuditRow) if each.name not in ("number", "hash")]
 
 METHODS: Mapping[str, Method] = {
+    "queue.news": Method(
+        *(OfMessage, MessageNews, Right.LOOK), lambda on, given, by: on.overview.news(given.message)
+    ),
     "nodes.list": Method(Nothing, NodeList, Right.LOOK, lambda on, given, by: on.overview.nodes()),
     "audit.list": Method(
         *(Before, AuditPage, Right.LOOK),

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from postbearer.store.records import PausedBy as PausedBy
     from postbearer.store.records import Priority as Priority
     from postbearer.store.records import Query as Query
+    from postbearer.store.records import RecipientPage as RecipientPage
     from postbearer.store.records import Report as Report
     from postbearer.store.records import Row as Row
     from postbearer.store.records import Settlement as Settlement
@@ -96,6 +97,7 @@ _EXPORTS = {
         "PausedBy",
         "Priority",
         "Query",
+        "RecipientPage",
         "Report",
         "Row",
         "Settlement",

@@ -67,6 +67,10 @@ class SqliteAudit:
         found = await self._read(lambda connection: rows(connection, SQL["audit-before"], wanted))
         return [_entry(row) for row in found]
 
+    async def about(self, message: str, most: int) -> Sequence[AuditEntry]:
+        found = await self._read(lambda connection: rows(connection, SQL["audit-about"], (message, most)))
+        return [_entry(row) for row in reversed(found)]
+
     async def verify(self) -> tuple[int, int | None]:
         return await verified(lambda number: self._read(partial(_behind, number=number)))
 

@@ -11,7 +11,14 @@ from postbearer.errors import LeaseLost, StoreError
 from postbearer.message import BytesContent, Content
 from postbearer.store.keys import refuse_repeated
 from postbearer.store.lease import INTERRUPTED, LEASE, LOCAL, Node, NodeDetails, run_of
-from postbearer.store.memory_queue import MemoryDelivery, MemoryMessage, MemoryQueue, MemoryRecipient, fits
+from postbearer.store.memory_queue import (
+    MemoryDelivery,
+    MemoryMessage,
+    MemoryQueue,
+    MemoryRecipient,
+    fits,
+    part_of,
+)
 from postbearer.store.memory_staging import MemoryStaging
 from postbearer.store.operating import AuditLog, AuditRecord, JobStore, NodeRecord
 from postbearer.store.records import (
@@ -29,6 +36,7 @@ from postbearer.store.records import (
     Pause,
     Priority,
     Query,
+    RecipientPage,
     Report,
     Settlement,
     Statistics,
@@ -172,7 +180,7 @@ class MemorySpool:
 
     def _lease(self, kept: MemoryMessage, delivery: MemoryDelivery, now: float) -> Claimed:
         delivery.lease = self._node.next_lease()
-        delivery.attempts.append(Attempt(number=len(delivery.attempts) + 1, began=now))
+        delivery.attempts.append(Attempt(number=len(delivery.attempts) + 1, delivery=delivery.id, began=now))
         return Claimed(
             delivery=delivery.id,
             lease=delivery.lease,
@@ -303,9 +311,12 @@ class MemorySpool:
             entries = entries[[each.message.id for each in entries].index(query.after) + 1 :]
         return [each for each in entries if fits(each, query)][: query.limit]
 
-    async def show(self, message: str) -> Entry | None:
+    async def show(self, message: str, page: RecipientPage | None = None) -> Entry | None:
         kept = self._kept.get(message)
-        return kept.entry(self._clock.now(), attempts=True) if kept else None
+        if kept is None:
+            return None
+        entry = kept.entry(self._clock.now(), attempts=True)
+        return entry if page is None else part_of(entry, page)
 
     async def change(
         self,

@@ -55,6 +55,9 @@ class MemoryAudit:
     async def read(self, before: int | None, most: int) -> Sequence[AuditEntry]:
         return [each for each in reversed(self.entries) if before is None or each.number < before][:most]
 
+    async def about(self, message: str, most: int) -> Sequence[AuditEntry]:
+        return [each for each in self.entries if each.record.message == message][-most:]
+
     async def verify(self) -> tuple[int, int | None]:
         return await verified(self._behind)
 

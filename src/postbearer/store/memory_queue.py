@@ -11,7 +11,18 @@ from postbearer.envelope import Recipient
 from postbearer.errors import UsageError
 from postbearer.store.changes import Changes
 from postbearer.store.memory_operating import MemoryAudit, MemoryJobs
-from postbearer.store.records import Attempt, Entry, Message, Pause, Priority, Query, Row, Status
+from postbearer.store.records import (
+    ATTEMPTS,
+    Attempt,
+    Entry,
+    Message,
+    Pause,
+    Priority,
+    Query,
+    RecipientPage,
+    Row,
+    Status,
+)
 
 _WAITING = (Status.READY, Status.DEFERRED)
 
@@ -68,6 +79,7 @@ class MemoryDelivery:
                 cause=each.cause,
                 remedy=each.remedy,
                 unknown=each.unknown,
+                delivery=self.id,
             )
 
 
@@ -172,6 +184,27 @@ class MemoryQueue:
         )
 
 
+def part_of(entry: Entry, page: RecipientPage) -> Entry:
+    """Some of its recipients. Raises `UsageError`."""
+    after = int(page.after) if page.after.isascii() and page.after.isdecimal() else 0
+    if page.after and not 0 < after <= len(entry.rows):
+        raise page.gone()
+    fit = [
+        (place, row)
+        for place, row in enumerate(entry.rows, 1)
+        if place > after and page.status in (None, row.status)
+    ]
+    rows = tuple(row for _, row in fit[: page.most])
+    deliveries = {row.delivery for row in rows}
+    return replace(
+        entry,
+        rows=rows,
+        attempts=tuple(each for each in entry.attempts if each.delivery in deliveries)[-ATTEMPTS:],
+        counted=entry.counts,
+        cursor=str(fit[page.most - 1][0]) if 0 < page.most < len(fit) else "",
+    )
+
+
 def fits(entry: Entry, query: Query) -> bool:
     """Whether a message fits."""
     message, rows = entry.message, entry.rows
@@ -180,6 +213,7 @@ def fits(entry: Entry, query: Query) -> bool:
     return (
         query.id in ("", message.id)
         and message.id.startswith(query.id_prefix)
+        and query.report_of in ("", message.report_of)
         and query.client in ("", message.client)
         and (not query.account or any(row.account == query.account for row in rows))
         and (not query.statuses or any(row.status in query.statuses for row in rows))

@@ -86,6 +86,10 @@ class AuditLog(Protocol):
         """The newest entries, or those with smaller numbers than `before`; the newest first."""
         ...
 
+    async def about(self, message: str, most: int) -> Sequence[AuditEntry]:
+        """The last entries that name the message with this id; the oldest of them first."""
+        ...
+
     async def verify(self) -> tuple[int, int | None]:
         """How many entries are as they were written, from the oldest on; and the number of the first not."""
         ...

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import apsw
 
+from postbearer.envelope import Envelope
 from postbearer.store.database import rows
 from postbearer.store.queries import queries
 from postbearer.store.records import (
+    ATTEMPTS,
+    LONG_ENVELOPE,
     Attempt,
     Claimed,
     Entry,
@@ -20,6 +25,7 @@ from postbearer.store.records import (
     Message,
     Pause,
     Query,
+    RecipientPage,
     Row,
     Statistics,
     Status,
@@ -27,9 +33,12 @@ from postbearer.store.records import (
     Waiting,
 )
 from postbearer.store.rows import (
+    FRONT,
     LETTERS,
+    UNREADABLE,
     lane_of,
     message_of,
+    page_envelope,
     priority_of,
     recipient_of,
     shown_status,
@@ -40,6 +49,7 @@ from postbearer.store.rows import (
 SQL = queries("look")
 LAST = 2**63 - 1  # a number behind all others
 FEW = 10_000  # recipients that are looked at one by one in a moment
+SET_ASIDE = (Status.DEFERRED, Status.HELD, Status.FAILED, Status.EXPIRED, Status.CANCELLED)  # by index
 ONE_BY_ONE = 5_000  # messages that are, for a part of a text
 NEXT_LANE, FIRST_OF_LANE = queries("queue")["next-lane"], queries("queue")["first-of-lane"]
 KEY = queries("queue")["key"]
@@ -84,14 +94,73 @@ def number_of(connection: apsw.Connection, message: str) -> int | None:
     return int(row[0]) if row else None
 
 
-def message(connection: apsw.Connection, number: int) -> Message:
-    return message_of(connection.execute(SQL["message"], (number,)).fetchone())
+def message(connection: apsw.Connection, number: int, longest: int = LAST) -> Message:
+    """What is known of it; nothing of an envelope that takes more octets than `longest`."""
+    return message_of(connection.execute(SQL["message"], (number, longest)).fetchone())
 
 
 def entry(connection: apsw.Connection, number: int, now: float, *, attempts: bool = False) -> Entry:
     kept = message(connection, number)
+    found = _rows(connection, "rows-of", number, early=kept.waits_for_time(now))
+    tries = _attempts(connection, "attempts-of", number) if attempts else ()
+    return Entry(message=kept, rows=found, attempts=tries)
+
+
+def page(connection: apsw.Connection, number: int, now: float, wanted: RecipientPage) -> Entry:
+    """Some recipients, without a look at the others but to count them. Raises `UsageError`."""
+    kept = message(connection, number, LONG_ENVELOPE)
     early = kept.waits_for_time(now)
-    rows = tuple(
+    chosen = _chosen(connection, number, wanted, early=early)
+    some, more = chosen[: wanted.most], chosen[wanted.most :]
+    found = _rows(connection, "rows-among", json.dumps(some), early=early)
+    deliveries = json.dumps(sorted({row.delivery for row in found}))
+    tries = _attempts(connection, "attempts-among", deliveries, ATTEMPTS)[::-1]
+    whole = kept.envelope is not UNREADABLE
+    if not whole:
+        kept = replace(kept, envelope=_front(connection, number, [row.address for row in found]))
+    counts = rows(connection, SQL["fates-kept"], (number,)) or rows(connection, SQL["fates"], (number,))
+    return Entry(
+        message=kept,
+        rows=found,
+        attempts=tries,
+        counted={shown_status(letter, early=early): count for letter, count in counts},
+        cursor=str(some[-1]) if more and some else "",
+        whole=whole,
+    )
+
+
+def _chosen(connection: apsw.Connection, number: int, wanted: RecipientPage, *, early: bool) -> list[int]:
+    """The rows of the recipients of a page, and of the next one, if there is one more."""
+    first = behind = 0
+    if wanted.after:
+        behind = int(wanted.after) if wanted.after.isascii() and wanted.after.isdecimal() else 0
+        place = connection.execute(SQL["place"], (min(behind, LAST), number)).get
+        if place is None:
+            raise wanted.gone()
+        first = int(place)
+    status = wanted.status
+    if status in (Status.SCHEDULED, Status.READY):
+        if (status is Status.SCHEDULED) is not early:
+            return []
+        status = Status.READY
+    letter = LETTERS[status] if status is not None else ""
+    values = {"message": number, "first": first, "behind": behind, "letter": letter, "most": wanted.most + 1}
+    query = SQL["page-set-aside" if status in SET_ASIDE else "page"]
+    return [row for (row,) in connection.execute(query, values)]
+
+
+def _front(connection: apsw.Connection, number: int, addresses: Sequence[str]) -> Envelope:
+    """The envelope of a message, for these of its recipients."""
+    try:
+        envelope = connection.blob_open("main", "message", "envelope", number, False)
+    except apsw.SQLError:  # neither a text nor octets: the row is damaged, or gone
+        return UNREADABLE
+    with closing(envelope):
+        return page_envelope(envelope.read(FRONT), addresses)
+
+
+def _rows(connection: apsw.Connection, which: str, *values: object, early: bool) -> tuple[Row, ...]:
+    return tuple(
         Row(
             address=text(row[0]),
             status=shown_status(row[1], early=early),
@@ -103,14 +172,13 @@ def entry(connection: apsw.Connection, number: int, now: float, *, attempts: boo
             cause=text(row[7]),
             remedy=text(row[8]),
             unknown=bool(row[9]),
+            delivery=row[10],
         )
-        for row in connection.execute(SQL["rows"], (number,))
+        for row in connection.execute(f"{SQL['rows']}\n{SQL[which]}", values)
     )
-    tries = _attempts(connection, number) if attempts else ()
-    return Entry(message=kept, rows=rows, attempts=tries)
 
 
-def _attempts(connection: apsw.Connection, number: int) -> tuple[Attempt, ...]:
+def _attempts(connection: apsw.Connection, which: str, *values: object) -> tuple[Attempt, ...]:
     return tuple(
         Attempt(
             number=row[0],
@@ -121,8 +189,9 @@ def _attempts(connection: apsw.Connection, number: int) -> tuple[Attempt, ...]:
             error=text(row[5]),
             unknown=bool(row[6]),
             transcript=text(row[7]),
+            delivery=row[8],
         )
-        for row in connection.execute(SQL["attempts"], (number,))
+        for row in connection.execute(f"{SQL['attempts']}\n{SQL[which]}", values)
     )
 
 

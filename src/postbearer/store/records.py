@@ -6,6 +6,7 @@ recipients as one transaction carries. Outcomes are kept per *recipient*.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -226,9 +227,10 @@ class Pause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try, for people."""
+    """One try, for people. `delivery` is the same as of the recipients that it was for."""
 
     number: int
+    delivery: int
     began: float
     ended: float | None = None
     server: str = ""
@@ -248,6 +250,7 @@ class Row:
     priority: Priority
     due: float | None
     attempts: int
+    delivery: int
     reply: str = ""
     cause: str = ""
     remedy: str = ""
@@ -255,12 +258,41 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RecipientPage:
+    """Some recipients of a message: `most` of them, behind the place that an `Entry` told, in one state."""
+
+    most: int
+    after: str = ""
+    status: Status | None = None
+
+    def gone(self) -> UsageError:
+        """What to raise when there is no such place."""
+        return UsageError(f"There is no recipient {self.after!r:.60} to go on behind.", hint="Begin anew.")
+
+
+ATTEMPTS = 100  # of a page's recipients that are told, the last ones
+LONG_ENVELOPE = 256 * 1024  # octets: a longer one is not read for a page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """A message with all that is known about it."""
+    """A message with all that is known about it, or with a page of its recipients.
+
+    Of a page, `attempts` are those for its recipients, and `cursor` is what to ask on behind; empty: there
+    are no more. The envelope of one that is long is not `whole`: it names the recipients of the page only.
+    """
 
     message: Message
     rows: tuple[Row, ...]
     attempts: tuple[Attempt, ...] = ()
+    counted: Mapping[Status, int] | None = None  # of all recipients, by state; None: `rows` are all
+    cursor: str = ""
+    whole: bool = True
+
+    @property
+    def counts(self) -> Mapping[Status, int]:
+        """Of all recipients, by state."""
+        return Counter(row.status for row in self.rows) if self.counted is None else self.counted
 
 
 FOLDED = ("address", "sender", "recipient", "reply", "message_id")  # of `Query`
@@ -284,6 +316,7 @@ class Query:
     reply: str = ""  # what was said last about a recipient, or the cause of that
     message_id: str = ""
     tags: Tags = ()  # all of them
+    report_of: str = ""  # id of the message that it is a report about
     older_than: float | None = None  # accepted before
     newer_than: float | None = None
     limit: int = 100

@@ -5,6 +5,7 @@ Texts come as octets (`store/sql`), as SQLite does not care whether they are UTF
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from math import inf
 from typing import Any
@@ -31,6 +32,9 @@ LETTERS = {
 STATUSES = {letter: status for status, letter in LETTERS.items()}
 
 WAITING, LEASED, HELD, DONE = "w", "l", "h", "x"  # states of a delivery
+
+FRONT = 2_000  # octets of an envelope, with the sender in it
+_SENDER = re.compile(rb'\{"reverse_path":("(?:[^"\\]|\\.)*")')
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Envelope).decode
@@ -123,6 +127,15 @@ def message_of(row: Sequence[Any] | None) -> Message:
         send_at=row[14],
         tags=tags_of(row[15]),
     )
+
+
+def page_envelope(front: bytes, addresses: Sequence[str]) -> Envelope:
+    """The envelope for `addresses` of one of which only the front was read: the sender stands there."""
+    sender = _SENDER.match(front)
+    try:
+        return Envelope.of(msgspec.json.decode(sender[1], type=str) if sender else "", addresses)
+    except (msgspec.DecodeError, UsageError):
+        return UNREADABLE
 
 
 def _envelope(octets: bytes, *others: bytes) -> Envelope:

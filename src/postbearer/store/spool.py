@@ -21,6 +21,7 @@ from postbearer.store.records import (
     NewDelivery,
     Pause,
     Query,
+    RecipientPage,
     Report,
     Settlement,
     StateChange,
@@ -199,7 +200,13 @@ class Spool(Protocol):
         """
         ...
 
-    async def show(self, message: str) -> Entry | None: ...
+    async def show(self, message: str, page: RecipientPage | None = None) -> Entry | None:
+        """A message, its recipients and its attempts; None if there is none.
+
+        With `page` some of its recipients, without a look at the others but to count them. Raises
+        `UsageError` when the one to go on behind is gone.
+        """
+        ...
 
     async def change(
         self,

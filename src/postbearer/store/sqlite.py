@@ -38,6 +38,7 @@ from postbearer.store.records import (
     NewDelivery,
     Pause,
     Query,
+    RecipientPage,
     Report,
     Settlement,
     StateChange,
@@ -350,12 +351,14 @@ class SqliteSpool:
         now = self._clock.now()
         return await self._read(lambda connection: reads.search(connection, query, now))
 
-    async def show(self, message: str) -> Entry | None:
+    async def show(self, message: str, page: RecipientPage | None = None) -> Entry | None:
         now = self._clock.now()
 
         def show(connection: apsw.Connection) -> Entry | None:
             number = reads.number_of(connection, message)
-            return None if number is None else reads.entry(connection, number, now, attempts=True)
+            if number is None or page is None:
+                return None if number is None else reads.entry(connection, number, now, attempts=True)
+            return reads.page(connection, number, now, page)
 
         return await self._read(show)
 

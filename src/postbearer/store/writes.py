@@ -41,6 +41,8 @@ from postbearer.store.rows import (
 
 SQL, MOVES = queries("queue"), queries("operating")
 MESSAGE = queries("look")["message"]
+WHOLE = 2**63 - 1  # octets of an envelope, however long
+COUNTED_ALONE = 1_000  # recipients of a message: of more, it is kept how many are in each state
 CHUNK_BITS = 20  # a content has at most 2^20 chunks
 AT_ONCE = 128  # chunks a transaction removes: each is overwritten with zeros, which the log must hold
 
@@ -112,11 +114,10 @@ def keep(
     for tag in message.tags:
         connection.execute(SQL["add-tag"], (number, *tag))
     add_chunks(connection, number, chunks)
-    return [
-        claimed
-        for new in deliveries
-        if (claimed := _add_delivery(connection, number, message, new, next_lease)) is not None
-    ]
+    added = [_add_delivery(connection, number, message, new, next_lease) for new in deliveries]
+    if len(message.envelope.recipients) > COUNTED_ALONE:
+        connection.execute(SQL["add-fates"], (number,))
+    return [claimed for claimed in added if claimed is not None]
 
 
 def _add_delivery(
@@ -183,7 +184,7 @@ def _claim(
         connection.execute(SQL["open-attempt"], (delivery, attempt, now))
         message = known(number)
         if message is None:
-            message = message_of(connection.execute(MESSAGE, (number,)).fetchone())
+            message = message_of(connection.execute(MESSAGE, (number, WHOLE)).fetchone())
         targets = [
             Target(row=target, recipient=recipient_of(*wishes))
             for target, *wishes in rows(connection, SQL["targets"], (delivery,))
@@ -384,7 +385,7 @@ def _drop_message(connection: apsw.Connection, number: int) -> None:
     for (delivery,) in rows(connection, SQL["deliveries-of"], (number,)):
         for query in ("drop-answers", "drop-recipients", "drop-attempts", "drop-transcripts"):
             connection.execute(SQL[query], (delivery,))
-    for query in ("drop-deliveries", "drop-scheduled", "drop-tags", "drop-message"):
+    for query in ("drop-deliveries", "drop-fates", "drop-scheduled", "drop-tags", "drop-message"):
         connection.execute(SQL[query], (number,))
 
 

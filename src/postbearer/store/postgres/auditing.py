@@ -62,6 +62,11 @@ class PostgresAudit:
             last = _ANY if before is None else before
             return [_entry(row) for row in await connection.fetch(SQL["audit-before"], last, most)]
 
+    async def about(self, message: str, most: int) -> Sequence[AuditEntry]:
+        async with self._pool.reading() as connection:
+            found = await connection.fetch(SQL["audit-about"], clean(message), most)
+        return [_entry(row) for row in reversed(found)]
+
     async def verify(self) -> tuple[int, int | None]:
         return await verified(self._behind)
 

@@ -141,7 +141,7 @@ async def search(
     values.append(query.limit)
     order = f"{LOOK['search-order']} ${len(values)}"
     rows = await connection.fetch("\n   AND ".join(text) + f"\n {order}", *values)
-    return await _entries(connection, rows, now, attempts=attempts)
+    return await entries_of(connection, rows, now, attempts=attempts)
 
 
 def conditions(asked: Mapping[str, Any], values: list[Any], now: float) -> list[str]:
@@ -166,7 +166,7 @@ def asked(query: Query) -> dict[str, Any]:
     return wanted
 
 
-async def _entries(connection: Any, rows: Sequence[Any], now: float, *, attempts: bool) -> list[Entry]:
+async def entries_of(connection: Any, rows: Sequence[Any], now: float, *, attempts: bool) -> list[Entry]:
     """The messages in these rows, with what is known of their recipients."""
     slots = sorted({row["slot"] for row in rows})
     numbers = [row["number"] for row in rows]
@@ -175,7 +175,7 @@ async def _entries(connection: Any, rows: Sequence[Any], now: float, *, attempts
         of_message[row["message"]].append(row)
     tried = [each["number"] for some in of_message.values() for each in some]
     outcomes = await connection.fetch(LOOK["outcomes"], slots, tried) if tried else []
-    words = _words(outcomes)
+    words = words_of(outcomes)
     entries = []
     for row in rows:
         message, deliveries = message_of(row), of_message[row["number"]]
@@ -183,14 +183,14 @@ async def _entries(connection: Any, rows: Sequence[Any], now: float, *, attempts
         entries.append(
             Entry(
                 message=message,
-                rows=tuple(one for each in deliveries for one in _rows(each, words, early=early)),
-                attempts=_attempts(deliveries, outcomes) if attempts else (),
+                rows=tuple(one for each in deliveries for one in rows_of(each, words, early=early)),
+                attempts=attempts_of(deliveries, outcomes) if attempts else (),
             )
         )
     return entries
 
 
-def _words(outcomes: Iterable[Any]) -> Words:
+def words_of(outcomes: Iterable[Any]) -> Words:
     """What was said of each recipient last."""
     return {
         (row["delivery"], place): (reply, cause, remedy)
@@ -199,7 +199,7 @@ def _words(outcomes: Iterable[Any]) -> Words:
     }
 
 
-def _rows(delivery: Any, words: Words, *, early: bool) -> Iterable[Row]:
+def rows_of(delivery: Any, words: Words, *, early: bool) -> Iterable[Row]:
     recipients = recipients_of(delivery["recipients"])
     for place, letter in enumerate(delivery["states"]):
         waits = letter in OPEN
@@ -216,10 +216,11 @@ def _rows(delivery: Any, words: Words, *, early: bool) -> Iterable[Row]:
             cause=cause,
             remedy=remedy,
             unknown=delivery["doubts"][place] == "1",
+            delivery=delivery["number"],
         )
 
 
-def _attempts(deliveries: Sequence[Any], outcomes: Iterable[Any]) -> tuple[Attempt, ...]:
+def attempts_of(deliveries: Sequence[Any], outcomes: Iterable[Any]) -> tuple[Attempt, ...]:
     """All of them, the oldest first; that which is under way stands with its delivery."""
     mine = {row["number"] for row in deliveries}
     found = [
@@ -227,6 +228,7 @@ def _attempts(deliveries: Sequence[Any], outcomes: Iterable[Any]) -> tuple[Attem
             (row["began"], row["delivery"], row["attempt"]),
             Attempt(
                 number=row["attempt"],
+                delivery=row["delivery"],
                 began=row["began"],
                 ended=row["ended"],
                 server=row["server"],
@@ -242,7 +244,7 @@ def _attempts(deliveries: Sequence[Any], outcomes: Iterable[Any]) -> tuple[Attem
     found += [
         (
             (row["began"], row["number"], row["attempt"]),
-            Attempt(number=row["attempt"], began=row["began"]),
+            Attempt(number=row["attempt"], delivery=row["number"], began=row["began"]),
         )
         for row in deliveries
         if row["state"] == LEASED

@@ -24,6 +24,7 @@ from postbearer.store.postgres.contents import PostgresStaging, Spooled, Spooled
 from postbearer.store.postgres.following import Following
 from postbearer.store.postgres.numbers import LeaseClock, Numbers, WriteTarget
 from postbearer.store.postgres.operated import Operated
+from postbearer.store.postgres.recipient_page import recipient_page
 from postbearer.store.postgres.rows import claimed_of
 from postbearer.store.postgres.settling import Ending, Held
 from postbearer.store.postgres.transaction import TURN, Transaction
@@ -41,6 +42,7 @@ from postbearer.store.records import (
     Message,
     NewDelivery,
     Query,
+    RecipientPage,
     Report,
     Settlement,
     Statistics,
@@ -423,8 +425,10 @@ class PostgresSpool(Operated, Following):
         async with self._pool.reading() as connection:
             return await reads.search(connection, query, self._clock.now())
 
-    async def show(self, message: str) -> Entry | None:
+    async def show(self, message: str, page: RecipientPage | None = None) -> Entry | None:
         async with self._pool.reading() as connection:
+            if page is not None:
+                return await recipient_page(connection, message, self._clock.now(), page)
             return await reads.show(connection, message, self._clock.now())
 
     async def statistics(self) -> Statistics:

@@ -1,14 +1,16 @@
 -- Texts are read as octets, and numbers cast: whatever a damaged row holds, it is read without an error.
 
 -- name: message
-SELECT CAST(id AS BLOB), CAST(accepted AS REAL), CAST(client AS BLOB), CAST(envelope AS BLOB),
+-- Of an envelope of more than ?2 octets nothing is read.
+SELECT CAST(id AS BLOB), CAST(accepted AS REAL), CAST(client AS BLOB),
+       CAST(iif(octet_length(envelope) > ?2, '', envelope) AS BLOB),
        CAST(received AS BLOB), CAST(size AS INTEGER), CAST(sha256 AS BLOB), CAST(eight_bit AS INTEGER),
        CAST(binary AS INTEGER), CAST(expires AS REAL), CAST(message_id AS BLOB), CAST(author AS BLOB),
        CAST(subject AS BLOB), CAST(report_of AS BLOB),
        (SELECT CAST(send_at AS REAL) FROM scheduled WHERE scheduled.message = message.number),
        (SELECT CAST(json_group_array(json_array(CAST(name AS TEXT), CAST(value AS TEXT))) AS BLOB)
           FROM tag WHERE tag.message = message.number)
-  FROM message WHERE number = ?;
+  FROM message WHERE number = ?1;
 
 -- name: number
 SELECT number FROM message WHERE id = ?;
@@ -20,28 +22,85 @@ SELECT CAST(accepted AS REAL), number FROM message WHERE id = ?;
 SELECT data FROM content WHERE place = ?;
 
 -- name: rows
+-- Goes on with which: `rows-of` a message, or `rows-among` some.
 SELECT CAST(recipient.address AS BLOB),
        CAST(iif(delivery.state = 'l' AND recipient.state IN ('r', 'd'), 'l', recipient.state) AS BLOB),
        CAST(delivery.account AS BLOB), CAST(delivery.priority AS INTEGER),
        CAST(iif(recipient.state IN ('r', 'd'), delivery.due, NULL) AS REAL), CAST(delivery.attempt AS INTEGER),
        CAST(coalesce(answer.reply, '') AS BLOB), CAST(coalesce(answer.cause, '') AS BLOB),
-       CAST(coalesce(answer.remedy, '') AS BLOB), CAST(recipient.unknown AS INTEGER)
+       CAST(coalesce(answer.remedy, '') AS BLOB), CAST(recipient.unknown AS INTEGER),
+       delivery.id
   FROM delivery
   JOIN recipient ON recipient.delivery = delivery.id
   LEFT JOIN answer ON answer.recipient = recipient.id
- WHERE delivery.message = ?
- ORDER BY recipient.id;
+
+-- name: rows-of
+ WHERE delivery.message = ? ORDER BY recipient.id;
+
+-- name: rows-among
+ WHERE recipient.id IN (SELECT value FROM json_each(?)) ORDER BY recipient.id;
+
+-- name: page
+-- From delivery to delivery, in the order of both indexes: no recipient is read that is not shown.
+SELECT recipient.id
+  FROM delivery CROSS JOIN recipient ON recipient.delivery = delivery.id AND recipient.id > :behind
+ WHERE delivery.message = :message AND delivery.id >= :first
+   AND (:letter = '' OR :letter = CASE WHEN delivery.state = 'l' AND recipient.state IN ('r', 'd') THEN 'l'
+                                       ELSE recipient.state END)
+ ORDER BY delivery.id, recipient.id LIMIT :most;
+
+-- name: page-set-aside
+-- By the index that holds nothing else: one step for each delivery.
+SELECT recipient.id
+  FROM delivery
+  CROSS JOIN recipient INDEXED BY recipient_set_aside
+    ON recipient.state = :letter AND recipient.state IN ('d', 'h', 'f', 'e', 'c')
+   AND recipient.delivery = delivery.id AND recipient.id > :behind
+ WHERE delivery.message = :message AND delivery.id >= :first AND (delivery.state <> 'l' OR :letter <> 'd')
+ ORDER BY delivery.id, recipient.id LIMIT :most;
+
+-- name: place
+SELECT delivery.id FROM recipient JOIN delivery ON delivery.id = recipient.delivery
+ WHERE recipient.id = ? AND delivery.message = ?;
+
+-- name: fates-kept
+-- Of a message whose recipients are counted as they change. What is under way is few, and found by the index of leases.
+WITH away AS (
+  SELECT recipient.state, count(*) AS count
+    FROM delivery INDEXED BY delivery_leased CROSS JOIN recipient ON recipient.delivery = delivery.id
+   WHERE delivery.state = 'l' AND delivery.message = ?1 AND recipient.state IN ('r', 'd')
+   GROUP BY 1)
+SELECT CAST(state AS BLOB), sum(count)
+  FROM (SELECT state, count FROM fate WHERE message = ?1
+        UNION ALL SELECT state, -count FROM away
+        UNION ALL SELECT 'l', count FROM away)
+ WHERE EXISTS (SELECT 1 FROM fate WHERE message = ?1)
+ GROUP BY state HAVING sum(count) > 0;
+
+-- name: fates
+SELECT CAST(CASE WHEN delivery.state = 'l' AND recipient.state IN ('r', 'd') THEN 'l' ELSE recipient.state END AS BLOB),
+       count(*)
+  FROM delivery CROSS JOIN recipient ON recipient.delivery = delivery.id
+ WHERE delivery.message = ? GROUP BY 1;
 
 -- name: attempts
+-- Goes on with which.
 SELECT attempt.number, CAST(attempt.began AS REAL), CAST(attempt.ended AS REAL),
        CAST(attempt.server AS BLOB), CAST(attempt.queue_id AS BLOB), CAST(attempt.error AS BLOB),
        CAST(attempt.unknown AS INTEGER),
        CAST(coalesce((SELECT transcript.text FROM transcript
                        WHERE transcript.delivery = attempt.delivery AND transcript.number = attempt.number), '')
-            AS BLOB)
+            AS BLOB),
+       delivery.id
   FROM delivery JOIN attempt ON attempt.delivery = delivery.id
- WHERE delivery.message = ?
- ORDER BY attempt.began, delivery.id, attempt.number;
+
+-- name: attempts-of
+ WHERE delivery.message = ? ORDER BY attempt.began, delivery.id, attempt.number;
+
+-- name: attempts-among
+-- The last ones, backwards.
+ WHERE delivery.id IN (SELECT value FROM json_each(?))
+ ORDER BY attempt.began DESC, delivery.id DESC, attempt.number DESC LIMIT ?;
 
 -- name: search
 -- Goes on with the conditions that are asked for, then `search-order`.
@@ -62,6 +121,9 @@ client = :client
 -- name: where-message_id
 iif(octet_length(message_id) = length(message_id), instr(lower(message_id), :message_id),
     instr(fold(CAST(message_id AS BLOB)), :message_id))
+
+-- name: where-report_of
+number IN (SELECT number FROM message WHERE report_of = :report_of AND report_of <> '')
 
 -- name: where-older_than
 accepted < :older_than

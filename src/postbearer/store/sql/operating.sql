@@ -19,6 +19,12 @@ SELECT number, CAST(at AS REAL), CAST(by AS BLOB), CAST(known_by AS BLOB), CAST(
        CAST(count AS INTEGER), CAST(result AS BLOB), CAST(hash AS BLOB)
   FROM audit WHERE number > ? ORDER BY number LIMIT ?;
 
+-- name: audit-about
+SELECT number, CAST(at AS REAL), CAST(by AS BLOB), CAST(known_by AS BLOB), CAST(action AS BLOB),
+       CAST(account AS BLOB), CAST(message AS BLOB), CAST(recipient AS BLOB), CAST(detail AS BLOB),
+       CAST(count AS INTEGER), CAST(result AS BLOB), CAST(hash AS BLOB)
+  FROM audit WHERE message = ? AND message <> '' ORDER BY number DESC LIMIT ?;
+
 -- name: nodes
 SELECT run, CAST(name AS BLOB), CAST(expires AS REAL), CAST(version AS BLOB), CAST(since AS REAL)
   FROM node ORDER BY name, run;

@@ -31,6 +31,15 @@ DELETE FROM content WHERE place = -1;
 -- name: add-message
 INSERT INTO message VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
+-- name: add-fates
+INSERT INTO fate
+SELECT delivery.message, recipient.state, count(*)
+  FROM delivery CROSS JOIN recipient ON recipient.delivery = delivery.id
+ WHERE delivery.message = ? GROUP BY 1, 2;
+
+-- name: drop-fates
+DELETE FROM fate WHERE message = ?;
+
 -- name: add-scheduled
 INSERT OR REPLACE INTO scheduled VALUES (?, ?);
 

@@ -20,6 +20,9 @@ m.id = ?
 -- name: where-id_prefix
 starts_with(m.id, ?)
 
+-- name: where-report_of
+m.report_of <> '' AND m.report_of = ?
+
 -- name: where-client
 m.client = ?
 
@@ -73,6 +76,30 @@ EXISTS (SELECT 1
 
 -- name: where-open
 EXISTS (SELECT 1 FROM delivery AS d WHERE d.slot = m.slot AND d.message = m.number AND d.state <> 'x')
+
+-- name: head
+-- A message without its recipients. Of an envelope of more than $3 octets there is the front only.
+SELECT m.slot, m.number, m.id, m.accepted, m.client,
+       CASE WHEN octet_length(m.envelope) > $3 THEN '' ELSE m.envelope END AS envelope,
+       left(m.envelope, $4) AS front,
+       m.received, m.size, m.sha256, m.eight_bit, m.is_binary, m.expires, m.message_id, m.author, m.subject,
+       m.report_of, m.send_at, m.tags
+  FROM message AS m
+ WHERE m.id = $1
+   AND EXISTS (SELECT 1 FROM delivery AS d
+                WHERE d.slot = m.slot AND d.message = m.number AND (d.state <> 'x' OR d.ended >= $2::float8));
+
+-- name: page
+-- Deliveries from one on, those with a recipient that has the letter $4, if that is not empty.
+SELECT slot, message, number, account, priority, state, due, attempt, began, states, doubts, recipients
+  FROM delivery
+ WHERE slot = $1 AND message = $2 AND number >= $3
+   AND ($4 = '' OR strpos(CASE WHEN state = 'l' THEN translate(states, 'rd', 'll') ELSE states END, $4) > 0)
+ ORDER BY number LIMIT $5;
+
+-- name: fates
+SELECT CASE WHEN state = 'l' THEN translate(states, 'rd', 'll') ELSE states END AS letters, count(*) AS count
+  FROM delivery WHERE slot = $1 AND message = $2 GROUP BY 1;
 
 -- name: deliveries
 SELECT slot, message, number, account, priority, state, due, attempt, began, states, doubts, recipients

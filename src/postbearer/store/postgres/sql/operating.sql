@@ -19,6 +19,10 @@ SELECT number, at, "by", known_by, action, account, message, recipient, detail, 
 SELECT number, at, "by", known_by, action, account, message, recipient, detail, count, result, hash
   FROM audit WHERE number > $1 ORDER BY number LIMIT $2;
 
+-- name: audit-about
+SELECT number, at, "by", known_by, action, account, message, recipient, detail, count, result, hash
+  FROM audit WHERE message = $1 AND message <> '' ORDER BY number DESC LIMIT $2;
+
 -- name: nodes
 SELECT run, name, expires, version, since, address, configuration, busy FROM node WHERE NOT stopped ORDER BY name, run;
 

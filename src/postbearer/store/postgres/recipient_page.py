@@ -1,0 +1,91 @@
+"""Some recipients of a message, from delivery to delivery: the others are counted, and not read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from postbearer.store.postgres.reads import LOOK, attempts_of, meta, rows_of, words_of
+from postbearer.store.postgres.rows import message_of, shown_status
+from postbearer.store.records import ATTEMPTS, LONG_ENVELOPE, Entry, RecipientPage, Status
+from postbearer.store.rows import FRONT, LEASED, LETTERS, page_envelope
+
+TOGETHER = 16  # deliveries that are read at a time
+_PLACE = re.compile(r"([0-9]{1,19})-([0-9]{1,9})")
+
+Place = tuple[int, int]  # a delivery, and the place of a recipient in it
+
+
+async def recipient_page(connection: Any, message: str, now: float, page: RecipientPage) -> Entry | None:
+    """The message with a page of its recipients. Raises `UsageError`."""
+    retired = (await meta(connection))["retired"]
+    head = await connection.fetchrow(LOOK["head"], message, retired, LONG_ENVELOPE, FRONT)
+    if head is None:
+        return None
+    kept, whole = message_of(head), bool(head["envelope"])
+    early = kept.waits_for_time(now)
+    read, places = await _chosen(connection, head, page, early=early)
+    chosen = places[: page.most]
+    shown = {number for number, _ in chosen}
+    deliveries = [each for each in read if each["number"] in shown]
+    outcomes = await connection.fetch(LOOK["outcomes"], [head["slot"]], sorted(shown)) if shown else []
+    words = words_of(outcomes)
+    by_number = {each["number"]: tuple(rows_of(each, words, early=early)) for each in deliveries}
+    rows = tuple(by_number[number][place] for number, place in chosen)
+    if not whole:
+        kept = replace(kept, envelope=page_envelope(head["front"].encode(), [row.address for row in rows]))
+    counts: dict[Status, int] = {}
+    for row in await connection.fetch(LOOK["fates"], head["slot"], head["number"]):
+        for letter in row["letters"]:
+            status = shown_status(letter, early=early)
+            counts[status] = counts.get(status, 0) + row["count"]
+    return Entry(
+        message=kept,
+        rows=rows,
+        attempts=attempts_of(deliveries, outcomes)[-ATTEMPTS:],
+        counted=counts,
+        cursor="{}-{}".format(*chosen[-1]) if chosen and len(places) > len(chosen) else "",
+        whole=whole,
+    )
+
+
+async def _chosen(
+    connection: Any, head: Any, page: RecipientPage, *, early: bool
+) -> tuple[Sequence[Any], Sequence[Place]]:
+    """Where the recipients of a page stand, and one of the next, if there is one; with their deliveries."""
+    behind: Place = (0, -1)
+    if page.after:
+        found = _PLACE.fullmatch(page.after)
+        if found is None or (number := int(found[1])) >= 1 << 63:
+            raise page.gone()
+        behind = number, int(found[2])
+    status = page.status
+    if status in (Status.SCHEDULED, Status.READY):
+        if (status is Status.SCHEDULED) is not early:
+            return [], []
+        status = Status.READY
+    letter = LETTERS[status] if status is not None else ""
+    deliveries: list[Any] = []
+    places: list[Place] = []
+    first = behind[0]
+    while len(places) <= page.most:
+        asked = head["slot"], head["number"], first, letter, TOGETHER
+        some = await connection.fetch(LOOK["page"], *asked)
+        for each in some:
+            number = each["number"]
+            letters = each["states"].translate(_UNDER_WAY) if each["state"] == LEASED else each["states"]
+            places += [
+                (number, place)
+                for place, shown in enumerate(letters)
+                if (number, place) > behind and letter in ("", shown)
+            ]
+        deliveries += some
+        if len(some) < TOGETHER:
+            break
+        first = some[-1]["number"] + 1
+    return deliveries, places[: page.most + 1]
+
+
+_UNDER_WAY = str.maketrans("rd", "ll")
