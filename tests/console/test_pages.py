@@ -561,11 +561,28 @@ async def test_a_message_for_many_shows_a_part_of_them_at_a_time(inside: Person)
     first = text(await inside.page(f"/messages/{message}"))
     assert "r99@" in first
     assert "r100@" not in first
-    assert "1 to 100 of 250" in first
-    last = text(await inside.page(f"/messages/{message}?from=200"))
-    assert "r249@" in last
-    for odd in ("-1", "99999999999999999999", "x", "²"):
-        assert "of 250" in text(await inside.page(f"/messages/{message}?from={odd}"))
+    assert "100 of 250" in first
+    seen: list[str] = []
+    place = f"/messages/{message}"
+    while True:
+        page = await inside.page(place)
+        seen += re.findall(r"<strong>(r\d+@example\.org)</strong>", page)
+        following = re.search(r'rel="next" href="([^"]+)#recipients"', page)
+        if not following:
+            break
+        place = f"/messages/{message}{unescape(following[1])}"
+    assert seen == many
+    for odd in ("-1", "99999999999999999999", "x", "²", "0", "%00"):
+        page = await inside.page(f"/messages/{message}?after={odd}")
+        assert "these are the first again" in text(page)
+        assert "r0@" in page
+    await inside.send(f"/messages/{message}/act", {"act": "hold", "address": "r200@example.org"})
+    held = await inside.page(f"/messages/{message}?state=held")
+    assert re.findall(r"<strong>(r\d+@example\.org)</strong>", held) == ["r200@example.org"]
+    assert "1 of 1" not in text(held)  # there is one page
+    assert "Recipients: held" in text(held)
+    assert "?state=held#recipients" in await inside.page(f"/messages/{message}")
+    assert "r0@" in await inside.page(f"/messages/{message}?state=odd<script>")
 
 
 async def test_open_pages_cost_as_much_as_one(inside: Person, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -583,8 +600,7 @@ async def test_open_pages_cost_as_much_as_one(inside: Person, monkeypatch: pytes
 
     for name in ("statistics", "waiting", "traffic", "pauses", "search"):
         counted(name)
-    monkeypatch.setattr("postbearer.console.snapshot.SOONEST", 3600.0)
-    monkeypatch.setattr("postbearer.console.traffic.FRESH", 3600.0)
+    monkeypatch.setattr("postbearer.console.visit.SOONEST", 3600.0)
     inside.shown.running._http._state.looks.forget()  # type: ignore[union-attr]
     await inside.page("/")
     once = asked

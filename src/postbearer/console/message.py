@@ -1,4 +1,4 @@
-"""One message: where each recipient stands, what was tried and answered, and what can be done."""
+"""One message: its way, where each recipient stands, and what can be done."""
 
 from __future__ import annotations
 
@@ -6,29 +6,51 @@ from starlette.responses import Response
 
 from postbearer.api import HttpProblem
 from postbearer.console.queue import ACTS, outcome, target_of
+from postbearer.console.timeline import timeline
 from postbearer.console.visit import ConsolePage, Visit
-from postbearer.control import MessageDetail, Right
+from postbearer.control import MessageDetail, MessageNews, Right
 from postbearer.errors import ConfigError, UsageError
 
 PAGE = 100  # recipients
 _OPEN = ("scheduled", "ready", "leased", "deferred", "held")
+SET_ASIDE = ("deferred", "held", "failed", "expired", "cancelled")  # states that are found by an index
 _LONGEST = 100  # characters of an id
+
+Shown = tuple[MessageDetail, MessageNews]
+
+
+class NoSuchPlace(Exception):
+    """The page of recipients goes on behind one that is not there."""
 
 
 async def show(visit: Visit) -> Response:
-    found = await message(visit)
-    first = _number(visit.request.query_params.get("from", ""))
-    first = min(first, max(0, len(found.recipients) - 1)) // PAGE * PAGE
-    states = [str(each.state) for each in found.recipients]
+    given = visit.request.query_params
+    state = given.get("state", "")
+    state, after, lost = state if state in SET_ASIDE else "", given.get("after", "")[:_LONGEST], False
+    identifier = visit.request.path_params["id"][:_LONGEST]
+
+    async def read(before: Shown | None) -> Shown:
+        found = await message(visit, after=after, **({"state": state} if state else {}))
+        return found, await visit.perform("queue.news", message=found.id)
+
+    try:
+        found, news = await visit.shared(("message", identifier, state, after), read)
+    except NoSuchPlace:
+        lost, after = True, ""
+        found, news = await visit.shared(("message", identifier, state, after), read)
     return visit.page(
         "message.html",
         message=found,
-        recipients=found.recipients[first : first + PAGE],
-        first=first,
+        news=news,
+        way=timeline(found, news),
+        total=sum(found.counts.values()),
         page=PAGE,
-        counts={state: states.count(state) for state in dict.fromkeys(states)},
-        is_open=any(state in _OPEN for state in states),
-        held="held" in states,
+        first=not after,
+        lost=lost,
+        state=state,
+        set_aside=SET_ASIDE,
+        is_open=any(found.counts.get(each) for each in _OPEN),
+        held=bool(found.counts.get("held")),
         acts=ACTS,
         accounts=sorted(visit.services.api.dispatcher.account_states),
     )
@@ -60,22 +82,25 @@ async def act(visit: Visit) -> Response:
     return visit.go(f"/messages/{found.id}")
 
 
-async def message(visit: Visit) -> MessageDetail:
-    """The message that the path names. Raises `HttpProblem` if there is none."""
+async def message(visit: Visit, *, after: str = "", **more: str) -> MessageDetail:
+    """The message that the path names, with a page of its recipients.
+
+    Raises `HttpProblem` if there is none, and `NoSuchPlace` if there is nobody to go on behind.
+    """
     identifier = visit.request.path_params["id"][:_LONGEST]
     try:
-        found: MessageDetail = await visit.perform("queue.show", message=identifier)
-    except UsageError:
+        found: MessageDetail = await visit.perform(
+            "queue.show", message=identifier, limit=PAGE, after=after, **more
+        )
+    except UsageError as error:
+        if after:
+            raise NoSuchPlace from error
         raise HttpProblem(
             "not-found",
             f"There is no message {identifier!r} here.",
             hint="What is done with is forgotten after some days.",
         ) from None
     return found
-
-
-def _number(text: str) -> int:
-    return int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
 
 
 PAGES = (

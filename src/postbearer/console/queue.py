@@ -125,10 +125,10 @@ async def show(visit: Visit) -> Response:
         page, wrong = Page(messages=(), more=False, limit=PAGE), error
     else:
         try:
-            page = await visit.perform("queue.list", **asked, after=after)
+            page = await _page(visit, filter_, asked, after)
         except UsageError:
             lost, after = True, ""
-            page = await visit.perform("queue.list", **asked)
+            page = await _page(visit, filter_, asked, after)
     return visit.page(
         "queue.html",
         422 if wrong else 200,
@@ -147,6 +147,16 @@ async def show(visit: Visit) -> Response:
         acts=ACTS,
         undo=visit.of.take_held(),
     )
+
+
+async def _page(visit: Visit, filter_: Filter, asked: Mapping[str, Any], after: str) -> Page:
+    """Messages behind one, as all see them who look at the same. Raises `UsageError`."""
+
+    async def read(before: Page | None) -> Page:
+        page: Page = await visit.perform("queue.list", **asked, after=after)
+        return page
+
+    return await visit.shared(("queue", filter_, after), read)
 
 
 def _suggestions(visit: Visit, look: Snapshot, page: Page) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ import secrets
 
 from starlette.responses import Response
 
-from postbearer.console.message import PAGE, message
+from postbearer.console.message import message
 from postbearer.console.visit import ConsolePage, Visit
 from postbearer.console.wording import many
 from postbearer.control import MessageResent, Right
@@ -16,8 +16,14 @@ from postbearer.errors import NotPermitted, SubmissionRefused, UsageError
 async def ask(visit: Visit) -> Response:
     """To whom; each page that asks has a key of its own, under which a second click makes no second copy."""
     found = await message(visit)
-    choices = found.recipients if len(found.recipients) <= PAGE else ()
-    return visit.page("resend.html", message=found, choices=choices, key=secrets.token_urlsafe(16))
+    choices = found.recipients if not found.cursor else ()
+    return visit.page(
+        "resend.html",
+        message=found,
+        choices=choices,
+        total=sum(found.counts.values()),
+        key=secrets.token_urlsafe(16),
+    )
 
 
 async def resend(visit: Visit) -> Response:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from postbearer.api import ApiServices
 from postbearer.console.check_runs import CheckRuns
@@ -14,11 +14,8 @@ from postbearer.console.logins import ConsoleLogin
 from postbearer.console.passkeys import Passkeys
 from postbearer.console.sender_domains import SenderDomains
 from postbearer.console.sessions import ConsoleSessions
-from postbearer.console.snapshot import SnapshotCache
+from postbearer.console.shared_reads import SharedReads
 from postbearer.store import Statistics, TrafficCount, Waiting
-
-if TYPE_CHECKING:
-    from postbearer.console.traffic import Chart
 
 
 class CountingSpool(Protocol):
@@ -48,8 +45,7 @@ class ConsoleState:
 
     def __init__(self, services: ApiServices, codes: OneTimeCodes, passkeys: Passkeys) -> None:
         self.sessions = ConsoleSessions(services.clock)
-        self.looks = SnapshotCache(services.clock)
-        self.charts: dict[str, Chart] = {}  # by the name of the span: the last of each
+        self.looks = SharedReads(services.clock)
         self.gate = Gate(codes, passkeys, services.clock, services.reject_log)
         self.checks = CheckRuns(services)
         self.domains = SenderDomains(services)

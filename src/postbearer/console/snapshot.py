@@ -1,14 +1,11 @@
-"""Accounts and counts as of one moment: many open pages cost as much as one."""
+"""Accounts and counts as of one moment."""
 
 from __future__ import annotations
 
-import asyncio
-import math
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from postbearer.clock import Clock
 from postbearer.control import AccountStatus, NodeInfo, QueueStatistics, RecipientRow
 from postbearer.store import Query, Status, TrafficCount, Waiting
 
@@ -16,7 +13,6 @@ if TYPE_CHECKING:
     from postbearer.api import ApiServices
     from postbearer.console.services import CountingSpool
 
-SOONEST = 2.0  # seconds between two looks, unless something was done in between
 DAY = 86_400.0
 _FAILED = (Status.FAILED, Status.EXPIRED)
 _LOOKED_AT = 200  # messages that failed
@@ -48,30 +44,6 @@ class Snapshot:
 
     def account(self, name: str) -> AccountStatus | None:
         return next((each for each in self.accounts if each.name == name), None)
-
-
-class SnapshotCache:
-    """The last look, for everybody who comes soon after it."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._alone = asyncio.Lock()
-        self._last: Snapshot | None = None
-        self._good_until = -math.inf  # monotonic
-
-    def forget(self) -> None:
-        """Something was done: who looks next sees it."""
-        self._good_until = -math.inf
-
-    async def take(self, look: Callable[[Snapshot | None], Awaitable[Snapshot]]) -> Snapshot:
-        """What was seen last, or else what `look` sees now, told what was before. Raises what it raises."""
-        async with self._alone:
-            if self._last is None or self._clock.monotonic() >= self._good_until:
-                until = self._clock.monotonic() + SOONEST
-                self._good_until = until
-                before, self._last = self._last, None
-                self._last = await look(before)
-            return self._last
 
 
 def summed(spans: Sequence[TrafficCount], since: float) -> dict[Status, int]:

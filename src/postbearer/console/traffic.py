@@ -23,7 +23,6 @@ SPANS = (
     Span("day", "Last 24 hours", 86_400, 3600),
     Span("week", "Last 7 days", 7 * 86_400, 6 * 3600),
 )
-FRESH = 4.0  # seconds that a chart is shown to others as well: less than a page waits for its next look
 KINDS: Mapping[str, tuple[Status, ...]] = {
     "accepted": (Status.READY,),
     "sent": (Status.DELIVERED,),
@@ -39,19 +38,18 @@ class Chart(NamedTuple):
     kinds: Sequence[str]
     rows: Sequence[tuple[float, Sequence[int]]]
     totals: Sequence[int]
-    at: float  # when it was counted
 
 
 async def chart(visit: Visit) -> Chart:
     """The chart that the address asks for; of the last 24 hours, if it asks for none. Raises `StoreError`."""
     asked = visit.request.query_params.get("chart", "day")
     span = next((each for each in SPANS if each.name == asked), SPANS[1])
-    state, now = visit.services.state, visit.now
-    kept = state.charts.get(span.name)
-    if kept is None or not 0.0 <= now - kept.at < FRESH:  # one look for all pages that are open
-        spans = await visit.services.spool.traffic(now - span.length, span.step)
-        kept = state.charts[span.name] = laid_out(span, spans, now)
-    return kept
+
+    async def count(before: Chart | None) -> Chart:
+        spans = await visit.services.spool.traffic(visit.now - span.length, span.step)
+        return laid_out(span, spans, visit.now)
+
+    return await visit.shared(("chart", span.name), count)
 
 
 def laid_out(span: Span, counted: Sequence[TrafficCount], now: float) -> Chart:
@@ -63,7 +61,7 @@ def laid_out(span: Span, counted: Sequence[TrafficCount], now: float) -> Chart:
         for begins in range(last - span.length + span.step, last + 1, span.step)
     ]
     totals = [sum(row[place] for _, row in rows) for place in range(len(KINDS))]
-    return Chart(span, tuple(KINDS), rows, totals, now)
+    return Chart(span, tuple(KINDS), rows, totals)
 
 
 def _of(counts: Mapping[Status, int], states: Sequence[Status]) -> int:

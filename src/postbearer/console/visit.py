@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlencode
 
 from starlette.requests import Request
@@ -14,8 +14,11 @@ from postbearer.console.pages import PRIVATE, render
 from postbearer.console.passkeys import Site
 from postbearer.console.services import ConsoleServices
 from postbearer.console.sessions import ConsoleSession
+from postbearer.console.shared_reads import FRESH, SOONEST
 from postbearer.console.snapshot import Snapshot, look_around
 from postbearer.control import Principal, Right, perform
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,9 +74,14 @@ class Visit:
     async def look(self) -> Snapshot:
         """Accounts and counts, as of a moment ago. Raises `StoreError`."""
         services = self.services
-        return await services.state.looks.take(
-            lambda before: look_around(services.api, services.spool, self.now, before)
+        return await self.shared(
+            "look", lambda before: look_around(services.api, services.spool, self.now, before)
         )
+
+    async def shared(self, asked: Hashable, read: Callable[[T | None], Awaitable[T]]) -> T:
+        """What everybody sees who asks the same at about this time. Raises what `read` raises."""
+        again = "hx-request" in self.request.headers  # a page that is open keeps itself fresh
+        return await self.services.state.looks.take(asked, FRESH if again else SOONEST, read)
 
     def page(self, template: str, status: int = 200, /, **values: object) -> Response:
         """A page with its frame: where one is, who one is, and what there is to tell."""

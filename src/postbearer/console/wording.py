@@ -83,10 +83,14 @@ def number(count: int) -> str:
     """Exact as long as that says anything."""
     if count <= EXACT:
         return f"{count:,}".replace(",", "\u202f")
-    for size, unit in ((1_000_000, "M"), (1_000, "k")):
-        if count >= size:
-            return f"≈\u202f{count / size:.3g}\u202f{unit}"
-    return str(count)
+    rounded = float(f"{count:.3g}")  # before the unit is chosen: there is no 1000 k
+    size, unit = (1_000_000, "M") if rounded >= 1_000_000 else (1_000, "k")
+    return f"≈\u202f{_short(rounded / size)}\u202f{unit}"
+
+
+def _short(value: float) -> str:
+    """In three digits, but never by a power of ten."""
+    return f"{value:.3g}" if value < 999.5 else f"{value:.0f}"
 
 
 def many(count: int, thing: str, things: str = "") -> str:
@@ -98,7 +102,7 @@ def octets(size: float) -> str:
     """A size in its unit."""
     for factor, unit in _SIZES:
         if size >= factor:
-            return f"{size / factor:.3g}\u202f{unit}"
+            return f"{_short(size / factor)}\u202f{unit}"
     return f"{size:.0f}\u202foctets"
 
 
