@@ -143,7 +143,7 @@ class MemorySpool:
     async def lanes(self, now: float, among: Collection[LaneKey] | None = None) -> Sequence[Lane]:
         lanes: dict[tuple[str, Priority, str], list[tuple[float, bool]]] = {}
         for kept, each in self._deliveries.values():
-            if each.waiting and not each.lease:
+            if each.ended is None and not each.lease and each.waiting:
                 lanes.setdefault((each.account, each.priority, each.client), []).append(
                     (each.due, each.due == kept.message.send_at)
                 )
@@ -169,10 +169,11 @@ class MemorySpool:
         due = [
             (each.due, each.id, kept, each)
             for kept, each in self._deliveries.values()
-            if (each.account, each.priority, each.client) == wanted
-            and each.waiting
+            if each.ended is None
             and not each.lease
             and each.due <= now
+            and (each.account, each.priority, each.client) == wanted
+            and each.waiting
         ]
         return [
             self._lease(kept, each, now) for _, _, kept, each in sorted(due, key=lambda row: row[:2])[:most]
