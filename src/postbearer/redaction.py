@@ -138,12 +138,13 @@ def _bare(data: bytes, *, narrow: bool) -> bytes:
     return lowered.translate(None, _EACH_MARK) if narrow else b"".join(lowered.split())
 
 
-_Forms = tuple[tuple[int, bytes, dict[bytes, list[int]]], ...]
+_Forms = tuple[tuple[int, bytes, dict[bytes, list[int]], frozenset[bytes]], ...]
 
 
 @lru_cache(maxsize=4)  # of a token a megabyte or two; what is refused once may be refused a thousand times
 def _forms(secrets: tuple[bytes, ...], whole: int, *, narrow: bool) -> _Forms:
-    """What to look for: how many octets in a row, the forms in one text, and where in it their blocks are.
+    """What to look for: how many octets in a row, the forms in one text, where in it their blocks are, and
+    these as they stand in a text forwards or backwards.
 
     Of one that is shorter than `whole` all of it. What stands in no view parts the forms; a piece of twice
     the length of a block, but one, holds one, wherever it begins.
@@ -157,7 +158,7 @@ def _forms(secrets: tuple[bytes, ...], whole: int, *, narrow: bool) -> _Forms:
     return tuple((length, *_blocks(forms, (length + 1) // 2)) for length, forms in lengths.items())
 
 
-def _blocks(forms: Iterable[bytes], size: int) -> tuple[bytes, dict[bytes, list[int]]]:
+def _blocks(forms: Iterable[bytes], size: int) -> tuple[bytes, dict[bytes, list[int]], frozenset[bytes]]:
     joined = b"\n" + b"\n".join(forms) + b"\n"
     places: dict[bytes, list[int]] = {}
     begins = 1
@@ -165,23 +166,21 @@ def _blocks(forms: Iterable[bytes], size: int) -> tuple[bytes, dict[bytes, list[
         for start in range(0, len(form) - size + 1, size):
             places.setdefault(form[start : start + size], []).append(begins + start)
         begins += len(form) + 1
-    return joined, places
+    return joined, places, frozenset([*places, *(block[::-1] for block in places)])
 
 
 def _may_hold(view: bytes, forms: _Forms) -> bool:
     """Whether a block of any form is in `view`, forwards or backwards: else no piece of one can be."""
-    for length, _, places in forms:
+    for length, _, _, both_ways in forms:
         size = (length + 1) // 2
-        starts, blocks = range(len(view) - size + 1), places.keys()
-        for way in (view, view[::-1]):
-            if not blocks.isdisjoint([way[at : at + size] for at in starts]):
-                return True
+        if not both_ways.isdisjoint([view[at : at + size] for at in range(len(view) - size + 1)]):
+            return True
     return False
 
 
 def _found(view: bytes, forms: _Forms) -> Iterator[tuple[int, int]]:
     """Where in `view`, forwards or backwards, pieces of the `forms` begin, and their length."""
-    for length, joined, places in forms:
+    for length, joined, places, _ in forms:
         if len(view) < length:
             continue
         yield from _runs(view, length, joined, places)

@@ -70,6 +70,8 @@ class Tries:
     def envelope(self) -> Envelope:
         """For those that are still to be offered the message."""
         everyone = self._envelope.recipients
+        if len(self._open) == len(everyone):
+            return self._envelope
         return replace(self._envelope, recipients=tuple(everyone[place] for place in self._open))
 
     def note(self, receipt: Receipt) -> None:
@@ -99,7 +101,8 @@ class Tries:
         outcomes = tuple(outcome for outcome in self._outcomes if outcome is not None)
         if not outcomes and self._error is not None:
             raise self._error
-        receipt = replace(self._last, outcomes=outcomes)
+        last = self._last
+        receipt = last if outcomes == last.outcomes else replace(last, outcomes=outcomes)
         if not receipt.delivered:
             raise receipt.rejection()
         return receipt
