@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Annotated, Any
@@ -18,6 +18,7 @@ from postbearer.api.endpoint import ApiEndpoint, Call
 from postbearer.api.handing_in import (
     IDEMPOTENCY_KEY,
     AcceptedMessage,
+    Departure,
     accepted,
     admit,
     alone,
@@ -193,14 +194,22 @@ async def _store(call: Call, items: Sequence[_Item], key: str, digest: str) -> H
     for number in [each for each, send_at in times.items() if repeated and send_at is not None]:
         entry = await intake.spool.show(ids.get(number, ""))
         times[number] = entry.message.send_at if entry is not None else None  # as the first time
-    told = [_told(call, item, ids.get(n, ""), times.get(n)) for n, item in enumerate(items)]
+    departures: dict[Hashable, Departure] = {}
+    told = [_told(call, item, ids.get(n, ""), times.get(n), departures) for n, item in enumerate(items)]
     return HandedIn(told, repeated)
 
 
-def _told(call: Call, item: _Item, identifier: str, send_at: float | None) -> AcceptedMessage | HttpProblem:
+def _told(
+    call: Call,
+    item: _Item,
+    identifier: str,
+    send_at: float | None,
+    departures: dict[Hashable, Departure],
+) -> AcceptedMessage | HttpProblem:
     if item.taking is None or item.envelope is None or not identifier:
         return item.problem or HttpProblem("invalid", "It was not taken the first time.")
-    return accepted(call, identifier, item.taking.addresses, item.taking.lanes, send_at)
+    addresses, lanes = item.taking.addresses, item.taking.lanes
+    return accepted(call, identifier, addresses, lanes, send_at, departures=departures)
 
 
 def all_in_one(found: Mapping[int, HttpProblem], count: int, within: str) -> HttpProblem:

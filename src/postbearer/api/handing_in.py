@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import math
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated, Any
@@ -154,7 +154,16 @@ def accepted(
     addresses: Sequence[str],
     lanes: Mapping[str, tuple[str, Lane]],
     send_at: float | None,
+    *,
+    departures: dict[Hashable, Departure] | None = None,
 ) -> AcceptedMessage:
+    """What is told of a message. `departures`: what was found of others that were handed in with it."""
+    when = frozenset(lanes.values()), send_at
+    leaves = departures.get(when) if departures is not None else None
+    if leaves is None:
+        leaves = _departure(call, *when)
+        if departures is not None:
+            departures[when] = leaves
     accounts = {account for account, _ in lanes.values()}
     return AcceptedMessage(
         id=UNSET if identifier is None else identifier,
@@ -168,7 +177,7 @@ def accepted(
             )
             for number, address in enumerate(addresses, 1)
         ),
-        leaves=_departure(call, set(lanes.values()), send_at),
+        leaves=leaves,
     )
 
 

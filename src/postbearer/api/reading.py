@@ -41,6 +41,16 @@ def parse_json(octets: bytes, type: type[T]) -> T:
 
 def parse_query(query: bytes, type: type[S]) -> S:
     """A query string as `type`; one that may have several values is repeated. Raises `HttpProblem`."""
+    return _parse_query(query, type) if query else _empty(type)
+
+
+@cache
+def _empty(type: type[S]) -> S:
+    """What no parameters say: nothing else is asked so often."""
+    return _parse_query(b"", type)
+
+
+def _parse_query(query: bytes, type: type[S]) -> S:
     try:
         given = parse_qsl(
             query.decode("ascii"),
