@@ -352,6 +352,17 @@ def test_filters_that_make_no_sense_are_refused(home: Home, arguments: tuple[str
     assert home.run("queue", "list", *arguments).code == 64
 
 
+def test_subjects_are_looked_at_in_the_last_messages(
+    home: Home, state: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    search = ("queue", "list", "--all", "--search", "subject:report")
+    [whole] = asked(home, state, True, search)
+    monkeypatch.setattr("postbearer.control.messages.SUBJECTS", 1)  # the relay runs in this process
+    [some] = asked(home, state, True, search)
+    assert "Subjects were looked at" not in whole.err
+    assert "Subjects were looked at in what was accepted since" in some.err
+
+
 def test_a_search_is_typed_as_in_the_console(home: Home, state: Path) -> None:
     stopped(state)
     found = json.loads(home.run("queue", "list", "--json", "--search", "state:deferred reply:LATER").out)

@@ -61,6 +61,8 @@ async def test_no_page_walks_through_the_queue(asked: Asked, person: Person) -> 
             f"/queue?after={message}",
             "/queue?accepted=hour",
             f"/queue?q={message}",
+            "/queue?q=subject:disk",
+            "/queue?q=subject:disk+state:failed",
         ),
         *(f"/queue?state={state}" for state in states),
         f"/messages/{message}",

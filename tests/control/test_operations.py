@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
 from postbearer.control import Change, EndingInfo, Operations, of_this_process
 from postbearer.control.answers import encode
@@ -426,3 +427,29 @@ async def test_a_record_is_one_of_three_things(strange: dict[str, Any]) -> None:
         changed = [*records[:place], strange, *records[place:]]
         with pytest.raises(UsageError):
             await Operations(MemorySpool(relay.clock), relay.clock).transfer.import_(lines(changed), by=ME)
+
+
+async def test_subjects_are_looked_at_in_the_last_messages_and_that_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("postbearer.control.messages.SUBJECTS", 2)
+    async with relaying() as relay:
+        queue = operations(relay).messages
+        await queue.list(Query(subject="report"))
+        when, ids = [], []
+        for subject in ("Report 1", "Invoice", "Report 2", "Report 3"):
+            content = f"From: a@example.org\r\nSubject: {subject}\r\n\r\nx\r\n".encode()
+            when.append(relay.clock.now())
+            ids.append(await relay.submit("anna@example.net", content=content))
+            await relay.pass_time(10)
+
+        async def found(**more: Any) -> tuple[list[str], Any]:
+            page = await queue.list(Query(subject="report", **more))
+            return [each.subject for each in page.messages], page.subjects_since
+
+        assert await found() == (["Report 2", "Report 3"], when[1])
+        assert await found(older_than=when[3]) == (["Report 2"], when[0])
+        assert await found(older_than=when[2]) == (["Report 1"], UNSET)  # so many there are not
+        assert await found(newer_than=when[2]) == (["Report 3"], UNSET)
+        assert await found(id_prefix=ids[0]) == (["Report 1"], UNSET)
+        assert (await queue.list(Query(address="anna"))).subjects_since is UNSET

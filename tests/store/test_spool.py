@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import math
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -470,6 +471,31 @@ async def test_senders_and_recipients_and_what_was_said_are_told_apart(
     assert await ids(spool, Query(reply="füll")) == ["m2"]
     assert await ids(spool, Query(reply="at Home")) == ["m1", "m3"]
     assert await ids(spool, Query(reply="4.2.2", recipient="jörg")) == ["m2"]
+
+
+async def test_a_subject_is_found_in_any_case_and_script(spool: Spool) -> None:
+    await accept(spool, "m1", subject="Invoice 2026-11")
+    await accept(spool, "m2", subject="Störung: 100 % _VOLL_", recipients=("invoice@example.org",))
+    await accept(spool, "m3")
+    assert await ids(spool, Query(subject="INVOICE")) == ["m1"]
+    assert await ids(spool, Query(subject="STÖRUNG:")) == ["m2"]
+    assert await ids(spool, Query(subject="0 % _voll_")) == ["m2"]
+    assert await ids(spool, Query(subject="%")) == ["m2"]
+    assert await ids(spool, Query(subject="_n")) == []
+    assert await ids(spool, Query(subject="o", recipient="invoice@")) == ["m2"]
+    assert await ids(spool, Query(subject="o", limit=1, after="m1")) == ["m2"]
+    matching = Query(subject="invoice", statuses=(Status.READY,))
+    assert await spool.jobs.count(matching) == 1
+
+
+async def test_when_the_last_so_many_were_accepted(spool: Spool) -> None:
+    for number in range(5):
+        await accept(spool, f"m{number}", accepted=START + number)
+    assert await spool.latest(math.inf, 0) == START + 4
+    assert await spool.latest(math.inf, 4) == START
+    assert await spool.latest(math.inf, 5) is None
+    assert await spool.latest(START + 2, 1) == START
+    assert await spool.latest(START, 0) is None
 
 
 async def test_what_was_said_in_an_attempt_comes_back_and_goes_with_its_message(

@@ -596,6 +596,22 @@ async def test_one_commit_serves_all_who_wait(spool: SqliteSpool) -> None:
     assert len(commits) < 20
 
 
+async def test_the_last_times_are_found_by_an_index(tmp_path: Path) -> None:
+    """With which a search for a subject begins, whose messages are then those behind a place in it."""
+    spool = sqlite(tmp_path, ManualClock(START))
+    await spool.open()
+    await spool.close()
+    with closing(apsw.Connection(str(tmp_path / "spool.db"))) as connection:
+        connection.create_scalar_function("fold", lambda text: text, 1, deterministic=True)
+        look = queries("look")
+        [[*_, latest]] = connection.execute(f"EXPLAIN QUERY PLAN {look['latest']}", (1.0, 2))
+        assert latest == "SEARCH message USING COVERING INDEX message_accepted (accepted<?)"
+        statement = f"{look['search']} AND {look['where-subject']} {look['search-order']}"
+        values = {"after_accepted": 0.0, "after_number": 0, "subject": "x", "limit": 1}
+        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+    assert plan == ["SEARCH message USING INDEX message_accepted (accepted>?)"]
+
+
 @pytest.mark.parametrize(
     ("name", "walked"),
     [

@@ -108,11 +108,12 @@ async def accept(
     due: float = START,
     accepted: float = START,
     author: str = "app@example.org",
+    subject: str = "",
 ) -> Message:
     """Put a message with one delivery into the queue."""
     content = spool.stage(name)
     await content.write(text)
-    made = replace(message(name, content, recipients, accepted), author=author)
+    made = replace(message(name, content, recipients, accepted), author=author, subject=subject)
     await spool.accept(made, content, [delivery(made, account, client, due)])
     return made
 

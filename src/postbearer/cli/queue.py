@@ -421,6 +421,11 @@ def _matching(asked: QueueClient, query: dict[str, Any], most: int = _PAGE) -> I
     after = ""
     while True:
         page: Page = asked.call("queue.list", **query, limit=most, after=after)
+        if page.subjects_since and not after:
+            since = moment(page.subjects_since)
+            note(
+                f"Subjects were looked at in what was accepted since {since}.", "Look further back by older:"
+            )
         yield from page.messages
         if not page.more:
             return

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from postbearer.console.snapshot import Snapshot
 from postbearer.console.visit import ConsolePage, Visit
 from postbearer.console.wording import STATES, many
-from postbearer.control import WORDS, MessageSummary, Page, Right, quoted, with_search
+from postbearer.control import SUBJECTS, WORDS, MessageSummary, Page, Right, quoted, with_search
 from postbearer.errors import PostbearerError, UsageError
 from postbearer.tags import parse_tag
 
@@ -136,6 +136,7 @@ async def show(visit: Visit) -> Response:
         wrong=wrong,
         views=[(title, filter_._replace(state=state)) for title, state in VIEWS],
         words=WORDS,
+        subjects=SUBJECTS,
         suggestions=list(_suggestions(visit, look, page)),
         lines=[Line.of(each) for each in page.messages],
         page=page,

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from postbearer.control.principal import Right as Right
     from postbearer.control.principal import of_this_process as of_this_process
     from postbearer.control.resending import WayIn as WayIn
+    from postbearer.control.search import SUBJECTS as SUBJECTS
     from postbearer.control.search import WORDS as WORDS
     from postbearer.control.search import SearchError as SearchError
     from postbearer.control.search import as_search as as_search
@@ -143,7 +144,7 @@ _EXPORTS = {
     "operations": ["Operations", "Process"],
     "principal": ["FROM_ELSEWHERE", "Principal", "Right", "of_this_process"],
     "resending": ["WayIn"],
-    "search": ["WORDS", "SearchError", "as_search", "parse_search", "quoted", "with_search"],
+    "search": ["SUBJECTS", "WORDS", "SearchError", "as_search", "parse_search", "quoted", "with_search"],
     "server": ["ControlServer"],
     "sign_ins": ["SignIns", "person_grant", "with_endpoints"],
     "tokens": ["TokenDesk", "TokenRevoked", "TokenStatus"],

@@ -98,12 +98,16 @@ class MessageReport(Struct, frozen=True, kw_only=True):
 
 
 class Page(Struct, frozen=True, kw_only=True):
-    """Messages, oldest first, at most `limit`; if there are `more`, `cursor` is what to go on `after`."""
+    """Messages, oldest first, at most `limit`; if there are `more`, `cursor` is what to go on `after`.
+
+    A subject was looked for in what was accepted since `subjects_since` only.
+    """
 
     messages: tuple[MessageSummary, ...]
     more: bool
     limit: int
     cursor: str = ""
+    subjects_since: Time | UnsetType = UNSET
 
 
 class Change(Struct, frozen=True, kw_only=True):
@@ -268,6 +272,7 @@ class Matching(Struct, frozen=True, kw_only=True, omit_defaults=True):
     address: str = ""
     sender: str = ""
     recipient: str = ""
+    subject: str = ""
     reply: str = ""
     message_id: str = ""
     tags: NamedTags = {}
@@ -283,6 +288,7 @@ class Matching(Struct, frozen=True, kw_only=True, omit_defaults=True):
             address=query.address,
             sender=query.sender,
             recipient=query.recipient,
+            subject=query.subject,
             reply=query.reply,
             message_id=query.message_id,
             tags=by_name(query.tags),
@@ -300,6 +306,7 @@ class Matching(Struct, frozen=True, kw_only=True, omit_defaults=True):
             address=self.address,
             sender=self.sender,
             recipient=self.recipient,
+            subject=self.subject,
             reply=self.reply,
             message_id=self.message_id,
             tags=tuple((name, value) for name, each in self.tags.items() for value in each),

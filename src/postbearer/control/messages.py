@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from postbearer.address import same_mailbox
 from postbearer.clock import Clock
@@ -29,6 +30,7 @@ from postbearer.control.answers import (
 from postbearer.control.job_runner import refusal_to_carry
 from postbearer.control.method import Method, Nothing, Text
 from postbearer.control.principal import Principal, Right
+from postbearer.control.search import SUBJECTS
 from postbearer.errors import UsageError
 from postbearer.events import Observer
 from postbearer.store import (
@@ -92,6 +94,7 @@ class Look(Struct, forbid_unknown_fields=True, frozen=True):
     address: Text = ""
     sender: Text = ""
     recipient: Text = ""
+    subject: Text = ""
     reply: Text = ""
     message_id: Text = ""
     tags: tuple[tuple[Text, Text], ...] = ()
@@ -130,11 +133,31 @@ class Messages:
     async def list(self, query: Query | None = None) -> Page:
         """Messages that fit `query`, oldest first."""
         query, now = query or Query(), self._clock.now()
+        since = await self._subjects_since(query)
+        if since is not None:
+            query = replace(query, newer_than=since)
         found = await self._spool.search(replace(query, limit=query.limit + 1))
         obstacles = await self._obstacles()
         shown = tuple(MessageSummary(**_summary(entry, now, obstacles)) for entry in found[: query.limit])
         more = len(found) > query.limit
-        return Page(messages=shown, more=more, limit=query.limit, cursor=shown[-1].id if more else "")
+        return Page(
+            messages=shown,
+            more=more,
+            limit=query.limit,
+            cursor=shown[-1].id if more else "",
+            subjects_since=UNSET if since is None else since,
+        )
+
+    async def _subjects_since(self, query: Query) -> float | None:
+        """Since when a search looks at subjects, one after the other; None: at all, or at none.
+
+        Those few that have an id or a tag are found first, so all of them are looked at.
+        """
+        if not query.subject or query.id or query.id_prefix or query.tags:
+            return None
+        before = math.inf if query.older_than is None else query.older_than
+        since = await self._spool.latest(before, SUBJECTS)
+        return None if since is None or since <= (query.newer_than or 0.0) else since
 
     async def show(self, message: str, page: RecipientPage | None = None) -> MessageDetail:
         """All that is known about one message, or a page of its recipients."""

@@ -18,6 +18,7 @@ from postbearer.tags import parse_tag
 
 _LAST = 253_402_300_799.0  # Unix seconds of the last time that can be written
 LONGEST = 2000  # characters
+SUBJECTS = 100_000  # messages whose subjects one search looks at: of subjects there is no index
 _NAME = re.compile(r"([a-z][a-z-]*):", re.IGNORECASE)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _ID = re.compile(r"[0-9a-z]{16}")
@@ -50,6 +51,9 @@ WORDS: Mapping[str, SearchWord] = {
     "account": SearchWord("account:alerts", "it leaves by this account"),
     "client": SearchWord("client:printers", "this client handed it in"),
     "tag": SearchWord("tag:customer:42", "its client gave it this tag"),
+    "subject": SearchWord(
+        "subject:invoice", f"this is in its subject, of the {SUBJECTS:,} messages accepted last"
+    ),
     "reply": SearchWord('reply:"mailbox full"', "this is in what was answered last, or in its cause"),
     "id": SearchWord("id:0q3f", "its id begins so"),
     "message-id": SearchWord("message-id:abc@example.org", "this is in its Message-ID"),
@@ -183,10 +187,6 @@ def _bare(term: _Term) -> tuple[str, Any]:
 
 
 def _no_such_word(term: _Term) -> SearchError:
-    if term.name == "subject":
-        return term.wrong(
-            "asks for a subject, and of those there is no index", "Ask for a sender, a recipient or a tag."
-        )
     return term.wrong("begins with a name that there is not", f"{did_you_mean(term.name, WORDS)} {_QUOTE}")
 
 
@@ -233,6 +233,7 @@ _TEXTS: Mapping[str, str] = {
     "to": "recipient",
     "account": "account",
     "client": "client",
+    "subject": "subject",
     "reply": "reply",
     "id": "id_prefix",
     "message-id": "message_id",

@@ -312,6 +312,11 @@ class MemorySpool:
             entries = entries[[each.message.id for each in entries].index(query.after) + 1 :]
         return [each for each in entries if fits(each, query)][: query.limit]
 
+    async def latest(self, before: float, place: int) -> float | None:
+        times = sorted(each.message.accepted for each in self._kept.values())
+        found = [each for each in times if each < before]
+        return found[-place - 1] if len(found) > place else None
+
     async def show(self, message: str, page: RecipientPage | None = None) -> Entry | None:
         kept = self._kept.get(message)
         if kept is None:

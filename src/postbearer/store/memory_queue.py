@@ -222,6 +222,7 @@ def fits(entry: Entry, query: Query) -> bool:
         and _somewhere(query.recipient, recipients)
         and _somewhere(query.reply, said)
         and set(query.tags) <= set(message.tags)
+        and _somewhere(query.subject, (message.subject,))
         and query.message_id.casefold() in message.message_id.casefold()
         and (query.older_than is None or message.accepted < query.older_than)
         and (query.newer_than is None or message.accepted > query.newer_than)

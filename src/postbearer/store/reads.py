@@ -217,6 +217,11 @@ def search(connection: apsw.Connection, query: Query, now: float) -> list[Entry]
     return [entry(connection, number, now) for number in _numbers(connection, names, values)]
 
 
+def latest(connection: apsw.Connection, before: float, place: int) -> float | None:
+    found: float | None = connection.execute(SQL["latest"], (before, place)).get
+    return found
+
+
 def conditions(query: Query) -> dict[str, Any]:
     """What is looked for, by the names of conditions, as SQL takes it."""
     asked = query.asked()

@@ -295,7 +295,7 @@ class Entry:
         return Counter(row.status for row in self.rows) if self.counted is None else self.counted
 
 
-FOLDED = ("address", "sender", "recipient", "reply", "message_id")  # of `Query`
+FOLDED = ("address", "sender", "recipient", "subject", "reply", "message_id")  # of `Query`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -313,6 +313,7 @@ class Query:
     address: str = ""  # sender, author or recipient
     sender: str = ""  # sender or author
     recipient: str = ""
+    subject: str = ""
     reply: str = ""  # what was said last about a recipient, or the cause of that
     message_id: str = ""
     tags: Tags = ()  # all of them

@@ -200,6 +200,13 @@ class Spool(Protocol):
         """
         ...
 
+    async def latest(self, before: float, place: int) -> float | None:
+        """When that one was accepted which has `place` others behind it, of those accepted before then.
+
+        None if there are not so many. It costs a walk through an index of times, and no more.
+        """
+        ...
+
     async def show(self, message: str, page: RecipientPage | None = None) -> Entry | None:
         """A message, its recipients and its attempts; None if there is none.
 

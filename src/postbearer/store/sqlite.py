@@ -351,6 +351,9 @@ class SqliteSpool:
         now = self._clock.now()
         return await self._read(lambda connection: reads.search(connection, query, now))
 
+    async def latest(self, before: float, place: int) -> float | None:
+        return await self._read(partial(reads.latest, before=before, place=place))
+
     async def show(self, message: str, page: RecipientPage | None = None) -> Entry | None:
         now = self._clock.now()
 

@@ -122,6 +122,11 @@ async def show(connection: Any, message: str, now: float) -> Entry | None:
     return found[0] if found else None
 
 
+async def latest(connection: Any, before: float, place: int) -> float | None:
+    found: float | None = await connection.fetchval(LOOK["latest"], before, place)
+    return found
+
+
 async def search(
     connection: Any, query: Query, now: float, *, attempts: bool = False, only: str = ""
 ) -> list[Entry]:

@@ -425,6 +425,10 @@ class PostgresSpool(Operated, Following):
         async with self._pool.reading() as connection:
             return await reads.search(connection, query, self._clock.now())
 
+    async def latest(self, before: float, place: int) -> float | None:
+        async with self._pool.reading() as connection:
+            return await reads.latest(connection, before, place)
+
     async def show(self, message: str, page: RecipientPage | None = None) -> Entry | None:
         async with self._pool.reading() as connection:
             if page is not None:

@@ -125,6 +125,13 @@ iif(octet_length(message_id) = length(message_id), instr(lower(message_id), :mes
 -- name: where-report_of
 number IN (SELECT number FROM message WHERE report_of = :report_of AND report_of <> '')
 
+-- name: where-subject
+iif(octet_length(subject) = length(subject), instr(lower(subject), :subject),
+    instr(fold(CAST(subject AS BLOB)), :subject))
+
+-- name: latest
+SELECT CAST(accepted AS REAL) FROM message WHERE accepted < ? ORDER BY accepted DESC LIMIT 1 OFFSET ?;
+
 -- name: where-older_than
 accepted < :older_than
 

@@ -29,6 +29,12 @@ m.client = ?
 -- name: where-message_id
 strpos(lower(m.message_id), ?) > 0
 
+-- name: where-subject
+strpos(lower(m.subject COLLATE "default"), ?) > 0
+
+-- name: latest
+SELECT accepted FROM message WHERE accepted < $1::float8 ORDER BY accepted DESC, number DESC LIMIT 1 OFFSET $2;
+
 -- name: where-older_than
 m.accepted < ?
 
