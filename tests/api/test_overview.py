@@ -144,3 +144,22 @@ async def test_an_audit_that_somebody_changed_is_told(home: Path) -> None:
             assert json.loads((await client.get("/v1/audit")).text)["entries"][0]["by"] == "nobody"
     finally:
         await api.running.stop(0.0)
+
+
+async def test_staging_is_told_to_whoever_hands_mail_in(home: Path) -> None:
+    api = Api(home)
+    await api.start()
+    try:
+        async with api.http(api.token("read", client="shop")) as client:
+            assert (await client.get("/v1/staging")).json() == {"staging": ""}
+            staging = 'size = "5 MB"\nredirect-all-to = "test@example.org"'
+            api.text = api.text.replace('size = "5 MB"', staging)
+            await api.reload()
+            told = (await client.get("/v1/staging")).json()
+            assert told["staging"].endswith(
+                "nobody only; what is for others goes to test@example.org instead."
+            )
+        async with api.http(api.token("submit")) as client:
+            assert (await client.get("/v1/staging")).status_code == 403
+    finally:
+        await api.running.stop(0.0)

@@ -87,6 +87,18 @@ async def test_a_backup_is_asked_for_until_there_is_one_that_is_not_old(
     assert "None is known of." in text(await person.page("/"))
 
 
+async def test_staging_is_told_on_each_page_until_it_ends(inside: Person) -> None:
+    shown = inside.shown
+    shown.relay_lines = 'allow-recipients = ["@corp.example"]\n'
+    await shown.reload()
+    said = "Staging mode: mail reaches @corp.example only; what is for others is held in the queue."
+    for path in ("/", "/queue", "/accounts", "/log"):
+        assert said in await inside.page(path)
+    shown.relay_lines = ""
+    await shown.reload()
+    assert "Staging" not in await inside.page("/")
+
+
 async def test_relays_that_share_the_queue_are_told_with_who_is_silent(
     inside: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:

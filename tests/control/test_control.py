@@ -165,7 +165,7 @@ def test_nothing_but_the_table_can_be_asked() -> None:
         *(f"jobs.{act}" for act in ("start", "list", "show", "wait", "cancel")),
         *(f"accounts.{act}" for act in ("list", "show", "pause", "resume", "changed", "token", "check")),
         *(f"accounts.{act}" for act in ("file", "add", "change", "rename", "remove", "course")),
-        *(f"relay.{act}" for act in ("reload", "stop", "configuration", "explained", "log")),
+        *(f"relay.{act}" for act in ("reload", "stop", "configuration", "explained", "log", "staging")),
         "alerts.show",
         *("tokens.list", "tokens.revoke"),
         *("nodes.list", "audit.list", "audit.verify", "console.open"),
@@ -281,7 +281,7 @@ def test_what_operators_may_do_tells_no_secret_and_changes_nothing() -> None:
         *("queue.list", "queue.show", "queue.stats", "queue.waiting", "accounts.list", "accounts.show"),
         "accounts.course",
         *("jobs.list", "jobs.show", "nodes.list", "audit.list", "webhooks.list", "tokens.list"),
-        *("relay.log", "alerts.show"),
+        *("relay.log", "relay.staging", "alerts.show"),
     }
 
 

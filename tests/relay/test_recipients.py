@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 import subprocess
 import sys
@@ -40,6 +42,13 @@ def running(config: str) -> Iterator[Relay]:
         yield relay
         assert relay.stop() == 0
     shutil.rmtree(folder)
+
+
+def status(relay: Relay, *options: str) -> str:
+    """What `postbearer status` prints beside this relay."""
+    command = [sys.executable, "-m", "postbearer", "status", *options]
+    env = {**os.environ, "POSTBEARER_STATE": relay.state.path}
+    return subprocess.run(command, env=env, check=True, capture_output=True, text=True).stdout
 
 
 def arrived(sink: Sink, name: str) -> list[str]:
@@ -88,6 +97,11 @@ def test_staging_redirects_and_keeps_a_copy(sink: Sink) -> None:
             assert transaction(client, to, text("staged")) == 250
         assert relay.drain()
         assert "Staging mode" in relay.log
+        line = status(relay)
+        assert line.startswith("OK - 1 account sends, 0 recipients wait; Staging mode: mail reaches @corp")
+        assert "for others goes to test@example.org instead | accounts=1" in line
+        told = json.loads(status(relay, "--json"))
+        assert told["staging"].startswith("Staging mode: mail reaches @corp.example only")
     assert arrived(sink, "staged") == ["a@corp.example", "archive@example.org", "test@example.org"]
 
 

@@ -42,7 +42,7 @@ listen = ["127.0.0.1:0"]
 allow-ephemeral = true
 account = "alerts"
 bounces-to = "postmaster@example.org"
-[[relay.routes]]
+{relay}[[relay.routes]]
 from = "billing@example.org"
 account = "billing"
 [[relay.routes]]
@@ -66,6 +66,7 @@ class ShownRelay:
     home: Path
     sandbox: Sandbox = field(default_factory=lambda: Sandbox("microsoft"))
     more: str = ""  # of the configuration
+    relay_lines: str = ""  # of its table [relay]
     http: str = "127.0.0.1:0"
     ears: Ears = field(default_factory=Ears)
     relay: Relay | None = None
@@ -110,6 +111,7 @@ class ShownRelay:
             alerts=self.sandbox.configuration("alerts"),
             news=self.sandbox.configuration("news"),
             dead=self.dead,
+            relay=self.relay_lines,
             http=self.http,
         )
         path = self.home / "postbearer.toml"

@@ -16,6 +16,7 @@ from postbearer.control import (
     AuditVerified,
     LoadedConfiguration,
     NodeList,
+    StagingMode,
     perform,
 )
 
@@ -44,6 +45,12 @@ class ConfigurationQuery(Struct, frozen=True, kw_only=True):
 
 async def nodes(call: Call) -> NodeList:
     done: NodeList = await of_whole_relay(call, "nodes.list", {})
+    return done
+
+
+async def staging(call: Call) -> StagingMode:
+    """Whoever hands mail in may know where it goes, a client's own token too."""
+    done: StagingMode = await perform(call.services.operations, call.by.principal, "relay.staging", {})
     return done
 
 
@@ -90,6 +97,15 @@ ENDPOINTS = (
         summary="The relays that work on the queue.",
         do=nodes,
         answers=NodeList,
+    ),
+    ApiEndpoint(
+        name="staging",
+        method="GET",
+        path="/v1/staging",
+        needs=TokenScope.READ,
+        summary="Where mail goes, if it does not reach everybody.",
+        do=staging,
+        answers=StagingMode,
     ),
     ApiEndpoint(
         name="configuration",

@@ -44,6 +44,7 @@ class CheckResult:
     waiting: int = 0
     held: int = 0
     oldest: float = 0.0
+    staging: str = ""  # where mail goes, if it does not reach everybody
 
     @property
     def level(self) -> Severity:
@@ -52,11 +53,12 @@ class CheckResult:
     @property
     def text(self) -> str:
         worst = [text for _, text in sorted(self.problems, key=lambda each: -each[0])]
+        notes = [*self.notes, *([self.staging.rstrip(".")] if self.staging else ())]
         if worst:
-            return "; ".join(worst + self.notes)
+            return "; ".join(worst + notes)
         accounts = "1 account sends" if self.accounts == 1 else f"{self.accounts} accounts send"
         waiting = "1 recipient waits" if self.waiting == 1 else f"{self.waiting} recipients wait"
-        return "; ".join([f"{accounts}, {waiting}", *self.notes])
+        return "; ".join([f"{accounts}, {waiting}", *notes])
 
     @property
     def line(self) -> str:
@@ -86,6 +88,7 @@ def command(common: Common, warning: float | None, critical: float | None) -> in
         found = judge(relay.call("accounts.list"), stats, waiting, warning, critical)
         found.problems += webhook_problems(relay.call("webhooks.list"), time.time())
         found.problems += node_problems(relay.call("nodes.list"))
+        found.staging = relay.call("relay.staging").staging
     except PostbearerError as error:
         found = CheckResult([(Severity.CRITICAL, f"{error.message} {error.hint}".strip())])
     if common.as_json:
@@ -217,5 +220,6 @@ def told(found: CheckResult) -> dict[str, Any]:
         "exit": int(found.level),
         "text": found.text,
         "problems": [{"state": level.name.lower(), "text": text} for level, text in found.problems],
+        "staging": found.staging,
         **{name if name != "oldest" else "oldest_age": getattr(found, name) for name in numbers},
     }

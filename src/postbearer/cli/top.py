@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 import click
@@ -46,11 +46,12 @@ class Sample:
     accounts: Sequence[AccountStatus]
     stats: QueueStatistics
     waiting: Sequence[Waiting]
+    staging: str  # where mail goes, if it does not reach everybody
     at: float
 
     @property
     def judged(self) -> CheckResult:
-        return judge(self.accounts, self.stats, self.waiting)
+        return replace(judge(self.accounts, self.stats, self.waiting), staging=self.staging)
 
 
 @click.command("top")
@@ -86,7 +87,8 @@ def _look() -> Sample:
     with client as relay:
         stats: QueueStatistics = relay.call("queue.stats")
         waiting = backlogs(relay, stats)
-        return Sample(relay.call("accounts.list"), stats, waiting, time.monotonic())
+        staging = relay.call("relay.staging").staging
+        return Sample(relay.call("accounts.list"), stats, waiting, staging, time.monotonic())
 
 
 def _watch(every: float) -> None:

@@ -97,6 +97,7 @@ class Visit:
             may_operate=Right.OPERATE in rights,
             may_read=Right.ADMIN in rights,
             csrf=session.csrf if session else "",
+            staging=self.services.api.intake.staging if session else "",
             notices=session.take_notices() if session else [],
             now=self.now,
             **values,

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from postbearer.control.answers import SettingRow as SettingRow
     from postbearer.control.answers import SettingsExplained as SettingsExplained
     from postbearer.control.answers import SignInInfo as SignInInfo
+    from postbearer.control.answers import StagingMode as StagingMode
     from postbearer.control.answers import Time as Time
     from postbearer.control.answers import Woken as Woken
     from postbearer.control.answers import encode as encode
@@ -117,6 +118,7 @@ _EXPORTS = {
         "NodeList",
         "SettingRow",
         "SettingsExplained",
+        "StagingMode",
         "SignInInfo",
         "LetGo",
         "MessageDetail",

@@ -360,6 +360,12 @@ class NodeList(Struct, frozen=True, kw_only=True):
     nodes: tuple[NodeInfo, ...]
 
 
+class StagingMode(Struct, frozen=True, kw_only=True):
+    """Where mail goes in staging mode (`redirect-all-to`, `allow-recipients`), for people."""
+
+    staging: str  # empty where mail reaches everybody
+
+
 class LoadedConfiguration(Struct, frozen=True, kw_only=True):
     """What the relay goes by. Secrets stand there as references, and what may be one is ``***``.
 

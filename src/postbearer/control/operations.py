@@ -119,7 +119,7 @@ class Operations:
         self.messages: Messages = Messages(spool, clock, dispatcher, accounts, observer, known)
         self.resending: Resending = Resending(spool, self._recorder, way_in)
         self.transfer = Transfer(spool, self._recorder)
-        self.overview: Overview = Overview(spool, clock, configuration)
+        self.overview: Overview = Overview(spool, clock, configuration, way_in.intake if way_in else None)
         runner = runner or JobRunner(spool, clock, observer, known)
         self.jobs: Jobs = Jobs(spool, clock, runner, known)
         self._editor = (

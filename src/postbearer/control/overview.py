@@ -19,6 +19,7 @@ from postbearer.control.answers import (
     NodeList,
     SettingRow,
     SettingsExplained,
+    StagingMode,
     counted,
 )
 from postbearer.control.method import Method, Nothing, Text
@@ -28,6 +29,7 @@ from postbearer.store import AuditEntry, Query, Spool
 
 if TYPE_CHECKING:
     from postbearer.config import Configuration
+    from postbearer.engine import Intake
 
 MOST = 1000  # entries that one answer has
 MOST_NEWS = 50  # of each kind
@@ -53,12 +55,15 @@ class Shown(Struct, forbid_unknown_fields=True, frozen=True):
 
 
 class Overview:
-    """Raises `StoreError`, and `UsageError` where no relay runs that has a configuration."""
+    """Raises `StoreError`, and `UsageError` where no relay runs that has a configuration, or takes mail."""
 
-    def __init__(self, spool: Spool, clock: Clock, configuration: Configuration | None) -> None:
+    def __init__(
+        self, spool: Spool, clock: Clock, configuration: Configuration | None, intake: Intake | None
+    ) -> None:
         self._spool = spool
         self._clock = clock
         self._configuration = configuration
+        self._intake = intake
 
     async def nodes(self) -> NodeList:
         """The relays that work on the queue."""
@@ -80,6 +85,12 @@ class Overview:
                 for each in await self._spool.nodes()
             )
         )
+
+    async def staging(self) -> StagingMode:
+        """Where mail goes, if it does not reach everybody."""
+        if self._intake is None:
+            raise UsageError("No relay runs that takes mail.")
+        return StagingMode(staging=self._intake.staging)
 
     async def configuration(self, *, defaults: bool = False) -> LoadedConfiguration:
         """What the relay goes by since its last start or reload."""
@@ -153,6 +164,7 @@ METHODS: Mapping[str, Method] = {
         *(OfMessage, MessageNews, Right.LOOK), lambda on, given, by: on.overview.news(given.message)
     ),
     "nodes.list": Method(Nothing, NodeList, Right.LOOK, lambda on, given, by: on.overview.nodes()),
+    "relay.staging": Method(Nothing, StagingMode, Right.LOOK, lambda on, given, by: on.overview.staging()),
     "audit.list": Method(
         *(Before, AuditPage, Right.LOOK),
         lambda on, given, by: on.overview.audit(given.before, given.limit),

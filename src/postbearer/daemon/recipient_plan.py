@@ -100,10 +100,8 @@ def _check_pattern(pattern: str) -> None:
 
 def _staging(rules: RecipientRules) -> Iterator[ConfigError]:
     if rules.staging:
-        known = " and ".join(rules.allowed) or "nobody"
-        others = f"goes to {rules.redirect_to} instead" if rules.redirect_to else "is held in the queue"
         yield ConfigError(
-            f"Staging mode: mail reaches {known} only; what is for others {others}.",
+            rules.notice,
             key="relay.redirect-all-to" if rules.redirect_to else "relay.allow-recipients",
             hint="Take redirect-all-to and allow-recipients out of [relay] where mail is to reach everybody.",
         )

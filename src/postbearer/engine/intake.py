@@ -103,8 +103,12 @@ class Intake:
     @property
     def banner(self) -> str:
         """What a client is told first of the relay, beside its name."""
-        rules = self.settings.recipients
-        return "staging: mail does not reach everybody" if rules and rules.staging else ""
+        return "staging: mail does not reach everybody" if self.staging else ""
+
+    @property
+    def staging(self) -> str:
+        """Where mail goes in staging mode, for people; empty where it reaches everybody."""
+        return self.settings.recipients.notice if self.settings.recipients else ""
 
     def size_for(self, client: Submitter) -> int:
         """Octets one message of `client` may have."""

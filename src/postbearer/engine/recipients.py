@@ -26,6 +26,15 @@ class RecipientRules:
         """Whether mail reaches only some."""
         return bool(self.redirect_to or self.allowed)
 
+    @property
+    def notice(self) -> str:
+        """Where mail goes while that is so, for people; empty where it reaches everybody."""
+        if not self.staging:
+            return ""
+        known = " and ".join(self.allowed) or "nobody"
+        others = f"goes to {self.redirect_to} instead" if self.redirect_to else "is held in the queue"
+        return f"Staging mode: mail reaches {known} only; what is for others {others}."
+
     def resolve(self, address: str) -> tuple[str, ...]:
         """Who gets what is sent to `address`; nobody, if it is an alias that ends nowhere."""
         found = self.aliases.expand(address)
