@@ -299,36 +299,56 @@ async def test_a_commit_that_was_lost_is_not_taken_for_what_another_node_wrote(
     assert kept == ["m1", "m2"]
 
 
-async def test_a_run_that_began_in_a_lost_commit_may_be_another_nodes(
-    queue: PostgresSpool,
-    schema: str,
-    clock: ManualClock,
-    database: Postgresql,
-    monkeypatch: pytest.MonkeyPatch,
+async def test_a_run_of_a_commit_that_was_lost_is_nobodys(
+    queue: PostgresSpool, schema: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Others have taken over what a node had leased, so that it begins a new run. The database loses that
-    in a crash, with the number of the run, which the next node gets: each keeps to a run of its own."""
-    other, third = postgresql(schema, clock, node="other"), postgresql(schema, clock, node="third")
+    """A database that crashes may give the number of a sequence again, to another node."""
+    other = postgresql(schema, clock, node="other")
+    third = postgresql(schema, clock, node="third")
     await other.open()
     clock.advance(LEASE + 1)
-    await other.heartbeat()
+    await accept(other, "m0")
+    await other.heartbeat()  # the queue's own run is over
     execute = asyncpg.Connection.execute
-    lost: list[int] = []
+    lost: list[str] = []
 
     async def losing(connection: asyncpg.Connection, query: str, *given: Any, **how: Any) -> str:
         if query == "COMMIT" and connection is queue._writer._connection and not lost:
-            lost.append(queue._node.run)
+            lost.append(query)
             connection.terminate()
-            name = schema.rpartition("=")[2]
-            database.sql(f"SELECT setval('{name}.run', {queue._node.run - 2})")  # one is for its numbers
+            async with queue._pool.apart() as crashed:
+                await queue._pool.begin(crashed, hot=False, writes=True)
+                # The next node takes one for its series, and one for its run.
+                await crashed.execute("SELECT setval('run', last_value - 2) FROM run")
+                await crashed.execute("COMMIT")
             await third.open()
             raise ConnectionResetError
         return await execute(connection, query, *given, **how)
 
     monkeypatch.setattr(asyncpg.Connection, "execute", losing)
     await queue.heartbeat()
-    assert third._node.run in lost
-    assert queue._node.run != third._node.run
-    assert {each.name for each in await queue.nodes()} == {queue._node.name, "other", "third"}
-    await third.close()
+    assert lost
+    assert sorted(each.name for each in await queue.nodes()) == ["local", "other", "third"]
+    assert [each.name for each in await queue.nodes() if each.own] == ["local"]
+    assert [each.name for each in await third.nodes() if each.own] == ["third"]
+    for spool in (third, other):
+        await spool.close()
+
+
+async def test_what_is_leased_in_the_commit_that_begins_a_run_is_of_that_run(
+    queue: PostgresSpool, schema: str, clock: ManualClock
+) -> None:
+    other = postgresql(schema, clock, node="other")
+    await other.open()
+    await accept(other, "m0")
+    clock.advance(LEASE + 1)
+    await other.heartbeat()  # the queue's own run is over
+    content = queue.stage("m1")
+    await content.write(TEXT)
+    made = message("m1", content)
+    (claimed,) = await queue.accept(made, content, [delivery(made, at_once=True)])
+    assert queue.holds(claimed)
+    clock.advance(LEASE + 1)
+    await other.heartbeat()
+    assert await statuses(other, "m1") == [Status.DEFERRED]
     await other.close()

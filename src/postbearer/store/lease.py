@@ -45,11 +45,14 @@ class Node:
         self.renewed = -math.inf  # when that was last written, on the clock of the store
         self._next = count(1).__next__
 
-    def next_lease(self) -> int:
-        """A lease that never was. Raises `StoreError` for who takes none."""
+    def next_lease(self, run: int | None = None) -> int:
+        """A lease that never was, of this run or of the `run` that is begun in the same commit.
+
+        Raises `StoreError` for who takes none.
+        """
         if not self.name:
             raise StoreError("Who only looks after a queue leases nothing of it.")
-        return self.run << COUNT_BITS | self._next()
+        return (self.run if run is None else run) << COUNT_BITS | self._next()
 
     def due(self, now: float) -> bool:
         """Whether its next lease, or its heartbeat, is to renew all of them."""

@@ -70,7 +70,7 @@ async def begin(transaction: Transaction, node: Node) -> None:
 async def renew(transaction: Transaction, node: Node) -> None:
     """Its leases hold from now on. If others have taken them, it begins anew."""
     ends = transaction.time + LEASE
-    if not await transaction.connection.fetch(NODES["renew-node"], node.run, ends, *_shown(node)):
+    if not await transaction.connection.fetch(NODES["renew-node"], transaction.run, ends, *_shown(node)):
         await _enter(transaction, node)
 
 
@@ -84,13 +84,14 @@ async def heartbeat(transaction: Transaction, node: Node) -> list[str]:
 async def stop(transaction: Transaction, node: Node, *, holds: bool) -> None:
     """The run ends as it should. What it still `holds` is anybody's once its lease is over."""
     if node.name:
-        await transaction.connection.execute(NODES["stop-node" if holds else "drop-node"], node.run)
+        await transaction.connection.execute(NODES["stop-node" if holds else "drop-node"], transaction.run)
 
 
 async def _enter(transaction: Transaction, node: Node) -> None:
-    node.run = await transaction.connection.fetchval(NODES["next-run"])
+    """Begin a run, which the node goes by once that is committed: until then others may be given it, too."""
+    transaction.run = await transaction.connection.fetchval(NODES["next-run"])
     ends = transaction.time + LEASE
-    row = (node.run, node.name, ends, __version__, transaction.time, *_shown(node))
+    row = (transaction.run, node.name, ends, __version__, transaction.time, *_shown(node))
     await transaction.connection.execute(NODES["add-node"], *row)
 
 

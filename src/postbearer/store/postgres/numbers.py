@@ -37,9 +37,9 @@ class Numbers:
         """What no other commit is marked with."""
         return self._series, next(self._count)
 
-    def lease(self) -> int:
-        """Raises `StoreError` for who takes none."""
-        return self.node.next_lease()
+    def lease(self, run: int | None = None) -> int:
+        """One of this run, or of the `run` that is about to begin. Raises `StoreError` for who takes none."""
+        return self.node.next_lease(run)
 
 
 class LeaseClock:

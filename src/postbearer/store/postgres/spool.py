@@ -246,9 +246,9 @@ class PostgresSpool(Operated, Following):
         self._renew_if_due()
 
         async def claim(transaction: Transaction) -> list[Claimed]:
-            before = self._node.next_lease()
+            before = transaction.lease()
             for _ in range(most):
-                self._node.next_lease()
+                transaction.lease()
             begun = cursors.begin()
             froms = [cursors.at(lane.key) for lane in shares]
             behind = [[place[column] for place in froms] for column in range(2)]
@@ -345,7 +345,9 @@ class PostgresSpool(Operated, Following):
         moment = self._leases.moment()
         node = self._node
         return self._writer.submit(
-            lambda transaction: beat(transaction, node), then=lambda _: self._leases.renewed(moment)
+            lambda transaction: beat(transaction, node),
+            first=True,
+            then=lambda _: self._leases.renewed(moment),
         )
 
     async def introduce(self, details: NodeDetails) -> None:

@@ -50,6 +50,7 @@ class Transaction:
     places: WriteTarget
     numbers: Numbers
     slot: int = field(init=False)  # what is new goes there, also when another one is begun meanwhile
+    run: int = field(init=False)  # of the node: a new one is known to others once this is committed
     stirs: bool = False  # other nodes should look
     # A query that is true if this was committed, whatever others commit, and its values.
     evidence: tuple[str, tuple[Any, ...]] | None = None
@@ -64,6 +65,11 @@ class Transaction:
 
     def __post_init__(self) -> None:
         self.slot = self.places.slot
+        self.run = self.numbers.node.run
+
+    def lease(self) -> int:
+        """One that never was. Raises `StoreError` for who takes none."""
+        return self.numbers.lease(self.run)
 
     def keep(
         self, message: Message, content: PostgresStaging, deliveries: Sequence[NewDelivery]
@@ -81,7 +87,7 @@ class Transaction:
         letter = LETTERS[Status.HELD if new.held else Status.READY]
         state = HELD if new.held else WAITING
         if new.at_once:
-            state, lease = LEASED, self.numbers.lease()
+            state, lease = LEASED, self.lease()
         self._deliveries.append(
             (
                 delivery,

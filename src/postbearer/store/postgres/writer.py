@@ -54,6 +54,7 @@ class TransactionJob:
     work: Work[Any] | None = None
     accept: Sequence[Arrival] | None = None
     ending: Ending | None = None
+    first: bool = False  # done before all else, as what is leased in the commit is leased by what it does
     names: tuple[str, ...] = ()  # of its crash points
     then: Callable[[Any], None] | None = None  # called after the commit, before anybody is told
     unclaimed: Callable[[Any], None] | None = None  # called if nobody waits for it any more
@@ -203,7 +204,8 @@ class PostgresWriter:
         until, pause, tries = asyncio.get_running_loop().time() + PATIENCE, 0.05, 0
         while True:
             try:
-                await self._once(jobs)
+                transaction = await self._fill(jobs)
+                await self._end(transaction, jobs)
             except _Lost as lost:
                 self._drop()
                 if asyncio.get_running_loop().time() + pause > until or self._stopping:
@@ -219,15 +221,6 @@ class PostgresWriter:
                 self.failed = ""
                 self.commits += 1
                 return
-
-    async def _once(self, jobs: Sequence[TransactionJob]) -> None:
-        """Fill a transaction, and commit it. A run that began in a lost one may be another node's next."""
-        run = self._numbers.node.run
-        try:
-            await self._end(await self._fill(jobs), jobs)
-        except BaseException:  # any: it is not certain to stand
-            self._numbers.node.run = run
-            raise
 
     async def _fill(self, jobs: Sequence[TransactionJob]) -> Transaction:
         """A transaction with all the jobs in it, to be committed."""
@@ -276,6 +269,7 @@ class PostgresWriter:
             await self._find_out(transaction)
         if ARMED:
             _crash(jobs, "after")
+        self._numbers.node.run = transaction.run
         for job in jobs:
             if job.then is not None and job.error is None:
                 job.then(job.value)
@@ -345,9 +339,10 @@ class PostgresWriter:
 
 
 async def _fill(transaction: Transaction, jobs: Sequence[TransactionJob]) -> None:
-    """Run the jobs: first ends, then what comes, then all else. What one raises is found as its `error`."""
+    """Run the jobs: what is to be first, ends, what comes, then all else. What one raises is its `error`."""
     for job in jobs:
         job.error = job.value = None
+    await _work(transaction, [job for job in jobs if job.first], alone=len(jobs) == 1)
     endings = [job for job in jobs if job.ending is not None]
     errors = await settle_all(transaction, [job.ending for job in endings if job.ending is not None])
     for job, error in zip(endings, errors, strict=True):
@@ -362,10 +357,14 @@ async def _fill(transaction: Transaction, jobs: Sequence[TransactionJob]) -> Non
                 job.error = error
         await door.close(transaction)
     await transaction.flush()
+    await _work(transaction, [job for job in jobs if not job.first], alone=len(jobs) == 1)
+    await transaction.mark()
+
+
+async def _work(transaction: Transaction, jobs: Sequence[TransactionJob], *, alone: bool) -> None:
     for job in jobs:
         if job.work is not None:
-            await (_part if len(jobs) > 1 else _whole)(transaction, job, job.work)
-    await transaction.mark()
+            await (_whole if alone else _part)(transaction, job, job.work)
 
 
 async def _whole(transaction: Transaction, job: TransactionJob, work: Work[Any]) -> None:
@@ -376,7 +375,7 @@ async def _whole(transaction: Transaction, job: TransactionJob, work: Work[Any])
 
 async def _part(transaction: Transaction, job: TransactionJob, work: Work[Any]) -> None:
     """What it raises undoes it alone."""
-    evidence = transaction.evidence
+    evidence, run = transaction.evidence, transaction.run
     await transaction.connection.execute("SAVEPOINT job")
     try:
         job.value = await work(transaction)
@@ -386,6 +385,7 @@ async def _part(transaction: Transaction, job: TransactionJob, work: Work[Any]) 
     except Exception as error:  # any: it is this job's alone, and the others' work stands
         job.error = error
         transaction.forget(evidence)
+        transaction.run = run
         await transaction.connection.execute("ROLLBACK TO job")
     await transaction.connection.execute("RELEASE job")
 
