@@ -21,6 +21,7 @@ from postbearer.store.postgres.spool import PostgresSpool
 from postbearer.store.postgres.url import PostgresUrl
 from servers.postgresql import Postgresql
 from store.test_spool_crashes import POINTS, check, run
+from support.counting import counts_are_right
 from support.cutting import Cutting
 from support.spooling import accept, claim, ending, statuses
 
@@ -144,6 +145,7 @@ async def judged(load: Load, spool: PostgresSpool) -> None:
     for name, entry in entries.items():  # also what was answered 451 and is there all the same
         assert entry.rows[0].status is Status.DELIVERED, name
     assert max(load.sent.values()) == 1
+    await counts_are_right(spool)
 
 
 async def test_a_database_that_crashes_and_comes_back_loses_nothing(fragile: Postgresql) -> None:

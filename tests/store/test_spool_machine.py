@@ -40,6 +40,7 @@ from postbearer.store import (
     Waiting,
 )
 from postbearer.store.lease import INTERRUPTED
+from postbearer.store.postgres import tally, upkeep
 from postbearer.store.postgres.spool import PostgresSpool
 from postbearer.testing import ManualClock
 from servers.postgresql import Postgresql
@@ -484,6 +485,13 @@ class WithADatabase(TwoSpools):
         self._schema = self.database.schema()
         return postgresql(self._schema.__enter__(), self._clock)
 
+    @rule()
+    def keep_house(self) -> None:
+        """Parts are emptied, what is counted is added up, and new rows go elsewhere."""
+        assert isinstance(self._file, PostgresSpool)
+        self._run(upkeep.upkeep(self._file._pool, retire=True))
+        self._run(self._file.heartbeat())
+
     def teardown(self) -> None:
         super().teardown()
         self._schema.__exit__(None, None, None)
@@ -491,10 +499,12 @@ class WithADatabase(TwoSpools):
 
 @pytest.mark.parametrize("machine", [TwoSpools, pytest.param(WithADatabase, marks=pytest.mark.servers)])
 def test_whatever_happens_both_tell_the_same(
-    machine: type[TwoSpools], long: bool, request: pytest.FixtureRequest
+    machine: type[TwoSpools], long: bool, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if issubclass(machine, WithADatabase):
         machine.database = request.getfixturevalue("database")
+        monkeypatch.setattr(tally, "PART_FULL", 1)
+        monkeypatch.setattr(upkeep, "SLOT_AGE", 0.0)
     much = settings(
         max_examples=300 if long else 6,
         stateful_step_count=60 if long else 40,

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from postbearer.address import same_mailbox
 from postbearer.errors import UsageError
+from postbearer.store.postgres import tally
 from postbearer.store.postgres.nodes import NODES
 from postbearer.store.postgres.reads import LOOK, meta
 from postbearer.store.postgres.rows import clean, recipients_of, shown_status, status_of
@@ -129,15 +130,14 @@ async def resume(transaction: Transaction, account: str) -> bool:
     return found
 
 
-async def retire(transaction: Transaction, before: float) -> int:
-    """From now on what came to its end before that is gone for everybody; how many messages."""
+async def retire(transaction: Transaction, before: float) -> tally.Retired:
+    """From now on what came to its end before that is gone for everybody: what one transaction bears."""
+    retired = await tally.retire(transaction, before)
+    if retired.more:
+        return retired
     connection = transaction.connection
-    retired = (await meta(connection))["retired"]
-    before = max(before, retired)
-    count = int(await connection.fetchval(LOOK["retirable"], retired, before))
-    if count:
-        await connection.execute(NODES["set"], "retired", before)
-    await connection.execute(LOOK["drop-keys"], before - KEYS_KEPT, max(before, retired))
-    await connection.execute(LOOK["forget-events"], before, before - FOR_WEBHOOKS)
+    gone = max(before, (await meta(connection))["retired"])
+    await connection.execute(LOOK["drop-keys"], before - KEYS_KEPT, gone)
+    forgotten = await connection.fetch(LOOK["forget-events"], before, before - FOR_WEBHOOKS, tally.AT_ONCE)
     await connection.execute(SESSION["drop-marks"], transaction.time - MARKS_KEPT)
-    return count
+    return retired._replace(more=len(forgotten) == tally.AT_ONCE)

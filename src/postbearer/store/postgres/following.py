@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import astuple
+from functools import partial
 from typing import Any
 
+from postbearer.store.postgres import tally
 from postbearer.store.postgres.auditing import SQL as OPERATING
 from postbearer.store.postgres.auditing import Write
 from postbearer.store.postgres.connection_pool import ConnectionPool
@@ -15,7 +16,7 @@ from postbearer.store.postgres.numbers import WriteTarget
 from postbearer.store.postgres.reads import LOOK
 from postbearer.store.postgres.rows import clean, status_of, tags_of
 from postbearer.store.postgres.transaction import Transaction
-from postbearer.store.records import StateChange, Status, TrafficCount, WaitingEvent, WebhookRow
+from postbearer.store.records import StateChange, TrafficCount, WaitingEvent, WebhookRow
 
 COUNTED = 8 * 86_400.0  # seconds for which counts are kept
 
@@ -66,17 +67,10 @@ class Following:
 
     async def traffic(self, since: float, width: int) -> Sequence[TrafficCount]:
         async with self._pool.reading() as connection:
-            rows = await connection.fetch(LOOK["traffic"], math.ceil(since), width)
-        found: dict[int, dict[Status, int]] = {}
-        for row in rows:
-            found.setdefault(row["begins"], {})[status_of(row["state"])] = row["count"]
-        return [TrafficCount(begins=begins, counts=counts) for begins, counts in found.items()]
+            return await tally.traffic(connection, since, width)
 
     async def _forget_traffic(self, now: float) -> None:
-        async def forget(transaction: Transaction) -> None:
-            await transaction.connection.execute(LOOK["forget-traffic"], int(now - COUNTED))
-
-        await self._write(forget)
+        await self._write(partial(tally.forget_traffic, before=now - COUNTED))
 
     async def webhooks(self) -> Mapping[str, tuple[WebhookRow, Sequence[WaitingEvent]]]:
         async with self._pool.reading() as connection:

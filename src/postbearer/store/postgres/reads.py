@@ -16,7 +16,6 @@ from postbearer.store.postgres.rows import (
     recipients_of,
     said_of,
     shown_status,
-    status_of,
     tag_text,
 )
 from postbearer.store.postgres.transaction import ACCEPT, TURN
@@ -32,9 +31,7 @@ from postbearer.store.records import (
     Pause,
     Query,
     Row,
-    Statistics,
     Status,
-    Waiting,
 )
 from postbearer.store.rows import LEASED, LETTERS, priority_of
 
@@ -99,22 +96,6 @@ async def late(connection: Any, account: str, before: float, after: int, most: i
 
 async def pauses(connection: Any) -> Sequence[Pause]:
     return [Pause(**row) for row in await connection.fetch(NODES["pauses"])]
-
-
-async def waiting(connection: Any, now: float) -> Sequence[Waiting]:
-    return [Waiting(**row) for row in await connection.fetch(LOOK["waiting"], now)]
-
-
-async def statistics(connection: Any, now: float) -> Statistics:
-    retired = (await meta(connection))["retired"]
-    result = Statistics(oldest=await connection.fetchval(LOOK["oldest"], now))
-    for row in await connection.fetch(LOOK["statistics"], retired, now):
-        of_account = result.by_account.setdefault(row["account"], {})
-        for letter in row["letters"]:
-            for counts in (result.counts, of_account):
-                status = status_of(letter)
-                counts[status] = counts.get(status, 0) + row["count"]
-    return result
 
 
 async def show(connection: Any, message: str, now: float) -> Entry | None:

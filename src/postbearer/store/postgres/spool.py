@@ -17,7 +17,7 @@ from postbearer.secret import SecretSource
 from postbearer.store.changes import Changes
 from postbearer.store.content_cache import ContentCache
 from postbearer.store.lease import LOCAL, Node, NodeDetails
-from postbearer.store.postgres import changes, nodes, opening, reads
+from postbearer.store.postgres import changes, nodes, opening, reads, tally
 from postbearer.store.postgres.accepting import arrival, staged
 from postbearer.store.postgres.connection_pool import ConnectionPool
 from postbearer.store.postgres.contents import PostgresStaging, Spooled, SpooledContent
@@ -439,14 +439,19 @@ class PostgresSpool(Operated, Following):
 
     async def statistics(self) -> Statistics:
         async with self._pool.reading() as connection:
-            return await reads.statistics(connection, self._clock.now())
+            return await tally.statistics(connection, self._clock.now())
 
     async def waiting(self) -> Sequence[Waiting]:
         async with self._pool.reading() as connection:
-            return await reads.waiting(connection, self._clock.now())
+            return await tally.waiting(connection, self._clock.now())
 
     async def retire(self, before: float) -> int:
-        retired: int = await self._writer.submit(partial(changes.retire, before=before), names=("purge",))
+        retired, more = 0, True
+        while more:
+            gone: tally.Retired = await self._writer.submit(
+                partial(changes.retire, before=before), names=("purge",)
+            )
+            retired, more = retired + gone.messages, gone.more
         await self._forget_traffic(self._clock.now())
         await upkeep(self._pool, retire=True)
         async with self._pool.reading() as connection:

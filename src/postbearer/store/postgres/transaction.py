@@ -23,6 +23,7 @@ from postbearer.store.rows import HELD, LEASED, LETTERS, WAITING
 ACCEPT = queries("accept", "postgres")
 TURN = queries("turn", "postgres")
 SESSION = queries("session", "postgres")
+TALLY = queries("tally", "postgres")
 
 AT_ONCE = 16  # chunks of content that one statement adds
 READY = LETTERS[Status.READY]
@@ -80,9 +81,11 @@ class Transaction:
         self._messages.append(message_row(number, message, addresses))
         self._contents.append((number, content))
         self.evidence = self.evidence or ("has-message", (self.slot, number, message.id))
-        return [claimed for new in deliveries if (claimed := self._deliver(number, message, new)) is not None]
+        several = len(deliveries) > 1
+        made = [self._deliver(number, message, new, several=several) for new in deliveries]
+        return [claimed for claimed in made if claimed is not None]
 
-    def _deliver(self, number: int, message: Message, new: NewDelivery) -> Claimed | None:
+    def _deliver(self, number: int, message: Message, new: NewDelivery, *, several: bool) -> Claimed | None:
         delivery, lease = self.numbers.number(self.slot), 0
         letter = LETTERS[Status.HELD if new.held else Status.READY]
         state = HELD if new.held else WAITING
@@ -103,6 +106,9 @@ class Transaction:
                 letter * len(new.recipients),
                 "0" * len(new.recipients),
                 recipients_text(new.recipients),
+                max(message.accepted, message.send_at or message.accepted),
+                message.send_at is not None,
+                several,
             )
         )
         if state == WAITING:
@@ -187,7 +193,7 @@ class Transaction:
             await run(ACCEPT["add-messages"], slot, *_columns(self._messages, 18))
             await self._add_contents(slot)
         if self._deliveries:
-            await run(ACCEPT["add-deliveries"], slot, *_columns(self._deliveries, 13))
+            await run(ACCEPT["add-deliveries"], slot, *_columns(self._deliveries, 16))
         if self._ready:
             await run(ACCEPT["add-ready"], *_columns(self._ready, 6))
         for each, rows in by_slot(self._outcomes).items():
@@ -198,7 +204,7 @@ class Transaction:
             minute = int(self.time / 60) * 60
             counted = list(self._traffic.items())
             rows = [(minute, letter, count) for letter, count in counted]
-            await run(ACCEPT["add-traffic"], *_columns(rows, 3))
+            await run(TALLY["add-traffic"], *_columns(rows, 3))
         self._clear()
 
     async def mark(self) -> None:

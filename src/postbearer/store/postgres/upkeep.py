@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import asyncpg
 
+from postbearer.store.postgres import tally
 from postbearer.store.postgres.connection_pool import ConnectionPool
 from postbearer.store.postgres.nodes import NODES
 from postbearer.store.postgres.reads import settled_time
@@ -34,6 +35,7 @@ async def upkeep(pool: ConnectionPool, *, retire: bool) -> None:
     """Begin new parts where it is time, and empty what is over. `retire`: also slots. Raises `StoreError`."""
     async with pool.apart() as connection:
         await _turn_ring(pool, connection)
+        await _add_up(pool, connection)
         if retire:
             await _empty_slots(pool, connection)
             await _turn_slot(pool, connection)
@@ -107,6 +109,15 @@ async def _requeue(pool: ConnectionPool, connection: Any, part: int, last: Seque
         return await connection.fetchrow(SQL["requeue"].replace("PART", str(part)), *last, AT_ONCE)
 
 
+async def _add_up(pool: ConnectionPool, connection: Any) -> None:
+    try:
+        async with _alone(pool, connection) as now:
+            if now is not None:
+                await tally.add_up(connection)
+    except asyncpg.LockNotAvailableError:
+        return
+
+
 async def _empty_slots(pool: ConnectionPool, connection: Any) -> None:
     for slot in range(SLOTS):
         try:
@@ -115,14 +126,24 @@ async def _empty_slots(pool: ConnectionPool, connection: Any) -> None:
                     continue
                 if await connection.fetchval(SQL["is-empty"], slot):
                     continue
-                if await connection.fetchval(SQL["is-retired"], slot, now["retired"]):
+                if not await tally.in_slot(connection, slot):
                     await connection.execute(SQL["lock-slot"].replace("PART", str(slot)))
                     if await connection.fetchval(SQL["is-retired"], slot, now["retired"]):
                         await connection.execute(SQL["empty-slot"].replace("PART", str(slot)))
-                else:
-                    await connection.execute(SQL["drop-retired"], slot, now["retired"], AT_ONCE)
+                        continue
+            await _drop_retired(pool, connection, slot)
         except asyncpg.LockNotAvailableError:
             continue
+
+
+async def _drop_retired(pool: ConnectionPool, connection: Any, slot: int) -> None:
+    """Remove what is retired in a slot that something else keeps from being emptied, in small steps."""
+    last: int | None = -1
+    while last is not None:
+        async with _alone(pool, connection) as now:
+            if now is None or slot == now["slot"]:
+                return
+            last = await connection.fetchval(SQL["drop-retired"], slot, now["retired"], AT_ONCE, last)
 
 
 async def _turn_slot(pool: ConnectionPool, connection: Any) -> None:

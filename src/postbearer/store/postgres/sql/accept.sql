@@ -25,10 +25,10 @@ SELECT $1::smallint, * FROM unnest($2::bigint[], $3::integer[], $4::bytea[]);
 
 -- name: add-deliveries
 INSERT INTO delivery (slot, number, message, priority, client, account, state, due, lease, attempt, began, states, doubts,
-                      recipients)
+                      recipients, since, timed, several)
 SELECT $1::smallint, * FROM unnest(
   $2::bigint[], $3::bigint[], $4::smallint[], $5::text[], $6::text[], $7::text[], $8::float8[], $9::bigint[],
-  $10::integer[], $11::float8[], $12::text[], $13::text[], $14::text[]);
+  $10::integer[], $11::float8[], $12::text[], $13::text[], $14::text[], $15::float8[], $16::boolean[], $17::boolean[]);
 
 -- name: add-ready
 -- Into the part that is in use at this very moment: into one that was left before, nothing is put any more.
@@ -40,9 +40,6 @@ SELECT (SELECT value FROM meta WHERE name = 'ring')::smallint, * FROM unnest(
 INSERT INTO event (number, at, message, client, account, recipient, state, doubtful, said)
 SELECT * FROM unnest(
   $1::bigint[], $2::float8[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::boolean[], $9::text[]);
-
--- name: add-traffic
-INSERT INTO traffic SELECT * FROM unnest($1::bigint[], $2::text[], $3::bigint[]);
 
 -- name: chunks
 SELECT chunk, data FROM content WHERE slot = $1 AND message = $2 AND chunk >= $3 ORDER BY chunk LIMIT $4;

@@ -115,37 +115,6 @@ SELECT slot, message, number, account, priority, state, due, attempt, began, sta
 SELECT delivery, attempt, counted, began, ended, doubtful, server, queue_id, error, said, transcript
   FROM outcome WHERE slot = ANY($1::smallint[]) AND delivery = ANY($2::bigint[]) ORDER BY ended, lease;
 
--- name: statistics
-SELECT d.account,
-       CASE WHEN d.state = 'l' THEN translate(d.states, 'rd', 'll')
-            WHEN timed.number IS NOT NULL THEN translate(d.states, 'r', 's')
-            ELSE d.states END AS letters,
-       count(*) AS count
-  FROM delivery AS d
-  LEFT JOIN (SELECT slot, number FROM message WHERE send_at > $2::float8) AS timed
-    ON timed.slot = d.slot AND timed.number = d.message
- WHERE d.state <> 'x' OR d.ended >= $1::float8
-    OR EXISTS (SELECT 1 FROM delivery AS other
-                WHERE other.slot = d.slot AND other.message = d.message
-                  AND (other.state <> 'x' OR other.ended >= $1::float8))
- GROUP BY 1, 2;
-
--- name: oldest
-SELECT floor(min(greatest(m.send_at, m.accepted)))
-  FROM delivery AS d JOIN message AS m ON m.slot = d.slot AND m.number = d.message
- WHERE d.state <> 'x' AND (m.send_at IS NULL OR m.send_at <= $1);
-
--- name: waiting
-SELECT d.account, count(DISTINCT d.message) AS messages, floor(min(greatest(m.send_at, m.accepted))) AS oldest
-  FROM delivery AS d JOIN message AS m ON m.slot = d.slot AND m.number = d.message
- WHERE d.state IN ('w', 'l') AND (m.send_at IS NULL OR m.send_at <= $1) GROUP BY d.account;
-
--- name: retirable
--- How many messages come to be gone when what ended before $2 is, instead of what did before $1.
-SELECT count(*) FROM (
-  SELECT message FROM delivery GROUP BY slot, message
-  HAVING bool_and(state = 'x' AND ended < $2::float8) AND NOT bool_and(ended < $1::float8)) AS gone;
-
 -- name: drop-keys
 DELETE FROM idempotency
  WHERE created < $1::float8
@@ -170,22 +139,19 @@ SELECT number FROM event
 SELECT coalesce(min(number), 0) AS first, coalesce(max(number), 0) AS last
   FROM event WHERE number < pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 20;
 
--- name: traffic
-SELECT (minute / $2::bigint) * $2::bigint AS begins, state, sum(count)::bigint AS count
-  FROM traffic WHERE minute >= $1 GROUP BY 1, 2 ORDER BY 1;
-
--- name: forget-traffic
-DELETE FROM traffic WHERE minute < $1;
-
 -- name: forget-events
--- From the oldest on, and never the last. Up to the first that is not older than $1, or that a webhook needs and that
+-- Some from the oldest on, and never the last. Up to the first that is not older than $1, or that a webhook needs and that
 -- is not older than $2.
 WITH needed AS (
   SELECT min(oldest) AS number
     FROM (SELECT position + 1 AS oldest FROM webhook UNION ALL SELECT min(number) FROM webhook_event) AS each
 )
 DELETE FROM event
- WHERE number < coalesce((SELECT number FROM event
-                           WHERE at >= $1 OR (number >= (SELECT number FROM needed) AND at >= $2)
-                           ORDER BY number LIMIT 1),
-                         (SELECT max(number) FROM event));
+ WHERE number IN (
+   SELECT number FROM event
+    WHERE number < coalesce((SELECT number FROM event
+                              WHERE at >= $1 OR (number >= (SELECT number FROM needed) AND at >= $2)
+                              ORDER BY number LIMIT 1),
+                            (SELECT max(number) FROM event))
+    ORDER BY number LIMIT $3)
+RETURNING 1;

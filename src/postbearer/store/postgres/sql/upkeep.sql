@@ -52,7 +52,10 @@ TRUNCATE ready_PART;
 SELECT NOT EXISTS (SELECT 1 FROM message WHERE slot = $1);
 
 -- name: is-retired
-SELECT NOT EXISTS (SELECT 1 FROM delivery WHERE slot = $1 AND (state <> 'x' OR ended >= $2));
+-- What ended, and was not yet taken from the counts, is there as well.
+SELECT NOT EXISTS (
+  SELECT 1 FROM delivery
+   WHERE slot = $1 AND (state <> 'x' OR ended >= least($2::float8, (SELECT min(ended) FROM finished))));
 
 -- name: lock-slot
 LOCK TABLE message_PART, delivery_PART, content_PART, outcome_PART IN ACCESS EXCLUSIVE MODE;
@@ -61,10 +64,15 @@ LOCK TABLE message_PART, delivery_PART, content_PART, outcome_PART IN ACCESS EXC
 TRUNCATE message_PART, delivery_PART, content_PART, outcome_PART;
 
 -- name: drop-retired
--- What is retired in a slot that something else keeps from being emptied.
-WITH gone AS (
-  SELECT message FROM delivery WHERE slot = $1 GROUP BY message
-  HAVING bool_and(state = 'x' AND ended < $2) LIMIT $3
+-- What is retired in a slot that something else keeps from being emptied, among some messages behind $4; where to go on.
+WITH looked AS MATERIALIZED (
+  SELECT number FROM message WHERE slot = $1 AND number > $4 ORDER BY number LIMIT $3
+), gone AS MATERIALIZED (
+  SELECT looked.number AS message FROM looked
+   WHERE NOT EXISTS (
+     SELECT 1 FROM delivery AS d
+      WHERE d.slot = $1 AND d.message = looked.number
+        AND (d.state <> 'x' OR d.ended >= least($2::float8, (SELECT min(ended) FROM finished))))
 ), outcomes AS (
   DELETE FROM outcome USING delivery AS d
    WHERE outcome.slot = $1 AND d.slot = $1 AND d.number = outcome.delivery AND d.message IN (SELECT message FROM gone)
@@ -72,5 +80,7 @@ WITH gone AS (
   DELETE FROM content WHERE slot = $1 AND message IN (SELECT message FROM gone)
 ), deliveries AS (
   DELETE FROM delivery WHERE slot = $1 AND message IN (SELECT message FROM gone)
+), messages AS (
+  DELETE FROM message WHERE slot = $1 AND number IN (SELECT message FROM gone)
 )
-DELETE FROM message WHERE slot = $1 AND number IN (SELECT message FROM gone);
+SELECT max(number) FROM looked HAVING count(*) = $3;
