@@ -74,13 +74,15 @@ WITH looked AS MATERIALIZED (
       WHERE d.slot = $1 AND d.message = looked.number
         AND (d.state <> 'x' OR d.ended >= least($2::float8, (SELECT min(ended) FROM finished))))
 ), outcomes AS (
-  DELETE FROM outcome USING delivery AS d
-   WHERE outcome.slot = $1 AND d.slot = $1 AND d.number = outcome.delivery AND d.message IN (SELECT message FROM gone)
+  DELETE FROM outcome
+   WHERE slot = $1
+     AND delivery = ANY(ARRAY(SELECT d.number FROM delivery AS d
+                               WHERE d.slot = $1 AND d.message = ANY(ARRAY(SELECT message FROM gone))))
 ), contents AS (
-  DELETE FROM content WHERE slot = $1 AND message IN (SELECT message FROM gone)
+  DELETE FROM content WHERE slot = $1 AND message = ANY(ARRAY(SELECT message FROM gone))
 ), deliveries AS (
-  DELETE FROM delivery WHERE slot = $1 AND message IN (SELECT message FROM gone)
+  DELETE FROM delivery WHERE slot = $1 AND message = ANY(ARRAY(SELECT message FROM gone))
 ), messages AS (
-  DELETE FROM message WHERE slot = $1 AND number IN (SELECT message FROM gone)
+  DELETE FROM message WHERE slot = $1 AND number = ANY(ARRAY(SELECT message FROM gone))
 )
 SELECT max(number) FROM looked HAVING count(*) = $3;
