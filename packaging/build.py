@@ -1,4 +1,4 @@
-"""What is published, in one folder: wheel, source archive, Debian package, a list of what is in it.
+"""What is published, in one folder: wheel, source archive, packages, an image, a list of what is in them.
 
 `./dev package` runs it. The same commit and the same dependencies give the same bytes: all that has a time
 has that of the commit (or `SOURCE_DATE_EPOCH`). The list is CycloneDX's.
@@ -13,19 +13,31 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from deb import ROOT, Contents, build_deb
+from contents import ROOT, Contents
+from deb import build_deb
+from image import build_image
 from sbom import bill_of_materials
 
-SYSTEM_PYTHON = "/usr/bin/python3"  # a Debian package runs on Debian's own
+SYSTEM_PYTHON = "/usr/bin/python3"  # a Debian package, and the image, run on Debian's own
 EXTRAS = "import,passkeys,postgres,relay,sandbox"  # the rest of them is for other people's programs
+# What is made of the wheel and its libraries, and the tools that each needs
+KINDS: dict[str, tuple[Callable[[Contents, Path], Path], tuple[str, ...]]] = {
+    "deb": (build_deb, ("dpkg-deb",)),
+    "image": (build_image, ("dpkg-deb", "apt-get")),
+}
 
 
 def main() -> int:
     asked = argparse.ArgumentParser(prog="./dev package", description=(__doc__ or "").splitlines()[0])
     asked.add_argument("--out", type=Path, default=ROOT / "dist", metavar="DIR", help="where to (dist/)")
-    out: Path = asked.parse_args().out.absolute()
+    asked.add_argument(
+        "--only", action="append", choices=KINDS, help="of the packages this one; may be repeated"
+    )
+    given = asked.parse_args()
+    out: Path = given.out.absolute()
     if out.exists() and not out.is_dir():
         raise SystemExit(f"./dev package: {out} is a file; --out takes a folder.")
     epoch = source_date()
@@ -33,34 +45,32 @@ def main() -> int:
     os.umask(0o022)
     with tempfile.TemporaryDirectory() as made:
         fresh, site = Path(made, "dist"), Path(made, "site")
-        run(
-            sys.executable,
-            "-m",
-            "hatchling",
-            "build",
-            "--target",
-            "sdist",
-            "--target",
-            "wheel",
-            "-d",
-            str(fresh),
-        )
+        targets = ("--target", "sdist", "--target", "wheel")
+        run(sys.executable, "-m", "hatchling", "build", *targets, "-d", str(fresh))
         (wheel,) = fresh.glob("*.whl")
-        missing = [each for each in ("dpkg-deb", SYSTEM_PYTHON) if not shutil.which(each)]
-        if missing:
-            print(
-                f"left out: the Debian package and what is in it; not here: {', '.join(missing)}",
-                file=sys.stderr,
-            )
+        if not shutil.which(SYSTEM_PYTHON):
+            print(f"left out: all but wheel and source archive; not here: {SYSTEM_PYTHON}", file=sys.stderr)
         else:
             vendor(wheel, site)
             bill = fresh / f"{wheel.name.rsplit('-', 3)[0]}.cdx.json"
             bill.write_text(json.dumps(bill_of_materials(site, epoch), indent=1, sort_keys=True) + "\n")
-            build_deb(Contents(wheel, site, bill, SYSTEM_PYTHON, epoch), fresh)
+            build_kinds(given.only or list(KINDS), Contents(wheel, site, bill, SYSTEM_PYTHON, epoch), fresh)
         out.mkdir(parents=True, exist_ok=True)
         for file in sorted(fresh.iterdir()):
             print(shutil.copyfile(file, out / file.name))
     return 0
+
+
+def build_kinds(kinds: list[str], contents: Contents, out: Path) -> None:
+    for kind in kinds:
+        build, tools = KINDS[kind]
+        if missing := [each for each in tools if not shutil.which(each)]:
+            print(f"left out: {kind}; not here: {', '.join(missing)}", file=sys.stderr)
+            continue
+        try:
+            build(contents, out)
+        except subprocess.CalledProcessError as error:
+            raise SystemExit(f"./dev package: this failed: {' '.join(map(str, error.cmd))}") from None
 
 
 def source_date() -> int:
@@ -80,30 +90,17 @@ def source_date() -> int:
 
 def vendor(wheel: Path, site: Path) -> None:
     """The wheel with all it needs, as the system's Python imports it."""
-    pip = [
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        SYSTEM_PYTHON,
-        "install",
-        "-qq",
-        "--disable-pip-version-check",
-    ]
-    run(*pip, "--no-compile", "--only-binary", ":all:", "--target", str(site), f"{wheel}[{EXTRAS}]")
+    pip = [sys.executable, "-m", "pip", "--python", SYSTEM_PYTHON]
+    install = ["install", "-qq", "--disable-pip-version-check", "--no-compile", "--only-binary", ":all:"]
+    run(*pip, *install, "--target", str(site), f"{wheel}[{EXTRAS}]")
     for name in ("bin", "share"):  # commands of our own, and pages, are placed where Debian has them
         shutil.rmtree(site / name, ignore_errors=True)
-    for name in (
-        "RECORD",
-        "INSTALLER",
-        "REQUESTED",
-        "direct_url.json",
-    ):  # pip's own notes, with paths of this machine
+    # pip's own notes, with paths of this machine
+    for name in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json"):
         for file in site.glob(f"*.dist-info/{name}"):
             file.unlink()
-    shutil.rmtree(
-        site / "apsw" / "sqlite_extra_binaries", ignore_errors=True
-    )  # SQLite's tools, used by nothing here
+    # SQLite's tools, used by nothing here
+    shutil.rmtree(site / "apsw" / "sqlite_extra_binaries", ignore_errors=True)
 
 
 def run(*command: str) -> None:

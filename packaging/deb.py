@@ -1,31 +1,30 @@
-"""The Debian package: an environment of its own in /usr/lib/postbearer, and what Debian has in its places."""
+"""The Debian package: what all packages have, and what Debian has in its places."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 import os
-import re
-import shutil
 import subprocess
 import tempfile
-import zipfile
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from postbearer.cli.dropin.install_script import script
+from contents import (
+    ROOT,
+    Contents,
+    glibc,
+    licences,
+    minor_of,
+    place_environment,
+    place_service,
+    place_shared,
+    version_of,
+    write,
+)
 
-ROOT = Path(__file__).resolve().parent.parent
 DEBIAN = ROOT / "packaging" / "debian"
-HOME = PurePosixPath("/usr/lib/postbearer")
-_COMMAND = f"""#!{HOME}/bin/python3 -P
-import sys
-from postbearer.cli import main
-sys.exit(main())
-"""
 _MAINTAINER = "The developers of postbearer <postbearer@users.noreply.github.com>"
 _CHANGES = """\
 postbearer ({version}) unstable; urgency=medium
@@ -54,17 +53,6 @@ Description: mail relay for servers that accept OAuth 2.0 and nothing else
 """
 
 
-@dataclass(frozen=True)
-class Contents:
-    """What goes into the package; `epoch` is the time of all files, in seconds since 1970."""
-
-    wheel: Path
-    site: Path  # a folder of packages, for `python`
-    bill: Path
-    python: str
-    epoch: int
-
-
 def build_deb(contents: Contents, out: Path) -> Path:
     """Write the package into the folder `out`; its path."""
     with tempfile.TemporaryDirectory() as made:
@@ -86,43 +74,6 @@ def build_deb(contents: Contents, out: Path) -> Path:
     return built
 
 
-def place_environment(tree: Path, contents: Contents) -> None:
-    """An environment as `python3 -m venv` makes it, so that `sys.executable -m postbearer` finds it too."""
-    minor = minor_of(contents.python)
-    home = tree / HOME.relative_to("/")
-    shutil.copytree(contents.site, home / "lib" / f"python{minor}" / "site-packages")
-    (home / "bin").mkdir()
-    (home / "bin" / "python3").symlink_to(os.path.relpath(contents.python, HOME / "bin"))
-    write(home / "pyvenv.cfg", "home = /usr/bin\ninclude-system-site-packages = false\n")
-    package = HOME / "lib" / f"python{minor}" / "site-packages" / "postbearer"
-    write(home / "bin" / "sendmail", script(f"{HOME}/bin/python3", str(package)))
-    write(tree / "usr" / "bin" / "postbearer", _COMMAND)
-
-
-def place_shared(tree: Path, contents: Contents) -> None:
-    """What the wheel has below share/: manual pages, completions, alert rules, dashboard, examples."""
-    with zipfile.ZipFile(contents.wheel) as archive:
-        for name in archive.namelist():
-            _, found, rest = name.partition(".data/data/share/")
-            if found:
-                rest = rest.replace(
-                    "zsh/site-functions/", "zsh/vendor-completions/"
-                )  # Debian's place for packages
-                write(tree / "usr" / "share" / rest, archive.read(name))
-    shutil.rmtree(tree / "usr" / "share" / "postbearer" / "systemd")  # it is installed
-    for page in (tree / "usr" / "share" / "man").rglob("*.1"):
-        write(page.with_name(page.name + ".gz"), gzip.compress(page.read_bytes(), mtime=0))
-        page.unlink()
-
-
-def place_service(tree: Path) -> None:
-    unit = (ROOT / "packaging" / "systemd" / "postbearer.service").read_text()
-    _, start, rest = unit.partition("[Unit]\n")  # what stands above is how to install it by hand
-    text = (start + rest).replace("/usr/local/bin/postbearer", "/usr/bin/postbearer")
-    write(tree / "lib" / "systemd" / "system" / "postbearer.service", text)
-    (tree / "etc" / "postbearer").mkdir(parents=True)
-
-
 def place_documents(tree: Path, contents: Contents) -> None:
     folder = tree / "usr" / "share" / "doc" / "postbearer"
     write(folder / "copyright", (DEBIAN / "copyright").read_text() + licences(contents.bill))
@@ -135,14 +86,6 @@ def place_documents(tree: Path, contents: Contents) -> None:
         tree / "usr" / "share" / "lintian" / "overrides" / "postbearer",
         (DEBIAN / "lintian-overrides").read_bytes(),
     )
-
-
-def licences(bill: Path) -> str:
-    lines = []
-    for each in json.loads(bill.read_text())["components"]:
-        told = [one.get("expression") or one["license"]["name"] for one in each.get("licenses", [])]
-        lines.append(f"  {each['name']} {each['version']}: {', '.join(told) or 'see there'}\n")
-    return "".join(lines)
 
 
 def place_control(tree: Path, contents: Contents) -> None:
@@ -166,27 +109,3 @@ def place_control(tree: Path, contents: Contents) -> None:
     write(control / "md5sums", sums)
     for name in ("postinst", "prerm", "postrm"):
         write(control / name, (DEBIAN / name).read_bytes())
-
-
-def version_of(wheel: Path) -> str:
-    """The wheel's version as Debian orders it: what comes before a release has a tilde."""
-    return re.sub(r"\.?(a|b|rc|dev)(?=\d)", r"~\1", wheel.name.split("-")[1])
-
-
-def glibc(contents: Contents) -> str:
-    """The oldest libc that all the libraries here run with, as the tags of their wheels say (PEP 600)."""
-    needed = [(2, 17)]
-    for file in contents.site.glob("*.dist-info/WHEEL"):
-        tags = re.findall(r"manylinux_(\d+)_(\d+)_", file.read_text())
-        needed += [min((int(major), int(minor)) for major, minor in tags)] if tags else []
-    return ".".join(map(str, max(needed)))
-
-
-def minor_of(python: str) -> str:
-    code = "import sys; print('%d.%d' % sys.version_info[:2])"
-    return subprocess.run([python, "-c", code], check=True, capture_output=True, text=True).stdout.strip()
-
-
-def write(path: Path, content: str | bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content.encode() if isinstance(content, str) else content)

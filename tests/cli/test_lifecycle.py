@@ -128,6 +128,8 @@ def test_status_is_a_line_and_a_code(service: tuple[Home, Relay]) -> None:
     assert (ran.code, ran.out.split(" - ")[0]) == (1, "WARNING")
     told = json.loads(home.run("--json", "status").out)
     assert (told["state"], told["exit"], told["paused"]) == ("warning", 1, 1)
+    alone = home.run("status", "--relay-only")
+    assert (alone.code, alone.out.split(" | ")[0]) == (0, "OK - the relay answers")
     home.run("accounts", "resume", "sandbox")
     home.run("config", "set", "accounts.sandbox.client-secret-expires", "2020-01-01")
     home.run("reload")
@@ -135,9 +137,10 @@ def test_status_is_a_line_and_a_code(service: tuple[Home, Relay]) -> None:
     assert (ran.code, ran.out.split(" - ")[0]) == (2, "CRITICAL")
     assert "has ended" in ran.out
     relay.stop()
-    ran = home.run("status")
-    assert (ran.code, ran.out.split(" - ")[0]) == (2, "CRITICAL")
-    assert "No relay" in ran.out
+    for options in ((), ("--relay-only",)):
+        ran = home.run("status", *options)
+        assert (ran.code, ran.out.split(" - ")[0]) == (2, "CRITICAL")
+        assert "No relay" in ran.out
 
 
 def test_mail_that_waits_for_too_long_is_told(service: tuple[Home, Relay]) -> None:

@@ -69,6 +69,25 @@ def test_a_file_in_a_folder_that_others_may_write_is_refused(
         load(path, {})
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a folder to a group")
+def test_a_group_without_a_name_that_was_given_to_us_is_nobody_else(written: Write, tmp_path: Path) -> None:
+    """As Kubernetes does with the volumes of a pod (fsGroup)."""
+    path = written(COMPLETE)
+    os.chown(tmp_path, -1, 1234567)
+    tmp_path.chmod(0o2770)
+    before = os.getgroups()
+    with pytest.raises(ConfigError, match="Others may write the folder"):
+        load(path, {})  # it is not ours
+    try:
+        os.setgroups([*before, 1234567])
+        assert load(path, {}).settings.accounts
+        tmp_path.chmod(0o2772)
+        with pytest.raises(ConfigError, match="Others may write the folder"):
+            load(path, {})
+    finally:
+        os.setgroups(before)
+
+
 def test_a_link_is_as_weak_as_the_folder_it_points_into(written: Write, tmp_path: Path) -> None:
     shared = tmp_path / "shared"
     shared.mkdir()

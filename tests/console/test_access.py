@@ -276,6 +276,18 @@ async def test_from_another_machine_a_code_is_no_good(home: object, person: Pers
     assert "Secure" in entered.headers["set-cookie"]
 
 
+async def test_from_another_machine_a_code_is_good_where_the_configuration_says_so(person: Person) -> None:
+    """As in a container, which sees its network's gateway in place of the browser."""
+    shown = person.shown
+    shown.more = 'trusted-proxies = ["127.0.0.1"]\none-time-codes = "anywhere"\n'
+    await shown.reload()
+    far = {"x-forwarded-for": "192.0.2.7", "x-forwarded-proto": "https"}
+    assert "One-time code" in (await person.get("/login", headers=far)).text
+    assert (await person.post("/login", {"one_time_code": "guess"}, headers=far)).status_code == 401
+    entered = await person.post("/login", {"one_time_code": code(shown)}, headers=far)
+    assert entered.status_code == 303
+
+
 async def test_by_tls_the_cookie_never_leaves_without_it(home: Path) -> None:
     authority = trustme.CA()
     authority.issue_cert("localhost", "127.0.0.1").private_key_and_cert_chain_pem.write_to_path(

@@ -33,6 +33,17 @@ def test_an_empty_table_is_an_api_on_loopback(tmp_path: Path) -> None:
     assert (found.context, found.base_path, found.health) == (None, "", ())
 
 
+def test_the_console_may_make_the_first_account(tmp_path: Path) -> None:
+    path = tmp_path / "postbearer.toml"
+    path.write_text('[http]\naccounts = "editable"\n')
+    found = RelayPlan.of(Assembly.load(path, {}, state=StateFolder(tmp_path / "state")))
+    assert found.router.default_account == ""
+    path.write_text("[http]\n")
+    with pytest.raises(ConfigError, match="no account that mail could leave from") as caught:
+        RelayPlan.of(Assembly.load(path, {}, state=StateFolder(tmp_path / "state")))
+    assert 'accounts = "editable"' in caught.value.hint
+
+
 def test_off_loopback_it_takes_a_certificate_and_answers_to_its_names(tmp_path: Path) -> None:
     certify(tmp_path)
     lines = ['certificate = "chain.pem"', 'key = "key.pem"', 'allowed-hosts = ["Mail.Example.org"]']

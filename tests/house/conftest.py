@@ -11,6 +11,7 @@ from house.machine import build
 
 @pytest.fixture(scope="session")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that `./dev package` filled."""
     return build(tmp_path_factory.mktemp("built"))
 
 

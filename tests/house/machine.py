@@ -44,8 +44,8 @@ def run(*command: str, **environ: str) -> str:
     return done.stdout
 
 
-def build(out: Path) -> Path:
-    run(sys.executable, "packaging/build.py", "--out", str(out))
+def build(out: Path, *options: str) -> Path:
+    run(sys.executable, "packaging/build.py", "--out", str(out), *options)
     return out
 
 

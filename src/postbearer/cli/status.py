@@ -45,6 +45,7 @@ class CheckResult:
     held: int = 0
     oldest: float = 0.0
     staging: str = ""  # where mail goes, if it does not reach everybody
+    alone: bool = False  # nothing was asked of the accounts and all around
 
     @property
     def level(self) -> Severity:
@@ -56,6 +57,8 @@ class CheckResult:
         notes = [*self.notes, *([self.staging.rstrip(".")] if self.staging else ())]
         if worst:
             return "; ".join(worst + notes)
+        if self.alone:
+            return "; ".join(["the relay answers", *notes])
         accounts = "1 account sends" if self.accounts == 1 else f"{self.accounts} accounts send"
         waiting = "1 recipient waits" if self.waiting == 1 else f"{self.waiting} recipients wait"
         return "; ".join([f"{accounts}, {waiting}", *notes])
@@ -69,9 +72,12 @@ class CheckResult:
 @click.command("status")
 @click.option("--warning", metavar="DURATION", callback=duration, help="Warn if mail waits for longer; 1h.")
 @click.option("--critical", metavar="DURATION", callback=duration, help="The same, as critical; 1d.")
+@click.option(
+    "--relay-only", is_flag=True, help="Only whether the relay answers: a container's health, a restart."
+)
 @common_options
 @pass_common
-def command(common: Common, warning: float | None, critical: float | None) -> int:
+def command(common: Common, warning: float | None, critical: float | None, relay_only: bool) -> int:
     """Tell in one line whether all is well, for monitoring.
 
     The running relay is asked. The exit code is 0 if all is well; 1 (warning) if an account is paused by
@@ -84,11 +90,14 @@ def command(common: Common, warning: float | None, critical: float | None) -> in
     try:
         relay = running_relay(needed=True)
         stats: QueueStatistics = relay.call("queue.stats")
-        waiting = backlogs(relay, stats, warning, critical)
+        waiting = () if relay_only else backlogs(relay, stats, warning, critical)
         found = judge(relay.call("accounts.list"), stats, waiting, warning, critical)
-        found.problems += webhook_problems(relay.call("webhooks.list"), time.time())
-        found.problems += node_problems(relay.call("nodes.list"))
-        found.staging = relay.call("relay.staging").staging
+        if relay_only:
+            found.problems, found.notes, found.alone = [], [], True
+        else:
+            found.problems += webhook_problems(relay.call("webhooks.list"), time.time())
+            found.problems += node_problems(relay.call("nodes.list"))
+            found.staging = relay.call("relay.staging").staging
     except PostbearerError as error:
         found = CheckResult([(Severity.CRITICAL, f"{error.message} {error.hint}".strip())])
     if common.as_json:

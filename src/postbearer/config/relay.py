@@ -150,6 +150,10 @@ class HttpSettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=T
     ] = ()
     base_path: Annotated[str | None, Prose("Path that a proxy puts it under.")] = None
     health_listen: Annotated[tuple[str, ...], Prose("host:port for health probes only.")] = ()
+    one_time_codes: Annotated[
+        Literal["this-machine", "anywhere"],
+        Prose("From where a one-time code opens the console; from elsewhere there is TLS."),
+    ] = "this-machine"
     accounts: Annotated[
         Literal["read-only", "editable"],
         Prose("editable: administrators may connect, change and remove accounts by HTTP and in the console."),

@@ -87,7 +87,7 @@ def refuse_writable(path: str, descriptor: int) -> None:
             file=path,
             hint=f"Make it yours: chown {os.geteuid()} {path}",
         )
-    if held.st_mode & 0o022:
+    if _open_to_others(held):
         raise _error("Others may write this file.", file=path, hint=f"Take that away: chmod go-w {path}")
     refuse_open_folders(path)
 
@@ -105,7 +105,7 @@ def refuse_open_folders(path: str) -> None:
                 file=path,
                 hint="Move the file to a folder of your own.",
             )
-        if held.st_mode & 0o022 and not held.st_mode & stat.S_ISVTX:
+        if _open_to_others(held) and not held.st_mode & stat.S_ISVTX:
             raise _error(
                 f"Others may write the folder {folder}, and so replace the file.",
                 file=path,
@@ -115,6 +115,23 @@ def refuse_open_folders(path: str) -> None:
 
 def _foreign(held: os.stat_result) -> bool:
     return held.st_uid not in (0, os.geteuid())
+
+
+def _open_to_others(held: os.stat_result) -> bool:
+    """Whether more users than its owner may write it.
+
+    A group without a name that we are in was given to this process by who started it, as Kubernetes gives
+    one to the volumes of a pod (fsGroup): nobody else is in it.
+    """
+    if not held.st_mode & 0o020 or held.st_mode & 0o002 or held.st_gid not in os.getgroups():
+        return bool(held.st_mode & 0o022)
+    import grp
+
+    try:
+        grp.getgrgid(held.st_gid)
+    except KeyError:
+        return False
+    return True
 
 
 def _folders(path: str) -> Iterator[str]:

@@ -38,6 +38,7 @@ class ConsoleSettings:
     bounces_to: str
     state: str = ""  # the folder that a backup would have; empty where a database keeps it all
     logins: tuple[ConsoleLogin, ...] = ()
+    codes_anywhere: bool = False  # one-time codes are good from other machines, too
 
 
 class ConsoleState:

@@ -26,7 +26,7 @@ async def enter(visit: Visit) -> Response:
     """Try what was typed."""
     to = visit.field("to")
     if code := visit.field("one_time_code").strip()[:_LONGEST]:
-        turned = visit.services.state.gate.by_code(code, visit.peer, here=_is_here(visit))
+        turned = visit.services.state.gate.by_code(code, visit.peer, here=_may_use_codes(visit))
         if turned is not None:
             return _turned(visit, turned, to)
         return await _let_in(visit, BY_CODE, (), to)
@@ -82,14 +82,16 @@ def _form(visit: Visit, *, code: str = "", to: str = "", why: str = "", status: 
         code=code,
         to=to if _is_inside(to) else "",
         why=why,
-        here_only=_is_here(visit),
+        here_only=_may_use_codes(visit),
         by_name=bool(logins),
         options=passkeys.to_log_in(visit.site) if logins and passkeys.offered else "",
     )
 
 
-def _is_here(visit: Visit) -> bool:
-    """Whether the browser is on this machine: at loopback, or at the very address that it asks."""
+def _may_use_codes(visit: Visit) -> bool:
+    """Whether the browser is here, at loopback or at the very address that it asks; or need not be."""
+    if visit.services.settings.codes_anywhere:
+        return True
     server = visit.request.scope.get("server")
     return is_loopback(visit.peer) or bool(server and server[0] == visit.peer)
 

@@ -29,6 +29,7 @@ class HttpPlan:
     proxies: tuple[str, ...]
     base_path: str
     logins: tuple[ConsoleLogin, ...] = ()
+    codes_anywhere: bool = False  # one-time codes are good from other machines, too
 
     @classmethod
     def of(cls, assembly: Assembly) -> HttpPlan | None:
@@ -46,6 +47,7 @@ class HttpPlan:
             proxies=settings.trusted_proxies,
             base_path=_base_path(settings.base_path),
             logins=tuple(_logins(assembly, settings, addresses)),
+            codes_anywhere=settings.one_time_codes == "anywhere",
         )
 
     @property

@@ -151,6 +151,7 @@ def _shown(plan: ServicePlan) -> ConsoleSettings:
         bounces_to=plan.relay.bounces_to,
         state=plan.assembly.state.path if isinstance(spool_url(plan.assembly), SpoolUrl) else "",
         logins=_plan(plan).logins,
+        codes_anywhere=_plan(plan).codes_anywhere,
     )
 
 

@@ -74,13 +74,14 @@ class RelayPlan:
         settings = relay_settings(assembly)
         assembly.persistence  # noqa: B018 - says what the spool lacks
         names = assembly.names
-        if not names:
+        http = assembly.configuration.settings.http
+        if not names and (http is None or http.accounts != "editable"):  # else the console makes the first
             raise ConfigError(
                 "There is no account that mail could leave from.",
                 key="accounts",
-                hint="Make one by `postbearer init`.",
+                hint='Make one by `postbearer init`, or in the console: accounts = "editable" under [http].',
             )
-        if settings.account is None and len(names) != 1:
+        if settings.account is None and len(names) > 1:
             raise ConfigError(
                 "is missing, and there is more than one account.",
                 key="relay.account",
@@ -88,7 +89,7 @@ class RelayPlan:
             )
         admissions = tuple(_admission(each) for each in settings.clients)
         _check_names(admissions)
-        access = Access(admissions, by_token=assembly.configuration.settings.http is not None)
+        access = Access(admissions, by_token=http is not None)
         hostname = socket.gethostname()
         doors = [_door(each, settings, access, assembly, hostname) for each in _listeners(settings)]
         _check_legacy(doors, admissions)
@@ -98,7 +99,7 @@ class RelayPlan:
             access=access,
             router=Router(
                 [_route(number, each) for number, each in enumerate(settings.routes)],
-                settings.account or names[0],
+                settings.account or next(iter(names), ""),
             ),
             retry=_retry(settings),
             size=settings.size or DEFAULT_SIZE,

@@ -142,10 +142,15 @@ class Intake:
             route = self.router.choose(client, reverse_path, address)
             account = self.accounts.get(route.account)
             if account is None:
-                return refuse(550, "5.7.1", "No account is set up that this could leave from")
+                return self.without_account()
             if reverse_path and account.sender.rule != "force" and not account.sender.permits(reverse_path):
                 return refuse(550, "5.7.1", f"Mail may not leave {account.name} as {reverse_path}")
         return None
+
+    def without_account(self) -> Reply:
+        """The refusal of what no account carries: only for now, while there is none at all."""
+        code, enhanced = (550, "5.7.1") if self.accounts else (451, "4.3.5")
+        return refuse(code, enhanced, "No account is set up that this could leave from")
 
     def refuse_time(self, send_at: float) -> Reply | None:
         """Why nothing is kept until then; None: it is."""
@@ -394,7 +399,7 @@ class MessageIntake:
         """Why this account cannot carry the message, which has `size` octets as it leaves."""
         account = self._intake.accounts.get(name)
         if account is None:
-            return refuse(550, "5.7.1", "No account is set up that this could leave from")
+            return self._intake.without_account()
         return refuse_for(account, self._submission.envelope.reverse_path, parsed, size)
 
     def _traced(self, header: Header) -> Envelope:

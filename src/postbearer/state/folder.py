@@ -158,7 +158,8 @@ class StateFolder:
         if found.st_uid != user:
             raise ConfigError(
                 f"The state folder {path} belongs to another user (uid {found.st_uid}, we are {user}).",
-                hint="Run as that user, or name a folder of your own by POSTBEARER_STATE. "
+                hint=f"Run as that user, give it to this one (chown -R {user} {path}), or name a folder of "
+                "your own by POSTBEARER_STATE. "
                 "The relay that keeps it takes mail by sendmail, and gives tokens by token --relay.",
             )
         if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):

@@ -42,18 +42,25 @@ def examine(path: Path, *, allow_ephemeral: bool) -> list[str]:
     if DISTANT.fullmatch(kind):
         raise StoreError(
             f"{folder} is on {kind}, where a write that is reported as safe may not be.",
-            hint="Put the spool on a local disk.",
+            hint=f"Put the spool on a local disk: findmnt --target {folder} shows what is there, "
+            '[relay] spool = "sqlite:/path/spool.db" moves it. Several machines share one in PostgreSQL.',
             configuration=True,
         )
     if kind in EPHEMERAL and not allow_ephemeral:
         raise StoreError(
             f"{folder} is on {kind}: the next start of the machine or container loses the queue.",
-            hint="Put the spool on a disk or a volume, or set allow-ephemeral = true.",
+            hint=f"Put the spool on a disk, in a container on a volume: "
+            f"docker run --volume postbearer:{_volume(folder)} … Or set allow-ephemeral = true.",
             configuration=True,
         )
     if path.exists():
         _refuse_strangers(path)
     return [f"{folder} is on {kind}: on a full disk, marks may fail."] if kind in COPYING else []
+
+
+def _volume(folder: Path) -> str:
+    """Where a volume has to be mounted for the folder to be on it."""
+    return str(Path(*folder.parts[:2]))
 
 
 def _refuse_strangers(path: Path) -> None:
