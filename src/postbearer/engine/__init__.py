@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from postbearer.engine.intake import IntakeSettings as IntakeSettings
     from postbearer.engine.intake import MessageIntake as MessageIntake
     from postbearer.engine.intake import Submission as Submission
-    from postbearer.engine.intake import refuse_for as refuse_for
     from postbearer.engine.monitored import MonitoredContent as MonitoredContent
     from postbearer.engine.queue_id import new_id as new_id
     from postbearer.engine.recipients import RecipientRules as RecipientRules
+    from postbearer.engine.refusals import refuse_for as refuse_for
     from postbearer.engine.route import Route as Route
     from postbearer.engine.route import Router as Router
     from postbearer.engine.route import RouteRule as RouteRule
@@ -45,12 +45,11 @@ _EXPORTS = {
     "channel": ["Channel"],
     "dispatcher": ["Dispatcher"],
     "fastpath": ["NoReservations"],
-    "intake": [
-        *("LONGEST_HOLD", "Intake", "IntakeSettings", "MessageIntake", "Submission", "refuse_for"),
-    ],
+    "intake": ["LONGEST_HOLD", "Intake", "IntakeSettings", "MessageIntake", "Submission"],
     "monitored": ["MonitoredContent"],
     "queue_id": ["new_id"],
     "recipients": ["RecipientRules"],
+    "refusals": ["refuse_for"],
     "route": ["Route", "RouteRule", "Router"],
     "schedule": ["RetryPolicy"],
     "steady_clock": ["FlooredClock"],

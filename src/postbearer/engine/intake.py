@@ -23,11 +23,11 @@ from postbearer.engine.conversion import mended_size
 from postbearer.engine.fastpath import NoReservations, Reservations, Starter
 from postbearer.engine.queue_id import new_id
 from postbearer.engine.recipients import RecipientRules
-from postbearer.engine.refusals import NO_ROOM, refusal_of, refuse, too_large
+from postbearer.engine.refusals import NO_ROOM, refusal_of, refuse, refuse_for, too_large
 from postbearer.engine.route import Route, Router, lane_for
 from postbearer.engine.submitter import Submitter
 from postbearer.envelope import Envelope, Recipient
-from postbearer.errors import AlreadyAccepted, KeyReused, SenderNotAllowed, StoreError, UsageError
+from postbearer.errors import AlreadyAccepted, KeyReused, StoreError, UsageError
 from postbearer.events import Accepted, Observer
 from postbearer.message import Header, HeaderReader, ParsedHeader, Scanner, authors, claimed
 from postbearer.reply import Reply
@@ -464,21 +464,6 @@ class MessageIntake:
 
 def _without(recipients: Sequence[Recipient], others: Collection[Recipient]) -> tuple[Recipient, ...]:
     return tuple([each for each in recipients if each not in others])
-
-
-def refuse_for(account: Account, reverse_path: str, parsed: ParsedHeader, size: int) -> Reply | None:
-    """Why `account` cannot carry a message that has `size` octets as it leaves."""
-    if account.limits.size is not None and size > account.limits.size:
-        return too_large(account.limits.size)
-    try:
-        if reverse_path and account.sender.rule != "force":
-            account.sender.require([reverse_path])
-        parsed.leaving(account.sender)  # as each attempt asks, so that what cannot leave is refused now
-    except SenderNotAllowed as error:
-        return refuse(550, "5.7.1", error.message)
-    except UsageError as error:
-        return refuse(550, "5.6.0", str(error))
-    return None
 
 
 def received(submission: Submission, hostname: str, identifier: str, now: float) -> str:

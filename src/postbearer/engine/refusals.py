@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from postbearer.errors import KeyReused, StoreError, StoreFull
+from postbearer.account import Account
+from postbearer.errors import KeyReused, SenderNotAllowed, StoreError, StoreFull, UsageError
+from postbearer.message import ParsedHeader
 from postbearer.reply import EnhancedStatus, Reply
 
 
@@ -27,3 +29,18 @@ def refusal_of(error: StoreError | KeyReused) -> Reply:
     if isinstance(error, KeyReused):
         return refuse(554, "5.5.0", error.message)
     return NO_ROOM if isinstance(error, StoreFull) else NOT_STORED
+
+
+def refuse_for(account: Account, reverse_path: str, parsed: ParsedHeader, size: int) -> Reply | None:
+    """Why `account` cannot carry a message that has `size` octets as it leaves."""
+    if account.limits.size is not None and size > account.limits.size:
+        return too_large(account.limits.size)
+    try:
+        if reverse_path and account.sender.rule != "force":
+            account.sender.require([reverse_path])
+        parsed.leaving(account.sender)  # as each attempt asks, so that what cannot leave is refused now
+    except SenderNotAllowed as error:
+        return refuse(550, "5.7.1", error.message)
+    except UsageError as error:
+        return refuse(550, "5.6.0", str(error))
+    return None
