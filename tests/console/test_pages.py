@@ -237,12 +237,13 @@ async def test_what_was_held_by_mistake_is_released_by_a_click(inside: Person) -
     done = await inside.send("/queue/act", {"act": "hold", "message": chosen, "confirmed": "1"}, of="/queue")
     page = await inside.told(done)
     assert "Undo: release 2 messages" in text(page)
-    form = page.partition('action="/console/queue/act" class="actions">')[2].partition("</form>")[0]
-    fields = re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', form)
-    undo = {"confirmed": "1", "act": "release", "message": [v for k, v in fields if k == "message"]}
-    assert "2 messages are released" in text(await inside.told(await inside.send("/queue/act", undo)))
+    [undo] = re.findall(r'name="undo" value="(\w+)"', page)
+    taken_back = await inside.send("/undo", {"undo": undo})
+    assert "Taken back: 2 messages are released." in text(await inside.told(taken_back))
     assert await states(shown, chosen[0]) == ["ready", "ready"]
     assert "Undo:" not in await inside.page("/queue")
+    twice = await inside.send("/undo", {"undo": undo})
+    assert "that was taken back already" in text(await inside.told(twice))
 
 
 async def test_pages_of_messages_follow_each_other(inside: Person, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -390,7 +391,7 @@ async def test_a_message_tells_its_whole_way(inside: Person) -> None:
     assert "1 message is held (1 recipient)." in text(await inside.told(one))
     assert await states(shown, waits) == ["held", "ready"]
     asked = await inside.send(f"/messages/{waits}/act", {"act": "cancel"})
-    assert "This cannot be undone." in text(asked.text)
+    assert "while it is kept here it can be resent, as a new message." in text(asked.text)
     assert await states(shown, waits) == ["held", "ready"]
     released = await inside.send(f"/messages/{waits}/act", {"act": "release"})
     assert "It waits all the same: the account news is paused." in text(await inside.told(released))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import NamedTuple
 
 from starlette.responses import Response
 
@@ -11,9 +12,18 @@ from postbearer.console.queue import ACTS, Filter, target_of
 from postbearer.console.visit import ConsolePage, Visit
 from postbearer.control import JobInfo, Right
 from postbearer.errors import Conflict, UsageError
-from postbearer.store import JobAction
+from postbearer.store import JobAction, Query, Status
 
 _LONGEST = 100  # characters of an id
+
+
+class JobUndo(NamedTuple):
+    """An act that takes a job back, and to what fits which search; without an act only where to look."""
+
+    act: str
+    label: str
+    query: Query
+    target: str = ""
 
 
 async def start(visit: Visit) -> Response:
@@ -70,8 +80,30 @@ async def listed(visit: Visit) -> Response:
 
 async def show(visit: Visit) -> Response:
     job = await _job(visit)
-    held = job.matching.query if job.action is JobAction.HOLD and job.changed else None
-    return visit.page("job.html", job=job, acts=ACTS, held=held and replace(held, statuses=()))
+    return visit.page("job.html", job=job, acts=ACTS, back=_back(job) if job.changed else None)
+
+
+def _back(job: JobInfo) -> JobUndo | None:
+    """What takes it back as far as that can be; None where nothing does, or nothing is to be said."""
+    query = replace(job.matching.query, statuses=())
+    match job.action:
+        case JobAction.HOLD:
+            return JobUndo(
+                "release", "Release what fits and is held", replace(query, statuses=(Status.HELD,))
+            )
+        case JobAction.MOVE if query.account:
+            label = f"Send what fits through {query.account} again"
+            return JobUndo("move", label, replace(query, account=job.account), query.account)
+        case JobAction.CANCEL:
+            kept = "While it is kept here, each can be resent from its page, as a new message."
+            return JobUndo("", kept, replace(query, statuses=(Status.CANCELLED,)))
+        case JobAction.MOVE:
+            return JobUndo(
+                "",
+                "It came from several accounts, so no one step moves it back.",
+                replace(query, account=job.account),
+            )
+    return None
 
 
 async def cancel(visit: Visit) -> Response:

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from postbearer.api import HttpProblem
 from postbearer.console.queue import ACTS, outcome, target_of
 from postbearer.console.timeline import timeline
+from postbearer.console.undoing import UndoDraft
 from postbearer.console.visit import ConsolePage, Visit
 from postbearer.control import MessageDetail, MessageNews, Right
 from postbearer.errors import ConfigError, UsageError
@@ -69,17 +70,21 @@ async def act(visit: Visit) -> Response:
     if what.asks and not visit.field("confirmed"):
         return visit.page("confirm_message.html", act=what, name=name, message=found, address=address)
     more = {"account": target} if what.moves else {"address": address}
+    draft, here = UndoDraft(name, target=target, address=address), f"/messages/{found.id}"
     try:
+        before = await draft.look(visit, found.id)
         done = await visit.perform(what.method, message=found.id, **more)
     except (ConfigError, UsageError) as error:
         visit.of.say(f"Nothing was done: {error}", "problem")
-        return visit.go(f"/messages/{found.id}")
+        return visit.go(here)
+    draft.add(before if done.changed else None)
+    visit.of.offer(draft.made(here))
     visit.of.say(outcome(what, bool(done.changed), done.changed, 1), "done" if done.changed else "problem")
     for pause in getattr(done, "paused", ()):
         visit.of.say(
             f"It waits all the same: the account {pause.account} is paused. {pause.remedy}", "problem"
         )
-    return visit.go(f"/messages/{found.id}")
+    return visit.go(here)
 
 
 async def message(visit: Visit, *, after: str = "", **more: str) -> MessageDetail:

@@ -10,6 +10,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from postbearer.console.snapshot import Snapshot
+from postbearer.console.undoing import UndoDraft
 from postbearer.console.visit import ConsolePage, Visit
 from postbearer.console.wording import STATES, many
 from postbearer.control import SUBJECTS, WORDS, MessageSummary, Page, Right, quoted, with_search
@@ -37,6 +38,7 @@ class QueueAction(NamedTuple):
     done: str
     asks: bool = False  # whether it is asked about even for one message
     moves: bool = False  # whether it needs an account
+    after: str = ""  # whether it can be taken back, where it is asked about
 
 
 ACTS: Mapping[str, QueueAction] = {
@@ -46,7 +48,12 @@ ACTS: Mapping[str, QueueAction] = {
     "hold": QueueAction("queue.hold", "Hold", "Keep it here until it is released.", "is held"),
     "release": QueueAction("queue.release", "Release", "Let go what was held.", "is released"),
     "cancel": QueueAction(
-        "queue.cancel", "Cancel", "Give up what has not left; nobody is told.", "is cancelled", True
+        "queue.cancel",
+        "Cancel",
+        "Give up what has not left; nobody is told.",
+        "is cancelled",
+        True,
+        after="It does not come back; while it is kept here it can be resent, as a new message.",
     ),
     "move": QueueAction(
         "queue.move", "Send through", "Have it leave by another account.", "is moved", moves=True
@@ -146,7 +153,6 @@ async def show(visit: Visit) -> Response:
         accounts=[each.name for each in look.accounts],
         ages=AGES,
         acts=ACTS,
-        undo=visit.of.take_held(),
     )
 
 
@@ -194,9 +200,9 @@ async def act(visit: Visit) -> Response:
         return visit.page(
             "confirm.html", act=ACTS[name], name=name, chosen=chosen, filter=back, target=target
         )
-    await _do(visit, ACTS[name], chosen, {"account": target} if target else {})
-    if name == "hold":
-        visit.of.held = tuple(chosen)
+    draft = UndoDraft(name, target=target)
+    await _do(visit, ACTS[name], chosen, {"account": target} if target else {}, draft)
+    visit.of.offer(draft.made(_place(back)))
     return _back(visit, back)
 
 
@@ -205,18 +211,22 @@ def target_of(visit: Visit, what: QueueAction) -> str:
     return visit.field("target").strip()[:_LONGEST] if what.moves else ""
 
 
-async def _do(visit: Visit, what: QueueAction, chosen: Sequence[str], more: Mapping[str, str]) -> None:
+async def _do(
+    visit: Visit, what: QueueAction, chosen: Sequence[str], more: Mapping[str, str], draft: UndoDraft
+) -> None:
     """One after the other; what cannot be done to one of them is told, and the others go on."""
     done = recipients = 0
     problems: dict[str, int] = {}
     for message in chosen:
         try:
+            before = await draft.look(visit, message)
             changed = (await visit.perform(what.method, message=message, **more)).changed
         except PostbearerError as error:
             problems[str(error)] = problems.get(str(error), 0) + 1
         else:
             done += bool(changed)
             recipients += changed
+            draft.add(before if changed else None)
     visit.of.say(outcome(what, done, recipients, len(chosen)), "done" if done else "problem")
     for problem, count in list(problems.items())[:3]:
         visit.of.say(f"{problem} ({many(count, 'message')})" if count > 1 else problem, "problem")
@@ -233,7 +243,11 @@ def outcome(what: QueueAction, done: int, recipients: int, chosen: int) -> str:
 
 
 def _back(visit: Visit, to: Filter) -> Response:
-    return visit.go(f"/queue?{to.address}" if to.address else "/queue")
+    return visit.go(_place(to))
+
+
+def _place(of: Filter) -> str:
+    return f"/queue?{of.address}" if of.address else "/queue"
 
 
 PAGES = (

@@ -6,10 +6,14 @@ import hashlib
 import secrets
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from postbearer.clock import Clock
 from postbearer.control import Principal
 from postbearer.secret import Secret
+
+if TYPE_CHECKING:
+    from postbearer.console.undoing import Undo
 
 IDLE = 3600.0  # seconds without a request, after which a session is over
 LONGEST = 12 * 3600.0  # seconds that it lasts at most
@@ -34,7 +38,8 @@ class ConsoleSession:
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     notices: list[tuple[str, str]] = field(default_factory=list)  # kind and text
     typed: dict[str, Secret] = field(default_factory=dict, repr=False)  # of a form that was not right yet
-    held: tuple[str, ...] = ()  # messages that were held last, for who did not mean that
+    undo: Undo | None = None  # what takes back the last act on messages …
+    offered: bool = True  # … and whether a page has said so
     reading: str = ""  # the message whose page was shown last
     began: float = 0.0  # monotonic
     seen: float = 0.0
@@ -43,10 +48,14 @@ class ConsoleSession:
         """Have the next page tell `text`: what was done, or what was not (`kind` "problem")."""
         self.notices = [*self.notices, (kind, text)][-_NOTICES:]
 
-    def take_held(self) -> tuple[str, ...]:
-        """The messages that were held last, once."""
-        held, self.held = self.held, ()
-        return held
+    def offer(self, undo: Undo | None) -> None:
+        """Have the next page offer to take back what was just done; what was before, nobody takes back."""
+        self.undo, self.offered = undo, undo is None
+
+    def take_offer(self) -> Undo | None:
+        """What the next page is to offer, once."""
+        offer, self.offered = None if self.offered else self.undo, True
+        return offer
 
     def take_notices(self) -> list[tuple[str, str]]:
         """What is to be told, once."""

@@ -22,6 +22,7 @@ from postbearer.console import (
     resending,
     settings,
     signing_in,
+    undoing,
     webhooks,
 )
 from postbearer.console.application import ConsoleApplication
@@ -36,6 +37,7 @@ PAGES: Sequence[ConsolePage] = (
     *queue.PAGES,
     *jobs.PAGES,
     *message.PAGES,
+    *undoing.PAGES,
     *reading.PAGES,
     *resending.PAGES,
     *accounts.PAGES,

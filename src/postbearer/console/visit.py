@@ -85,7 +85,7 @@ class Visit:
 
     def page(self, template: str, status: int = 200, /, **values: object) -> Response:
         """A page with its frame: where one is, who one is, and what there is to tell."""
-        session = self.session
+        session, again = self.session, "hx-request" in self.request.headers  # which shows a part of it
         rights = session.principal.rights if session else frozenset()
         return render(
             template,
@@ -98,7 +98,8 @@ class Visit:
             may_read=Right.ADMIN in rights,
             csrf=session.csrf if session else "",
             staging=self.services.api.intake.staging if session else "",
-            notices=session.take_notices() if session else [],
+            notices=session.take_notices() if session and not again else [],
+            undo=session.take_offer() if session and not again else None,
             now=self.now,
             **values,
         )
