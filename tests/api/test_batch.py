@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
+from postbearer.engine import MessageIntake, Submission
 from postbearer.events import Defect
-from postbearer.store import Query
+from postbearer.reply import Reply
+from postbearer.store import Claimed, Incoming, Query
 from support.http_api import Api
 
 
@@ -31,6 +34,55 @@ async def test_a_thousand_in_one_commit(api: Api) -> None:
         assert (answer.status_code, told["accepted"], len(told["messages"])) == (202, 1000, 1000)
         assert len({each["message"]["id"] for each in told["messages"]}) == 1000
     assert sorted(await queued(api)) == sorted(f"n{number}" for number in range(1000))
+
+
+async def test_others_are_served_while_a_thousand_are_looked_at(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake, spool = api.running.intake, api.running.spool
+    begin, accept_all = intake.begin, spool.accept_all
+    rounds: list[str] = []
+
+    def round_of_the_loop() -> None:
+        if rounds[-1] != "stored":
+            rounds.append("passed")
+            asyncio.get_running_loop().call_soon(round_of_the_loop)
+
+    async def first(submission: Submission) -> MessageIntake | Reply:
+        if not rounds:
+            rounds.append("begun")
+            round_of_the_loop()
+        return await begin(submission)
+
+    async def stored(batch: Sequence[Incoming]) -> Sequence[Claimed]:
+        rounds.append("stored")
+        return await accept_all(batch)
+
+    monkeypatch.setattr(intake, "begin", first)
+    monkeypatch.setattr(spool, "accept_all", stored)
+    async with api.http(api.token("submit")) as client:
+        answer = await client.post("/v1/messages/batch", json=messages(1000))
+    assert answer.status_code == 202
+    assert rounds.count("passed") >= 50
+
+
+async def test_what_was_looked_at_is_kept_though_its_account_leaves_meanwhile(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    intake = api.running.intake
+    begin, begun = intake.begin, []
+
+    async def last_of_them(submission: Submission) -> MessageIntake | Reply:
+        begun.append(submission)
+        if len(begun) == 20:
+            intake.replace(intake.router, {}, intake.settings)
+        return await begin(submission)
+
+    monkeypatch.setattr(intake, "begin", last_of_them)
+    async with api.http(api.token("submit") | {"x-batch-validation": "permissive"}) as client:
+        answer = await client.post("/v1/messages/batch", json=messages(20))
+    assert (answer.status_code, answer.json()["accepted"]) == (202, 19)
+    assert sorted(await queued(api)) == sorted(f"n{number}" for number in range(19))
 
 
 async def test_strict_is_all_or_none(api: Api) -> None:

@@ -417,7 +417,8 @@ class MessageIntake:
         recipients = tuple([recipient for recipient, _ in routed])
         rules = self._intake.settings.recipients
         held = () if rules is None else rules.strangers(recipients)
-        most = self._intake.accounts[account].limits.recipients_per_message or len(recipients)
+        known = self._intake.accounts.get(account)  # it may have left the configuration meanwhile
+        most = (known and known.limits.recipients_per_message) or len(recipients)
         return [
             NewDelivery(
                 account=account,
