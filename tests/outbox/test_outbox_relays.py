@@ -60,7 +60,7 @@ async def test_it_is_woken_by_the_commit(relay: Picking, monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "LISTENED", 60.0)
     running = asyncio.create_task(relay.collector.run())
     connection = await asyncpg.connect(relay.dsn)
-    while relay.outbox._listening is None:  # noqa: ASYNC110 - by another task
+    while relay.outbox.listener.connection is None:  # noqa: ASYNC110 - by another task
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.05)
     for count in range(1, 4):
@@ -143,10 +143,10 @@ async def test_a_database_that_goes_away_is_told_once_and_then_it_goes_on(
 
 async def test_it_ends_though_it_is_woken_in_the_same_moment(relay: Picking) -> None:
     running = asyncio.create_task(relay.collector.run())
-    while relay.outbox._listening is None:  # noqa: ASYNC110 - by another task
+    while relay.outbox.listener.connection is None:  # noqa: ASYNC110 - by another task
         await asyncio.sleep(0.01)
     await asyncio.sleep(0.1)
-    relay.outbox._rings.set()
+    relay.outbox.listener._rings.set()
     running.cancel()
     done, _ = await asyncio.wait([running], timeout=10.0)
     assert done == {running}
@@ -166,6 +166,6 @@ async def test_behind_a_pooler_it_looks_once_a_second_and_listens_to_nobody(
             await until(relay, 1)
             await call(connection, relay)
             await until(relay, 2)
-            assert relay.outbox._listening is None
+            assert relay.outbox.listener.connection is None
             await ended(running)
             await connection.close()

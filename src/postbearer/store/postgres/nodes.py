@@ -27,6 +27,11 @@ def stirred(schema: str) -> str:
     return NODES["stirred"].replace("{schema}", schema)
 
 
+def channel(schema: str) -> str:
+    """By which nodes wake each other."""
+    return f"{schema}.change"
+
+
 async def refuse_namesake(pool: ConnectionPool, connection: Any, node: Node) -> None:
     """Refuse to be a second node of one name: of two, each would take back what the other is sending.
 
@@ -57,6 +62,8 @@ async def _namesake(pool: ConnectionPool, connection: Any, node: Node, then: str
         await connection.execute(NODES[then], found["run"])
         await connection.execute(NODES["stir"])
     await connection.execute("COMMIT")
+    if found is not None and then:
+        await connection.execute("SELECT pg_catalog.pg_notify($1, '')", channel(pool.url.schema))
     return found
 
 

@@ -6,16 +6,14 @@ between leaves them to others, and the queue knows them by their keys.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Collection, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import Any
-
-import asyncpg
 
 from postbearer.secret import SecretSource
 from postbearer.store.outbox import OutboxRow, Taken
-from postbearer.store.postgres.connection_pool import LOST, ConnectionPool, dropped_on_failure, leave
+from postbearer.store.postgres.connection_pool import ConnectionPool, dropped_on_failure, leave
+from postbearer.store.postgres.listening import Listener
 from postbearer.store.postgres.url import PostgresUrl
 from postbearer.store.queries import queries
 
@@ -33,10 +31,8 @@ class PostgresOutbox:
     def __init__(self, url: PostgresUrl, password: SecretSource | None = None) -> None:
         self._pool = ConnectionPool(url, password)
         self._schema = url.schema
-        self._channel = f"{url.schema}.outbox"
         self._connection: Any = None
-        self._listening: Any = None
-        self._rings = asyncio.Event()
+        self.listener = Listener(self._pool, f"{url.schema}.outbox")
 
     @asynccontextmanager
     async def taken(self, most: int, but: Collection[str], roles: Collection[str]) -> AsyncIterator[Taken]:
@@ -69,29 +65,7 @@ class PostgresOutbox:
             await connection.execute(SQL["forget"], time - age)
 
     async def wait(self) -> bool:
-        if self._listening is None or self._listening.is_closed():
-            self._listening = await self._listen()
-        try:
-            async with asyncio.timeout(POLL if self._listening is None else LISTENED):
-                await self._rings.wait()
-        except TimeoutError:
-            return False
-        self._rings.clear()
-        return True
-
-    async def _listen(self) -> Any:
-        """A connection by which we are woken; None where there is none, or a pooler stands between."""
-        if self._pool.direct is False:
-            return None
-        with suppress(asyncpg.PostgresError, *LOST):
-            connection = await self._pool.connect()
-            with dropped_on_failure(connection):
-                if self._pool.direct:
-                    await connection.add_listener(self._channel, lambda *_: self._rings.set())
-                    self._rings.set()  # what came before is looked for
-                    return connection
-            await leave(connection)
-        return None
+        return await self.listener.wait(POLL, LISTENED)
 
     async def is_empty(self) -> bool:
         async with self._connected() as connection:
@@ -106,10 +80,10 @@ class PostgresOutbox:
             await connection.execute("COMMIT")
 
     async def close(self) -> None:
-        for connection in (self._connection, self._listening):
-            if connection is not None:
-                await leave(connection)
-        self._connection = self._listening = None
+        await self.listener.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await leave(connection)
 
 
 async def _rows(

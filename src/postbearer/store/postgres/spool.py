@@ -22,6 +22,7 @@ from postbearer.store.postgres.accepting import arrival, staged
 from postbearer.store.postgres.connection_pool import ConnectionPool
 from postbearer.store.postgres.contents import PostgresStaging, Spooled, SpooledContent
 from postbearer.store.postgres.following import Following
+from postbearer.store.postgres.listening import Listener, look_around, wake_others
 from postbearer.store.postgres.numbers import LeaseClock, Numbers, WriteTarget
 from postbearer.store.postgres.operated import Operated
 from postbearer.store.postgres.recipient_page import recipient_page
@@ -57,7 +58,6 @@ from postbearer.tasks import Tasks
 PAGE_OF_EXPORT = 100
 UPKEEP = 2.0  # seconds between looks whether a part of the order is full
 DOUBTED = 300.0  # seconds in which a commit of unknown fate may still come to stand
-LISTEN = 0.9  # seconds between looks whether other nodes changed something
 SMALL = 64 * 1024  # octets of content that stay near until it was sent
 _at_once = attrgetter("at_once")
 _READY = LETTERS[Status.READY]
@@ -94,6 +94,7 @@ class PostgresSpool(Operated, Following):
         self._unheard = Unclaimed(self._settling, lambda: self._writing is not None, self._changes, clock)
         Following.__init__(self, self._write, self._pool, self._places)
         Operated.__init__(self, self._write, self._pool, self._changes, self._node, clock)
+        self._listener = Listener(self._pool, nodes.channel(url.schema))
         self._tasks = Tasks(clock, self._observer)
         self.subscribe = self._changes.subscribe
 
@@ -126,8 +127,11 @@ class PostgresSpool(Operated, Following):
         except BaseException:  # also when it is cancelled: no task of a spool that did not open goes on
             await self.close()
             raise
+        self._tasks.keep(partial(wake_others, self._listener, self._writing.stirred), "waking other nodes")
         if self._node.name:
-            self._tasks.keep(self._listen, "changes by other nodes")
+            self._tasks.keep(
+                partial(look_around, self._listener, self._look_around), "changes by other nodes"
+            )
             self._tasks.keep(self._keep_up, "upkeep of the queue")
         return found
 
@@ -168,6 +172,9 @@ class PostgresSpool(Operated, Following):
             stopped = writer.submit(partial(nodes.stop, node=self._node, holds=holds))
             await writer.stop()
             stopped.exception()
+            if writer.stirred.is_set():
+                await self._listener.notify()
+        await self._listener.close()
         await self._pool.close()
 
     async def told(self) -> None:
@@ -291,13 +298,6 @@ class PostgresSpool(Operated, Following):
     def _renew_if_due(self) -> None:
         if self._leases.due:  # in the same commit
             self._beat(nodes.renew).add_done_callback(_heard)
-
-    async def _listen(self) -> None:
-        """Hear of what others did soon, if the database can be asked."""
-        while True:
-            await asyncio.sleep(LISTEN)
-            with suppress(StoreError):
-                await self._look_around()
 
     async def _keep_up(self) -> None:
         """Have the order in which deliveries wait go on in a new part, when this one is full.

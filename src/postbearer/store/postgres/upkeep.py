@@ -143,7 +143,8 @@ async def _drop_retired(pool: ConnectionPool, connection: Any, slot: int) -> Non
         async with _alone(pool, connection) as now:
             if now is None or slot == now["slot"]:
                 return
-            last = await connection.fetchval(SQL["drop-retired"], slot, now["retired"], AT_ONCE, last)
+            query = SQL["drop-retired"].replace("PART", str(slot))
+            last = await connection.fetchval(query, now["retired"], AT_ONCE, last)
 
 
 async def _turn_slot(pool: ConnectionPool, connection: Any) -> None:

@@ -112,6 +112,7 @@ class PostgresWriter:
         self._ahead = math.nan  # so many seconds the clock of the database is ahead of our monotonic one
         self._seen = -1  # the last number of a change, ours or another node's
         self.others_wrote = False
+        self.stirred = asyncio.Event()  # others should be woken
         self.commits = 0  # so many were made
         self.failed = ""  # why nothing is written at the moment
         self.doubtful = 0  # a lease before which some may be held that nobody was told of …
@@ -323,6 +324,7 @@ class PostgresWriter:
 
     async def stir(self) -> None:
         """Tell other nodes that something changed. That nobody hears of it, if it fails, is seen later."""
+        self.stirred.set()
         with suppress(asyncpg.PostgresError, *LOST):
             number = await self._connection.fetchval(STIR.format(schema=self._pool.url.schema))
             self.saw(number, own=True)

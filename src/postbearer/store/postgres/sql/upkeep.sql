@@ -64,25 +64,24 @@ LOCK TABLE message_PART, delivery_PART, content_PART, outcome_PART IN ACCESS EXC
 TRUNCATE message_PART, delivery_PART, content_PART, outcome_PART;
 
 -- name: drop-retired
--- What is retired in a slot that something else keeps from being emptied, among some messages behind $4; where to go on.
+-- What is retired in a slot that something else keeps from being emptied, among some messages behind $3; where to go on.
 WITH looked AS MATERIALIZED (
-  SELECT number FROM message WHERE slot = $1 AND number > $4 ORDER BY number LIMIT $3
+  SELECT number FROM message_PART WHERE slot = PART AND number > $3 ORDER BY number LIMIT $2
 ), gone AS MATERIALIZED (
   SELECT looked.number AS message FROM looked
    WHERE NOT EXISTS (
-     SELECT 1 FROM delivery AS d
-      WHERE d.slot = $1 AND d.message = looked.number
-        AND (d.state <> 'x' OR d.ended >= least($2::float8, (SELECT min(ended) FROM finished))))
+     SELECT 1 FROM delivery_PART AS d
+      WHERE d.message = looked.number
+        AND (d.state <> 'x' OR d.ended >= least($1::float8, (SELECT min(ended) FROM finished))))
 ), outcomes AS (
-  DELETE FROM outcome
-   WHERE slot = $1
-     AND delivery = ANY(ARRAY(SELECT d.number FROM delivery AS d
-                               WHERE d.slot = $1 AND d.message = ANY(ARRAY(SELECT message FROM gone))))
+  DELETE FROM outcome_PART
+   WHERE slot = PART AND delivery = ANY(ARRAY(SELECT d.number FROM delivery_PART AS d
+                               WHERE d.message = ANY(ARRAY(SELECT message FROM gone))))
 ), contents AS (
-  DELETE FROM content WHERE slot = $1 AND message = ANY(ARRAY(SELECT message FROM gone))
+  DELETE FROM content_PART WHERE slot = PART AND message = ANY(ARRAY(SELECT message FROM gone))
 ), deliveries AS (
-  DELETE FROM delivery WHERE slot = $1 AND message = ANY(ARRAY(SELECT message FROM gone))
+  DELETE FROM delivery_PART WHERE message = ANY(ARRAY(SELECT message FROM gone))
 ), messages AS (
-  DELETE FROM message WHERE slot = $1 AND number = ANY(ARRAY(SELECT message FROM gone))
+  DELETE FROM message_PART WHERE slot = PART AND number = ANY(ARRAY(SELECT message FROM gone))
 )
-SELECT max(number) FROM looked HAVING count(*) = $3;
+SELECT max(number) FROM looked HAVING count(*) = $2;

@@ -1,0 +1,105 @@
+"""Being woken by the database, where the server itself answers: behind a pooler nobody can listen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+
+from postbearer.errors import StoreError
+from postbearer.store.postgres.connection_pool import LOST, ConnectionPool, dropped_on_failure, leave
+
+POLL = 0.9  # seconds between looks whether other nodes changed something, where nobody wakes us …
+LISTENED = 5.0  # … and where somebody does
+LOOK = 0.2  # seconds between two looks, however often we are woken
+NOTIFY = 0.05  # seconds between two times that we wake others
+
+
+class Listener:
+    """Hears when others notify `channel`; what they did is to be looked for."""
+
+    def __init__(self, pool: ConnectionPool, channel: str) -> None:
+        self._pool = pool
+        self._channel = channel
+        self._rings = asyncio.Event()
+        self._opening = asyncio.Lock()
+        self.connection: Any = None
+
+    async def wait(self, poll: float, listened: float) -> bool:
+        """Until somebody notifies, or seconds have passed: `listened` where we are woken, else `poll`.
+
+        Whether somebody did.
+        """
+        listens = await self._listens()
+        try:
+            async with asyncio.timeout(listened if listens else poll):
+                await self._rings.wait()
+        except TimeoutError:
+            return False
+        self._rings.clear()
+        return True
+
+    async def notify(self) -> None:
+        """Wake the others. It is a transaction of its own: those with a notification commit one by one.
+
+        That nobody hears of it, if it fails, is seen later.
+        """
+        with suppress(asyncpg.PostgresError, StoreError, *LOST):
+            if await self._listens():
+                await self.connection.execute("SELECT pg_catalog.pg_notify($1, '')", self._channel)
+            else:
+                await self._pool.ask(f"SELECT pg_catalog.pg_notify('{self._channel}', '')")
+
+    async def close(self) -> None:
+        connection, self.connection = self.connection, None
+        if connection is not None:
+            await leave(connection)
+
+    async def _listens(self) -> bool:
+        """Whether we are woken; where the connection for that was lost, by another one."""
+        async with self._opening:
+            if self.connection is None or self.connection.is_closed():
+                self.connection = await self._open()
+        return self.connection is not None
+
+    async def _open(self) -> Any:
+        if self._pool.direct is False:
+            return None
+        with suppress(asyncpg.PostgresError, StoreError, *LOST):
+            connection = await self._pool.connect()
+            with dropped_on_failure(connection):
+                if self._pool.direct:
+                    await connection.add_listener(self._channel, self._on)
+                    self._rings.set()  # what came before is looked for
+                    return connection
+            await leave(connection)
+        return None
+
+    def _on(self, connection: Any, process: int, *_: object) -> None:
+        if process != connection.get_server_pid():
+            self._rings.set()
+
+
+async def look_around(listener: Listener, look: Callable[[], Awaitable[None]]) -> None:
+    """Have `look` find what other nodes did: at once where the database wakes us, else soon."""
+    while True:
+        await listener.wait(POLL, LISTENED)
+        with suppress(StoreError):
+            await look()
+        await asyncio.sleep(LOOK)
+
+
+async def wake_others(listener: Listener, stirred: asyncio.Event) -> None:
+    """Notify behind commits that others should look at, by a connection that commits nothing else."""
+    while True:
+        await stirred.wait()
+        stirred.clear()
+        try:
+            await listener.notify()
+        except asyncio.CancelledError:  # whoever closes does it
+            stirred.set()
+            raise
+        await asyncio.sleep(NOTIFY)
