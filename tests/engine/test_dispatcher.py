@@ -128,6 +128,7 @@ async def full(batch: Sequence[Incoming]) -> Sequence[Claimed]:
     raise StoreFull("Full.")
 
 
+@pytest.mark.once
 async def test_thirty_a_minute_are_never_thirty_one_and_the_hour_is_used() -> None:
     limited = account(limits=Limits(messages_per_minute=30))
     async with relaying(limited) as relay:

@@ -49,6 +49,7 @@ def paused(relay: Relay) -> list[str]:
 # The organisation ----------------------------------------------------------------------------------
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("text", [OFF, DEFAULTS], ids=["switched off", "security defaults"])
 @pytest.mark.parametrize("busy", [True, False], ids=["its sister sends", "its sister is idle at first"])
 async def test_a_mailbox_that_may_not_send_does_not_stop_one_that_may(text: str, busy: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
@@ -54,11 +55,12 @@ def test_all_that_may_differ_runs_on_the_ends(dev: ModuleType, monkeypatch: pyte
     jobs = {title: command for title, _, command in dev.tests_on_others()}
     whole = [title for title, command in jobs.items() if "tests/engine" in command]
     assert whole == ["pytest on 3.11.2", "pytest on 3.13.0"]
+    assert {command[command.index("-m") + 1] for command in jobs.values()} == {"not servers and not once"}
     assert not any("tests/house" in command or "tests/cli" in command for command in jobs.values())
     assert [title for title, command in jobs.items() if "tests/cli/test_login.py" in command] == whole[:1]
     assert {name for name in dev.TALKING if not (ROOT / f"tests/cli/test_{name}.py").is_file()} == set()
     assert "tests/transport" in jobs["pytest on 3.12.1"]
-    waiting = (name for names in dev.WAITING.values() for name in names)
+    waiting = (name for names in dev.APART.values() for name in names)
     named = {*dev.ONCE, *dev.BETWEEN, *dev.STARTED, *waiting}
     assert {name for name in named if not (ROOT / "tests" / name).is_dir()} == set()
 
@@ -85,7 +87,7 @@ def test_what_does_not_end_is_made_to_and_has_failed(
 ) -> None:
     monkeypatch.setattr(dev, "STOPPING", 1.0)
     monkeypatch.setattr(dev, "longest", lambda command: 5.0)
-    here = Path(sys.executable)
+    here = partial(Path, sys.executable)
     with dev.beside([("stuck", here, ["python", "-c", STUBBORN])]):
         pass
     assert [(title, passed) for title, passed, _ in dev.STEPS] == [("stuck", False)]
@@ -99,7 +101,7 @@ def test_who_stops_it_hears_what_was_said_until_then(
 ) -> None:
     mark = tmp_path / "mark"
     program = f"import pathlib, time; print('this far', flush=True); pathlib.Path({str(mark)!r}).touch()"
-    beside = ("beside", Path(sys.executable), ["python", "-c", f"{program}; time.sleep(600)"])
+    beside = ("beside", partial(Path, sys.executable), ["python", "-c", f"{program}; time.sleep(600)"])
 
     def interrupted() -> None:
         with dev.beside([beside]):

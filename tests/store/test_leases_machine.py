@@ -205,6 +205,7 @@ class InADatabase(TwoNodes):
         self._schema.__exit__(None, None, None)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("machine", [InMemory, InAFile, pytest.param(InADatabase, marks=pytest.mark.servers)])
 def test_two_nodes_never_have_the_same(
     machine: type[TwoNodes], long: bool, request: pytest.FixtureRequest

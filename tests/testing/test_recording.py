@@ -50,7 +50,7 @@ def test_it_refuses_what_the_real_one_refuses() -> None:
     with pytest.raises(SenderNotAllowed):
         mailer.send(b"From: a@example.org\r\n\r\nx\r\n", Envelope.of("a@example.org", ["b@example.org"]))
     with pytest.raises(UsageError, match="may send"):
-        mailer.send(to="you@example.org", attach=[("big.bin", bytes(200_000_000))])
+        mailer.send(to="you@example.org", attach=[("big.bin", bytes(60_000_000))])
     assert mailer.messages == []
 
 

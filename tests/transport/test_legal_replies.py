@@ -189,6 +189,7 @@ RSET = ["250 ok", "421 4.3.2 bye", "500 what"]
 BOTH = [(False, False), (True, False), (False, True), (True, True)]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("stays", [True, False], ids=["goes-on", "closes-at-once"])
 @pytest.mark.parametrize(("pipelining", "chunking"), BOTH)
 async def test_any_reply_to_any_command_ends_in_outcomes(
