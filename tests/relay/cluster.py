@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -56,15 +57,17 @@ class Cluster:
         text += f'[vault]\nkey = "file:{key}"\n[http]\nlisten = ["127.0.0.1:{self._ports[number]}"]\n'
         return Relay(home, text)
 
-    def start(self, *nodes: Relay) -> None:
-        """Start them at the same time."""
+    def start(self, *nodes: Relay, package: Path | None = None) -> None:
+        """Start them at the same time; `package`: what they run lies there."""
         with ThreadPoolExecutor(len(nodes)) as threads:
-            for node, started in zip(nodes, threads.map(self._start, nodes), strict=True):
+            for node, started in zip(nodes, threads.map(partial(self._start, package), nodes), strict=True):
                 assert started, node.log
 
-    def _start(self, node: Relay) -> bool:
-        ahead = self._ahead if node is self.nodes[-1] else 0.0
-        return node.start(program=HURRIED, environ={"POSTBEARER_TEST_AHEAD": str(ahead)})
+    def _start(self, package: Path | None, node: Relay) -> bool:
+        environ = {"POSTBEARER_TEST_AHEAD": str(self._ahead if node is self.nodes[-1] else 0.0)}
+        if package is not None:
+            environ["PYTHONPATH"] = str(package)
+        return node.start(program=HURRIED, environ=environ)
 
     def __enter__(self) -> Self:
         return self

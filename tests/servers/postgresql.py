@@ -68,6 +68,11 @@ class Postgresql:
         """Of its database, over loopback, for who may do everything."""
         return f"postgresql://{USER}@127.0.0.1:{self.port}/postgres"
 
+    @property
+    def pid(self) -> int:
+        """Of the process that started the others."""
+        return int((self._data / "postmaster.pid").read_text().split()[0])
+
     @contextmanager
     def schema(self) -> Iterator[str]:
         """The same URL, with a schema that nobody else has, and in which nothing is."""
