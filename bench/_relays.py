@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from relay.running import SENDER, Relay, relay_table
 from servers.processes import Log, Process, program
+from servers.sink import Received
+from servers.sink import Sink as PlainSink
 from support.ports import free_ports
 
 TO = "anna@example.net"
@@ -103,6 +106,20 @@ def wake_ups(relay: Relay) -> int:
     )
 
 
+class Clocked(PlainSink):
+    """Notes when a message is there."""
+
+    at = 0.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.there = threading.Event()
+
+    def record(self, message: Received) -> None:
+        self.at = time.perf_counter()
+        self.there.set()
+
+
 class Server(Protocol):
     """Something that takes mail on a port."""
 
@@ -153,8 +170,9 @@ class Postfix:
 class Ours:
     """The relay; three connections to its target, as with Postfix."""
 
-    def __init__(self, folder: Path, account: str) -> None:
-        self.relay = Relay(folder, account + relay_table('size = "200MiB"'))
+    def __init__(self, folder: Path, account: str, relay: Relay | None = None) -> None:
+        """`relay`: another than one with its queue in `folder`."""
+        self.relay = relay or Relay(folder, account + relay_table('size = "200MiB"'))
         if not self.relay.start():
             sys.exit(self.relay.log)
         self.port = self.relay.port

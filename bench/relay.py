@@ -19,21 +19,18 @@ import asyncio
 import os
 import smtplib
 import subprocess
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 from _bench import goal, helper, median, port_of, save, show, sink
-from _relays import TO, Ours, Postfix, folder, load, running, tls_account, wait_empty, wake_ups
+from _relays import TO, Clocked, Ours, Postfix, folder, load, running, tls_account, wait_empty, wake_ups
 from _relays import memory as memory_of
 from picture import Chart
 from spool import accept, fill, spool_at
 
 from relay.running import SENDER, Relay, plain_account, relay_table
 from servers.processes import program
-from servers.sink import Received
-from servers.sink import Sink as PlainSink
 
 SESSIONS = {1: 1.0, 10: 1.0, 50: 1.5}  # goals against Postfix (docs/decisions/0010) …
 BARE = 0.5  # … and against a server that only syncs
@@ -126,20 +123,6 @@ def _in_turns(
 
 def arrived(tally: Path) -> int:
     return int(tally.read_text() or 0)
-
-
-class Clocked(PlainSink):
-    """Notes when a message is there."""
-
-    at = 0.0
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.there = threading.Event()
-
-    def record(self, message: Received) -> None:
-        self.at = time.perf_counter()
-        self.there.set()
 
 
 def latency(count: int) -> dict[str, float]:

@@ -12,7 +12,7 @@ import pytest
 from postbearer.errors import LeaseLost, OutcomeUnknown, SchemaMismatch, StoreError
 from postbearer.store import IdempotencyKey, Query, Status
 from postbearer.store.lease import LEASE
-from postbearer.store.postgres import upkeep
+from postbearer.store.postgres import reads, upkeep
 from postbearer.store.postgres.reads import LOOK
 from postbearer.store.postgres.spool import PostgresSpool
 from postbearer.testing import ManualClock
@@ -351,4 +351,36 @@ async def test_what_is_leased_in_the_commit_that_begins_a_run_is_of_that_run(
     clock.advance(LEASE + 1)
     await other.heartbeat()
     assert await statuses(other, "m1") == [Status.DEFERRED]
+    await other.close()
+
+
+async def test_what_is_small_comes_with_its_claim_and_is_proven(
+    queue: PostgresSpool,
+    schema: str,
+    clock: ManualClock,
+    database: Postgresql,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another node claims what this one took: it asks for no content but for what is large, or damaged."""
+    for name, size in (("small", 10), ("large", 5000), ("damaged", 10)):
+        await accept(queue, name, text=TEXT * size)
+    name = schema.rpartition("=")[2]
+    damaged = f"(SELECT number FROM {name}.message WHERE id = 'damaged')"
+    database.sql(f"UPDATE {name}.content SET data = data || 'x' WHERE message = {damaged}")
+    other, asked = postgresql(schema, clock, node="other"), list[str]()
+    await other.open()
+    content = reads.content
+
+    async def asking(connection: Any, message: Any) -> Any:
+        asked.append(message.id)
+        return await content(connection, message)
+
+    monkeypatch.setattr(reads, "content", asking)
+    claimed = {each.message.id: each.message for each in await claim(other, now=START, most=10)}
+    for name, size in (("small", 10), ("large", 5000)):
+        found = await other.content(claimed[name])
+        assert b"".join(found.blocks()) == TEXT * size
+    with pytest.raises(StoreError, match="hash differs"):
+        await other.content(claimed["damaged"])
+    assert asked == ["large", "damaged"]
     await other.close()

@@ -17,8 +17,9 @@ from postbearer.secret import SecretSource
 from postbearer.store.changes import Changes
 from postbearer.store.content_cache import ContentCache
 from postbearer.store.lease import LOCAL, Node, NodeDetails
-from postbearer.store.postgres import changes, nodes, opening, reads, tally
+from postbearer.store.postgres import changes, claiming, nodes, opening, reads, tally
 from postbearer.store.postgres.accepting import arrival, staged
+from postbearer.store.postgres.claiming import Taken
 from postbearer.store.postgres.connection_pool import ConnectionPool
 from postbearer.store.postgres.contents import PostgresStaging, Spooled, SpooledContent
 from postbearer.store.postgres.following import Following
@@ -26,7 +27,6 @@ from postbearer.store.postgres.listening import Listener, look_around, wake_othe
 from postbearer.store.postgres.numbers import LeaseClock, Numbers, WriteTarget
 from postbearer.store.postgres.operated import Operated
 from postbearer.store.postgres.recipient_page import recipient_page
-from postbearer.store.postgres.rows import claimed_of
 from postbearer.store.postgres.settling import Ending, Held
 from postbearer.store.postgres.transaction import TURN, Transaction
 from postbearer.store.postgres.upkeep import upkeep
@@ -223,10 +223,12 @@ class PostgresSpool(Operated, Following):
         claimed = await self._waited_for(job)
         for each, content in arrivals:
             if 0 < content.size <= SMALL:
-                self._recent.add(
-                    hash(each.message.id), each.message, b"".join(content.blocks()), self._clock.monotonic()
-                )
+                self._keep_near(each.message, b"".join(content.blocks()))
         return claimed
+
+    def _keep_near(self, message: Message, content: bytes) -> None:
+        if not self._recent.content(message.id):
+            self._recent.add(hash(message.id), message, content, self._clock.monotonic())
 
     async def accepted(self, keys: Sequence[IdempotencyKey]) -> Sequence[str]:
         async with self._pool.reading() as connection:
@@ -244,42 +246,27 @@ class PostgresSpool(Operated, Following):
             return await reads.lanes(connection, among, self._places.cursors, self._time)
 
     async def claim(self, shares: Mapping[Lane, int], now: float) -> Sequence[Claimed]:
-        most = sum(shares.values())
-        keys = [(lane.account, int(lane.priority), lane.client, count) for lane, count in shares.items()]
-        columns = [[key[column] for key in keys] for column in range(4)]
-        held: dict[int, Held] = {}
-        cursors = self._places.cursors
+        cursors, taken = self._places.cursors, list[Taken]()
         self._node.next_lease()  # refuses who takes none
         self._renew_if_due()
 
         async def claim(transaction: Transaction) -> list[Claimed]:
-            before = transaction.lease()
-            for _ in range(most):
-                transaction.lease()
-            begun = cursors.begin()
-            froms = [cursors.at(lane.key) for lane in shares]
-            behind = [[place[column] for place in froms] for column in range(2)]
-            rows = await transaction.connection.fetch(TURN["claim"], *columns, now, before, *behind)
-            held.clear()
-            for row in rows:
-                held[row["lease"]] = Held(row["states"], row["doubts"], row["began"])
-                slot = row["slot"]
-                transaction.evidence = transaction.evidence or (
-                    "has-lease",
-                    (slot, row["delivery"], row["lease"]),
-                )
-            claimed = [claimed_of(row) for row in rows]
-            lanes = [(each.account, each.priority, each.client) for each in claimed]
-            places = [(row["due"], row["delivery"]) for row in rows]
-            cursors.walked(begun, zip(lanes, places, strict=True))
-            return claimed
+            taken[:] = await claiming.claim(transaction, shares, now, cursors)
+            return [each.claimed for each in taken]
+
+        def stands(_: Sequence[Claimed]) -> None:
+            for claimed, held, content in taken:
+                self._alive[claimed.lease] = held
+                if content:
+                    self._keep_near(claimed.message, content)
 
         return await self._waited_for(
             TransactionJob(
                 asyncio.get_running_loop().create_future(),
                 work=claim,
+                plain=True,
                 names=("attempt",),
-                then=lambda _: self._alive.update(held),
+                then=stands,
                 unclaimed=self._unheard.give_back,
             )
         )

@@ -55,6 +55,7 @@ class TransactionJob:
     accept: Sequence[Arrival] | None = None
     ending: Ending | None = None
     first: bool = False  # done before all else, as what is leased in the commit is leased by what it does
+    plain: bool = False  # it raises nothing but troubles of the database, which undo all
     names: tuple[str, ...] = ()  # of its crash points
     then: Callable[[Any], None] | None = None  # called after the commit, before anybody is told
     unclaimed: Callable[[Any], None] | None = None  # called if nobody waits for it any more
@@ -366,11 +367,11 @@ async def _fill(transaction: Transaction, jobs: Sequence[TransactionJob]) -> Non
 async def _work(transaction: Transaction, jobs: Sequence[TransactionJob], *, alone: bool) -> None:
     for job in jobs:
         if job.work is not None:
-            await (_whole if alone else _part)(transaction, job, job.work)
+            await (_whole if alone or job.plain else _part)(transaction, job, job.work)
 
 
 async def _whole(transaction: Transaction, job: TransactionJob, work: Work[Any]) -> None:
-    """What it raises undoes the transaction, as there is nothing else in it."""
+    """What it raises undoes the transaction."""
     job.value = await work(transaction)
     await transaction.flush()
 

@@ -43,7 +43,8 @@ SELECT lane.account, lane.priority, lane.client, first.due, first.timed
      ORDER BY r.due, r.delivery LIMIT 1) AS first;
 
 -- name: claim
--- What other nodes are about to take is passed over. `base` is the lease before the first one.
+-- What other nodes are about to take is passed over. `base` is the lease before the first one. What is small comes with
+-- its content, which saves a question for each.
 WITH mine AS MATERIALIZED (
   SELECT first.slot, first.number, first.due, row_number() OVER () AS count
     FROM unnest($1::text[], $2::smallint[], $3::text[], $4::integer[], $7::float8[], $8::bigint[])
@@ -64,7 +65,10 @@ WITH mine AS MATERIALIZED (
   RETURNING mine.count, d.*
 )
 SELECT taken.count, taken.number AS delivery, taken.lease, taken.attempt, taken.account, taken.priority, taken.due,
-       taken.client AS lane_client, taken.warned, taken.states, taken.doubts, taken.recipients, taken.began, message.*
+       taken.client AS lane_client, taken.warned, taken.states, taken.doubts, taken.recipients, taken.began, message.*,
+       CASE WHEN message.size <= $9 THEN
+         (SELECT data FROM content AS c WHERE c.slot = message.slot AND c.message = message.number AND c.chunk = 0) END
+         AS content
   FROM taken JOIN message ON message.slot = taken.slot AND message.number = taken.message
  ORDER BY taken.count;
 
