@@ -3,9 +3,10 @@
     ./dev bench console [--queued 100000]
 
 The queue waits for an account that is paused. `overview cold` is the first look after two seconds without
-one, which all open pages then share. The processor's time is the relay's, with twenty pages open that are
-fetched each five seconds, as a browser does, less that without; acceptance is one message after the other by
-SMTP, with pages open and without. What the pages ask of the queue is counted by tests/console/test_pages.py.
+one, which all open pages then share; those of the queue are all cold. The processor's time is the relay's,
+with twenty pages open that are fetched each five seconds, as a browser does, less that without; acceptance is
+one message after the other by SMTP, with pages open and without. What the pages ask of the queue is counted
+by tests/console/test_shared_reads.py.
 """
 
 from __future__ import annotations
@@ -25,10 +26,11 @@ import apsw
 from _bench import goal, save
 from _relays import folder
 
+from postbearer.console.shared_reads import EVERY, SOONEST
 from relay.running import Relay, plain_account, relay_table
 from support.ports import free_ports
 
-PAGES, EVERY = 20, 5.0  # open, and seconds between two looks of one
+PAGES = 20  # open
 GOALS = {100_000: 300.0, 1_000_000: 500.0}  # milliseconds of the queue's pages
 MESSAGE = b"From: app@example.org\r\nTo: you@example.org\r\nSubject: hello\r\n\r\nHello\r\n"
 FILL = """
@@ -66,10 +68,10 @@ class Reader:
         cookie = str(answer.getheader("set-cookie"))
         self._cookie = {"cookie": cookie.partition(";")[0]}
 
-    def get(self, path: str) -> tuple[float, str]:
+    def get(self, path: str, **more: str) -> tuple[float, str]:
         """Milliseconds, and the page."""
         began = time.perf_counter()
-        self._http.request("GET", f"/console{path}", headers=self._cookie)
+        self._http.request("GET", f"/console{path}", headers=self._cookie | more)
         answer = self._http.getresponse()
         text = answer.read().decode()
         assert answer.status == 200, (path, answer.status)
@@ -112,7 +114,7 @@ class OpenPages:
     def _look(self, number: int, reader: Reader) -> None:
         self._stop.wait(number * EVERY / PAGES)
         while not self._stop.is_set():
-            reader.get("/" if number % 2 else "/queue")
+            reader.get("/" if number % 2 else "/queue", **{"hx-request": "true"})
             self._stop.wait(EVERY)
 
     def __enter__(self) -> None:
@@ -139,11 +141,11 @@ def main(queued: int, seconds: float) -> None:
             assert last
             cold, warm, queue = [], [], []
             for _ in range(10):
-                time.sleep(2.1)
+                time.sleep(SOONEST + 0.1)
                 cold.append(reader.get("/")[0])
                 warm += [reader.get("/")[0] for _ in range(5)]
             middle = f"/queue?after={queued // 2:016d}"
-            for path in (
+            paths = (
                 "/queue",
                 last[1].replace("&amp;", "&"),
                 middle,
@@ -152,8 +154,12 @@ def main(queued: int, seconds: float) -> None:
                 "/queue?account=out",
                 "/queue?state=held",
                 "/queue?accepted=hour",
-            ):
-                times = [reader.get(path)[0] for _ in range(12)]
+            )
+            rounds = []
+            for _ in range(12):
+                time.sleep(SOONEST + 0.1)  # so that none is told what another one was
+                rounds.append([reader.get(path)[0] for path in paths])
+            for path, *times in zip(paths, *rounds, strict=True):
                 print(f"{path:42} median {statistics.median(times):7.1f} ms, most {max(times):7.1f} ms")
                 queue += times
             alone = accepts(relay, seconds)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import apsw
 
-from postbearer.store import Spool, Status, Waiting
-from postbearer.store.database import APPLICATION
+from postbearer.store import Spool, Status, Waiting, reads
+from postbearer.store.database import APPLICATION, connect
 from postbearer.store.queries import migrations
 from postbearer.store.records import NewDelivery
 from postbearer.testing import ManualClock
@@ -119,3 +120,39 @@ async def test_counts_that_are_nothing_go_with_what_is_removed(tmp_path: Path) -
 async def test_a_clock_that_was_set_back_hides_nothing_that_waits(spool: Spool) -> None:
     await accept(spool, "m1", accepted=START + DAY)
     assert list(await spool.waiting()) == [Waiting(account="work", messages=1, oldest=START + DAY)]
+
+
+async def test_the_backlog_is_told_in_as_many_steps_however_long_it_grew(tmp_path: Path) -> None:
+    """Something waits in each second of a minute, or of an hour; steps are counted by SQLite itself."""
+    steps = []
+    for seconds in (60, 3600):
+        clock, folder = ManualClock(START), tmp_path / str(seconds)
+        folder.mkdir()
+        spool = sqlite(folder, clock)
+        await spool.open()
+        with spool._opening.readers.reading() as connection:
+            path = connection.filename
+        connection = apsw.Connection(path)
+        connection.execute(
+            "WITH RECURSIVE up (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM up WHERE n < ?1) "
+            "INSERT INTO delivery (message, account, priority, client, due, since) "
+            "SELECT n, iif(n % 2, 'work', 'other'), 1, 'app', ?2 - n, ?2 - n FROM up",
+            (seconds, START),
+        )
+        connection.close()
+        told: list[int] = []
+
+        def traced(event: dict[str, Any], told: list[int] = told) -> None:
+            told.append(event["stmt_status"]["SQLITE_STMTSTATUS_VM_STEP"])
+
+        connection = connect(Path(path))
+        connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, traced)
+        waits = {each.account: (each.messages, each.oldest) for each in reads.waiting(connection, START)}
+        connection.close()
+        assert waits == {
+            "work": (seconds // 2, START - seconds + 1),
+            "other": (seconds // 2, START - seconds),
+        }
+        steps.append(sum(told))
+        await spool.close()
+    assert steps[0] == steps[1]

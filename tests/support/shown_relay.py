@@ -40,6 +40,7 @@ sender = "allow"
 [relay]
 listen = ["127.0.0.1:0"]
 allow-ephemeral = true
+{spool}
 account = "alerts"
 bounces-to = "postmaster@example.org"
 {relay}[[relay.routes]]
@@ -68,6 +69,7 @@ class ShownRelay:
     more: str = ""  # of the configuration
     relay_lines: str = ""  # of its table [relay]
     http: str = "127.0.0.1:0"
+    queue: str = ""  # its URL, unless it is in the state folder
     ears: Ears = field(default_factory=Ears)
     relay: Relay | None = None
     dead: int = field(default_factory=lambda: free_ports(1)[0])
@@ -113,6 +115,7 @@ class ShownRelay:
             dead=self.dead,
             relay=self.relay_lines,
             http=self.http,
+            spool=f'spool = "{self.queue}"\nnode = "shown"' if self.queue else "",
         )
         path = self.home / "postbearer.toml"
         path.touch(mode=0o600)

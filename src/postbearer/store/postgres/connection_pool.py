@@ -76,7 +76,11 @@ def trouble(error: BaseException, place: str) -> StoreError:
             configuration=True,
         )
     if isinstance(error, LOST):
-        return StoreError(f"The database cannot be reached ({place}): {text}.")
+        return StoreError(
+            f"The database cannot be reached ({place}): {text}.",
+            hint="Look whether it runs, and whether this machine reaches it. A relay that runs goes on by "
+            "itself.",
+        )
     return StoreError(f"The database failed ({place}): {text}.")
 
 

@@ -312,10 +312,19 @@ SELECT CAST(account AS BLOB),
  GROUP BY account, shown HAVING sum(count) > 0;
 
 -- name: waiting
--- By the second in which the oldest might have left. What was there and has left leaves a 0 for a while; what is under
--- way is few, and found by the index of leases.
+-- By the second in which the oldest might have left. What was there and has left leaves a 0 for a while; what had a
+-- time that has come is summed up; what is under way is few, and found by the index of leases.
 WITH pending AS (
-  SELECT account, second, messages FROM backlog WHERE (timed = 0 OR second <= ?) AND messages > 0
+  SELECT account,
+         (SELECT second FROM backlog
+           WHERE backlog.account = backlog_sum.account AND timed = 0 AND messages > 0 ORDER BY second LIMIT 1)
+           AS second,
+         messages
+    FROM backlog_sum WHERE messages > 0
+  UNION ALL
+  SELECT backlog.account, second, messages
+    FROM (SELECT DISTINCT account FROM tally) AS used
+    CROSS JOIN backlog ON backlog.account = used.account AND timed = 1 AND second <= ? AND messages > 0
   UNION ALL
   SELECT account, CAST(since AS INTEGER), count(DISTINCT message) FROM delivery AS away
    WHERE state = 'l' AND NOT EXISTS (
