@@ -46,6 +46,7 @@ TYPED = {
     "hooks test": "shop",
     "import dsconfig": "given",
     "import emailproxy": "given",
+    "import env": "relay.env",
     "import msmtp": "msmtprc",
     "import properties": "given",
     "import sasl-xoauth2": "given",
@@ -90,6 +91,7 @@ def queued(home: Home, tmp_path: Path) -> Home:
     stopped(tmp_path / "state")
     (tmp_path / "given").write_text("nothing of the kind\n")
     (tmp_path / "msmtprc").write_text(MSMTP)
+    (tmp_path / "relay.env").write_text("RELAYHOST=mail.example.org\nRELAYHOST_USERNAME=a@example.org\n")
     return home
 
 

@@ -60,6 +60,7 @@ TYPED: dict[str, tuple[str, int, str]] = {
     "hooks test": ("shop", 78, "postbearer serve"),
     "import dsconfig": ("given", 78, "given"),
     "import emailproxy": ("given", 78, "given"),
+    "import env": ("given", 78, "given"),
     "import msmtp": ("msmtprc", 0, "[accounts.a]"),
     "import properties": ("given", 78, "given"),
     "import sasl-xoauth2": ("given", 78, "given"),

@@ -161,7 +161,7 @@ async def test_a_request_without_end_is_cut(folder: Path) -> None:
 def test_nothing_but_the_table_can_be_asked() -> None:
     assert set(METHODS) == {
         *(f"queue.{act}" for act in ("list", "show", "hold", "release", "retry", "cancel", "move", "resend")),
-        *("queue.stats", "queue.waiting"),
+        *("queue.stats", "queue.waiting", "queue.news"),
         *(f"jobs.{act}" for act in ("start", "list", "show", "wait", "cancel")),
         *(f"accounts.{act}" for act in ("list", "show", "pause", "resume", "changed", "token", "check")),
         *(f"accounts.{act}" for act in ("file", "add", "change", "rename", "remove", "course")),
@@ -278,7 +278,8 @@ async def test_operators_may_look_and_change_nothing(folder: Path, monkeypatch: 
 
 def test_what_operators_may_do_tells_no_secret_and_changes_nothing() -> None:
     assert {name for name, act in METHODS.items() if act.needs is Right.LOOK} == {
-        *("queue.list", "queue.show", "queue.stats", "queue.waiting", "accounts.list", "accounts.show"),
+        *("queue.list", "queue.show", "queue.stats", "queue.waiting", "queue.news"),
+        *("accounts.list", "accounts.show"),
         "accounts.course",
         *("jobs.list", "jobs.show", "nodes.list", "audit.list", "webhooks.list", "tokens.list"),
         *("relay.log", "relay.staging", "alerts.show"),

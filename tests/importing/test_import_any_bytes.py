@@ -18,6 +18,7 @@ from postbearer.importing import (
     finish,
     read_dsconfig,
     read_emailproxy,
+    read_environment,
     read_msmtp,
     read_portal,
     read_saslxoauth2,
@@ -30,6 +31,10 @@ SAMPLES = Path(__file__).parent / "samples"
 
 def graph(content: bytes, draft: ImportedConfiguration) -> None:
     read_smtp2graph(content, draft, hash_password=lambda password: "")
+
+
+def container(content: bytes, draft: ImportedConfiguration) -> None:
+    read_environment(content, draft, hash_password=lambda password: "", address="a@example.org")
 
 
 def plug_in(content: bytes, draft: ImportedConfiguration) -> None:
@@ -54,6 +59,11 @@ SOURCES: dict[str, tuple[Reading, str]] = {
         plug_in,
         '{ "client_id" : "a" , "client_secret" : "b" , "refresh_window" : 5 , "proxy" : null }\n'
         "[a.example.org]:587 b@example.org:/c\n",
+    ),
+    "env": (
+        container,
+        "RELAYHOST=[smtp.gmail.com]:587\nRELAYHOST_USERNAME= a@example.org\nXOAUTH2_CLIENT_ID='b'\n"
+        "XOAUTH2_SECRET_FILE=/c\nSMTPD_SASL_USERS=d:e,f:g\nSMTP_MAX_MESSAGE_BYTES=5\nPORT= :25\n",
     ),
     "smtp2graph": (
         graph,

@@ -115,6 +115,8 @@ LEFT = [
     ("  rateLimit:\n    duration: 60\n    limit: 10\n", "11: receive.rateLimit was not used"),
     ("httpProxy:\n  host: localhost\n  password: canary-pass\n", "11: httpProxy was not used"),
     ("  colour: blue\n", "11: receive.colour was not used"),
+    ("  allowedRcpt: [a@example.org]\n", "11: receive.allowedRcpt was not used"),
+    ("  authLimit:\n    duration: 30\n    limit: 5\n", "11: receive.authLimit was not used"),
 ]
 
 

@@ -11,6 +11,7 @@ from postbearer.importing import (
     finish,
     read_dsconfig,
     read_emailproxy,
+    read_environment,
     read_msmtp,
     read_portal,
     read_saslxoauth2,
@@ -52,6 +53,12 @@ def saslxoauth2(text: str, passwords: str = "", **options: str) -> Imported:
 def smtp2graph(text: str, **options: str) -> Imported:
     draft = ImportedConfiguration("config.yml", "smtp2graph")
     read_smtp2graph(text.encode(), draft, hash_password=hash_password, **options)
+    return finish(draft)
+
+
+def environment(text: str, **options: str) -> Imported:
+    draft = ImportedConfiguration("relay.env", "env")
+    read_environment(text.encode(), draft, hash_password=hash_password, **options)
     return finish(draft)
 
 

@@ -95,6 +95,23 @@ def emailproxy(common: Common, file: str, **how: Any) -> None:
     _finish(common, draft, how)
 
 
+@command.command("env", short_help="The environment file of a relay in a container.")
+@address_option
+@importing
+def env(common: Common, file: str, address: str, **how: Any) -> None:
+    """Import the mailbox and the clients of a relay in a container from its environment FILE.
+
+    Read are the variables of docker-postfix (RELAYHOST, XOAUTH2_…) and of relays that send by Microsoft's
+    Graph (CLIENT_ID, ENTRA_…, Relay__…). All others are named. Passwords of clients become hashes.
+    """
+    from postbearer.importing import read_environment
+    from postbearer.submission import hash_password
+
+    draft = _draft(file, "env", how["seal"])
+    read_environment(_content(file), draft, hash_password=hash_password, address=address)
+    _finish(common, draft, how)
+
+
 @command.command("msmtp", short_help="The configuration of msmtp, such as ~/.msmtprc.")
 @address_option
 @importing

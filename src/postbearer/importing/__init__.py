@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from postbearer.importing.draft import bounded as bounded
     from postbearer.importing.dsconfig import read_dsconfig as read_dsconfig
     from postbearer.importing.emailproxy import read_emailproxy as read_emailproxy
+    from postbearer.importing.environment import read_environment as read_environment
     from postbearer.importing.msmtp import read_msmtp as read_msmtp
     from postbearer.importing.portal import URGENT as URGENT
     from postbearer.importing.portal import parse_map as parse_map
@@ -27,6 +28,7 @@ _EXPORTS = {
     "draft": ["LARGEST", "ImportedConfiguration", "Remark", "bounded"],
     "dsconfig": ["read_dsconfig"],
     "emailproxy": ["read_emailproxy"],
+    "environment": ["read_environment"],
     "msmtp": ["read_msmtp"],
     "portal": ["URGENT", "parse_map", "read_portal"],
     "saslxoauth2": ["read_saslxoauth2"],

@@ -11,11 +11,10 @@ from typing import Any
 
 from postbearer.errors import ConfigError
 from postbearer.importing.draft import LARGEST, ImportedConfiguration, bounded, decoded
+from postbearer.importing.postfix import postfix_server
 from postbearer.importing.provider_lookup import by_server, by_token_url, use_preset
 
 _GOOGLE = "https://accounts.google.com/o/oauth2/token"  # where it asks unless told
-_PLACE = re.compile(r"\[?(?P<host>[^\[\]:]+|[0-9A-Fa-f:]+)\]?(?::(?P<port>\w+))?")
-_PORTS = {"smtp": 25, "submission": 587, "smtps": 465, "submissions": 465}
 _CARRIED = {"client_id", "client_secret", "token_endpoint", "refresh_window", "refresh_token", "user"}
 _NOTHING_TO_SAY = {  # its log, and what a token file holds beside the refresh token
     *("always_log_to_syslog", "log_to_syslog_on_failure", "log_full_trace_on_failure"),
@@ -94,11 +93,11 @@ def _account(entry: _Entry, common: Mapping[str, Any], draft: ImportedConfigurat
     account.put("address", entry.user if "@" in entry.user else None)
     if (user := keys.get("user")) and user != entry.user:
         account.put("username", user)
-    if "@" not in entry.place and (place := _PLACE.fullmatch(entry.place)):
-        port = place["port"] or "25"
-        account.put("servers", [f"{place['host']}:{_PORTS.get(port, port)}"])
-        account.put("tls", "implicit" if port in ("465", "smtps", "submissions") else "starttls")
-        known = by_server(place["host"]) or known
+    if "@" not in entry.place and (place := postfix_server(entry.place)):
+        host, port = place
+        account.put("servers", [f"{host}:{port}"])
+        account.put("tls", "implicit" if port == "465" else "starttls")
+        known = by_server(host) or known
     account.put("mechanism", "xoauth2")
     account.put("grant", "refresh-token")
     account.put("client-id", keys.get("client_id"))

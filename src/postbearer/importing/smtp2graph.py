@@ -18,6 +18,7 @@ _DIRECTORY_ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 _HINTS = {
     "send.retryLimit": "Deferred mail is tried for five days: [relay.retry] says how often and how long.",
     "send.retryInterval": "Deferred mail is tried for five days: [relay.retry] says how often and how long.",
+    "receive.allowedRcpt": "allow-recipients in [relay] holds mail for all others.",
     "receive.banner": "There is nothing of the kind.",
     "receive.rateLimit": "Say by messages-per-minute what each of [[relay.clients]] may submit.",
     "receive.authLimit": "Logins that fail are slowed down anyway.",
@@ -73,12 +74,7 @@ class _Graph:
             accounts = self.draft.accounts
             relay["routes"] = [{"from": each.keys["address"], "account": each.name} for each in accounts]
         self.draft.relay = relay
-        self.draft.note(
-            "SMTP2Graph sends by Graph, with the permission Mail.Send; this sends by SMTP, which needs "
-            "SMTP.SendAsApp, and a right on each mailbox.",
-            "What to do, step by step: postbearer providers microsoft",
-            application.line,
-        )
+        note_graph(self.draft, "SMTP2Graph", application.line)
         for path, line in self.root.unused():
             hint = _HINTS.get(path) or _HINTS.get(path.rpartition(".")[0])
             self.draft.leave(
@@ -108,7 +104,7 @@ class _Graph:
         tenant, secret = application.at("tenant"), application.at("secret")
         account.put("provider", "microsoft", application.line)
         account.put("address", mailbox.text, mailbox.line)
-        account.put("tenant", _tenant(tenant.text), tenant.line)
+        account.put("tenant", tenant_of(tenant.text), tenant.line)
         account.put("grant", "client-credentials", application.line)
         account.put("client-id", application.at("id").text, application.at("id").line)
         self.draft.secret(account, "client-secret", secret.text, secret.line)
@@ -190,6 +186,16 @@ class _Graph:
         return found
 
 
-def _tenant(text: str) -> str:
+def tenant_of(text: str) -> str:
     """The domain or directory id; SMTP2Graph takes the first part of the former too."""
     return text if "." in text or _DIRECTORY_ID.fullmatch(text) or not text else f"{text}.onmicrosoft.com"
+
+
+def note_graph(draft: ImportedConfiguration, program: str, line: int) -> None:
+    """Say what an application needs that sent by Graph so far."""
+    draft.note(
+        f"{program} sends by Graph, with the permission Mail.Send; this sends by SMTP, which needs "
+        "SMTP.SendAsApp, and a right on each mailbox.",
+        "What to do, step by step: postbearer providers microsoft",
+        line,
+    )
