@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 
 from postbearer.console import (
     access,
+    account_changes,
     accounts,
     alerts,
     audit,
@@ -41,6 +42,7 @@ PAGES: Sequence[ConsolePage] = (
     *reading.PAGES,
     *resending.PAGES,
     *accounts.PAGES,
+    *account_changes.PAGES,
     *checks.PAGES,
     *connect.PAGES,
     *provider_sign_in.PAGES,
