@@ -25,6 +25,7 @@ from postbearer.errors import AlreadyAccepted, KeyReused, LeaseLost, StoreError
 from postbearer.outcome import RecipientFate
 from postbearer.store import (
     Claimed,
+    Entry,
     IdempotencyKey,
     Lane,
     MemorySpool,
@@ -327,10 +328,10 @@ class TwoSpools(RuleBasedStateMachine):
 
     @invariant()
     def both_tell_the_same(self) -> None:
-        entries = self._same(lambda spool: spool.search(Query()))
+        entries = self._same(_found, Query())
         assert {entry.message.id for entry in entries} == set(self._contents)
         for name in self._contents:
-            self._same(lambda spool, name=name: spool.show(name))
+            self._same(_shown, name)
         self._same(_lanes, self._clock.now())
         self._same(lambda spool: spool.statistics())
         self._same(_waiting)
@@ -346,7 +347,7 @@ class TwoSpools(RuleBasedStateMachine):
             Query(after=next(iter(self._contents), "")),
             Query(newer_than=START, older_than=self._clock.now()),
         ):
-            self._same(lambda spool, query=query: spool.search(query))
+            self._same(_found, query)
 
     @invariant()
     def nothing_that_has_ended_begins_again(self) -> None:
@@ -469,6 +470,25 @@ def _results(claimed: Claimed, ends: Sequence[Status], said: str = "") -> tuple[
     return tuple(
         RecipientFate(recipient=each.recipient.address, status=status, reply=said)
         for each, status in zip(claimed.targets, ends, strict=False)
+    )
+
+
+async def _found(spool: Spool, query: Query) -> list[Entry]:
+    return [_told(entry) for entry in await spool.search(query)]
+
+
+async def _shown(spool: Spool, name: str) -> Entry | None:
+    entry = await spool.show(name)
+    return None if entry is None else _told(entry)
+
+
+def _told(entry: Entry) -> Entry:
+    """With deliveries numbered as they come: each spool has numbers of its own."""
+    numbers = {each.delivery: place for place, each in enumerate((*entry.rows, *entry.attempts))}
+    return replace(
+        entry,
+        rows=tuple(replace(each, delivery=numbers[each.delivery]) for each in entry.rows),
+        attempts=tuple(replace(each, delivery=numbers[each.delivery]) for each in entry.attempts),
     )
 
 
