@@ -17,6 +17,7 @@ from postbearer.store.lease import LEASE
 from postbearer.store.postgres import opening, reads, tally, upkeep
 from postbearer.store.postgres.connection_pool import ConnectionPool
 from postbearer.store.postgres.spool import PostgresSpool
+from postbearer.store.postgres.transaction import Transaction
 from postbearer.store.postgres.url import PostgresUrl
 from postbearer.store.queries import migrations
 from postbearer.store.records import NewDelivery
@@ -239,6 +240,53 @@ async def test_what_is_shown_costs_as_much_of_a_long_queue_as_of_a_short_one(
     assert all(many[look] <= few[look] + 300 for look in LOOKS), (few, many)
     counts = (await queue.statistics()).counts
     assert counts == {Status.READY: 20_000}
+
+
+ONE = "slot = 0 AND number = 50 << 6"
+WRITES = {
+    "claim": f"UPDATE delivery SET state = 'l', lease = 1, attempt = 1 WHERE {ONE}",
+    "defer": f"UPDATE delivery SET state = 'w', lease = 0, states = 'd', turn = turn + 1 WHERE {ONE}",
+    "end": f"UPDATE delivery SET state = 'x', states = 'f', ended = 1 WHERE {ONE}",
+    "move": f"UPDATE delivery SET account = 'other' WHERE {ONE}",
+    "name a time": f"UPDATE message SET send_at = 9e9 WHERE {ONE}",
+    "accept": f"INSERT INTO delivery {DELIVERY} "
+    "VALUES (0, 1000000 << 6, 50 << 6, 1, 'app', 'work', 'w', 1, 0, 'r', '0', '[]')",
+}
+
+
+@pytest.mark.parametrize("several", [False, True])
+async def test_what_is_written_costs_as_much_in_a_long_queue_as_in_a_short_one(
+    queue: PostgresSpool, database: Postgresql, schema: str, several: bool
+) -> None:
+    """Also for a message that may have other deliveries."""
+    name = schema.rpartition("=")[2]
+
+    def fill(first: int, last: int) -> None:
+        database.sql(
+            f"SET search_path = {name}",
+            f"INSERT INTO message {MESSAGE} SELECT 0, n << 6, 'm' || n, {START} + n % 60, {OF_MESSAGE} "
+            f"FROM generate_series({first}, {last}) AS n",
+            f"INSERT INTO delivery {DELIVERY} SELECT 0, n << 6, n << 6, 1, 'app', 'work', 'w', {START}, 0, "
+            f"'r', '0', '[]' FROM generate_series({first}, {last}) AS n",
+            f"UPDATE delivery SET several = {several}",
+            "ANALYZE",
+        )
+
+    async def written(transaction: Transaction) -> dict[str, int]:
+        found = {}
+        await transaction.connection.execute("SAVEPOINT written")
+        for write, statement in WRITES.items():
+            before = await transaction.connection.fetchval(READ)
+            await transaction.connection.execute(statement)
+            found[write] = int(await transaction.connection.fetchval(READ) - before)
+        await transaction.connection.execute("ROLLBACK TO written")
+        return found
+
+    fill(1, 100)
+    few = await queue._write(written)
+    fill(101, 20_000)
+    many = await queue._write(written)
+    assert all(many[write] <= few[write] + 10 for write in WRITES), (few, many)
 
 
 async def test_an_older_queue_is_counted_and_so_is_what_an_older_node_does(

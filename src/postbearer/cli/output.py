@@ -21,6 +21,7 @@ TIMES = {  # names of points in time, wherever a command tells one
     *("accepted", "expires", "due", "oldest", "since", "tried_again", "at"),
     *("token_expires", "began", "ended", "retry_at", "made", "accepted_before"),
     *("accepted_after", "arrived", "heartbeat", "send_at", "limited_until", "backlog_gone_at", "last_used"),
+    "subjects_since",
 }
 _NARROWEST = 20
 _NEXT = {ExitCode.TRY_AGAIN: "This may pass: try again later."}

@@ -73,6 +73,8 @@ class Browsing:
             "relay": f"sandbox: {self._sandbox.personality.name}",
             "who": None,
             "notices": [],
+            "staging": "",
+            "undo": None,
         }
         text = _templates().get_template(f"sandbox/{template}").render(frame | values)
         return HTMLResponse(text, status, {"cache-control": "no-store"})

@@ -97,28 +97,34 @@ BEGIN
   IF EXISTS (SELECT 1 FROM now WHERE several) THEN
     -- Who changes another delivery of the same message at this moment waits, or is waited for: so each sees what the
     -- other one did, and one of them finds that none waits any more.
-    PERFORM 1 FROM message AS m
-      WHERE (m.slot, m.number) IN (SELECT d.slot, d.message FROM now AS d WHERE d.several)
-      ORDER BY m.slot, m.number FOR NO KEY UPDATE;
+    PERFORM 1
+       FROM (SELECT DISTINCT d.slot, d.message FROM now AS d WHERE d.several ORDER BY d.slot, d.message) AS place
+      CROSS JOIN LATERAL (
+        SELECT 1 FROM message AS m WHERE m.slot = place.slot AND m.number = place.message FOR NO KEY UPDATE) AS locked;
     INSERT INTO tally_change
     SELECT (SELECT value FROM meta WHERE name = 'tally')::smallint,
            CASE WHEN m.timed THEN 'waiting-timed' ELSE 'waiting' END, m.account,
            CASE WHEN m.timed THEN m.since ELSE floor(m.since) END AS at, sum(m.after::int - m.earlier::int)
       FROM (
-        SELECT place.*,
-               EXISTS (SELECT 1 FROM delivery AS d
-                        WHERE d.slot = place.slot AND d.message = place.message AND d.state IN ('w', 'l')
-                          AND (d.account, d.since, d.timed) = (place.account, place.since, place.timed)) AS after,
-               EXISTS (SELECT 1 FROM before AS d
-                        WHERE d.slot = place.slot AND d.message = place.message AND d.state IN ('w', 'l')
-                          AND (d.account, d.since, d.timed) = (place.account, place.since, place.timed))
-               OR EXISTS (SELECT 1 FROM delivery AS d
-                        WHERE d.slot = place.slot AND d.message = place.message AND d.state IN ('w', 'l')
-                          AND (d.account, d.since, d.timed) = (place.account, place.since, place.timed)
-                          AND d.number NOT IN (SELECT number FROM now)) AS earlier
+        SELECT place.*, after.there IS NOT NULL AS after,
+               others.there IS NOT NULL
+               OR EXISTS (SELECT 1 FROM before AS d
+                           WHERE d.slot = place.slot AND d.message = place.message AND d.state IN ('w', 'l')
+                             AND (d.account, d.since, d.timed) = (place.account, place.since, place.timed)) AS earlier
           FROM (SELECT slot, message, account, since, timed FROM now WHERE several
                 UNION
-                SELECT slot, message, account, since, timed FROM before WHERE several) AS place) AS m
+                SELECT slot, message, account, since, timed FROM before WHERE several) AS place
+          LEFT JOIN LATERAL (
+            SELECT true AS there FROM delivery AS d
+             WHERE d.slot = place.slot AND d.message = place.message AND d.state IN ('w', 'l')
+               AND (d.account, d.since, d.timed) = (place.account, place.since, place.timed)
+             LIMIT 1) AS after ON true
+          LEFT JOIN LATERAL (
+            SELECT true AS there FROM delivery AS d
+             WHERE d.slot = place.slot AND d.message = place.message AND d.state IN ('w', 'l')
+               AND (d.account, d.since, d.timed) = (place.account, place.since, place.timed)
+               AND d.number NOT IN (SELECT number FROM now)
+             LIMIT 1) AS others ON true) AS m
      GROUP BY m.timed, m.account, at HAVING sum(m.after::int - m.earlier::int) <> 0;
   END IF;
   RETURN NULL;
