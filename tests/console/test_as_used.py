@@ -11,12 +11,14 @@ from playwright.async_api import Browser, expect
 
 from console.conftest import CSRF, Person
 from console.test_pages import ids, states, text
+from postbearer.console.wording import LOG
 from postbearer.errors import StoreError
+from postbearer.events import Warned
 from postbearer.store import Query
 from support.chromium import Window, chromium
 from support.local import short_folder
 from support.ports import free_ports
-from support.shown_relay import ShownRelay, fill
+from support.shown_relay import SCRIPT, ShownRelay, fill
 
 
 async def test_a_page_from_before_a_restart_does_nothing_and_says_why(person: Person) -> None:
@@ -168,4 +170,31 @@ async def test_a_hidden_tab_asks_nothing_and_looks_once_when_it_is_seen_again(
     async with page.expect_request("**/console/"):
         await page.evaluate("window.away = false; document.dispatchEvent(new Event('visibilitychange'))")
     assert len([each for each in window.sent if "/static/" not in each]) == 1
+    await window.context.close()
+
+
+@pytest.mark.servers
+@pytest.mark.asyncio(loop_scope="module")
+async def test_lines_of_the_log_appear_unless_one_pauses(browser: Browser, kept: ShownRelay) -> None:
+    window = await inside(browser, kept)
+    page, say = window.page, kept.running._observer.notice
+    lines, state = page.locator("#lines li"), page.locator("#follow-state")
+    async with page.expect_request("**/log/stream*"):
+        await page.goto(f"{kept.url}/log?level=warning")
+    await expect(state).to_have_text("Lines come as they are said.")
+
+    say(Warned("alerts", f"{SCRIPT} one"))
+    await expect(lines.first).to_contain_text(f"alerts {SCRIPT} one")
+    await expect(lines.first.locator(".level")).to_have_text(LOG["warning"].word)
+
+    await page.get_by_role("button", name="Pause").click()
+    await expect(state).to_have_text("Paused.")
+    say(Warned("", "two"))
+    say(Warned("", "three"))
+    await expect(lines.first).to_contain_text("one")
+
+    await page.get_by_role("button", name="Go on").click()
+    await expect(lines.first).to_contain_text("three")
+    assert [text.split()[-1] for text in await lines.all_inner_texts()][:3] == ["three", "two", "one"]
+    assert (window.faults, window.asked) == ([], [])
     await window.context.close()

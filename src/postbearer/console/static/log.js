@@ -25,7 +25,7 @@
     const time = part("time", "", short.format(new Date(line.at * 1000)));
     time.dateTime = new Date(line.at * 1000).toISOString();
     time.title = time.dateTime;
-    item.append(time, " ", part("span", "level", line.level), " ");
+    item.append(time, " ", part("span", "level", list.getAttribute("data-word-" + line.level)), " ");
     if (line.account) item.append(part("strong", "", line.account), " ");
     item.append(part("span", "text", line.text));
     for (const none of list.querySelectorAll(".none")) none.remove();
