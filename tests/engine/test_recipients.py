@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from postbearer.engine import Aliases, RecipientRules, read_aliases
 from postbearer.envelope import Envelope, Recipient
 
@@ -29,6 +31,30 @@ def test_staging_sends_what_is_for_strangers_to_one_address() -> None:
     asked = to("anna@example.org", "guest@example.com", "stranger@example.com", "other@example.net")
     assert rules.apply(asked).addresses == ("anna@example.org", "guest@example.com", "test@example.org")
     assert rules.strangers(rules.apply(asked).recipients) == ()
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        (RecipientRules(), ""),
+        (
+            RecipientRules(redirect_to="test@example.org"),
+            "Staging mode: all mail goes to test@example.org instead of its recipients.",
+        ),
+        (
+            RecipientRules(allowed=("@example.org", "guest@example.com")),
+            "Staging mode: mail reaches @example.org and guest@example.com only; what is for others "
+            "is held in the queue.",
+        ),
+        (
+            RecipientRules(redirect_to="test@example.org", allowed=("@example.com",)),
+            "Staging mode: mail reaches @example.com only; what is for others "
+            "goes to test@example.org instead.",
+        ),
+    ],
+)
+def test_people_are_told_where_mail_goes_in_staging(rules: RecipientRules, told: str) -> None:
+    assert rules.notice == told
 
 
 def test_staging_without_another_address_holds_what_is_for_strangers() -> None:

@@ -31,7 +31,9 @@ class RecipientRules:
         """Where mail goes while that is so, for people; empty where it reaches everybody."""
         if not self.staging:
             return ""
-        known = " and ".join(self.allowed) or "nobody"
+        if not self.allowed:
+            return f"Staging mode: all mail goes to {self.redirect_to} instead of its recipients."
+        known = " and ".join(self.allowed)
         others = f"goes to {self.redirect_to} instead" if self.redirect_to else "is held in the queue"
         return f"Staging mode: mail reaches {known} only; what is for others {others}."
 
