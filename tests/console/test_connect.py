@@ -295,7 +295,7 @@ async def test_the_page_of_an_account_tells_token_and_limit(inside: Person, show
     await shown.send("alerts@example.org", "ops@example.org", "Backup finished")
     await shown.settled(1)
     page = text(await inside.page("/accounts/alerts"))
-    assert "left of 1" in page
+    assert re.search(r"left of (1 h|59 min 59 s); renewed by itself", page)
     assert "What was sent in any minute, against the 30 messages that are allowed." in page
     rows = re.findall(r'data-count="(\d+)"', await inside.page("/accounts/alerts"))
     assert rows[:2] == ["1", "29"]

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from postbearer.store.postgres import opening
+from postbearer.store.postgres.connection_pool import ConnectionPool
+from postbearer.store.postgres.url import PostgresUrl
 from postbearer.store.queries import migrations
 
 FOLDER = Path(opening.__file__).parent / "migrations"
@@ -46,6 +50,30 @@ def test_no_script_undoes_what_an_older_node_uses(script: str) -> None:
         assert "NOT NULL" not in column or "DEFAULT" in column, column
 
 
-def test_a_script_waits_for_no_lock_for_long() -> None:
-    text = Path(opening.__file__).read_text()
-    assert "set_config('lock_timeout', '5s', true)" in text.partition("async def migrate")[2]
+@pytest.mark.servers
+async def test_a_script_waits_for_no_lock_for_long_and_is_tried_again(
+    schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever works on a table meanwhile goes first."""
+    scripts, failed = migrations("postgres"), asyncio.Event()
+
+    def pauses() -> Iterator[float]:
+        failed.set()
+        yield from [0.1] * 100
+
+    url = PostgresUrl.parse(schema)
+    pool = ConnectionPool(url)
+    async with pool.apart() as connection, pool.apart() as other:
+        await connection.execute(f"DROP SCHEMA IF EXISTS {url.schema} CASCADE")
+        with monkeypatch.context() as older:
+            older.setattr(opening, "migrations", lambda _: scripts[:-1])
+            await opening.migrate(pool, connection, read_only=False)
+        monkeypatch.setattr(opening, "LOCK_TIMEOUT", "50ms")
+        monkeypatch.setattr(opening, "PAUSES", pauses())
+        async with other.transaction():
+            await other.execute(f"LOCK TABLE {url.schema}.delivery")
+            migrating = asyncio.create_task(opening.migrate(pool, connection, read_only=False))
+            async with asyncio.timeout(60):
+                await failed.wait()
+        await migrating
+        assert await opening.standing_version(pool, connection) == len(scripts)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
 
 from postbearer.errors import SchemaMismatch, StoreError
-from postbearer.store.postgres.connection_pool import SQL, ConnectionPool
+from postbearer.store.postgres.connection_pool import AGAIN, SQL, ConnectionPool
 from postbearer.store.queries import migrations
 
 OLDEST = 13  # PostgreSQL
 APPLICATION = "postbearer spool"
 LOCK = 0x70625370  # of who makes or migrates a schema
+LOCK_TIMEOUT = "5s"  # for which a script waits for those who work on a table
+PAUSES = (0.1, 0.3, 1.0, 2.0, 4.0)  # seconds between tries to migrate
 SKEW = 60.0  # seconds by which a clock may differ from the database's
 
 _VERSION = """
@@ -80,7 +84,7 @@ def _remarks(found: Any, waited_for: int, now: float) -> list[str]:
 
 async def migrate(pool: ConnectionPool, connection: Any, *, read_only: bool) -> None:
     """Make the schema, or bring it up to this version. Raises `StoreError`, `SchemaMismatch`."""
-    wanted, schema = migrations("postgres"), pool.url.schema
+    wanted = migrations("postgres")
     there = await standing_version(pool, connection)
     standing = -1 if there is None else there
     if standing == len(wanted):
@@ -97,14 +101,30 @@ async def migrate(pool: ConnectionPool, connection: Any, *, read_only: bool) -> 
         raise SchemaMismatch(
             f"The queue is of the older version {standing} ({pool.place}).", hint="Start the relay once."
         )
+    pauses = iter(PAUSES)
+    while True:
+        try:
+            await _bring_up(pool, connection, wanted)
+        except AGAIN:  # other nodes work on the tables meanwhile, and one of two had to give way
+            pause = next(pauses, None)
+            if pause is None:
+                raise
+            await asyncio.sleep(pause)
+        else:
+            return
+
+
+async def _bring_up(pool: ConnectionPool, connection: Any, wanted: Sequence[str]) -> None:
+    """In one transaction. Raises what `AGAIN` names, if another one was in the way."""
+    there = None
     try:
         await pool.begin(connection, hot=False, writes=True)
-        await connection.execute("SELECT pg_catalog.set_config('lock_timeout', '5s', true)")
+        await connection.fetchval("SELECT pg_catalog.set_config('lock_timeout', $1, true)", LOCK_TIMEOUT)
         await connection.execute(f"SELECT pg_catalog.pg_advisory_xact_lock({LOCK})")
         there = await _standing(pool, connection)  # another node may have been faster
         standing = 0 if there is None else there
         if there is None:
-            await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{schema}"')
+            await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{pool.url.schema}"')
             await connection.execute(_VERSION.format(application=APPLICATION))
         for number, script in enumerate(wanted[standing:], standing + 1):
             await connection.execute(script)
