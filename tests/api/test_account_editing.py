@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -290,9 +291,15 @@ async def test_a_renamed_account_keeps_what_waits(api: Editable, admin: httpx2.A
     assert (await admin.patch("/v1/accounts/mail", json=both)).status_code == 422
 
 
-async def test_an_account_that_mail_waits_for_stays(api: Editable, admin: httpx2.AsyncClient) -> None:
+@pytest.mark.parametrize("timed", [False, True])
+async def test_an_account_that_mail_waits_for_stays(
+    api: Editable, admin: httpx2.AsyncClient, timed: bool
+) -> None:
+    """Also mail that waits for its time."""
     await added(admin)
     message = {"from": "alerts@example.org", "to": "a@example.org", "subject": "x", "text": "y"}
+    if timed:
+        message["send-at"] = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     async with api.http(api.token("submit")) as client:
         identifier = (await client.post("/v1/messages", json=message)).json()["id"]
     moved = await admin.post(f"/v1/messages/{identifier}/move", json={"account": "desk"})

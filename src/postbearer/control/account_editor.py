@@ -36,7 +36,7 @@ from postbearer.control.method import Method, Nothing, Text
 from postbearer.control.principal import Principal, Right
 from postbearer.errors import ConfigError, ConfigErrors, Conflict, NotPermitted, PostbearerError
 from postbearer.oauth import end_sign_in
-from postbearer.store import BY_HAND, JobAction, Pause, Query, Spool, Status
+from postbearer.store import BY_HAND, JobAction, Pause, Query, Spool
 from postbearer.suggestion import did_you_mean
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from postbearer.engine import Dispatcher
     from postbearer.oauth import GrantStore
 
-_OPEN = (Status.READY, Status.LEASED, Status.DEFERRED, Status.HELD)
 PATIENCE: Final = 60.0  # seconds that what is under way may take
 _HOW = 'Write accounts = "editable" under [http], or do it on the relay\'s machine: postbearer accounts'
 
@@ -179,7 +178,7 @@ class AccountEditor:
             before = await asyncio.to_thread(read, self._path)
             self._table(before, name)
             counts = (await self._spool.statistics()).by_account.get(name, {})
-            if waiting := sum(counts.get(each, 0) for each in _OPEN):
+            if waiting := sum(count for status, count in counts.items() if not status.final):
                 raise Conflict(
                     f"{waiting} recipient{' waits' if waiting == 1 else 's wait'} for the account {name}.",
                     hint=f"Have them leave by another one first: postbearer queue move --from-account {name} "
