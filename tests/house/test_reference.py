@@ -31,7 +31,7 @@ from postbearer.config.relay import (
 from postbearer.config.schema import Settings
 from postbearer.config.stores import TYPES
 from postbearer.providers import Preset, Rule
-from postbearer.providers.model import Cloud, Ehlo, GrantPreset, SetupStep
+from postbearer.providers.model import Cloud, EhloPreset, GrantPreset, SetupStep
 from postbearer.settings import AccountSettings, Limits
 from postbearer.store import Status
 from postbearer.submission import SessionLimits
@@ -81,7 +81,7 @@ def keys(settings: type[Struct]) -> list[str]:
         ("sandbox.md", "### In the conversation", SmtpFault),
         ("providers.md", "## grants.NAME", GrantPreset),
         ("providers.md", "## setup", SetupStep),
-        ("providers.md", "## ehlo", Ehlo),
+        ("providers.md", "## ehlo", EhloPreset),
         ("providers.md", "## clouds.NAME", Cloud),
         ("providers.md", "## rule", Rule),
     ],

@@ -23,7 +23,7 @@ PROVIDERS = PACKAGE / "providers"
 
 NOT_BY_NAME = {  # fields that the code does not name where it reads them: who reads them
     "AccountSettings.*_expires": "assembly puts the name together, of a credential and this end",
-    "Ehlo.before_tls": "`postbearer providers NAME --json` shows all of a preset",
+    "EhloPreset.before_tls": "`postbearer providers NAME --json` shows all of a preset",
     "Departure.*": "the client of the HTTP API reads when its message may leave",
     "AcceptedMessage.leaves": "the same",
     "*Refused.*": "what a hosted mail API has and the relay has not: a field only so that it may be null",

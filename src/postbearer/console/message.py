@@ -9,12 +9,12 @@ from postbearer.console.queue import ACTS, outcome, target_of
 from postbearer.console.timeline import timeline
 from postbearer.console.undoing import UndoDraft
 from postbearer.console.visit import ConsolePage, Visit
+from postbearer.console.wording import OPEN
 from postbearer.control import MessageDetail, MessageNews, Right
 from postbearer.errors import ConfigError, UsageError
+from postbearer.store import SET_ASIDE
 
 PAGE = 100  # recipients
-_OPEN = ("scheduled", "ready", "leased", "deferred", "held")
-SET_ASIDE = ("deferred", "held", "failed", "expired", "cancelled")  # states that are found by an index
 _LONGEST = 100  # characters of an id
 
 Shown = tuple[MessageDetail, MessageNews]
@@ -50,7 +50,7 @@ async def show(visit: Visit) -> Response:
         lost=lost,
         state=state,
         set_aside=SET_ASIDE,
-        is_open=any(found.counts.get(each) for each in _OPEN),
+        is_open=any(found.counts.get(each) for each in OPEN),
         held=bool(found.counts.get("held")),
         acts=ACTS,
         accounts=sorted(visit.services.api.dispatcher.account_states),

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import NamedTuple
 
+from postbearer.console.wording import OPEN
 from postbearer.control import AttemptRow, AuditRow, MessageDetail, MessageNews, RecipientRow
 
 NAMED = 3  # recipients of one fate that are named
@@ -22,7 +23,6 @@ _ACTS: Mapping[str, str] = {
     "resend": "Sent again",
     "read": "Read",
 }
-_OPEN = ("scheduled", "ready", "leased", "deferred", "held")
 
 
 class TimelineAct(NamedTuple):
@@ -46,7 +46,7 @@ class TimelineFate(NamedTuple):
     @property
     def look(self) -> str:
         """How its place in the drawing looks."""
-        if self.state in _OPEN:
+        if self.state in OPEN:
             return "busy" if self.state == "leased" else "wait"
         return {"delivered": "good", "cancelled": "off"}.get(self.state, "bad")
 

@@ -14,12 +14,13 @@ from typing import Any
 from starlette.responses import Response
 
 from postbearer.console.visit import ConsolePage, Visit
-from postbearer.console.wording import many
+from postbearer.console.wording import OPEN, many
 from postbearer.control import MessageDetail, RecipientRow, Right
 from postbearer.errors import PostbearerError
+from postbearer.store import Status
 
-_WAITS = ("scheduled", "ready", "deferred")  # and can be held
-_OPEN = (*_WAITS, "held")
+_CHANGEABLE = tuple(each for each in OPEN if each is not Status.LEASED)
+_WAITS = tuple(each for each in _CHANGEABLE if each is not Status.HELD)  # and can be held
 _ONE_BY_ONE = 100  # recipients of a message that one step names
 
 
@@ -101,7 +102,7 @@ class UndoDraft:
 
     def _by_state(self, method: str, before: MessageDetail, states: Sequence[str]) -> Iterator[UndoStep]:
         """`method` for all of the message, where all that was open changed; else for each that did."""
-        rest = sum(before.counts.get(each, 0) for each in _OPEN if each not in states)
+        rest = sum(before.counts.get(each, 0) for each in _CHANGEABLE if each not in states)
         if not rest and not self._address:
             yield UndoStep(method, {"message": before.id})
         elif not before.cursor:
@@ -116,12 +117,12 @@ class UndoDraft:
 
     def moved(self, before: MessageDetail) -> Iterator[UndoStep]:
         """Back to the one account that it came from; of several, nobody could tell whose was whose."""
-        came_from = {row.account for row in before.recipients if str(row.state) in _OPEN}
+        came_from = {row.account for row in before.recipients if str(row.state) in _CHANGEABLE}
         if len(came_from) == 1 and not before.cursor and self._target not in came_from:
             yield UndoStep("queue.move", {"message": before.id, "account": came_from.pop()})
 
     def cancelled(self, before: MessageDetail) -> Iterator[UndoStep]:
-        to = tuple(row.address for row in self._chosen(before, _OPEN))
+        to = tuple(row.address for row in self._chosen(before, _CHANGEABLE))
         if to and not before.cursor and before.sender and not before.report_of:
             yield UndoStep("queue.resend", {"message": before.id, "to": to, "key": secrets.token_urlsafe(16)})
 

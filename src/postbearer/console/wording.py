@@ -9,7 +9,9 @@ from typing import NamedTuple
 from markupsafe import Markup
 
 from postbearer.clock import age
+from postbearer.store import Status
 
+OPEN = tuple(each for each in Status if not each.final)
 EXACT = 10_000  # numbers above it are rounded
 _SIZES = ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB"))
 

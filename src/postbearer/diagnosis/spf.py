@@ -161,7 +161,7 @@ def _network(name: str, text: str, word: str) -> Network:
 def _domain(text: str, word: str) -> str:
     """A name, in lower case and without the dot at its end (domain-spec, 7.1)."""
     _macros(text, word)
-    if not text or not (_END.search(text) if "%" not in text else True) or len(text) > 253:
+    if not text or len(text) > 253 or ("%" not in text and not _END.search(text)):
         raise SpfError(f"{word} names no domain")
     return text.lower().rstrip(".")
 

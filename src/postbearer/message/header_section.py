@@ -7,6 +7,8 @@ regular expressions, because ``sendmail`` hands a message over before it could l
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 MAXIMUM_HEADER = 1024 * 1024  # octets; the header section is held in memory, the body never is
 MAXIMUM_FIELDS = 1000
 MAXIMUM_LINES = 10_000  # folded ones, too
@@ -16,8 +18,6 @@ _LONGEST_NAME = 256  # octets, with blanks behind it
 _MBOX = (b"From ", b">From ")
 _BLANK = frozenset(b" \t")
 _MOST_NAMES = 1000
-
-_names: dict[bytes, bytes] = {}  # what was read of most names before: `_name` of each
 
 
 class HeaderReader:
@@ -89,9 +89,7 @@ class HeaderReader:
             if not folded:
                 colon = line.find(b":", 0, _LONGEST_NAME)
                 written = line[:colon] if colon > 0 else b""
-                name = _names.get(written)
-                if name is None:
-                    name = _name(written)
+                name = _name(written)
                 if not name:
                     self._no_field(line)
                     start = end
@@ -139,14 +137,11 @@ class HeaderReader:
         self.fault = fault
 
 
+@lru_cache(maxsize=_MOST_NAMES)  # nearly all of them are few
 def _name(written: bytes) -> bytes:
     """The name of a field in lower case, without the blanks behind it; empty if it is none."""
     name = written.rstrip(b" \t")
-    name = b"" if name.translate(None, _FTEXT) else name.lower()
-    if len(_names) >= _MOST_NAMES:  # somebody makes them up
-        _names.clear()
-    _names[written] = name
-    return name
+    return b"" if name.translate(None, _FTEXT) else name.lower()
 
 
 def cut_header(data: bytes, *, lf: bool = False) -> HeaderReader:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from postbearer.providers.loading import preset as preset
     from postbearer.providers.loading import unknown_provider as unknown_provider
     from postbearer.providers.model import Cloud as Cloud
-    from postbearer.providers.model import Ehlo as Ehlo
+    from postbearer.providers.model import EhloPreset as EhloPreset
     from postbearer.providers.model import GrantPreset as GrantPreset
     from postbearer.providers.model import Note as Note
     from postbearer.providers.model import Preset as Preset
@@ -31,7 +31,7 @@ _EXPORTS = {
     "catalogue": ["Catalogue"],
     "ids": ["Ids"],
     "loading": ["generic_rules", "names", "parse", "preset", "unknown_provider"],
-    "model": ["Cloud", "Ehlo", "GrantPreset", "Note", "Preset", "SenderDomain", "SetupStep"],
+    "model": ["Cloud", "EhloPreset", "GrantPreset", "Note", "Preset", "SenderDomain", "SetupStep"],
     "rules": ["Disposition", "ImmediateAction", "Mark", "Phase", "Rule", "Scope", "Who"],
 }
 

@@ -66,7 +66,7 @@ class SenderDomain(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
         return any(each == "*" or f".{domain}".endswith(f".{each}") for each in self.own)
 
 
-class Ehlo(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
+class EhloPreset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="kebab"):
     """Lines that the server was seen to answer EHLO with; never relied upon."""
 
     before_tls: tuple[str, ...] = ()
@@ -136,7 +136,7 @@ class Preset(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rena
     error_challenge: bool = True  # a refused token is told by a 334 with JSON before the 535
     organisation_by_domain: bool = False  # mailboxes with one domain belong to one customer of the provider
     null_sender: bool = True  # MAIL FROM:<> is taken
-    ehlo: Ehlo = Ehlo()
+    ehlo: EhloPreset = EhloPreset()
     sender_domain: SenderDomain = SenderDomain()
     setup: tuple[SetupStep, ...] = ()
     quirks: tuple[Note, ...] = ()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from postbearer.store.postgres.url import NO_KEY as NO_KEY
     from postbearer.store.postgres.url import PostgresUrl as PostgresUrl
     from postbearer.store.records import BY_HAND as BY_HAND
+    from postbearer.store.records import SET_ASIDE as SET_ASIDE
     from postbearer.store.records import Attempt as Attempt
     from postbearer.store.records import Claimed as Claimed
     from postbearer.store.records import Entry as Entry
@@ -83,6 +84,7 @@ _EXPORTS = {
     "postgres.url": ["NO_KEY", "PostgresUrl"],
     "records": [
         "BY_HAND",
+        "SET_ASIDE",
         "Attempt",
         "Claimed",
         "Entry",

@@ -16,6 +16,7 @@ from postbearer.store.queries import queries
 from postbearer.store.records import (
     ATTEMPTS,
     LONG_ENVELOPE,
+    SET_ASIDE,
     Attempt,
     Claimed,
     Entry,
@@ -49,7 +50,6 @@ from postbearer.store.rows import (
 SQL = queries("look")
 LAST = 2**63 - 1  # a number behind all others
 FEW = 10_000  # recipients that are looked at one by one in a moment
-SET_ASIDE = (Status.DEFERRED, Status.HELD, Status.FAILED, Status.EXPIRED, Status.CANCELLED)  # by index
 ONE_BY_ONE = 5_000  # messages that are, for a part of a text
 NEXT_LANE, FIRST_OF_LANE = queries("queue")["next-lane"], queries("queue")["first-of-lane"]
 KEY = queries("queue")["key"]

@@ -270,6 +270,8 @@ class RecipientPage:
         return UsageError(f"There is no recipient {self.after!r:.60} to go on behind.", hint="Begin anew.")
 
 
+# Recipients in one of these states are few in most messages, and found by an index in SQLite.
+SET_ASIDE = (Status.DEFERRED, Status.HELD, Status.FAILED, Status.EXPIRED, Status.CANCELLED)
 ATTEMPTS = 100  # of a page's recipients that are told, the last ones
 LONG_ENVELOPE = 256 * 1024  # octets: a longer one is not read for a page
 

@@ -15,7 +15,7 @@ from postbearer.store.records import Claimed, Lane
 NEAR = 16 * 1024  # octets of content that come with a claim
 
 
-class Taken(NamedTuple):
+class ClaimedDelivery(NamedTuple):
     """A delivery that was claimed. `content` is what was accepted; empty: it has to be asked for."""
 
     claimed: Claimed
@@ -25,7 +25,7 @@ class Taken(NamedTuple):
 
 async def claim(
     transaction: Transaction, shares: Mapping[Lane, int], now: float, cursors: LaneCursors
-) -> list[Taken]:
+) -> list[ClaimedDelivery]:
     """At most so many of each lane."""
     keys = [(lane.account, int(lane.priority), lane.client, count) for lane, count in shares.items()]
     columns = [[key[column] for key in keys] for column in range(4)]
@@ -40,7 +40,8 @@ async def claim(
         lease = (row["slot"], row["delivery"], row["lease"])
         transaction.evidence = transaction.evidence or ("has-lease", lease)
     taken = [
-        Taken(claimed_of(row), Held(row["states"], row["doubts"], row["began"]), _proven(row)) for row in rows
+        ClaimedDelivery(claimed_of(row), Held(row["states"], row["doubts"], row["began"]), _proven(row))
+        for row in rows
     ]
     lanes = [(each.claimed.account, each.claimed.priority, each.claimed.client) for each in taken]
     cursors.walked(begun, zip(lanes, [(row["due"], row["delivery"]) for row in rows], strict=True))

@@ -18,7 +18,7 @@ LOOK = 0.2  # seconds between two looks, however often we are woken
 NOTIFY = 0.05  # seconds between two times that we wake others
 
 
-class Listener:
+class NotificationListener:
     """Hears when others notify `channel`; what they did is to be looked for."""
 
     def __init__(self, pool: ConnectionPool, channel: str) -> None:
@@ -83,7 +83,7 @@ class Listener:
             self._rings.set()
 
 
-async def look_around(listener: Listener, look: Callable[[], Awaitable[None]]) -> None:
+async def look_around(listener: NotificationListener, look: Callable[[], Awaitable[None]]) -> None:
     """Have `look` find what other nodes did: at once where the database wakes us, else soon."""
     while True:
         await listener.wait(POLL, LISTENED)
@@ -92,7 +92,7 @@ async def look_around(listener: Listener, look: Callable[[], Awaitable[None]]) -
         await asyncio.sleep(LOOK)
 
 
-async def wake_others(listener: Listener, stirred: asyncio.Event) -> None:
+async def wake_others(listener: NotificationListener, stirred: asyncio.Event) -> None:
     """Notify behind commits that others should look at, by a connection that commits nothing else."""
     while True:
         await stirred.wait()

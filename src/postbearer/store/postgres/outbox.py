@@ -13,7 +13,7 @@ from typing import Any
 from postbearer.secret import SecretSource
 from postbearer.store.outbox import OutboxRow, Taken
 from postbearer.store.postgres.connection_pool import ConnectionPool, dropped_on_failure, leave
-from postbearer.store.postgres.listening import Listener
+from postbearer.store.postgres.listening import NotificationListener
 from postbearer.store.postgres.url import PostgresUrl
 from postbearer.store.queries import queries
 
@@ -32,7 +32,7 @@ class PostgresOutbox:
         self._pool = ConnectionPool(url, password)
         self._schema = url.schema
         self._connection: Any = None
-        self.listener = Listener(self._pool, f"{url.schema}.outbox")
+        self.listener = NotificationListener(self._pool, f"{url.schema}.outbox")
 
     @asynccontextmanager
     async def taken(self, most: int, but: Collection[str], roles: Collection[str]) -> AsyncIterator[Taken]:

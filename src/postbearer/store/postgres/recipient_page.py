@@ -15,7 +15,7 @@ from postbearer.store.rows import FRONT, LEASED, LETTERS, page_envelope
 TOGETHER = 16  # deliveries that are read at a time
 _PLACE = re.compile(r"([0-9]{1,19})-([0-9]{1,9})")
 
-Place = tuple[int, int]  # a delivery, and the place of a recipient in it
+RecipientPlace = tuple[int, int]  # a delivery, and the place of a recipient in it
 
 
 async def recipient_page(connection: Any, message: str, now: float, page: RecipientPage) -> Entry | None:
@@ -53,9 +53,9 @@ async def recipient_page(connection: Any, message: str, now: float, page: Recipi
 
 async def _chosen(
     connection: Any, head: Any, page: RecipientPage, *, early: bool
-) -> tuple[Sequence[Any], Sequence[Place]]:
+) -> tuple[Sequence[Any], Sequence[RecipientPlace]]:
     """Where the recipients of a page stand, and one of the next, if there is one; with their deliveries."""
-    behind: Place = (0, -1)
+    behind: RecipientPlace = (0, -1)
     if page.after:
         found = _PLACE.fullmatch(page.after)
         if found is None or (number := int(found[1])) >= 1 << 63:
@@ -68,7 +68,7 @@ async def _chosen(
         status = Status.READY
     letter = LETTERS[status] if status is not None else ""
     deliveries: list[Any] = []
-    places: list[Place] = []
+    places: list[RecipientPlace] = []
     first = behind[0]
     while len(places) <= page.most:
         asked = head["slot"], head["number"], first, letter, TOGETHER

@@ -19,11 +19,11 @@ from postbearer.store.content_cache import ContentCache
 from postbearer.store.lease import LOCAL, Node, NodeDetails
 from postbearer.store.postgres import changes, claiming, nodes, opening, reads, tally
 from postbearer.store.postgres.accepting import arrival, staged
-from postbearer.store.postgres.claiming import Taken
+from postbearer.store.postgres.claiming import ClaimedDelivery
 from postbearer.store.postgres.connection_pool import ConnectionPool
 from postbearer.store.postgres.contents import PostgresStaging, Spooled, SpooledContent
 from postbearer.store.postgres.following import Following
-from postbearer.store.postgres.listening import Listener, look_around, wake_others
+from postbearer.store.postgres.listening import NotificationListener, look_around, wake_others
 from postbearer.store.postgres.numbers import LeaseClock, Numbers, WriteTarget
 from postbearer.store.postgres.operated import Operated
 from postbearer.store.postgres.recipient_page import recipient_page
@@ -94,7 +94,7 @@ class PostgresSpool(Operated, Following):
         self._unheard = Unclaimed(self._settling, lambda: self._writing is not None, self._changes, clock)
         Following.__init__(self, self._write, self._pool, self._places)
         Operated.__init__(self, self._write, self._pool, self._changes, self._node, clock)
-        self._listener = Listener(self._pool, nodes.channel(url.schema))
+        self._listener = NotificationListener(self._pool, nodes.channel(url.schema))
         self._tasks = Tasks(clock, self._observer)
         self.subscribe = self._changes.subscribe
 
@@ -246,7 +246,7 @@ class PostgresSpool(Operated, Following):
             return await reads.lanes(connection, among, self._places.cursors, self._time)
 
     async def claim(self, shares: Mapping[Lane, int], now: float) -> Sequence[Claimed]:
-        cursors, taken = self._places.cursors, list[Taken]()
+        cursors, taken = self._places.cursors, list[ClaimedDelivery]()
         self._node.next_lease()  # refuses who takes none
         self._renew_if_due()
 
