@@ -17,24 +17,16 @@ from typing import Protocol
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 
 from relay.running import SENDER, Relay, relay_table
-from servers.processes import Log, Process, program
+from servers.postfix import start_postfix
+from servers.processes import program
 from servers.sink import Received
 from servers.sink import Sink as PlainSink
 from support.ports import free_ports
 
 TO = "anna@example.net"
 MAIN = """
-compatibility_level = 3.6
-queue_directory = {folder}/queue
-data_directory = {folder}/data
-maillog_file = {folder}/postfix.log
-maillog_file_prefixes = {folder}
 myhostname = mail.example.org
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
 smtpd_peername_lookup = no
-smtp_dns_support_level = disabled
-smtp_host_lookup = native
 mydestination =
 alias_maps =
 alias_database =
@@ -51,25 +43,6 @@ smtp_destination_concurrency_limit = 3
 initial_destination_concurrency = 3
 smtp_connection_cache_on_demand = yes
 smtp_connection_cache_destinations = static:all
-"""
-MASTER = """
-127.0.0.1:{port} inet n - n - - smtpd
-pickup unix n - n 60 1 pickup
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-tlsmgr unix - - n 1000? 1 tlsmgr
-tlsproxy unix - - n - 0 tlsproxy
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-error unix - - n - - error
-retry unix - - n - - error
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-postlog unix-dgram n - n - 1 postlogd
 """
 
 
@@ -136,23 +109,14 @@ class Postfix:
     def __init__(self, folder: Path, target: int | None, *, tls: bool) -> None:
         folder.chmod(0o755)
         [self.port] = free_ports(1)
-        for place in ("etc", "data", "queue"):
-            (folder / place).mkdir()
-        shutil.chown(folder / "data", "postfix")
         main = MAIN.format(
-            folder=folder,
             hold="check_client_access static:hold" if target is None else "",
             target=target or 9,
             tls="encrypt" if tls else "none",
             reuse="yes" if tls else "no",
         )
-        (folder / "etc/main.cf").write_text(main)
-        (folder / "etc/master.cf").write_text(MASTER.format(port=self.port))
         self._queue = folder / "queue"
-        argv = [program("postfix", "postfix"), "-c", str(folder / "etc"), "start-fg"]
-        self._process = Process(
-            "Postfix", argv, Log(folder / "out.log"), pid_file=folder / "queue/pid/master.pid"
-        )
+        self._process = start_postfix(folder, main, f"127.0.0.1:{self.port} inet n - n - - smtpd")
         self._process.wait_for_port(self.port)
 
     def left(self) -> int:

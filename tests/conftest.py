@@ -6,9 +6,7 @@ import faulthandler
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -80,15 +78,19 @@ def roomy_memory() -> str | None:
 @pytest.fixture(scope="session")
 def database() -> Iterator[Postgresql]:
     """A PostgreSQL of this run's own; each test takes a schema of its own in it."""
-    from servers.postgresql import Postgresql
+    from servers.postgresql import own_server
 
-    # Short enough for a socket, and open to its user. In memory it syncs as on a disk, in no time.
-    folder = Path(tempfile.mkdtemp(prefix="postbearer-db-", dir=roomy_memory()))
-    folder.chmod(0o755)
-    server = Postgresql(folder / "pg")
-    yield server
-    server.remove()
-    shutil.rmtree(folder, ignore_errors=True)
+    with own_server(within=roomy_memory()) as server:  # there it syncs as on a disk, in no time
+        yield server
+
+
+@pytest.fixture(scope="module")
+def fragile() -> Iterator[Postgresql]:
+    """A PostgreSQL that nobody else uses, so that it may be killed."""
+    from servers.postgresql import own_server
+
+    with own_server() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ from postbearer.clock import SystemClock
 from postbearer.control import FROM_ELSEWHERE, EditingSettings, Operations, Principal, Right
 from postbearer.daemon import embedded
 from postbearer.errors import NotPermitted
-from postbearer.events import Defect, OperatorAction
+from postbearer.events import OperatorAction
 from postbearer.oauth import TokenAnswer, keep_sign_in
 from postbearer.secret import Secret
 from postbearer.store import Query
@@ -58,7 +58,7 @@ async def api(home: Path, request: pytest.FixtureRequest) -> AsyncIterator[Edita
     await made.start()
     yield made
     await made.running.stop(0.0)
-    assert [each for each in made.ears.events if isinstance(each, Defect)] == []
+    assert made.ears.defects == []
     assert CANARY not in repr(made.ears.events)
     assert CANARY not in made.file
 

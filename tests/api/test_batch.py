@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from postbearer.engine import MessageIntake, Submission
-from postbearer.events import Defect
 from postbearer.reply import Reply
 from postbearer.store import Claimed, Incoming, Query
 from support.http_api import Api
@@ -163,7 +162,7 @@ async def test_what_no_json_can_say_is_refused(api: Api, body: bytes) -> None:
     async with api.http(header) as client:
         answer = await client.post("/v1/messages/batch", content=body)
     assert answer.status_code in (400, 422)
-    assert not [event for event in api.ears.events if isinstance(event, Defect)]
+    assert api.ears.defects == []
 
 
 async def test_a_validation_that_is_none(api: Api) -> None:

@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from postbearer.api import ENDPOINTS
-from postbearer.events import Defect
 from support.http_api import Api
 
 # There a message that is none is answered by a code of its own, beside others.
@@ -53,4 +52,4 @@ async def test_what_is_made_of_the_document_finds_no_fault(api: Api, long: bool)
     )
     said, _ = await running.communicate()
     assert running.returncode == 0, said.decode()[-5000:]
-    assert not [event for event in api.ears.events if isinstance(event, Defect)]
+    assert api.ears.defects == []

@@ -16,7 +16,6 @@ from house.tree import ROOT
 from postbearer.api.resend import NAMES, NOT_HONOURED
 from postbearer.api.resend_status import FIRST
 from postbearer.delivery_status import STATUSES, ResendEvent
-from postbearer.events import Defect
 from postbearer.store import Query
 from support.http_api import Api
 
@@ -153,7 +152,7 @@ async def test_a_body_that_is_none(api: Api, body: bytes, kind: str, status: int
     told = answer.json()
     assert (answer.status_code, told["statusCode"], told["name"]) == (status, status, name), told
     assert answer.headers["content-type"] == "application/json"
-    assert not [event for event in api.ears.events if isinstance(event, Defect)]
+    assert api.ears.defects == []
 
 
 async def test_who_may_not_is_told_in_its_words(api: Api) -> None:
@@ -326,7 +325,7 @@ async def test_who_hangs_up_in_the_middle_leaves_nothing(api: Api) -> None:
         await writer.wait_closed()
     assert (await post(api, HELLO)).status_code == 200
     assert await queued(api) == 1
-    assert not [event for event in api.ears.events if isinstance(event, Defect)]
+    assert api.ears.defects == []
 
 
 def test_nothing_is_called_delivered_that_only_the_provider_has() -> None:

@@ -13,7 +13,6 @@ import pytest
 
 from postbearer.api.pace import Pace
 from postbearer.clock import SystemClock
-from postbearer.events import Defect
 from postbearer.store import Query
 from postbearer.submission import SessionLimits
 from support.http_api import Api
@@ -464,7 +463,7 @@ async def test_who_hangs_up_in_the_middle_leaves_nothing(api: Api) -> None:
     async with api.http() as client:
         assert (await client.get("/healthz")).status_code == 200
     assert await queued(api) == 0
-    assert not [event for event in api.ears.events if isinstance(event, Defect)]
+    assert api.ears.defects == []
 
 
 async def test_who_asks_first_sends_no_body_that_is_refused(api: Api) -> None:

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import apsw
 import httpx2
 import pytest
+import pytest_asyncio
+from playwright.async_api import Browser
 
+from support.chromium import chromium
 from support.local import short_folder
-from support.shown_relay import PASSWORD, ShownRelay
+from support.shown_relay import PASSWORD, ShownRelay, fill
 
 CSRF = re.compile(r'name="csrf" value="([^"]+)"')
 CODE = re.compile(r"code=([\w-]+)")
@@ -62,6 +67,25 @@ def code(shown: ShownRelay) -> str:
     return found[1]
 
 
+@contextmanager
+def statements_read(note: Callable[[str, Any], object]) -> Iterator[None]:
+    """Tell `note` each statement of a connection that only reads, and its values."""
+
+    def traced(place: object, statement: str, values: Any) -> bool:
+        note(statement, values)
+        return True
+
+    def hook(connection: apsw.Connection) -> None:
+        if connection.readonly("main"):
+            connection.exec_trace = traced
+
+    apsw.connection_hooks.append(hook)
+    try:
+        yield
+    finally:
+        apsw.connection_hooks.remove(hook)
+
+
 @pytest.fixture
 def home() -> Iterator[Path]:
     with short_folder() as folder:
@@ -80,3 +104,18 @@ async def shown(home: Path) -> AsyncIterator[ShownRelay]:
 async def person(shown: ShownRelay) -> AsyncIterator[Person]:
     async with httpx2.AsyncClient(timeout=30) as http:
         yield Person(shown, http)
+
+
+@pytest.fixture
+async def inside(person: Person) -> AsyncIterator[Person]:
+    """Somebody who may do everything, in front of mail of every kind."""
+    await fill(person.shown)
+    await person.open()
+    yield person
+    assert person.shown.ears.defects == []
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncIterator[Browser]:
+    async with chromium() as opened:
+        yield opened

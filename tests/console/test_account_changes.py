@@ -10,18 +10,15 @@ import pytest
 from console.conftest import Person
 from console.test_connect import EditableRelay
 from console.test_pages import text
-from postbearer.events import Defect
 from postbearer.store import Query
+from support.shown_relay import started
 
 
 @pytest.fixture
 async def shown(home: Path, request: pytest.FixtureRequest) -> AsyncIterator[EditableRelay]:
-    made = EditableRelay(home, more=getattr(request, "param", 'accounts = "editable"\n'))
-    await made.start()
-    yield made
-    await made.stop()
-    defects = [event for event in made.ears.events if isinstance(event, Defect)]
-    assert defects == []
+    more = getattr(request, "param", 'accounts = "editable"\n')
+    async with started(EditableRelay(home, more=more)) as made:
+        yield made
 
 
 @pytest.fixture

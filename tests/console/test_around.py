@@ -14,7 +14,6 @@ from console.test_pages import text
 from postbearer.api import ApiTokens, TokenScope
 from postbearer.console.site import PAGES
 from postbearer.control import Right
-from postbearer.events import Defect
 from postbearer.state import StateFolder
 from support.hooks import Hooks, receiving
 from support.shown_relay import SCRIPT, ShownRelay, fill
@@ -32,7 +31,7 @@ allow-private = true
 async def inside(person: Person) -> AsyncIterator[Person]:
     await person.open()
     yield person
-    assert [event for event in person.shown.ears.events if isinstance(event, Defect)] == []
+    assert person.shown.ears.defects == []
 
 
 def tokens(shown: ShownRelay) -> ApiTokens:

@@ -15,7 +15,7 @@ from postbearer.console.wording import LOG
 from postbearer.errors import StoreError
 from postbearer.events import Warned
 from postbearer.store import Query
-from support.chromium import Window, chromium
+from support.chromium import Window
 from support.local import short_folder
 from support.ports import free_ports
 from support.shown_relay import SCRIPT, ShownRelay, fill
@@ -45,12 +45,6 @@ async def test_an_id_of_another_relay_is_no_message_here(person: Person) -> None
         assert "There is no" in text(answer.text), path
     done = await person.send("/messages/0123456789abcdef/act", {"act": "cancel", "confirmed": "1"})
     assert done.status_code == 404
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as opened:
-        yield opened
 
 
 @pytest_asyncio.fixture(loop_scope="module")

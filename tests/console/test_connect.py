@@ -17,11 +17,10 @@ from console.conftest import Person
 from postbearer.assembly import Assembly
 from postbearer.console.forms import read_form
 from postbearer.daemon import embedded
-from postbearer.events import Defect
 from postbearer.state import StateFolder
 from support.browser import Browser
 from support.editable import ConfigurationFile
-from support.shown_relay import ShownRelay
+from support.shown_relay import ShownRelay, started
 
 CANARY = "canary-Zy8~Q.1+abc"
 APP = "00000000-0000-0000-0000-000000000000"
@@ -53,11 +52,9 @@ class EditableRelay(ShownRelay, ConfigurationFile):
 
 @pytest.fixture
 async def shown(home: Path, request: pytest.FixtureRequest) -> AsyncIterator[EditableRelay]:
-    made = EditableRelay(home, more=getattr(request, "param", 'accounts = "editable"\n'))
-    await made.start()
-    yield made
-    await made.stop()
-    assert [event for event in made.ears.events if isinstance(event, Defect)] == []
+    more = getattr(request, "param", 'accounts = "editable"\n')
+    async with started(EditableRelay(home, more=more)) as made:
+        yield made
     assert CANARY not in repr(made.ears.events)
     assert CANARY not in made.file
 

@@ -11,29 +11,19 @@ from playwright.async_api import Browser, expect
 
 from console.test_connect import EditableRelay
 from console.test_in_a_browser import PICTURES, inside
-from postbearer.events import Defect
-from support.chromium import chromium
 from support.local import short_folder
+from support.shown_relay import started
 
 pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
 APP = "00000000-0000-0000-0000-000000000000"
 NAMES = ("connect", "check")
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as opened:
-        yield opened
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def shown() -> AsyncIterator[EditableRelay]:
     with short_folder() as home:
-        made = EditableRelay(home, more='accounts = "editable"\n')
-        await made.start()
-        yield made
-        await made.stop()
-        assert [event for event in made.ears.events if isinstance(event, Defect)] == []
+        async with started(EditableRelay(home, more='accounts = "editable"\n')) as made:
+            yield made
 
 
 @pytest.mark.parametrize(("scripts", "scheme"), [(True, "light"), (False, "dark")])

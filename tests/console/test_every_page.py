@@ -18,10 +18,9 @@ from postbearer.console import log as console_log
 from postbearer.console.site import PAGES
 from postbearer.console.visit import ConsolePage
 from postbearer.control import Right
-from postbearer.events import Defect
-from support.chromium import Window, chromium
+from support.chromium import Window
 from support.local import short_folder
-from support.shown_relay import PASSWORD, ShownRelay, fill
+from support.shown_relay import PASSWORD, ShownRelay, fill, started
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 POLICY = (
@@ -55,11 +54,9 @@ async def shown() -> AsyncIterator[ShownRelay]:
     with short_folder() as home, patch.object(console_log, "LONGEST_STREAM", 0.0):
         made = ShownRelay(home)
         made.more = "".join(made.login(name, name) for name in ("see", "admin"))
-        await made.start()
-        await fill(made)
-        yield made
-        await made.stop()
-        assert [event for event in made.ears.events if isinstance(event, Defect)] == []
+        async with started(made):
+            await fill(made)
+            yield made
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -151,12 +148,6 @@ async def test_below_a_base_path_every_page_leads_below_it(
 
 
 # How it looks -------------------------------------------------------------------------------
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as opened:
-        yield opened
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +14,11 @@ from playwright.async_api import Browser, Page, expect
 
 from console.test_as_used import inside
 from console.test_pages import states, text
-from postbearer.events import Defect
 from postbearer.store import Query
 from relay.disk import small_disk
 from servers.postgresql import Postgresql
-from support.chromium import chromium
 from support.local import short_folder
-from support.shown_relay import ShownRelay, fill
+from support.shown_relay import ShownRelay, fill, started
 
 pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
 KEY = "k" * 43 + "="
@@ -31,33 +28,15 @@ NEXT = "Look whether it runs, and whether this machine reaches it. A relay that 
 MIB = 1 << 20
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def fragile() -> Iterator[Postgresql]:
-    """A database that nobody else uses, so that it may be stopped."""
-    with tempfile.TemporaryDirectory(prefix="postbearer-db-") as name:
-        Path(name).chmod(0o755)
-        server = Postgresql(Path(name) / "pg")
-        yield server
-        server.remove()
-
-
 @pytest_asyncio.fixture(loop_scope="module")
 async def shown(fragile: Postgresql) -> AsyncIterator[ShownRelay]:
     with short_folder() as home, fragile.schema() as url:
         (home / "key").touch(mode=0o600)
         (home / "key").write_text(KEY)
-        made = ShownRelay(home, queue=url, more=f'[vault]\nkey = "file:{home / "key"}"\n')
-        await made.start()
-        await fill(made)
-        yield made
-        await made.stop()
-        assert [event for event in made.ears.events if isinstance(event, Defect)] == []
+        vault = f'[vault]\nkey = "file:{home / "key"}"\n'
+        async with started(ShownRelay(home, queue=url, more=vault)) as made:
+            await fill(made)
+            yield made
 
 
 async def waiting(shown: ShownRelay) -> str:
@@ -175,7 +154,7 @@ async def test_a_disk_that_is_full(browser: Browser) -> None:
             await window.context.close()
         finally:
             await made.stop()
-        assert [event for event in made.ears.events if isinstance(event, Defect)] == []
+        assert made.ears.defects == []
 
 
 def full(disk: Path) -> Path:

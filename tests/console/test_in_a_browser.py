@@ -12,11 +12,10 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
-from postbearer.events import Defect
 from postbearer.store import Query, Status
-from support.chromium import Window, chromium
+from support.chromium import Window
 from support.local import short_folder
-from support.shown_relay import ShownRelay, fill
+from support.shown_relay import ShownRelay, fill, started
 
 pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
 PICTURES = Path(__file__).parents[2] / "docs" / "how-to" / "console"
@@ -24,20 +23,11 @@ WIDE, NARROW = {"width": 1120, "height": 800}, {"width": 320, "height": 640}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as opened:
-        yield opened
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shown() -> AsyncIterator[ShownRelay]:
     with short_folder() as home:
-        made = ShownRelay(home)
-        await made.start()
-        await fill(made)
-        yield made
-        await made.stop()
-        assert [event for event in made.ears.events if isinstance(event, Defect)] == []
+        async with started(ShownRelay(home)) as made:
+            await fill(made)
+            yield made
 
 
 async def inside(browser: Browser, shown: ShownRelay, **options: Any) -> Window:

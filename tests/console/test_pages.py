@@ -6,7 +6,6 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -15,21 +14,11 @@ import pytest
 
 from console.conftest import Person
 from postbearer.errors import StoreError
-from postbearer.events import Defect
 from postbearer.state import LastBackup, last_backup, note_backup
 from postbearer.store import NodeRecord, Query, Status
-from support.shown_relay import EVIL, SCRIPT, ShownRelay, fill
+from support.shown_relay import EVIL, SCRIPT, ShownRelay
 
 PAGES = Path(__file__).parents[2] / "src" / "postbearer" / "console"
-
-
-@pytest.fixture
-async def inside(person: Person) -> AsyncIterator[Person]:
-    """Somebody who may do everything, in front of mail of every kind."""
-    await fill(person.shown)
-    await person.open()
-    yield person
-    assert [event for event in person.shown.ears.events if isinstance(event, Defect)] == []
 
 
 async def ids(shown: ShownRelay, **query: object) -> list[str]:

@@ -6,10 +6,9 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import apsw
 import pytest
 
-from console.conftest import Person
+from console.conftest import Person, statements_read
 from postbearer.store import Query
 from postbearer.store.database import connect
 from support.shown_relay import fill
@@ -32,18 +31,8 @@ Asked = dict[str, Any]
 def asked() -> Iterator[Asked]:
     """Each statement that a connection ran which only reads, with its last values."""
     found: Asked = {}
-
-    def traced(place: object, statement: str, values: Any) -> bool:
-        found[statement] = values
-        return True
-
-    def hook(connection: apsw.Connection) -> None:
-        if connection.readonly("main"):
-            connection.exec_trace = traced
-
-    apsw.connection_hooks.append(hook)
-    yield found
-    apsw.connection_hooks.remove(hook)
+    with statements_read(found.__setitem__):
+        yield found
 
 
 async def test_no_page_walks_through_the_queue(asked: Asked, person: Person) -> None:

@@ -12,7 +12,6 @@ from console.conftest import Person
 from console.test_pages import text
 from postbearer.console import sender_domains
 from postbearer.diagnosis import name_service
-from postbearer.events import Defect
 from support.chromium import Window, chromium
 from support.nameserver import NameServer, name_server
 from support.shown_relay import SCRIPT, ShownRelay
@@ -43,8 +42,7 @@ async def asking(person: Person, names: NameServer) -> AsyncIterator[Person]:
     await person.shown.reload()
     await person.open()
     yield person
-    defects = [event for event in person.shown.ears.events if isinstance(event, Defect)]
-    assert defects == []
+    assert person.shown.ears.defects == []
 
 
 def publish(names: NameServer) -> None:

@@ -6,10 +6,9 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 
-import apsw
 import pytest
 
-from console.conftest import Person
+from console.conftest import Person, statements_read
 from console.test_pages import ids
 from postbearer.console.shared_reads import EVERY, SharedReads
 from postbearer.testing import ManualClock
@@ -23,17 +22,11 @@ def statements() -> Iterator[Counter[str]]:
     """How often each statement was run by a connection that only reads."""
     found: Counter[str] = Counter()
 
-    def traced(place: object, statement: str, values: object) -> bool:
+    def note(statement: str, values: object) -> None:
         found[statement] += 1
-        return True
 
-    def hook(connection: apsw.Connection) -> None:
-        if connection.readonly("main"):
-            connection.exec_trace = traced
-
-    apsw.connection_hooks.append(hook)
-    yield found
-    apsw.connection_hooks.remove(hook)
+    with statements_read(note):
+        yield found
 
 
 @pytest.mark.parametrize("kind", ["overview", "queue", "filtered", "message"])

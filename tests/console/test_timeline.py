@@ -18,11 +18,9 @@ from console.test_pages import ids, text
 from postbearer.console.timeline import timeline
 from postbearer.console.wording import number, octets
 from postbearer.control import AttemptRow, AuditRow, MessageDetail, MessageNews, RecipientRow
-from postbearer.events import Defect
 from postbearer.store import Status
-from support.chromium import chromium
 from support.local import short_folder
-from support.shown_relay import EVIL, ShownRelay, fill
+from support.shown_relay import EVIL, ShownRelay
 
 MANY = 1_000_000
 BUILD = """
@@ -137,59 +135,45 @@ def test_a_size_is_never_told_by_powers() -> None:
     ]
 
 
-@pytest.fixture
-async def inside_(person: Person) -> AsyncIterator[Person]:
-    await fill(person.shown)
-    await person.open()
-    yield person
-    assert [event for event in person.shown.ears.events if isinstance(event, Defect)] == []
-
-
 async def way(person: Person, identifier: str) -> str:
     page = await person.page(f"/messages/{identifier}")
     return text(page.partition('<ol class="timeline" id="timeline">')[2].partition("</section>")[0])
 
 
-async def test_later_news_stand_at_the_end_of_the_way(inside_: Person) -> None:
+async def test_later_news_stand_at_the_end_of_the_way(inside: Person) -> None:
     """Each recipient's fate, the report to the sender, who held it, and what it was sent again as."""
-    shown = inside_.shown
+    shown = inside.shown
     [refused] = await ids(shown, recipient="nobody@")
-    told = await way(inside_, refused)
+    told = await way(inside, refused)
     assert re.search(r"failed nobody@example.org Said by the server: 550 5.1.1", told)
     assert "sent ops@example.org Said by the server: 250 2.0.0" in told
     [report] = await ids(shown, report_of=refused)
     assert re.search(rf"Its sender was told \S+ \S+ UTC by the report {report} sent", told)
     [waits, _] = await ids(shown, account="news")
     place = f"/messages/{waits}"
-    await inside_.send(f"{place}/act", {"act": "hold", "address": "ada@example.org"})
-    done = await inside_.send(f"{place}/resend", {"key": "k", "everybody": "1"})
+    await inside.send(f"{place}/act", {"act": "hold", "address": "ada@example.org"})
+    done = await inside.send(f"{place}/resend", {"key": "k", "everybody": "1"})
     new = done.headers["location"].rpartition("/")[2]
-    told = await way(inside_, waits)
+    told = await way(inside, waits)
     assert "by console (one-time code), for ada@example.org: 1 recipient" in told
     assert "Sent again " in told
     assert f", as {new} : 2 recipients" in told
     assert "held ada@example.org" in told
     assert "waiting grace@example.org The account news is paused" in told
-    assert f'href="/console/messages/{new}"' in await inside_.page(place)
+    assert f'href="/console/messages/{new}"' in await inside.page(place)
 
 
-async def test_what_a_server_said_is_told_as_its_words_and_as_text(inside_: Person) -> None:
-    shown = inside_.shown
+async def test_what_a_server_said_is_told_as_its_words_and_as_text(inside: Person) -> None:
+    shown = inside.shown
     await shown.send("alerts@example.org", "mallory@example.org, ops@example.org", "Refused")
     await shown.settled(7)
     [refused] = await ids(shown, recipient="mallory@")
-    page = await inside_.page(f"/messages/{refused}")
+    page = await inside.page(f"/messages/{refused}")
     assert EVIL not in page
-    assert f"Said by the server: {EVIL}" in await way(inside_, refused)
+    assert f"Said by the server: {EVIL}" in await way(inside, refused)
 
 
 # Very many ----------------------------------------------------------------------------------
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def browser() -> AsyncIterator[Browser]:
-    async with chromium() as opened:
-        yield opened
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -232,8 +216,8 @@ async def test_a_message_for_a_million_is_looked_at_page_by_page(
     await window.context.close()
 
 
-async def test_by_http_a_message_is_told_page_by_page(inside_: Person) -> None:
-    shown = inside_.shown
+async def test_by_http_a_message_is_told_page_by_page(inside: Person) -> None:
+    shown = inside.shown
     many = [f"r{number}@example.org" for number in range(250)]
     await shown.raw("billing@example.org", many, b"Subject: To all\r\n\r\nHello\r\n")
     [message_] = await ids(shown, address="r249@")
@@ -242,7 +226,7 @@ async def test_by_http_a_message_is_told_page_by_page(inside_: Person) -> None:
     headers = {"authorization": f"Bearer {token}"}
 
     async def ask(**query: Any) -> Any:
-        return (await inside_.http.get(place, params=query, headers=headers)).json()
+        return (await inside.http.get(place, params=query, headers=headers)).json()
 
     whole = await ask()
     assert [each["address"] for each in whole["recipients"]] == many

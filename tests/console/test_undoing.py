@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
 from html import unescape
 
 import pytest
@@ -11,19 +10,8 @@ from playwright.async_api import expect
 
 from console.conftest import Person
 from console.test_pages import states, text
-from postbearer.events import Defect
 from postbearer.store import Query
 from support.chromium import Window, chromium
-from support.shown_relay import fill
-
-
-@pytest.fixture
-async def inside(person: Person) -> AsyncIterator[Person]:
-    await fill(person.shown)
-    await person.open()
-    yield person
-    defects = [event for event in person.shown.ears.events if isinstance(event, Defect)]
-    assert defects == []
 
 
 async def of_news(person: Person, *, to: str = "example.org") -> list[str]:

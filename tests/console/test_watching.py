@@ -14,7 +14,7 @@ from console.test_pages import text
 from postbearer.console import log as console_log
 from postbearer.control import LogQuery
 from postbearer.daemon.recent_log import KEPT, RecentLog
-from postbearer.events import AccountPaused, Attempted, Defect, Several, Warned
+from postbearer.events import AccountPaused, Attempted, Several, Warned
 from postbearer.store import Pause
 from postbearer.testing import ManualClock
 from support.relay import Ears
@@ -25,7 +25,7 @@ from support.shown_relay import SCRIPT, fill
 async def inside(person: Person) -> AsyncIterator[Person]:
     await person.open()
     yield person
-    assert [event for event in person.shown.ears.events if isinstance(event, Defect)] == []
+    assert person.shown.ears.defects == []
 
 
 def test_the_last_lines_are_remembered_and_no_more() -> None:

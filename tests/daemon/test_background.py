@@ -84,7 +84,7 @@ async def running(home: Path) -> AsyncIterator[tuple[Relay, list[Defect]]]:
         yield relay, told
     finally:
         await relay.stop(0.0)
-        told += [event for event in ears.events if isinstance(event, Defect)]
+        told += ears.defects
     assert printed == []
 
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 import signal
-import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,16 +27,6 @@ pytestmark = pytest.mark.servers
 Tell = Callable[[Row], None]
 DAYS = 3 * 86_400.0
 BUDGET = 120
-
-
-@pytest.fixture(scope="module")
-def fragile() -> Iterator[Postgresql]:
-    """A database that nobody else uses, so that it may be killed."""
-    with tempfile.TemporaryDirectory(prefix="postbearer-db-") as name:
-        Path(name).chmod(0o755)
-        server = Postgresql(Path(name) / "pg")
-        yield server
-        server.remove()
 
 
 def judged(cluster: Cluster, variant: str, tell: Tell) -> None:

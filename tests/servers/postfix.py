@@ -18,17 +18,7 @@ REFUSED = {
 }
 
 MAIN = """
-compatibility_level = 3.6
-queue_directory = {folder}/queue
-data_directory = {folder}/data
-maillog_file = {log}
-maillog_file_prefixes = {folder}
 myhostname = mail.example.org
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-smtpd_peername_lookup = no
-smtp_dns_support_level = disabled
-smtp_host_lookup = native
 
 # Everything leaves for the sink, as it came.
 mydestination =
@@ -67,18 +57,26 @@ smtpd_hard_error_limit = 20000
 smtpd_client_connection_count_limit = 0
 """
 
+# Of any Postfix here: all in one folder, on loopback, without DNS.
+COMMON = """
+compatibility_level = 3.6
+queue_directory = {folder}/queue
+data_directory = {folder}/data
+maillog_file = {log}
+maillog_file_prefixes = {folder}
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+smtp_dns_support_level = disabled
+smtp_host_lookup = native
+"""
+
 # service type private unprivileged chroot wakeup maxproc command
-MASTER = """
-127.0.0.1:{submission_port} inet n - n - - smtpd -o smtpd_tls_security_level=encrypt
-127.0.0.1:{submissions_port} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
-127.0.0.1:{data_port} inet n - n - - smtpd -o smtpd_tls_security_level=encrypt
-  -o smtpd_discard_ehlo_keywords=chunking,silent-discard
-127.0.0.1:{lockstep_port} inet n - n - - smtpd -o smtpd_tls_security_level=encrypt
-  -o smtpd_discard_ehlo_keywords=chunking,pipelining,silent-discard
+SERVICES = """
 pickup unix n - n 60 1 pickup
 cleanup unix n - n - 0 cleanup
 qmgr unix n - n 300 1 qmgr
 tlsmgr unix - - n 1000? 1 tlsmgr
+tlsproxy unix - - n - 0 tlsproxy
 rewrite unix - - n - - trivial-rewrite
 bounce unix - - n - 0 bounce
 defer unix - - n - 0 bounce
@@ -86,6 +84,7 @@ trace unix - - n - 0 bounce
 proxymap unix - - n - - proxymap
 proxywrite unix - - n - 1 proxymap
 smtp unix - - n - - smtp
+flush unix n - n 1000? 0 flush
 showq unix n - n - - showq
 error unix - - n - - error
 retry unix - - n - - error
@@ -93,6 +92,29 @@ anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 """
+
+MASTER = """
+127.0.0.1:{submission_port} inet n - n - - smtpd -o smtpd_tls_security_level=encrypt
+127.0.0.1:{submissions_port} inet n - n - - smtpd -o smtpd_tls_wrappermode=yes
+127.0.0.1:{data_port} inet n - n - - smtpd -o smtpd_tls_security_level=encrypt
+  -o smtpd_discard_ehlo_keywords=chunking,silent-discard
+127.0.0.1:{lockstep_port} inet n - n - - smtpd -o smtpd_tls_security_level=encrypt
+  -o smtpd_discard_ehlo_keywords=chunking,pipelining,silent-discard
+"""
+
+
+def start_postfix(folder: Path, main: str, listeners: str, log: Log | None = None) -> Process:
+    """One that has these lines of main.cf and master.cf beside those of any; its settings are in `etc`."""
+    require_root()
+    log = log or Log(folder / "postfix.log")
+    settings = folder / "etc"
+    for place in (settings, folder / "data", folder / "queue"):
+        place.mkdir(parents=True)
+    shutil.chown(folder / "data", "postfix")
+    (settings / "main.cf").write_text(COMMON.format(folder=folder, log=log.path) + main)
+    (settings / "master.cf").write_text(f"{listeners}\n{SERVICES}")
+    argv = [program("postfix", "postfix"), "-c", str(settings), "start-fg"]
+    return Process("Postfix", argv, log, pid_file=folder / "queue/pid/master.pid")
 
 
 class Postfix:
@@ -105,34 +127,23 @@ class Postfix:
     refused = REFUSED
 
     def __init__(self, folder: Path, certificates: Certificates, dovecot: Dovecot, sink: Sink) -> None:
-        require_root()
-        postfix = program("postfix", "postfix")
         self.ca_file = certificates.ca_file
         self.submission_port, self.submissions_port, self.data_port, self.lockstep_port = free_ports(4)
         self.log = Log(folder / "postfix.log")
-        settings, data = folder / "etc", folder / "data"
-        for place in (settings, data, folder / "queue"):
-            place.mkdir()
-        shutil.chown(data, "postfix")
         main = MAIN.format(
-            folder=folder,
-            log=self.log.path,
             certificate=certificates.server_file,
             auth_socket=dovecot.auth_socket,
             sink_host=sink.host,
             sink_port=sink.port,
             refused=", ".join(f"{{ {address} = {reply} }}" for address, reply in REFUSED.items()),
         )
-        (settings / "main.cf").write_text(main)
-        master = MASTER.format(
+        listeners = MASTER.format(
             submission_port=self.submission_port,
             submissions_port=self.submissions_port,
             data_port=self.data_port,
             lockstep_port=self.lockstep_port,
         )
-        (settings / "master.cf").write_text(master)
-        argv = [postfix, "-c", str(settings), "start-fg"]
-        self._process = Process("Postfix", argv, self.log, pid_file=folder / "queue/pid/master.pid")
+        self._process = start_postfix(folder, main, listeners, self.log)
         self._process.wait_for_port(self.submission_port)
 
     def stop(self) -> None:

@@ -137,10 +137,12 @@ class Postgresql:
 
 
 @contextmanager
-def standby_of(primary: Postgresql) -> Iterator[Postgresql]:
-    """A server that follows `primary`."""
-    with tempfile.TemporaryDirectory(prefix="postbearer-db-") as name:
+def own_server(
+    settings: str = "", copy_of: Postgresql | None = None, within: str | None = None
+) -> Iterator[Postgresql]:
+    """A server that nobody else uses, in a folder short enough for a socket and open to its user."""
+    with tempfile.TemporaryDirectory(prefix="postbearer-db-", dir=within, ignore_cleanup_errors=True) as name:
         Path(name).chmod(0o755)
-        made = Postgresql(Path(name) / "pg", copy_of=primary)
+        made = Postgresql(Path(name) / "pg", settings, copy_of)
         yield made
         made.remove()

@@ -24,7 +24,8 @@ from relay.running import SENDER, Relay, eventually, plain_account, relay_table
 from support.local import short_folder
 from support.ports import free_ports
 
-from .processes import Log, Process, program, require_root
+from .postfix import start_postfix
+from .processes import Log, Process, program
 from .sink import Received, Sink
 
 pytestmark = pytest.mark.servers
@@ -32,38 +33,10 @@ pytestmark = pytest.mark.servers
 PAGES = ROOT / "docs" / "how-to"
 POSTBEARER = Path(sys.executable).with_name("postbearer")
 POSTFIX = """
-compatibility_level = 3.6
-queue_directory = {folder}/queue
-data_directory = {folder}/data
-maillog_file = {folder}/log
-maillog_file_prefixes = {folder}
 myhostname = shop.example.org
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
 mynetworks = 127.0.0.0/8
 mydestination =
-smtp_dns_support_level = disabled
-smtp_host_lookup = native
 minimal_backoff_time = 1s
-"""
-SERVICES = """
-127.0.0.1:{port} inet n - n - - smtpd
-cleanup unix n - n - 0 cleanup
-qmgr unix n - n 300 1 qmgr
-rewrite unix - - n - - trivial-rewrite
-bounce unix - - n - 0 bounce
-defer unix - - n - 0 bounce
-trace unix - - n - 0 bounce
-proxymap unix - - n - - proxymap
-smtp unix - - n - - smtp
-flush unix n - n 1000? 0 flush
-showq unix n - n - - showq
-error unix - - n - - error
-retry unix - - n - - error
-anvil unix - - n - 1 anvil
-scache unix - - n - 1 scache
-tlsmgr unix - - n 1000? 1 tlsmgr
-postlog unix-dgram n - n - 1 postlogd
 """
 
 
@@ -149,22 +122,10 @@ def test_phpmailer_mails_by_smtp(machine: Machine) -> None:
 @pytest.fixture
 def postfix(machine: Machine) -> Iterator[tuple[int, Path]]:
     """The port of a Postfix with the page's lines, and the folder of its settings."""
-    require_root()
-    command, (port,) = program("postfix", "postfix"), free_ports(1)
-    folder = machine.folder / "postfix"
-    for place in ("etc", "data", "queue"):
-        (folder / place).mkdir(parents=True)
-    subprocess.run(["chown", "postfix", str(folder / "data")], check=True)
+    folder, (port,) = machine.folder / "postfix", free_ports(1)
     settings = shown("put-postfix-in-front.md", "relayhost = ", machine.relay)
     settings = settings.replace("[127.0.0.1]:2525", f"[127.0.0.1]:{machine.relay.port}")
-    (folder / "etc" / "main.cf").write_text(POSTFIX.format(folder=folder) + settings)
-    (folder / "etc" / "master.cf").write_text(SERVICES.format(port=port))
-    process = Process(
-        "Postfix",
-        [command, "-c", str(folder / "etc"), "start-fg"],
-        Log(folder / "log"),
-        pid_file=folder / "queue/pid/master.pid",
-    )
+    process = start_postfix(folder, POSTFIX + settings, f"127.0.0.1:{port} inet n - n - - smtpd")
     process.wait_for_port(port)
     yield port, folder / "etc"
     process.stop()

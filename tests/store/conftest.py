@@ -9,6 +9,7 @@ import pytest
 
 from postbearer.store import MemorySpool, Spool, SqliteSpool
 from postbearer.store.postgres import nodes
+from postbearer.store.postgres.spool import PostgresSpool
 from postbearer.store.spool import DurableSpool
 from postbearer.testing import ManualClock
 from support.spooling import START, postgresql, sqlite
@@ -39,6 +40,15 @@ async def spool(request: pytest.FixtureRequest, tmp_path: Path, clock: ManualClo
     assert found.clean
     yield made
     await made.close()
+
+
+@pytest.fixture
+async def queue(schema: str, clock: ManualClock) -> AsyncIterator[PostgresSpool]:
+    """A spool in a database, by itself."""
+    spool = postgresql(schema, clock)
+    await spool.open()
+    yield spool
+    await spool.close()
 
 
 Make = Callable[[bool | None], DurableSpool]

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -16,26 +13,16 @@ from postbearer.store.postgres.state import PostgresState
 from postbearer.store.postgres.url import PostgresUrl
 from postbearer.store.queries import migrations
 from postbearer.testing import ManualClock
-from servers.postgresql import Postgresql, standby_of
+from servers.postgresql import Postgresql, own_server
 from support.aging import another_version
 from support.spooling import accept, claim, ending, postgresql, statuses
 
 pytestmark = pytest.mark.servers
 
 
-@contextmanager
-def server(settings: str = "") -> Iterator[Postgresql]:
-    """One whose settings are its own."""
-    with tempfile.TemporaryDirectory(prefix="postbearer-db-") as name:
-        Path(name).chmod(0o755)
-        made = Postgresql(Path(name) / "pg", settings)
-        yield made
-        made.remove()
-
-
 @pytest.fixture(scope="module")
 def own() -> Iterator[Postgresql]:
-    with server() as made:
+    with own_server() as made:
         yield made
 
 
@@ -100,7 +87,7 @@ async def test_a_standby_is_refused_and_its_primary_named(own: Postgresql, clock
     spool = postgresql(own.url, clock)
     await spool.open()
     await spool.close()
-    with standby_of(own) as standby:
+    with own_server(copy_of=own) as standby:
         error = await refused(standby.url, clock)
     assert "is a standby, which only reads" in error.message
     assert "primary" in error.hint
@@ -178,7 +165,7 @@ async def test_what_an_administrator_limits_for_all_is_not_what_the_queue_goes_b
 
 
 async def test_autovacuum_that_is_off_is_told(clock: ManualClock) -> None:
-    with server("autovacuum = off\n") as made:
+    with own_server("autovacuum = off\n") as made:
         spool = postgresql(made.url, clock)
         await spool.open()
         assert any("autovacuum = off, so its tables only grow" in each for each in spool.remarks)

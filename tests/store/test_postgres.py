@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
@@ -22,12 +22,25 @@ from support.spooling import START, TEXT, accept, claim, delivery, ending, messa
 pytestmark = pytest.mark.servers
 
 
-@pytest.fixture
-async def queue(schema: str, clock: ManualClock) -> AsyncIterator[PostgresSpool]:
-    spool = postgresql(schema, clock)
-    await spool.open()
-    yield spool
-    await spool.close()
+def lose_a_commit(
+    monkeypatch: pytest.MonkeyPatch, queue: PostgresSpool, meanwhile: Callable[[], Awaitable[None]]
+) -> list[str]:
+    """The database loses the next commit of the queue; `meanwhile` comes before it can be asked for that.
+
+    What was lost is noted in the list.
+    """
+    execute, lost = asyncpg.Connection.execute, list[str]()
+
+    async def losing(connection: asyncpg.Connection, query: str, *given: Any, **how: Any) -> str:
+        if query == "COMMIT" and connection is queue._writer._connection and not lost:
+            lost.append(query)
+            connection.terminate()
+            await meanwhile()
+            raise ConnectionResetError
+        return await execute(connection, query, *given, **how)
+
+    monkeypatch.setattr(asyncpg.Connection, "execute", losing)
+    return lost
 
 
 def counted(database: Postgresql, schema: str, table: str) -> dict[int, int]:
@@ -276,19 +289,12 @@ async def test_a_commit_that_was_lost_is_not_taken_for_what_another_node_wrote(
     await other.open()
     await accept(queue, "m1")
     (claimed,) = await claim(queue, now=START)
-    execute = asyncpg.Connection.execute
-    lost: list[str] = []
 
-    async def losing(connection: asyncpg.Connection, query: str, *given: Any, **how: Any) -> str:
-        if query == "COMMIT" and connection is queue._writer._connection and not lost:
-            lost.append(query)
-            connection.terminate()
-            clock.advance(LEASE + 1)
-            await other.heartbeat()
-            raise ConnectionResetError
-        return await execute(connection, query, *given, **how)
+    async def taken_over() -> None:
+        clock.advance(LEASE + 1)
+        await other.heartbeat()
 
-    monkeypatch.setattr(asyncpg.Connection, "execute", losing)
+    lost = lose_a_commit(monkeypatch, queue, taken_over)
     told = await asyncio.gather(
         queue.settle(claimed, ending(claimed, Status.DELIVERED)), accept(queue, "m2"), return_exceptions=True
     )
@@ -309,23 +315,16 @@ async def test_a_run_of_a_commit_that_was_lost_is_nobodys(
     clock.advance(LEASE + 1)
     await accept(other, "m0")
     await other.heartbeat()  # the queue's own run is over
-    execute = asyncpg.Connection.execute
-    lost: list[str] = []
 
-    async def losing(connection: asyncpg.Connection, query: str, *given: Any, **how: Any) -> str:
-        if query == "COMMIT" and connection is queue._writer._connection and not lost:
-            lost.append(query)
-            connection.terminate()
-            async with queue._pool.apart() as crashed:
-                await queue._pool.begin(crashed, hot=False, writes=True)
-                # The next node takes one for its series, and one for its run.
-                await crashed.execute("SELECT setval('run', last_value - 2) FROM run")
-                await crashed.execute("COMMIT")
-            await third.open()
-            raise ConnectionResetError
-        return await execute(connection, query, *given, **how)
+    async def crashed() -> None:
+        async with queue._pool.apart() as connection:
+            await queue._pool.begin(connection, hot=False, writes=True)
+            # The next node takes one for its series, and one for its run.
+            await connection.execute("SELECT setval('run', last_value - 2) FROM run")
+            await connection.execute("COMMIT")
+        await third.open()
 
-    monkeypatch.setattr(asyncpg.Connection, "execute", losing)
+    lost = lose_a_commit(monkeypatch, queue, crashed)
     await queue.heartbeat()
     assert lost
     assert sorted(each.name for each in await queue.nodes()) == ["local", "other", "third"]

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -28,16 +26,6 @@ from support.spooling import accept, claim, ending, statuses
 pytestmark = pytest.mark.servers
 
 WORKERS = 6
-
-
-@pytest.fixture(scope="module")
-def fragile() -> Iterator[Postgresql]:
-    """A database that nobody else uses, so that it may be killed."""
-    with tempfile.TemporaryDirectory(prefix="postbearer-db-") as name:
-        Path(name).chmod(0o755)
-        server = Postgresql(Path(name) / "pg")
-        yield server
-        server.remove()
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import pytest
 
@@ -16,17 +15,9 @@ from postbearer.store.postgres.spool import PostgresSpool
 from postbearer.store.postgres.url import PostgresUrl
 from postbearer.testing import ManualClock
 from servers.postgresql import Postgresql
-from support.spooling import START, accept, beside, claim, ending, postgresql
+from support.spooling import START, accept, beside, claim, ending
 
 LANE: LaneKey = ("work", Priority.NORMAL, "app")
-
-
-@pytest.fixture
-async def queue(schema: str, clock: ManualClock) -> AsyncIterator[PostgresSpool]:
-    spool = postgresql(schema, clock)
-    await spool.open()
-    yield spool
-    await spool.close()
 
 
 @pytest.fixture(autouse=True)

@@ -596,20 +596,28 @@ async def test_one_commit_serves_all_who_wait(spool: SqliteSpool) -> None:
     assert len(commits) < 20
 
 
-async def test_the_last_times_are_found_by_an_index(tmp_path: Path) -> None:
-    """With which a search for a subject begins, whose messages are then those behind a place in it."""
-    spool = sqlite(tmp_path, ManualClock(START))
+async def plan_of(folder: Path, query: str, values: object) -> list[str]:
+    """How SQLite goes about a query of the queue, step by step."""
+    spool = sqlite(folder, ManualClock(START))
     await spool.open()
     await spool.close()
-    with closing(apsw.Connection(str(tmp_path / "spool.db"))) as connection:
+    with closing(apsw.Connection(str(folder / "spool.db"))) as connection:
         connection.create_scalar_function("fold", lambda text: text, 1, deterministic=True)
-        look = queries("look")
-        [[*_, latest]] = connection.execute(f"EXPLAIN QUERY PLAN {look['latest']}", (1.0, 2))
-        assert latest == "SEARCH message USING COVERING INDEX message_accepted (accepted<?)"
-        statement = f"{look['search']} AND {look['where-subject']} {look['search-order']}"
-        values = {"after_accepted": 0.0, "after_number": 0, "subject": "x", "limit": 1}
-        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
-    assert plan == ["SEARCH message USING INDEX message_accepted (accepted>?)"]
+        return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {query}", values)]
+
+
+async def plan_of_search(folder: Path, condition: str, name: str) -> list[str]:
+    look = queries("look")
+    values = {"after_accepted": 0.0, "after_number": 0, name: "x", "limit": 1}
+    return await plan_of(folder, f"{look['search']} AND {look[condition]} {look['search-order']}", values)
+
+
+async def test_the_last_times_are_found_by_an_index(tmp_path: Path) -> None:
+    """With which a search for a subject begins, whose messages are then those behind a place in it."""
+    latest = await plan_of(tmp_path, queries("look")["latest"], (1.0, 2))
+    assert latest == ["SEARCH message USING COVERING INDEX message_accepted (accepted<?)"]
+    search = await plan_of_search(tmp_path, "where-subject", "subject")
+    assert search == ["SEARCH message USING INDEX message_accepted (accepted>?)"]
 
 
 @pytest.mark.parametrize(
@@ -624,14 +632,6 @@ async def test_the_last_times_are_found_by_an_index(tmp_path: Path) -> None:
 async def test_a_search_walks_through_no_more_than_what_it_is_for(
     tmp_path: Path, name: str, walked: list[str]
 ) -> None:
-    spool = sqlite(tmp_path, ManualClock(START))
-    await spool.open()
-    await spool.close()
-    with closing(apsw.Connection(str(tmp_path / "spool.db"))) as connection:
-        connection.create_scalar_function("fold", lambda text: text, 1, deterministic=True)
-        look = queries("look")
-        statement = f"{look['search']} AND {look[f'where-{name}-anywhere']} {look['search-order']}"
-        values = {"after_accepted": 0.0, "after_number": 0, name: "x", "limit": 1}
-        plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values)]
+    plan = await plan_of_search(tmp_path, f"where-{name}-anywhere", name)
     walks = [step for step in plan if step.startswith("SCAN")]
     assert walks == [f"SCAN {each}" for each in walked]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -30,14 +30,6 @@ pytestmark = pytest.mark.servers
 
 ENDS = (Status.DELIVERED, Status.FAILED, Status.DEFERRED, Status.HELD, Status.EXPIRED)
 BEFORE = 11  # scripts of the schema that kept no counts
-
-
-@pytest.fixture
-async def queue(schema: str, clock: ManualClock) -> AsyncIterator[PostgresSpool]:
-    spool = postgresql(schema, clock)
-    await spool.open()
-    yield spool
-    await spool.close()
 
 
 async def accept_for_several(spool: Spool, name: str, accounts: list[str], due: float = START) -> None:
@@ -196,6 +188,20 @@ SELECT 0, (n * 2 + part) << 6, n << 6, 1, 'app', 'work',
        generate_series(0, CASE n % 6 WHEN 5 THEN 1 ELSE 0 END) AS part;
 """
 
+
+def fill(database: Postgresql, schema: str, first: int, last: int, *, several: bool = True) -> None:
+    """Have messages wait with these numbers; `several`: whether each may have more deliveries than one."""
+    database.sql(
+        f"SET search_path = {schema.rpartition('=')[2]}",
+        f"INSERT INTO message {MESSAGE} SELECT 0, n << 6, 'm' || n, {START} + n % 60, {OF_MESSAGE} "
+        f"FROM generate_series({first}, {last}) AS n",
+        f"INSERT INTO delivery {DELIVERY} SELECT 0, n << 6, n << 6, 1, 'app', 'work', 'w', {START}, 0, "
+        f"'r', '0', '[]' FROM generate_series({first}, {last}) AS n",
+        f"UPDATE delivery SET several = {several} WHERE several <> {several}",
+        "ANALYZE",
+    )
+
+
 READ = "SELECT sum(seq_tup_read + coalesce(idx_tup_fetch, 0)) FROM pg_stat_xact_user_tables"
 LOOKS: dict[str, Callable[[Any], Awaitable[object]]] = {
     "statistics": lambda connection: tally.statistics(connection, START),
@@ -210,7 +216,6 @@ async def test_what_is_shown_costs_as_much_of_a_long_queue_as_of_a_short_one(
     queue: PostgresSpool, database: Postgresql, schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tally, "PART_FULL", 1)
-    name = schema.rpartition("=")[2]
 
     async def looked() -> dict[str, int]:
         for _ in range(2):
@@ -223,18 +228,9 @@ async def test_what_is_shown_costs_as_much_of_a_long_queue_as_of_a_short_one(
                 found[look] = int(await connection.fetchval(READ) - before)
         return found
 
-    def fill(first: int, last: int) -> None:
-        database.sql(
-            f"SET search_path = {name}",
-            f"INSERT INTO message {MESSAGE} SELECT 0, n << 6, 'm' || n, {START} + n % 60, {OF_MESSAGE} "
-            f"FROM generate_series({first}, {last}) AS n",
-            f"INSERT INTO delivery {DELIVERY} SELECT 0, n << 6, n << 6, 1, 'app', 'work', 'w', {START}, 0, "
-            f"'r', '0', '[]' FROM generate_series({first}, {last}) AS n",
-        )
-
-    fill(1, 100)
+    fill(database, schema, 1, 100)
     few = await looked()
-    fill(101, 20_000)
+    fill(database, schema, 101, 20_000)
     many = await looked()
     # Rows that were read: sums, and what is not added up yet.
     assert all(many[look] <= few[look] + 300 for look in LOOKS), (few, many)
@@ -259,18 +255,6 @@ async def test_what_is_written_costs_as_much_in_a_long_queue_as_in_a_short_one(
     queue: PostgresSpool, database: Postgresql, schema: str, several: bool
 ) -> None:
     """Also for a message that may have other deliveries."""
-    name = schema.rpartition("=")[2]
-
-    def fill(first: int, last: int) -> None:
-        database.sql(
-            f"SET search_path = {name}",
-            f"INSERT INTO message {MESSAGE} SELECT 0, n << 6, 'm' || n, {START} + n % 60, {OF_MESSAGE} "
-            f"FROM generate_series({first}, {last}) AS n",
-            f"INSERT INTO delivery {DELIVERY} SELECT 0, n << 6, n << 6, 1, 'app', 'work', 'w', {START}, 0, "
-            f"'r', '0', '[]' FROM generate_series({first}, {last}) AS n",
-            f"UPDATE delivery SET several = {several}",
-            "ANALYZE",
-        )
 
     async def written(transaction: Transaction) -> dict[str, int]:
         found = {}
@@ -282,9 +266,9 @@ async def test_what_is_written_costs_as_much_in_a_long_queue_as_in_a_short_one(
         await transaction.connection.execute("ROLLBACK TO written")
         return found
 
-    fill(1, 100)
+    fill(database, schema, 1, 100, several=several)
     few = await queue._write(written)
-    fill(101, 20_000)
+    fill(database, schema, 101, 20_000, several=several)
     many = await queue._write(written)
     assert all(many[write] <= few[write] + 10 for write in WRITES), (few, many)
 

@@ -24,7 +24,7 @@ from postbearer.engine import (
 )
 from postbearer.envelope import Envelope, Recipient
 from postbearer.errors import Disconnected, UsageError
-from postbearer.events import Event
+from postbearer.events import Defect, Event
 from postbearer.message import Content
 from postbearer.outcome import Outcome, Receipt, State
 from postbearer.providers import Phase
@@ -255,6 +255,10 @@ class Ears:
 
     def notice(self, event: Event) -> None:
         self.events.append(event)
+
+    @property
+    def defects(self) -> list[Defect]:
+        return [event for event in self.events if isinstance(event, Defect)]
 
 
 def way_out(each: Account, clock: ManualClock, ears: Ears) -> Transport:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import smtplib
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
+from typing import TypeVar
 
 from postbearer.assembly import Assembly
 from postbearer.daemon import Relay
@@ -159,6 +162,18 @@ class ShownRelay:
                 return
             await asyncio.sleep(0.02)
         raise TimeoutError(f"It is not so far yet: {counts}")
+
+
+R = TypeVar("R", bound=ShownRelay)
+
+
+@asynccontextmanager
+async def started(made: R) -> AsyncIterator[R]:
+    """It runs, and no defect of ours turns up."""
+    await made.start()
+    yield made
+    await made.stop()
+    assert made.ears.defects == []
 
 
 async def fill(shown: ShownRelay) -> None:
