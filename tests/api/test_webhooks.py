@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ import pytest
 from support.hooks import Hooks, receiving
 from support.http_api import ACCOUNT, CLIENTS, HTTP, Api
 from support.spooling import accept
+from support.waiting import until
 from support.webhooks import SECRET
 
 CANARY = "canary-path"
@@ -39,9 +39,7 @@ async def api(home: Path, hooks: Hooks) -> AsyncIterator[Api]:
 
 
 async def called(hooks: Hooks, count: int) -> None:
-    async with asyncio.timeout(20):
-        while len(hooks.calls) < count:  # noqa: ASYNC110 - a server in a thread
-            await asyncio.sleep(0.02)
+    await until(lambda: len(hooks.calls) >= count)
 
 
 async def test_seen_tried_and_told_once_more(api: Api, hooks: Hooks) -> None:

@@ -69,7 +69,7 @@ def test_a_file_in_a_folder_that_others_may_write_is_refused(
         load(path, {})
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a folder to a group")
+@pytest.mark.servers  # which need root, too: nobody else gives a folder to a group
 def test_a_group_without_a_name_that_was_given_to_us_is_nobody_else(written: Write, tmp_path: Path) -> None:
     """As Kubernetes does with the volumes of a pod (fsGroup)."""
     path = written(COMPLETE)

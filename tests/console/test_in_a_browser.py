@@ -117,7 +117,7 @@ async def test_a_page_stays_fresh_while_it_is_seen_and_never_under_a_choice(
     await page.goto(f"{shown.url}/queue?q=fresh")
     await expect(page.get_by_text("Nothing fits.")).to_be_visible()
     await shown.send("news@example.org", "fresh@example.org", "Fresh")
-    shown.running._http._state.looks.forget()  # type: ignore[union-attr] # its clock goes on, too
+    shown.running._http._state.looks.forget()  # its clock goes on, too
     await page.clock.run_for(6000)
     await expect(page.get_by_role("link", name="Fresh", exact=True)).to_be_visible()
     await page.get_by_role("checkbox").check()

@@ -46,7 +46,7 @@ async def test_twenty_open_pages_cost_at_most_a_tenth_more_than_one(
         "message": f"/messages/{waits}",
     }
     clock = ManualClock()
-    shown.running._http._state.looks._clock = clock  # type: ignore[union-attr]
+    shown.running._http._state.looks._clock = clock
 
     async def watch(pages: int) -> int:
         statements.clear()

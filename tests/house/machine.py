@@ -7,31 +7,31 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Self
 
 from house.tree import PACKAGE, ROOT
+from relay.running import eventually
 
 VERSION = (PACKAGE / "_version.py").read_text().split('"')[-2]
 # A machine to throw away: this one's files below, what is changed in memory. `$1` runs in it.
 THROWN_AWAY = """
 set -e
-mount -t tmpfs none "$2" && mkdir "$2/up" "$2/work" "$2/root"
-mount -t overlay none -o "lowerdir=/,upperdir=$2/up,workdir=$2/work" "$2/root"
-mkdir -p "$2/root/package" && cp "$3" "$2/root/package/postbearer.deb"
-rm -f "$2/root/usr/sbin/sendmail" "$2/root/usr/bin/mailq" "$2/root/usr/bin/newaliases"
-rm -rf "$2/root/var/lib/postbearer" "$2/root/etc/postbearer"
-exec chroot "$2/root" sh -ec "$1"
+mount -t tmpfs none "$2" && mkdir "$2/up" "$2/work" "$2/machine"
+mount -t overlay none -o "lowerdir=/,upperdir=$2/up,workdir=$2/work" "$2/machine"
+mkdir -p "$2/machine/package" && cp "$3" "$2/machine/package/postbearer.deb"
+rm -f "$2/machine/usr/sbin/sendmail" "$2/machine/usr/bin/mailq" "$2/machine/usr/bin/newaliases"
+rm -rf "$2/machine/var/lib/postbearer" "$2/machine/etc/postbearer"
+exec chroot "$2/machine" sh -ec "$1"
 """
 # A bare Debian instead, as the distribution's archive has it; apt brings what the package needs.
 BARE = """
 set -e
 mount -t tmpfs none "$2"
-mmdebstrap --quiet --variant=minbase "$(. /etc/os-release; echo "$VERSION_CODENAME")" "$2/root" 2>&1
-mkdir "$2/root/package" && cp "$3" "$2/root/package/postbearer.deb"
-cp /etc/resolv.conf /etc/hosts "$2/root/etc/"
-exec chroot "$2/root" sh -ec "$1"
+mmdebstrap --quiet --variant=minbase "$(. /etc/os-release; echo "$VERSION_CODENAME")" "$2/machine" 2>&1
+mkdir "$2/machine/package" && cp "$3" "$2/machine/package/postbearer.deb"
+cp /etc/resolv.conf /etc/hosts "$2/machine/etc/"
+exec chroot "$2/machine" sh -ec "$1"
 """
 PLACES = "PATH=/usr/sbin:/usr/bin:/sbin:/bin"  # of programs: not of the environment that tests run in
 APART = ("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "env", PLACES)
@@ -64,12 +64,12 @@ class Machine:
 
     def __enter__(self) -> Self:
         self._process = subprocess.Popen(self._command)
-        deadline = time.monotonic() + 60
-        while not self._ready():
-            if self._process.poll() is not None or time.monotonic() > deadline:
-                self.__exit__()
-                raise AssertionError("the machine did not come up")
-            time.sleep(0.05)
+        try:
+            eventually(lambda: self._process.poll() is not None or self._ready())
+            assert self._process.poll() is None, "the machine did not come up"
+        except BaseException:  # also when it is interrupted: nothing of it stays
+            self.__exit__()
+            raise
         return self
 
     def _ready(self) -> bool:

@@ -13,6 +13,7 @@ from postbearer.errors import GrantRefused, NetworkError, Rejected, TokenUnavail
 from postbearer.mailer import AsyncMailer
 from postbearer.outcome import State
 from postbearer.testing import AsyncRecordingMailer, Faults, ManualClock, RecordingMailer, Sandbox, SmtpFault
+from support.waiting import until
 
 HELLO: dict[str, Any] = {"to": ["you@example.org", "busy@example.org"], "subject": "Hello", "text": "x"}
 
@@ -109,8 +110,7 @@ async def test_a_send_that_is_cancelled_says_that_its_outcome_is_unknown(slow: S
     slow.set_faults(Faults(smtp=[SmtpFault(at="content", delay=30.0, after_commit=True)]))
     async with AsyncMailer(slow.account(), state="memory", observer=Listener()) as mailer:
         sending = asyncio.create_task(mailer.send(to="you@example.org", subject="Hello", text="x"))
-        while not slow.inbox.messages:  # noqa: ASYNC110 - it arrives, and the answer does not
-            await asyncio.sleep(0.01)
+        await until(lambda: slow.inbox.messages)  # it arrives, and the answer does not
         sending.cancel()
         with pytest.raises(asyncio.CancelledError) as stopped:
             await sending

@@ -19,6 +19,7 @@ from postbearer.errors import StoreError
 from postbearer.store.postgres import outbox as module
 from servers.pgbouncer import PgBouncer
 from servers.postgresql import Postgresql
+from support.waiting import until
 
 pytestmark = pytest.mark.servers
 
@@ -32,7 +33,7 @@ def pooling(database: Postgresql) -> Iterator[PgBouncer]:
         bouncer.stop()
 
 
-async def until(relay: Picking, count: int) -> None:
+async def taken(relay: Picking, count: int) -> None:
     async with asyncio.timeout(20.0):
         while len(await relay.messages()) < count or relay.waiting():  # noqa: ASYNC110 - by another task
             await asyncio.sleep(0.02)
@@ -47,12 +48,12 @@ async def test_two_relays_take_each_message_once(database: Postgresql, schema: s
             return {await call(connection, one) for _ in range(60)}
 
         made = set[str]().union(*await asyncio.gather(*map(program, connections)))
-        await until(one, len(made))
+        await taken(one, len(made))
         await ended(*running)
         for connection in connections:
             await connection.close()
-        taken = [entry.message.id for entry in await one.messages()]
-        assert sorted(taken) == sorted(made)
+        found = [entry.message.id for entry in await one.messages()]
+        assert sorted(found) == sorted(made)
 
 
 async def test_it_is_woken_by_the_commit(relay: Picking, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,15 +61,14 @@ async def test_it_is_woken_by_the_commit(relay: Picking, monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "LISTENED", 60.0)
     running = asyncio.create_task(relay.collector.run())
     connection = await asyncpg.connect(relay.dsn)
-    while relay.outbox.listener.connection is None:  # noqa: ASYNC110 - by another task
-        await asyncio.sleep(0.01)
+    await until(lambda: relay.outbox.listener.connection)
     await asyncio.sleep(0.05)
     for count in range(1, 4):
         async with connection.transaction():
             await call(connection, relay)
             await asyncio.sleep(0.05)
             assert len(await relay.messages()) == count - 1
-        await until(relay, count)
+        await taken(relay, count)
     await ended(running)
     await connection.close()
 
@@ -84,9 +84,7 @@ async def test_commits_do_not_wait_for_each_other_while_much_comes(relay: Pickin
     relay.database.sql(f"SELECT setval('{relay.schema}.outbox_awake', 1)")
     await call(connection, relay)
     await connection.fetchval("SELECT 1")
-    async with asyncio.timeout(5.0):
-        while not heard:  # noqa: ASYNC110 - by the server
-            await asyncio.sleep(0.01)
+    await until(lambda: heard)
     await connection.close()
 
 
@@ -131,20 +129,19 @@ async def test_a_database_that_goes_away_is_told_once_and_then_it_goes_on(
     running = asyncio.create_task(relay.collector.run())
     connection = await asyncpg.connect(relay.dsn)
     await call(connection, relay)
-    await until(relay, 1)
+    await taken(relay, 1)
     relay.database.sql(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'postbearer'"
     )
     await call(connection, relay)
-    await until(relay, 2)
+    await taken(relay, 2)
     await ended(running)
     await connection.close()
 
 
 async def test_it_ends_though_it_is_woken_in_the_same_moment(relay: Picking) -> None:
     running = asyncio.create_task(relay.collector.run())
-    while relay.outbox.listener.connection is None:  # noqa: ASYNC110 - by another task
-        await asyncio.sleep(0.01)
+    await until(lambda: relay.outbox.listener.connection)
     await asyncio.sleep(0.1)
     relay.outbox.listener._rings.set()
     running.cancel()
@@ -163,9 +160,9 @@ async def test_behind_a_pooler_it_looks_once_a_second_and_listens_to_nobody(
             running = asyncio.create_task(relay.collector.run())
             connection = await asyncpg.connect(relay.dsn)
             await call(connection, relay)
-            await until(relay, 1)
+            await taken(relay, 1)
             await call(connection, relay)
-            await until(relay, 2)
+            await taken(relay, 2)
             assert relay.outbox.listener.connection is None
             await ended(running)
             await connection.close()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,7 +91,6 @@ def test_an_older_node_does_not_start_on_newer_tables_and_those_that_run_go_on(
             first.kill()
             second.kill()
             cluster.faults += 3
-            time.sleep(0.5)
             cluster.arrive(20)  # by the old one alone
         assert old.running
         cluster.start(first, second, package=newer)

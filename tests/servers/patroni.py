@@ -8,12 +8,12 @@ import os
 import pwd
 import shutil
 import signal
-import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from relay.running import eventually
 from support.ports import free_ports
 
 from .postgresql import USER, programs
@@ -163,11 +163,11 @@ class Patroni:
         )
 
     def _until(self, found: Any, what: str) -> None:
-        deadline = time.monotonic() + START
-        while not found():
-            if time.monotonic() > deadline:
-                raise AssertionError(json.dumps({what: [each.log for each in self.members]}, indent=1))
-            time.sleep(0.2)
+        try:
+            eventually(found, START)
+        except AssertionError as late:
+            logs = [each.log for each in self.members]
+            raise AssertionError(json.dumps({what: logs}, indent=1)) from late
 
     def stop(self) -> None:
         for each in self.members:

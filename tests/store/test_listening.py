@@ -16,6 +16,7 @@ from postbearer.store.postgres.spool import PostgresSpool
 from postbearer.testing import ManualClock
 from servers.postgresql import Postgresql
 from support.spooling import START, accept, postgresql
+from support.waiting import until
 
 pytestmark = pytest.mark.servers
 
@@ -29,8 +30,7 @@ async def nodes(
     made = [postgresql(schema, clock, node=name) for name in ("a", "b")]
     for each in made:
         await each.open()
-    while any(each._listener.connection is None for each in made):  # noqa: ASYNC110 - by other tasks
-        await asyncio.sleep(0.01)
+    await until(lambda: all(each._listener.connection for each in made))
     yield made
     for each in made:
         await each.close()
@@ -72,9 +72,7 @@ async def test_a_lost_connection_is_made_anew(
     lost = listener.connection
     lost.terminate()
     listener._rings.set()
-    async with asyncio.timeout(30.0):
-        while listener.connection is lost or listener.connection is None:  # noqa: ASYNC110 - by another task
-            await asyncio.sleep(0.01)
+    await until(lambda: listener.connection not in (None, lost))
     waits = asyncio.Event()
     nodes[1].subscribe(lambda _: waits.set(), lambda: None)
     await accept(nodes[0], "m1")
@@ -97,9 +95,7 @@ async def test_no_transaction_that_writes_holds_a_notification(
     nodes[1].subscribe(lambda _: waits.set(), lambda: None)
     await accept(nodes[0], "m1")
     await heard(waits)
-    async with asyncio.timeout(30.0):
-        while not said:  # noqa: ASYNC110 - by another task
-            await asyncio.sleep(0.01)
+    await until(lambda: said)
     assert set(said) == {(False, False)}
 
 
@@ -115,8 +111,7 @@ async def test_a_node_at_rest_asks_less_than_once_a_second(
         spool = postgresql(schema, clock, node="quiet")
         await other.open()
         await spool.open()
-        while spool._listener.connection is None:  # noqa: ASYNC110 - by another task
-            await asyncio.sleep(0.01)
+        await until(lambda: spool._listener.connection)
         await asyncio.sleep(2 * listening.LOOK)
         log = database._folder / "log"
         before = len(log.read_text())

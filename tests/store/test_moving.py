@@ -20,6 +20,7 @@ from postbearer.store import Query, Spool, SqliteSpool, Status
 from postbearer.store.postgres.spool import PostgresSpool
 from postbearer.store.postgres.url import PostgresUrl
 from support.spooling import TEXT, accept, claim, ending
+from support.waiting import until
 
 pytestmark = pytest.mark.servers
 
@@ -104,8 +105,7 @@ async def test_nothing_is_lost_and_nothing_is_sent_twice(
     done = asyncio.Event()
     workers = [asyncio.create_task(each.send(done.is_set)) for each in (old, new)]
     programs = asyncio.create_task(new.take(MEANWHILE))  # they hand in at the new one by now
-    while not old.sent:  # noqa: ASYNC110 - it drains
-        await asyncio.sleep(0.001)
+    await until(lambda: old.sent)
     taken = await moved(old, new)
     await programs
     async with asyncio.timeout(30.0):

@@ -52,7 +52,10 @@ class SpfPolicy:
     def covers(self, networks: Collection[Network]) -> bool:
         """Whether each of `networks` passes by addresses that are listed."""
         return bool(networks) and all(
-            any(wide.version == each.version and each.subnet_of(wide) for wide in self.networks)  # type: ignore[arg-type]
+            any(
+                wide.version == each.version and each.subnet_of(wide)  # type: ignore[arg-type]  # of one version
+                for wide in self.networks
+            )
             for each in networks
         )
 
