@@ -9,6 +9,7 @@ NAMEs choose rows.
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 import tempfile
@@ -402,5 +403,11 @@ async def main(most: int, names: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    given = [each for each in sys.argv[1:] if each != "-v"]
-    asyncio.run(main(int(given[0].replace(",", "")) if given else 1_000_000, given[1:]))
+    parser = argparse.ArgumentParser(description="What grows, and what a message then costs.")
+    parser.add_argument("most", nargs="?", type=lambda text: int(text.replace(",", "")), default=1_000_000)
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(ROWS))
+    parser.add_argument("-v", action="store_true", help="with what each step of a row took")
+    chosen = parser.parse_args()
+    if unknown := [each for each in chosen.names if each not in ROWS]:
+        parser.error(f"there is no row {unknown[0]!r}; there are {', '.join(ROWS)}")
+    asyncio.run(main(chosen.most, chosen.names))
