@@ -70,7 +70,7 @@ async def test_a_domain_with_all_three(names: NameServer) -> None:
 
 
 async def test_a_domain_with_nothing(names: NameServer) -> None:
-    names.texts.clear()
+    names.texts = {OUTLOOK.decode(): THEIRS}
     told = await found()
     assert [each.ok for each in told.values()] == [False, False, False]
     assert told["SPF"].fix == (
@@ -78,6 +78,17 @@ async def test_a_domain_with_nothing(names: NameServer) -> None:
     )
     assert "selector2._domainkey.example.org" in told["DKIM"].text
     assert told["DMARC"].fix.startswith("Publish a TXT record at _dmarc.example.org: v=DMARC1; p=none")
+
+
+async def test_a_name_server_that_knows_nothing_of_others_proves_nothing(names: NameServer) -> None:
+    """As in a network that is shut off: it does not know the provider either."""
+    names.texts.clear()
+    told = await found()
+    assert [each.ok for each in told.values()] == [None, None, None]
+    assert told["DKIM"].text == (
+        "DKIM of example.org is not known: the name servers of this machine do not know "
+        "spf.protection.outlook.com either"
+    )
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,9 @@ async def examine_sender_domain(account: Account) -> tuple[Finding, ...]:
     if wanted.owns(domain):
         text = f"{domain} is the provider's own, which looks after SPF, DKIM and DMARC"
         return (Finding(step=Step.DOMAIN, ok=True, text=text, details={"domain": domain}),)
+    if wanted.spf and not await _is_there(wanted.spf):
+        why = f"is not known: the name servers of this machine do not know {wanted.spf} either"
+        return tuple(_finding(kind, domain, None, why) for kind in KINDS)
     return tuple(
         await asyncio.gather(
             _looked_at("SPF", domain, _spf(domain, wanted)),
@@ -51,6 +54,14 @@ async def examine_sender_domain(account: Account) -> tuple[Finding, ...]:
             _looked_at("DMARC", domain, _dmarc(domain)),
         )
     )
+
+
+async def _is_there(name: str) -> bool:
+    """Whether there is such a record, as far as is known: name servers of a closed network say no to all."""
+    try:
+        return bool(await text_records(name))
+    except LookupFailed:
+        return True  # which each look tells
 
 
 async def _looked_at(kind: Kind, domain: str, look: Awaitable[Finding]) -> Finding:
