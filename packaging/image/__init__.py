@@ -15,7 +15,7 @@ from image.oci import ImageWriter
 HERE = Path(__file__).parent
 SOURCE = "https://github.com/postbearer/postbearer"
 MODES = {"data": 0o1777, "tmp": 0o1777}  # any user may run it; a named volume takes the mode of its folder
-HEALTH = 10**9  # nanoseconds a second
+SECOND = 10**9  # nanoseconds
 
 
 def build_image(contents: Contents, out: Path) -> Path:
@@ -68,9 +68,9 @@ def _settings(version: str) -> dict[str, object]:
         "StopSignal": "SIGTERM",
         "Healthcheck": {  # Docker's own; Podman reads it with --format docker
             "Test": ["CMD", "/usr/bin/postbearer", "status", "--relay-only"],
-            "Interval": 30 * HEALTH,
-            "Timeout": 10 * HEALTH,
-            "StartPeriod": 30 * HEALTH,
+            "Interval": 30 * SECOND,
+            "Timeout": 10 * SECOND,
+            "StartPeriod": 30 * SECOND,
             "Retries": 3,
         },
         "Labels": {
