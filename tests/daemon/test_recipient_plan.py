@@ -105,7 +105,7 @@ def test_a_file_that_is_no_text_is_told_by_its_line(plan: Planned, tmp_path: Pat
     [
         (
             'redirect-all-to = "test@example.org"',
-            "mail reaches nobody only; what is for others goes to test@example.org instead",
+            "all mail goes to test@example.org instead of its recipients",
         ),
         ('allow-recipients = ["@example.org"]', "mail reaches @example.org only; what is for others is held"),
         ('aliases = { root = "|/bin/vacation, a@example.org" }', "root stands for |/bin/vacation"),

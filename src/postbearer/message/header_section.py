@@ -2,12 +2,10 @@
 
 The header ends at the empty line, or in front of the first line that is no field and continues none: programs
 and devices write text without a header, and parsers disagree about all that follows such a line. Without
-regular expressions, because ``sendmail`` hands a message over before it could load them.
+regular expressions or functools, because ``sendmail`` hands a message over before it could load them.
 """
 
 from __future__ import annotations
-
-from functools import lru_cache
 
 MAXIMUM_HEADER = 1024 * 1024  # octets; the header section is held in memory, the body never is
 MAXIMUM_FIELDS = 1000
@@ -18,6 +16,8 @@ _LONGEST_NAME = 256  # octets, with blanks behind it
 _MBOX = (b"From ", b">From ")
 _BLANK = frozenset(b" \t")
 _MOST_NAMES = 1000
+
+_names: dict[bytes, bytes] = {}  # what was read of most names before: `_name` of each
 
 
 class HeaderReader:
@@ -89,7 +89,9 @@ class HeaderReader:
             if not folded:
                 colon = line.find(b":", 0, _LONGEST_NAME)
                 written = line[:colon] if colon > 0 else b""
-                name = _name(written)
+                name = _names.get(written)
+                if name is None:
+                    name = _name(written)
                 if not name:
                     self._no_field(line)
                     start = end
@@ -137,11 +139,14 @@ class HeaderReader:
         self.fault = fault
 
 
-@lru_cache(maxsize=_MOST_NAMES)  # nearly all of them are few
 def _name(written: bytes) -> bytes:
     """The name of a field in lower case, without the blanks behind it; empty if it is none."""
     name = written.rstrip(b" \t")
-    return b"" if name.translate(None, _FTEXT) else name.lower()
+    name = b"" if name.translate(None, _FTEXT) else name.lower()
+    if len(_names) >= _MOST_NAMES:  # somebody makes them up
+        _names.clear()
+    _names[written] = name
+    return name
 
 
 def cut_header(data: bytes, *, lf: bool = False) -> HeaderReader:
