@@ -53,3 +53,32 @@ def test_every_task_has_an_owner() -> None:
 def test_the_rule_sees(call: str) -> None:
     tree = ast.parse(f"class A:\n    async def f(self):\n        self.t = {call}\n")
     assert set(begun("postbearer.a", tree)) == {"a.f"}
+
+
+def takes_begun_work(name: str, tree: ast.Module) -> Iterator[str]:
+    """Where a coroutine is handed another one: never awaited if the first is cancelled unbegun."""
+    for function in ast.walk(tree):
+        if isinstance(function, ast.AsyncFunctionDef):
+            parameters = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+            if any(_is_begun(each.annotation) for each in parameters):
+                yield f"{name.removeprefix('postbearer.')}.{function.name}"
+
+
+def _is_begun(annotation: ast.expr | None) -> bool:
+    match annotation:
+        case ast.Subscript(value=ast.Name(id="Awaitable" | "Coroutine")):
+            return True
+        case _:
+            return False
+
+
+def test_work_is_handed_to_a_coroutine_as_a_function() -> None:
+    assert {place for name, tree in sources().items() for place in takes_begun_work(name, tree)} == set()
+
+
+@pytest.mark.parametrize("kind", ["Awaitable[None]", "Coroutine[Any, Any, None]"])
+def test_the_rule_sees_begun_work(kind: str) -> None:
+    tree = ast.parse(f"async def f(work: {kind}): ...\n")
+    assert set(takes_begun_work("postbearer.a", tree)) == {"a.f"}
+    tree = ast.parse(f"async def f(work: Callable[[], {kind}]): ...\n")
+    assert set(takes_begun_work("postbearer.a", tree)) == set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 
 from postbearer.daemon.service_plan import ServicePlan
 from postbearer.errors import PostbearerError
@@ -64,11 +64,11 @@ class Services(Service):
             raise known[0]
 
     async def _stop(self, services: Sequence[Service], patience: float) -> list[PostbearerError | None]:
-        return [await self._ended(each.stop(patience)) for each in services]
+        return [await self._ended(each, patience) for each in services]
 
-    async def _ended(self, stopping: Awaitable[None]) -> PostbearerError | None:
+    async def _ended(self, service: Service, patience: float) -> PostbearerError | None:
         try:
-            await stopping
+            await service.stop(patience)
         except PostbearerError as error:
             return error
         except Exception as error:  # any: what comes next is to be done all the same
@@ -80,4 +80,4 @@ class Together(Services):
     """As `Services`, but all stop at the same time: their patience does not add up."""
 
     async def _stop(self, services: Sequence[Service], patience: float) -> list[PostbearerError | None]:
-        return await asyncio.gather(*(self._ended(each.stop(patience)) for each in services))
+        return await asyncio.gather(*(self._ended(each, patience) for each in services))

@@ -6,7 +6,7 @@ What a domain lacks stops no mail here, but others may refuse it or take it for 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import Literal
 
 from postbearer.account import Account
@@ -49,9 +49,9 @@ async def examine_sender_domain(account: Account) -> tuple[Finding, ...]:
         return tuple(_finding(kind, domain, None, why) for kind in KINDS)
     return tuple(
         await asyncio.gather(
-            _looked_at("SPF", domain, _spf(domain, wanted)),
-            _looked_at("DKIM", domain, _dkim(domain, wanted, account.name)),
-            _looked_at("DMARC", domain, _dmarc(domain)),
+            _looked_at("SPF", domain, lambda: _spf(domain, wanted)),
+            _looked_at("DKIM", domain, lambda: _dkim(domain, wanted, account.name)),
+            _looked_at("DMARC", domain, lambda: _dmarc(domain)),
         )
     )
 
@@ -64,10 +64,10 @@ async def _is_there(name: str) -> bool:
         return True  # which each look tells
 
 
-async def _looked_at(kind: Kind, domain: str, look: Awaitable[Finding]) -> Finding:
+async def _looked_at(kind: Kind, domain: str, look: Callable[[], Awaitable[Finding]]) -> Finding:
     try:
         async with asyncio.timeout(_PATIENCE):
-            return await look
+            return await look()
     except LookupFailed as error:
         return _finding(kind, domain, None, f"could not be looked up: {error}")
     except TimeoutError:

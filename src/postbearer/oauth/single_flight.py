@@ -68,13 +68,13 @@ class SingleFlight(Generic[T]):
         with self._mutex:
             if self._running is None or self._running.lost():
                 self._running = _Running()
-                self._running.task = self._running.loop.create_task(self._fly(self._running, work()))
+                self._running.task = self._running.loop.create_task(self._fly(self._running, work))
             return self._running
 
-    async def _fly(self, running: _Running[T], work: Coroutine[Any, Any, T]) -> None:
+    async def _fly(self, running: _Running[T], work: Callable[[], Coroutine[Any, Any, T]]) -> None:
         outcome: T | Exception | _Lost = _Lost()
         try:
-            outcome = await work
+            outcome = await work()
         except Exception as error:
             outcome = error
         finally:
