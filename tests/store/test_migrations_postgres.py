@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from postbearer.errors import SchemaMismatch
 from postbearer.store.postgres import opening
 from postbearer.store.postgres.connection_pool import ConnectionPool
 from postbearer.store.postgres.url import PostgresUrl
@@ -77,3 +78,27 @@ async def test_a_script_waits_for_no_lock_for_long_and_is_tried_again(
                 await failed.wait()
         await migrating
         assert await opening.standing_version(pool, connection) == len(scripts)
+
+
+@pytest.mark.servers
+async def test_who_waited_for_a_newer_one_to_change_the_tables_does_not_take_them_for_its_own(
+    schema: str,
+) -> None:
+    url = PostgresUrl.parse(schema)
+    pool = ConnectionPool(url)
+    known = len(migrations("postgres"))
+    async with pool.apart() as connection, pool.apart() as newer:
+        await connection.execute(f"DROP SCHEMA IF EXISTS {url.schema} CASCADE")
+        await opening.migrate(pool, connection, read_only=False)
+        await connection.execute(f"UPDATE {url.schema}.version SET version = {known - 1}")
+        async with newer.transaction():
+            await newer.execute(f"SELECT pg_advisory_xact_lock({opening.LOCK})")
+            migrating = asyncio.create_task(opening.migrate(pool, connection, read_only=False))
+            waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            async with asyncio.timeout(60):
+                while not await newer.fetchval(waits):  # noqa: ASYNC110 - another process waits there
+                    await asyncio.sleep(0.05)
+            await newer.execute(f"UPDATE {url.schema}.version SET version = {known + 1}")
+        with pytest.raises(SchemaMismatch, match=f"is of version {known + 1}; this postbearer knows {known}"):
+            await migrating
+        await newer.execute(f"DROP SCHEMA {url.schema} CASCADE")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import asyncpg
@@ -13,14 +14,17 @@ import pytest
 
 from postbearer.clock import SystemClock
 from postbearer.errors import LeaseLost, OutcomeUnknown, StoreError
+from postbearer.secret import Secret
 from postbearer.store import Pause, Query, Status
-from postbearer.store.postgres import writer
+from postbearer.store.postgres import connection_pool, upkeep, writer
 from postbearer.store.postgres.spool import PostgresSpool
+from postbearer.store.postgres.state import PostgresState
 from postbearer.store.postgres.url import PostgresUrl
 from servers.postgresql import Postgresql
 from store.test_spool_crashes import POINTS, check, run
 from support.counting import counts_are_right
 from support.cutting import Cutting
+from support.persisting import GivenKey
 from support.spooling import accept, claim, ending, statuses
 
 pytestmark = pytest.mark.servers
@@ -250,7 +254,7 @@ async def test_a_standby_that_was_not_waited_for_is_no_success(
 ) -> None:
     """Somebody cancels the wait: the commit stands here alone, and a failover would lose it."""
     monkeypatch.setattr(writer, "DOUBT", 0.5)
-    monkeypatch.setattr(writer, "COMMIT", 0.5)
+    monkeypatch.setattr(connection_pool, "COMMIT", 0.5)
     cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
     with fragile.schema() as url:
         async with opened(url) as spool:
@@ -266,6 +270,72 @@ async def test_a_standby_that_was_not_waited_for_is_no_success(
                 fragile.sql("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
             await accept(spool, "m3")
             assert {"m1", "m3"} <= {entry.message.id for entry in await spool.search(Query())}
+
+
+@asynccontextmanager
+async def unwatched(database: Postgresql) -> AsyncIterator[None]:
+    """Commits have to wait for a standby that is not there, and somebody ends each wait."""
+    cancel = "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"
+
+    async def cancels() -> None:
+        while True:
+            await asyncio.to_thread(database.sql, cancel)
+            await asyncio.sleep(0.05)
+
+    database.sql("ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()")
+    cancelling = asyncio.ensure_future(cancels())
+    try:
+        yield
+    finally:
+        database.sql("ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()")
+        cancelling.cancel()
+
+
+async def _renewed_token(url: str, spool: PostgresSpool) -> None:
+    state = PostgresState(PostgresUrl.parse(url), GivenKey())
+    try:
+        store = state.token_store("work", "binding", clock=SystemClock())
+        await store.save(replace(await store.load(), refresh=Secret("next")))
+    finally:
+        state.close()
+
+
+async def _another_node(url: str, spool: PostgresSpool) -> None:
+    async with opened(url, "b"):
+        pass
+
+
+async def _upkeep(url: str, spool: PostgresSpool) -> None:
+    await upkeep.upkeep(spool._pool, retire=True)
+
+
+@pytest.mark.parametrize("write", [_renewed_token, _another_node, _upkeep])
+async def test_no_other_writer_takes_it_for_success_either(
+    fragile: Postgresql, monkeypatch: pytest.MonkeyPatch, write: Callable[[str, PostgresSpool], Any]
+) -> None:
+    monkeypatch.setattr(connection_pool, "DOUBT", 0.5)
+    monkeypatch.setattr(connection_pool, "COMMIT", 5.0)
+    with fragile.schema() as url:
+        async with opened(url) as spool:
+            await accept(spool, "m1")
+            await _renewed_token(url, spool)
+            fragile.sql("CHECKPOINT")  # the next number of a sequence is written down behind one
+            async with unwatched(fragile):
+                with pytest.raises(OutcomeUnknown, match="not on a standby that it has to wait for"):
+                    await write(url, spool)
+            await write(url, spool)
+
+
+async def test_who_waits_anew_for_a_standby_that_comes_back_succeeds(fragile: Postgresql) -> None:
+    """What is committed later stands on a standby only with all that was before it."""
+    with fragile.schema() as url:
+        async with opened(url) as spool:
+            await accept(spool, "m1")
+            async with unwatched(fragile):
+                saving = asyncio.ensure_future(_renewed_token(url, spool))
+                await asyncio.sleep(0.5)
+                assert not saving.done()
+            await saving
 
 
 @pytest.mark.parametrize("point", POINTS)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any
 
 import asyncpg
 
-from postbearer.errors import StoreError, StoreFull
+from postbearer.errors import OutcomeUnknown, StoreError, StoreFull
 from postbearer.secret import SecretSource
 from postbearer.store.postgres.url import PostgresUrl
 from postbearer.store.queries import queries
@@ -23,6 +24,8 @@ SQL = queries("session", "postgres")
 CONNECTING = 10  # seconds
 APPLICATION_NAME = "postbearer"
 COMMAND = 40.0  # seconds for one statement, a little more than the server gives it
+COMMIT = 20.0  # seconds for a commit, in which standbys may be waited for
+DOUBT = 10.0  # seconds for which it is tried to find out what became of one
 READERS = 2  # connections that are kept for reading
 PREPARED = 200  # statements that a connection keeps prepared
 
@@ -84,6 +87,21 @@ def trouble(error: BaseException, place: str) -> StoreError:
     return StoreError(f"The database failed ({place}): {text}.")
 
 
+@dataclass(slots=True, eq=False)
+class _Notices:
+    """What the server says beside its answers."""
+
+    texts: list[str] = field(default_factory=list)
+
+    def __call__(self, connection: Any, message: Any) -> None:
+        self.texts.append(str(getattr(message, "message", message)))
+
+    @property
+    def unreplicated(self) -> bool:
+        """A commit stands here, and its standby was not waited for."""
+        return any("synchronous replication" in text for text in self.texts)
+
+
 class ConnectionPool:
     """Everything that talks to the database goes through one of these."""
 
@@ -133,6 +151,37 @@ class ConnectionPool:
         if synced and found["synchronous_commit"] not in ("on", "remote_apply"):
             raise StoreError(f"The database does not sync commits: {found['synchronous_commit']}.")
         return int(found["number"]), float(found["time"])
+
+    async def commit(self, connection: Any) -> None:
+        """End a transaction: from then on it stands, here and on the standbys it has to wait for.
+
+        Raises `OutcomeUnknown` where these were not waited for: it stands here, and a failover may undo it.
+        """
+        until, pause = asyncio.get_running_loop().time() + DOUBT, 0.05
+        while not await self.committed(connection):
+            if asyncio.get_running_loop().time() >= until:
+                raise OutcomeUnknown(
+                    f"A commit is not on a standby that it has to wait for ({self.place}).",
+                    hint="Look at the standbys of the database.",
+                )
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 1.0)
+            await self.begin(connection, hot=True, writes=True)
+            await connection.execute(SQL["touch"])  # once that is on the standbys, what was before it is, too
+
+    async def committed(self, connection: Any) -> bool:
+        """COMMIT: whether that is on the standbys, too. Raises what `LOST` names, when nobody knows.
+
+        Whoever ends the wait for a standby does not undo the commit: the server says so in a warning only.
+        """
+        notices = _Notices()
+        connection.add_log_listener(notices)
+        status = await connection.execute("COMMIT", timeout=COMMIT)
+        await asyncio.sleep(0)  # what the server said beside it is told by the loop
+        connection.remove_log_listener(notices)
+        if status != "COMMIT":
+            raise StoreError(f"The database ended a transaction ({self.place}).")
+        return not notices.unreplicated
 
     @asynccontextmanager
     async def reading(self, *, hot: bool = False) -> AsyncIterator[Any]:

@@ -53,7 +53,7 @@ async def inspect_database(url: PostgresUrl, clock: Clock, password: SecretSourc
         found = dict(await connection.fetchrow(SQL["database"], url.schema))
         may_create = found.pop("may_create")
         nodes = await connection.fetchval(SQL["nodes"]) if version is not None else 0
-        await connection.execute("COMMIT")
+        await pool.commit(connection)
     if version is None and not may_create:
         remarks.append(f"The role {found['role']} may make no schema there: GRANT CREATE ON DATABASE.")
     remarks += _remarks(found)

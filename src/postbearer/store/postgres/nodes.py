@@ -61,7 +61,7 @@ async def _namesake(pool: ConnectionPool, connection: Any, node: Node, then: str
     if found is not None and then:
         await connection.execute(NODES[then], found["run"])
         await connection.execute(NODES["stir"])
-    await connection.execute("COMMIT")
+    await pool.commit(connection)
     if found is not None and then:
         await connection.execute("SELECT pg_catalog.pg_notify($1, '')", channel(pool.url.schema))
     return found

@@ -41,7 +41,7 @@ async def examine(pool: ConnectionPool, connection: Any, now: float) -> list[str
     await pool.begin(connection, hot=False)
     found = await connection.fetchrow(SQL["server"])
     waited_for = await connection.fetchval(SQL["standbys"]) if found["standbys"] else 0
-    await connection.execute("COMMIT")
+    await pool.commit(connection)
     if found["encoding"] != "UTF8":
         raise StoreError(
             f"The database ({place}) is in {found['encoding']}.",
@@ -89,11 +89,7 @@ async def migrate(pool: ConnectionPool, connection: Any, *, read_only: bool) -> 
     standing = -1 if there is None else there
     if standing == len(wanted):
         return
-    if standing > len(wanted):
-        raise SchemaMismatch(
-            f"The queue ({pool.place}) is of version {standing}; this postbearer knows {len(wanted)}.",
-            hint="Install the newer postbearer on this node, too.",
-        )
+    _refuse_newer(pool, standing, len(wanted))
     if read_only:
         if standing < 0:
             hint = "Start one by: postbearer serve."
@@ -123,18 +119,27 @@ async def _bring_up(pool: ConnectionPool, connection: Any, wanted: Sequence[str]
         await connection.execute(f"SELECT pg_catalog.pg_advisory_xact_lock({LOCK})")
         there = await _standing(pool, connection)  # another node may have been faster
         standing = 0 if there is None else there
+        _refuse_newer(pool, standing, len(wanted))
         if there is None:
             await connection.execute(f'CREATE SCHEMA IF NOT EXISTS "{pool.url.schema}"')
             await connection.execute(_VERSION.format(application=APPLICATION))
         for number, script in enumerate(wanted[standing:], standing + 1):
             await connection.execute(script)
             await connection.execute(SQL["set-version"], number)
-        await connection.execute("COMMIT")
-    except asyncpg.PostgresError as error:
+        await pool.commit(connection)
+    except (asyncpg.PostgresError, StoreError) as error:
         await connection.execute("ROLLBACK")
         if isinstance(error, asyncpg.DuplicateTableError | asyncpg.DuplicateObjectError) and there is None:
             raise _strangers(pool) from error
         raise
+
+
+def _refuse_newer(pool: ConnectionPool, standing: int, known: int) -> None:
+    if standing > known:
+        raise SchemaMismatch(
+            f"The queue ({pool.place}) is of version {standing}; this postbearer knows {known}.",
+            hint="Install the newer postbearer on this node, too.",
+        )
 
 
 async def standing_version(pool: ConnectionPool, connection: Any) -> int | None:

@@ -44,7 +44,7 @@ class PostgresOutbox:
                 await connection.execute(SQL["taken"], taken.done)
             for each, why in taken.refused.items():
                 await connection.execute(SQL["refuse"], each, time, why)
-            await connection.execute("COMMIT")
+            await self._pool.commit(connection)
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Any]:
@@ -77,7 +77,7 @@ class PostgresOutbox:
         async with self._connected() as connection:
             _, time = await self._pool.begin(connection, hot=True, writes=True, synced=False)
             yield connection, time
-            await connection.execute("COMMIT")
+            await self._pool.commit(connection)
 
     async def close(self) -> None:
         await self.listener.close()

@@ -138,7 +138,7 @@ class PostgresSpool(Operated, Following):
     async def _series(self, connection: Any) -> int:
         await self._pool.begin(connection, hot=False, writes=True)
         series = await connection.fetchval(nodes.NODES["next-run"])
-        await connection.execute("COMMIT")
+        await self._pool.commit(connection)
         return int(series)
 
     async def _begin(self) -> Found:

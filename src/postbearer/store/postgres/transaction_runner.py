@@ -12,7 +12,6 @@ from typing import Any, TypeVar, cast
 import asyncpg
 
 from postbearer.clock import SystemClock
-from postbearer.errors import StoreError
 from postbearer.secret import SecretSource
 from postbearer.store.postgres import opening
 from postbearer.store.postgres.connection_pool import (
@@ -101,8 +100,7 @@ class TransactionRunner:
         with dropped_on_failure(connection):
             _, time = await self.pool.begin(connection, hot=True, writes=True, synced=synced)
             yield connection, time
-            if await connection.execute("COMMIT") != "COMMIT":
-                raise StoreError(f"The database ended a transaction ({self.place}).")
+            await self.pool.commit(connection)
         self._idle.append(connection)
 
     async def _connection(self) -> Any:
@@ -112,11 +110,12 @@ class TransactionRunner:
             if not connection.is_closed():
                 return connection
         connection = await self.pool.connect()
-        async with self._opened:
-            if not self._examined:
-                await opening.examine(self.pool, connection, SystemClock().now())
-                await opening.migrate(self.pool, connection, read_only=False)
-                self._examined = True
+        with dropped_on_failure(connection):
+            async with self._opened:
+                if not self._examined:
+                    await opening.examine(self.pool, connection, SystemClock().now())
+                    await opening.migrate(self.pool, connection, read_only=False)
+                    self._examined = True
         return connection
 
 

@@ -52,7 +52,7 @@ async def _alone(pool: ConnectionPool, connection: Any) -> AsyncIterator[Any | N
     except BaseException:  # also when who waits goes away
         await connection.execute("ROLLBACK")
         raise
-    await connection.execute("COMMIT")
+    await pool.commit(connection)
 
 
 def _table(pool: ConnectionPool, name: str, part: int) -> str:

@@ -11,7 +11,7 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import asyncpg
@@ -23,6 +23,7 @@ from postbearer.events import Committed, Observer, hears
 from postbearer.store.postgres.accepting import Arrival, Door, KeyTaken
 from postbearer.store.postgres.connection_pool import (
     AGAIN,
+    DOUBT,
     LOST,
     SQL,
     ConnectionPool,
@@ -40,8 +41,6 @@ Work = Callable[[Transaction], Awaitable[T]]
 
 MOST = 200  # jobs a commit takes
 PATIENCE = 10.0  # seconds for which a database that cannot be reached is waited for, before jobs fail
-DOUBT = 10.0  # seconds for which it is asked what became of a commit
-COMMIT = 20.0  # seconds for a commit, in which standbys may be waited for
 TRIES = 5  # of a transaction that others were in the way of
 STIR = "SELECT pg_catalog.nextval('{schema}.change')"
 
@@ -61,21 +60,6 @@ class TransactionJob:
     unclaimed: Callable[[Any], None] | None = None  # called if nobody waits for it any more
     value: Any = None
     error: BaseException | None = None
-
-
-@dataclass(slots=True, eq=False)
-class _Notices:
-    """What the server says beside its answers."""
-
-    texts: list[str] = field(default_factory=list)
-
-    def __call__(self, connection: Any, message: Any) -> None:
-        self.texts.append(str(getattr(message, "message", message)))
-
-    @property
-    def unreplicated(self) -> bool:
-        """A commit stands here, and its standby was not waited for."""
-        return any("synchronous replication" in text for text in self.texts)
 
 
 class _Lost(Exception):
@@ -106,7 +90,6 @@ class PostgresWriter:
         self._observer = observer
         self._time = time
         self._connection: Any = None
-        self._notices = _Notices()
         self._waiting: list[TransactionJob] = []
         self._wake = asyncio.Event()
         self._stopping = False
@@ -229,7 +212,6 @@ class PostgresWriter:
         try:
             if self._connection is None:
                 self._connection = await self._pool.connect()
-                self._connection.add_log_listener(self._notices)
             number, time = await self._pool.begin(self._connection, hot=True, writes=True)
             time = self._time() if self._time is not None else time
             self._ahead = time - self._clock.monotonic()
@@ -259,11 +241,8 @@ class PostgresWriter:
         """COMMIT. Raises `_Lost` when it does certainly not stand, `OutcomeUnknown` when nobody knows."""
         if ARMED:
             _crash(jobs, "before")
-        self._notices.texts.clear()
         try:
-            status = await self._connection.execute("COMMIT", timeout=COMMIT)
-            await asyncio.sleep(0)  # what the server said beside it is told by the loop
-            stands = status == "COMMIT" and not self._notices.unreplicated
+            stands = await self._pool.committed(self._connection)
         except LOST:
             stands = False
             self._drop()
@@ -307,7 +286,6 @@ class PostgresWriter:
         """
         if self._connection is None:
             self._connection = await self._pool.connect()
-            self._connection.add_log_listener(self._notices)
         connection = self._connection
         await self._pool.begin(connection, hot=True, writes=True)
         fate = await connection.fetchval(SQL["fate"], str(transaction.number)) or "unknown"
@@ -315,13 +293,8 @@ class PostgresWriter:
             name, values = transaction.evidence
             there = await connection.fetchval(SQL[name], *values)
             fate = "committed" if there else "aborted" if fate == "committed" else fate
-        self._notices.texts.clear()
         await connection.execute(SQL["touch"])
-        status = await connection.execute("COMMIT", timeout=COMMIT)
-        await asyncio.sleep(0)
-        if status != "COMMIT" or self._notices.unreplicated:
-            return "unknown"
-        return str(fate)
+        return str(fate) if await self._pool.committed(connection) else "unknown"
 
     async def stir(self) -> None:
         """Tell other nodes that something changed. That nobody hears of it, if it fails, is seen later."""
