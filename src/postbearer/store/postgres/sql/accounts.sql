@@ -24,7 +24,9 @@ UPDATE token SET person = '' WHERE account = $1 AND person = $2;
 INSERT INTO budget (mailbox) VALUES ($1) ON CONFLICT DO NOTHING;
 
 -- name: lock-budget
-SELECT last, turns FROM budget WHERE mailbox = $1 FOR NO KEY UPDATE;
+-- And when the charge $2 was made, if it is there.
+SELECT last, turns, (SELECT at FROM charge WHERE mailbox = $1 AND number = $2) AS made
+  FROM budget WHERE mailbox = $1 FOR NO KEY UPDATE;
 
 -- name: charges
 -- What others, and we, were charged with since the last look. The first look needs no older ones than $3.
