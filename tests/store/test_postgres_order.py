@@ -9,8 +9,8 @@ import pytest
 from postbearer.errors import ConfigError
 from postbearer.store import LaneKey, Priority, Status
 from postbearer.store.postgres import cursors, upkeep
+from postbearer.store.postgres.cursors import LATE, STEP, LaneCursors, StoreClock
 from postbearer.store.postgres.cursors import START as FIRST
-from postbearer.store.postgres.cursors import LaneCursors
 from postbearer.store.postgres.spool import PostgresSpool
 from postbearer.store.postgres.url import PostgresUrl
 from postbearer.testing import ManualClock
@@ -18,6 +18,11 @@ from servers.postgresql import Postgresql
 from support.spooling import START, accept, beside, claim, ending
 
 LANE: LaneKey = ("work", Priority.NORMAL, "app")
+
+
+def settled(when: float) -> StoreClock:
+    """The clock of a database that does not go back."""
+    return StoreClock(when, 0.0, 0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -29,14 +34,25 @@ def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_floor_is_where_the_first_one_waits_or_where_others_may_still_put_something() -> None:
     known = LaneCursors()
-    known.settle(0.0, [LANE], {LANE: (500.0, 0)}, 900.0)
+    known.settle(0.0, [LANE], {LANE: (500.0, 0)}, settled(900.0))
     assert known.floor(LANE) == (500.0, 0)
-    known.settle(0.0, [LANE], {}, 700.0)
-    assert known.floor(LANE) == (700.0 - cursors.LATE, 0)
-    known.settle(0.0, [LANE], {LANE: (9000.0, 0)}, 800.0)
-    assert known.floor(LANE) == (800.0 - cursors.LATE, 0)
-    known.settle(0.0, [LANE], {LANE: (1.0, 0)}, 2.0)
-    assert known.floor(LANE) == (800.0 - cursors.LATE, 0), "it never sinks"
+    known.settle(0.0, [LANE], {}, settled(700.0))
+    assert known.floor(LANE) == (700.0 - LATE - STEP, 0)
+    known.settle(0.0, [LANE], {LANE: (9000.0, 0)}, settled(800.0))
+    assert known.floor(LANE) == (800.0 - LATE - STEP, 0)
+    known.settle(0.0, [LANE], {LANE: (1.0, 0)}, settled(2.0))
+    assert known.floor(LANE) == (800.0 - LATE - STEP, 0), "it never sinks"
+
+
+def test_there_is_no_floor_once_the_clock_went_back() -> None:
+    known = LaneCursors()
+    known.settle(0.0, [LANE], {}, StoreClock(settled=900.0, least=99.9, most=100.1))
+    known.settle(0.0, [LANE], {}, StoreClock(settled=901.0, least=99.6, most=103.0))  # slow to answer
+    assert known.floor(LANE) == (901.0 - LATE - STEP, 0)
+    known.settle(0.0, [LANE], {}, StoreClock(settled=300.0, least=-500.1, most=-500.0))
+    assert known.floor(LANE) == FIRST
+    known.settle(0.0, [LANE], {}, StoreClock(settled=301.0, least=-500.1, most=-500.0))
+    assert known.floor(LANE) == (301.0 - LATE - STEP, 0)
 
 
 @pytest.mark.servers
@@ -77,11 +93,11 @@ async def test_a_floor_stays_behind_who_writes_for_long(
     await writing.fetchval("SELECT pg_current_xact_id()")
     await asyncio.sleep(0.3)
     await queue.lanes(clock.now(), [LANE])
-    assert queue._places.cursors.floor(LANE)[0] <= clock.now() - 0.3 - cursors.LATE
+    assert queue._places.cursors.floor(LANE)[0] <= clock.now() - 0.3 - LATE - STEP
     await writing.execute("ROLLBACK")
     await writing.close()
     await queue.lanes(clock.now(), [LANE])
-    assert queue._places.cursors.floor(LANE)[0] > clock.now() - 0.3 - cursors.LATE
+    assert queue._places.cursors.floor(LANE)[0] > clock.now() - 0.3 - LATE - STEP
 
 
 @pytest.mark.servers

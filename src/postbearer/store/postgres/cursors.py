@@ -3,7 +3,8 @@
 Rows of `ready` that do not count any more stay until their part is emptied. A cursor is how far this node
 came. What another node put before it, or was about to take and did not, is found when the cursor goes back
 to its floor, a moment later. Before a floor nothing waits for certain, and nothing ever will: what comes to
-wait gets a time that is not long before its transaction began, and that began after the floor's time.
+wait gets a time that is not long before its transaction began, and that began after the floor's time. Where
+the clock of the database goes back, as by a failover, that is not so: then all floors go.
 """
 
 from __future__ import annotations
@@ -11,16 +12,26 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 from math import inf
+from typing import NamedTuple
 
 from postbearer.store.records import LaneKey
 
 HELD = 1.0  # seconds that a cursor counts, at least …
 TIMES = 20.0  # … and so many times as long as it takes to find out where it is
-LATE = 1.0  # seconds by which what comes to wait may be due before its transaction began
+LATE = 0.5  # seconds by which what comes to wait may be due before its transaction began
+STEP = 0.5  # seconds by which the clock of the database may go back unnoticed
 MOST = 20_000  # floors that are kept
 
 Place = tuple[float, int]  # a due time, and the number of a delivery
 START: Place = (-inf, 0)
+
+
+class StoreClock(NamedTuple):
+    """The clock of the database, at one moment."""
+
+    settled: float  # whoever may still put something into the order began later
+    least: float  # it is ahead of our monotonic one by so much, at least …
+    most: float  # … and at most
 
 
 class LaneCursors:
@@ -31,6 +42,7 @@ class LaneCursors:
         self._floors: dict[LaneKey, Place] = {}
         self._until = -inf  # the cursors count
         self._settling = -inf  # the floors rise next
+        self._ahead = -inf  # so far the clock of the database was ahead of our monotonic one
 
     def at(self, lane: LaneKey) -> Place:
         return self._places.get(lane) or self.floor(lane)
@@ -68,17 +80,22 @@ class LaneCursors:
         return True
 
     def settle(
-        self, begun: float, lanes: Iterable[LaneKey], found: Mapping[LaneKey, Place], settled: float
+        self, begun: float, lanes: Iterable[LaneKey], found: Mapping[LaneKey, Place], clock: StoreClock
     ) -> None:
         """Of `lanes`, and those in which something was found, nothing waits before it.
 
         Whoever had not committed before it was looked for, and who begins later, puts nothing into them that
-        is due before `settled`, but for `LATE`.
+        is due before `clock.settled`, but for `LATE`.
         """
-        self._settling = _later(begun)
+        if clock.least < self._ahead - STEP:
+            self._places.clear()
+            self._floors.clear()
+            self._settling, self._ahead = -inf, clock.most
+            return
+        self._settling, self._ahead = _later(begun), max(self._ahead, clock.most)
         if len(self._floors) > MOST:
             self._floors.clear()
-        settled_place = (settled - LATE, 0)
+        settled_place = (clock.settled - LATE - STEP, 0)
         for lane in {*lanes, *found}:
             floor = min(found.get(lane, settled_place), settled_place)
             self._floors[lane] = max(floor, self.floor(lane))

@@ -116,7 +116,7 @@ async def take_over(
     until it is done.
     """
     connection = transaction.connection
-    ended = await connection.fetch(NODES["drop-nodes"], transaction.time, name)
+    ended = await connection.fetch(NODES["drop-nodes"], transaction.time, name, LEASE)
     if not ended and not always:
         return []
     rows = await connection.fetch(NODES["ownerless"])

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from time import monotonic
 from typing import Any
 
 from postbearer.errors import StoreError
 from postbearer.store.postgres.contents import Spooled
-from postbearer.store.postgres.cursors import LaneCursors
+from postbearer.store.postgres.cursors import LaneCursors, StoreClock
 from postbearer.store.postgres.nodes import NODES
 from postbearer.store.postgres.rows import (
     OPEN,
@@ -46,10 +47,14 @@ async def meta(connection: Any) -> dict[str, float]:
     return {row["name"]: row["value"] for row in await connection.fetch(SESSION["places"])}
 
 
-async def settled_time(connection: Any, time: Callable[[], float] | None = None) -> float:
-    """Whoever may still put something into the order began later. `time` stands in for the store's clock."""
+async def store_clock(connection: Any, time: Callable[[], float] | None = None) -> StoreClock:
+    """`time` stands in for the store's clock, and then for any."""
+    before = monotonic()
     found = await connection.fetchrow(TURN["oldest-writer"])
-    return float((time() if time is not None else found["time"]) - found["age"])
+    after = monotonic()
+    if time is not None:
+        return StoreClock(time() - found["age"], time(), time())
+    return StoreClock(found["time"] - found["age"], found["time"] - after, found["time"] - before)
 
 
 async def lanes(
@@ -63,14 +68,14 @@ async def lanes(
         known = cursors.floors() if settles else cursors.all_()
     else:
         known = [(lane, cursors.floor(lane) if settles else cursors.at(lane)) for lane in among]
-    settled = await settled_time(connection, time) if settles else None
+    clock = await store_clock(connection, time) if settles else None
     flat = [(account, int(priority), client, *place) for (account, priority, client), place in known]
     columns = [[row[column] for row in flat] for column in range(5)]
     rows = await connection.fetch(TURN["lanes" if among is None else "lanes-among"], *columns)
     first = [((row["account"], priority_of(row["priority"]), row["client"]), (row["due"], 0)) for row in rows]
     cursors.walked(begun, first)
-    if settled is not None:
-        cursors.settle(begun, [lane for lane, _ in known], dict(first), settled)
+    if clock is not None:
+        cursors.settle(begun, [lane for lane, _ in known], dict(first), clock)
     return [
         Lane(
             account=row["account"],

@@ -120,7 +120,7 @@ class PostgresDocument:
 
         async def take(connection: Any, time: float) -> bool:
             await connection.execute(SQL["make-hold"], self._name)
-            return bool(await connection.fetch(SQL["take-hold"], self._name, mine, time, HOLD))
+            return bool(await connection.fetchval(SQL["take-hold"], self._name, mine, time, HOLD))
 
         async def let_go(connection: Any, time: float) -> None:
             await connection.execute(SQL["end-hold"], self._name, mine)

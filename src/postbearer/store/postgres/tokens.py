@@ -100,7 +100,7 @@ class PostgresTokens:
     def _take(self, query: str, mine: str, seconds: float) -> Any:
         async def take(connection: Any, time: float) -> bool:
             await connection.execute(SQL["make-token"], self._account)
-            return bool(await connection.fetch(SQL[query], self._account, mine, time, seconds))
+            return bool(await connection.fetchval(SQL[query], self._account, mine, time, seconds))
 
         return take
 

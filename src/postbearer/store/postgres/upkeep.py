@@ -16,7 +16,7 @@ import asyncpg
 from postbearer.store.postgres import tally
 from postbearer.store.postgres.connection_pool import ConnectionPool
 from postbearer.store.postgres.nodes import NODES
-from postbearer.store.postgres.reads import settled_time
+from postbearer.store.postgres.reads import store_clock
 from postbearer.store.queries import queries
 
 SQL = queries("upkeep", "postgres")
@@ -84,12 +84,14 @@ async def _next_ring(pool: ConnectionPool, connection: Any) -> int | None:
     async with _alone(pool, connection) as now:
         if now is None:
             return None
-        if now["ring_since"] == 0.0:  # everybody who begins from now on sees which one is in use
+        if (
+            not 0.0 < now["ring_since"] <= now["time"]
+        ):  # everybody who begins from now on sees which one is in use
             await connection.execute(NODES["set"], "ring_since", now["time"])
             return None
         if await connection.fetchval(SQL["size"], _table(pool, "ready", now["ring"])) < RING_FULL:
             return None
-        if await settled_time(connection) <= now["ring_since"]:
+        if (await store_clock(connection)).settled <= now["ring_since"]:
             return None
         for step in range(1, RINGS):
             part = (int(now["ring"]) + step) % RINGS

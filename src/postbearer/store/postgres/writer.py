@@ -42,6 +42,7 @@ Work = Callable[[Transaction], Awaitable[T]]
 MOST = 200  # jobs a commit takes
 PATIENCE = 10.0  # seconds for which a database that cannot be reached is waited for, before jobs fail
 TRIES = 5  # of a transaction that others were in the way of
+BACK = 60.0  # seconds by which the clock of the database may be set back before we go on by our own
 STIR = "SELECT pg_catalog.nextval('{schema}.change')"
 
 
@@ -105,7 +106,10 @@ class PostgresWriter:
         self._tasks.keep(self._run, "spool")
 
     def time(self) -> float | None:
-        """What time it is for the database, by what it said last; None before it said anything."""
+        """What time it is for the database, by what it said last; None before it said anything.
+
+        It never goes back by much: what waited until a time that was would wait for it once more.
+        """
         return None if math.isnan(self._ahead) else self._clock.monotonic() + self._ahead
 
     def submit(self, work: Work[T], **how: Any) -> asyncio.Future[T]:
@@ -214,7 +218,9 @@ class PostgresWriter:
                 self._connection = await self._pool.connect()
             number, time = await self._pool.begin(self._connection, hot=True, writes=True)
             time = self._time() if self._time is not None else time
-            self._ahead = time - self._clock.monotonic()
+            ahead = time - self._clock.monotonic()
+            if not ahead < self._ahead - BACK:  # the first one is not, either
+                self._ahead = ahead
             transaction = Transaction(self._connection, number, time, self._places, self._numbers)
             await _fill(transaction, jobs)
         except LOST as error:

@@ -9,13 +9,17 @@ INSERT INTO token (account) VALUES ($1) ON CONFLICT DO NOTHING;
 UPDATE token SET record = $3, version = $2 + 1 WHERE account = $1 AND version = $2 RETURNING 1;
 
 -- name: lock-token
-UPDATE token SET holder = $2, held = $3 + $4 WHERE account = $1 AND (holder = '' OR held <= $3) RETURNING 1;
+-- Whether it is ours. An end that is further ahead than any can be was written before the clock of the database went back:
+-- it counts from now on.
+UPDATE token SET holder = CASE WHEN holder = '' OR held <= $3 THEN $2 ELSE holder END, held = $3 + $4
+ WHERE account = $1 AND (holder = '' OR held <= $3 OR held > $3 + 2 * $4) RETURNING holder = $2;
 
 -- name: unlock-token
 UPDATE token SET holder = '' WHERE account = $1 AND holder = $2;
 
 -- name: begin-sign-in
-UPDATE token SET person = $2, signing = $3 + $4 WHERE account = $1 AND (person = '' OR signing <= $3) RETURNING 1;
+UPDATE token SET person = CASE WHEN person = '' OR signing <= $3 THEN $2 ELSE person END, signing = $3 + $4
+ WHERE account = $1 AND (person = '' OR signing <= $3 OR signing > $3 + 2 * $4) RETURNING person = $2;
 
 -- name: end-sign-in
 UPDATE token SET person = '' WHERE account = $1 AND person = $2;
@@ -61,7 +65,8 @@ INSERT INTO document VALUES ($1, $2) ON CONFLICT DO NOTHING;
 INSERT INTO hold (name) VALUES ($1) ON CONFLICT DO NOTHING;
 
 -- name: take-hold
-UPDATE hold SET holder = $2, held = $3 + $4 WHERE name = $1 AND (holder = '' OR held <= $3) RETURNING 1;
+UPDATE hold SET holder = CASE WHEN holder = '' OR held <= $3 THEN $2 ELSE holder END, held = $3 + $4
+ WHERE name = $1 AND (holder = '' OR held <= $3 OR held > $3 + 2 * $4) RETURNING holder = $2;
 
 -- name: end-hold
 UPDATE hold SET holder = '' WHERE name = $1 AND holder = $2;
