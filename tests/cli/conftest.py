@@ -1,10 +1,7 @@
-"""The command as people run it: a process of its own, in an empty home folder."""
+"""The command as people run it: a process of its own (`support.command`), in an empty home folder."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from postbearer.testing import BackgroundSandbox, Sandbox
+from support import command
 from support.configuration import COMPLETE
 
 
@@ -43,23 +41,21 @@ class Home:
 
     def run(self, *arguments: str, stdin: str | bytes = b"", environ: Mapping[str, str] | None = None) -> Ran:
         """Run ``postbearer`` with `arguments`, to its end."""
-        done = subprocess.run(
-            [sys.executable, "-m", "postbearer", *arguments],
-            input=stdin.encode() if isinstance(stdin, str) else stdin,
-            capture_output=True,
+        done = command.run(
+            arguments,
+            stdin=stdin.encode() if isinstance(stdin, str) else stdin,
             cwd=self.folder,
             env={**self.environ, **(environ or {})},
-            timeout=60,
-            check=False,
         )
         return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
-    kept = {name: value for name, value in os.environ.items() if name in ("PATH", "PYTHONPATH", "LANG")}
     state = tmp_path / "state"
-    made = Home(tmp_path, {**kept, "HOME": str(tmp_path), "POSTBEARER_STATE": str(state)})
+    made = Home(
+        tmp_path, {**command.plain_environment(), "HOME": str(tmp_path), "POSTBEARER_STATE": str(state)}
+    )
     made.write(COMPLETE)
     return made
 
