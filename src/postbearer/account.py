@@ -31,7 +31,7 @@ from postbearer.settings import (
     SenderPolicy,
     TlsMode,
 )
-from postbearer.state import Ledger, MemoryState, Persistence
+from postbearer.state import ConnectionShare, Ledger, MemoryState, Persistence
 from postbearer.transport import (
     CONNECTIONS,
     Capture,
@@ -302,11 +302,18 @@ class Account:
         clock: Clock,
         observer: Observer,
         capture: Callable[[], Capture] | None = None,
+        share: ConnectionShare | None = None,
     ) -> Transport:
         """What carries its mail, and proves itself by `credential`. Nobody else makes one."""
         return self.outgoing.open(
-            credential, account=self.name, clock=clock, observer=observer, capture=capture
+            credential, account=self.name, clock=clock, observer=observer, capture=capture, share=share
         )
+
+    def connection_share(self, state: Persistence, *, clock: Clock, node: str = "") -> ConnectionShare | None:
+        """What it may have of its mailbox's connections; None: all. `node` is the relay that asks, if one."""
+        if not isinstance(self.outgoing, Smarthost):  # what else there is opens none that it keeps
+            return None
+        return state.connection_share(self.mailbox, self.connections, clock=clock, node=node)
 
     def ledger(self, state: Persistence, *, clock: Clock) -> Ledger | None:
         """Where its budget is counted, in `state` together with all other processes; None without limits."""

@@ -340,6 +340,7 @@ class AsyncMailer:
             clock=self._clock,
             observer=self._observer,
             capture=self._capture,
+            share=self.account.connection_share(self._state, clock=self._clock),
         )
 
     def _ledger(self) -> Ledger | None:

@@ -29,8 +29,17 @@ class Cluster:
     """Nodes on the queue at `url`; so many seconds the clock of the last one is `ahead`."""
 
     def __init__(
-        self, folder: Path, url: str, seed: int, *, count: int = 4, ahead: float = 0.0, account: str = ""
+        self,
+        folder: Path,
+        url: str,
+        seed: int,
+        *,
+        count: int = 4,
+        ahead: float = 0.0,
+        account: str = "",
+        lines: Sequence[str] = (),
     ) -> None:
+        """`account` is what they send from, or `lines` what is said of the usual one."""
         folder.mkdir(parents=True)
         self.folder = folder
         self.seed = seed
@@ -44,7 +53,7 @@ class Cluster:
         key.chmod(0o600)
         self._ports = free_ports(count)
         self._ahead = ahead
-        self._account = account
+        self._account = account or plain_account(self.sink.port, *lines)
         self.nodes = [self._node(folder, number, key) for number in range(count)]
         self.start(*self.nodes)
 
@@ -52,8 +61,7 @@ class Cluster:
         name = "abcdef"[number]
         home = folder / name
         home.mkdir()
-        account = self._account or plain_account(self.sink.port)
-        text = account + relay_table(f'spool = "{self.url}"', f'node = "{name}"')
+        text = self._account + relay_table(f'spool = "{self.url}"', f'node = "{name}"')
         text += f'[vault]\nkey = "file:{key}"\n[http]\nlisten = ["127.0.0.1:{self._ports[number]}"]\n'
         return Relay(home, text)
 

@@ -55,6 +55,8 @@ class Sink:
         self.refused = refused or {}
         self._arrival = threading.Condition()
         self._messages: list[Received] = []
+        self.open = 0  # connections
+        self.most = 0  # … at one time
         self._server = _Server((self.host, 0), _Conversation)
         self._server.sink = self
         self.port: int = self._server.server_address[1]
@@ -63,6 +65,11 @@ class Sink:
     def close(self) -> None:
         self._server.shutdown()
         self._server.server_close()
+
+    def connected(self, more: int) -> None:
+        with self._arrival:
+            self.open += more
+            self.most = max(self.most, self.open)
 
     def record(self, message: Received) -> None:
         with self._arrival:
@@ -117,6 +124,20 @@ class _Conversation(socketserver.StreamRequestHandler):
     _PATH: ClassVar = re.compile(r"(?:MAIL FROM|RCPT TO):\s*<(.*?)>\s*(.*)", re.IGNORECASE | re.DOTALL)
 
     def handle(self) -> None:
+        self.open = True
+        self.server.sink.connected(1)
+        try:
+            self.converse()
+        finally:
+            self.end()
+
+    def end(self) -> None:
+        """It is over, as soon as that is known: who said QUIT may open the next at once."""
+        if self.open:
+            self.open = False
+            self.server.sink.connected(-1)
+
+    def converse(self) -> None:
         self.helo = ""
         self.transaction = _Transaction()
         self.reply(220, "sink ESMTP")
@@ -156,6 +177,7 @@ class _Conversation(socketserver.StreamRequestHandler):
             case "NOOP":
                 self.reply(250, "2.0.0 ok")
             case "QUIT":
+                self.end()
                 self.reply(221, "2.0.0 bye")
                 return False
             case _:

@@ -22,6 +22,7 @@ from postbearer.message import Content
 from postbearer.outcome import Outcome, Receipt
 from postbearer.providers import Phase, Rule, generic_rules
 from postbearer.secret import Secret
+from postbearer.state import ConnectionShare
 from postbearer.transport import Capture, ServerAddress, Transport, TransportSettings, dealt_with
 from postbearer.transport.login import Source
 from postbearer.verdict import judged
@@ -95,6 +96,7 @@ class ToySettings(TransportSettings):
         clock: Clock,
         observer: Observer,
         capture: Callable[[], Capture] | None = None,
+        share: ConnectionShare | None = None,
     ) -> Transport:
         return ToyTransport(self, source, account, clock, observer)
 

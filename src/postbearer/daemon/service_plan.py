@@ -57,12 +57,13 @@ class ServicePlan:
 
         def channel(account: Account) -> Channel:
             credential = account.credential(assembly.persistence, clock=clock, observer=observer)
+            share = account.connection_share(assembly.persistence, clock=clock, node=node_name(assembly))
             transport = account.open_transport(
-                credential, clock=clock, observer=observer, capture=OpenRecording
+                credential, clock=clock, observer=observer, capture=OpenRecording, share=share
             )
             ledger = account.ledger(assembly.persistence, clock=queue_clock)
             source = credential if isinstance(credential, CachedSource) else None
-            return Channel(account, transport, ledger, source)
+            return Channel(account, transport, ledger, source, share)
 
         return cls(
             assembly=assembly,

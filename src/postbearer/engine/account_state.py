@@ -80,7 +80,29 @@ class AccountState:
         self.pause = None
 
     def slots(self, now: float) -> int:
-        """How many attempts may begin, budget aside. A pause that is over lets one through, as a probe."""
+        """How many attempts may begin, budget aside. A pause that is over lets one through, as a probe.
+
+        Of connections that others have, too, one more is thought to be had while it makes sense to ask.
+        """
+        found = self._slots(now)
+        share = self.channel.share
+        if share is None or not found:
+            return found
+        return min(found, max(share.held - self.busy, 0 if share.may_ask else 1))
+
+    @property
+    def connected(self) -> bool:
+        """Whether one more attempt needs no connection of others'."""
+        return self.channel.share is None or self.channel.share.held > self.busy
+
+    async def connect(self) -> bool:
+        """Have a connection for one more attempt, if there is one to be had. Raises `StoreError`."""
+        share = self.channel.share
+        if share is not None and not self.connected and not share.may_ask:
+            await share.ask(self.busy + max(1, self._limit - self.mailbox.busy))
+        return self.connected
+
+    def _slots(self, now: float) -> int:
         if self._resting > 0:
             return 0
         if self.pause is not None:
@@ -114,7 +136,9 @@ class AccountState:
         opens = max(now, self.budget_opens(priority), now + self._resting)
         if self.pause is not None and self.pause.probe is not None:
             opens = max(opens, self.pause.probe)
-        return opens if self.slots(opens) or self._resting > 0 else math.inf
+        if self.channel.share is not None and not self.connected:
+            opens = max(opens, now + self.channel.share.may_ask)
+        return opens if self._slots(opens) or self._resting > 0 else math.inf
 
     def rest(self, seconds: float) -> None:
         """Nothing could be attempted: leave the account alone for `seconds`, or as long as seems right."""

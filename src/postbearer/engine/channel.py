@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from postbearer.account import Account
 from postbearer.oauth import CachedSource
-from postbearer.state import Ledger
+from postbearer.state import ConnectionShare, Ledger
 from postbearer.transport import Transport
 
 
@@ -14,13 +14,15 @@ from postbearer.transport import Transport
 class Channel:
     """An account with its way out, and the ledger its budget is counted in (None: no limits).
 
-    `source` is where its tokens come from, if it has any.
+    `source` is where its tokens come from, if it has any; `share` what it may have of its mailbox's
+    connections, if others have some, too.
     """
 
     account: Account
     transport: Transport
     ledger: Ledger | None = None
     source: CachedSource | None = None
+    share: ConnectionShare | None = None
 
     def with_ledger_of(self, old: Channel) -> Channel:
         """No budget is forgotten that is of the same mailbox and in memory only."""

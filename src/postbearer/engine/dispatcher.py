@@ -267,6 +267,9 @@ class Dispatcher:
             if account_state is None:  # and so it is with most of its account's
                 left = self._carriers.ready(left, lane.account)
                 continue
+            if not await account_state.connect():
+                left = self._carriers.ready(left)
+                continue
             shares = self._shares(lane, left, account_state, now)
             self._waiting.changed([each.key for each in shares])
             claimed = await self._spool.claim(shares, max(lane.due, now))
@@ -306,7 +309,7 @@ class Dispatcher:
             or self._wake.is_set()
         ):
             return None
-        if not account_state.free(priority, self._clock.now()):
+        if not account_state.connected or not account_state.free(priority, self._clock.now()):
             return None
         account_state.begin()
         self._reserved += 1

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
     from postbearer.state.charges import Charges as Charges
     from postbearer.state.charges import freed as freed
     from postbearer.state.charges import since as since
+    from postbearer.state.connection_share import PATIENCE as PATIENCE
+    from postbearer.state.connection_share import SHORT_TURN as SHORT_TURN
+    from postbearer.state.connection_share import TURN as TURN
+    from postbearer.state.connection_share import Claimant as Claimant
+    from postbearer.state.connection_share import ConnectionShare as ConnectionShare
+    from postbearer.state.connection_share import allotted as allotted
     from postbearer.state.document import Document as Document
     from postbearer.state.document import FileDocument as FileDocument
     from postbearer.state.document import MemoryDocument as MemoryDocument
@@ -52,6 +58,7 @@ _EXPORTS = {
     "backup_note": ["LastBackup", "last_backup", "note_backup"],
     "cached_token": ["peek", "shortcut"],
     "charges": ["KEEP", "Charge", "ChargeHistory", "Charges", "freed", "since"],
+    "connection_share": ["PATIENCE", "SHORT_TURN", "TURN", "Claimant", "ConnectionShare", "allotted"],
     "document": ["Document", "FileDocument", "MemoryDocument"],
     "files": ["read_private", "sync_folder", "trouble", "whole_file", "write_private"],
     "folder": ["SYSTEM_FOLDER", "StateFolder", "default_state_folder"],

@@ -16,6 +16,7 @@ from postbearer.state.files import trouble
 if TYPE_CHECKING:
     from postbearer.clock import Clock
     from postbearer.oauth import GrantStore
+    from postbearer.state.connection_share import ConnectionShare
     from postbearer.state.document import Document
     from postbearer.state.ledger import Ledger
 
@@ -143,6 +144,12 @@ class StateFolder:
 
         self.ensure()
         return FileLedger(Path(self.budget(mailbox)), clock, formerly=[Path(self.old_budget(account))])
+
+    def connection_share(
+        self, mailbox: str, most: int, *, clock: Clock, node: str = ""
+    ) -> ConnectionShare | None:
+        """Each process has as many connections as the mailbox may have."""
+        return None
 
     def document(self, name: str) -> Document:
         """The file of a record."""

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, runtime_checkable
 from postbearer.clock import Clock
 from postbearer.errors import TokenUnavailable, UsageError
 from postbearer.oauth import GrantStore, MemoryStore
+from postbearer.state.connection_share import ConnectionShare
 from postbearer.state.document import Document, MemoryDocument
 from postbearer.state.folder import StateFolder
 from postbearer.state.ledger import Ledger, MemoryLedger
@@ -46,6 +47,15 @@ class Persistence(Protocol):
         """What `mailbox` was charged with, whichever account sends from it; `account` is one that does."""
         ...
 
+    def connection_share(
+        self, mailbox: str, most: int, *, clock: Clock, node: str = ""
+    ) -> ConnectionShare | None:
+        """A share of the `most` connections that `mailbox` may have open; None: whoever asks has them all.
+
+        `node` is the name of a relay, whose queue others work on, too.
+        """
+        ...
+
     def document(self, name: str) -> Document:
         """The record of that name."""
         ...
@@ -73,6 +83,11 @@ class MemoryState:
 
     def ledger(self, mailbox: str, account: str, *, clock: Clock) -> Ledger:
         return self._ledgers.setdefault(mailbox, MemoryLedger(clock))
+
+    def connection_share(
+        self, mailbox: str, most: int, *, clock: Clock, node: str = ""
+    ) -> ConnectionShare | None:
+        return None
 
     def document(self, name: str) -> Document:
         return self._documents.setdefault(name, MemoryDocument())

@@ -7,7 +7,7 @@ that is not the first of the list, five minutes, so that the first one is soon t
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, TypeVar
 
@@ -77,8 +77,26 @@ class Pool(Generic[T]):
     def idle(self) -> tuple[Pooled[T], ...]:
         return tuple(self._idle)
 
-    def request(self, now: float, home: Hashable = None) -> Decision[T]:
-        """What to do for one message. ``open`` reserves a place: `opened` or `failed` must follow."""
+    @property
+    def busy(self) -> tuple[Pooled[T], ...]:
+        return tuple(self._busy)
+
+    def idle_for(self, seconds: float, now: float) -> int:
+        """How many are idle for so long."""
+        return sum(now - (entry.idle_since or now) >= seconds for entry in self._idle)
+
+    def spare(self, most: int) -> tuple[Pooled[T], ...]:
+        """Take out up to `most` idle connections, those used longest ago; the caller closes them."""
+        spared, self._idle = tuple(self._idle[:most]), self._idle[most:]
+        return spared
+
+    def request(
+        self, now: float, home: Hashable = None, may_open: Callable[[], bool] = lambda: True
+    ) -> Decision[T]:
+        """What to do for one message. ``open`` reserves a place: `opened` or `failed` must follow.
+
+        `may_open` says, right before, whether others leave room for it.
+        """
         if home != self._home:
             self._settle(home)
         close = self.sweep(now)
@@ -87,7 +105,7 @@ class Pool(Generic[T]):
             entry.idle_since = None
             self._busy.add(entry)
             return Decision(use=entry, close=close)
-        if self.size < self._limits.connections:
+        if self.size < self._limits.connections and may_open():
             self._opening += 1
             return Decision(open=True, close=close)
         return Decision(close=close)

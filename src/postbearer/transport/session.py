@@ -103,6 +103,10 @@ class ClientSession:
         await self._offer(job)
         self._intact = True
 
+    def spoil(self) -> None:
+        """It carries nothing more, and is closed without a word."""
+        self._intact = False
+
     async def close(self) -> None:
         """Say QUIT if there is anybody to say it to, and close. Never raises."""
         try:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from postbearer.clock import Clock
     from postbearer.events import Observer
     from postbearer.providers import Rule
+    from postbearer.state import ConnectionShare
     from postbearer.transport.login import Source
     from postbearer.transport.transport import Transport
 
@@ -57,5 +58,9 @@ class TransportSettings(ABC):
         clock: Clock,
         observer: Observer,
         capture: Callable[[], Capture] | None = None,
+        share: ConnectionShare | None = None,
     ) -> Transport:
-        """The transport itself, which proves itself by `source`. Nothing is connected yet."""
+        """The transport itself, which proves itself by `source`. Nothing is connected yet.
+
+        `share`: of the connections that the mailbox may have at one time.
+        """

@@ -22,6 +22,7 @@ from postbearer.wire import EHLO_NAME, Dispensable
 if TYPE_CHECKING:
     from postbearer.clock import Clock
     from postbearer.events import Observer
+    from postbearer.state import ConnectionShare
     from postbearer.transport.login import Source
     from postbearer.transport.smtp import SmtpTransport
 
@@ -91,11 +92,14 @@ class Smarthost(TransportSettings):
         clock: Clock,
         observer: Observer,
         capture: Callable[[], Capture] | None = None,
+        share: ConnectionShare | None = None,
     ) -> SmtpTransport:
         """See `TransportSettings.open`."""
         from postbearer.transport.smtp import SmtpTransport  # which needs this module
 
-        return SmtpTransport(self, source, account=account, clock=clock, observer=observer, capture=capture)
+        return SmtpTransport(
+            self, source, account=account, clock=clock, observer=observer, capture=capture, share=share
+        )
 
     def tls_context(self) -> ssl.SSLContext:
         """What its connections are verified by. Raises `ConfigError`, with its place if that is known."""

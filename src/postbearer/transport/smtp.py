@@ -19,6 +19,7 @@ from postbearer.errors import (
 from postbearer.events import ConnectionReused, Observer, ServerFailed, Silent, TokenRefused, hears
 from postbearer.message import Content
 from postbearer.outcome import Receipt, State
+from postbearer.state import ConnectionShare
 from postbearer.transport.authentication import LoginRefused, RetryAuthentication
 from postbearer.transport.capture import Capture
 from postbearer.transport.connections import Connections
@@ -54,7 +55,9 @@ class SmtpTransport:
         observer: Observer | None = None,
         dial: Dial = dial,
         capture: Callable[[], Capture] | None = None,
+        share: ConnectionShare | None = None,
     ) -> None:
+        """`share`: of the connections that others have, too."""
         if (smarthost.authentication in ("oauth", "password")) != (source is not None):
             raise UsageError(f"authentication = {smarthost.authentication!r} does not go with this source.")
         self._smarthost = smarthost
@@ -64,7 +67,7 @@ class SmtpTransport:
         self._observer = observer or Silent()
         self._context: ssl.SSLContext | None = None
         self._habits = ServerQuirks()
-        self._connections = Connections(smarthost.limits, self._clock, self._observer)
+        self._connections = Connections(smarthost.limits, self._clock, self._observer, share)
         self._opener = Opener(
             smarthost=smarthost,
             context=self._tls,
@@ -186,7 +189,8 @@ class _Delivery:
         try:
             await entry.connection.deliver(self._job, self._deadline)
         except (NetworkError, RemoteProtocolError) as error:
-            self._connections.swap(entry)
+            if not self._connections.swap(entry):
+                raise
             self._may_open = True
             self._attempted = self._attempted or not warm or self._job.outcomes.count(None) < before
             if warm or isinstance(error, StaleConnection):
@@ -207,6 +211,7 @@ class _Delivery:
         long as one may still take us, nobody needs to look after the account.
         """
         servers = self._opener.smarthost.servers
+        await self._connections.room()
         while self._rank < len(servers):
             rank, self._rank = self._rank, self._rank + 1
             try:

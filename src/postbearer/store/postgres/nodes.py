@@ -17,6 +17,7 @@ from postbearer.store.postgres.transaction import Transaction
 from postbearer.store.queries import queries
 
 NODES = queries("nodes", "postgres")
+CONNECTIONS = queries("connections", "postgres")
 
 ANSWER = 2.5  # seconds in which a node of the same name says that it lives
 UNTOLD = "not begun: the answer to a commit was lost"
@@ -71,6 +72,7 @@ async def begin(transaction: Transaction, node: Node) -> None:
     """A new run of `node`: it takes back what an earlier one of that name leased, and what is over."""
     await take_over(transaction, node, name=node.name, always=True)
     if node.name:
+        await transaction.connection.execute(CONNECTIONS["drop-node"], node.name)
         await _enter(transaction, node)
 
 

@@ -42,35 +42,43 @@ class Numbers:
         return self.node.next_lease(run)
 
 
-class LeaseClock:
-    """How long the leases of this node hold for certain, without asking the database.
+class RenewalClock:
+    """For how long something has held that is renewed now and again, without asking the database.
 
     It counts from when the renewal was sent. Of the two hands of the clock the faster one counts: one stands
     still while the machine sleeps, the other one may be set back.
     """
 
-    def __init__(self, node: Node, clock: Clock) -> None:
-        self._node = node
+    def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._renewed: tuple[float, float] | None = None
 
     def moment(self) -> tuple[float, float]:
         return self._clock.now(), self._clock.monotonic()
 
-    def renewed(self, moment: tuple[float, float]) -> None:
-        """Its leases hold from `moment` on."""
+    def renewed(self, moment: tuple[float, float] | None) -> None:
+        """It holds from `moment` on; None: it does not."""
         self._renewed = moment
+
+    @property
+    def passed(self) -> float:
+        """Seconds since then."""
+        if self._renewed is None:
+            return math.inf
+        return max(now - then for now, then in zip(self.moment(), self._renewed, strict=True))
+
+
+class LeaseClock(RenewalClock):
+    """How long the leases of this node hold for certain."""
+
+    def __init__(self, node: Node, clock: Clock) -> None:
+        super().__init__(clock)
+        self._node = node
 
     @property
     def due(self) -> bool:
         """Whether the next claim, or heartbeat, is to renew them."""
-        return self._node.name != "" and self._passed >= HEARTBEAT
+        return self._node.name != "" and self.passed >= HEARTBEAT
 
     def holds(self, lease: int) -> bool:
-        return self._passed < LEASE and run_of(lease) == self._node.run
-
-    @property
-    def _passed(self) -> float:
-        if self._renewed is None:
-            return math.inf
-        return max(now - then for now, then in zip(self.moment(), self._renewed, strict=True))
+        return self.passed < LEASE and run_of(lease) == self._node.run

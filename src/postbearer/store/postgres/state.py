@@ -12,7 +12,8 @@ from postbearer.clock import Clock
 from postbearer.errors import StoreError
 from postbearer.oauth import GrantStore
 from postbearer.secret import SecretSource
-from postbearer.state import Document, Ledger
+from postbearer.state import ConnectionShare, Document, Ledger
+from postbearer.store.postgres.connection_share import PostgresShares
 from postbearer.store.postgres.ledger import SQL, PostgresLedger
 from postbearer.store.postgres.tokens import PostgresTokens
 from postbearer.store.postgres.transaction_runner import TransactionRunner, link_to
@@ -38,6 +39,7 @@ class PostgresState:
         self._vault = Vault(key)
         self._own_clock = own_clock
         self._ledgers: dict[tuple[str, int], Ledger] = {}
+        self._shares: dict[tuple[int, str], PostgresShares] = {}
 
     def writable(self) -> object:
         """The database tells when it is asked."""
@@ -75,6 +77,10 @@ class PostgresState:
         """One for all who ask with the same clock, so that it reads the past once."""
         made = PostgresLedger(self._runner, mailbox, clock, own_clock=self._own_clock)
         return self._ledgers.setdefault((mailbox, id(clock)), made)
+
+    def connection_share(self, mailbox: str, most: int, *, clock: Clock, node: str = "") -> ConnectionShare:
+        made = PostgresShares(self._runner, clock, node=node, own_clock=self._own_clock)
+        return self._shares.setdefault((id(clock), node), made).share(mailbox, most)
 
     def document(self, name: str) -> Document:
         return PostgresDocument(self._runner, name)

@@ -44,14 +44,22 @@ class TransactionRunner:
         self._opened: asyncio.Lock | None = None
         self._examined = False
 
-    async def run(self, work: Work[T], *, synced: bool = True, then: Callable[[T], None] | None = None) -> T:
+    async def run(
+        self,
+        work: Work[T],
+        *,
+        synced: bool = True,
+        writes: bool = True,
+        then: Callable[[T], None] | None = None,
+    ) -> T:
         """`work` within a transaction, and `then` behind its commit. Raises `StoreError`."""
-        done: T = await asyncio.wrap_future(self._begin(self._run(work, synced=synced, then=then)))
+        running = self._run(work, synced=synced, writes=writes, then=then)
+        done: T = await asyncio.wrap_future(self._begin(running))
         return done
 
     def run_blocking(self, work: Work[T]) -> T:
         """The same for who has no loop, or may not wait in it."""
-        done: T = self._begin(self._run(work, synced=True, then=None)).result()
+        done: T = self._begin(self._run(work, synced=True, writes=True, then=None)).result()
         return done
 
     def close(self) -> None:
@@ -78,12 +86,12 @@ class TransactionRunner:
         while self._idle:
             await leave(self._idle.pop())
 
-    async def _run(self, work: Work[T], *, synced: bool, then: Callable[[T], None] | None) -> T:
+    async def _run(self, work: Work[T], *, synced: bool, writes: bool, then: Callable[[T], None] | None) -> T:
         assert self._free is not None
         async with self._free:
             for last in range(TRIES):
                 try:
-                    async with self._transaction(synced=synced) as (connection, time):
+                    async with self._transaction(synced=synced, writes=writes) as (connection, time):
                         done = await work(connection, time)
                 except (asyncpg.PostgresError, *LOST) as error:
                     if last == TRIES - 1 or not isinstance(error, LOST):
@@ -95,10 +103,10 @@ class TransactionRunner:
         raise AssertionError("it was tried")
 
     @asynccontextmanager
-    async def _transaction(self, *, synced: bool) -> AsyncIterator[tuple[Any, float]]:
+    async def _transaction(self, *, synced: bool, writes: bool) -> AsyncIterator[tuple[Any, float]]:
         connection = await self._connection()
         with dropped_on_failure(connection):
-            _, time = await self.pool.begin(connection, hot=True, writes=True, synced=synced)
+            _, time = await self.pool.begin(connection, hot=True, writes=writes, synced=synced)
             yield connection, time
             await self.pool.commit(connection)
         self._idle.append(connection)
