@@ -91,7 +91,7 @@ class Postgresql:
             self.sql(
                 f"SET search_path = {schema}",
                 *(f"DELETE FROM {table}" for table in tables),
-                "UPDATE meta SET value = 0",
+                "UPDATE meta SET value = 0 WHERE name <> 'relation'",
             )
         return bool(tables)
 

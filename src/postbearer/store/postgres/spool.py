@@ -17,7 +17,7 @@ from postbearer.secret import SecretSource
 from postbearer.store.changes import Changes
 from postbearer.store.content_cache import ContentCache
 from postbearer.store.lease import LOCAL, Node, NodeDetails
-from postbearer.store.postgres import changes, claiming, nodes, opening, reads, tally
+from postbearer.store.postgres import changes, claiming, nodes, opening, reads, restored, tally
 from postbearer.store.postgres.accepting import arrival, staged
 from postbearer.store.postgres.claiming import ClaimedDelivery
 from postbearer.store.postgres.connection_pool import ConnectionPool
@@ -111,6 +111,7 @@ class PostgresSpool(Operated, Following):
             await opening.migrate(self._pool, connection, read_only=read_only)
             if read_only:
                 return Found(clean=True)
+            await restored.complete(self._pool, connection)
             await nodes.refuse_namesake(self._pool, connection, self._node)
             series = await self._series(connection)
         self._writing = PostgresWriter(
