@@ -195,7 +195,7 @@ class PostgresShare:
         async def ask(connection: Any, time: float) -> _Held:
             time = shares.time(time)
             await connection.execute(ACCOUNTS["make-budget"], self._mailbox)
-            await connection.fetchrow(ACCOUNTS["lock-budget"], self._mailbox)
+            await connection.execute(SQL["lock"], self._mailbox)
             holder = await shares.hold(connection, time)
             held = keep if holder == before.holder else 0
             return await self._decide(connection, time, holder, held, wanted)

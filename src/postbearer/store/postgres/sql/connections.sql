@@ -18,6 +18,9 @@ SELECT c.mailbox, bool_or(h.node = '') AS alone
  WHERE c.wanted > c.held AND c.asked > $2 AND c.holder <> $1 AND h.ends > $3
  GROUP BY c.mailbox;
 
+-- name: lock
+SELECT FROM budget WHERE mailbox = $1 FOR NO KEY UPDATE;
+
 -- name: claimants
 SELECT c.holder, c.number, c.held, CASE WHEN c.asked > $2 THEN c.wanted ELSE least(c.wanted, c.held) END AS wanted,
        c.since, h.node = '' AS alone
