@@ -72,15 +72,15 @@ def stopped(folder: Path, fill: Filler = some) -> None:
     asyncio.run(make())
 
 
-def asked(home: Home, folder: Path, runs: bool, *commands: tuple[str, ...]) -> list[Ran]:
+def asked(home: Home, folder: Path, runs: bool, *commands: tuple[str, ...], fill: Filler = some) -> list[Ran]:
     """What the commands print, with a relay that runs or with what it left."""
     if not runs:
-        stopped(folder)
+        stopped(folder, fill)
         return [home.run(*command) for command in commands]
 
     async def within() -> list[Ran]:
         async with local_relay(folder) as relay:
-            await some(relay.spool, SystemClock().now())
+            await fill(relay.spool, SystemClock().now())
             return [await asyncio.to_thread(home.run, *command) for command in commands]
 
     return asyncio.run(within())
@@ -109,6 +109,40 @@ def test_the_list_shows_what_is_open_and_why(home: Home, state: Path, runs: bool
     assert held.out == "Nothing.\n"
     assert [each["id"] for each in json.loads(old.out)["messages"]] == ["m1"]
     assert none.out == "Nothing.\n" or none.out == "The queue is empty.\n"
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_of_a_message_for_many_the_list_tells_a_few_and_counts_the_others(
+    home: Home, state: Path, runs: bool
+) -> None:
+    people = tuple(f"r{number}@example.org" for number in range(1_500))
+
+    async def fill(spool: Spool, now: float) -> None:
+        await accept(spool, "big", account="alerts", recipients=people, accepted=now, due=now + 3600)
+        await spool.change("big", Status.HELD, now, "r9@example.org")
+        await spool.change("big", Status.HELD, now, "r1499@example.org")
+
+    plain, held, listed, shown = asked(
+        home,
+        state,
+        runs,
+        ("queue", "list", "--address", "r7@"),
+        ("queue", "list", "--state", "held"),
+        ("queue", "list", "--address", "r7@", "--json"),
+        ("queue", "show", "big", "--json"),
+        fill=fill,
+    )
+    lines = plain.out.splitlines()
+    assert len(lines) == 12
+    assert lines[-1].split() == ["and", "1,490", "others", "1,489", "ready,", "1", "held"]
+    assert ["r1499@example.org" in each.out for each in (plain, held)] == [False, True]
+    assert held.out.splitlines()[-1].split() == ["and", "1,490", "others", "1,490", "ready"]
+    [told] = json.loads(listed.out)["messages"]
+    assert [each["address"] for each in told["recipients"]] == list(people[:10])
+    assert (told["others"], told["counts"]) == (1_490, {"ready": 1_498, "held": 2})
+    whole = json.loads(shown.out)
+    assert [each["address"] for each in whole["recipients"]] == list(people)
+    assert (whole["others"], whole["counts"]) == (0, told["counts"])
 
 
 @pytest.mark.parametrize("runs", [True, False])

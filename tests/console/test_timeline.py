@@ -67,6 +67,7 @@ def message(recipients: list[RecipientRow], attempts: list[AttemptRow]) -> Messa
         send_at=None,
         tags={},
         recipients=tuple(recipients),
+        others=0,
         counts={},
         attempts=tuple(attempts),
         received="",
@@ -201,7 +202,11 @@ async def test_a_message_for_a_million_is_looked_at_page_by_page(
 ) -> None:
     window = await inside(browser, crowded, java_script_enabled=scripts, viewport=NARROW)
     page = window.page
-    await page.goto(f"{crowded.url}/messages/million")
+    await page.goto(f"{crowded.url}/queue?state=held")
+    line = page.locator("#m-million")
+    await expect(line).to_contain_text("r1@example.org and ≈\u202f1\u202fM\u00a0others")
+    await expect(line.locator("td").nth(2)).to_contain_text("held 4")
+    await line.get_by_role("link", name="To a million").click()
     await expect(page.locator("p.summary")).to_contain_text("≈\u202f1\u202fM")
     await expect(page.locator("li.recipient")).to_have_count(100)
     await expect(page.locator("#timeline")).to_contain_text("r1@example.org, r2@example.org")
@@ -230,6 +235,11 @@ async def test_by_http_a_message_is_told_page_by_page(inside: Person) -> None:
 
     whole = await ask()
     assert [each["address"] for each in whole["recipients"]] == many
+    listed = await inside.http.get(f"{place.rpartition('/')[0]}", params={"q": message_}, headers=headers)
+    [line] = listed.json()["messages"]
+    assert [each["address"] for each in line["recipients"]] == many[:10]
+    assert (line["others"], line["counts"]) == (240, whole["counts"])
+    assert line["recipients"] == whole["recipients"][:10]
     assert (whole["cursor"], sum(whole["counts"].values())) == ("", 250)
     found, cursor = [], ""
     while True:

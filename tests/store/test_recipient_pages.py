@@ -16,7 +16,8 @@ from postbearer.outcome import RecipientFate
 from postbearer.store import NewDelivery, Query, RecipientPage, Settlement, Spool, Status, reads
 from postbearer.store.database import connect
 from postbearer.store.operating import AuditRecord
-from postbearer.store.postgres.recipient_page import recipient_page
+from postbearer.store.postgres.recipient_page import listed, recipient_page
+from postbearer.store.records import LISTED
 from postbearer.testing import ManualClock
 from support.spooling import START, TEXT, accept, claim, message, postgresql, sqlite
 
@@ -188,6 +189,51 @@ async def test_what_people_did_to_a_message_is_found_with_reports_about_it(spool
     assert await spool.audit.about("m\0x", 10) == []
 
 
+# Lists --------------------------------------------------------------------------------------
+
+
+async def test_a_list_tells_a_few_recipients_and_counts_all(spool: Spool) -> None:
+    people = await many(spool, "m1", 1_200, each=100)
+    few = await many(spool, "m2", LISTED)
+    first, second = await spool.search(Query())
+    assert [row.address for row in first.rows] == people[:LISTED]
+    assert first.counts == {Status.READY: 1_200}
+    assert [row.address for row in second.rows] == few
+    assert second.counts == {Status.READY: LISTED}
+    assert (first.attempts, first.cursor, second.cursor) == ((), "", "")
+
+
+async def test_a_list_tells_those_in_the_states_it_asks_for_before_others(spool: Spool) -> None:
+    people = await many(spool, "m1", 300, each=100)
+    await spool.change("m1", Status.HELD, START, people[299])
+    await spool.change("m1", Status.HELD, START, people[40])
+    await spool.change("m1", Status.CANCELLED, START, people[200])
+    expected = {
+        (): people[:LISTED],
+        (Status.HELD,): [*people[: LISTED - 2], people[40], people[299]],
+        (Status.HELD, Status.CANCELLED): [*people[: LISTED - 3], people[40], people[200], people[299]],
+    }
+    for statuses, addresses in expected.items():
+        [entry] = await spool.search(Query(statuses=statuses))
+        assert [row.address for row in entry.rows] == addresses
+        assert entry.counts == {Status.READY: 297, Status.HELD: 2, Status.CANCELLED: 1}
+    await spool.change("m1", Status.HELD, START)
+    for each in people[250:262]:
+        await spool.change("m1", Status.READY, START, each)
+    [entry] = await spool.search(Query(statuses=(Status.READY,)))
+    assert [row.address for row in entry.rows] == people[250 : 250 + LISTED]
+
+
+async def test_what_was_said_last_of_a_recipient_stands_in_a_list(spool: Spool) -> None:
+    await many(spool, "m1", 7)
+    await settle(spool, (Status.DELIVERED, *[Status.DEFERRED] * 6))
+    [entry] = await spool.search(Query())
+    whole = await spool.show("m1")
+    assert whole
+    assert [row.reply for row in entry.rows] == ["said of delivered", *["said of deferred"] * 6]
+    assert entry.rows == whole.rows
+
+
 # That nothing else is read ------------------------------------------------------------------
 
 WALK = re.compile(r"SCAN (message|delivery|recipient|answer|attempt|transcript)\b")
@@ -215,17 +261,24 @@ async def steps_of_pages(folder: Path, clock: ManualClock, count: int) -> tuple[
         RecipientPage(most=50),
         RecipientPage(most=50, after=middle.cursor),
         RecipientPage(most=50, status=Status.READY),
-        RecipientPage(most=1, status=Status.HELD),  # one look into the index for each delivery
+        RecipientPage(most=1, status=Status.HELD),
+        Query(),
+        Query(statuses=(Status.HELD,)),
+        Query(statuses=(Status.READY, Status.DEFERRED)),
     ):
         connection = connect(folder / "spool.db")  # one after the other: each counts from 0
         connection.exec_trace = kept
-        if page.status is not Status.HELD:
-            connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, traced)
-        entry = reads.page(connection, 1, START, page)
-        assert (len(entry.rows), entry.whole) == (page.most, False)
+        connection.trace_v2(apsw.SQLITE_TRACE_PROFILE, traced)
+        if isinstance(page, Query):
+            [entry], most = reads.search(connection, page, START), LISTED
+        else:
+            entry, most = reads.page(connection, 1, START, page), page.most
+        assert (len(entry.rows), entry.whole) == (most, False)
         connection.close()
     connection = connect(folder / "spool.db")
     for statement, values in statements.items():
+        if "search-order" in statement:  # which messages those are is told by tests of searches
+            continue
         for *_, step in connection.execute(f"EXPLAIN QUERY PLAN {statement}", values):
             sorted_ = "TEMP B-TREE FOR ORDER" in step and "JOIN attempt" not in statement  # those are few
             if sorted_ or (WALK.match(step) and "delivery_leased" not in step):
@@ -235,7 +288,7 @@ async def steps_of_pages(folder: Path, clock: ManualClock, count: int) -> tuple[
     return steps, plans
 
 
-async def test_a_page_takes_as_many_steps_however_many_recipients_there_are(
+async def test_a_page_and_a_list_take_as_many_steps_however_many_recipients_there_are(
     tmp_path: Path, clock: ManualClock
 ) -> None:
     folders = tmp_path / "few", tmp_path / "many"
@@ -249,7 +302,7 @@ async def test_a_page_takes_as_many_steps_however_many_recipients_there_are(
 
 
 @pytest.mark.servers
-async def test_a_page_of_a_database_reads_a_few_deliveries(schema: str, clock: ManualClock) -> None:
+async def test_a_page_and_a_list_of_a_database_read_a_few_deliveries(schema: str, clock: ManualClock) -> None:
     """Of 5,000 recipients in 500 deliveries, the texts of those that are shown."""
     spool = postgresql(schema, clock)
     await spool.open()
@@ -270,9 +323,15 @@ async def test_a_page_of_a_database_reads_a_few_deliveries(schema: str, clock: M
 
             page = RecipientPage(most=50, after="")
             entry = await recipient_page(Counting(), "m1", START, page)
-        assert entry
-        assert len(entry.rows) == 50
-        assert entry.counts == {Status.READY: 5_000}
-        assert rows < 50
+            assert entry
+            assert len(entry.rows) == 50
+            assert entry.counts == {Status.READY: 5_000}
+            assert rows < 50
+            for query in (Query(), Query(statuses=(Status.READY, Status.HELD))):
+                rows = 0
+                [line] = await listed(Counting(), query, START)
+                assert line.rows == entry.rows[:LISTED]
+                assert line.counts == entry.counts
+                assert rows < 20
     finally:
         await spool.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from errno import EDQUOT, ENOSPC
 from functools import partial
@@ -99,7 +100,7 @@ def show(common: Common, message: str) -> None:
     """
     from postbearer.cli.queue_client import queue_client
 
-    found = _named(queue_client(common), message)
+    found = _named(queue_client(common), message, most=0)
     if common.as_json:
         print_json(found)
         return
@@ -398,8 +399,11 @@ def import_(common: Common, file: str) -> None:
         click.echo(f"{count} message{'' if count == 1 else 's'} taken.")
 
 
-def _named(asked: QueueClient, given: str, recipient: str = "") -> MessageDetail:
-    """The message whose id begins as `given`; it must have the `recipient`, if one is named."""
+def _named(asked: QueueClient, given: str, recipient: str = "", *, most: int = 1) -> MessageDetail:
+    """The message whose id begins as `given`; it must have the `recipient`, if one is named.
+
+    With so many recipients at `most`; 0, or if one is named: all of them.
+    """
     from postbearer.address import same_mailbox
 
     page: Page = asked.call("queue.list", id_prefix=given, limit=_CANDIDATES)
@@ -407,7 +411,9 @@ def _named(asked: QueueClient, given: str, recipient: str = "") -> MessageDetail
     if len(ids) > 1 and given not in ids:
         more = ", and more" if page.more else ""
         raise UsageError(f"Several ids begin with {given!r:.60}.", hint=f"Name one: {', '.join(ids)}{more}.")
-    found: MessageDetail = asked.call("queue.show", message=ids[0] if len(ids) == 1 else given)
+    found: MessageDetail = asked.call(
+        "queue.show", message=ids[0] if len(ids) == 1 else given, limit=0 if recipient else most
+    )
     if recipient and not any(same_mailbox(row.address, recipient) for row in found.recipients):
         known = ", ".join(row.address for row in found.recipients[:_CANDIDATES])
         raise UsageError(
@@ -446,3 +452,12 @@ def _rows(message: MessageSummary) -> Iterator[tuple[str, ...]]:
             known = f"again in {age(left)}; {known}"
         yield (*first, row.state, message.sender or "<>", row.address, known)
         first = "", ""
+    if message.others:
+        yield "", "", "", "", f"and {message.others:,} others", _others(message)
+
+
+def _others(message: MessageSummary) -> str:
+    """In which states those are that have no row."""
+    left = Counter(message.counts)
+    left.subtract(str(row.state) for row in message.recipients)
+    return ", ".join(f"{count:,} {state}" for state, count in left.items() if count > 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
@@ -105,20 +104,25 @@ class Filter(NamedTuple):
 
 
 class Line(NamedTuple):
-    """A message in the list: how many of its recipients are in each state, and why it has not left."""
+    """A message in the list: how many of its recipients are in each state, and why it has not left.
+
+    That is told of the first recipients, and of all how many they are.
+    """
 
     message: MessageSummary
     states: Mapping[str, int]
+    recipients: int
     why: str
     due: float | None
 
     @classmethod
     def of(cls, message: MessageSummary) -> Line:
-        found = Counter(str(each.state) for each in message.recipients)
+        counts = message.counts
         open_ = [each for each in message.recipients if each.state in _WAITS] or message.recipients
         why = next((text for each in open_ if (text := each.waits or each.cause)), "")
         due = min((each.due for each in open_ if each.due is not None), default=None)
-        return cls(message, {state: found[state] for state in STATES if state in found}, why, due)
+        states = {state: counts[state] for state in STATES if state in counts}
+        return cls(message, states, sum(counts.values()), why, due)
 
 
 async def show(visit: Visit) -> Response:

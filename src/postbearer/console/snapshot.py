@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from postbearer.control import AccountStatus, NodeInfo, QueueStatistics, RecipientRow
+from postbearer.control import AccountStatus, MessageSummary, NodeInfo, QueueStatistics, RecipientRow
 from postbearer.store import Query, Status, TrafficCount, Waiting
 
 if TYPE_CHECKING:
@@ -20,13 +20,17 @@ _SPAN = 600  # seconds: the day is summed up of spans as long
 
 
 class FailureCause(NamedTuple):
-    """Why recipients did not get their message, what to do next, and one of the messages."""
+    """Why recipients did not get their message, what to do next, and one of the messages.
+
+    `more`: there are others in their messages, at whose reasons nobody looked.
+    """
 
     account: str
     cause: str
     step: str
     recipients: int
     message: str
+    more: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,15 +93,26 @@ async def _failures(
     if before is not None and failed(before.day) == count:
         return before.failures
     query = Query(statuses=_FAILED, newer_than=now - DAY, limit=_LOOKED_AT)
-    found: dict[tuple[str, str], list[tuple[str, RecipientRow]]] = {}
+    found: dict[tuple[str, str], list[tuple[MessageSummary, RecipientRow]]] = {}
     for message in (await services.operations.messages.list(query)).messages:
         for row in message.recipients:
             if row.state in _FAILED:
-                found.setdefault((row.account, row.cause or row.reply), []).append((message.id, row))
+                found.setdefault((row.account, row.cause or row.reply), []).append((message, row))
     causes = [
         FailureCause(
-            account=account, cause=cause, step=some[0][1].remedy, recipients=len(some), message=some[-1][0]
+            account=account,
+            cause=cause,
+            step=some[0][1].remedy,
+            recipients=len(some),
+            message=some[-1][0].id,
+            more=any(_failed_others(message) for message, _ in some),
         )
         for (account, cause), some in found.items()
     ]
     return sorted(causes, key=lambda each: -each.recipients)
+
+
+def _failed_others(message: MessageSummary) -> bool:
+    """Whether more of its recipients failed than it tells of."""
+    told = sum(row.state in _FAILED for row in message.recipients)
+    return told < sum(message.counts.get(state, 0) for state in _FAILED)

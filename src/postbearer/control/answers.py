@@ -57,7 +57,10 @@ class AttemptRow(Struct, frozen=True, kw_only=True):
 
 
 class MessageSummary(Struct, frozen=True, kw_only=True):
-    """A queued message, as a list shows it."""
+    """A queued message, as a list shows it.
+
+    `recipients` are the first ones, and so many `others` there are. `counts` are of all of them, by state.
+    """
 
     id: str
     accepted: Time
@@ -73,16 +76,17 @@ class MessageSummary(Struct, frozen=True, kw_only=True):
     send_at: Time | None  # before which it does not leave
     tags: NamedTags
     recipients: tuple[RecipientRow, ...]
+    others: int
+    counts: Counts
 
 
 class MessageDetail(MessageSummary, frozen=True, kw_only=True):
     """All that is known about a message, or a page of it.
 
-    `counts` are of all its recipients. Where there are more than the `recipients` told, `cursor` is what to
-    ask on with, and `attempts` are the last ones for these.
+    Where there are more than the `recipients` told, `cursor` is what to ask on with, and `attempts` are the
+    last ones for these.
     """
 
-    counts: Counts
     cursor: str
     attempts: tuple[AttemptRow, ...]
     received: str

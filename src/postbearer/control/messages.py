@@ -164,7 +164,6 @@ class Messages:
         entry = await self._entry(message, page)
         return MessageDetail(
             **_summary(entry, self._clock.now(), await self._obstacles()),
-            counts=counted(entry.counts),
             cursor=entry.cursor,
             attempts=tuple(map(_attempt, entry.attempts)),
             received=entry.message.received,
@@ -351,6 +350,8 @@ def _summary(entry: Entry, now: float, obstacles: _Obstacles) -> dict[str, Any]:
             )
             for row in entry.rows
         ),
+        "others": sum(entry.counts.values()) - len(entry.rows),
+        "counts": counted(entry.counts),
     }
 
 

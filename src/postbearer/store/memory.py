@@ -23,6 +23,7 @@ from postbearer.store.memory_staging import MemoryStaging
 from postbearer.store.operating import AuditLog, AuditRecord, JobStore, NodeRecord
 from postbearer.store.records import (
     KEYS_KEPT,
+    LISTED,
     Attempt,
     Claimed,
     Entry,
@@ -43,6 +44,7 @@ from postbearer.store.records import (
     Status,
     Target,
     Waiting,
+    first_of,
 )
 from postbearer.store.staging import Staging
 
@@ -310,7 +312,8 @@ class MemorySpool:
             if query.after not in self._kept:
                 raise query.gone()
             entries = entries[[each.message.id for each in entries].index(query.after) + 1 :]
-        return [each for each in entries if fits(each, query)][: query.limit]
+        found = [each for each in entries if fits(each, query)][: query.limit]
+        return [_listed(each, query.statuses) for each in found]
 
     async def latest(self, before: float, place: int) -> float | None:
         times = sorted(each.message.accepted for each in self._kept.values())
@@ -440,3 +443,10 @@ class MemorySpool:
         for kept in list(self._kept.values()):
             if any(delivery.open for delivery in kept.deliveries):
                 yield kept.entry(self._clock.now(), attempts=True), BytesContent(kept.content)
+
+
+def _listed(entry: Entry, statuses: Collection[Status]) -> Entry:
+    """As a list tells it."""
+    if len(entry.rows) <= LISTED:
+        return entry
+    return replace(entry, rows=first_of(entry.rows, statuses), counted=entry.counts)

@@ -15,6 +15,7 @@ from postbearer.store.database import rows
 from postbearer.store.queries import queries
 from postbearer.store.records import (
     ATTEMPTS,
+    LISTED,
     LONG_ENVELOPE,
     SET_ASIDE,
     Attempt,
@@ -99,34 +100,51 @@ def message(connection: apsw.Connection, number: int, longest: int = LAST) -> Me
     return message_of(connection.execute(SQL["message"], (number, longest)).fetchone())
 
 
-def entry(connection: apsw.Connection, number: int, now: float, *, attempts: bool = False) -> Entry:
+def entry(connection: apsw.Connection, number: int, now: float) -> Entry:
     kept = message(connection, number)
     found = _rows(connection, "rows-of", number, early=kept.waits_for_time(now))
-    tries = _attempts(connection, "attempts-of", number) if attempts else ()
-    return Entry(message=kept, rows=found, attempts=tries)
+    return Entry(message=kept, rows=found, attempts=_attempts(connection, "attempts-of", number))
 
 
 def page(connection: apsw.Connection, number: int, now: float, wanted: RecipientPage) -> Entry:
     """Some recipients, without a look at the others but to count them. Raises `UsageError`."""
     kept = message(connection, number, LONG_ENVELOPE)
-    early = kept.waits_for_time(now)
-    chosen = _chosen(connection, number, wanted, early=early)
+    chosen = _chosen(connection, number, wanted, early=kept.waits_for_time(now))
     some, more = chosen[: wanted.most], chosen[wanted.most :]
-    found = _rows(connection, "rows-among", json.dumps(some), early=early)
-    deliveries = json.dumps(sorted({row.delivery for row in found}))
+    are_all = not more and not wanted.after and wanted.status is None
+    found = _some(connection, number, now, kept, some, are_all=are_all)
+    deliveries = json.dumps(sorted({row.delivery for row in found.rows}))
     tries = _attempts(connection, "attempts-among", deliveries, ATTEMPTS)[::-1]
+    return replace(found, attempts=tries, cursor=str(some[-1]) if more and some else "")
+
+
+def _listed(connection: apsw.Connection, number: int, now: float, statuses: Collection[Status]) -> Entry:
+    """As a list tells it: some of its recipients, those in one of the `statuses` before others."""
+    kept = message(connection, number, LONG_ENVELOPE)
+    early = kept.waits_for_time(now)
+    some = _chosen(connection, number, RecipientPage(most=LISTED), early=early)
+    are_all = len(some) <= LISTED
+    if not are_all and statuses:
+        few = [RecipientPage(most=LISTED, status=status) for status in statuses]
+        wanted = sorted({row for page in few for row in _chosen(connection, number, page, early=early)})
+        some = [*wanted, *(row for row in some if row not in wanted)]
+    return _some(connection, number, now, kept, sorted(some[:LISTED]), are_all=are_all)
+
+
+def _some(
+    connection: apsw.Connection, number: int, now: float, kept: Message, some: Sequence[int], *, are_all: bool
+) -> Entry:
+    """The message with the recipients in these rows, and all of them counted."""
+    early = kept.waits_for_time(now)
+    found = _rows(connection, "rows-among", json.dumps(some), early=early)
     whole = kept.envelope is not UNREADABLE
     if not whole:
         kept = replace(kept, envelope=_front(connection, number, [row.address for row in found]))
+    if are_all:
+        return Entry(message=kept, rows=found, whole=whole)
     counts = rows(connection, SQL["fates-kept"], (number,)) or rows(connection, SQL["fates"], (number,))
-    return Entry(
-        message=kept,
-        rows=found,
-        attempts=tries,
-        counted={shown_status(letter, early=early): count for letter, count in counts},
-        cursor=str(some[-1]) if more and some else "",
-        whole=whole,
-    )
+    counted = {shown_status(letter, early=early): count for letter, count in counts}
+    return Entry(message=kept, rows=found, counted=counted, whole=whole)
 
 
 def _chosen(connection: apsw.Connection, number: int, wanted: RecipientPage, *, early: bool) -> list[int]:
@@ -214,7 +232,8 @@ def search(connection: apsw.Connection, query: Query, now: float) -> list[Entry]
         first, behind = max((first, behind), (query.newer_than, LAST))
     values = {**asked, "after_accepted": first, "after_number": behind, "limit": query.limit, "now": now}
     values["letters"] = json.dumps([*asked.get("statuses", "")])
-    return [entry(connection, number, now) for number in _numbers(connection, names, values)]
+    numbers = _numbers(connection, names, values)
+    return [_listed(connection, number, now, query.statuses) for number in numbers]
 
 
 def latest(connection: apsw.Connection, before: float, place: int) -> float | None:

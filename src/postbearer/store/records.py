@@ -7,7 +7,7 @@ recipients as one transaction carries. Outcomes are kept per *recipient*.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal
@@ -274,6 +274,7 @@ class RecipientPage:
 SET_ASIDE = (Status.DEFERRED, Status.HELD, Status.FAILED, Status.EXPIRED, Status.CANCELLED)
 ATTEMPTS = 100  # of a page's recipients that are told, the last ones
 LONG_ENVELOPE = 256 * 1024  # octets: a longer one is not read for a page
+LISTED = 10  # recipients of each message that a list tells
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,7 +282,8 @@ class Entry:
     """A message with all that is known about it, or with a page of its recipients.
 
     Of a page, `attempts` are those for its recipients, and `cursor` is what to ask on behind; empty: there
-    are no more. The envelope of one that is long is not `whole`: it names the recipients of the page only.
+    are no more, or it stands in a list. The envelope of one that is long is not `whole`: it names the
+    recipients of the page only.
     """
 
     message: Message
@@ -295,6 +297,12 @@ class Entry:
     def counts(self) -> Mapping[Status, int]:
         """Of all recipients, by state."""
         return Counter(row.status for row in self.rows) if self.counted is None else self.counted
+
+
+def first_of(rows: Sequence[Row], statuses: Collection[Status]) -> tuple[Row, ...]:
+    """Those that a list tells, in their order; those in one of the `statuses` before others."""
+    places = sorted(range(len(rows)), key=lambda place: rows[place].status not in statuses)
+    return tuple([rows[place] for place in sorted(places[:LISTED])])
 
 
 FOLDED = ("address", "sender", "recipient", "subject", "reply", "message_id")  # of `Query`

@@ -196,7 +196,8 @@ class Spool(Protocol):
     async def search(self, query: Query) -> Sequence[Entry]:
         """Messages that fit, oldest first, without their attempts.
 
-        Raises `UsageError` when the one to go on behind is gone.
+        Of each `LISTED` recipients at most, and how many there are in each state. If states are asked for,
+        those in one of them are told before others. Raises `UsageError` when the one to go on behind is gone.
         """
         ...
 

@@ -360,7 +360,7 @@ class SqliteSpool:
         def show(connection: apsw.Connection) -> Entry | None:
             number = reads.number_of(connection, message)
             if number is None or page is None:
-                return None if number is None else reads.entry(connection, number, now, attempts=True)
+                return None if number is None else reads.entry(connection, number, now)
             return reads.page(connection, number, now, page)
 
         return await self._read(show)
@@ -450,9 +450,7 @@ class SqliteSpool:
         last = 0
         while numbers := await self._read(partial(reads.open_messages, after=last, most=PAGE_OF_EXPORT)):
             for last in numbers:
-                entry = await self._read(
-                    partial(reads.entry, number=last, now=self._clock.now(), attempts=True)
-                )
+                entry = await self._read(partial(reads.entry, number=last, now=self._clock.now()))
                 yield entry, await self.content(entry.message)
 
     @property

@@ -34,11 +34,12 @@ from postbearer.store.records import (
     Row,
     Status,
 )
-from postbearer.store.rows import LEASED, LETTERS, priority_of
+from postbearer.store.rows import FRONT, LEASED, LETTERS, priority_of
 
 LOOK = queries("look", "postgres")
 SESSION = queries("session", "postgres")
 CHUNKS = 16  # of content that are read at a time
+ALL = 2**31 - 1  # octets
 
 Words = dict[tuple[int, int], tuple[str, str, str]]  # by delivery and place: reply, cause, remedy
 
@@ -104,7 +105,7 @@ async def pauses(connection: Any) -> Sequence[Pause]:
 
 
 async def show(connection: Any, message: str, now: float) -> Entry | None:
-    found = await search(connection, Query(id=message), now, attempts=True)
+    found = await entries_of(connection, await matching(connection, Query(id=message), now), now)
     return found[0] if found else None
 
 
@@ -113,12 +114,13 @@ async def latest(connection: Any, before: float, place: int) -> float | None:
     return found
 
 
-async def search(
-    connection: Any, query: Query, now: float, *, attempts: bool = False, only: str = ""
-) -> list[Entry]:
-    """Messages that fit, oldest first. `only` is one more condition, by name.
+async def matching(
+    connection: Any, query: Query, now: float, *, longest: int = ALL, only: str = ""
+) -> Sequence[Any]:
+    """The rows of messages that fit, oldest first. `only` is one more condition, by name.
 
-    Raises `UsageError` when the one to go on behind is gone.
+    Of an envelope of more than `longest` octets there is the front only. Raises `UsageError` when the one to
+    go on behind is gone.
     """
     retired = (await meta(connection))["retired"]
     after: Any = (float("-inf"), 0)
@@ -126,13 +128,13 @@ async def search(
         after = await connection.fetchrow(LOOK["place"], query.after, retired)
         if after is None:
             raise query.gone()
-    values: list[Any] = [after[0], after[1], retired]
+    values: list[Any] = [after[0], after[1], retired, longest, FRONT]
     text = [LOOK["search"], *([LOOK[only]] if only else [])]
     text += conditions(asked(query), values, now)
     values.append(query.limit)
     order = f"{LOOK['search-order']} ${len(values)}"
-    rows = await connection.fetch("\n   AND ".join(text) + f"\n {order}", *values)
-    return await entries_of(connection, rows, now, attempts=attempts)
+    found: Sequence[Any] = await connection.fetch("\n   AND ".join(text) + f"\n {order}", *values)
+    return found
 
 
 def conditions(asked: Mapping[str, Any], values: list[Any], now: float) -> list[str]:
@@ -157,8 +159,8 @@ def asked(query: Query) -> dict[str, Any]:
     return wanted
 
 
-async def entries_of(connection: Any, rows: Sequence[Any], now: float, *, attempts: bool) -> list[Entry]:
-    """The messages in these rows, with what is known of their recipients."""
+async def entries_of(connection: Any, rows: Sequence[Any], now: float) -> list[Entry]:
+    """The messages in these rows, with all that is known of their recipients."""
     slots = sorted({row["slot"] for row in rows})
     numbers = [row["number"] for row in rows]
     of_message: dict[int, list[Any]] = {number: [] for number in numbers}
@@ -175,7 +177,7 @@ async def entries_of(connection: Any, rows: Sequence[Any], now: float, *, attemp
             Entry(
                 message=message,
                 rows=tuple(one for each in deliveries for one in rows_of(each, words, early=early)),
-                attempts=attempts_of(deliveries, outcomes) if attempts else (),
+                attempts=attempts_of(deliveries, outcomes),
             )
         )
     return entries

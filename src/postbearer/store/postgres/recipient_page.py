@@ -1,15 +1,27 @@
-"""Some recipients of a message, from delivery to delivery: the others are counted, and not read."""
+"""Some recipients of messages, from delivery to delivery: the others are counted, and not read."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from postbearer.store.postgres.reads import LOOK, attempts_of, meta, rows_of, words_of
+from postbearer.store.postgres.reads import LOOK, attempts_of, matching, meta, rows_of, words_of
 from postbearer.store.postgres.rows import message_of, shown_status
-from postbearer.store.records import ATTEMPTS, LONG_ENVELOPE, Entry, RecipientPage, Status
+from postbearer.store.records import (
+    ATTEMPTS,
+    LISTED,
+    LONG_ENVELOPE,
+    Entry,
+    Message,
+    Query,
+    RecipientPage,
+    Row,
+    Status,
+    first_of,
+)
 from postbearer.store.rows import FRONT, LEASED, LETTERS, page_envelope
 
 TOGETHER = 16  # deliveries that are read at a time
@@ -35,20 +47,63 @@ async def recipient_page(connection: Any, message: str, now: float, page: Recipi
     by_number = {each["number"]: tuple(rows_of(each, words, early=early)) for each in deliveries}
     rows = tuple(by_number[number][place] for number, place in chosen)
     if not whole:
-        kept = replace(kept, envelope=page_envelope(head["front"].encode(), [row.address for row in rows]))
-    counts: dict[Status, int] = {}
-    for row in await connection.fetch(LOOK["fates"], head["slot"], head["number"]):
-        for letter in row["letters"]:
-            status = shown_status(letter, early=early)
-            counts[status] = counts.get(status, 0) + row["count"]
+        kept = _for_some(head, kept, rows)
+    counts = await connection.fetch(LOOK["counts"], [head["slot"]], [head["number"]])
     return Entry(
         message=kept,
         rows=rows,
         attempts=attempts_of(deliveries, outcomes)[-ATTEMPTS:],
-        counted=counts,
+        counted=_by_state(counts, early=early),
         cursor="{}-{}".format(*chosen[-1]) if chosen and len(places) > len(chosen) else "",
         whole=whole,
     )
+
+
+async def listed(connection: Any, query: Query, now: float) -> list[Entry]:
+    """Messages that fit, oldest first, as `Spool.search` tells them. Raises `UsageError`."""
+    heads = await matching(connection, query, now, longest=LONG_ENVELOPE)
+    if not heads:
+        return []
+    messages = [message_of(head) for head in heads]
+    slots, numbers = [head["slot"] for head in heads], [head["number"] for head in heads]
+    early = [each.waits_for_time(now) for each in messages]
+    letters = "".join(LETTERS[each] for each in query.statuses)
+    deliveries = await connection.fetch(LOOK["first-deliveries"], slots, numbers, early, letters, LISTED)
+    tried = [each["number"] for each in deliveries]
+    words = words_of(await connection.fetch(LOOK["said"], sorted(set(slots)), tried))
+    of_message = _grouped(deliveries)
+    counts = _grouped(await connection.fetch(LOOK["counts"], sorted(set(slots)), numbers))
+    entries = []
+    for head, kept, waits in zip(heads, messages, early, strict=True):
+        number, whole = head["number"], bool(head["envelope"])
+        found = [row for each in of_message[number] for row in rows_of(each, words, early=waits)]
+        rows = first_of(found, query.statuses)
+        entries.append(
+            Entry(
+                message=kept if whole else _for_some(head, kept, rows),
+                rows=rows,
+                counted=_by_state(counts[number], early=waits),
+                whole=whole,
+            )
+        )
+    return entries
+
+
+def _grouped(rows: Iterable[Any]) -> Mapping[int, Sequence[Any]]:
+    """Rows by the number of their message."""
+    found: dict[int, list[Any]] = defaultdict(list)
+    for row in rows:
+        found[row["message"]].append(row)
+    return found
+
+
+def _for_some(head: Any, kept: Message, rows: Sequence[Row]) -> Message:
+    """The message with an envelope for these of its recipients."""
+    return replace(kept, envelope=page_envelope(head["front"].encode(), [row.address for row in rows]))
+
+
+def _by_state(counts: Iterable[Any], *, early: bool) -> Mapping[Status, int]:
+    return {shown_status(row["letter"], early=early): row["count"] for row in counts}
 
 
 async def _chosen(

@@ -26,7 +26,7 @@ from postbearer.store.postgres.following import Following
 from postbearer.store.postgres.listening import NotificationListener, look_around, wake_others
 from postbearer.store.postgres.numbers import LeaseClock, Numbers, WriteTarget
 from postbearer.store.postgres.operated import Operated
-from postbearer.store.postgres.recipient_page import recipient_page
+from postbearer.store.postgres.recipient_page import listed, recipient_page
 from postbearer.store.postgres.settling import Ending, Held
 from postbearer.store.postgres.transaction import TURN, Transaction
 from postbearer.store.postgres.upkeep import upkeep
@@ -413,7 +413,7 @@ class PostgresSpool(Operated, Following):
 
     async def search(self, query: Query) -> Sequence[Entry]:
         async with self._pool.reading() as connection:
-            return await reads.search(connection, query, self._clock.now())
+            return await listed(connection, query, self._clock.now())
 
     async def latest(self, before: float, place: int) -> float | None:
         async with self._pool.reading() as connection:
@@ -451,9 +451,9 @@ class PostgresSpool(Operated, Following):
         while True:
             query = Query(after=last, limit=PAGE_OF_EXPORT)
             async with self._pool.reading() as connection:
-                entries = await reads.search(
-                    connection, query, self._clock.now(), attempts=True, only="where-open"
-                )
+                now = self._clock.now()
+                rows = await reads.matching(connection, query, now, only="where-open")
+                entries = await reads.entries_of(connection, rows, now)
             for entry in entries:
                 yield entry, await self.content(entry.message)
                 last = entry.message.id

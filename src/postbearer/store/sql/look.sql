@@ -41,23 +41,25 @@ SELECT CAST(recipient.address AS BLOB),
  WHERE recipient.id IN (SELECT value FROM json_each(?)) ORDER BY recipient.id;
 
 -- name: page
--- From delivery to delivery, in the order of both indexes: no recipient is read that is not shown.
+-- From delivery to delivery, in the order of both indexes: no recipient is read that is not shown, but for those that
+-- are in another state than the one asked for. Who is ready waits in a delivery that does, or is held with it.
 SELECT recipient.id
   FROM delivery CROSS JOIN recipient ON recipient.delivery = delivery.id AND recipient.id > :behind
  WHERE delivery.message = :message AND delivery.id >= :first
+   AND (:letter <> 'r' OR delivery.state IN ('w', 'h')) AND (:letter <> 'l' OR delivery.state = 'l')
    AND (:letter = '' OR :letter = CASE WHEN delivery.state = 'l' AND recipient.state IN ('r', 'd') THEN 'l'
                                        ELSE recipient.state END)
  ORDER BY delivery.id, recipient.id LIMIT :most;
 
 -- name: page-set-aside
--- By the index that holds nothing else: one step for each delivery.
+-- By the index that holds nothing else. The deliveries of a message are made together, so their numbers follow each other.
 SELECT recipient.id
-  FROM delivery
-  CROSS JOIN recipient INDEXED BY recipient_set_aside
-    ON recipient.state = :letter AND recipient.state IN ('d', 'h', 'f', 'e', 'c')
-   AND recipient.delivery = delivery.id AND recipient.id > :behind
- WHERE delivery.message = :message AND delivery.id >= :first AND (delivery.state <> 'l' OR :letter <> 'd')
- ORDER BY delivery.id, recipient.id LIMIT :most;
+  FROM recipient INDEXED BY recipient_set_aside CROSS JOIN delivery ON delivery.id = recipient.delivery
+ WHERE recipient.state = :letter AND recipient.state IN ('d', 'h', 'f', 'e', 'c') AND recipient.id > :behind
+   AND recipient.delivery >= max(:first, (SELECT min(id) FROM delivery WHERE message = :message))
+   AND recipient.delivery <= (SELECT max(id) FROM delivery WHERE message = :message)
+   AND delivery.message = :message AND (delivery.state <> 'l' OR :letter <> 'd')
+ ORDER BY recipient.delivery, recipient.id LIMIT :most;
 
 -- name: place
 SELECT delivery.id FROM recipient JOIN delivery ON delivery.id = recipient.delivery

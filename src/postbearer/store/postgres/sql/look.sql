@@ -1,6 +1,12 @@
 -- name: search
--- Goes on with the conditions that are asked for, then `search-order`. What is retired is not there.
-SELECT m.* FROM message AS m
+-- Goes on with the conditions that are asked for, then `search-order`. What is retired is not there. Of an envelope of
+-- more than $4 octets there is the front only.
+SELECT m.slot, m.number, m.id, m.accepted, m.client,
+       CASE WHEN octet_length(m.envelope) > $4 THEN '' ELSE m.envelope END AS envelope,
+       left(m.envelope, $5) AS front,
+       m.received, m.size, m.sha256, m.eight_bit, m.is_binary, m.expires, m.message_id, m.author, m.subject,
+       m.report_of, m.send_at, m.tags
+  FROM message AS m
  WHERE (m.accepted, m.number) > ($1::float8, $2::bigint)
    AND EXISTS (SELECT 1 FROM delivery AS d
                 WHERE d.slot = m.slot AND d.message = m.number AND (d.state <> 'x' OR d.ended >= $3::float8))
@@ -103,9 +109,41 @@ SELECT slot, message, number, account, priority, state, due, attempt, began, sta
    AND ($4 = '' OR strpos(CASE WHEN state = 'l' THEN translate(states, 'rd', 'll') ELSE states END, $4) > 0)
  ORDER BY number LIMIT $5;
 
--- name: fates
-SELECT CASE WHEN state = 'l' THEN translate(states, 'rd', 'll') ELSE states END AS letters, count(*) AS count
-  FROM delivery WHERE slot = $1 AND message = $2 GROUP BY 1;
+-- name: counts
+-- Recipients of messages by state; what is none of the letters counts as held.
+SELECT message, letter,
+       sum(CASE letter WHEN 'h' THEN length(translate(letters, 'rldofec', ''))
+                       ELSE length(letters) - length(replace(letters, letter, '')) END)::bigint AS count
+  FROM (SELECT message, CASE WHEN state = 'l' THEN translate(states, 'rd', 'll') ELSE states END AS letters
+          FROM delivery WHERE slot = ANY($1::smallint[]) AND message = ANY($2::bigint[])) AS each
+ CROSS JOIN unnest('{r,l,d,h,o,f,e,c}'::text[]) AS letter
+ GROUP BY message, letter
+HAVING sum(CASE letter WHEN 'h' THEN length(translate(letters, 'rldofec', ''))
+                       ELSE length(letters) - length(replace(letters, letter, '')) END) > 0;
+
+-- name: first-deliveries
+-- Of each message the first ones, until they have $5 recipients: those with one in the states $4 before others. The time
+-- of a message that is `early` is still to come.
+SELECT first.slot, first.message, first.number, first.account, first.priority, first.state, first.due, first.attempt,
+       first.began, first.states, first.doubts, first.recipients
+  FROM unnest($1::smallint[], $2::bigint[], $3::boolean[]) AS m (slot, number, early)
+ CROSS JOIN LATERAL (
+    SELECT few.*, sum(few.count) OVER (ORDER BY few.others, few.number) - few.count AS before
+      FROM (SELECT d.*, fit.count = 0 AS others, CASE fit.count WHEN 0 THEN length(d.states) ELSE fit.count END AS count
+              FROM delivery AS d
+             CROSS JOIN LATERAL (
+                SELECT CASE WHEN d.state = 'l' THEN translate(d.states, 'rd', 'll')
+                            WHEN m.early THEN translate(d.states, 'r', 's') ELSE d.states END AS letters) AS shown
+             CROSS JOIN LATERAL (
+                SELECT length(letters) - CASE $4 WHEN '' THEN 0 ELSE length(translate(letters, $4, '')) END AS count) AS fit
+             WHERE d.slot = m.slot AND d.message = m.number
+             ORDER BY others, d.number LIMIT $5) AS few) AS first
+ WHERE first.before < $5
+ ORDER BY first.number;
+
+-- name: said
+SELECT delivery, said FROM outcome
+ WHERE slot = ANY($1::smallint[]) AND delivery = ANY($2::bigint[]) ORDER BY ended, lease;
 
 -- name: deliveries
 SELECT slot, message, number, account, priority, state, due, attempt, began, states, doubts, recipients
