@@ -77,7 +77,14 @@ class Assembly:
         if relay is None or relay.spool is None:
             return store.SpoolUrl.in_folder(self.state.path)
         with self._placing():
-            return store.spool_place(relay.spool, self.folder)
+            place = store.spool_place(relay.spool, self.folder)
+            if relay.wake_url is None:
+                return place
+            if not isinstance(place, store.PostgresUrl):
+                raise ConfigError(
+                    "is read with a spool on PostgreSQL only.", key="relay.wake-url", hint="Take it out."
+                )
+            return place.woken_by(relay.wake_url)
 
     @cached_property
     def spool_password(self) -> SecretSource | None:

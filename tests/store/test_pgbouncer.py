@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from postbearer.clock import SystemClock
-from postbearer.store import Query, Status
+from postbearer.errors import ConfigError
+from postbearer.store import Query, Status, inspect_database
+from postbearer.store.postgres import listening
+from postbearer.store.postgres.spool import PostgresSpool
 from postbearer.store.postgres.state import PostgresState
 from postbearer.store.postgres.url import PostgresUrl
+from postbearer.testing import ManualClock
 from servers.pgbouncer import PgBouncer
 from servers.postgresql import Postgresql
 from store.test_postgres_faults import Load, judged, opened
@@ -72,3 +76,77 @@ async def test_large_content_and_what_accounts_keep(pooled: str) -> None:
     await document.write(b"told")
     assert await document.read() == b"told"
     state.close()
+
+
+async def test_a_direct_url_wakes_nodes_behind_it(
+    schema: str, pooled: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "POLL", 3600.0)
+    monkeypatch.setattr(listening, "LISTENED", 3600.0)
+    url = PostgresUrl.parse(pooled).woken_by(schema)
+    first, second = (PostgresSpool(url, clock=clock, node=name) for name in "ab")
+    for each in (first, second):
+        await each.open()
+        assert not any("wake" in each for each in each.remarks)
+    await asyncio.sleep(2 * listening.LOOK)  # what came before is looked for
+    heard = asyncio.Event()
+    second.subscribe(lambda _: heard.set(), lambda: None)
+    await accept(first, "m1")
+    async with asyncio.timeout(30.0):
+        await heard.wait()
+    for each in (first, second):
+        await each.close()
+
+
+@pytest.mark.parametrize(
+    ("wake", "said"),
+    [
+        (lambda schema, pooled: "", "wake-url in [relay] can name the server itself"),
+        (lambda schema, pooled: pooled, "there is a pooler, too"),
+        (lambda schema, pooled: "postgresql://nobody@127.0.0.1:9/none", "cannot be reached"),
+    ],
+    ids=["none", "a pooler", "nothing there"],
+)
+async def test_a_node_that_nobody_can_wake_says_so_and_looks(
+    schema: str, pooled: str, clock: ManualClock, wake: Callable[[str, str], str], said: str
+) -> None:
+    url = PostgresUrl.parse(pooled)
+    found = wake(schema, pooled)
+    first, second = (
+        PostgresSpool(url.woken_by(found) if found else url, clock=clock, node=name) for name in "ab"
+    )
+    for each in (first, second):
+        await each.open()
+    assert [each for each in first.remarks if said in each]
+    heard = asyncio.Event()
+    second.subscribe(lambda _: heard.set(), lambda: None)
+    await accept(first, "m1")
+    async with asyncio.timeout(30.0):
+        await heard.wait()
+    for each in (first, second):
+        await each.close()
+
+
+async def test_a_direct_url_of_another_database_is_found_by_check(
+    database: Postgresql, schema: str, pooled: str, clock: ManualClock
+) -> None:
+    url = PostgresUrl.parse(pooled)
+    right = await inspect_database(url.woken_by(schema), clock, None)
+    wrong = await inspect_database(url.woken_by(schema.replace("/postgres?", "/template1?")), clock, None)
+    assert not any("wake-url" in each for each in right.remarks)
+    assert [each for each in wrong.remarks if "another database" in each]
+
+
+@pytest.mark.parametrize(
+    ("wake", "said"),
+    [
+        ("db.example.org", "is no URL of a database"),
+        ("postgresql://mail:hidden@db.example.org/mail", "cannot hold a password"),
+        ("postgresql://mail@db.example.org/mail?statement_cache_size=0", "names a pooler"),
+    ],
+)
+def test_a_wake_url_that_cannot_serve_is_refused(wake: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        PostgresUrl.parse("postgresql://mail@pooler.example.org/mail").woken_by(wake)
+    assert caught.value.key == "relay.wake-url"
+    assert "hidden" not in str(caught.value)

@@ -92,6 +92,9 @@ class RelaySettings(Struct, rename="kebab", forbid_unknown_fields=True, kw_only=
     listeners: Annotated[tuple[ListenerSettings, ...], Prose("Long form of listen.")] = ()
     spool: Annotated[str | None, Prose("sqlite:/path, or postgresql://user@host/database")] = None
     spool_password: Annotated[Reference | None, Prose("Password of the database's user.")] = None
+    wake_url: Annotated[str | None, Prose("The database without the pooler of the spool, to be woken.")] = (
+        None
+    )
     node: Annotated[str | None, Prose("Name of this node, among those that share a database.")] = None
     account: Annotated[AccountName | None, Prose("Account used when no client or route names one.")] = None
     clients: Annotated[tuple[ClientSettings, ...], Prose("Who may submit.")] = ()

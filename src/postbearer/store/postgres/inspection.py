@@ -10,12 +10,14 @@ from postbearer.clock import Clock
 from postbearer.secret import SecretSource
 from postbearer.store.postgres import opening
 from postbearer.store.postgres.connection_pool import ConnectionPool
+from postbearer.store.postgres.listening import NotificationListener
 from postbearer.store.postgres.url import PostgresUrl
 from postbearer.store.queries import migrations, queries
 
 SQL = queries("inspection", "postgres")
 
 OLD_SNAPSHOT = 300.0  # seconds after which a transaction keeps too much room from coming back
+HEARD = 3.0  # seconds in which a notification arrives
 MANY_ROWS = 100_000  # of which, if they are dead and more than those alive, autovacuum is behind
 
 
@@ -57,10 +59,30 @@ async def inspect_database(url: PostgresUrl, clock: Clock, password: SecretSourc
     if version is None and not may_create:
         remarks.append(f"The role {found['role']} may make no schema there: GRANT CREATE ON DATABASE.")
     remarks += _remarks(found)
+    remarks += await unwoken(pool, password)
     wanted = len(migrations("postgres"))
     return DatabaseInfo(
         place=pool.place, version=version, wanted=wanted, nodes=nodes, remarks=tuple(remarks), **found
     )
+
+
+async def unwoken(pool: ConnectionPool, password: SecretSource | None) -> list[str]:
+    """What keeps relays from being woken: tried, as another database would take the connection as well."""
+    channel = f"{pool.url.schema}.check"
+    wake = ConnectionPool(pool.url.wake, password) if pool.url.wake else None
+    listener = NotificationListener(pool, channel, wake)
+    try:
+        remarks = await listener.remarks()
+        if wake is None or remarks:
+            return remarks
+        await listener.wait(0, 0)  # which looks once, whatever came
+        await pool.ask(f"SELECT pg_catalog.pg_notify('{channel}', '')")
+        if await listener.wait(HEARD, HEARD):
+            return []
+        return [f"wake-url leads to another database than relay.spool does ({wake.place}): nobody is woken."]
+    finally:
+        await listener.close()
+        await pool.close()
 
 
 def _remarks(found: dict[str, Any]) -> Iterator[str]:

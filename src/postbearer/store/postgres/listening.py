@@ -1,8 +1,12 @@
-"""Being woken by the database, where the server itself answers: behind a pooler nobody can listen."""
+"""Being woken by the database, where the server itself answers: behind a pooler nobody can listen.
+
+There another URL may lead to the server, which serves for nothing but this.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -10,19 +14,24 @@ from typing import Any
 import asyncpg
 
 from postbearer.errors import StoreError
-from postbearer.store.postgres.connection_pool import LOST, ConnectionPool, dropped_on_failure, leave
+from postbearer.store.postgres.connection_pool import LOST, ConnectionPool, dropped_on_failure, leave, trouble
 
 POLL = 0.9  # seconds between looks whether other nodes changed something, where nobody wakes us …
 LISTENED = 5.0  # … and where somebody does
 LOOK = 0.2  # seconds between two looks, however often we are woken
+WAKE_TIME = 3.0  # seconds for a connection by a way of its own …
+WAKE_AGAIN = 30.0  # … which is tried again, if it failed, after so many
 NOTIFY = 0.05  # seconds between two times that we wake others
 
 
 class NotificationListener:
-    """Hears when others notify `channel`; what they did is to be looked for."""
+    """Hears when others notify `channel`; what they did is to be looked for. `wake` is the way to listen."""
 
-    def __init__(self, pool: ConnectionPool, channel: str) -> None:
+    def __init__(self, pool: ConnectionPool, channel: str, wake: ConnectionPool | None = None) -> None:
         self._pool = pool
+        self._wake = wake
+        self._wake_at = -math.inf  # when that is tried again, monotonic
+        self._trouble = ""  # with it
         self._channel = channel
         self._rings = asyncio.Event()
         self._opening = asyncio.Lock()
@@ -53,6 +62,19 @@ class NotificationListener:
             else:
                 await self._pool.ask(f"SELECT pg_catalog.pg_notify('{self._channel}', '')")
 
+    async def remarks(self) -> list[str]:
+        """What to say of how relays are woken, before anybody waits."""
+        if self._wake is None:
+            if self._pool.direct:
+                return []
+            return [
+                "A pooler stands before the database, so relays look for changes instead of being woken: "
+                "wake-url in [relay] can name the server itself."
+            ]
+        if await self._listens():
+            return []
+        return [f"Relays look for changes, as wake-url does not serve to wake them: {self._trouble}"]
+
     async def close(self) -> None:
         connection, self.connection = self.connection, None
         if connection is not None:
@@ -66,16 +88,39 @@ class NotificationListener:
         return self.connection is not None
 
     async def _open(self) -> Any:
+        if self._wake is not None:
+            return await self._open_at(self._wake)
         if self._pool.direct is False:
             return None
         with suppress(asyncpg.PostgresError, StoreError, *LOST):
-            connection = await self._pool.connect()
-            with dropped_on_failure(connection):
-                if self._pool.direct:
-                    await connection.add_listener(self._channel, self._on)
-                    self._rings.set()  # what came before is looked for
-                    return connection
-            await leave(connection)
+            return await self._listening(self._pool)
+        return None
+
+    async def _open_at(self, wake: ConnectionPool) -> Any:
+        """By the way that serves for this alone, now and again, and without letting the others wait."""
+        now = asyncio.get_running_loop().time()
+        if now < self._wake_at:
+            return None
+        self._wake_at = now + WAKE_AGAIN
+        try:
+            async with asyncio.timeout(WAKE_TIME):
+                connection = await self._listening(wake)
+        except (asyncpg.PostgresError, StoreError, *LOST) as error:
+            self._trouble = str(trouble(error, wake.place))
+            return None
+        if connection is None:
+            self._trouble = f"there is a pooler, too ({wake.place})."
+        return connection
+
+    async def _listening(self, pool: ConnectionPool) -> Any:
+        """A connection on which we are woken; None behind a pooler."""
+        connection = await pool.connect()
+        with dropped_on_failure(connection):
+            if pool.direct:
+                await connection.add_listener(self._channel, self._on)
+                self._rings.set()  # what came before is looked for
+                return connection
+        await leave(connection)
         return None
 
     def _on(self, connection: Any, process: int, *_: object) -> None:

@@ -94,7 +94,9 @@ class PostgresSpool(Operated, Following):
         self._unheard = Unclaimed(self._settling, lambda: self._writing is not None, self._changes, clock)
         Following.__init__(self, self._write, self._pool, self._places)
         Operated.__init__(self, self._write, self._pool, self._changes, self._node, clock)
-        self._listener = NotificationListener(self._pool, nodes.channel(url.schema))
+        self._listener = NotificationListener(
+            self._pool, nodes.channel(url.schema), ConnectionPool(url.wake, password) if url.wake else None
+        )
         self._tasks = Tasks(clock, self._observer)
         self.subscribe = self._changes.subscribe
 
@@ -114,6 +116,8 @@ class PostgresSpool(Operated, Following):
             await restored.complete(self._pool, connection)
             await nodes.refuse_namesake(self._pool, connection, self._node)
             series = await self._series(connection)
+        if self._node.name:
+            self.remarks = (*self.remarks, *await self._listener.remarks())
         self._writing = PostgresWriter(
             self._pool,
             Numbers(self._node, series),
