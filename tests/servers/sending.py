@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from postbearer.events import Event
 from postbearer.oauth import Grant, StoredGrant
 from postbearer.secret import Secret
 from postbearer.state import KeyFile, StateFolder, TokenFile
+from support.command import plain_environment, run
 
 from .authorization import AuthorizationServer
 from .clients import Submission
@@ -164,14 +164,22 @@ class Command:
 
     def start(self, *arguments: str) -> subprocess.Popen[bytes]:
         """A process that runs; to be waited for with `ended`."""
-        argv = [sys.executable, "-m", "postbearer", *arguments, "--config", str(self.folder / "config.toml")]
-        environment = {name: value for name, value in os.environ.items() if "POSTBEARER" not in name}
-        environment |= {"POSTBEARER_STATE": self.state.path, **self.secrets}
+        argv = [sys.executable, "-m", "postbearer", *arguments, *self._configuration]
         streams: Any = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.PIPE)
-        return subprocess.Popen(argv, env=environment, cwd=self.folder, **streams)
+        return subprocess.Popen(argv, env=self._environment, cwd=self.folder, **streams)
 
     def run(self, *arguments: str, content: bytes = b"") -> subprocess.CompletedProcess[bytes]:
-        return ended(self.start(*arguments), content)
+        words = [*arguments, *self._configuration]
+        return run(words, stdin=content, cwd=self.folder, env=self._environment)
+
+    @property
+    def _configuration(self) -> list[str]:
+        return ["--config", str(self.folder / "config.toml")]
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        own = {"HOME": str(self.folder), "POSTBEARER_STATE": self.state.path}
+        return {**plain_environment(), **own, **self.secrets}
 
     def send(self, content: bytes = MESSAGE, *more: str) -> subprocess.CompletedProcess[bytes]:
         """``send --raw -`` to the usual recipient, or to those in `more`."""
