@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from servers.postgresql import Postgresql
 
 settings.register_profile("postbearer", deadline=None)  # how long an example takes is no test
+settings.register_profile("elsewhere", deadline=None, max_examples=25)  # on the other Pythons of ./dev
 settings.load_profile("postbearer")
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

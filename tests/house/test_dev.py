@@ -56,6 +56,7 @@ def test_all_that_may_differ_runs_on_the_ends(dev: ModuleType, monkeypatch: pyte
     whole = [title for title, command in jobs.items() if "tests/engine" in command]
     assert whole == ["pytest on 3.11.2", "pytest on 3.13.0"]
     assert {command[command.index("-m") + 1] for command in jobs.values()} == {"not servers and not once"}
+    assert all(dev.ELSEWHERE in command for command in jobs.values())
     assert not any("tests/house" in command or "tests/cli" in command for command in jobs.values())
     assert [title for title, command in jobs.items() if "tests/cli/test_login.py" in command] == whole[:1]
     assert {name for name in dev.TALKING if not (ROOT / f"tests/cli/test_{name}.py").is_file()} == set()
