@@ -14,7 +14,7 @@ import pytest
 
 from postbearer.assembly import Assembly
 from postbearer.clock import SystemClock
-from postbearer.control import FROM_ELSEWHERE, EditingSettings, Operations, Principal, Right
+from postbearer.control import FROM_ELSEWHERE, EditingSettings, Operations, Principal, Right, SharedEdits
 from postbearer.daemon import embedded
 from postbearer.errors import NotPermitted
 from postbearer.events import OperatorAction
@@ -187,7 +187,7 @@ async def test_a_client_and_an_operator_may_not(api: Editable) -> None:
 
 async def test_who_shares_the_machine_may_name_files_and_others_not(api: Editable) -> None:
     """Where the configuration lets nobody change accounts, who may write it may all the same."""
-    settings = EditingSettings(assembly=api.load(), editable=False, alone=asyncio.Lock())
+    settings = EditingSettings(assembly=api.load(), editable=False, common=SharedEdits())
     editor = Operations(api.running.spool, SystemClock(), editing=settings).editor
     here, there = (Principal("x", "y", rights) for rights in (frozenset(Right), FROM_ELSEWHERE))
     with pytest.raises(NotPermitted):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import re
 from pathlib import Path
@@ -24,6 +23,7 @@ from postbearer.control import (
     Operations,
     Principal,
     Right,
+    SharedEdits,
     TokenStatus,
     WayIn,
     WebhookReplayed,
@@ -147,7 +147,7 @@ def operations(relay: Relay, folder: Path | None = None) -> tuple[Operations, Ea
         path.touch(mode=0o600)
         path.write_text(FILE)
         assembly = Assembly.load(path, {}, StateFolder(folder / "state"))
-        editing = EditingSettings(assembly=assembly, alone=asyncio.Lock())
+        editing = EditingSettings(assembly=assembly, common=SharedEdits())
 
     async def foresee() -> dict[str, Facts]:
         return {"alerts": Facts(account="alerts", dated={"client-secret": relay.clock.now() + 6 * DAY})}
@@ -170,6 +170,8 @@ def operations(relay: Relay, folder: Path | None = None) -> tuple[Operations, Ea
 EDITED = {
     "accounts.add": "new",
     "accounts.change": "idle",
+    "accounts.preview": "idle",
+    "accounts.put-back": "idle",
     "accounts.rename": "idle",
     "accounts.remove": "idle",
 }
@@ -210,6 +212,8 @@ async def test_an_answer_is_what_its_schema_says(name: str, paused: bool, tmp_pa
         on, _ = operations(relay, tmp_path)
         if paused:
             await on.accounts.pause("alerts", by=ANNA)
+        if name == "accounts.put-back":
+            await perform(on, ME, "accounts.change", given("accounts.change", message))
         answer = await perform(on, ANNA, name, given(name, message, await a_job(on)))
     octets = encode(answer)
     validator(name).validate(json.loads(octets))
@@ -276,6 +280,7 @@ CHANGES = {
     "accounts.resume": "resume by anna (uid 1000)",
     "accounts.add": "add account by anna (uid 1000), provider, address, servers, tls, authentication",
     "accounts.change": "change account by anna (uid 1000), timeout",
+    "accounts.put-back": "put back account by anna (uid 1000), timeout",
     "accounts.rename": "rename account by anna (uid 1000), other",
     "accounts.remove": "remove account by anna (uid 1000)",
     "accounts.changed": "try again by anna (uid 1000)",
@@ -300,6 +305,9 @@ async def test_who_changed_what_is_told_and_who_looked_is_not(name: str, tmp_pat
             ears.events.clear()
         if name == "accounts.resume":
             await on.accounts.pause("alerts", by=ME)
+            ears.events.clear()
+        if name == "accounts.put-back":
+            await perform(on, ME, "accounts.change", given("accounts.change", message))
             ears.events.clear()
         before = len(await relay.spool.audit.read(None, 100))
         await perform(on, ANNA, name, given(name, message, job))

@@ -182,14 +182,14 @@ class Database:
         self, *, new: bool = False, bare: bool = False
     ) -> tuple[Operations, Callable[[], Coroutine[Any, Any, None]]]:
         from postbearer.clock import SystemClock
-        from postbearer.control import EditingSettings, Operations
+        from postbearer.control import EditingSettings, Operations, SharedEdits
 
         clock, assembly = SystemClock(), self._assembly
         spool = await self._queue(clock, new=new, bare=bare and assembly is not None)
         if assembly is None:
             return Operations(spool, clock), spool.close
         foresee = partial(_foresee, assembly, clock)
-        editing = EditingSettings(assembly=assembly, alone=asyncio.Lock())
+        editing = EditingSettings(assembly=assembly, common=SharedEdits())
         operations = Operations(
             spool, clock, None, assembly.names, foresee, find=assembly.account, editing=editing
         )

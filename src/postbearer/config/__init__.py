@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from postbearer.config.account_edits import without_account as without_account
     from postbearer.config.addition import Addition as Addition
     from postbearer.config.addition import descriptions as descriptions
+    from postbearer.config.declared_keys import AccountKey as AccountKey
+    from postbearer.config.declared_keys import account_keys as account_keys
     from postbearer.config.edit import holds_secret as holds_secret
     from postbearer.config.edit import key_path as key_path
     from postbearer.config.edit import replace as replace
@@ -50,6 +52,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "account_edits": ["renamed", "with_keys", "without_account"],
     "addition": ["Addition", "descriptions"],
+    "declared_keys": ["AccountKey", "account_keys"],
     "edit": ["holds_secret", "key_path", "replace", "set_key", "setting_names", "typed_value", "unset_key"],
     "explaining": ["explained"],
     "jsonschema": ["json_schema"],

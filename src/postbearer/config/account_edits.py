@@ -30,12 +30,20 @@ def with_keys(before: bytes, name: str, changes: Mapping[str, Any]) -> bytes:
             if value is None:
                 table.pop(key, None)
             elif isinstance(value, Mapping) and isinstance(table.get(key), MutableMapping):
-                table[key].clear()
-                table[key].update(value)
+                _put(table[key], value)
             else:
                 table[key] = value
 
     return _edited(before, name, change)
+
+
+def _put(table: MutableMapping[str, Any], value: Mapping[str, Any]) -> None:
+    """Have `table` hold `value`, and touch nothing that is as it was."""
+    for key in [each for each in table if each not in value]:
+        del table[key]
+    for key, each in value.items():
+        if key not in table or table[key] != each:
+            table[key] = each
 
 
 def without_account(before: bytes, name: str) -> bytes:

@@ -21,6 +21,7 @@ async def show(visit: Visit) -> Response:
         status=status,
         run=visit.services.state.checks.last(status.name),
         new="new" in visit.request.query_params,
+        changed="changed" in visit.request.query_params and visit.by.may(Right.ADMIN),
     )
 
 

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from postbearer.config import Addition, Providers
 from postbearer.console import checks, connect_form
 from postbearer.console.connect_form import LISTS, NOT_HERE, SECRETS, FormField
+from postbearer.console.forms import beside
 from postbearer.console.visit import ConsolePage, Visit
 from postbearer.control import AccountFile, ConfigurationDraft, Right
 from postbearer.errors import ConfigError, Conflict, StoreError
@@ -72,7 +73,7 @@ async def connect(visit: Visit) -> Response:
             sure=bool(visit.field("sure")),
         )
     except ConfigError as error:
-        return _form(visit, found, chosen, typed, _beside(error, asked), status=422)
+        return _form(visit, found, chosen, typed, beside(error, [each.key for each in asked]), status=422)
     except Conflict as error:
         return _form(visit, found, chosen, typed, {"name": f"{error.message} {error.hint}"}, status=409)
     except StoreError as error:
@@ -137,19 +138,6 @@ def _secrets(visit: Visit, asked: list[FormField]) -> dict[str, Secret]:
         if field.secret and text.strip():
             kept[field.key] = Secret(text)
     return {each.key: kept[each.key] for each in asked if each.secret and each.key in kept}
-
-
-def _beside(error: ConfigError, asked: list[FormField]) -> dict[str, str]:
-    """What is wrong, by the field that it is about; the rest under an empty name."""
-    known = {each.key for each in asked}
-    found: dict[str, str] = {}
-    for each in error.problems:
-        parts = each.key.split(".")
-        key = parts[2] if len(parts) > 2 else each.key
-        key = key if key in known else ""
-        text = " ".join(filter(None, (each.message if key else f"{each.key}: {each.message}", each.hint)))
-        found[key] = f"{found[key]} {text}" if key in found else text
-    return found
 
 
 def _form(

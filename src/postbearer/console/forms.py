@@ -1,12 +1,14 @@
-"""What a browser sends: the fields of a form, and files as texts."""
+"""What a browser sends: the fields of a form, and files as texts; and what is wrong with them, by field."""
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from email import policy
 from email.parser import BytesParser
 from urllib.parse import parse_qs
+
+from postbearer.errors import ConfigError
 
 URLENCODED, MULTIPART = "application/x-www-form-urlencoded", "multipart/form-data"
 MOST_FIELDS = 2000
@@ -21,6 +23,18 @@ def read_form(content_type: str, body: bytes) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for name, value in _parts(content_type, body):
         found.setdefault(name, []).append(value)
+    return found
+
+
+def beside(error: ConfigError, fields: Collection[str]) -> dict[str, str]:
+    """What is wrong with an account, by the field that it is about; the rest under an empty name."""
+    found: dict[str, str] = {}
+    for each in error.problems:
+        parts = each.key.split(".")[2:] or [each.key]
+        heads = (".".join(parts[:length]) for length in range(len(parts), 0, -1))
+        key = next((head for head in heads if head in fields), "")
+        text = " ".join(filter(None, (each.message if key else f"{each.key}: {each.message}", each.hint)))
+        found[key] = f"{found[key]} {text}" if key in found else text
     return found
 
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from postbearer.console import (
     access,
     account_changes,
+    account_settings,
     accounts,
     alerts,
     audit,
@@ -43,6 +44,7 @@ PAGES: Sequence[ConsolePage] = (
     *resending.PAGES,
     *accounts.PAGES,
     *account_changes.PAGES,
+    *account_settings.PAGES,
     *checks.PAGES,
     *connect.PAGES,
     *provider_sign_in.PAGES,

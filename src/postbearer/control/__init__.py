@@ -5,8 +5,14 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
+    from postbearer.control.account_answers import AccountDifference as AccountDifference
+    from postbearer.control.account_answers import AccountEdited as AccountEdited
+    from postbearer.control.account_answers import AccountFile as AccountFile
+    from postbearer.control.account_answers import AccountSettingList as AccountSettingList
+    from postbearer.control.account_answers import AccountSettingRow as AccountSettingRow
     from postbearer.control.account_editor import EditingSettings as EditingSettings
     from postbearer.control.account_finder import AccountFinder as AccountFinder
+    from postbearer.control.account_settings import SharedEdits as SharedEdits
     from postbearer.control.acts import AuditRecorder as AuditRecorder
     from postbearer.control.alerts import AlertDesk as AlertDesk
     from postbearer.control.alerts import AlertStatus as AlertStatus
@@ -14,8 +20,6 @@ if TYPE_CHECKING:
     from postbearer.control.alerts import ToldAlert as ToldAlert
     from postbearer.control.alerts import WaitingAlert as WaitingAlert
     from postbearer.control.answers import AccountCourse as AccountCourse
-    from postbearer.control.answers import AccountEdited as AccountEdited
-    from postbearer.control.answers import AccountFile as AccountFile
     from postbearer.control.answers import AccountStatus as AccountStatus
     from postbearer.control.answers import AttemptRow as AttemptRow
     from postbearer.control.answers import AuditPage as AuditPage
@@ -93,14 +97,20 @@ if TYPE_CHECKING:
     from postbearer.control.webhooks import WebhookTested as WebhookTested
 
 _EXPORTS = {
+    "account_answers": [
+        "AccountDifference",
+        "AccountEdited",
+        "AccountFile",
+        "AccountSettingList",
+        "AccountSettingRow",
+    ],
     "account_editor": ["EditingSettings"],
     "account_finder": ["AccountFinder"],
+    "account_settings": ["SharedEdits"],
     "acts": ["AuditRecorder"],
     "alerts": ["AlertDesk", "AlertStatus", "OpenAlert", "ToldAlert", "WaitingAlert"],
     "answers": [
         "AccountCourse",
-        "AccountEdited",
-        "AccountFile",
         "AccountStatus",
         "Change",
         "ConsoleAddress",

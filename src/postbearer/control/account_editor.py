@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
-
-from msgspec import Struct
 
 from postbearer.config import (
     Addition,
@@ -26,13 +24,28 @@ from postbearer.config import (
     without_account,
 )
 from postbearer.config import replace as put
-from postbearer.control.account_keys import FROM_ELSEWHERE, KEYS, WHERE, checked, sealed, shared
+from postbearer.control.account_answers import (
+    AccountDifference,
+    AccountEdited,
+    AccountFile,
+    AccountSettingList,
+)
+from postbearer.control.account_keys import (
+    FROM_ELSEWHERE,
+    KEYS,
+    SECRETS,
+    WHERE,
+    checked,
+    sealed,
+    shared,
+)
+from postbearer.control.account_requests import ChangedAccount, NewAccount, RenamedAccount
+from postbearer.control.account_settings import Previous, SharedEdits, difference, setting_rows
 from postbearer.control.accounts import Named
 from postbearer.control.acts import Act, AuditRecorder
-from postbearer.control.answers import AccountEdited, AccountFile
 from postbearer.control.configuration_draft import ConfigurationDraft
 from postbearer.control.jobs import Jobs
-from postbearer.control.method import Method, Nothing, Text
+from postbearer.control.method import Method, Nothing
 from postbearer.control.principal import Principal, Right
 from postbearer.errors import ConfigError, ConfigErrors, Conflict, NotPermitted, PostbearerError
 from postbearer.oauth import end_sign_in
@@ -53,7 +66,7 @@ _HOW = 'Write accounts = "editable" under [http], or do it on the relay\'s machi
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditingSettings:
-    """Whose configuration is edited. `reload` has the relay go by it, if one runs; `alone` is one for all.
+    """Whose configuration is edited. `reload` has the relay go by it, if one runs; `common` is one for all.
 
     `editable`: whether those may who ask from elsewhere, by HTTP or in the console.
     """
@@ -61,7 +74,7 @@ class EditingSettings:
     assembly: Assembly
     editable: bool = False
     reload: Callable[[], Awaitable[None]] | None = None
-    alone: asyncio.Lock
+    common: SharedEdits
 
 
 class AccountEditor:
@@ -106,7 +119,7 @@ class AccountEditor:
         What is odd about a secret is refused unless somebody is `sure`. Without a `name` it gets a usual one.
         """
         await self._permit(by)
-        async with self._settings.alone:
+        async with self._settings.common.alone:
             draft = await asyncio.to_thread(self._draft, name, keys, secrets, like, by)
             await asyncio.to_thread(self._seal, draft, secrets, sure=sure)
             if draft.name in draft.addition.accounts():
@@ -119,29 +132,81 @@ class AccountEditor:
             await self._take(before, draft.addition.content(), act, begin=draft.name)
             return self._edited(draft.name)
 
-    async def change(
-        self,
-        name: str,
-        keys: Mapping[str, Any],
-        secrets: Mapping[str, str],
-        *,
-        sure: bool = False,
-        by: Principal,
-    ) -> AccountEdited:
-        """Set keys of an account, or with None take them away; new secrets stand in the place of old ones."""
+    async def settings(self, name: str, *, by: Principal) -> AccountSettingList:
+        """The settings of an account in the file, and which of them can be changed from here."""
+        file, before = await self.file(by=by), await asyncio.to_thread(read, self._path)
+        table, common = self._table(before, name), self._settings.common
+        changeable = (self._allowed(by) | SECRETS) - self._kept(by)
+        rows = setting_rows(self._parsed(before), name, table, changeable)
+        version, last = common.version(table), common.previous.get(name)
+        back = tuple(last.keys) if last is not None and last.led_to == version else ()
+        return AccountSettingList(name=name, file=file, version=version, rows=tuple(rows), putting_back=back)
+
+    async def preview(self, asked: ChangedAccount, *, by: Principal) -> AccountDifference:
+        """What `change` would do. Nothing is written; raises what that raises."""
         await self._permit(by)
-        async with self._settings.alone:
+        before = await asyncio.to_thread(read, self._path)
+        table = self._table(before, asked.name)
+        after, _ = await self._changed(before, table, asked, by)
+        lines = difference(asked.name, table, self._table(after, asked.name))
+        version = self._settings.common.version(table)
+        return AccountDifference(name=asked.name, version=version, lines=lines)
+
+    async def change(self, asked: ChangedAccount, *, by: Principal) -> AccountEdited:
+        """Set keys of an account, or with None take them away; new secrets stand in the place of old ones.
+
+        Raises `Conflict` if its settings are not those of the version that was asked for.
+        """
+        await self._permit(by)
+        async with self._settings.common.alone:
             before = await asyncio.to_thread(read, self._path)
-            table = self._table(before, name)
-            checked(name, dict.fromkeys(keys, ""), self._allowed(by) - self._kept(by))
-            provider = str(table.get("provider", ""))
-            state = self._settings.assembly.state
-            made = await asyncio.to_thread(sealed, name, secrets, state, provider, sure=sure)
-            after = with_keys(before, name, {**keys, **made})
+            table = self._table(before, asked.name)
+            after, keys = await self._changed(before, table, asked, by)
+            act = Act(by=by, action="change account", account=asked.name, detail=", ".join(keys))
+            await self._take(before, after, act)
+            self._note(asked.name, table, self._table(after, asked.name), keys)
+            return self._edited(asked.name)
+
+    async def put_back(self, name: str, *, by: Principal) -> AccountEdited:
+        """Have the keys that were changed last as they were. Raises `Conflict` if others changed it since."""
+        await self._permit(by)
+        common = self._settings.common
+        async with common.alone:
+            before = await asyncio.to_thread(read, self._path)
+            table, last = self._table(before, name), common.previous.get(name)
+            if last is None or last.led_to != common.version(table):
+                raise Conflict(
+                    f"There is nothing to put back for {name}: it was changed since, or the relay restarted.",
+                    hint="Change what is wrong in its settings.",
+                )
+            after = with_keys(before, name, last.keys)
             await asyncio.to_thread(self._examine, after, name)
-            detail = ", ".join([*keys, *made])
-            await self._take(before, after, Act(by=by, action="change account", account=name, detail=detail))
+            act = Act(by=by, action="put back account", account=name, detail=", ".join(last.keys))
+            await self._take(before, after, act)
+            self._note(name, table, self._table(after, name), last.keys)
             return self._edited(name)
+
+    async def _changed(
+        self, before: bytes, table: Mapping[str, Any], asked: ChangedAccount, by: Principal
+    ) -> tuple[bytes, Sequence[str]]:
+        """The file as it would be, checked; and which keys are otherwise in it."""
+        name = asked.name
+        if asked.version and asked.version != self._settings.common.version(table):
+            raise Conflict(
+                f"The settings of {name} were changed meanwhile, by somebody else or in the file.",
+                hint="Nothing was done. Look at what holds now, and change it again.",
+            )
+        given = [key for key, value in asked.settings.items() if value is not None or key not in SECRETS]
+        checked(name, dict.fromkeys(given, ""), self._allowed(by) - self._kept(by))
+        provider, state = str(table.get("provider", "")), self._settings.assembly.state
+        made = await asyncio.to_thread(sealed, name, asked.secrets, state, provider, sure=asked.sure)
+        after = with_keys(before, name, {**asked.settings, **made})
+        await asyncio.to_thread(self._examine, after, name)
+        return after, tuple({**asked.settings, **made})
+
+    def _note(self, name: str, old: Mapping[str, Any], new: Mapping[str, Any], keys: Iterable[str]) -> None:
+        common = self._settings.common
+        common.previous[name] = Previous({key: old.get(key) for key in keys}, common.version(new))
 
     async def rename(self, name: str, to: str, *, by: Principal) -> AccountEdited:
         """Call an account otherwise, with its sign-in, its pause and the mail that waits for it.
@@ -149,7 +214,7 @@ class AccountEditor:
         What it has done keeps the old name. Raises `Conflict` while something is under way for too long.
         """
         await self._permit(by)
-        async with self._settings.alone:
+        async with self._settings.common.alone:
             before = await asyncio.to_thread(read, self._path)
             self._table(before, name)
             if to == name:
@@ -174,7 +239,7 @@ class AccountEditor:
     async def remove(self, name: str, *, by: Principal) -> AccountEdited:
         """Take an account away, and forget its sign-in. Raises `Conflict` while mail waits for it."""
         await self._permit(by)
-        async with self._settings.alone:
+        async with self._settings.common.alone:
             before = await asyncio.to_thread(read, self._path)
             self._table(before, name)
             counts = (await self._spool.statistics()).by_account.get(name, {})
@@ -386,41 +451,6 @@ def _can_be_replaced(path: str) -> bool:
     return os.access(os.path.dirname(os.path.realpath(path)), os.W_OK | os.X_OK)
 
 
-class NewAccount(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """An account to add. `settings` are its keys, `secrets` the secrets themselves, to be sealed.
-
-    With `like`, the rest is as that account has it. `sure`: odd secrets are taken all the same.
-    """
-
-    name: Text = ""
-    settings: dict[str, Any] = {}
-    secrets: dict[str, str] = {}
-    like: Text = ""
-    sure: bool = False
-
-    def __repr__(self) -> str:
-        return f"NewAccount({self.name!r})"
-
-
-class ChangedAccount(Struct, forbid_unknown_fields=True, frozen=True, kw_only=True):
-    """An account and what of it is to be otherwise; a key that is null is taken away."""
-
-    name: Text
-    settings: dict[str, Any] = {}
-    secrets: dict[str, str] = {}
-    sure: bool = False
-
-    def __repr__(self) -> str:
-        return f"ChangedAccount({self.name!r})"
-
-
-class RenamedAccount(Struct, forbid_unknown_fields=True, frozen=True):
-    """An account, and what it is to be called."""
-
-    name: Text
-    to: Text
-
-
 METHODS: Mapping[str, Method] = {
     "accounts.file": Method(
         *(Nothing, AccountFile, Right.ADMIN), lambda on, given, by: on.editor.file(by=by)
@@ -433,9 +463,17 @@ METHODS: Mapping[str, Method] = {
     ),
     "accounts.change": Method(
         *(ChangedAccount, AccountEdited, Right.ADMIN),
-        lambda on, given, by: on.editor.change(
-            given.name, given.settings, given.secrets, sure=given.sure, by=by
-        ),
+        lambda on, given, by: on.editor.change(given, by=by),
+    ),
+    "accounts.preview": Method(
+        *(ChangedAccount, AccountDifference, Right.ADMIN),
+        lambda on, given, by: on.editor.preview(given, by=by),
+    ),
+    "accounts.put-back": Method(
+        *(Named, AccountEdited, Right.ADMIN), lambda on, given, by: on.editor.put_back(given.name, by=by)
+    ),
+    "accounts.settings": Method(
+        *(Named, AccountSettingList, Right.ADMIN), lambda on, given, by: on.editor.settings(given.name, by=by)
     ),
     "accounts.rename": Method(
         *(RenamedAccount, AccountEdited, Right.ADMIN),

@@ -231,22 +231,6 @@ class AccountCourse(Struct, frozen=True, kw_only=True):
     points: tuple[CoursePoint, ...] = ()
 
 
-class AccountFile(Struct, frozen=True, kw_only=True):
-    """Where accounts are configured: whether the relay can write the file, and lets who asks change them."""
-
-    file: str
-    writable: bool
-    editable: bool
-
-
-class AccountEdited(Struct, frozen=True, kw_only=True):
-    """An account as it is called now, in `file`; `reloaded`: the relay goes by it already."""
-
-    name: str
-    file: str
-    reloaded: bool
-
-
 class Woken(Struct, frozen=True, kw_only=True):
     """Whether an account was paused, and is tried again now."""
 

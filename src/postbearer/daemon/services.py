@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,6 +18,7 @@ from postbearer.control import (
     LogDesk,
     Operations,
     Process,
+    SharedEdits,
     SignIns,
     TokenDesk,
     WayIn,
@@ -292,7 +292,7 @@ class ControlService(Service):
         self._queue_clock = queue_clock
         self._observer = observer
         self._runner = JobRunner(spool, queue_clock, observer, AccountFinder(dispatcher))
-        self._alone = asyncio.Lock()  # one edits the configuration at a time
+        self._edits = SharedEdits()  # one edits the configuration at a time
         self._tasks = Tasks(clock, observer)
         persistence = plan.assembly.persistence
         self._sign_ins = SignIns(
@@ -347,7 +347,7 @@ class ControlService(Service):
             assembly=plan.assembly,
             editable=http is not None and http.accounts == "editable",
             reload=self._process.reload if self._process is not None else None,
-            alone=self._alone,
+            common=self._edits,
         )
 
 
