@@ -78,11 +78,12 @@ async def listed(connection: Any, query: Query, now: float) -> list[Entry]:
         number, whole = head["number"], bool(head["envelope"])
         found = [row for each in of_message[number] for row in rows_of(each, words, early=waits)]
         rows = first_of(found, query.statuses)
+        counted = _by_state(counts[number], early=waits)
         entries.append(
             Entry(
                 message=kept if whole else _for_some(head, kept, rows),
                 rows=rows,
-                counted=_by_state(counts[number], early=waits),
+                counted=counted if len(rows) < sum(counted.values()) else None,
                 whole=whole,
             )
         )
