@@ -153,6 +153,7 @@ async def test_what_is_wrong_stands_beside_its_field(
     assert beside, text(answer.text)
     assert told in unescape(beside[1]) or told in answer.text
     assert "<script>alert" not in answer.text
+    assert f'<a href="#f-{key}">' in answer.text  # the page is long
     assert fields(answer.text)[key] == value
     assert shown.file == before
 
