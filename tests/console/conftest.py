@@ -16,6 +16,7 @@ import pytest_asyncio
 from playwright.async_api import Browser
 
 from support.chromium import chromium
+from support.http_api import TRUSTS_NOBODY
 from support.local import short_folder
 from support.shown_relay import PASSWORD, ShownRelay, fill
 
@@ -102,7 +103,7 @@ async def shown(home: Path) -> AsyncIterator[ShownRelay]:
 
 @pytest.fixture
 async def person(shown: ShownRelay) -> AsyncIterator[Person]:
-    async with httpx2.AsyncClient(timeout=30) as http:
+    async with httpx2.AsyncClient(timeout=30, verify=TRUSTS_NOBODY) as http:
         yield Person(shown, http)
 
 

@@ -13,13 +13,14 @@ from console.conftest import Person
 from postbearer.console.passkeys import LIFETIME, Challenges
 from postbearer.testing import ManualClock
 from support.chromium import Window, chromium
+from support.http_api import TRUSTS_NOBODY
 from support.shown_relay import PASSWORD, ShownRelay
 
 UNKNOWN = "This passkey is not known here."
 
 
 async def logged_in(shown: ShownRelay, name: str, **fields: str) -> Person:
-    person = Person(shown, httpx2.AsyncClient(timeout=30, headers=fields))
+    person = Person(shown, httpx2.AsyncClient(timeout=30, headers=fields, verify=TRUSTS_NOBODY))
     assert (await person.log_in(name)).status_code == 303
     return person
 

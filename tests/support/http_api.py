@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import time
 from dataclasses import dataclass, field
 from email import message_from_bytes, policy
@@ -18,6 +19,8 @@ from postbearer.state import StateFolder
 from support.ports import free_ports
 from support.relay import Ears
 
+# For plain HTTP on loopback. The certificates of the world take as long to be read as a test takes.
+TRUSTS_NOBODY = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 ACCOUNT = """
 [accounts.out]
 provider = "smtp"
@@ -99,5 +102,7 @@ class Api:
         made = message_from_bytes(octets, policy=policy.default)
         return [part for part in made.walk() if part.get_filename()]
 
-    def http(self, headers: dict[str, str] | None = None, **more: Any) -> httpx2.AsyncClient:
-        return httpx2.AsyncClient(base_url=self.url, headers=headers or {}, timeout=30, **more)
+    def http(
+        self, headers: dict[str, str] | None = None, verify: ssl.SSLContext = TRUSTS_NOBODY, **more: Any
+    ) -> httpx2.AsyncClient:
+        return httpx2.AsyncClient(base_url=self.url, headers=headers or {}, timeout=30, verify=verify, **more)
