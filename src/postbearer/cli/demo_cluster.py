@@ -35,7 +35,7 @@ USER = "postgres"  # who runs it where we are root, which it refuses
 SETTINGS = "listen_addresses = ''\nunix_socket_directories = '{folder}'\n"
 TABLES = """
 [accounts.sandbox.limits]
-connections = 1
+connections = 3
 [relay]
 listen = ["127.0.0.1:0"]
 spool = "postgresql://{user}@/postgres?host={socket}"

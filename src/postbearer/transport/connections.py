@@ -235,6 +235,8 @@ class Connections:
         if not self._looking:
             self._looking = True
             self._closing.start(self._look(share), "share of connections")
+        if self._pool.size:  # what is ours ends, whether the database answers or not
+            self._keep_looking()
 
     async def _look(self, share: ConnectionShare) -> None:
         idle = self._pool.idle_for(FRESH, self._clock.monotonic())
