@@ -14,6 +14,7 @@ from spool import TEXT, accept
 
 from postbearer.outcome import RecipientFate
 from postbearer.store import Claimed, Lane, Priority, Settlement, Status
+from postbearer.store.postgres.additions import ADDING
 from postbearer.store.postgres.claiming import NEAR
 from postbearer.store.postgres.connection_pool import SQL as SESSION
 from postbearer.store.postgres.spool import PostgresSpool
@@ -150,6 +151,19 @@ def pgbench(on: Postgresql, url: str, count: int, script: Path) -> float:
     done = on_database(on, url, "SELECT count(*) FROM postbearer.delivery WHERE state = 'x'")
     if int(done) != count // CLIENTS * CLIENTS:
         sys.exit(f"pgbench finished {done} of {count}: {text}")
+    return _rate(text)
+
+
+def pgbench_inserts(on: Postgresql, url: str, count: int, script: Path) -> float:
+    """What the database alone does: a row of 4 KB and a synced commit a message, by ten connections."""
+    on_database(on, url, "CREATE TABLE bare (number bigint GENERATED ALWAYS AS IDENTITY, data bytea)")
+    script.write_text(f"INSERT INTO bare (data) VALUES (decode(repeat('78', {len(TEXT)}), 'hex'));\n")
+    script.chmod(0o644)
+    words = ["-n", "-M", "prepared", "-c", str(CLIENTS), "-j", "2", "-t", str(count // CLIENTS)]
+    return _rate(on.run("pgbench", *words, "-f", str(script), url))
+
+
+def _rate(text: str) -> float:
     found = re.search(r"tps = ([\d.]+)", text)
     assert found is not None, text
     return float(found[1])
@@ -171,7 +185,7 @@ def _script() -> str:
     settle = numbered(TURN["settle"], *ours, *marks, "ARRAY['o']", "ARRAY['0']")
     said = ("ARRAY['']",) * 3 + ("ARRAY['[]']", "ARRAY['']")
     outcome = numbered(
-        TURN["add-outcomes"], *ours, "ARRAY[1]", "ARRAY[true]", now, now, "ARRAY[false]", *said
+        ADDING["outcomes"], *ours[1:], "ARRAY[1]", "ARRAY[true]", now, now, "ARRAY[false]", *said
     )
     first = f"BEGIN;\n{begin} \\gset\n"
     return (

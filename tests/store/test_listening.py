@@ -11,6 +11,7 @@ import asyncpg
 import pytest
 
 from postbearer.store import HEARTBEAT, Pause, Status
+from postbearer.store.lease import LEASE
 from postbearer.store.postgres import listening
 from postbearer.store.postgres.spool import PostgresSpool
 from postbearer.testing import ManualClock
@@ -64,6 +65,42 @@ async def test_a_command_wakes_the_nodes(nodes: list[PostgresSpool], schema: str
     await heard(waits)
 
 
+async def test_what_a_node_accepted_that_could_wake_nobody_any_more_is_looked_for(
+    nodes: list[PostgresSpool], clock: ManualClock
+) -> None:
+    await asyncio.sleep(2 * listening.LOOK)
+    await nodes[0]._tasks.stop()  # as if it were killed in this very moment
+    await accept(nodes[0], "m1")
+    waits: list[object] = []
+    nodes[1].subscribe(waits.append, lambda: None)
+    await nodes[1].heartbeat()
+    assert waits == []
+    clock.advance(LEASE)
+    await nodes[1].heartbeat()
+    assert waits
+
+
+async def test_others_are_woken_later_where_they_cannot_be_now(
+    nodes: list[PostgresSpool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listening, "FAILED", 0.01)
+    ask, failed = asyncpg.Connection.fetchval, list[str]()
+
+    async def failing(connection: asyncpg.Connection, query: str, *given: Any, **how: Any) -> Any:
+        if "notify" in query and not failed:
+            failed.append(query)
+            raise ConnectionResetError
+        return await ask(connection, query, *given, **how)
+
+    monkeypatch.setattr(asyncpg.Connection, "fetchval", failing)
+    await asyncio.sleep(2 * listening.LOOK)
+    waits = asyncio.Event()
+    nodes[1].subscribe(lambda _: waits.set(), lambda: None)
+    await accept(nodes[0], "m1")
+    await heard(waits)
+    assert failed
+
+
 async def test_a_lost_connection_is_made_anew(
     nodes: list[PostgresSpool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,14 +120,14 @@ async def test_no_transaction_that_writes_holds_a_notification(
     nodes: list[PostgresSpool], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those commit one by one, in the whole server."""
-    execute, said = asyncpg.Connection.execute, []
+    ask, said = asyncpg.Connection.fetchval, []
 
-    async def noted(connection: asyncpg.Connection, query: str, *given: Any, **how: Any) -> str:
+    async def noted(connection: asyncpg.Connection, query: str, *given: Any, **how: Any) -> Any:
         if "notify" in query.lower():
             said.append((connection is nodes[0]._writer._connection, connection.is_in_transaction()))
-        return await execute(connection, query, *given, **how)
+        return await ask(connection, query, *given, **how)
 
-    monkeypatch.setattr(asyncpg.Connection, "execute", noted)
+    monkeypatch.setattr(asyncpg.Connection, "fetchval", noted)
     waits = asyncio.Event()
     nodes[1].subscribe(lambda _: waits.set(), lambda: None)
     await accept(nodes[0], "m1")

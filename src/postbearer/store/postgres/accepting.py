@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from postbearer.errors import StoreError
@@ -19,11 +18,6 @@ class Arrival(NamedTuple):
 
     new: Incoming
     content: PostgresStaging
-
-
-@dataclass(slots=True)
-class KeyTaken(Exception):
-    """Another node uses a key at this very moment: to be tried again, as it is known then."""
 
 
 def arrival(new: Incoming) -> Arrival:
@@ -45,12 +39,13 @@ class Door:
         self._new: dict[tuple[str, str], tuple[str, str, str, str, float]] = {}
 
     @classmethod
-    async def of(cls, transaction: Transaction, arrivals: Sequence[Arrival]) -> Door:
+    async def of(cls, transaction: Transaction, arrivals: Sequence[Arrival], *, doubted: bool) -> Door:
+        """Ids are new nearly always: they are asked for once adding found one that was not (`doubted`)."""
         connection = transaction.connection
-        ids = [each.new.message.id for each in arrivals]
         keys = [key for each in arrivals if (key := each.new.key) is not None]
-        known = await connection.fetch(ACCEPT["known-ids"], ids)
-        used = []
+        known = used = []
+        if doubted:
+            known = await connection.fetch(ACCEPT["known-ids"], [each.new.message.id for each in arrivals])
         if keys:
             pairs = [clean(key.client) for key in keys], [clean(key.key) for key in keys]
             used = await connection.fetch(ACCEPT["known-keys"], *pairs)
@@ -81,10 +76,6 @@ class Door:
             for claimed in transaction.keep(each.new.message, each.content, each.new.deliveries)
         ]
 
-    async def close(self, transaction: Transaction) -> None:
-        """Note the new keys. Raises `KeyTaken`."""
-        rows = list(self._new.values())
-        if rows:
-            columns = [[row[column] for row in rows] for column in range(5)]
-            if len(await transaction.connection.fetch(ACCEPT["add-keys"], *columns)) < len(rows):
-                raise KeyTaken
+    def close(self, transaction: Transaction) -> None:
+        """Note the new keys."""
+        transaction.use(list(self._new.values()))

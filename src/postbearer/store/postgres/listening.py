@@ -21,11 +21,17 @@ LISTENED = 5.0  # … and where somebody does
 LOOK = 0.2  # seconds between two looks, however often we are woken
 WAKE_TIME = 3.0  # seconds for a connection by a way of its own …
 WAKE_AGAIN = 30.0  # … which is tried again, if it failed, after so many
-NOTIFY = 0.05  # seconds between two times that we wake others
+NOTIFY = 0.05  # seconds between two times that we wake others …
+FAILED = 1.0  # … and where that failed
+COUNT = "SELECT pg_catalog.nextval('{channel}')"
+WAKE = "SELECT pg_catalog.pg_notify('{channel}', '')"
 
 
 class NotificationListener:
-    """Hears when others notify `channel`; what they did is to be looked for. `wake` is the way to listen."""
+    """Hears when others notify `channel`; what they did is to be looked for. `wake` is the way to listen.
+
+    A sequence of that name counts how often, for those whom nobody can wake.
+    """
 
     def __init__(self, pool: ConnectionPool, channel: str, wake: ConnectionPool | None = None) -> None:
         self._pool = pool
@@ -51,16 +57,17 @@ class NotificationListener:
         self._rings.clear()
         return True
 
-    async def notify(self) -> None:
-        """Wake the others. It is a transaction of its own: those with a notification commit one by one.
+    async def notify(self) -> int | None:
+        """Wake the others; the number of this change, None if that failed.
 
-        That nobody hears of it, if it fails, is seen later.
+        It is a transaction of its own: those with a notification commit one by one.
         """
         with suppress(asyncpg.PostgresError, StoreError, *LOST):
-            if await self._listens():
-                await self.connection.execute("SELECT pg_catalog.pg_notify($1, '')", self._channel)
-            else:
-                await self._pool.ask(f"SELECT pg_catalog.pg_notify('{self._channel}', '')")
+            number = int(await self._pool.ask(COUNT.replace("{channel}", self._channel)))
+            ask = self.connection.fetchval if await self._listens() else self._pool.ask
+            await ask(WAKE.replace("{channel}", self._channel))
+            return number
+        return None
 
     async def remarks(self) -> list[str]:
         """What to say of how relays are woken, before anybody waits."""
@@ -137,14 +144,23 @@ async def look_around(listener: NotificationListener, look: Callable[[], Awaitab
         await asyncio.sleep(LOOK)
 
 
-async def wake_others(listener: NotificationListener, stirred: asyncio.Event) -> None:
-    """Notify behind commits that others should look at, by a connection that commits nothing else."""
+async def wake_others(
+    listener: NotificationListener, stirred: asyncio.Event, woke: Callable[[int], object]
+) -> None:
+    """Notify behind commits that others should look at, by a connection that commits nothing else.
+
+    `woke` is told the number of each change.
+    """
     while True:
         await stirred.wait()
         stirred.clear()
         try:
-            await listener.notify()
+            number = await listener.notify()
         except asyncio.CancelledError:  # whoever closes does it
             stirred.set()
             raise
-        await asyncio.sleep(NOTIFY)
+        if number is None:
+            stirred.set()
+        else:
+            woke(number)
+        await asyncio.sleep(NOTIFY if number is not None else FAILED)

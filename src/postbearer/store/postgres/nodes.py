@@ -83,8 +83,8 @@ async def renew(transaction: Transaction, node: Node) -> None:
         await _enter(transaction, node)
 
 
-async def heartbeat(transaction: Transaction, node: Node) -> list[str]:
-    """The same, and it takes over what is over; ids of the messages."""
+async def heartbeat(transaction: Transaction, node: Node) -> list[str] | None:
+    """The same, and it takes over what is over; ids of the messages, None if nothing was."""
     if node.name:
         await renew(transaction, node)
     return await take_over(transaction, node)
@@ -111,16 +111,17 @@ def _shown(node: Node) -> tuple[str, str, int]:
 
 async def take_over(
     transaction: Transaction, node: Node, *, name: str = "", always: bool = False
-) -> list[str]:
+) -> list[str] | None:
     """Take what runs had leased that are over, and earlier ones of `name`; ids of the messages.
 
+    None: no run is over, and it is not to be looked `always`.
     Any of them may have arrived: deferred, with a mark that says so. Somebody has to be told, which is noted
     until it is done.
     """
     connection = transaction.connection
     ended = await connection.fetch(NODES["drop-nodes"], transaction.time, name, LEASE)
     if not ended and not always:
-        return []
+        return None
     rows = await connection.fetch(NODES["ownerless"])
     await end_leased(transaction, rows, doubtful=True, error=INTERRUPTED)
     found = [row["id"] for row in rows]

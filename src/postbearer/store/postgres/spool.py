@@ -132,7 +132,10 @@ class PostgresSpool(Operated, Following):
         except BaseException:  # also when it is cancelled: no task of a spool that did not open goes on
             await self.close()
             raise
-        self._tasks.keep(partial(wake_others, self._listener, self._writing.stirred), "waking other nodes")
+        woke = partial(self._writing.saw, own=True)
+        self._tasks.keep(
+            partial(wake_others, self._listener, self._writing.stirred, woke), "waking other nodes"
+        )
         if self._node.name:
             self._tasks.keep(
                 partial(look_around, self._listener, self._look_around), "changes by other nodes"
@@ -327,9 +330,10 @@ class PostgresSpool(Operated, Following):
             await self._give_back_unheard()
         if alone and not self._alive:
             return ()  # nobody else, and nothing to lose
-        taken: Sequence[str] = await self._beat(nodes.heartbeat)
-        if taken:
-            self._changes.waits()
+        taken: Sequence[str] | None = await self._beat(nodes.heartbeat)
+        if taken is None:
+            return []
+        self._changes.waits()  # also what a node accepted that died before it could wake others
         return taken
 
     def _beat(self, beat: Callable[[Transaction, Node], Any]) -> asyncio.Future[Any]:

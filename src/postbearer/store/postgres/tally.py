@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from postbearer.store.postgres.rows import status_of
-from postbearer.store.postgres.transaction import TALLY, Transaction
+from postbearer.store.postgres.transaction import Transaction
 from postbearer.store.queries import queries
 from postbearer.store.records import Statistics, Status, TrafficCount, Waiting
 from postbearer.store.rows import LETTERS
@@ -19,6 +19,7 @@ from postbearer.store.rows import LETTERS
 AT_ONCE: Final = 1000  # deliveries that one transaction retires
 PART_FULL: Final = 128 * 1024  # octets of changes after which they are added up
 
+TALLY = queries("tally", "postgres")
 _NODES = queries("nodes", "postgres")
 _STATES = list(LETTERS.values())
 _ARRIVALS = [f"to {letter}" for letter in _STATES]  # kinds of counts for charts

@@ -1,12 +1,13 @@
-"""One transaction that writes: what is to be added is collected, and added in few statements."""
+"""One transaction that writes: what is to be added is collected, and added in one statement."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from postbearer.store.postgres.additions import add
 from postbearer.store.postgres.contents import CHUNK, PostgresStaging
 from postbearer.store.postgres.cursors import LATE
 from postbearer.store.postgres.numbers import Numbers, WriteTarget
@@ -23,7 +24,6 @@ from postbearer.store.rows import HELD, LEASED, LETTERS, WAITING
 ACCEPT = queries("accept", "postgres")
 TURN = queries("turn", "postgres")
 SESSION = queries("session", "postgres")
-TALLY = queries("tally", "postgres")
 
 AT_ONCE = 16  # chunks of content that one statement adds
 READY = LETTERS[Status.READY]
@@ -61,6 +61,7 @@ class Transaction:
     _ready: list[tuple[Any, ...]] = field(default_factory=list)
     _outcomes: list[tuple[Any, ...]] = field(default_factory=list)
     _events: list[tuple[Any, ...]] = field(default_factory=list)
+    _keys: list[tuple[str, str, str, str, float]] = field(default_factory=list)
     _event_count: int = 0
     _traffic: Counter[str] = field(default_factory=Counter)
 
@@ -186,25 +187,26 @@ class Transaction:
             )
         )
 
+    def use(self, keys: Sequence[tuple[str, str, str, str, float]]) -> None:
+        """From now on they are known: client, key, digest, message, and since when."""
+        self._keys += keys
+
     async def flush(self) -> None:
-        """Add what was collected."""
-        slot, run = self.slot, self.connection.execute
-        if self._messages:
-            await run(ACCEPT["add-messages"], slot, *_columns(self._messages, 18))
-            await self._add_contents(slot)
-        if self._deliveries:
-            await run(ACCEPT["add-deliveries"], slot, *_columns(self._deliveries, 16))
-        if self._ready:
-            await run(ACCEPT["add-ready"], *_columns(self._ready, 6))
-        for each, rows in by_slot(self._outcomes).items():
-            await run(TURN["add-outcomes"], each, *_columns(rows, 12))
-        if self._events:
-            await run(ACCEPT["add-events"], *_columns(self._events, 9))
-        if self._traffic:
-            minute = int(self.time / 60) * 60
-            counted = list(self._traffic.items())
-            rows = [(minute, letter, count) for letter, count in counted]
-            await run(TALLY["add-traffic"], *_columns(rows, 3))
+        """Add what was collected. Raises `Taken`."""
+        minute = int(self.time / 60) * 60
+        rows = {
+            "messages": self._messages,
+            "contents": await self._last_chunks(),
+            "deliveries": self._deliveries,
+            "ready": self._ready,
+            "outcomes": self._outcomes,
+            "events": self._events,
+            "traffic": [(minute, letter, count) for letter, count in self._traffic.items()],
+            "keys": self._keys,
+        }
+        there = {name: each for name, each in rows.items() if each}
+        if there:
+            await add(self.connection, there)
         self._clear()
 
     async def mark(self) -> None:
@@ -222,29 +224,16 @@ class Transaction:
     def _clear(self) -> None:
         self._traffic.clear()
         self._contents.clear()
-        for rows in (self._messages, self._deliveries, self._ready, self._outcomes, self._events):
+        for rows in (self._messages, self._deliveries, self._ready, self._outcomes, self._events, self._keys):
             rows.clear()
 
-    async def _add_contents(self, slot: int) -> None:
+    async def _last_chunks(self) -> list[tuple[int, int, bytes]]:
+        """Rows of the content that was collected; of much of it the last ones, and the others are added."""
         rows: list[tuple[int, int, bytes]] = []
         for number, content in self._contents:
             for chunk, data in enumerate(content.blocks(CHUNK)):
-                rows.append((number, chunk, data))
                 if len(rows) >= AT_ONCE:
-                    await self.connection.execute(ACCEPT["add-contents"], slot, *_columns(rows, 3))
+                    await add(self.connection, {"contents": rows})
                     rows.clear()
-        if rows:
-            await self.connection.execute(ACCEPT["add-contents"], slot, *_columns(rows, 3))
-        self._contents.clear()
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return [[row[column] for row in rows] for column in range(width)]
-
-
-def by_slot(rows: Iterable[tuple[Any, ...]]) -> dict[int, list[tuple[Any, ...]]]:
-    """Rows that begin with the number of a delivery, by the slot it is in."""
-    found: dict[int, list[tuple[Any, ...]]] = {}
-    for row in rows:
-        found.setdefault(slot_of(row[0]), []).append(row)
-    return found
+                rows.append((number, chunk, data))
+        return rows

@@ -20,7 +20,8 @@ from postbearer.clock import Clock
 from postbearer.crash import ARMED, crash
 from postbearer.errors import OutcomeUnknown, StoreError
 from postbearer.events import Committed, Observer, hears
-from postbearer.store.postgres.accepting import Arrival, Door, KeyTaken
+from postbearer.store.postgres.accepting import Arrival, Door
+from postbearer.store.postgres.additions import Taken
 from postbearer.store.postgres.connection_pool import (
     AGAIN,
     DOUBT,
@@ -43,7 +44,6 @@ MOST = 200  # jobs a commit takes
 PATIENCE = 10.0  # seconds for which a database that cannot be reached is waited for, before jobs fail
 TRIES = 5  # of a transaction that others were in the way of
 BACK = 60.0  # seconds by which the clock of the database may be set back before we go on by our own
-STIR = "SELECT pg_catalog.nextval('{schema}.change')"
 
 
 @dataclass(slots=True, eq=False)
@@ -193,7 +193,7 @@ class PostgresWriter:
         until, pause, tries = asyncio.get_running_loop().time() + PATIENCE, 0.05, 0
         while True:
             try:
-                transaction = await self._fill(jobs)
+                transaction = await self._fill(jobs, doubted=tries > 0)
                 await self._end(transaction, jobs)
             except _Lost as lost:
                 self._drop()
@@ -202,7 +202,7 @@ class PostgresWriter:
                 self.failed = str(lost.cause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, 1.0)
-            except (*AGAIN, KeyTaken):
+            except (*AGAIN, Taken):
                 tries += 1
                 if tries >= TRIES:
                     raise
@@ -211,8 +211,8 @@ class PostgresWriter:
                 self.commits += 1
                 return
 
-    async def _fill(self, jobs: Sequence[TransactionJob]) -> Transaction:
-        """A transaction with all the jobs in it, to be committed."""
+    async def _fill(self, jobs: Sequence[TransactionJob], *, doubted: bool) -> Transaction:
+        """A transaction with all the jobs in it, to be committed. `doubted`: something was known already."""
         try:
             if self._connection is None:
                 self._connection = await self._pool.connect()
@@ -222,7 +222,7 @@ class PostgresWriter:
             if not ahead < self._ahead - BACK:  # the first one is not, either
                 self._ahead = ahead
             transaction = Transaction(self._connection, number, time, self._places, self._numbers)
-            await _fill(transaction, jobs)
+            await _fill(transaction, jobs, doubted=doubted)
         except LOST as error:
             raise _Lost(error) from error
         except BaseException:  # also when who waits goes away
@@ -261,7 +261,7 @@ class PostgresWriter:
             if job.then is not None and job.error is None:
                 job.then(job.value)
         if transaction.stirs:
-            await self.stir()
+            self.stirred.set()
 
     async def _find_out(self, transaction: Transaction) -> None:
         """Return once it is certain that the transaction stands, here and on the standbys."""
@@ -302,16 +302,9 @@ class PostgresWriter:
         await connection.execute(SQL["touch"])
         return str(fate) if await self._pool.committed(connection) else "unknown"
 
-    async def stir(self) -> None:
-        """Tell other nodes that something changed. That nobody hears of it, if it fails, is seen later."""
-        self.stirred.set()
-        with suppress(asyncpg.PostgresError, *LOST):
-            number = await self._connection.fetchval(STIR.format(schema=self._pool.url.schema))
-            self.saw(number, own=True)
-
     def saw(self, number: int, *, own: bool = False) -> bool:
         """Note the last number of a change; whether somebody else made one since."""
-        others = self._seen >= 0 and number != self._seen + (1 if own else 0)
+        others = self._seen >= 0 and number != self._seen and not (own and number == self._seen + 1)
         self._seen = number
         if own and others:
             self.others_wrote = True
@@ -320,7 +313,7 @@ class PostgresWriter:
         return others
 
 
-async def _fill(transaction: Transaction, jobs: Sequence[TransactionJob]) -> None:
+async def _fill(transaction: Transaction, jobs: Sequence[TransactionJob], *, doubted: bool) -> None:
     """Run the jobs: what is to be first, ends, what comes, then all else. What one raises is its `error`."""
     for job in jobs:
         job.error = job.value = None
@@ -331,13 +324,14 @@ async def _fill(transaction: Transaction, jobs: Sequence[TransactionJob]) -> Non
         job.error = error
     arriving = [job for job in jobs if job.accept is not None]
     if arriving:
-        door = await Door.of(transaction, [each for job in arriving for each in job.accept or ()])
+        arrivals = [each for job in arriving for each in job.accept or ()]
+        door = await Door.of(transaction, arrivals, doubted=doubted)
         for job in arriving:
             try:
                 job.value = door.accept(transaction, job.accept or ())
             except StoreError as error:
                 job.error = error
-        await door.close(transaction)
+        door.close(transaction)
     await transaction.flush()
     await _work(transaction, [job for job in jobs if not job.first], alone=len(jobs) == 1)
     await transaction.mark()
@@ -362,7 +356,7 @@ async def _part(transaction: Transaction, job: TransactionJob, work: Work[Any]) 
     try:
         job.value = await work(transaction)
         await transaction.flush()
-    except (asyncpg.PostgresError, *LOST):
+    except (asyncpg.PostgresError, Taken, *LOST):
         raise
     except Exception as error:  # any: it is this job's alone, and the others' work stands
         job.error = error

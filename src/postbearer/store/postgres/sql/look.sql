@@ -16,12 +16,12 @@ SELECT m.slot, m.number, m.id, m.accepted, m.client,
 
 -- name: place
 SELECT m.accepted, m.number FROM message AS m
- WHERE m.id = $1
+ WHERE m.slot = ANY('{0,1,2,3,4,5,6,7}') AND m.id = $1
    AND EXISTS (SELECT 1 FROM delivery AS d
                 WHERE d.slot = m.slot AND d.message = m.number AND (d.state <> 'x' OR d.ended >= $2::float8));
 
 -- name: where-id
-m.id = ?
+m.slot = ANY('{0,1,2,3,4,5,6,7}') AND m.id = ?
 
 -- name: where-id_prefix
 starts_with(m.id, ?)
@@ -97,7 +97,7 @@ SELECT m.slot, m.number, m.id, m.accepted, m.client,
        m.received, m.size, m.sha256, m.eight_bit, m.is_binary, m.expires, m.message_id, m.author, m.subject,
        m.report_of, m.send_at, m.tags
   FROM message AS m
- WHERE m.id = $1
+ WHERE m.slot = ANY('{0,1,2,3,4,5,6,7}') AND m.id = $1
    AND EXISTS (SELECT 1 FROM delivery AS d
                 WHERE d.slot = m.slot AND d.message = m.number AND (d.state <> 'x' OR d.ended >= $2::float8));
 
@@ -154,15 +154,16 @@ SELECT delivery, attempt, counted, began, ended, doubtful, server, queue_id, err
   FROM outcome WHERE slot = ANY($1::smallint[]) AND delivery = ANY($2::bigint[]) ORDER BY ended, lease;
 
 -- name: drop-keys
+-- The message of each key is looked for by itself, by the index, however many keys and messages there are.
 DELETE FROM idempotency
  WHERE created < $1::float8
-   AND NOT EXISTS (
-     SELECT 1 FROM message AS m JOIN delivery AS d ON d.slot = m.slot AND d.message = m.number
-      WHERE m.id = idempotency.message AND (d.state <> 'x' OR d.ended >= $2::float8));
+   AND (SELECT true FROM message AS m JOIN delivery AS d ON d.slot = m.slot AND d.message = m.number
+         WHERE m.slot = ANY('{0,1,2,3,4,5,6,7}') AND m.id = idempotency.message AND (d.state <> 'x' OR d.ended >= $2::float8)
+         LIMIT 1) IS NULL;
 
 -- name: events
 SELECT number, at, message, client, account, recipient, state, doubtful, said,
-       (SELECT m.tags FROM message AS m WHERE m.id = event.message LIMIT 1) AS tags
+       (SELECT m.tags FROM message AS m WHERE m.slot = ANY('{0,1,2,3,4,5,6,7}') AND m.id = event.message LIMIT 1) AS tags
   FROM event
  WHERE number > $1 AND number < pg_snapshot_xmin(pg_current_snapshot())::text::bigint << 20
    AND ($3 = '' OR message = $3)

@@ -40,11 +40,6 @@ SELECT (floor(minute / $2::float8) * $2::float8) AS begins, state, sum(count)::b
         SELECT minute, state, count FROM traffic WHERE minute >= $1::float8::bigint) AS each
  GROUP BY 1, 2 ORDER BY 1;
 
--- name: add-traffic
-INSERT INTO tally_change (part, kind, account, at, count)
-SELECT (SELECT value FROM meta WHERE name = 'tally')::smallint, 'to ' || state, '', minute, count
-  FROM unnest($1::bigint[], $2::text[], $3::bigint[]) AS new (minute, state, count);
-
 -- name: forget-traffic
 WITH older AS (
   DELETE FROM traffic WHERE minute < $1::bigint

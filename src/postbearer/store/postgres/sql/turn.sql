@@ -84,13 +84,6 @@ UPDATE delivery AS d
  WHERE d.slot = $1::smallint AND d.number = new.number AND d.state = 'l' AND d.lease = new.lease
 RETURNING d.number, d.turn, d.due;
 
--- name: add-outcomes
-INSERT INTO outcome (slot, delivery, lease, attempt, counted, began, ended, doubtful, server, queue_id, error, said,
-                     transcript)
-SELECT $1::smallint, * FROM unnest(
-  $2::bigint[], $3::bigint[], $4::integer[], $5::boolean[], $6::float8[], $7::float8[], $8::boolean[], $9::text[],
-  $10::text[], $11::text[], $12::text[], $13::text[]);
-
 -- name: warn
 UPDATE delivery SET warned = true WHERE slot = $1 AND number = $2 AND state = 'w' AND NOT warned RETURNING 1;
 
@@ -105,16 +98,16 @@ SELECT d.number AS delivery, 0::bigint AS lease, d.attempt, d.account, d.priorit
 SELECT d.slot, d.number, d.state, d.turn, d.due, d.priority, d.client AS lane_client, d.account, d.states, d.doubts,
        d.recipients, message.id, message.client, message.send_at
   FROM message JOIN delivery AS d ON d.slot = message.slot AND d.message = message.number
- WHERE message.id = $1 AND d.state <> 'l'
+ WHERE message.slot = ANY('{0,1,2,3,4,5,6,7}') AND message.id = $1 AND d.state <> 'l'
  ORDER BY d.number FOR UPDATE OF d;
 
 -- name: begin-life
 -- Of a message whose time a person does not wait for: it is tried for as long as it would have been.
 UPDATE message SET expires = expires - (greatest(send_at, accepted) - $2), send_at = NULL
- WHERE id = $1 AND send_at > $2;
+ WHERE slot = ANY('{0,1,2,3,4,5,6,7}') AND id = $1 AND send_at > $2;
 
 -- name: time-of
-SELECT send_at FROM message WHERE id = $1;
+SELECT send_at FROM message WHERE slot = ANY('{0,1,2,3,4,5,6,7}') AND id = $1;
 
 -- name: move
 UPDATE delivery SET account = $3, due = $4, turn = $5 WHERE slot = $1 AND number = $2;
