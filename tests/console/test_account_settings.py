@@ -130,6 +130,8 @@ async def test_a_change_is_shown_then_written_and_put_back(inside: Person, shown
         ("timeout", "soon", "is not a duration"),
         ("timeout", "0", "is zero, and would leave no time"),
         ("limits.connections", "many", "must be a whole number"),
+        ("limits.connections", "true", "must be a whole number"),
+        ("timeout", "nan", "is not a finite number"),
         ("limits.connections", "0", "must be at least 1"),
         ("limits.size", "-1", "is negative"),
         ("limits.size", "9" * 5000, "has too many digits"),

@@ -5,6 +5,7 @@ Whatever form the file is written in, what comes out is compared with what was m
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
@@ -42,7 +43,7 @@ def _put(table: MutableMapping[str, Any], value: Mapping[str, Any]) -> None:
     for key in [each for each in table if each not in value]:
         del table[key]
     for key, each in value.items():
-        if key not in table or table[key] != each:
+        if key not in table or not _same(table[key], each):
             table[key] = each
 
 
@@ -91,9 +92,15 @@ def _as_meant(
         found = {}
     if not found.get("accounts", True):
         del found["accounts"]
-    if found != meant:
+    if not _same(found, meant):
         raise ConfigError("cannot be changed here.", key=f"accounts.{name}", hint=_BY_HAND)
     return after
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values stand in a file as the same: 1 is not true, and nan is nan."""
+    texts = [json.dumps(each, sort_keys=True, default=str) for each in (one, other)]
+    return texts[0] == texts[1]
 
 
 def _references(data: MutableMapping[str, Any]) -> Iterator[tuple[Any, Any]]:
