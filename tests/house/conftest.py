@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from house.containers import Image
 from house.machine import build
 
 
@@ -19,3 +20,9 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def deb(built: Path) -> Path:
     (package,) = built.glob("*.deb")
     return package
+
+
+@pytest.fixture(scope="session")
+def image(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    (archive,) = built.glob("*-image-*.tar")
+    return Image.unpacked(archive, tmp_path_factory.mktemp("image"))

@@ -5,9 +5,6 @@ What runs it here is the kernel: namespaces, mounts, and a change of the root. `
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 import os
 import random
 import re
@@ -16,15 +13,15 @@ import signal
 import smtplib
 import ssl
 import subprocess
-import tarfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import httpx2
 import pytest
 
+from house.containers import Image, Mount, Options, first_process, open_to_all, volume
 from house.machine import VERSION, run
 from postbearer.testing import BackgroundSandbox, Sandbox, SmtpFault
 from relay.running import eventually
@@ -32,79 +29,7 @@ from support.ports import free_ports
 
 pytestmark = pytest.mark.servers  # Debian's tools, and root
 
-# `$1` is the root, `$2` the user, `$3` how its volume is mounted; the rest is the command.
-CONTAINER = """
-root=$1 user=$2 volume=$3; shift 3
-mount --bind "$root" "$root" && mount -o remount,bind,ro "$root"
-mount -t proc none "$root/proc" && mount --rbind /dev "$root/dev" && mount -t tmpfs none "$root/tmp"
-mount --bind /etc/hosts "$root/etc/hosts"
-[ -z "$volume" ] || mount $volume "$root/data"
-exec setpriv --no-new-privs --inh-caps=-all chroot --userspec="$user" --groups= "$root" "$@"
-"""
-APART = ("unshare", "--mount", "--pid", "--fork", "--kill-child")
 REFUSED = 78
-
-
-@dataclass
-class Image:
-    """The image, its layers unpacked one over the other, as a runtime does."""
-
-    root: Path
-    config: dict[str, Any]
-    manifest: dict[str, Any]
-
-    def command(self, user: str, volume: str, *arguments: str) -> list[str]:
-        """What starts a container; without arguments, as the image says."""
-        settings = self.config["config"]
-        given = [*settings["Entrypoint"], *(arguments or settings["Cmd"])]
-        return [*APART, "sh", "-ec", CONTAINER, "sh", str(self.root), user, volume, *given]
-
-    def environ(self, more: Mapping[str, str]) -> dict[str, str]:
-        own = dict(each.split("=", 1) for each in self.config["config"]["Env"])
-        return {**own, "PATH": f"{own['PATH']}:/usr/sbin:/sbin:/bin", **more}
-
-    def run(self, user: str, volume: str, *arguments: str, stdin: str = "", **more: str) -> tuple[int, str]:
-        """Exit code, and all that was said."""
-        done = subprocess.run(
-            self.command(user, volume, *arguments),
-            env=self.environ(more),
-            input=stdin,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-        )
-        return done.returncode, done.stdout
-
-
-@pytest.fixture(scope="module")
-def image(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Image:
-    (archive,) = built.glob("*-image-*.tar")
-    folder = tmp_path_factory.mktemp("image")
-    for each in (folder, *folder.parents[:2]):
-        each.chmod(0o755)  # its user has to get there
-    with tarfile.open(archive) as file:
-        file.extractall(folder, filter="data")
-    root = folder / "root"
-    root.mkdir()
-    index = json.loads((folder / "index.json").read_text())
-    manifest = blob(folder, index["manifests"][0])
-    for layer in manifest["layers"]:
-        blob(folder, layer, read=False)
-        run("tar", "-C", str(root), "-xzpf", str(place(folder, layer)), "--same-owner")
-    (root / "etc" / "hosts").touch()  # as runtimes do
-    return Image(root, blob(folder, manifest["config"]), manifest)
-
-
-def place(folder: Path, described: dict[str, Any]) -> Path:
-    return folder / "blobs" / described["digest"].replace(":", "/")
-
-
-def blob(folder: Path, described: dict[str, Any], *, read: bool = True) -> Any:
-    content = place(folder, described).read_bytes()
-    assert len(content) == described["size"]
-    assert f"sha256:{hashlib.sha256(content).hexdigest()}" == described["digest"]
-    return json.loads(content) if read else None
 
 
 @dataclass
@@ -117,45 +42,26 @@ class Container:
     more: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def volume(self) -> str:
-        return f"--bind {self.folder}"
+    def options(self) -> Options:
+        return Options(self.user, mounts=at_data(f"--bind {self.folder}"), environ=self.more)
 
     @property
     def log(self) -> str:
         return self.folder.with_suffix(".log").read_text()
 
-    @contextlib.contextmanager
-    def running(self) -> Iterator[subprocess.Popen[bytes]]:
+    def running(self) -> AbstractContextManager[subprocess.Popen[bytes]]:
         """The process, once it listens."""
-        with self.folder.with_suffix(".log").open("w") as log:
-            command = self.image.command(self.user, self.volume)
-            process = subprocess.Popen(
-                command, env=self.image.environ(self.more), stdout=log, stderr=log, start_new_session=True
-            )
-        try:
-            eventually(lambda: "the relay listens" in self.log or process.poll() is not None)
-            assert process.poll() is None, self.log
-            yield process
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-
-    def first(self, process: subprocess.Popen[bytes]) -> int:
-        """The number of what is the first process in there."""
-        return int(Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text())
+        return self.image.running(self.options, self.folder.with_suffix(".log"))
 
     def run(self, *arguments: str, stdin: str = "") -> tuple[int, str]:
         """As `docker exec` does."""
-        return self.image.run(self.user, self.volume, *arguments, stdin=stdin, **self.more)
+        return self.image.run(replace(self.options, arguments=arguments), stdin)
 
 
-def volume(folder: Path, name: str, user: str) -> Path:
-    made = folder / name
-    made.mkdir(mode=0o700)
-    owner, _, group = user.partition(":")
-    os.chown(made, int(owner), int(group))
-    return made
+def at_data(how: str) -> tuple[Mount, ...]:
+    """What is mounted: `how` says what at /data."""
+    scratch = Mount("-t tmpfs none", "/tmp")
+    return (scratch, Mount(how, "/data")) if how else (scratch,)
 
 
 def somebody() -> str:
@@ -213,7 +119,7 @@ def test_a_user_nobody_knows_sends_and_what_is_under_way_is_finished(
             sandbox.faults.smtp.append(slow)
             assert container.run("sendmail", "root", stdin="Subject: two\n\nhi\n")[0] == 0
             eventually(lambda: len(sandbox.inbox.messages) == 2)
-            os.kill(container.first(process), signal.SIGTERM)
+            os.kill(first_process(process), signal.SIGTERM)
             assert process.wait(60) == 0, container.log
         assert "the relay has stopped" in container.log
         assert [each.recipients for each in sandbox.inbox.messages] == [("ops@example.org",)] * 2
@@ -221,11 +127,6 @@ def test_a_user_nobody_knows_sends_and_what_is_under_way_is_finished(
         assert said.count("delivered") == 2, said
         code, said = container.run("status", "--relay-only")
         assert (code, "No relay" in said) == (2, True), said
-
-
-def open_to_all(folder: Path) -> None:
-    for each in (folder, *folder.parents[:2]):
-        each.chmod(0o755)
 
 
 def test_the_first_start_needs_a_browser_only(image: Image, tmp_path: Path) -> None:
@@ -276,7 +177,7 @@ def test_a_queue_that_would_be_lost_is_refused_with_what_helps(
     user = somebody()
     places = {"theirs": volume(tmp_path, "theirs", "7:7"), "own": volume(tmp_path, "own", user), "user": user}
     mounted, problem, hint = (each.format(**places) for each in REFUSALS[kind])
-    code, said = image.run(user, mounted)
+    code, said = image.run(Options(user, mounts=at_data(mounted)))
     assert code == REFUSED, said
     assert problem in said
     assert hint in said
@@ -288,7 +189,7 @@ def test_on_an_overlay_it_is_refused_too(image: Image, tmp_path: Path) -> None:
     for name in ("lower", "upper", "work"):
         volume(tmp_path, name, "0:0").chmod(0o1777)
     layers = ",".join(f"{name}dir={tmp_path / name}" for name in ("lower", "upper", "work"))
-    code, said = image.run(somebody(), f"-t overlay -o {layers} none")
+    code, said = image.run(Options(somebody(), mounts=at_data(f"-t overlay -o {layers} none")))
     assert code == REFUSED
     assert "is on overlay" in said
 
@@ -299,10 +200,10 @@ def test_a_configuration_that_is_mounted_goes_first(image: Image, tmp_path: Path
     own = volume(tmp_path, "data", user)
     (own / "postbearer.toml").write_text("[relay\n")
     os.chown(own / "postbearer.toml", int(user.partition(":")[0]), 0)
-    code, said = image.run(user, f"--bind {own}", "config", "validate")
+    options = Options(user, mounts=at_data(f"--bind {own}"), arguments=("config", "validate"))
+    code, said = image.run(options)
     assert (code, "/data/postbearer.toml" in said) == (REFUSED, True), said
-    named = {"POSTBEARER_CONFIG": "/etc/elsewhere.toml"}
-    code, said = image.run(user, f"--bind {own}", "config", "validate", **named)
+    code, said = image.run(replace(options, environ={"POSTBEARER_CONFIG": "/etc/elsewhere.toml"}))
     assert (code, "/etc/elsewhere.toml" in said) == (REFUSED, True), said
 
 
