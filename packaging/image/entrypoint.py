@@ -56,9 +56,9 @@ def main(arguments: list[str]) -> None:
         OWN.chmod(0o600)
         tell(f"There was no configuration: {OWN} is the first one.")
     found = configuration()
+    if arguments[0] == "serve" and found and names_certificate(Path(found)):
+        renew()
     if found == str(OWN):
-        if arguments[0] == "serve" and str(CERTIFICATE) in OWN.read_text():
-            renew()
         os.environ["POSTBEARER_CONFIG"] = found
     os.execv(PROGRAM, [PROGRAM, *arguments])
 
@@ -67,6 +67,14 @@ def configuration() -> str | None:
     """The file that is there: what the environment names, what is mounted, or what lies on the volume."""
     named = os.environ.get("POSTBEARER_CONFIG")
     return named or next((str(each) for each in (MOUNTED, OWN) if each.exists()), None)
+
+
+def names_certificate(file: Path) -> bool:
+    """Whether the configuration wants the one that is made here. What else may be wrong, the relay says."""
+    try:
+        return str(CERTIFICATE) in file.read_text()
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 def refuse_volume() -> None:

@@ -44,6 +44,7 @@ class Options:
     mounts: tuple[Mount, ...] = ()
     environ: Mapping[str, str] = field(default_factory=dict)
     arguments: tuple[str, ...] = ()  # none: what the image says
+    command: tuple[str, ...] = ()  # in place of what the image starts, as `docker exec` and probes do
     network: int = 0  # a process in the network that it is in; 0: this machine's
     hostname: str = ""
 
@@ -75,7 +76,7 @@ class Image:
     def command(self, options: Options) -> list[str]:
         """What starts a container."""
         settings = self.config["config"]
-        given = [*settings["Entrypoint"], *(options.arguments or settings["Cmd"])]
+        given = options.command or (*settings["Entrypoint"], *(options.arguments or settings["Cmd"]))
         entered = ("nsenter", f"--net=/proc/{options.network}/ns/net") if options.network else ()
         uts = ("--uts",) if options.hostname else ()
         return [*entered, *APART, *uts, "sh", "-ec", self._script(options), "sh", *given]
@@ -177,7 +178,7 @@ class Network:
     def __exit__(self, *exception: object) -> None:
         for each in self._holders:
             each.kill()
-            each.wait()
+            each.communicate()
 
     def join(self, address: str) -> int:
         """A process whose network is a container's with this address."""

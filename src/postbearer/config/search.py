@@ -78,6 +78,8 @@ def refuse_writable(path: str, descriptor: int) -> None:
     """
     if os.name != "posix":
         return
+    from postbearer.state import open_to_others
+
     if os.fstatvfs(descriptor).f_flag & os.ST_RDONLY:
         return  # nobody can: a mounted ConfigMap carries group write bits that mean nothing
     held = os.fstat(descriptor)
@@ -87,13 +89,15 @@ def refuse_writable(path: str, descriptor: int) -> None:
             file=path,
             hint=f"Make it yours: chown {os.geteuid()} {path}",
         )
-    if _open_to_others(held):
+    if open_to_others(held):
         raise _error("Others may write this file.", file=path, hint=f"Take that away: chmod go-w {path}")
     refuse_open_folders(path)
 
 
 def refuse_open_folders(path: str) -> None:
     """Raise `ConfigError` if somebody else may put another file in the place of `path`, there or not."""
+    from postbearer.state import open_to_others
+
     for folder in _folders(path) if os.name == "posix" else ():
         try:
             held = os.stat(folder)
@@ -105,7 +109,7 @@ def refuse_open_folders(path: str) -> None:
                 file=path,
                 hint="Move the file to a folder of your own.",
             )
-        if _open_to_others(held) and not held.st_mode & stat.S_ISVTX:
+        if open_to_others(held) and not held.st_mode & stat.S_ISVTX:
             raise _error(
                 f"Others may write the folder {folder}, and so replace the file.",
                 file=path,
@@ -115,23 +119,6 @@ def refuse_open_folders(path: str) -> None:
 
 def _foreign(held: os.stat_result) -> bool:
     return held.st_uid not in (0, os.geteuid())
-
-
-def _open_to_others(held: os.stat_result) -> bool:
-    """Whether more users than its owner may write it.
-
-    A group without a name that we are in was given to this process by who started it, as Kubernetes gives
-    one to the volumes of a pod (fsGroup): nobody else is in it.
-    """
-    if not held.st_mode & 0o020 or held.st_mode & 0o002 or held.st_gid not in os.getgroups():
-        return bool(held.st_mode & 0o022)
-    import grp
-
-    try:
-        grp.getgrgid(held.st_gid)
-    except KeyError:
-        return False
-    return True
 
 
 def _folders(path: str) -> Iterator[str]:

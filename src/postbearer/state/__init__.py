@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from postbearer.state.ledger import next_turn as next_turn
     from postbearer.state.lock import WAIT as WAIT
     from postbearer.state.lock import FileLock as FileLock
+    from postbearer.state.permissions import USE as USE
+    from postbearer.state.permissions import open_to_others as open_to_others
     from postbearer.state.persistence import MemoryState as MemoryState
     from postbearer.state.persistence import Persistence as Persistence
     from postbearer.state.persistence import StateOption as StateOption
@@ -65,6 +67,7 @@ _EXPORTS = {
     "key": ["KeyFile", "rotate_key"],
     "ledger": ["Decide", "FileLedger", "Ledger", "MemoryLedger", "claimant", "next_turn"],
     "lock": ["WAIT", "FileLock"],
+    "permissions": ["USE", "open_to_others"],
     "persistence": ["MemoryState", "Persistence", "StateOption", "chosen"],
     "sealed_grant": ["SealedGrant"],
     "sealing": ["Key", "SealedBox", "parse_keys"],

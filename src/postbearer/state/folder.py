@@ -6,12 +6,12 @@ import errno
 import hashlib
 import os
 import re
-import stat
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from postbearer.errors import ConfigError, UsageError
 from postbearer.state.files import trouble
+from postbearer.state.permissions import open_to_others
 
 if TYPE_CHECKING:
     from postbearer.clock import Clock
@@ -169,7 +169,7 @@ class StateFolder:
                 "your own by POSTBEARER_STATE. "
                 "The relay that keeps it takes mail by sendmail, and gives tokens by token --relay.",
             )
-        if found.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        if open_to_others(found):
             raise ConfigError(
                 f"The state folder {path} may be written by others.", hint=f"Run: chmod go-w {path}"
             )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from postbearer.clock import Clock
 from postbearer.errors import StoreError
-from postbearer.state import FileLock
+from postbearer.state import USE, FileLock, open_to_others
 
 EPHEMERAL = {"tmpfs", "ramfs", "overlay", "aufs"}  # gone with the machine's or the container's next start
 DISTANT = re.compile(r"fuse.*|nfs\d?|cifs|smb\d|9p|virtiofs|vboxsf|ceph|glusterfs|afs")
@@ -73,7 +73,7 @@ def _refuse_strangers(path: Path) -> None:
             hint="Run the relay as the user who owns its spool.",
             configuration=True,
         )
-    if found.st_mode & 0o077:
+    if open_to_others(found, USE):
         raise StoreError(
             f"{path} can be used by other users.", hint=f"Correct it: chmod 600 {path}", configuration=True
         )
