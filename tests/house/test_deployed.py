@@ -297,7 +297,7 @@ def test_the_composed_cluster_takes_mail_while_a_relay_stops(image: Image, tmp_p
         assert status(network.bridge, f"https://{addresses['balancer']}:2580/console/login") == 200
         for _ in range(2):
             send(network.bridge, addresses["balancer"], 2525, chain)
-        first, process = started["relay-1"]
+        _, process = started["relay-1"]
         os.kill(first_process(process), signal.SIGTERM)
         assert process.wait(60) == 0
         eventually(lambda: sent(network.bridge, addresses["balancer"], chain))

@@ -141,7 +141,7 @@ async def _check(common: Common, names: tuple[str, ...], send_to: str) -> list[C
             file=assembly.configuration.path,
             hint="Add a table [accounts.NAME].",
         )
-    reports = await _of_database(assembly, talk=talk)
+    reports = await _of_relay(assembly, talk=talk)
     for name in dict.fromkeys(names or assembly.names):
         report = CheckReport(name)
         if talk and reports:
@@ -153,12 +153,12 @@ async def _check(common: Common, names: tuple[str, ...], send_to: str) -> list[C
     return reports
 
 
-async def _of_database(assembly: Assembly, *, talk: bool) -> list[CheckReport]:
-    """The report on the database, if the queue is in one."""
-    from postbearer.daemon import database_findings
+async def _of_relay(assembly: Assembly, *, talk: bool) -> list[CheckReport]:
+    """The report on the relay as a whole, where there is something to say."""
+    from postbearer.daemon import relay_findings
 
-    with Progress("Looking at the database"):
-        findings = await database_findings(assembly)
+    with Progress("Looking at the relay"):
+        findings = await relay_findings(assembly)
     report = CheckReport("", list(findings))
     if findings and talk:
         _show_all(report)

@@ -17,6 +17,7 @@ from postbearer.config.accounts import check_account, doubts, unknown_account
 from postbearer.config.budget_checks import budget_doubts
 from postbearer.config.client_checks import client_doubts
 from postbearer.config.environment import loads, override, relevant
+from postbearer.config.gateway import container_gateways, gateway_doubts
 from postbearer.config.line_numbers import LineNumbers, Path, dotted
 from postbearer.config.notify_checks import check_notify, notify_doubts
 from postbearer.config.providers import Providers
@@ -100,13 +101,23 @@ class Configuration:
             for _ in self.data.get("vault", ())
             if not ((relay := self.settings.relay) and relay.spool and relay.spool.startswith("postgres"))
         ]
-        if self.settings.relay is not None:
-            found += client_doubts(self.settings.relay.clients)
+        found += self._client_doubts()
         found += notify_doubts(self.settings.notify, self.settings.accounts)
         clients = self.settings.relay.clients if self.settings.relay is not None else ()
         found += webhook_doubts(self.settings.webhooks, clients)
         told = [self.error(problem.path, problem.message, hint=problem.hint) for problem in found]
         return (*told, *self.providers.warnings())
+
+    def client_warnings(self) -> tuple[ConfigError, ...]:
+        """Those of `warnings` that say of clients that others are let in, or kept out, than may be meant."""
+        found = self._client_doubts()
+        return tuple(self.error(problem.path, problem.message, hint=problem.hint) for problem in found)
+
+    def _client_doubts(self) -> list[Problem]:
+        relay = self.settings.relay
+        if relay is None:
+            return []
+        return [*client_doubts(relay.clients), *gateway_doubts(relay, container_gateways())]
 
     def error(self, key: str | Path, message: str, *, hint: str = "") -> ConfigError:
         """A `ConfigError` about a key, with its place: for what only turns out when the key is used."""

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from postbearer._lazy import lazy
 
 if TYPE_CHECKING:
-    from postbearer.daemon.checks import database_findings as database_findings
     from postbearer.daemon.checks import examination as examination
+    from postbearer.daemon.checks import relay_findings as relay_findings
     from postbearer.daemon.embedded_process import embedded as embedded
     from postbearer.daemon.plan import RelayPlan as RelayPlan
     from postbearer.daemon.plan import spool_url as spool_url
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from postbearer.daemon.workers import run_workers as run_workers
 
 _EXPORTS = {
-    "checks": ["database_findings", "examination"],
+    "checks": ["examination", "relay_findings"],
     "embedded_process": ["embedded"],
     "plan": ["RelayPlan", "spool_url"],
     "process": ["run"],

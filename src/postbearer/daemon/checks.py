@@ -8,7 +8,7 @@ from contextlib import aclosing
 from postbearer.assembly import Assembly
 from postbearer.clock import SystemClock
 from postbearer.control import DiagnosisResult
-from postbearer.diagnosis import Diagnosis, Finding, examine_database, not_configured
+from postbearer.diagnosis import Diagnosis, Finding, Step, examine_database, not_configured
 from postbearer.errors import ConfigError, PostbearerError
 from postbearer.mailer import AsyncMailer
 from postbearer.message import Draft
@@ -40,8 +40,17 @@ def examination(assembly: Assembly, name: str, send_to: str, capture: Capture) -
     )
 
 
-async def database_findings(assembly: Assembly) -> tuple[Finding, ...]:
-    """What is found of the database in which the queue is; nothing where it is in a file."""
+async def relay_findings(assembly: Assembly) -> tuple[Finding, ...]:
+    """What is found of the relay as a whole: its clients, where they are in doubt, and its database."""
+    doubts = [
+        Finding(step=Step.CONFIGURATION, ok=True, text=each.told, notes=(each.hint,))
+        for each in assembly.configuration.client_warnings()
+    ]
+    return (*doubts, *await _database_findings(assembly))
+
+
+async def _database_findings(assembly: Assembly) -> tuple[Finding, ...]:
+    """Nothing where the queue is in a file."""
     try:
         url = assembly.spool
         if not isinstance(url, PostgresUrl):
@@ -100,7 +109,7 @@ async def examined(load: Callable[[], Assembly], name: str, send_to: str) -> Dia
             except PostbearerError as error:
                 findings += not_configured(error)
         else:
-            findings += await database_findings(assembly)
+            findings += await relay_findings(assembly)
     return DiagnosisResult(
         file=file,
         accounts=names,
