@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import Any, Self
 
 from _bench import goal
 from _database import server
@@ -51,7 +51,10 @@ class Offered:
                 client.ehlo()
                 transaction(client, ["anna@example.net"], TEXT)
 
-    def stop(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
         self._stop.set()
         for each in self._threads:
             each.join()
@@ -103,17 +106,21 @@ FAULTS: Mapping[str, Callable[[Cluster, Postgresql], Any]] = {
 def recovered(quick: bool) -> tuple[dict[str, float], list[dict[str, Any]]]:
     """Seconds from the end of a fault until as much arrives as before (95 %, over two seconds)."""
     found: dict[str, float] = {}
-    with server() as on, folder() as at, on.schema() as url, Cluster(at / "c", url, 1) as cluster:
-        offered = Offered(cluster)
-        _flows(cluster, OFFERED, 60.0)
+    with (
+        server() as on,
+        folder() as at,
+        on.schema() as url,
+        Cluster(at / "c", url, 1) as cluster,
+        Offered(cluster),
+    ):
         for name, fault in FAULTS.items():
             for _ in range(1 if quick else 3):
-                before = _rate(cluster, 5.0)
+                before = min(_rate(cluster, 10.0), OFFERED)  # what arrives of it on this machine, just now
                 with fault(cluster, on):
-                    taken = _flows(cluster, min(before, OFFERED), 60.0)
+                    taken = _flows(cluster, before, 60.0)
                 found[name] = max(taken, found.get(name, 0.0))
-                _flows(cluster, OFFERED, 60.0)
-        offered.stop()
+                print(f"{name}: {taken:.1f} s until {before:.1f} a second arrive", flush=True)
+                _flows(cluster, before, 60.0)
     return found, [
         goal(f"seconds until mail flows again, {name}", taken, 10, at_most=True)
         for name, taken in found.items()

@@ -12,13 +12,17 @@ from pathlib import Path
 import pytest
 
 from postbearer.errors import SchemaMismatch
-from postbearer.store.postgres import opening
+from postbearer.store.lease import LEASE
+from postbearer.store.postgres import opening, post_steps
 from postbearer.store.postgres.connection_pool import ConnectionPool
 from postbearer.store.postgres.url import PostgresUrl
 from postbearer.store.queries import migrations
+from postbearer.testing import ManualClock
+from support.spooling import postgresql
 
 FOLDER = Path(opening.__file__).parent / "migrations"
-SCRIPTS = sorted(FOLDER.iterdir())
+LATER = sorted(FOLDER.glob("*.post.sql"))
+SCRIPTS = sorted({*FOLDER.iterdir()} - {*LATER})
 # What squawk would have otherwise, and why it is right here.
 LEFT_OUT = {
     "require-lock-timeout": "`opening.migrate` sets it for all scripts",
@@ -29,16 +33,71 @@ LEFT_OUT = {
 }
 
 
-def test_squawk_finds_nothing_else() -> None:
+# The second half of an upgrade takes away what nobody uses any more.
+NOT_LATER = {"ban-drop-column", "ban-drop-table", "ban-drop-not-null", "adding-not-nullable-field"}
+APART = ("token", "budget", "charge", "document", "hold")  # of programs that are in no registry
+
+
+def squawk(scripts: list[Path], left_out: set[str]) -> None:
     program = Path(sys.executable).with_name("squawk")
     found = subprocess.run(
-        [program, "--assume-in-transaction", "--exclude", ",".join(LEFT_OUT), *SCRIPTS],
+        [program, "--assume-in-transaction", "--exclude", ",".join(left_out), *scripts],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_squawk_finds_nothing_else() -> None:
+    squawk(SCRIPTS, {*LEFT_OUT})
+    if LATER:
+        squawk(LATER, {*LEFT_OUT} | NOT_LATER)
+
+
+def test_each_later_step_has_its_script_and_leaves_alone_who_is_in_no_registry() -> None:
+    for each in LATER:
+        assert each.with_name(each.name.replace(".post.", ".")) in SCRIPTS
+        code = re.sub(r"--[^\n]*", "", each.read_text("utf-8"))
+        assert not re.search(rf"\b({'|'.join(APART)})\b", code), each.name
+
+
+@pytest.mark.servers
+async def test_a_later_step_waits_until_no_older_node_is_left(
+    schema: str, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    known, url = len(migrations("postgres")), PostgresUrl.parse(schema)
+    steps = {known - 1: "CREATE TABLE first_step ()", known: "CREATE TABLE second_step ()"}
+    monkeypatch.setattr(post_steps, "post_steps", lambda _: steps)
+    spool = postgresql(schema, clock)
+    await spool.open()
+    pool = ConnectionPool(url)
+    async with pool.apart() as connection:
+
+        async def taken() -> list[str]:
+            query = "SELECT relname FROM pg_class WHERE relname ~ '_step$' ORDER BY 1"
+            return [row["relname"] for row in await connection.fetch(query)]
+
+        row = "(run, name, expires, version, since, knows) VALUES (99, 'old', 9e9, '0.0', 0, $1)"
+        await connection.execute(f"INSERT INTO {url.schema}.node {row}", known - 1)
+        await spool.heartbeat()
+        assert await taken() == [], "a node that runs may not have said so yet"
+        clock.advance(LEASE + 1)
+        renew = f"UPDATE {url.schema}.node SET expires = $1 WHERE run = 99"
+        await connection.execute(renew, clock.now() + LEASE)
+        await spool.heartbeat()
+        assert await taken() == ["first_step"]
+        await connection.execute(f"DELETE FROM {url.schema}.node WHERE run = 99")
+        await spool.heartbeat()
+        await spool.heartbeat()
+        assert await taken() == ["first_step", "second_step"]
+        await spool.close()
+        await spool.open()  # and once only
+        clock.advance(LEASE + 1)
+        await spool.heartbeat()
+        await spool.close()
+        await connection.execute(f"DROP SCHEMA {url.schema} CASCADE")
 
 
 @pytest.mark.parametrize("script", migrations("postgres"), ids=[each.stem for each in SCRIPTS])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -12,7 +13,7 @@ import pytest
 from postbearer.errors import LeaseLost, OutcomeUnknown, SchemaMismatch, StoreError
 from postbearer.store import IdempotencyKey, Query, Status
 from postbearer.store.lease import LEASE
-from postbearer.store.postgres import reads, upkeep
+from postbearer.store.postgres import changes, reads, tally, upkeep
 from postbearer.store.postgres.reads import LOOK
 from postbearer.store.postgres.spool import PostgresSpool
 from postbearer.testing import ManualClock
@@ -139,6 +140,46 @@ async def test_who_reads_for_long_keeps_room_from_coming_back_and_nobody_waits(
     await connection.close()
     await queue.retire(START + 1)
     assert counted(database, schema, "message") == {}
+
+
+async def test_a_large_slot_is_looked_through_without_a_lock(
+    queue: PostgresSpool, database: Postgresql, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever reads and writes meanwhile does not wait; and what comes into the slot just then stays."""
+    monkeypatch.setattr(upkeep, "SLOT_AGE", 0.0)
+    looks = upkeep.SQL["is-retired"].replace("SELECT NOT", "SELECT pg_sleep(10) IS NOT NULL AND NOT")
+    monkeypatch.setitem(upkeep.SQL, "is-retired", looks)
+    await accept(queue, "old")
+    await deliver(queue, START)
+    first = queue._places.slot
+    await queue.retire(START - 1)
+    assert queue._places.slot != first
+    retiring = asyncio.create_task(queue.retire(START + 1))
+    sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+    async with asyncio.timeout(60):
+        while await asyncio.to_thread(database.sql, sleeping) == "0":  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+    queue._places.slot = first  # as of a node that does not know of the next one
+    await accept(queue, "late")
+    assert await statuses(queue, "late") == [Status.READY]
+    assert not retiring.done(), "they waited for it"
+    await retiring
+    assert await statuses(queue, "late") == [Status.READY]
+    assert counted(database, schema, "message") == {first: 1}
+
+
+async def test_keys_go_in_pieces(
+    queue: PostgresSpool, database: Postgresql, schema: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tally, "AT_ONCE", 3)
+    name = schema.rpartition("=")[2]
+    key = "'app', 'key-' || n, 'digest', 'gone', n"
+    database.sql(f"INSERT INTO {name}.idempotency SELECT {key} FROM generate_series(1, 10) AS n")
+    left = f"SELECT count(*) FROM {name}.idempotency"
+    await queue._writer.submit(partial(changes.retire, before=START))
+    assert database.sql(left) == "7", "the oldest ones, in one transaction"
+    await queue.retire(START)
+    assert database.sql(left) == "0"
 
 
 async def test_a_newer_schema_is_refused_and_so_is_a_strangers(

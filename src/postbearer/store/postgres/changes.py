@@ -137,7 +137,7 @@ async def retire(transaction: Transaction, before: float) -> tally.Retired:
         return retired
     connection = transaction.connection
     gone = max(before, (await meta(connection))["retired"])
-    await connection.execute(LOOK["drop-keys"], before - KEYS_KEPT, gone)
+    dropped = await connection.fetch(LOOK["drop-keys"], before - KEYS_KEPT, gone, tally.AT_ONCE)
     forgotten = await connection.fetch(LOOK["forget-events"], before, before - FOR_WEBHOOKS, tally.AT_ONCE)
     await connection.execute(SESSION["drop-marks"], transaction.time - MARKS_KEPT)
-    return retired._replace(more=len(forgotten) == tally.AT_ONCE)
+    return retired._replace(more=tally.AT_ONCE in (len(dropped), len(forgotten)))

@@ -14,7 +14,7 @@ from postbearer.store.postgres.connection_pool import ConnectionPool
 from postbearer.store.postgres.rows import clean
 from postbearer.store.postgres.settling import end_leased
 from postbearer.store.postgres.transaction import Transaction
-from postbearer.store.queries import queries
+from postbearer.store.queries import migrations, queries
 
 NODES = queries("nodes", "postgres")
 CONNECTIONS = queries("connections", "postgres")
@@ -100,7 +100,8 @@ async def _enter(transaction: Transaction, node: Node) -> None:
     """Begin a run, which the node goes by once that is committed: until then others may be given it, too."""
     transaction.run = await transaction.connection.fetchval(NODES["next-run"])
     ends = transaction.time + LEASE
-    row = (transaction.run, node.name, ends, __version__, transaction.time, *_shown(node))
+    known = len(migrations("postgres"))
+    row = (transaction.run, node.name, ends, __version__, transaction.time, known, *_shown(node))
     await transaction.connection.execute(NODES["add-node"], *row)
 
 

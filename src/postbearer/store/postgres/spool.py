@@ -16,8 +16,8 @@ from postbearer.message import Content
 from postbearer.secret import SecretSource
 from postbearer.store.changes import Changes
 from postbearer.store.content_cache import ContentCache
-from postbearer.store.lease import LOCAL, Node, NodeDetails
-from postbearer.store.postgres import changes, claiming, nodes, opening, reads, restored, tally
+from postbearer.store.lease import LEASE, LOCAL, Node, NodeDetails
+from postbearer.store.postgres import changes, claiming, nodes, opening, post_steps, reads, restored, tally
 from postbearer.store.postgres.accepting import arrival, staged
 from postbearer.store.postgres.claiming import ClaimedDelivery
 from postbearer.store.postgres.connection_pool import ConnectionPool
@@ -127,6 +127,7 @@ class PostgresSpool(Operated, Following):
             time=self._time,
         )
         self._alive = {}
+        self._opened, self._upgraded = self._clock.monotonic(), False
         try:
             found = await self._begin()
         except BaseException:  # also when it is cancelled: no task of a spool that did not open goes on
@@ -328,13 +329,16 @@ class PostgresSpool(Operated, Following):
             self._place(await reads.meta(connection))
         if self._clock.monotonic() - self._writer.doubted < DOUBTED:
             await self._give_back_unheard()
-        if alone and not self._alive:
-            return ()  # nobody else, and nothing to lose
-        taken: Sequence[str] | None = await self._beat(nodes.heartbeat)
-        if taken is None:
-            return []
-        self._changes.waits()  # also what a node accepted that died before it could wake others
-        return taken
+        found: Sequence[str] = ()
+        if self._alive or not alone:  # there is something to lose, or somebody to take it
+            taken: Sequence[str] | None = await self._beat(nodes.heartbeat)
+            found = taken or []
+            if taken is not None:
+                self._changes.waits()  # also what a node accepted that died before it could wake others
+        # By then each node that ran when this one began has said that it is there.
+        if not self._upgraded and self._clock.monotonic() - self._opened > LEASE:
+            self._upgraded = await post_steps.finish(self._pool)
+        return found
 
     def _beat(self, beat: Callable[[Transaction, Node], Any]) -> asyncio.Future[Any]:
         """Have the leases of this node hold from now on."""

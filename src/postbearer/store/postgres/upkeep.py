@@ -128,14 +128,22 @@ async def _empty_slots(pool: ConnectionPool, connection: Any) -> None:
                     continue
                 if await connection.fetchval(SQL["is-empty"], slot):
                     continue
-                if not await tally.in_slot(connection, slot):
+                if await _is_retired(connection, slot, now["retired"]):
                     await connection.execute(SQL["lock-slot"].replace("PART", str(slot)))
-                    if await connection.fetchval(SQL["is-retired"], slot, now["retired"]):
+                    # What a node has put there since, which did not know better, counts: nobody looks for it.
+                    if not await tally.in_slot(connection, slot):
                         await connection.execute(SQL["empty-slot"].replace("PART", str(slot)))
                         continue
             await _drop_retired(pool, connection, slot)
         except asyncpg.LockNotAvailableError:
             continue
+
+
+async def _is_retired(connection: Any, slot: int, retired: float) -> bool:
+    """Whether nothing in it matters any more. However long it takes to look, nobody waits for that."""
+    if await tally.in_slot(connection, slot):
+        return False
+    return bool(await connection.fetchval(SQL["is-retired"], slot, retired))
 
 
 async def _drop_retired(pool: ConnectionPool, connection: Any, slot: int) -> None:

@@ -154,12 +154,17 @@ SELECT delivery, attempt, counted, began, ended, doubtful, server, queue_id, err
   FROM outcome WHERE slot = ANY($1::smallint[]) AND delivery = ANY($2::bigint[]) ORDER BY ended, lease;
 
 -- name: drop-keys
--- The message of each key is looked for by itself, by the index, however many keys and messages there are.
+-- Some, the oldest first. The message of each key is looked for by itself, by the index, however many keys and messages there
+-- are.
 DELETE FROM idempotency
- WHERE created < $1::float8
-   AND (SELECT true FROM message AS m JOIN delivery AS d ON d.slot = m.slot AND d.message = m.number
-         WHERE m.slot = ANY('{0,1,2,3,4,5,6,7}') AND m.id = idempotency.message AND (d.state <> 'x' OR d.ended >= $2::float8)
-         LIMIT 1) IS NULL;
+ WHERE (client, key) IN (
+   SELECT i.client, i.key FROM idempotency AS i
+    WHERE i.created < $1::float8
+      AND (SELECT true FROM message AS m JOIN delivery AS d ON d.slot = m.slot AND d.message = m.number
+            WHERE m.slot = ANY('{0,1,2,3,4,5,6,7}') AND m.id = i.message AND (d.state <> 'x' OR d.ended >= $2::float8)
+            LIMIT 1) IS NULL
+    ORDER BY i.created LIMIT $3)
+RETURNING 1;
 
 -- name: events
 SELECT number, at, message, client, account, recipient, state, doubtful, said,

@@ -2,8 +2,8 @@
 SELECT nextval('run');
 
 -- name: add-node
-INSERT INTO node (run, name, expires, version, since, address, configuration, busy)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8);
+INSERT INTO node (run, name, expires, version, since, knows, address, configuration, busy)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9);
 
 -- name: renew-node
 UPDATE node SET expires = $2, address = $3, configuration = $4, busy = $5, asked = false WHERE run = $1 RETURNING 1;
