@@ -1,4 +1,4 @@
-"""How much room a disk has is looked up as often as it could matter."""
+"""File systems a queue must not be on: each refused with what helps."""
 
 from __future__ import annotations
 
@@ -6,62 +6,44 @@ from pathlib import Path
 
 import pytest
 
-from postbearer.store.location import MOMENT, PLENTY, DiskSpace
-from postbearer.testing import ManualClock
+from postbearer.errors import StoreError
+from postbearer.store import location
 
-RESERVE = 1_000_000
-
-
-class Disk:
-    """Answers as statvfs(3) does, and counts how often it is asked."""
-
-    f_blocks, f_frsize, f_files, f_favail = 1 << 50, 1, 0, 0
-
-    def __init__(self) -> None:
-        self.f_bavail = RESERVE + 2 * PLENTY
-        self.looks = 0
-
-    def __call__(self, folder: Path) -> Disk:
-        self.looks += 1
-        return self
+DISTANT = ["nfs", "nfs4", "cifs", "smb3", "9p", "virtiofs", "fuse.sshfs", "ceph"]
+MOUNTS = """\
+22 1 8:1 / / rw,relatime shared:1 - ext4 /dev/sda1 rw
+30 22 0:40 / /srv rw - tmpfs tmpfs rw
+41 30 0:41 / {point} rw,relatime - {kind} store.example.org:/mail rw,vers=4.2
+"""
 
 
-@pytest.fixture
-def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
-    made = Disk()
-    monkeypatch.setattr("os.statvfs", made)
-    return made
+def mounted(monkeypatch: pytest.MonkeyPatch, point: Path, kind: str) -> None:
+    """As the kernel tells of it: what is mounted here is no network's, and never will be."""
+    text = MOUNTS.format(point=str(point).replace(" ", "\\040"), kind=kind)
+    real = Path.read_text
+
+    def read(path: Path, *given: object) -> str:
+        return text if path == Path("/proc/self/mountinfo") else real(path)
+
+    monkeypatch.setattr(Path, "read_text", read)
 
 
-def test_where_there_is_plenty_one_look_is_good_for_a_moment(disk: Disk) -> None:
-    clock = ManualClock()
-    room = DiskSpace(Path(), RESERVE, clock)
-    assert [room.missing(4096) for _ in range(100)] == [0] * 100
-    assert disk.looks == 1
-    clock.advance(MOMENT)
-    disk.f_bavail = 0
-    assert room.missing(4096) == RESERVE + 4096
+@pytest.mark.parametrize("kind", DISTANT)
+def test_a_shared_file_system_is_refused_with_what_helps(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, kind: str
+) -> None:
+    folder = tmp_path / "a share"
+    folder.mkdir()
+    mounted(monkeypatch, folder, kind)
+    for allowed in (False, True):  # allow-ephemeral is about another risk
+        with pytest.raises(StoreError) as caught:
+            location.examine(folder / "spool.db", allow_ephemeral=allowed)
+        assert f"{folder} is on {kind}" in str(caught.value)
+        assert f"findmnt --target {folder}" in str(caught.value)
+        assert "PostgreSQL" in str(caught.value)
+    assert list(folder.iterdir()) == []
 
 
-def test_it_is_looked_at_as_seldom_while_nothing_is_accepted(disk: Disk) -> None:
-    clock = ManualClock()
-    room = DiskSpace(Path(), RESERVE, clock)
-    assert not any(room.tight() for _ in range(100))
-    assert disk.looks == 1
-    clock.advance(MOMENT)
-    disk.f_bavail = 0
-    assert room.tight()
-
-
-def test_where_room_is_short_each_message_is_a_look(disk: Disk) -> None:
-    room = DiskSpace(Path(), RESERVE, ManualClock())
-    disk.f_bavail = RESERVE + PLENTY
-    assert room.missing(4096) == 0
-    disk.f_bavail = RESERVE
-    assert room.missing(4096) == 4096
-
-
-def test_what_is_huge_is_looked_for_anew(disk: Disk) -> None:
-    room = DiskSpace(Path(), RESERVE, ManualClock())
-    assert room.missing(4096) == 0
-    assert room.missing(3 * PLENTY) == PLENTY
+def test_a_disk_is_taken(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    mounted(monkeypatch, tmp_path, "ext4")
+    assert location.examine(tmp_path / "spool.db", allow_ephemeral=False) == []
