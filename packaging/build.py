@@ -1,4 +1,4 @@
-"""What is published, in one folder: wheel, source archive, packages, an image, a list of what is in them.
+"""What is published, in one folder: wheel, source archive, packages, one file, an image, a list of contents.
 
 `./dev package` runs it. The same commit and the same dependencies give the same bytes: all that has a time
 has that of the commit (or `SOURCE_DATE_EPOCH`). The list is CycloneDX's.
@@ -19,13 +19,17 @@ from pathlib import Path
 from contents import ROOT, Contents
 from deb import build_deb
 from image import build_image
+from libraries import SYSTEM_PYTHON, install, run
+from native import build_apk, build_rpm
 from sbom import bill_of_materials
+from single import build_single
 
-SYSTEM_PYTHON = "/usr/bin/python3"  # a Debian package, and the image, run on Debian's own
-EXTRAS = "import,passkeys,postgres,relay,sandbox"  # the rest of them is for other people's programs
 # What is made of the wheel and its libraries, and the tools that each needs
 KINDS: dict[str, tuple[Callable[[Contents, Path], Path], tuple[str, ...]]] = {
     "deb": (build_deb, ("dpkg-deb",)),
+    "rpm": (build_rpm, ("nfpm",)),
+    "apk": (build_apk, ("nfpm",)),
+    "single": (build_single, ("pex",)),
     "image": (build_image, ("dpkg-deb", "apt-get")),
 }
 
@@ -43,6 +47,10 @@ def main() -> int:
     epoch = source_date()
     os.environ["SOURCE_DATE_EPOCH"] = str(epoch)
     os.umask(0o022)
+    os.chdir(ROOT)
+    os.environ["PATH"] = os.pathsep.join(
+        (str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath))
+    )
     with tempfile.TemporaryDirectory() as made:
         fresh, site = Path(made, "dist"), Path(made, "site")
         targets = ("--target", "sdist", "--target", "wheel")
@@ -51,7 +59,7 @@ def main() -> int:
         if not shutil.which(SYSTEM_PYTHON):
             print(f"left out: all but wheel and source archive; not here: {SYSTEM_PYTHON}", file=sys.stderr)
         else:
-            vendor(wheel, site)
+            install(wheel, site)
             bill = fresh / f"{wheel.name.rsplit('-', 3)[0]}.cdx.json"
             bill.write_text(json.dumps(bill_of_materials(site, epoch), indent=1, sort_keys=True) + "\n")
             build_kinds(given.only or list(KINDS), Contents(wheel, site, bill, SYSTEM_PYTHON, epoch), fresh)
@@ -86,27 +94,6 @@ def source_date() -> int:
             "./dev package: no commit here to take the date of; set SOURCE_DATE_EPOCH (seconds)."
         )
     return int(done.stdout)
-
-
-def vendor(wheel: Path, site: Path) -> None:
-    """The wheel with all it needs, as the system's Python imports it."""
-    pip = [sys.executable, "-m", "pip", "--python", SYSTEM_PYTHON]
-    install = ["install", "-qq", "--disable-pip-version-check", "--no-compile", "--only-binary", ":all:"]
-    run(*pip, *install, "--target", str(site), f"{wheel}[{EXTRAS}]")
-    for name in ("bin", "share"):  # commands of our own, and pages, are placed where Debian has them
-        shutil.rmtree(site / name, ignore_errors=True)
-    # pip's own notes, with paths of this machine
-    for name in ("RECORD", "INSTALLER", "REQUESTED", "direct_url.json"):
-        for file in site.glob(f"*.dist-info/{name}"):
-            file.unlink()
-    # SQLite's tools, used by nothing here
-    shutil.rmtree(site / "apsw" / "sqlite_extra_binaries", ignore_errors=True)
-
-
-def run(*command: str) -> None:
-    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode:
-        raise SystemExit(f"{done.stdout}./dev package: this failed: {' '.join(command)}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import os
 import subprocess
 import tempfile
 from datetime import UTC, datetime
@@ -14,17 +13,17 @@ from pathlib import Path
 from contents import (
     ROOT,
     Contents,
+    finish,
     glibc,
     licences,
     minor_of,
     place_environment,
-    place_service,
     place_shared,
     version_of,
     write,
 )
 
-DEBIAN = ROOT / "packaging" / "debian"
+SOURCES = ROOT / "packaging" / "debian"
 _MAINTAINER = "The developers of postbearer <postbearer@users.noreply.github.com>"
 _CHANGES = """\
 postbearer ({version}) unstable; urgency=medium
@@ -57,16 +56,12 @@ def build_deb(contents: Contents, out: Path) -> Path:
     """Write the package into the folder `out`; its path."""
     with tempfile.TemporaryDirectory() as made:
         tree = Path(made)
-        place_environment(tree, contents)
-        place_shared(tree, contents)
-        place_service(tree)
+        place_environment(tree, contents.site, minor_of(contents.python))
+        place_shared(tree, contents.wheel)
+        (tree / "etc" / "postbearer").mkdir(parents=True)
         place_documents(tree, contents)
         place_control(tree, contents)
-        for path in [*tree.rglob("*"), tree]:
-            if not path.is_symlink():
-                runs = path.is_dir() or path.read_bytes()[:2] == b"#!"
-                path.chmod(0o755 if runs else 0o644)
-            os.utime(path, (contents.epoch, contents.epoch), follow_symlinks=False)
+        finish(tree, contents.epoch)
         # gzip, as xz makes other bytes by the number of cores
         pack = ["dpkg-deb", "-Zgzip", "--root-owner-group", "--build", str(tree), str(out)]
         subprocess.run(pack, check=True, stdout=subprocess.DEVNULL)
@@ -76,7 +71,7 @@ def build_deb(contents: Contents, out: Path) -> Path:
 
 def place_documents(tree: Path, contents: Contents) -> None:
     folder = tree / "usr" / "share" / "doc" / "postbearer"
-    write(folder / "copyright", (DEBIAN / "copyright").read_text() + licences(contents.bill))
+    write(folder / "copyright", (SOURCES / "copyright").read_text() + licences(contents.bill))
     when = format_datetime(datetime.fromtimestamp(contents.epoch, UTC))
     changes = _CHANGES.format(version=version_of(contents.wheel), maintainer=_MAINTAINER, when=when)
     write(folder / "changelog.gz", gzip.compress(changes.encode(), mtime=0))
@@ -84,7 +79,7 @@ def place_documents(tree: Path, contents: Contents) -> None:
     write(folder / "sbom.cdx.json", contents.bill.read_bytes())
     write(
         tree / "usr" / "share" / "lintian" / "overrides" / "postbearer",
-        (DEBIAN / "lintian-overrides").read_bytes(),
+        (SOURCES / "lintian-overrides").read_bytes(),
     )
 
 
@@ -99,7 +94,7 @@ def place_control(tree: Path, contents: Contents) -> None:
     depends = [
         f"python3 (>= {major}.{minor})",
         f"python3 (<< {major}.{minor + 1})",
-        f"libc6 (>= {glibc(contents)})",
+        f"libc6 (>= {glibc(contents.site)})",
     ]
     depends += ["libgcc-s1", "ca-certificates", "passwd"]
     told = subprocess.run(["dpkg", "--print-architecture"], check=True, capture_output=True, text=True)
@@ -108,4 +103,4 @@ def place_control(tree: Path, contents: Contents) -> None:
     write(control / "control", _CONTROL.format(maintainer=_MAINTAINER, depends=", ".join(depends), **words))
     write(control / "md5sums", sums)
     for name in ("postinst", "prerm", "postrm"):
-        write(control / name, (DEBIAN / name).read_bytes())
+        write(control / name, (SOURCES / name).read_bytes())

@@ -5,9 +5,10 @@ from __future__ import annotations
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
-from contents import HOME, Contents, place_environment, place_shared, version_of
+from contents import DEBIAN, HOME, Contents, minor_of, place_environment, place_shared, version_of
 
 from image.debian import unpack_debian
 from image.oci import ImageWriter
@@ -31,8 +32,8 @@ def build_image(contents: Contents, out: Path) -> Path:
         for name in ("proc", "sys", "dev", "run", "tmp", "root"):
             (debian / name).mkdir(exist_ok=True)
         image.add_layer(_files(debian), MODES)
-        place_environment(ours, contents)
-        place_shared(ours, contents)
+        place_environment(ours, contents.site, minor_of(contents.python))
+        place_shared(ours, contents.wheel, replace(DEBIAN, units=None))
         start = ours / HOME.relative_to("/") / "bin" / "container"
         program = (HERE / "entrypoint.py").read_text()
         start.write_text(program.replace("#!/usr/bin/python3", f"#!{HOME}/bin/python3 -P"))

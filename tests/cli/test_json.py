@@ -35,6 +35,7 @@ TYPED = {
     "check": "--explain 535",
     "console": "",
     "config get": "accounts.alerts.address",
+    "config path": "",
     "config schema": "",
     "config set": "accounts.alerts.timeout 30s",
     "config show": "",

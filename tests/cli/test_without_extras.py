@@ -47,6 +47,7 @@ TYPED: dict[str, tuple[str, int, str]] = {
     "backup": ("backup.tar", 64, RELAY),
     "check": ("alerts", 78, "ALERTS_SECRET"),
     "config get": ("accounts.alerts.address", 0, "alerts@example.org"),
+    "config path": ("", 0, ".toml"),
     "config schema": ("", 0, "properties"),
     "config set": ("accounts.alerts.timeout 30s", 0, "is set"),
     "config show": ("", 0, "alerts@example.org"),

@@ -19,7 +19,7 @@ THROWN_AWAY = """
 set -e
 mount -t tmpfs none "$2" && mkdir "$2/up" "$2/work" "$2/machine"
 mount -t overlay none -o "lowerdir=/,upperdir=$2/up,workdir=$2/work" "$2/machine"
-mkdir -p "$2/machine/package" && cp "$3" "$2/machine/package/postbearer.deb"
+mkdir -p "$2/machine/package" && cp "$3" "$2/machine/package/postbearer.${3##*.}"
 rm -f "$2/machine/usr/sbin/sendmail" "$2/machine/usr/bin/mailq" "$2/machine/usr/bin/newaliases"
 rm -rf "$2/machine/var/lib/postbearer" "$2/machine/etc/postbearer"
 exec chroot "$2/machine" sh -ec "$1"

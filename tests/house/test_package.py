@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import socket
 import subprocess
@@ -19,6 +20,7 @@ from house.tree import PACKAGE, ROOT
 
 pytestmark = pytest.mark.servers  # Debian's tools, and root
 
+MACHINE = platform.machine()
 UNIT = ROOT / "packaging" / "systemd" / "postbearer.service"
 LISTED = """
 find /etc /usr/bin /usr/sbin /usr/lib /usr/share /var -xdev \\
@@ -40,6 +42,9 @@ def test_all_that_is_published_is_built(built: Path) -> None:
         f"postbearer-{VERSION}.tar.gz",
         f"postbearer-{VERSION}.cdx.json",
         f"postbearer_{VERSION}_{architecture}.deb",
+        f"postbearer-{VERSION}-1.{MACHINE}.rpm",
+        f"postbearer_{VERSION}-r0_{MACHINE}.apk",
+        f"postbearer-{VERSION}-linux-{MACHINE}.pyz",
         f"postbearer-{VERSION}-image-{architecture}.tar",
     }
 
@@ -89,24 +94,12 @@ def test_the_bill_of_materials_names_what_is_in_the_package(built: Path, unpacke
     assert [each["name"] for each in bill["components"] if not each.get("licenses")] == []
 
 
-def test_what_a_service_needs_is_in_its_place(unpacked: Path) -> None:
-    for name in (
-        "lib/systemd/system/postbearer.service",
-        "usr/share/man/man1/postbearer-send.1.gz",
-        "usr/share/bash-completion/completions/postbearer",
-        "usr/share/zsh/vendor-completions/_postbearer",
-        "usr/share/fish/vendor_completions.d/postbearer.fish",
-        "usr/share/postbearer/prometheus/postbearer.rules.yaml",
-        "usr/share/postbearer/grafana/postbearer.json",
-        "usr/share/postbearer/examples/send_one.py",
-        "usr/share/doc/postbearer/copyright",
-        "usr/share/doc/postbearer/sbom.cdx.json",
-    ):
-        assert (unpacked / name).stat().st_size, name
+def test_the_unit_starts_what_the_package_has(unpacked: Path) -> None:
     unit = (unpacked / "lib/systemd/system/postbearer.service").read_text()
     assert "ExecStart=/usr/bin/postbearer serve\n" in unit
     assert "/usr/local" not in unit
-    assert unit.partition("[Service]")[2].replace("/usr/", "/usr/local/") in UNIT.read_text()
+    by_hand = UNIT.read_text().replace("/usr/local/bin/postbearer", "/usr/bin/postbearer")
+    assert unit == by_hand[by_hand.index("[Unit]") :]
     machine = [str(folder) for folder in (ROOT, Path.home() / ".cache", PACKAGE) if len(folder.parts) > 1]
     texts = [file for file in unpacked.rglob("*.dist-info/*") if file.is_file()]
     assert [file.name for file in texts if any(each in file.read_text() for each in machine)] == []
@@ -237,4 +230,4 @@ def test_the_unit_is_shut_off(tmp_path: Path) -> None:
     run(*score, str(unit))
     lines = unit.read_text().splitlines()
     assert "RestartPreventExitStatus=64 78" in lines
-    assert "ConditionPathExists=/etc/postbearer/postbearer.toml" in lines
+    assert "Type=notify" in lines

@@ -91,53 +91,85 @@ async def test_without_systemd_there_is_nothing_to_take_over() -> None:
     assert "FileDescriptorName=smtp" in caught.value.hint
 
 
-def test_a_socket_from_systemd() -> None:
-    """The socket stands at file descriptor 3 of a new process, as sd_listen_fds(3) says."""
+def test_sockets_from_systemd() -> None:
+    """They stand at file descriptors 3 and 4 of a new process, as sd_listen_fds(3) says."""
     program = textwrap.dedent(
         """
         import asyncio, os, smtplib, sys
         os.dup2(int(sys.argv[1]), 3)
+        os.dup2(int(sys.argv[2]), 4)
         os.environ["LISTEN_PID"] = str(os.getpid())
         from support.submitting import MESSAGE, Submission
         from postbearer.errors import ConfigError
-        from postbearer.submission import is_local
+        from postbearer.submission import is_local, unanswered
 
         def send(port):
             with smtplib.SMTP("127.0.0.1", port, timeout=10) as client:
                 return client.sendmail("a@example.org", ["b@example.net"], MESSAGE)
 
         async def main():
+            print(unanswered(["systemd:other"], os.environ, ""))
             try:
                 await Submission(address="systemd:other").listener.start(os.environ)
             except ConfigError as error:
                 print(error.message)
             print(is_local("systemd:smtp", os.environ))
-            relay = Submission(address="systemd:smtp")
-            await relay.listener.start(os.environ)
-            await asyncio.to_thread(send, relay.port)
-            print(len(await relay.messages()), os.get_inheritable(3))
-            await relay.listener.stop(0)
+            for _ in range(2):  # a listener that ends leaves the sockets to the next one
+                relay = Submission(address="systemd:smtp")
+                await relay.listener.start(os.environ)
+                for address in relay.listener.address.split(", "):
+                    await asyncio.to_thread(send, int(address.rpartition(":")[2]))
+                print(len(await relay.messages()), os.get_inheritable(3))
+                await relay.listener.stop(0)
 
         asyncio.run(main())
         """
     )
-    listening = socket.create_server(("127.0.0.1", 0))
+    one, other = (socket.create_server(("127.0.0.1", 0)) for _ in range(2))
     environ = {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(sys.path),
-        "LISTEN_FDS": "1",
-        "LISTEN_FDNAMES": "smtp",
+        "LISTEN_FDS": "2",
+        "LISTEN_FDNAMES": "smtp:smtp",
     }
-    with listening:
+    with one, other:
         done = subprocess.run(
-            [sys.executable, "-c", program, str(listening.fileno())],
-            pass_fds=[listening.fileno()],
+            [sys.executable, "-c", program, str(one.fileno()), str(other.fileno())],
+            pass_fds=[one.fileno(), other.fileno()],
             env=environ,
             capture_output=True,
             text=True,
             timeout=60,
             check=False,
         )
-    assert done.stdout.splitlines() == ["No socket named 'other' was handed over.", "True", "1 False"], (
-        done.stderr
+    assert done.stdout.splitlines() == [
+        "['systemd:smtp']",
+        "No socket named 'other' was handed over, but smtp.",
+        "True",
+        "2 False",
+        "2 False",
+    ], done.stderr
+
+
+@pytest.mark.parametrize("given", ["datagram", "pipe", "connected"])
+def test_what_systemd_hands_over_and_nobody_can_connect_to_is_refused(given: str) -> None:
+    program = textwrap.dedent(
+        """
+        import os, socket, sys
+        one, other = socket.socketpair()
+        kinds = {"datagram": socket.socket(type=socket.SOCK_DGRAM), "connected": one}
+        handed = os.pipe()[0] if sys.argv[1] == "pipe" else kinds[sys.argv[1]].fileno()
+        os.dup2(handed, 100)
+        os.dup2(100, 3)
+        from postbearer.errors import ConfigError
+        from postbearer.submission import is_local
+        environ = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "smtp"}
+        try:
+            is_local("systemd:smtp", environ)
+        except ConfigError as error:
+            print(error.key, error.hint)
+        """
     )
+    done = subprocess.run([sys.executable, "-c", program, given], capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith("relay.listen "), done.stderr
+    assert "ListenStream=" in done.stdout

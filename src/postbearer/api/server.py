@@ -18,7 +18,7 @@ from uvicorn.server import ServerState
 from postbearer.clock import Clock
 from postbearer.events import Observer
 from postbearer.http_guard import Application, Receive, Scope, Send
-from postbearer.submission import ConnectionLimit, RejectLog, SessionLimits, address_of, listening_socket
+from postbearer.submission import ConnectionLimit, RejectLog, SessionLimits, address_of, listening_sockets
 
 HEAD = 64 * 1024  # octets of the header of a request
 HEAD_TIME = 30.0  # seconds until it is there
@@ -74,8 +74,8 @@ class HttpServer:
         self._config.load()
         loop = asyncio.get_running_loop()
         for address in self._asked:
-            listening = listening_socket(address, os.environ, key=self._key)
-            self._sockets.append(listening)
+            self._sockets += listening_sockets(address, os.environ, key=self._key)
+        for listening in self._sockets:
             tcp = listening.family != getattr(socket, "AF_UNIX", None)
             context = self._front() if tcp and self._context is not None else None
             more: dict[str, Any] = {"ssl_handshake_timeout": BOUNDS.tls} if context else {}

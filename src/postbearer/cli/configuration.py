@@ -51,6 +51,23 @@ def show(common: Common, name: str | None, everything: bool) -> None:
     click.echo(_toml(shown), nl=False)
 
 
+@command.command("path")
+@common_options
+@pass_common
+def path(common: Common) -> None:
+    """Print which file is read; exit code 78 if there is none.
+
+    Whether it is right is told by: postbearer config validate
+    """
+    from postbearer.config import find
+
+    found = find(common.config, os.environ)
+    if common.as_json:
+        print_json({"file": found})
+        return
+    click.echo(found)
+
+
 @command.command("get")
 @click.argument("name", shell_complete=completion.keys)
 @common_options

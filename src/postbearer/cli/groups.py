@@ -27,8 +27,8 @@ ELSEWHERE: dict[str, str] = {
         "A key is changed by: postbearer config set accounts.NAME.KEY VALUE",
     ),
     **dict.fromkeys(
-        ("config path", "config file", "config where", "config which"),
-        "Which file is read is told by: postbearer config validate",
+        ("config file", "config where", "config which"),
+        "Which file is read is told by: postbearer config path",
     ),
     **dict.fromkeys(
         ("install", "enable", "service", "daemonize"),

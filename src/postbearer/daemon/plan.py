@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import ssl
 import warnings
@@ -20,7 +21,7 @@ from postbearer.engine import LONGEST_HOLD, RetryPolicy, Route, Router, RouteRul
 from postbearer.errors import ConfigError, UsageError
 from postbearer.log import KEPT, LARGEST, LogDestination
 from postbearer.store import LOCAL, PostgresUrl, Priority, SpoolPlace
-from postbearer.submission import Access, Admission, Network, is_local, is_password_hash, networks
+from postbearer.submission import Access, Admission, Network, is_local, is_password_hash, networks, unanswered
 from postbearer.wire import Extensions, LineLimits, Offer
 
 DEFAULT_LISTEN = "127.0.0.1:2525"
@@ -93,6 +94,8 @@ class RelayPlan:
         hostname = socket.gethostname()
         doors = [_door(each, settings, access, assembly, hostname) for each in _listeners(settings)]
         _check_legacy(doors, admissions)
+        pages = HttpPlan.of(assembly)
+        _check_sockets(doors, pages)
         return cls(
             hostname=hostname,
             doors=tuple(doors),
@@ -107,8 +110,19 @@ class RelayPlan:
             recipients=RecipientPlan.of(assembly.configuration, hostname),
             log=tuple(_log(settings, assembly.folder)),
             operators=_group(settings.operators),
-            http=HttpPlan.of(assembly),
+            http=pages,
             warnings=tuple(_warnings(doors, access)),
+        )
+
+
+def _check_sockets(doors: Sequence[ListenerPlan], http: HttpPlan | None) -> None:
+    """Leave no socket of systemd's without somebody who answers there: its clients would wait for ever."""
+    places = {door.address for door in doors} | ({*http.addresses, *http.health} if http else set())
+    if forgotten := unanswered(places, os.environ, "relay.listen"):
+        raise ConfigError(
+            f"systemd opened a socket for {forgotten[0]}, and nobody would answer there.",
+            key="relay.listen",
+            hint=f'Add "{forgotten[0]}", or disable its .socket unit.',
         )
 
 

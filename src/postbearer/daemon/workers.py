@@ -26,7 +26,7 @@ from postbearer.daemon.service_manager import ServiceManager
 from postbearer.errors import ConfigError, UsageError
 from postbearer.state import StateFolder
 from postbearer.store import PostgresUrl
-from postbearer.submission import INHERITED, listening_socket
+from postbearer.submission import INHERITED, listening_sockets
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds before a worker that died is begun anew
 STEADY = 60.0  # seconds after which one that died is thought to have been well
@@ -188,7 +188,7 @@ def run_workers(count: int, load: Callable[[StateFolder | None], Assembly], work
         )
     for door in plan.doors:
         if not door.address.startswith("unix:"):
-            INHERITED[door.address] = listening_socket(door.address, os.environ)
+            INHERITED[door.address] = listening_sockets(door.address, os.environ)
 
     def begin(worker: Worker) -> int:
         if worker.first:

@@ -15,12 +15,13 @@ if TYPE_CHECKING:
     from postbearer.submission.access import networks as networks
     from postbearer.submission.drop import DropFolder as DropFolder
     from postbearer.submission.enqueue import take as take
+    from postbearer.submission.handed_over import unanswered as unanswered
     from postbearer.submission.listener import INHERITED as INHERITED
     from postbearer.submission.listener import Listener as Listener
     from postbearer.submission.listener import address_of as address_of
     from postbearer.submission.listener import host_port as host_port
     from postbearer.submission.listener import is_local as is_local
-    from postbearer.submission.listener import listening_socket as listening_socket
+    from postbearer.submission.listener import listening_sockets as listening_sockets
     from postbearer.submission.local_submission import LocalSubmission as LocalSubmission
     from postbearer.submission.login import Logins as Logins
     from postbearer.submission.login import hash_password as hash_password
@@ -50,7 +51,8 @@ _EXPORTS = {
     ],
     "drop": ["DropFolder"],
     "enqueue": ["take"],
-    "listener": ["INHERITED", "Listener", "address_of", "host_port", "is_local", "listening_socket"],
+    "handed_over": ["unanswered"],
+    "listener": ["INHERITED", "Listener", "address_of", "host_port", "is_local", "listening_sockets"],
     "local_submission": ["LocalSubmission"],
     "login": ["Logins", "hash_password", "is_password_hash"],
     "outbox": ["OutboxCollector"],

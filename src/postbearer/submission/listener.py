@@ -15,13 +15,13 @@ from typing import Any
 from postbearer.errors import ConfigError, RemoteProtocolError
 from postbearer.serving import LINGER, Link, peer_name, unix_socket, user_of
 from postbearer.submission.access import is_loopback, within
+from postbearer.submission.handed_over import PREFIX, handed_over
 from postbearer.submission.proxied import client_behind
 from postbearer.submission.rate_limit import ConnectionLimit
 from postbearer.submission.session import ListenerContext, SmtpSession
 from postbearer.tasks import Tasks
 from postbearer.wire import compose, render_reply
 
-FIRST_HANDED = 3  # sd_listen_fds(3)
 BACKLOG = 1024
 NO_DESCRIPTOR = 1.0  # seconds to wait when the system has none left for one more connection
 KEY = "relay.listen"
@@ -40,13 +40,16 @@ def _plainly(error: OSError) -> str:
 
 
 class Listener:
-    """One listening socket and its sessions. `address`: ``host:port``, ``unix:/path`` or ``systemd:NAME``."""
+    """One place to listen at, and its sessions. `address`: ``host:port``, ``unix:/path`` or ``systemd:NAME``.
+
+    Several sockets may have the same name, as those of one unit have: they are one place.
+    """
 
     def __init__(self, address: str, listener_context: ListenerContext, doors: ConnectionLimit) -> None:
         self._asked = address
         self._context = listener_context
         self._doors = doors
-        self._socket: socket.socket | None = None
+        self._sockets: list[socket.socket] = []
         self._sessions: set[SmtpSession] = set()
         self._accepting = Tasks(listener_context.clock, listener_context.observer)
         self._tasks = Tasks(listener_context.clock, listener_context.observer)
@@ -54,7 +57,7 @@ class Listener:
     @property
     def address(self) -> str:
         """Where it listens in fact: the port that was chosen, if 0 was asked for."""
-        return self._asked if self._socket is None else address_of(self._socket)
+        return ", ".join(map(address_of, self._sockets)) or self._asked
 
     @property
     def _what(self) -> str:
@@ -67,21 +70,23 @@ class Listener:
 
     async def start(self, environ: Mapping[str, str] | None = None) -> None:
         """Listen. Raises `ConfigError` when the address cannot be had."""
-        self._socket = listening_socket(self._asked, os.environ if environ is None else environ)
-        if self._socket.family != getattr(socket, "AF_UNIX", None):
-            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # whom it accepts inherits it
-        self._accepting.keep(partial(self._accept, self._socket), self._what)
+        self._sockets = listening_sockets(self._asked, os.environ if environ is None else environ)
+        for each in self._sockets:
+            if each.family != getattr(socket, "AF_UNIX", None):
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # whom it accepts inherits it
+            self._accepting.keep(partial(self._accept, each), self._what)
 
     async def stop(self, patience: float) -> None:
         """Take no new connection; let messages under way finish for up to `patience` seconds."""
-        if self._socket is None:
+        if not self._sockets:
             return
         if self._asked.startswith("unix:"):
             with suppress(FileNotFoundError):
                 os.unlink(self._asked.removeprefix("unix:"))
         await self._accepting.stop()
-        self._socket.close()
-        self._socket = None
+        for each in self._sockets:
+            each.close()
+        self._sockets = []
         for session in tuple(self._sessions):
             session.stop()
         await self._tasks.stop(patience)
@@ -167,25 +172,26 @@ def is_local(address: str, environ: Mapping[str, str] | None = None, *, key: str
     """Whether only this machine can reach a listener at `address`, named by `key`. Raises `ConfigError`."""
     if address.startswith("unix:"):
         return True
-    if address.startswith("systemd:"):
-        environ = os.environ if environ is None else environ
-        handed = _handed_over(address.removeprefix("systemd:"), environ, key)
-        name = handed.getsockname()
-        handed.detach()  # it is taken in earnest by `listening_socket`
-        return not isinstance(name, tuple) or is_loopback(name[0])
+    if address.startswith(PREFIX):
+        handed = handed_over(address.removeprefix(PREFIX), os.environ if environ is None else environ, key)
+        names = [each.getsockname() for each in handed]
+        for each in handed:
+            each.close()
+        return all(not isinstance(name, tuple) or is_loopback(name[0]) for name in names)
     host, _ = host_port(address, key)
     return host == "localhost" or is_loopback(host)
 
 
-def listening_socket(address: str, environ: Mapping[str, str], *, key: str = KEY) -> socket.socket:
-    """A socket that listens at `address`, and does not block. Raises `ConfigError`."""
+def listening_sockets(address: str, environ: Mapping[str, str], *, key: str = KEY) -> list[socket.socket]:
+    """Sockets that listen at `address`, and do not block. Raises `ConfigError`."""
     try:
-        listening = _socket(address, environ, key)
+        listening = _sockets(address, environ, key)
     except OSError as error:
         raise ConfigError(
             f"Cannot listen on {address}: {_plainly(error)}.", key=key, hint=_HINTS.get(error.errno or 0, "")
         ) from None
-    listening.setblocking(False)
+    for each in listening:
+        each.setblocking(False)
     return listening
 
 
@@ -197,19 +203,19 @@ def address_of(listening: socket.socket) -> str:
     return f"unix:{name}"
 
 
-INHERITED: dict[str, socket.socket] = {}  # by address: what the supervisor of this process opened
+INHERITED: dict[str, list[socket.socket]] = {}  # by address: what the supervisor of this process opened
 
 
-def _socket(address: str, environ: Mapping[str, str], key: str) -> socket.socket:
+def _sockets(address: str, environ: Mapping[str, str], key: str) -> list[socket.socket]:
     if address in INHERITED:
-        return INHERITED[address].dup()
-    if address.startswith("systemd:"):
-        return _handed_over(address.removeprefix("systemd:"), environ, key)
+        return [each.dup() for each in INHERITED[address]]
+    if address.startswith(PREFIX):
+        return handed_over(address.removeprefix(PREFIX), environ, key)
     if address.startswith("unix:"):
-        return unix_socket(address.removeprefix("unix:"))
+        return [unix_socket(address.removeprefix("unix:"))]
     host, port = host_port(address, key)
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    return socket.create_server((host, port), family=family, backlog=BACKLOG)
+    return [socket.create_server((host, port), family=family, backlog=BACKLOG)]
 
 
 def host_port(address: str, key: str = KEY) -> tuple[str, int]:
@@ -222,17 +228,3 @@ def host_port(address: str, key: str = KEY) -> tuple[str, int]:
             hint="Write host:port, [IPv6 address]:port, unix:/path or systemd:NAME.",
         )
     return found[1] or found[2], int(found[3])
-
-
-def _handed_over(name: str, environ: Mapping[str, str], key: str) -> socket.socket:
-    """The socket systemd opened for us under `name` (sd_listen_fds_with_names(3))."""
-    hint = f"Start it by a .socket unit with FileDescriptorName={name}."
-    if environ.get("LISTEN_PID") != str(os.getpid()):
-        raise ConfigError("No socket was handed over to this process.", key=key, hint=hint)
-    names = environ.get("LISTEN_FDNAMES", "").split(":")
-    count = environ.get("LISTEN_FDS", "")
-    for place in range(int(count) if count.isdecimal() else 0):
-        if (names[place] if place < len(names) else "") == name:
-            os.set_inheritable(FIRST_HANDED + place, False)  # no program that we run shall have it
-            return socket.socket(fileno=FIRST_HANDED + place)
-    raise ConfigError(f"No socket named {name!r} was handed over.", key=key, hint=hint)
