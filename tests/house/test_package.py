@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
 import shutil
 import socket
 import subprocess
@@ -231,3 +232,16 @@ def test_the_unit_is_shut_off(tmp_path: Path) -> None:
     lines = unit.read_text().splitlines()
     assert "RestartPreventExitStatus=64 78" in lines
     assert "Type=notify" in lines
+
+
+def test_the_unit_is_left_alone_until_there_is_a_configuration_right_or_wrong(tmp_path: Path) -> None:
+    (line,) = (each for each in UNIT.read_text().splitlines() if each.startswith("ExecCondition="))
+    program = str(Path(sys.executable).with_name("postbearer"))
+    text = line.partition("=")[2].replace("$$", "$").replace("/usr/local/bin/postbearer", program)
+    configuration = tmp_path / "elsewhere.toml"
+    env = {**os.environ, "POSTBEARER_CONFIG": str(configuration)}
+    told = subprocess.run(shlex.split(text), env=env, capture_output=True, text=True, timeout=60)
+    assert told.returncode == 1
+    assert str(configuration) in told.stderr
+    configuration.write_text("[wrong")
+    assert subprocess.run(shlex.split(text), env=env, capture_output=True, timeout=60).returncode == 0
