@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,11 @@ CSRF = re.compile(r'name="csrf" value="([^"]+)"')
 CODE = re.compile(r"code=([\w-]+)")
 
 
+def text(page: str) -> str:
+    """What a page says, without its tags."""
+    return " ".join(unescape(re.sub(r"<[^>]*>", " ", page)).split())
+
+
 @dataclass
 class Person:
     """Somebody at a browser without scripts: cookies, forms, and no redirect that is not looked at."""
@@ -38,6 +45,15 @@ class Person:
         answer = await self.get(path)
         assert answer.status_code == 200, answer.text
         return answer.text
+
+    async def until(self, path: str, words: str) -> str:
+        """The page at `path`, once it says `words`."""
+        for _ in range(600):
+            page = await self.page(path)
+            if words in text(page):
+                return page
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"{words!r} is not in: {text(page)}")
 
     async def post(self, path: str, data: dict[str, Any], **more: Any) -> httpx2.Response:
         """Send a form as it is, without what its page puts into it."""

@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from console.conftest import Person
+from console.conftest import Person, text
 from console.test_connect import EditableRelay
-from console.test_pages import text
 from postbearer.store import Query
 from support.shown_relay import started
 

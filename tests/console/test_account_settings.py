@@ -11,23 +11,18 @@ from typing import Any
 import httpx2
 import pytest
 
-from console.conftest import Person
-from console.test_connect import CANARY, EditableRelay, until
-from console.test_pages import text
+from console.conftest import Person, text
 from postbearer.config import account_keys
 from postbearer.errors import ConfigError
-from support.shown_relay import started
+from support.editable_relay import CANARY, EDITABLE, EditableRelay, editable
 
 PAGE = "/accounts/news/settings"
 
 
 @pytest.fixture
 async def shown(home: Path, request: pytest.FixtureRequest) -> AsyncIterator[EditableRelay]:
-    more = getattr(request, "param", 'accounts = "editable"\n')
-    async with started(EditableRelay(home, more=more)) as made:
+    async with editable(home, getattr(request, "param", EDITABLE)) as made:
         yield made
-    assert CANARY not in repr(made.ears.events)
-    assert CANARY not in made.file
 
 
 @pytest.fixture
@@ -113,7 +108,7 @@ async def test_a_change_is_shown_then_written_and_put_back(inside: Person, shown
     assert (news["limits"], news["timeout"]) == ({"connections": 3}, "2m")
     assert shown.file.startswith("# Mind this file.\n")
     assert "change account" in await inside.page("/audit")
-    await until(inside, "/accounts/news/check", "works")
+    await inside.until("/accounts/news/check", "works")
     again = await inside.told(await applied(inside, page))  # once more, as by the button Back
     assert "this change was written already" in again
     assert "Put it back" in await inside.page(PAGE)

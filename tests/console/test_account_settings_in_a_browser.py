@@ -9,10 +9,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from console.test_connect import EditableRelay
 from console.test_in_a_browser import NARROW, PICTURES, inside
+from support.editable_relay import EditableRelay, editable
 from support.local import short_folder
-from support.shown_relay import started
 
 pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
 
@@ -20,7 +19,7 @@ pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
 @pytest_asyncio.fixture(loop_scope="module")
 async def shown() -> AsyncIterator[EditableRelay]:
     with short_folder() as home:
-        async with started(EditableRelay(home, more='accounts = "editable"\n')) as made:
+        async with editable(home) as made:
             yield made
 
 
@@ -39,16 +38,6 @@ async def test_a_secret_that_is_wrong_is_put_back(
         await page.set_viewport_size(NARROW)  # type: ignore[arg-type]
         assert not await window.too_wide()
         await page.set_viewport_size({"width": 1120, "height": 800})
-
-    async def until(words: str) -> None:
-        """Scripts bring it; without them one asks for it."""
-        for _ in range(120):
-            if await page.get_by_text(words).count():
-                return
-            if not scripts:
-                await page.get_by_role("link", name="Refresh").click()
-            await page.wait_for_timeout(250)
-        raise AssertionError(await page.inner_text("main"))
 
     await page.goto(f"{shown.url}/accounts/news")
     await page.get_by_role("link", name="Its settings").click()
@@ -70,7 +59,7 @@ async def test_a_secret_that_is_wrong_is_put_back(
     await page.get_by_label("Connections").fill("3")
     await page.get_by_role("button", name="See what would change").click()
     await page.get_by_role("button", name="Change news").click()
-    await until("something is wrong")
+    await window.until("something is wrong")
     assert shown.accounts["news"]["limits"] == {"connections": 3}
     await looked_at()
     await page.get_by_role("button", name="Put the old settings back").click()

@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx2
 import pytest
 
-from console.conftest import Person
-from console.test_pages import text
+from console.conftest import Person, text
 from postbearer.api import ApiTokens, TokenScope
 from postbearer.console.site import PAGES
 from postbearer.control import Right

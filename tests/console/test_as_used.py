@@ -9,8 +9,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from console.conftest import CSRF, Person
-from console.test_pages import ids, states, text
+from console.conftest import CSRF, Person, text
+from console.test_pages import ids, states
 from postbearer.console.wording import LOG
 from postbearer.errors import StoreError
 from postbearer.events import Warned

@@ -13,16 +13,11 @@ from typing import Any
 import pytest
 import trustme
 
-from console.conftest import Person
-from postbearer.assembly import Assembly
+from console.conftest import Person, text
 from postbearer.console.forms import read_form
-from postbearer.daemon import embedded
-from postbearer.state import StateFolder
 from support.browser import Browser
-from support.editable import ConfigurationFile
-from support.shown_relay import ShownRelay, started
+from support.editable_relay import CANARY, EDITABLE, EditableRelay, editable
 
-CANARY = "canary-Zy8~Q.1+abc"
 APP = "00000000-0000-0000-0000-000000000000"
 FORM = {
     "provider": "microsoft",
@@ -33,50 +28,16 @@ FORM = {
 }
 
 
-class EditableRelay(ShownRelay, ConfigurationFile):
-    """One whose file is written once, and then by itself."""
-
-    async def start(self) -> None:
-        await self.sandbox.__aenter__()
-        self.relay = embedded(self.load, observer=self.ears)
-        await self.relay.start()
-
-    def load(self) -> Assembly:
-        path = self.home / "postbearer.toml"
-        if not path.exists():
-            super().load()
-            first, rest = path.read_text().split("\n", 2)[1:]
-            path.write_text(f'{first}\nissuer = "{self.sandbox.url}"\n{rest}')
-        return Assembly.load(path, {}, state=StateFolder(self.home / "state"))
-
-
 @pytest.fixture
 async def shown(home: Path, request: pytest.FixtureRequest) -> AsyncIterator[EditableRelay]:
-    more = getattr(request, "param", 'accounts = "editable"\n')
-    async with started(EditableRelay(home, more=more)) as made:
+    async with editable(home, getattr(request, "param", EDITABLE)) as made:
         yield made
-    assert CANARY not in repr(made.ears.events)
-    assert CANARY not in made.file
 
 
 @pytest.fixture
 async def inside(person: Person) -> Person:
     await person.open()
     return person
-
-
-def text(page: str) -> str:
-    return " ".join(unescape(re.sub(r"<[^>]*>", " ", page)).split())
-
-
-async def until(person: Person, path: str, words: str) -> str:
-    """The page once it says so."""
-    for _ in range(400):
-        page = await person.page(path)
-        if words in page:
-            return page
-        await asyncio.sleep(0.05)
-    raise AssertionError(text(page))
 
 
 async def test_every_provider_has_a_form_with_its_set_up(inside: Person) -> None:
@@ -119,7 +80,7 @@ async def test_a_secret_is_sealed_and_shown_by_no_page(inside: Person, shown: Ed
     assert reference.startswith("sealed:")
     assert (await shown.load().secret_source(reference).read()).reveal() == CANARY
     assert "desk" in shown.running.dispatcher.account_states
-    page = await until(inside, "/accounts/desk/check", "something is wrong")
+    page = await inside.until("/accounts/desk/check", "something is wrong")
     assert "token" in page
     assert CANARY not in page
     again = await inside.send("/connect", form, of="/connect")
@@ -180,9 +141,9 @@ async def test_a_second_mailbox_by_a_code_until_its_test_message(
     found = re.search(r'id="code">([^<]+)<', page)
     assert found, text(page)
     shown.sandbox.authorization.approve(found[1], "other@example.org")
-    await until(inside, "/accounts/other/sign-in", "Mail may leave from it")
+    await inside.until("/accounts/other/sign-in", "Mail may leave from it")
     await inside.send("/accounts/other/check", {"send_to": "you@example.org"})
-    await until(inside, "/accounts/other/check", "all is well")
+    await inside.until("/accounts/other/check", "all is well")
     [message] = [each for each in shown.sandbox.inbox.messages if "you@example.org" in str(each)]
     assert b"other@example.org" in message.content
     assert "refresh" not in shown.file
@@ -226,7 +187,7 @@ async def test_the_browser_comes_back_by_itself(inside: Person, shown: EditableR
         assert (await http.get(f"{root}/console/sign-in?{query}")).status_code == 409, query
     answer = await http.get(browser.address, headers={"accept": "text/html"}, follow_redirects=True)
     assert "Signed in" in answer.text, text(answer.text)
-    await until(inside, "/accounts/other/sign-in", "Mail may leave from it")
+    await inside.until("/accounts/other/sign-in", "Mail may leave from it")
     answer = await http.get(browser.address, headers={"accept": "text/html"}, follow_redirects=True)
     assert answer.status_code == 409
 

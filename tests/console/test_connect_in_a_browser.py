@@ -9,10 +9,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from console.test_connect import EditableRelay
 from console.test_in_a_browser import PICTURES, inside
+from support.editable_relay import EditableRelay, editable
 from support.local import short_folder
-from support.shown_relay import started
 
 pytestmark = [pytest.mark.servers, pytest.mark.asyncio(loop_scope="module")]
 APP = "00000000-0000-0000-0000-000000000000"
@@ -22,7 +21,7 @@ NAMES = ("connect", "check")
 @pytest_asyncio.fixture(loop_scope="module")
 async def shown() -> AsyncIterator[EditableRelay]:
     with short_folder() as home:
-        async with started(EditableRelay(home, more='accounts = "editable"\n')) as made:
+        async with editable(home) as made:
             yield made
 
 
@@ -38,16 +37,6 @@ async def test_a_second_mailbox_is_connected_by_a_code(
         if scripts:
             assert await window.axe() == []
         assert not await window.too_wide()
-
-    async def until(words: str) -> None:
-        """Scripts bring it; without them one asks for it."""
-        for _ in range(60):
-            if await page.get_by_text(words).count():
-                return
-            if not scripts:
-                await page.get_by_role("link", name="Refresh").click()
-            await page.wait_for_timeout(250)
-        raise AssertionError(await page.inner_text("main"))
 
     await page.get_by_role("link", name="Accounts", exact=True).click()
     await page.get_by_role("link", name="Connect a mailbox").click()
@@ -67,12 +56,12 @@ async def test_a_second_mailbox_is_connected_by_a_code(
     code = await page.locator("#code").inner_text()
     await looked_at()
     shown.sandbox.authorization.approve(code.strip(), "other@example.org")
-    await until("Mail may leave from it")
+    await window.until("Mail may leave from it")
     await page.get_by_role("button", name="Check it").click()
-    await until("all is well")
+    await window.until("all is well")
     await page.get_by_label("Send a test message").fill("you@example.org")
     await page.get_by_role("button", name="Check it again").click()
-    await until("A message left for you@example.org")
+    await window.until("A message left for you@example.org")
     await looked_at()
     assert len(shown.sandbox.inbox.messages) == 1
     await page.get_by_role("link", name="other", exact=True).click()

@@ -12,8 +12,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
+from console.conftest import text
 from console.test_as_used import inside
-from console.test_pages import states, text
+from console.test_pages import states
 from postbearer.store import Query
 from relay.disk import small_disk
 from servers.postgresql import Postgresql

@@ -7,8 +7,7 @@ import re
 
 import pytest
 
-from console.conftest import Person
-from console.test_pages import text
+from console.conftest import Person, text
 from postbearer.store import Status
 from postbearer.store.location import DiskSpace
 from postbearer.testing.faults import Faults, SmtpFault, TokenFault

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from console.conftest import Person
+from console.conftest import Person, text
 from postbearer.errors import StoreError
 from postbearer.state import LastBackup, last_backup, note_backup
 from postbearer.store import NodeRecord, Query, Status
@@ -29,11 +29,6 @@ async def states(shown: ShownRelay, message: str) -> list[str]:
     entry = await shown.running.spool.show(message)
     assert entry is not None
     return [str(row.status) for row in entry.rows]
-
-
-def text(page: str) -> str:
-    """What a page says, without its tags."""
-    return " ".join(unescape(re.sub(r"<[^>]*>", " ", page)).split())
 
 
 async def test_the_first_page_tells_what_is_wrong_and_what_to_do(inside: Person) -> None:

@@ -8,8 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from playwright.async_api import expect
 
-from console.conftest import Person
-from console.test_pages import text
+from console.conftest import Person, text
 from postbearer.console import sender_domains
 from postbearer.diagnosis import name_service
 from support.chromium import Window, chromium
@@ -54,22 +53,13 @@ def publish(names: NameServer) -> None:
     names.texts["_dmarc.example.org"] = [DMARC]
 
 
-async def until(person: Person, path: str, words: str) -> str:
-    """What a page says, once it says `words`."""
-    for _ in range(600):
-        if words in (told := text(await person.page(path))):
-            return told
-        await asyncio.sleep(0.05)
-    raise AssertionError(f"{words!r} is not in: {told}")
-
-
 async def test_what_a_domain_lacks_is_told_until_it_is_there(asking: Person, names: NameServer) -> None:
-    told = await until(asking, "/", "open The sender's domain names the provider's servers (SPF)")
+    told = text(await asking.until("/", "open The sender's domain names the provider's servers (SPF)"))
     assert "Publish a TXT record at example.org: v=spf1 include:spf.protection.outlook.com -all" in told
     assert "open The sender's domain has a key for what the provider signs (DKIM)" in told
     assert "open The sender's domain says what to do with forged mail (DMARC)" in told
     publish(names)
-    told = await until(asking, "/", "done The sender's domain names the provider's servers (SPF)")
+    told = text(await asking.until("/", "done The sender's domain names the provider's servers (SPF)"))
     assert "done The sender's domain has a key for what the provider signs (DKIM)" in told
     assert "done The sender's domain says what to do with forged mail (DMARC)" in told
     account = text(await asking.page("/accounts/desk"))
@@ -91,7 +81,7 @@ async def test_a_name_server_that_fails_does_not_ask_anybody_to_do_anything(
 
     for name in ("example.org", "_dmarc.example.org", "selector1._domainkey.example.org"):
         names.broken[name] = dns.rcode.SERVFAIL
-    told = await until(asking, "/", "SPF of example.org could not be looked up")
+    told = text(await asking.until("/", "SPF of example.org could not be looked up"))
     assert "unknown The sender's domain names the provider's servers (SPF)" in told
     account = text(await asking.page("/accounts/desk"))
     assert "DKIM of example.org could not be looked up: the name servers could not tell" in account
@@ -99,7 +89,7 @@ async def test_a_name_server_that_fails_does_not_ask_anybody_to_do_anything(
 
 async def test_what_dns_says_is_text(asking: Person, names: NameServer) -> None:
     names.texts["example.org"] = [b"v=spf1 " + SCRIPT.encode() + b"\x1b[2J"]
-    await until(asking, "/", "SPF of example.org is of no use")
+    await asking.until("/", "SPF of example.org is of no use")
     for path in ("/", "/accounts/desk"):
         page = await asking.page(path)
         assert "<script>document" not in page
@@ -112,7 +102,7 @@ async def test_many_open_pages_ask_dns_as_often_as_one(
 ) -> None:
     monkeypatch.setattr(sender_domains, "ELSE_FOR", 3600.0)
     publish(names)
-    await until(asking, "/accounts/desk", "asks for reject")
+    await asking.until("/accounts/desk", "asks for reject")
     asked = len(names.asked)
     await asyncio.gather(*(asking.page(path) for path in ("/", "/accounts/desk") * 10))
     assert len(names.asked) == asked
@@ -122,7 +112,7 @@ async def test_many_open_pages_ask_dns_as_often_as_one(
 async def test_the_checklist_in_a_browser(asking: Person, names: NameServer) -> None:
     """With scripts and without; what is mended in DNS shows by itself where scripts run."""
     shown: ShownRelay = asking.shown
-    await until(asking, "/", "open The sender's domain names the provider's servers (SPF)")
+    await asking.until("/", "open The sender's domain names the provider's servers (SPF)")
     async with chromium() as browser:
         for scripts in (False, True):
             window = await Window.open(browser, java_script_enabled=scripts)
@@ -139,7 +129,7 @@ async def test_the_checklist_in_a_browser(asking: Person, names: NameServer) -> 
 
 
 async def test_an_account_that_is_taken_away_is_forgotten(asking: Person, names: NameServer) -> None:
-    await until(asking, "/", "(SPF)")
+    await asking.until("/", "(SPF)")
     asking.shown.more = ""
     await asking.shown.reload()
     assert "(SPF)" not in text(await asking.page("/"))

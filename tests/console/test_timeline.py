@@ -12,9 +12,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from console.conftest import Person
+from console.conftest import Person, text
 from console.test_in_a_browser import NARROW, inside
-from console.test_pages import ids, text
+from console.test_pages import ids
 from postbearer.console.timeline import timeline
 from postbearer.console.wording import number, octets
 from postbearer.control import AttemptRow, AuditRow, MessageDetail, MessageNews, RecipientRow

@@ -8,8 +8,8 @@ from html import unescape
 import pytest
 from playwright.async_api import expect
 
-from console.conftest import Person
-from console.test_pages import states, text
+from console.conftest import Person, text
+from console.test_pages import states
 from postbearer.store import Query
 from support.chromium import Window, chromium
 

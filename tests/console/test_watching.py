@@ -9,8 +9,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from console.conftest import Person
-from console.test_pages import text
+from console.conftest import Person, text
 from postbearer.console import log as console_log
 from postbearer.control import LogQuery
 from postbearer.daemon.recent_log import KEPT, RecentLog

@@ -40,12 +40,13 @@ class Window:
     faults: list[str] = field(default_factory=list)
     asked: list[str] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
+    scripts: bool = True
 
     @classmethod
     async def open(cls, browser: Browser, **options: Any) -> Window:
         context = await browser.new_context(**options)
         page = await context.new_page()
-        made = cls(context, page)
+        made = cls(context, page, scripts=options.get("java_script_enabled", True))
         page.on("pageerror", lambda error: made.faults.append(str(error)))
         page.on("console", lambda told: made._told(told.type, told.text))
         context.on("request", made._request)
@@ -71,6 +72,16 @@ class Window:
             if each["impact"] in _SERIOUS
             for node in each["nodes"]
         ]
+
+    async def until(self, words: str) -> None:
+        """Until the page says so: scripts bring it; without them one asks for it."""
+        for _ in range(120):
+            if await self.page.get_by_text(words).count():
+                return
+            if not self.scripts:
+                await self.page.get_by_role("link", name="Refresh").click()
+            await self.page.wait_for_timeout(250)
+        raise AssertionError(await self.page.inner_text("main"))
 
     async def too_wide(self) -> bool:
         """Whether one has to scroll to the side."""

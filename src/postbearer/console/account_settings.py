@@ -10,7 +10,7 @@ from starlette.responses import Response
 from postbearer.console import checks
 from postbearer.console.accounts import account_named
 from postbearer.console.connect_form import FILES, LABELS, NOT_HERE
-from postbearer.console.drafts import AccountDraft, keep, text_of
+from postbearer.console.drafts import SettingsDraft, keep, text_of
 from postbearer.console.forms import beside
 from postbearer.console.visit import ConsolePage, Visit
 from postbearer.console.wording import octets, span
@@ -113,11 +113,11 @@ async def put_back(visit: Visit) -> Response:
     return visit.go(f"/accounts/{name}/settings")
 
 
-def _draft(visit: Visit, found: AccountSettingList) -> AccountDraft:
+def _draft(visit: Visit, found: AccountSettingList) -> SettingsDraft:
     """What was typed now, with the secrets that were given on this form before."""
     before = visit.of.drafts.get(visit.field("draft"))
     ours = before if before is not None and before.account == found.name else None
-    draft = AccountDraft(account=found.name, version=visit.field("version")[:100] or "none")
+    draft = SettingsDraft(account=found.name, version=visit.field("version")[:100] or "none")
     draft.secrets = dict(ours.secrets) if ours is not None else {}
     if ours is not None:
         draft.id = ours.id
@@ -136,7 +136,7 @@ def _draft(visit: Visit, found: AccountSettingList) -> AccountDraft:
     return draft
 
 
-async def _refused(visit: Visit, draft: AccountDraft, error: PostbearerError) -> Response:
+async def _refused(visit: Visit, draft: SettingsDraft, error: PostbearerError) -> Response:
     """The form again, with what is in the way; of one that was made from other settings, as these are now."""
     if isinstance(error, Conflict):
         found: AccountSettingList = await visit.perform("accounts.settings", name=draft.account)
@@ -157,7 +157,7 @@ async def _refused(visit: Visit, draft: AccountDraft, error: PostbearerError) ->
 async def _form(
     visit: Visit,
     name: str,
-    draft: AccountDraft | None,
+    draft: SettingsDraft | None,
     wrong: Mapping[str, str] | ConfigError | None = None,
     status: int = 200,
 ) -> Response:
@@ -181,7 +181,7 @@ async def _form(
     )
 
 
-def _field(row: AccountSettingRow, draft: AccountDraft | None, wrong: str) -> SettingField:
+def _field(row: AccountSettingRow, draft: SettingsDraft | None, wrong: str) -> SettingField:
     words = row.key.rpartition(".")[2].replace("-", " ").capitalize()
     label = LABELS[row.key][0] if row.key in LABELS else words
     source = f"from the variable {row.variable}" if row.origin == "environment" else _FROM[row.origin]

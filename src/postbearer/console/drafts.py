@@ -16,7 +16,7 @@ _MOST = 8  # of one session: as many pages as somebody may have open
 
 
 @dataclass(slots=True, kw_only=True)
-class AccountDraft:
+class SettingsDraft:
     """What was typed for an account whose settings were those of `version`; no page shows the secrets again.
 
     `texts` and `secrets` are by key, `dropped` are secrets to take away. `sure`: odd secrets are right.
@@ -56,7 +56,7 @@ class AccountDraft:
         }
 
 
-def keep(session: ConsoleSession, draft: AccountDraft) -> None:
+def keep(session: ConsoleSession, draft: SettingsDraft) -> None:
     """Have `session` know the draft; those that are older than the last ones are forgotten."""
     session.drafts.pop(draft.id, None)
     session.drafts[draft.id] = draft

@@ -13,7 +13,7 @@ from postbearer.control import Principal
 from postbearer.secret import Secret
 
 if TYPE_CHECKING:
-    from postbearer.console.drafts import AccountDraft
+    from postbearer.console.drafts import SettingsDraft
     from postbearer.console.undoing import Undo
 
 IDLE = 3600.0  # seconds without a request, after which a session is over
@@ -39,7 +39,7 @@ class ConsoleSession:
     csrf: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
     notices: list[tuple[str, str]] = field(default_factory=list)  # kind and text
     typed: dict[str, Secret] = field(default_factory=dict, repr=False)  # of a form that was not right yet
-    drafts: dict[str, AccountDraft] = field(default_factory=dict, repr=False)  # by id: not written yet
+    drafts: dict[str, SettingsDraft] = field(default_factory=dict, repr=False)  # by id: not written yet
     undo: Undo | None = None  # what takes back the last act on messages …
     offered: bool = True  # … and whether a page has said so
     reading: str = ""  # the message whose page was shown last

@@ -23,19 +23,22 @@ _KNOWN = """(SELECT count(*)
     CROSS JOIN LATERAL (SELECT 1 FROM message WHERE slot = every.slot AND id = new.id LIMIT 1) AS there)"""
 
 
-class Taken(StoreError):
+class UniqueConflict(StoreError):
     """An id or a key is used already, perhaps since this moment: to be tried again, as it is known then."""
 
 
 async def add(connection: Any, tables: Mapping[str, Rows]) -> None:
-    """Add rows to tables, by their names in `adding.sql`. Raises `Taken`: then nothing may be committed."""
+    """Add rows to tables, by their names in `adding.sql`.
+
+    Raises `UniqueConflict`: then nothing may be committed.
+    """
     columns = [column for rows in tables.values() for column in zip(*rows, strict=True)]
     try:
         found = await connection.fetchrow(statement(tuple(tables)), *columns)
     except asyncpg.UniqueViolationError as error:
-        raise Taken(_TAKEN, hint="Try it again.") from error
+        raise UniqueConflict(_TAKEN, hint="Try it again.") from error
     if found["known"] or found["keys"] < len(tables.get("keys", ())):
-        raise Taken(_TAKEN, hint="Try it again.")
+        raise UniqueConflict(_TAKEN, hint="Try it again.")
 
 
 @cache

@@ -192,7 +192,7 @@ class Transaction:
         self._keys += keys
 
     async def flush(self) -> None:
-        """Add what was collected. Raises `Taken`."""
+        """Add what was collected. Raises `UniqueConflict`."""
         minute = int(self.time / 60) * 60
         rows = {
             "messages": self._messages,

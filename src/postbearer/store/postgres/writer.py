@@ -21,7 +21,7 @@ from postbearer.crash import ARMED, crash
 from postbearer.errors import OutcomeUnknown, StoreError
 from postbearer.events import Committed, Observer, hears
 from postbearer.store.postgres.accepting import Arrival, Door
-from postbearer.store.postgres.additions import Taken
+from postbearer.store.postgres.additions import UniqueConflict
 from postbearer.store.postgres.connection_pool import (
     AGAIN,
     DOUBT,
@@ -202,7 +202,7 @@ class PostgresWriter:
                 self.failed = str(lost.cause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, 1.0)
-            except (*AGAIN, Taken):
+            except (*AGAIN, UniqueConflict):
                 tries += 1
                 if tries >= TRIES:
                     raise
@@ -356,7 +356,7 @@ async def _part(transaction: Transaction, job: TransactionJob, work: Work[Any]) 
     try:
         job.value = await work(transaction)
         await transaction.flush()
-    except (asyncpg.PostgresError, Taken, *LOST):
+    except (asyncpg.PostgresError, UniqueConflict, *LOST):
         raise
     except Exception as error:  # any: it is this job's alone, and the others' work stands
         job.error = error
