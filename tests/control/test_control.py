@@ -165,6 +165,7 @@ def test_nothing_but_the_table_can_be_asked() -> None:
         *(f"jobs.{act}" for act in ("start", "list", "show", "wait", "cancel")),
         *(f"accounts.{act}" for act in ("list", "show", "pause", "resume", "changed", "token", "check")),
         *(f"accounts.{act}" for act in ("file", "add", "change", "rename", "remove", "course")),
+        *(f"accounts.{act}" for act in ("settings", "preview", "put-back")),
         *(f"relay.{act}" for act in ("reload", "stop", "configuration", "explained", "log", "staging")),
         "alerts.show",
         *("tokens.list", "tokens.revoke"),

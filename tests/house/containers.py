@@ -65,6 +65,7 @@ class Image:
             file.extractall(folder, filter="data")
         root = folder / "root"
         root.mkdir()
+        (folder / "own").mkdir()
         index = json.loads((folder / "index.json").read_text())
         manifest = _blob(folder, index["manifests"][0])
         for layer in manifest["layers"]:
@@ -82,20 +83,18 @@ class Image:
         return [*entered, *APART, *uts, "sh", "-ec", self._script(options), "sh", *given]
 
     def _script(self, options: Options) -> str:
-        root = shlex.quote(str(self.root))
-        lines = [
-            f"mount --bind {root} {root}",
-            f"mount -o remount,bind,ro {root}",
+        root, own = (shlex.quote(str(each)) for each in (self.root, self.root.with_name("own")))
+        lines = [  # each container has a layer of its own, in which the places of mounts are made
+            f"mount -t tmpfs none {own}",
+            f"mkdir {own}/upper {own}/work",
+            f"mount -t overlay -o lowerdir={root},upperdir={own}/upper,workdir={own}/work none {root}",
+            *(_made(root, each) for each in options.mounts),
+            f"mount -o remount,ro {root}",
             f"mount -t proc none {root}/proc",
             f"mount --rbind /dev {root}/dev",
             f"mount --bind /etc/hosts {root}/etc/hosts",
         ]
-        for each in options.mounts:
-            place = self.root / each.target.lstrip("/")
-            if not place.exists():  # runtimes make it
-                place.parent.mkdir(parents=True, exist_ok=True)
-                place.touch() if each.file else place.mkdir()
-            lines.append(f"mount {each.how} {shlex.quote(str(place))}")
+        lines += [f"mount {each.how} {root}{shlex.quote(each.target)}" for each in options.mounts]
         if options.hostname:
             lines.append(f"hostname {options.hostname}")
         groups = ",".join(map(str, options.groups))
@@ -138,6 +137,13 @@ class Image:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+def _made(root: str, mount: Mount) -> str:
+    """Has the place of a mount, which runtimes make where there is none."""
+    place = f"{root}{shlex.quote(mount.target)}"
+    how = f"mkdir -p $(dirname {place}); touch {place}" if mount.file else f"mkdir -p {place}"
+    return f"[ -e {place} ] || {{ {how}; }}"
 
 
 def first_process(process: subprocess.Popen[bytes]) -> int:

@@ -215,11 +215,12 @@ def database(network: int, folder: Path, password: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def balancer(network: int, configuration: Path, folder: Path) -> Iterator[None]:
-    """HAProxy, in that network."""
+    """HAProxy, in that network, once it listens."""
     command = ["nsenter", f"--net=/proc/{network}/ns/net", "haproxy", "-db", "-f", str(configuration)]
     with (folder / "haproxy.log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
+        eventually(lambda: ":2580" in inside(network, "ss", "-ltn") or process.poll() is not None)
         yield
     finally:
         process.terminate()
