@@ -19,6 +19,7 @@ from postbearer.store import Found, SqliteSpool, Status
 from postbearer.store.database import CHECKPOINT
 from postbearer.testing import ManualClock
 from support.spooling import START, accept, sqlite, statuses
+from support.waiting import until
 
 FRAME = 4096 + 24
 FILES = ("spool.db", "spool.db-wal", "spool.generation")
@@ -69,9 +70,17 @@ async def killed(tmp_path: Path) -> Path:
     take(home, tmp_path / "earlier")
     for number in range(5, 10):
         await accept(spool, f"m{number}")
+    await until(lambda: used_frames(home) == whole_frames(home))  # noted a moment after the answer
     left = take(home, tmp_path / "killed")
     await spool.close()
     return left
+
+
+def whole_frames(folder: Path) -> int:
+    """Frames of the log since it was begun: those with its salt, one after the other."""
+    octets = log(folder).read_bytes()
+    places = range(32, len(octets), FRAME)
+    return next((n for n, at in enumerate(places) if octets[at + 8 : at + 16] != octets[16:24]), len(places))
 
 
 def used_frames(folder: Path) -> int:
