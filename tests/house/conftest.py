@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from house.containers import Image
+from house.containers import Image, open_folder
 from house.machine import build
 
 
@@ -23,6 +24,13 @@ def deb(built: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def image(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Image:
+def image(built: Path) -> Iterator[Image]:
     (archive,) = built.glob("*-image-*.tar")
-    return Image.unpacked(archive, tmp_path_factory.mktemp("image"))
+    with open_folder() as folder:
+        yield Image.unpacked(archive, folder)
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    with open_folder() as folder:
+        yield folder

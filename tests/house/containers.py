@@ -10,6 +10,7 @@ import shlex
 import signal
 import subprocess
 import tarfile
+import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,8 +60,6 @@ class Image:
 
     @classmethod
     def unpacked(cls, archive: Path, folder: Path) -> Image:
-        for each in (folder, *folder.parents[:2]):
-            each.chmod(0o755)  # its user has to get there
         with tarfile.open(archive) as file:
             file.extractall(folder, filter="data")
         root = folder / "root"
@@ -159,9 +158,12 @@ def volume(folder: Path, name: str, user: str) -> Path:
     return made
 
 
-def open_to_all(folder: Path) -> None:
-    for each in (folder, *folder.parents[:2]):
-        each.chmod(0o755)
+@contextlib.contextmanager
+def open_folder() -> Iterator[Path]:
+    """A folder that the users of containers can enter; those of pytest are closed when another run begins."""
+    with tempfile.TemporaryDirectory(prefix="postbearer-") as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
 
 
 class Network:

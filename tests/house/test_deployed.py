@@ -22,7 +22,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from house.containers import Image, Mount, Network, Options, first_process, open_to_all, volume
+from house.containers import Image, Mount, Network, Options, first_process, volume
 from house.deployed import (
     COMPOSE,
     KUBERNETES,
@@ -161,34 +161,33 @@ def reached(image: Image, options: Options, bridge: int, health: list[str]) -> N
 
 
 @pytest.mark.servers
-def test_the_composed_relay_sends(image: Image, tmp_path: Path) -> None:
-    open_to_all(tmp_path)
+def test_the_composed_relay_sends(image: Image, shared: Path) -> None:
     whole = yaml.safe_load((COMPOSE / "compose.yaml").read_text())
     service = whole["services"]["relay"]
     assert service["healthcheck"]["test"] == image.config["config"]["Healthcheck"]["Test"] == ["CMD", *HEALTH]
     user = image.config["config"]["User"]
     with Network(GATEWAY) as network:
         pod = network.join(RELAY)
-        with provider(pod, tmp_path) as sandbox:
-            queue = with_authority(volume(tmp_path, "queue", user), sandbox, user)
+        with provider(pod, shared) as sandbox:
+            queue = with_authority(volume(shared, "queue", user), sandbox, user)
             sources = {
                 "queue": queue,
                 "postbearer": written(
-                    tmp_path / "own.toml", sandbox.configured((COMPOSE / "postbearer.toml").read_text())
+                    shared / "own.toml", sandbox.configured((COMPOSE / "postbearer.toml").read_text())
                 ),
-                "alerts": written(tmp_path / "alerts", sandbox.told["client_secret"], user),
+                "alerts": written(shared / "alerts", sandbox.told["client_secret"], user),
             }
             options = Options(
                 service.get("user", user), mounts=composed_mounts(service, whole, sources), network=pod
             )
             # A secret of somebody else's is named, and what was taken waits for it.
             os.chown(sources["alerts"], 7, 7)
-            with image.running(options, tmp_path / "log"):
+            with image.running(options, shared / "log"):
                 send(network.bridge, RELAY, 2525, queue / "self-signed.pem")
                 unread = "/run/secrets/alerts cannot be read: Permission denied"
-                eventually(lambda: unread in (tmp_path / "log").read_text())
+                eventually(lambda: unread in (shared / "log").read_text())
             written(sources["alerts"], sandbox.told["client_secret"], user)
-            with image.running(options, tmp_path / "log") as process:
+            with image.running(options, shared / "log") as process:
                 reached(image, options, network.bridge, service["healthcheck"]["test"][1:])
                 for each in service["ports"]:
                     assert f"{each.rpartition(':')[2]}/tcp" in image.config["config"]["ExposedPorts"]
@@ -207,9 +206,8 @@ def with_authority(folder: Path, sandbox: Provider, user: str) -> Path:
 
 @pytest.mark.servers
 @pytest.mark.parametrize("somebody", [False, True], ids=["as the image says", "as OpenShift does"])
-def test_the_pod_with_a_volume_sends(image: Image, tmp_path: Path, somebody: bool) -> None:
+def test_the_pod_with_a_volume_sends(image: Image, shared: Path, somebody: bool) -> None:
     """With the volumes as the kubelet makes them: links, foreign owners, and a group that nobody knows."""
-    open_to_all(tmp_path)
     path = KUBERNETES / "sqlite.yaml"
     pod = pod_of(path)
     [container] = pod["containers"]
@@ -217,21 +215,21 @@ def test_the_pod_with_a_volume_sends(image: Image, tmp_path: Path, somebody: boo
     group = random.randrange(20_000, 2_000_000) if somebody else pod["securityContext"]["fsGroup"]
     with Network(GATEWAY) as network:
         joined = network.join(RELAY)
-        with provider(joined, tmp_path) as sandbox:
-            queue = volume(tmp_path, "queue", "0:0")
+        with provider(joined, shared) as sandbox:
+            queue = volume(shared, "queue", "0:0")
             give_to_group(queue, group)
             with_authority(queue, sandbox, user)
             shown = of_kind(path, "ConfigMap")["data"]
             files = {name: sandbox.configured(text) for name, text in shown.items()}
-            chain, key = certificate(tmp_path)
+            chain, key = certificate(shared)
             sources = {
                 "queue": queue,
-                "configuration": kubelet_volume(tmp_path / "configuration", files, group, 0o644),
+                "configuration": kubelet_volume(shared / "configuration", files, group, 0o644),
                 "secrets": kubelet_volume(
-                    tmp_path / "secrets", {"alerts": sandbox.told["client_secret"]}, group, 0o440
+                    shared / "secrets", {"alerts": sandbox.told["client_secret"]}, group, 0o440
                 ),
                 "certificate": kubelet_volume(
-                    tmp_path / "tls", {"tls.crt": chain.read_text(), "tls.key": key.read_text()}, group, 0o440
+                    shared / "tls", {"tls.crt": chain.read_text(), "tls.key": key.read_text()}, group, 0o440
                 ),
             }
             options = Options(
@@ -242,7 +240,7 @@ def test_the_pod_with_a_volume_sends(image: Image, tmp_path: Path, somebody: boo
                 network=joined,
             )
             for number in range(1, 3):
-                with image.running(options, tmp_path / "log") as process:
+                with image.running(options, shared / "log") as process:
                     reached(image, options, network.bridge, container["livenessProbe"]["exec"]["command"])
                     send(network.bridge, RELAY, 2525, chain)
                     eventually(lambda count=number: len(sandbox.arrived()) == count)
@@ -252,9 +250,8 @@ def test_the_pod_with_a_volume_sends(image: Image, tmp_path: Path, somebody: boo
 
 
 @pytest.mark.servers
-def test_the_composed_cluster_takes_mail_while_a_relay_stops(image: Image, tmp_path: Path) -> None:
+def test_the_composed_cluster_takes_mail_while_a_relay_stops(image: Image, shared: Path) -> None:
     """What one took behind the balancer the other has, with the client's own address."""
-    open_to_all(tmp_path)
     whole = yaml.safe_load((COMPOSE / "cluster.yaml").read_text())
     services = whole["services"]
     user = image.config["config"]["User"]
@@ -263,7 +260,7 @@ def test_the_composed_cluster_takes_mail_while_a_relay_stops(image: Image, tmp_p
         for name, each in services.items()
         if isinstance(each["networks"], dict)
     }
-    chain, key = certificate(tmp_path)
+    chain, key = certificate(shared)
     secrets = {
         "alerts": "wrong",
         "database": os.urandom(24).hex(),
@@ -271,27 +268,27 @@ def test_the_composed_cluster_takes_mail_while_a_relay_stops(image: Image, tmp_p
         "relay.pem": chain.read_text() + key.read_text(),
     }
     assert secrets.keys() == whole["secrets"].keys()
-    sources = {name: written(tmp_path / name, text, user) for name, text in secrets.items()}
-    sources["relay"] = written(tmp_path / "cluster.toml", with_client((COMPOSE / "cluster.toml").read_text()))
+    sources = {name: written(shared / name, text, user) for name, text in secrets.items()}
+    sources["relay"] = written(shared / "cluster.toml", with_client((COMPOSE / "cluster.toml").read_text()))
     with Network(GATEWAY) as network, contextlib.ExitStack() as stack:
         # The names of a Compose network: here the database's, which has no address of its own in the file.
         joined = {name: network.join(address) for name, address in addresses.items()}
-        stack.enter_context(database(network.join(DATABASE), tmp_path / "postgresql", sources["database"]))
-        hosts = written(tmp_path / "hosts", f"127.0.0.1 localhost\n{DATABASE} database\n")
+        stack.enter_context(database(network.join(DATABASE), shared / "postgresql", sources["database"]))
+        hosts = written(shared / "hosts", f"127.0.0.1 localhost\n{DATABASE} database\n")
         started = {}
         for name in ("relay-1", "relay-2"):
             service = services[name]
             [state] = [each.split(":")[0] for each in service["volumes"]]
-            sources[state] = volume(tmp_path, state, user)
+            sources[state] = volume(shared, state, user)
             options = Options(
                 user,
                 mounts=(*composed_mounts(service, whole, sources), Mount.bound(hosts, "/etc/hosts")),
                 network=joined[name],
                 hostname=service["hostname"],
             )
-            log = tmp_path / f"{name}.log"
+            log = shared / f"{name}.log"
             started[name] = options, stack.enter_context(image.running(options, log))
-        stack.enter_context(balancer(joined["balancer"], COMPOSE / "haproxy.cfg", tmp_path))
+        stack.enter_context(balancer(joined["balancer"], COMPOSE / "haproxy.cfg", shared))
         by_relays = {status(network.bridge, f"http://{addresses[name]}:2581/readyz") for name in started}
         assert by_relays == {200}
         assert status(network.bridge, f"https://{addresses['balancer']}:2580/console/login") == 200

@@ -21,7 +21,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from house.containers import Image, Mount, Options, first_process, open_to_all, volume
+from house.containers import Image, Mount, Options, first_process, volume
 from house.machine import VERSION, run
 from postbearer.testing import BackgroundSandbox, Sandbox, SmtpFault
 from relay.running import eventually
@@ -101,12 +101,11 @@ def account_at(sandbox: Sandbox, folder: Path, user: str) -> None:
 
 @pytest.mark.parametrize("number", range(2))
 def test_a_user_nobody_knows_sends_and_what_is_under_way_is_finished(
-    image: Image, tmp_path: Path, number: int
+    image: Image, shared: Path, number: int
 ) -> None:
-    open_to_all(tmp_path)
     user = somebody()
     with BackgroundSandbox() as sandbox:
-        container = Container(image, volume(tmp_path, "data", user), user)
+        container = Container(image, volume(shared, "data", user), user)
         account_at(sandbox, container.folder, user)
         with container.running() as process:
             code, said = container.run("status", "--relay-only")
@@ -129,14 +128,13 @@ def test_a_user_nobody_knows_sends_and_what_is_under_way_is_finished(
         assert (code, "No relay" in said) == (2, True), said
 
 
-def test_the_first_start_needs_a_browser_only(image: Image, tmp_path: Path) -> None:
-    open_to_all(tmp_path)
+def test_the_first_start_needs_a_browser_only(image: Image, shared: Path) -> None:
     smtp, web, probes = free_ports(3)
     user = somebody()
     certificate = 'tls = "starttls", certificate = "/data/self-signed.pem"'
     container = Container(
         image,
-        volume(tmp_path, "data", user),
+        volume(shared, "data", user),
         user,
         {
             "POSTBEARER_RELAY__LISTENERS": f'[{{ address = "0.0.0.0:{smtp}", {certificate} }}]',
@@ -170,12 +168,9 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("kind", REFUSALS)
-def test_a_queue_that_would_be_lost_is_refused_with_what_helps(
-    image: Image, tmp_path: Path, kind: str
-) -> None:
-    open_to_all(tmp_path)
+def test_a_queue_that_would_be_lost_is_refused_with_what_helps(image: Image, shared: Path, kind: str) -> None:
     user = somebody()
-    places = {"theirs": volume(tmp_path, "theirs", "7:7"), "own": volume(tmp_path, "own", user), "user": user}
+    places = {"theirs": volume(shared, "theirs", "7:7"), "own": volume(shared, "own", user), "user": user}
     mounted, problem, hint = (each.format(**places) for each in REFUSALS[kind])
     code, said = image.run(Options(user, mounts=at_data(mounted)))
     assert code == REFUSED, said
@@ -184,20 +179,18 @@ def test_a_queue_that_would_be_lost_is_refused_with_what_helps(
     assert "Traceback" not in said
 
 
-def test_on_an_overlay_it_is_refused_too(image: Image, tmp_path: Path) -> None:
-    open_to_all(tmp_path)
+def test_on_an_overlay_it_is_refused_too(image: Image, shared: Path) -> None:
     for name in ("lower", "upper", "work"):
-        volume(tmp_path, name, "0:0").chmod(0o1777)
-    layers = ",".join(f"{name}dir={tmp_path / name}" for name in ("lower", "upper", "work"))
+        volume(shared, name, "0:0").chmod(0o1777)
+    layers = ",".join(f"{name}dir={shared / name}" for name in ("lower", "upper", "work"))
     code, said = image.run(Options(somebody(), mounts=at_data(f"-t overlay -o {layers} none")))
     assert code == REFUSED
     assert "is on overlay" in said
 
 
-def test_a_configuration_that_is_mounted_goes_first(image: Image, tmp_path: Path) -> None:
-    open_to_all(tmp_path)
+def test_a_configuration_that_is_mounted_goes_first(image: Image, shared: Path) -> None:
     user = somebody()
-    own = volume(tmp_path, "data", user)
+    own = volume(shared, "data", user)
     (own / "postbearer.toml").write_text("[relay\n")
     os.chown(own / "postbearer.toml", int(user.partition(":")[0]), 0)
     options = Options(user, mounts=at_data(f"--bind {own}"), arguments=("config", "validate"))
