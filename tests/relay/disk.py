@@ -64,9 +64,16 @@ class PowerDisk:
                 or subprocess.run(["umount", self.path], capture_output=True).returncode == 0
             ):
                 self._mounted = False
+                self._renew()
                 return
             time.sleep(0.05)
         raise AssertionError(f"{self.path} is still in use")
+
+    def _renew(self) -> None:
+        """What is on it now, as another disk: a mount namespace made meanwhile keeps this one, as it is."""
+        copy = self._image.with_suffix(".new")
+        subprocess.run(["cp", "--sparse=always", self._image, copy], check=True)
+        copy.replace(self._image)
 
 
 @contextmanager
